@@ -1,0 +1,95 @@
+//! How a session gets into the table.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::key::Key;
+use crate::word::{Limits, PeerId, Session, Tick, Word};
+
+use super::room::{Placed, Rule};
+use super::{rank, Claim, Counters, Held, Learned, Table, ATTEMPTS};
+
+impl Table<'_> {
+    /// A response of `peer` at `now` hands out the id. `gone` tells whether a peer is not there
+    /// any more, or cannot be used; it is asked only about another holder of a live session,
+    /// and may be asked again after a lost race.
+    pub fn learn(
+        &self,
+        key: Key,
+        peer: PeerId,
+        claim: Claim,
+        limits: &Limits,
+        now: Tick,
+        gone: &mut dyn FnMut(PeerId) -> bool,
+    ) -> Learned {
+        let rule = Rule::Learn {
+            limits: self.others.unwrap_or(*limits),
+            now,
+        };
+        for _ in 0..ATTEMPTS {
+            let view = self.find(key, limits, now);
+            if let Held::Live(at, held) = view.held {
+                let (new, outcome) = if held.peer == peer {
+                    let Some(new) = limits.refreshed(&held, now, claim.confirms()) else {
+                        return Learned::Same;
+                    };
+                    (new, Learned::Same)
+                } else if claim.moves(&held, gone) {
+                    let new = held.moved(peer, now, claim.confirms());
+                    (new, Learned::Moved { from: held.peer })
+                } else {
+                    return Learned::Kept { holder: held.peer };
+                };
+                if self.replace(&view, key, at, &new, limits, now).is_some() {
+                    if outcome != Learned::Same {
+                        Counters::count(&self.counters.moved);
+                    }
+                    return outcome;
+                }
+                continue;
+            }
+
+            let word = Word::new(key, &Session::begun(peer, now, claim.confirms()));
+            match self.place(&view, word, &rule) {
+                Placed::Raced => {}
+                Placed::NoRoom => break,
+                Placed::In(evicted) => {
+                    if self.prevails(key, word, limits, now) {
+                        Counters::count(&self.counters.learned);
+                        return Learned::New { evicted };
+                    }
+                }
+            }
+        }
+        self.counters.refused.fetch_add(1, Relaxed);
+        Learned::Refused
+    }
+
+    /// Looks at both lines again after `word` was put in one of them: of two workers that insert
+    /// one key, at least one gets here after both have inserted. Whoever sees two different words
+    /// removes the one that ranks lower; false when that is our own. A word equal to ours is left:
+    /// it may be ours, relocated.
+    fn prevails(&self, key: Key, word: Word, limits: &Limits, now: Tick) -> bool {
+        let view = self.view(key, limits, now);
+        let ours = rank(word, limits, now);
+        let mut winner = word;
+        let mut highest = ours;
+        for bits in view.words {
+            let other = Word::from_bits(bits);
+            let other_rank = rank(other, limits, now);
+            if other.key() == Some(key) && other_rank > highest {
+                (winner, highest) = (other, other_rank);
+            }
+        }
+        let beaten = winner != word;
+
+        let removed = self.remove_copies(&view, key, |_, other| {
+            if beaten {
+                other == word
+            } else {
+                rank(other, limits, now) < ours
+            }
+        });
+        // Our word gone, one of the same peer in its place: a request has confirmed it already.
+        !beaten || (!removed && winner.session().peer == word.session().peer)
+    }
+}

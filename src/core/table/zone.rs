@@ -1,0 +1,117 @@
+//! What stands in a zone in front of the words. Plain 64-bit atomics, so that any bytes that
+//! another build, or a worker that died while writing, may have left are only numbers.
+//!
+//! ```text
+//!    0  magic      8  version    16  capacity   24  k0     32  k1     40  epoch   48  56  spare
+//!   64  counters, eight of them
+//!  128  words: line 0 (4 × 16 bytes), line 1, …
+//! ```
+
+use std::mem::{offset_of, size_of};
+use std::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
+
+const MAGIC: u64 = u64::from_le_bytes(*b"sticky\r\n");
+
+/// Changes with anything that gives bytes of a zone another meaning: this file, the word, the
+/// way from an id to a key, the choice of lines.
+const VERSION: u64 = 1;
+
+const _: () = assert!(size_of::<Header>() == 64);
+const _: () = assert!(size_of::<Counters>() == 64);
+const _: () = assert!(offset_of!(Prelude, counters) == 64);
+const _: () = assert!(size_of::<Prelude>() == 128);
+
+/// Tells whose zone this is, and holds what all its users must agree on.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Header {
+    magic: AtomicU64,
+    version: AtomicU64,
+    capacity: AtomicU64,
+    k0: AtomicU64,
+    k1: AtomicU64,
+    epoch: AtomicU64,
+    spare: [AtomicU64; 2],
+}
+
+impl Header {
+    /// Fills in a header: `capacity` in words, the SipHash key, and the second of the system's
+    /// monotonic clock from which ticks count. The magic is written last, so that a header cut
+    /// short is not valid.
+    pub fn init(&self, capacity: usize, k0: u64, k1: u64, epoch: u64) {
+        self.magic.store(0, Release);
+        self.version.store(VERSION, Release);
+        self.capacity.store(capacity as u64, Release);
+        self.k0.store(k0, Release);
+        self.k1.store(k1, Release);
+        self.epoch.store(epoch, Release);
+        for field in &self.spare {
+            field.store(0, Release);
+        }
+        self.magic.store(MAGIC, Release);
+    }
+
+    /// Whether the zone was written by this version of the table, for `capacity` words.
+    pub fn is_valid_for(&self, capacity: usize) -> bool {
+        self.magic.load(Acquire) == MAGIC
+            && self.version.load(Acquire) == VERSION
+            && self.capacity.load(Acquire) == capacity as u64
+    }
+
+    /// Number of words that the zone was made for.
+    pub fn capacity(&self) -> u64 {
+        self.capacity.load(Acquire)
+    }
+
+    /// The SipHash key `(k0, k1)`.
+    pub fn sip_keys(&self) -> (u64, u64) {
+        (self.k0.load(Acquire), self.k1.load(Acquire))
+    }
+
+    /// The second of the monotonic clock that is tick 0.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Acquire)
+    }
+}
+
+/// What has happened in a table since the zone was made. Each counts up and wraps.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Sessions that entered the table.
+    pub learned: AtomicU64,
+    /// Live sessions that went to another peer.
+    pub moved: AtomicU64,
+    /// Words of sessions that were over and gave their place to a new one.
+    pub expired_reused: AtomicU64,
+    /// Words copied to their other line. Readers rely on it, see `Table::find`: it may be
+    /// increased at any time, but not set.
+    pub relocated: AtomicU64,
+    /// Live sessions, never confirmed, that had to go.
+    pub evicted_unconfirmed: AtomicU64,
+    /// Live and confirmed sessions that had to go.
+    pub evicted_confirmed: AtomicU64,
+    /// Sessions that were not learned.
+    pub refused: AtomicU64,
+    /// Tick of the latest eviction of a live session, plus 1; 0 when there was none.
+    pub last_forced: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Relaxed);
+    }
+}
+
+/// What stands in front of the words.
+#[repr(C, align(64))]
+#[derive(Debug, Default)]
+pub struct Prelude {
+    /// Whose zone this is.
+    pub header: Header,
+    /// What has happened in it.
+    pub counters: Counters,
+}

@@ -1,0 +1,243 @@
+//! Tests for what stands in a zone that was not written by this table, or not to its end: nothing
+//! of it may panic, loop, or find what is not there.
+
+mod table_zone;
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use sticky_core::table::{is_lock_free, Claim, Evicted, Learned, LookUp, Prelude, Table};
+use sticky_core::word::{Limits, Session, Word};
+
+use table_zone::{key, nobody, peer, Random, Zone, HOUR};
+
+const CARRIED: Claim = Claim::Carried { from: None };
+
+#[test]
+fn random_words_neither_panic_nor_loop() {
+    let mut random = Random::seeded(41);
+    for round in 0..300 {
+        let zone = Zone::new(8 + round % 90);
+        let known: Vec<_> = (0..4).map(|_| random.key()).collect();
+        for slot in &zone.words {
+            // Some keys are frequent, so that copies and foreign lines occur; some words are empty.
+            let key = match random.below(4) {
+                0 => known[random.below(4) as usize].get(),
+                1 => 0,
+                _ => random.bits(),
+            };
+            slot.store((u128::from(key) << 64) | u128::from(random.bits()), Relaxed);
+        }
+        let (table, other) = (zone.table(), Zone::new(40));
+        for _ in 0..200 {
+            let key = if random.below(2) == 0 {
+                random.key()
+            } else {
+                known[random.below(4) as usize]
+            };
+            let now = random.bits() as u32;
+            let limits = Limits {
+                expires: random.below(1 << 28) + 1,
+                lifetime: Some(1 << 20),
+            };
+            table.look_up(key, &limits, now);
+            table.touch(key, &limits, now);
+            table.reassign(key, peer(1), peer(2), &limits, now);
+            if random.below(8) == 0 {
+                table.forget(key);
+                assert_eq!(table.look_up(key, &limits, now), LookUp::Unknown);
+            }
+            let learned = table.learn(key, peer(3), CARRIED, &limits, now, &mut |_| true);
+            assert!(learned != Learned::Refused);
+            assert!(matches!(table.look_up(key, &limits, now), LookUp::Found(_)));
+        }
+        assert!(table.sessions().count() <= table.capacity());
+        other.table().copy_from(&table);
+        table.copy_from(&other.table());
+    }
+}
+
+#[test]
+fn a_table_of_less_than_two_lines_holds_nothing() {
+    for words in 0..8 {
+        let zone = Zone::new(words);
+        let table = zone.table();
+        assert_eq!(table.capacity(), 0);
+        assert_eq!(
+            table.learn(key(1), peer(1), CARRIED, &HOUR, 0, &mut nobody),
+            Learned::Refused
+        );
+        assert_eq!(table.look_up(key(1), &HOUR, 0), LookUp::Unknown);
+        table.touch(key(1), &HOUR, 0);
+        assert!(!table.reassign(key(1), peer(1), peer(2), &HOUR, 0));
+        assert!(!table.forget(key(1)));
+        assert_eq!(table.sessions().count(), 0);
+        assert_eq!(table.copy_from(&table), 0);
+        assert_eq!(zone.counters.refused.load(Relaxed), 1);
+    }
+}
+
+#[test]
+fn words_beyond_the_last_whole_line_are_left_alone() {
+    let zone = Zone::new(15);
+    for number in 0..100 {
+        zone.table()
+            .learn(key(number), peer(1), CARRIED, &HOUR, 0, &mut nobody);
+    }
+    assert_eq!(zone.table().capacity(), 12);
+    assert_eq!(zone.table().sessions().count(), 12);
+    assert!(zone.words[12..].iter().all(|word| word.load(Relaxed) == 0));
+}
+
+#[test]
+fn a_header_is_valid_only_as_it_was_made() {
+    let prelude = Prelude::default();
+    let header = &prelude.header;
+    assert!(!header.is_valid_for(0), "zeros are no header");
+    header.init(64_760, 1, 2, 3);
+    assert!(header.is_valid_for(64_760));
+    assert!(!header.is_valid_for(64_756));
+    assert_eq!(
+        (header.capacity(), header.sip_keys(), header.epoch()),
+        (64_760, (1, 2), 3)
+    );
+}
+
+#[test]
+fn this_platform_can_share_a_table() {
+    assert!(is_lock_free() || !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")));
+}
+
+/// Two copies of session 1, as a worker leaves them that dies between copying a word and clearing
+/// its source, when the source was changed in the meantime. In a table of two lines every key may
+/// stand in any of the eight places.
+fn with_copies(places: [usize; 2], old: Session, new: Session) -> Zone {
+    let zone = Zone::new(8);
+    zone.put(places[0], Word::new(key(1), &old));
+    zone.put(places[1], Word::new(key(1), &new));
+    zone
+}
+
+fn holder(table: &Table, now: u32) -> u32 {
+    match table.look_up(key(1), &HOUR, now) {
+        LookUp::Found(held) => held.peer.get(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn session(number: u32, seen: u32, confirmed: bool) -> Session {
+    Session {
+        peer: peer(number),
+        seen,
+        created: 0,
+        confirmed,
+    }
+}
+
+#[test]
+fn of_two_copies_the_fresher_counts_wherever_it_stands() {
+    for places in [[0, 1], [1, 0], [2, 6], [6, 2]] {
+        for (old, new) in [
+            (session(1, 100, true), session(2, 101, true)),
+            (session(9, 100, false), session(2, 100, true)),
+            (session(9, 500, false), session(2, 100, true)),
+        ] {
+            let zone = with_copies(places, old, new);
+            let table = zone.table();
+            assert_eq!(holder(&table, 600), 2);
+
+            table.touch(key(1), &HOUR, 700);
+            assert_eq!(holder(&table, 700), 2);
+            let learned = table.learn(key(1), peer(3), Claim::Stranger, &HOUR, 700, &mut nobody);
+            assert_eq!(learned, Learned::Kept { holder: peer(2) });
+
+            assert!(!table.reassign(key(1), old.peer, peer(4), &HOUR, 700));
+            assert!(table.reassign(key(1), peer(2), peer(4), &HOUR, 700));
+            assert_eq!(holder(&table, 700), 4);
+
+            // The copy left behind is over by itself, though the session is in use.
+            table.touch(key(1), &HOUR, 4000);
+            assert_eq!(holder(&table, 4200), 4);
+            for number in 2..=8 {
+                let taken = table.learn(key(number), peer(1), CARRIED, &HOUR, 4200, &mut nobody);
+                assert_eq!(
+                    taken,
+                    Learned::New {
+                        evicted: Evicted::Nothing
+                    }
+                );
+            }
+            assert_eq!(holder(&table, 4200), 4);
+            assert_eq!(zone.places_of(key(1)).len(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_move_outranks_a_copy_made_just_before_it() {
+    for places in [[0, 5], [5, 0]] {
+        // Peers with a higher number would win a tie.
+        let zone = with_copies(places, session(9, 100, true), session(9, 100, true));
+        let table = zone.table();
+        assert!(table.reassign(key(1), peer(9), peer(1), &HOUR, 100));
+        // The relocation that was under way writes its copy only now.
+        let late = Word::new(key(1), &session(9, 100, true));
+        zone.put(7, late);
+        assert_eq!(zone.places_of(key(1)).len(), 2);
+        assert_eq!(holder(&table, 100), 1);
+        table.touch(key(1), &HOUR, 200);
+        assert_eq!(zone.places_of(key(1)).len(), 1, "a change clears up");
+        assert_eq!(holder(&table, 200), 1);
+    }
+}
+
+#[test]
+fn of_a_session_that_stands_twice_one_copy_makes_room_before_another_has_to_go() {
+    // Equal copies are what two relocations that cross each other may leave.
+    for places in [[0, 1], [0, 5], [6, 7]] {
+        let zone = with_copies(places, session(1, 100, true), session(1, 100, true));
+        for number in 2..=8 {
+            let new = zone
+                .table()
+                .learn(key(number), peer(1), CARRIED, &HOUR, 100, &mut nobody);
+            assert_eq!(
+                new,
+                Learned::New {
+                    evicted: Evicted::Nothing
+                }
+            );
+        }
+        assert_eq!(zone.places_of(key(1)).len(), 1);
+        assert_eq!(zone.table().sessions().count(), 8);
+        assert_eq!(holder(&zone.table(), 100), 1);
+    }
+}
+
+#[test]
+fn a_live_copy_counts_more_than_one_that_is_over() {
+    let zone = with_copies([0, 5], session(1, 100, true), session(2, 3000, false));
+    assert_eq!(holder(&zone.table(), 3800), 2);
+}
+
+#[test]
+fn learning_anew_leaves_one_of_several_dead_copies() {
+    let zone = with_copies([0, 5], session(1, 100, true), session(2, 101, true));
+    let learned = zone
+        .table()
+        .learn(key(1), peer(3), Claim::Stranger, &HOUR, 9000, &mut nobody);
+    assert_eq!(
+        learned,
+        Learned::New {
+            evicted: Evicted::Nothing
+        }
+    );
+    assert_eq!(zone.places_of(key(1)).len(), 1);
+    assert_eq!(holder(&zone.table(), 9000), 3);
+}
+
+#[test]
+fn forgetting_removes_every_copy() {
+    let zone = with_copies([0, 5], session(1, 100, true), session(2, 101, true));
+    assert!(zone.table().forget(key(1)));
+    assert!(zone.places_of(key(1)).is_empty());
+    assert!(!zone.table().forget(key(1)));
+}

@@ -1,0 +1,280 @@
+//! Tests for the session tables against a plain map with a virtual clock: the same operations in
+//! the same order must come to the same answers, to the second. Without this, nothing shows that
+//! expiry, refreshing and the rules of moving hold together.
+
+mod table_zone;
+
+use std::collections::HashMap;
+
+use sticky_core::key::Key;
+use sticky_core::local::LocalTable;
+use sticky_core::table::{Claim, Evicted, Learned, LookUp};
+use sticky_core::word::{Limits, PeerId, Session, Tick};
+
+use table_zone::{key, peer, Random, Sessions, Zone};
+
+const STEPS: u32 = 200_000;
+
+/// The promises, written once more and as plainly as they can be.
+struct Model {
+    limits: Limits,
+    held: HashMap<Key, Session>,
+}
+
+impl Model {
+    fn live(&self, key: Key, now: Tick) -> Option<Session> {
+        let held = *self.held.get(&key)?;
+        let idle = now - held.seen.min(now);
+        let age = now - held.created.min(now);
+        let aged = self.limits.lifetime.is_some_and(|lifetime| age >= lifetime);
+        (idle < self.limits.expires && !aged).then_some(held)
+    }
+
+    fn look_up(&self, key: Key, now: Tick) -> LookUp {
+        match self.live(key, now) {
+            Some(held) => LookUp::Found(held),
+            None if self.held.contains_key(&key) => LookUp::Expired,
+            None => LookUp::Unknown,
+        }
+    }
+
+    fn use_it(&mut self, key: Key, held: Session, now: Tick, confirm: bool) {
+        let due = now >= held.seen + (self.limits.expires / 64).max(1);
+        if due || confirm && !held.confirmed {
+            let confirmed = held.confirmed || confirm;
+            self.held.insert(
+                key,
+                Session {
+                    seen: held.seen.max(now),
+                    confirmed,
+                    ..held
+                },
+            );
+        }
+    }
+
+    fn move_it(&mut self, key: Key, held: Session, to: PeerId, now: Tick, confirm: bool) {
+        let seen = now.max(held.seen + 1);
+        let confirmed = held.confirmed || confirm;
+        self.held.insert(
+            key,
+            Session {
+                peer: to,
+                seen,
+                confirmed,
+                ..held
+            },
+        );
+    }
+
+    fn learn(&mut self, key: Key, to: PeerId, claim: Claim, now: Tick, gone: u32) -> Learned {
+        let carried = claim != Claim::Stranger;
+        let Some(held) = self.live(key, now) else {
+            let new = Session {
+                peer: to,
+                seen: now,
+                created: now,
+                confirmed: carried,
+            };
+            self.held.insert(key, new);
+            return Learned::New {
+                evicted: Evicted::Nothing,
+            };
+        };
+        if held.peer == to {
+            self.use_it(key, held, now, carried);
+            return Learned::Same;
+        }
+        let comes = match claim {
+            Claim::Stranger => false,
+            Claim::Carried { from } => from == Some(held.peer) || !held.confirmed,
+        };
+        if comes || gone >> held.peer.get() & 1 == 1 {
+            self.move_it(key, held, to, now, carried);
+            return Learned::Moved { from: held.peer };
+        }
+        Learned::Kept { holder: held.peer }
+    }
+}
+
+/// `is`, with the time of learning that was expected if it is at most 1/1000 of the session's age
+/// early: a word keeps no more of it.
+fn to_the_second(is: LookUp, expected: LookUp) -> LookUp {
+    let (LookUp::Found(held), LookUp::Found(model)) = (is, expected) else {
+        return is;
+    };
+    let allowed = (model.seen - model.created) / 1000;
+    match model.created.checked_sub(held.created) {
+        Some(early) if early <= allowed => LookUp::Found(Session {
+            created: model.created,
+            ..held
+        }),
+        _ => is,
+    }
+}
+
+/// Random steps on few enough keys that each has a history. `may_lose`: the table is too small, so
+/// a key may be unknown; whatever it does answer must still be right.
+fn run(table: &dyn Sessions, limits: Limits, keys: u32, may_lose: bool, seed: u64) {
+    let mut random = Random::seeded(seed);
+    let mut model = Model {
+        limits,
+        held: HashMap::new(),
+    };
+    let mut now: Tick = 0;
+    let mut found = 0;
+    for step in 0..STEPS {
+        if random.below(4) == 0 {
+            now += random.below(limits.expires / 20 + 2);
+        }
+        let id = key(u64::from(random.below(keys)));
+        let told = format!("step {step}, tick {now}, key {id:?}");
+
+        let (is, expected) = (table.look_up(id, &limits, now), model.look_up(id, now));
+        if may_lose && is == LookUp::Unknown {
+            model.held.remove(&id);
+        } else {
+            assert_eq!(to_the_second(is, expected), expected, "{told}");
+        }
+        found += u32::from(matches!(is, LookUp::Found(_)));
+
+        let (from, to) = (peer(random.below(4)), peer(random.below(4)));
+        match random.below(100) {
+            0..=39 => {
+                if let Some(held) = model.live(id, now) {
+                    model.use_it(id, held, now, true);
+                }
+                table.touch(id, &limits, now);
+            }
+            40..=84 => {
+                let claim = match random.below(4) {
+                    0 | 1 => Claim::Stranger,
+                    2 => Claim::Carried { from: None },
+                    _ => Claim::Carried { from: Some(from) },
+                };
+                let gone = random.below(16) & random.below(16);
+                let is = table.learn(id, to, claim, &limits, now, &mut |p| {
+                    gone >> p.get() & 1 == 1
+                });
+                let expected = model.learn(id, to, claim, now, gone);
+                match (is, expected) {
+                    (Learned::New { evicted }, Learned::New { .. }) => {
+                        assert!(may_lose || evicted == Evicted::Nothing, "{told}");
+                    }
+                    _ => assert_eq!(is, expected, "{told}"),
+                }
+            }
+            85..=94 => {
+                let held = model.live(id, now).filter(|held| held.peer == from);
+                if let Some(held) = held {
+                    model.move_it(id, held, to, now, false);
+                }
+                assert_eq!(
+                    table.reassign(id, from, to, &limits, now),
+                    held.is_some(),
+                    "{told}"
+                );
+            }
+            _ => assert_eq!(table.forget(id), model.held.remove(&id).is_some(), "{told}"),
+        }
+    }
+    assert!(
+        found > STEPS / 20,
+        "hardly anything was ever found: {found}"
+    );
+}
+
+fn shared(words: usize, limits: Limits, keys: u32, may_lose: bool, seed: u64) {
+    run(&Zone::new(words).table(), limits, keys, may_lose, seed);
+}
+
+#[test]
+fn the_shared_table_answers_as_a_map_does() {
+    shared(
+        512,
+        Limits {
+            expires: 600,
+            lifetime: None,
+        },
+        300,
+        false,
+        21,
+    );
+}
+
+#[test]
+fn the_shared_table_answers_as_a_map_does_with_a_lifetime() {
+    // Ages up to 2047 s are kept to the second.
+    shared(
+        512,
+        Limits {
+            expires: 600,
+            lifetime: Some(1500),
+        },
+        300,
+        false,
+        22,
+    );
+}
+
+#[test]
+fn a_full_shared_table_forgets_but_never_lies() {
+    shared(
+        64,
+        Limits {
+            expires: 600,
+            lifetime: Some(1500),
+        },
+        300,
+        true,
+        23,
+    );
+    shared(
+        8,
+        Limits {
+            expires: 600,
+            lifetime: Some(1500),
+        },
+        40,
+        true,
+        24,
+    );
+}
+
+#[test]
+fn the_local_table_answers_as_a_map_does() {
+    run(
+        &LocalTable::new(300),
+        Limits {
+            expires: 600,
+            lifetime: Some(1500),
+        },
+        300,
+        false,
+        25,
+    );
+}
+
+#[test]
+fn a_full_local_table_forgets_but_never_lies() {
+    run(
+        &LocalTable::new(40),
+        Limits {
+            expires: 600,
+            lifetime: Some(1500),
+        },
+        300,
+        true,
+        26,
+    );
+    run(
+        &LocalTable::new(1),
+        Limits {
+            expires: 60,
+            lifetime: None,
+        },
+        6,
+        true,
+        27,
+    );
+}

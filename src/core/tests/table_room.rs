@@ -1,0 +1,319 @@
+//! Tests for what happens when the table gets full: who may be displaced, in what order, and how
+//! many sessions fit. Without this, a flood of invented ids could push out those in use.
+
+mod table_zone;
+
+use std::mem::size_of;
+use std::sync::atomic::Ordering::Relaxed;
+
+use sticky_core::local::LocalTable;
+use sticky_core::table::{Claim, Evicted, Learned, LookUp, Prelude};
+use sticky_core::word::Limits;
+
+use table_zone::{key, nobody, peer, Random, Sessions, Zone, HOUR};
+
+const CARRIED: Claim = Claim::Carried { from: None };
+
+/// nginx's slab allocator hands out whole pages; of 1 MB it keeps 3 for itself (ngx_slab_init).
+const WORDS_IN_1MB: usize = (253 * 4096 - size_of::<Prelude>()) / 16;
+
+fn learn(table: &dyn Sessions, number: u64, claim: Claim, limits: &Limits, now: u32) -> Learned {
+    table.learn(
+        key(number),
+        peer(number as u32 % 8),
+        claim,
+        limits,
+        now,
+        &mut nobody,
+    )
+}
+
+fn is_found(table: &dyn Sessions, number: u64, limits: &Limits, now: u32) -> bool {
+    match table.look_up(key(number), limits, now) {
+        LookUp::Found(held) => {
+            assert_eq!(held.peer, peer(number as u32 % 8));
+            true
+        }
+        _ => false,
+    }
+}
+
+#[test]
+fn one_megabyte_holds_56500_sessions_before_a_live_one_goes() {
+    let mut random = Random::seeded(31);
+    for _ in 0..3 {
+        let zone = Zone::new(WORDS_IN_1MB);
+        let first = random.bits() >> 30;
+        let mut learned = 0;
+        while learn(&zone.table(), first + learned, CARRIED, &HOUR, 0)
+            == (Learned::New {
+                evicted: Evicted::Nothing,
+            })
+        {
+            learned += 1;
+        }
+        assert!(learned >= 56_500, "{learned} of {WORDS_IN_1MB}");
+        let found = (0..learned)
+            .filter(|n| is_found(&zone.table(), first + n, &HOUR, 0))
+            .count();
+        // The newcomer that was too many is in; one of the others is not.
+        assert_eq!(found as u64, learned - 1);
+        assert_eq!(zone.evicted(), (0, 1));
+        assert_eq!(zone.counters.last_forced.load(Relaxed), 1);
+    }
+}
+
+/// Sessions in use must survive a million invented ones. All of them are used once while the
+/// flood passes, which takes a sixth of their idle limit.
+fn flood(table: &dyn Sessions, invented: u64) {
+    const IN_USE: u64 = 5000;
+    let now_at = |n: u64| (n * 600 / invented) as u32;
+    for number in 0..IN_USE {
+        learn(table, number, Claim::Stranger, &HOUR, 0);
+        table.touch(key(number), &HOUR, 0);
+    }
+    for number in 0..invented {
+        let now = now_at(number);
+        learn(table, IN_USE + number, Claim::Stranger, &HOUR, now);
+        if number % (invented / IN_USE) == 0 {
+            table.touch(key(number / (invented / IN_USE)), &HOUR, now);
+        }
+    }
+    let found = (0..IN_USE)
+        .filter(|n| is_found(table, *n, &HOUR, 600))
+        .count();
+    assert_eq!(found as u64, IN_USE);
+}
+
+#[test]
+fn a_flood_of_invented_ids_displaces_no_session_in_use() {
+    let zone = Zone::new(65_024);
+    flood(&zone.table(), 1_000_000);
+    assert_eq!(zone.evicted().1, 0);
+    assert!(
+        zone.evicted().0 > 900_000,
+        "the flood was none: {:?}",
+        zone.evicted()
+    );
+    assert_eq!(zone.counters.last_forced.load(Relaxed), 600);
+}
+
+#[test]
+fn a_flood_displaces_no_session_in_use_from_the_local_table() {
+    flood(&LocalTable::new(65_024), 1_000_000);
+}
+
+#[test]
+fn no_session_in_use_goes_while_an_unconfirmed_one_can_be_reached() {
+    // So many confirmed sessions that most pairs of lines hold nothing else.
+    let zone = Zone::new(4096);
+    for number in 0..3600 {
+        learn(&zone.table(), number, CARRIED, &HOUR, 0);
+    }
+    for number in 3600..20_000 {
+        learn(&zone.table(), number, Claim::Stranger, &HOUR, 1);
+    }
+    assert_eq!(zone.evicted().1, 0);
+    assert!((0..3600).all(|number| is_found(&zone.table(), number, &HOUR, 1)));
+}
+
+/// A table of eight places, where every key may stand in any, and the local one must agree.
+fn evicts_in_order(table: &dyn Sessions) {
+    let limits = Limits {
+        expires: 100,
+        lifetime: None,
+    };
+    // Seen at 1, 2 … 8; 1 to 4 are in use.
+    for number in 1..=8 {
+        let claim = if number <= 4 {
+            CARRIED
+        } else {
+            Claim::Stranger
+        };
+        learn(table, number, claim, &limits, number as u32);
+    }
+    let mut next = 9;
+    let mut learn_next = |now| {
+        next += 1;
+        learn(table, next, CARRIED, &limits, now)
+    };
+
+    // Session 1 is over at 101, and goes first.
+    assert_eq!(
+        learn_next(101),
+        Learned::New {
+            evicted: Evicted::Nothing
+        }
+    );
+    assert!(!is_found(table, 1, &limits, 0));
+    // Then the unconfirmed ones, the oldest first.
+    for oldest in 5..=8 {
+        assert!(is_found(table, oldest, &limits, 101));
+        assert_eq!(
+            learn_next(101),
+            Learned::New {
+                evicted: Evicted::Unconfirmed
+            }
+        );
+        assert!(!is_found(table, oldest, &limits, 101));
+    }
+    // Then the one not seen for longest.
+    for oldest in 2..=4 {
+        assert!(is_found(table, oldest, &limits, 101));
+        assert_eq!(
+            learn_next(101),
+            Learned::New {
+                evicted: Evicted::Confirmed
+            }
+        );
+        assert!(!is_found(table, oldest, &limits, 101));
+    }
+}
+
+#[test]
+fn expired_go_first_then_the_oldest_unconfirmed_then_the_least_recently_seen() {
+    let zone = Zone::new(8);
+    evicts_in_order(&zone.table());
+    assert_eq!(zone.evicted(), (4, 3));
+    assert_eq!(zone.counters.expired_reused.load(Relaxed), 1);
+    evicts_in_order(&LocalTable::new(8));
+}
+
+#[test]
+fn an_expired_session_takes_its_own_word_again() {
+    let zone = Zone::new(8);
+    learn(&zone.table(), 1, CARRIED, &HOUR, 0);
+    assert_eq!(zone.table().look_up(key(1), &HOUR, 3600), LookUp::Expired);
+    let again = learn(&zone.table(), 1, Claim::Stranger, &HOUR, 3600);
+    assert_eq!(
+        again,
+        Learned::New {
+            evicted: Evicted::Nothing
+        }
+    );
+    assert_eq!(zone.places_of(key(1)).len(), 1);
+    let LookUp::Found(held) = zone.table().look_up(key(1), &HOUR, 3600) else {
+        panic!("lost")
+    };
+    assert_eq!((held.created, held.confirmed), (3600, false));
+}
+
+#[test]
+fn a_shared_zone_judges_a_word_by_the_longest_limits() {
+    let (short, long) = (
+        Limits {
+            expires: 10,
+            lifetime: None,
+        },
+        HOUR,
+    );
+    for (shared, kept) in [(true, true), (false, false)] {
+        let zone = Zone::new(8);
+        let table = match shared {
+            true => zone.table().shared_under(short.longer(long)),
+            false => zone.table(),
+        };
+        learn(&table, 1, CARRIED, &long, 0);
+        for number in 2..=8 {
+            learn(&table, number, Claim::Stranger, &long, 0);
+        }
+        learn(&table, 9, Claim::Stranger, &short, 20);
+        for number in 10..=16 {
+            learn(&table, number, Claim::Stranger, &short, 20);
+        }
+        assert_eq!(is_found(&table, 1, &long, 20), kept);
+    }
+}
+
+#[test]
+fn a_copy_into_a_larger_table_keeps_every_session() {
+    let small = Zone::new(4096);
+    for number in 0..3500 {
+        let claim = if number % 2 == 0 {
+            CARRIED
+        } else {
+            Claim::Stranger
+        };
+        learn(&small.table(), number, claim, &HOUR, number as u32);
+    }
+    for words in [4096, 5000, 65_536] {
+        let large = Zone::new(words);
+        assert_eq!(large.table().copy_from(&small.table()), 3500);
+        for number in 0..3500 {
+            let session = small.table().look_up(key(number), &HOUR, 3599);
+            assert!(matches!(session, LookUp::Found(_)));
+            assert_eq!(large.table().look_up(key(number), &HOUR, 3599), session);
+        }
+        assert_eq!(large.table().sessions().count(), 3500);
+        assert_eq!(large.table().copy_from(&small.table()), 0, "nothing is new");
+        assert_eq!(large.evicted(), (0, 0));
+    }
+}
+
+#[test]
+fn a_copy_into_a_smaller_table_keeps_those_seen_last() {
+    let large = Zone::new(65_536);
+    let mut random = Random::seeded(32);
+    let long = Limits {
+        expires: 1 << 20,
+        lifetime: None,
+    };
+    let seen: Vec<u32> = (0..8000).map(|_| random.below(100_000)).collect();
+    for (number, seen) in (0..).zip(&seen) {
+        learn(&large.table(), number, CARRIED, &long, *seen);
+    }
+    let small = Zone::new(4096);
+    let copied = small.table().copy_from(&large.table());
+    assert_eq!(small.table().sessions().count(), copied);
+    assert!(copied > 4000, "{copied}");
+
+    let kept = |range: std::ops::Range<u32>| {
+        let all = (0..).zip(&seen).filter(|(_, seen)| range.contains(seen));
+        let (mut kept, mut total) = (0, 0);
+        for (number, _) in all {
+            total += 1;
+            kept += u32::from(is_found(&small.table(), number, &long, 100_000));
+        }
+        f64::from(kept) / f64::from(total)
+    };
+    // Half of them fit: nearly all of the newest, hardly any of the oldest.
+    assert!(kept(70_000..100_000) > 0.99, "{}", kept(70_000..100_000));
+    assert!(kept(0..25_000) < 0.1, "{}", kept(0..25_000));
+}
+
+#[test]
+fn a_copy_does_not_undo_what_is_newer() {
+    let (old, new) = (Zone::new(64), Zone::new(32));
+    learn(&old.table(), 1, CARRIED, &HOUR, 10);
+    new.table()
+        .learn(key(1), peer(5), CARRIED, &HOUR, 20, &mut nobody);
+    assert_eq!(new.table().copy_from(&old.table()), 0);
+    let LookUp::Found(held) = new.table().look_up(key(1), &HOUR, 20) else {
+        panic!("lost")
+    };
+    assert_eq!((held.peer, held.seen), (peer(5), 20));
+}
+
+#[test]
+fn a_local_table_stays_within_its_bound() {
+    let table = LocalTable::new(100);
+    let mut random = Random::seeded(33);
+    for now in 0..20_000 {
+        learn(
+            &table,
+            u64::from(random.below(5000)),
+            Claim::Stranger,
+            &HOUR,
+            now / 10,
+        );
+        if now % 3 == 0 {
+            table.forget(key(u64::from(random.below(5000))));
+        }
+    }
+    let held = (0..5000).filter(|n| table.look_up(key(*n), &HOUR, 2000) != LookUp::Unknown);
+    assert!((1..=100).contains(&held.count()));
+    assert_eq!(
+        learn(&LocalTable::new(0), 1, CARRIED, &HOUR, 0),
+        Learned::Refused
+    );
+}
