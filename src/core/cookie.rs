@@ -1,0 +1,196 @@
+//! The two ends of a cookie: find one that a client sent, and write one for it to keep.
+//!
+//! Nothing is decoded and nothing is copied on the way in: the values that this module hands out
+//! are compared byte for byte when they come back.
+
+use memchr::memchr;
+
+/// The value of the first cookie `name` in the values of the Cookie headers (RFC 6265 section 5.4).
+///
+/// Pairs are separated by `;` only. Spaces and tabs around the name and the value are not part of
+/// them; double quotes and further `=` are part of the value. The name is compared whole and
+/// case-sensitively. A pair without `=` is no cookie; a cookie with an empty value is one.
+pub fn find<'a>(header_values: impl Iterator<Item = &'a [u8]>, name: &[u8]) -> Option<&'a [u8]> {
+    let initial = name.first()?;
+    for header in header_values {
+        let mut pairs = Some(header);
+        while let Some(rest) = pairs {
+            let rest = trim_start(rest);
+            // Nearly every pair is somebody else's, and one byte mostly tells.
+            if rest.first() == Some(initial) {
+                if let Some(value) = first_value(rest, name) {
+                    return Some(value);
+                }
+            }
+            pairs = memchr(b';', rest).and_then(|at| rest.get(at + 1..));
+        }
+    }
+    None
+}
+
+/// The value of a Set-Cookie header when it sets the cookie `name` (RFC 6265 section 5.2): what
+/// stands before the first `;`, by the rules of [`find`].
+pub fn value_set<'a>(header_value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    first_value(header_value, name)
+}
+
+/// The cookie attribute SameSite (RFC 6265bis section 5.6.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// Never with a request that another site caused.
+    Strict,
+    /// With another site's request only when it leads the user here.
+    Lax,
+    /// With every request; browsers demand Secure beside it.
+    None,
+}
+
+/// A Set-Cookie header value. Its parts are written as they are: [`crate::directive::parse`]
+/// refuses those that would break the header.
+#[derive(Clone, Copy, Debug)]
+pub struct SetCookie<'a> {
+    /// The name.
+    pub name: &'a [u8],
+    /// The value.
+    pub value: &'a [u8],
+    /// The attribute Domain.
+    pub domain: Option<&'a [u8]>,
+    /// The attribute Expires, in seconds since 1970 UTC; without it the browser forgets the cookie
+    /// when it is closed.
+    pub expires: Option<i64>,
+    /// The attribute Path; not written when empty.
+    pub path: &'a [u8],
+    /// The attribute Secure.
+    pub secure: bool,
+    /// The attribute HttpOnly.
+    pub httponly: bool,
+    /// The attribute SameSite.
+    pub samesite: Option<SameSite>,
+    /// The attribute Partitioned (draft-cutler-httpbis-partitioned-cookies).
+    pub partitioned: bool,
+}
+
+impl SetCookie<'_> {
+    /// Appends the header value in the order and the spelling of nginx-sticky-module-ng
+    /// (`ngx_http_sticky_misc_set_cookie()`), the attributes that it does not know after its own.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.name);
+        out.push(b'=');
+        out.extend_from_slice(self.value);
+        if let Some(domain) = self.domain {
+            out.extend_from_slice(b"; Domain=");
+            out.extend_from_slice(domain);
+        }
+        if let Some(at) = self.expires {
+            out.extend_from_slice(b"; Expires=");
+            write_date(at, out);
+        }
+        if !self.path.is_empty() {
+            out.extend_from_slice(b"; Path=");
+            out.extend_from_slice(self.path);
+        }
+        if self.secure {
+            out.extend_from_slice(b"; Secure");
+        }
+        if self.httponly {
+            out.extend_from_slice(b"; HttpOnly");
+        }
+        out.extend_from_slice(match self.samesite {
+            Some(SameSite::Strict) => b"; SameSite=Strict",
+            Some(SameSite::Lax) => b"; SameSite=Lax",
+            Some(SameSite::None) => b"; SameSite=None",
+            None => b"",
+        });
+        if self.partitioned {
+            out.extend_from_slice(b"; Partitioned");
+        }
+    }
+}
+
+/// Appends a time as the attribute Expires has it: `Thu, 01-Jan-1970 00:00:00 GMT`.
+///
+/// `at` counts seconds since 1970 UTC. A time before 1970 is written as 1970, as past to a browser
+/// as any other; one after the year 9999 as the end of that year, because browsers read four
+/// digits.
+pub fn write_date(at: i64, out: &mut Vec<u8>) {
+    const LAST: i64 = 253_402_300_799;
+    const WEEKDAYS: [&[u8]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
+
+    let at = at.clamp(0, LAST).unsigned_abs();
+    let (days, second) = (at / 86_400, at % 86_400);
+    let (year, month, day) = civil_date(days);
+
+    // By hand: format!() would cost more than all the rest of a new cookie.
+    let digits =
+        |out: &mut Vec<u8>, n: u64| out.extend([b'0' + (n / 10) as u8, b'0' + (n % 10) as u8]);
+    let weekday = WEEKDAYS.get((days % 7) as usize).copied();
+    out.extend_from_slice(weekday.unwrap_or_default());
+    out.extend_from_slice(b", ");
+    digits(out, day);
+    out.push(b'-');
+    out.extend_from_slice(month);
+    out.push(b'-');
+    digits(out, year / 100);
+    digits(out, year % 100);
+    for (separator, n) in [
+        (b' ', second / 3_600),
+        (b':', second / 60 % 60),
+        (b':', second % 60),
+    ] {
+        out.push(separator);
+        digits(out, n);
+    }
+    out.extend_from_slice(b" GMT");
+}
+
+/// Year, month and day of the month in the Gregorian calendar, from the days since 1970-01-01.
+///
+/// The year is taken to begin in March, so that the day which comes and goes is its last; then the
+/// lengths of the months repeat every 5 months (153 days), those of the years every 4, 100 and 400.
+fn civil_date(days: u64) -> (u64, &'static [u8], u64) {
+    const FROM_MARCH: [&[u8]; 12] = [
+        b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec", b"Jan",
+        b"Feb",
+    ];
+    const CENTURY: u64 = 36_524;
+    const ERA: u64 = 4 * CENTURY + 1;
+    const SINCE_MARCH_0000: u64 = 719_468;
+
+    let days = days + SINCE_MARCH_0000;
+    let (era, day) = (days / ERA, days % ERA);
+    // Take out the leap days passed so far; the last day of the era would count as a year too many.
+    let year = (day - day / 1_460 + day / CENTURY - day / (ERA - 1)) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let year = 400 * era + year + u64::from(month >= 10);
+    let month = FROM_MARCH.get(month as usize).copied();
+    (year, month.unwrap_or_default(), day)
+}
+
+/// The value of the first of several pairs when it bears that name.
+fn first_value<'a>(pairs: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let after = trim_start(trim_start(pairs).strip_prefix(name)?);
+    match after.split_first() {
+        Some((b'=', value)) if !name.is_empty() => {
+            let end = memchr(b';', value).unwrap_or(value.len());
+            Some(trim_end(trim_start(value.get(..end)?)))
+        }
+        _ => None,
+    }
+}
+
+/// Without the spaces and tabs at the start (WSP of RFC 6265 section 2.2).
+fn trim_start(mut bytes: &[u8]) -> &[u8] {
+    while let Some((b' ' | b'\t', rest)) = bytes.split_first() {
+        bytes = rest;
+    }
+    bytes
+}
+
+fn trim_end(mut bytes: &[u8]) -> &[u8] {
+    while let Some((b' ' | b'\t', rest)) = bytes.split_last() {
+        bytes = rest;
+    }
+    bytes
+}

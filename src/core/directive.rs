@@ -1,0 +1,156 @@
+//! What the words of a `sticky` directive mean.
+//!
+//! The words become one [`Mode`], a type that cannot hold a contradiction, or an error that tells
+//! the operator which parameter is wrong and what was expected. Nothing is guessed and nothing is
+//! ignored: what has no effect is an error. This is the only part of the core that may refuse.
+//!
+//! ```text
+//! sticky [mode=cookie] [name=NAME] [hash=… | hmac=… hmac_key=KEY | text=raw] …;
+//! sticky mode=query [name=NAME …] [from=query,form] [learn=html,location] …;
+//! ```
+
+mod cookie;
+mod error;
+mod parameters;
+mod query;
+
+use std::sync::Arc;
+
+use crate::cookie::SameSite;
+use crate::digest::Recipe;
+use crate::url::Names;
+use crate::word::Limits;
+
+pub use error::DirectiveError;
+use parameters::{Kind, Parameters};
+
+/// How an upstream keeps its sessions together.
+#[derive(Clone, Debug)]
+pub enum Mode {
+    /// The module sets a cookie that names the server.
+    Cookie(CookieRule),
+    /// The module learns the session ids that the application hands out.
+    Query(QueryRule),
+}
+
+/// The rule of `mode=cookie`, compatible with nginx-sticky-module-ng.
+#[derive(Clone, Debug)]
+pub struct CookieRule {
+    /// Name of the cookie, `route` unless configured. Fit for a Set-Cookie header.
+    pub name: Vec<u8>,
+    /// How a server becomes a cookie value, [`Recipe::Hash`] with MD5 unless configured.
+    pub recipe: Recipe,
+    /// The attribute Domain, none unless configured. Fit for a Set-Cookie header.
+    pub domain: Option<Vec<u8>>,
+    /// The attribute Path, `/` unless configured. Fit for a Set-Cookie header.
+    pub path: Vec<u8>,
+    /// For how many seconds from now the browser keeps the cookie, 1 to `i64::MAX`; none: until it
+    /// is closed. Add it to the time with saturation.
+    pub expires: Option<u64>,
+    /// The attribute Secure.
+    pub secure: bool,
+    /// The attribute HttpOnly.
+    pub httponly: bool,
+    /// The attribute SameSite; [`SameSite::None`] only together with `secure`.
+    pub samesite: Option<SameSite>,
+    /// The attribute Partitioned; only together with `secure`.
+    pub partitioned: bool,
+    /// The value of the application's own cookie of this name is carried behind the server's.
+    pub transfer: bool,
+    /// What stands between the two values, a space unless configured. Never empty.
+    pub delimiter: Vec<u8>,
+    /// No cookie is sent: the client has it from somewhere else.
+    pub hide_cookie: bool,
+    /// A request whose server cannot be used is refused, not balanced.
+    pub no_fallback: bool,
+}
+
+/// The rule of `mode=query`.
+#[derive(Clone, Debug)]
+pub struct QueryRule {
+    /// Names of the parameter that carries the session id, `sid` unless configured.
+    pub names: Arc<Names>,
+    /// Where a request may carry the id, in the order of search, each place once; never empty.
+    pub from: Vec<Place>,
+    /// Where a response may hand an id out.
+    pub learn: LearnSet,
+    /// How long a session lives: 1 second to 366 days, `lifetime` not below `expires`.
+    pub limits: Limits,
+    /// Where the sessions are kept.
+    pub zone: ZoneChoice,
+    /// Hosts, beside the request's own, whose links are followed: `a.example`, `.example.com` or
+    /// `*.example.com`, without port.
+    pub hosts: Vec<Box<[u8]>>,
+    /// A request whose server cannot be used is refused, not balanced.
+    pub no_fallback: bool,
+}
+
+/// Where a request carries the session id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In the query of its URL.
+    Query,
+    /// In the form that it posts.
+    Form,
+}
+
+/// Where a response hands out session ids. With nothing at all, sessions come only from requests
+/// that bring an unknown id and are answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LearnSet {
+    /// How its body is read, if it is.
+    pub body: Option<BodyLearner>,
+    /// Whether the headers that hold links are read: Location and its like.
+    pub location: bool,
+}
+
+/// How a body is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyLearner {
+    /// Every link and every input of an HTML page.
+    Html,
+    /// Only its forms.
+    Forms,
+}
+
+/// Where the sessions of an upstream are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ZoneChoice {
+    /// In a shared-memory zone named after the upstream.
+    Own,
+    /// In a shared-memory zone that other upstreams may use too.
+    Named {
+        /// Its name, never empty and not `off`.
+        name: Vec<u8>,
+        /// Its size in bytes, at least 32 KB; none: as another upstream says, or the default.
+        size: Option<usize>,
+    },
+    /// In the memory of each worker process.
+    Off,
+}
+
+/// Reads the words that follow `sticky` in the configuration, none for a bare `sticky;`.
+///
+/// The words may stand in any order, `mode=` included. The rules for `mode=cookie` are those of
+/// nginx-sticky-module-ng (`ngx_http_sticky_set()`), except that what it silently overrides or
+/// ignores is an error: a parameter given twice, `hmac_key=` or `delimiter=` without effect.
+///
+/// # Errors
+///
+/// A mode that there is not, else the first word that is wrong, else a contradiction between them.
+pub fn parse(words: &[&[u8]]) -> Result<Mode, DirectiveError> {
+    // Only as the first word: that is where nginx's own directive has its kind.
+    if let Some(&first) = words.first() {
+        if let Some(word) = ["cookie", "route", "learn"]
+            .into_iter()
+            .find(|w| w.as_bytes() == first)
+        {
+            return Err(DirectiveError::Native { word });
+        }
+    }
+    let parameters = Parameters::read(words)?;
+    match parameters.kind() {
+        Kind::Cookie => cookie::rule(&parameters).map(Mode::Cookie),
+        Kind::Query => query::rule(&parameters).map(Mode::Query),
+    }
+}

@@ -1,0 +1,190 @@
+//! `mode=cookie`: the parameters of nginx-sticky-module-ng, and what browsers have asked for since.
+
+use memchr::memmem;
+
+use super::error::DirectiveError;
+use super::parameters::Parameters;
+use super::CookieRule;
+use crate::cookie::SameSite;
+use crate::digest::{Algorithm, Recipe};
+use crate::unit;
+
+impl CookieRule {
+    /// The cookie values of servers that the value of a client's cookie may stand for, the
+    /// likeliest first.
+    ///
+    /// Without `transfer`, that is the value itself. With it, what stands before the first
+    /// delimiter, as in nginx-sticky-module-ng; then before the next ones, since the name of a
+    /// server under `text=raw` may hold the delimiter (`10.0.0.1:8080` and `.`); at last the whole
+    /// value, which is what a client has while the application has set no cookie of its own.
+    pub fn routes<'s>(&'s self, cookie: &'s [u8]) -> impl Iterator<Item = &'s [u8]> + 's {
+        // Enough for the dots of an address or a path, and a bound on what a client can cause.
+        const MOST: usize = 16;
+
+        let cuts = self
+            .transfer
+            .then(|| memmem::find_iter(cookie, &self.delimiter));
+        let cuts = cuts.into_iter().flatten().take(MOST);
+        cuts.filter_map(|at| cookie.get(..at))
+            .chain(std::iter::once(cookie))
+    }
+}
+
+pub fn rule(given: &Parameters) -> Result<CookieRule, DirectiveError> {
+    let rule = CookieRule {
+        name: name(given)?,
+        recipe: recipe(given)?,
+        domain: attribute(given, "domain")?,
+        path: attribute(given, "path")?.unwrap_or_else(|| b"/".to_vec()),
+        expires: expires(given)?,
+        secure: given.has("secure"),
+        httponly: given.has("httponly"),
+        samesite: samesite(given)?,
+        partitioned: given.has("partitioned"),
+        transfer: given.has("transfer"),
+        delimiter: delimiter(given)?,
+        hide_cookie: given.has("hide_cookie"),
+        no_fallback: given.has("no_fallback"),
+    };
+    let insecure = |parameter| DirectiveError::Without {
+        parameter,
+        needed: "secure",
+        why: "browsers drop such a cookie",
+    };
+    if rule.samesite == Some(SameSite::None) && !rule.secure {
+        return Err(insecure("samesite=none"));
+    }
+    if rule.partitioned && !rule.secure {
+        return Err(insecure("partitioned"));
+    }
+    Ok(rule)
+}
+
+/// The name may hold what browsers take, which is more than the token of RFC 6265 section 4.1.1,
+/// but nothing that would end it early or make another header of it.
+fn name(given: &Parameters) -> Result<Vec<u8>, DirectiveError> {
+    let name = given.value("name").unwrap_or(b"route");
+    if name.iter().any(|&byte| breaks_header(byte) || byte == b'=') {
+        let expected = "a cookie name without spaces, control characters, \";\", \",\" and \"=\"";
+        return Err(DirectiveError::value("name", name, expected));
+    }
+    Ok(name.to_vec())
+}
+
+fn attribute(
+    given: &Parameters,
+    parameter: &'static str,
+) -> Result<Option<Vec<u8>>, DirectiveError> {
+    match given.value(parameter) {
+        Some(value) if value.iter().copied().any(breaks_header) => {
+            let expected = "a value without spaces, control characters, \";\" and \",\"";
+            Err(DirectiveError::value(parameter, value, expected))
+        }
+        value => Ok(value.map(<[u8]>::to_vec)),
+    }
+}
+
+fn breaks_header(byte: u8) -> bool {
+    byte.is_ascii_control() || matches!(byte, b' ' | b';' | b',')
+}
+
+fn recipe(given: &Parameters) -> Result<Recipe, DirectiveError> {
+    for (one, other) in [("hash", "hmac"), ("hash", "text"), ("hmac", "text")] {
+        if given.has(one) && given.has(other) {
+            let why = "expected one of \"hash\", \"hmac\" and \"text\"";
+            return Err(DirectiveError::Together { one, other, why });
+        }
+    }
+    if given.has("hmac_key") && !given.has("hmac") {
+        return Err(DirectiveError::Without {
+            parameter: "hmac_key",
+            needed: "hmac",
+            why: "a key has no effect on any other kind of value",
+        });
+    }
+    if let Some(value) = given.value("hash") {
+        return match (value, algorithm(value)) {
+            (b"index", _) => Ok(Recipe::Index),
+            (_, Some(algorithm)) => Ok(Recipe::Hash(algorithm)),
+            (_, None) => {
+                let expected = "\"index\", \"md5\", \"sha1\" or \"sha256\"";
+                Err(DirectiveError::value("hash", value, expected))
+            }
+        };
+    }
+    if let Some(value) = given.value("hmac") {
+        let Some(algorithm) = algorithm(value) else {
+            let expected = "\"md5\", \"sha1\" or \"sha256\"";
+            return Err(DirectiveError::value("hmac", value, expected));
+        };
+        let Some(key) = given.value("hmac_key") else {
+            return Err(DirectiveError::Without {
+                parameter: "hmac",
+                needed: "hmac_key",
+                why: "expected \"hmac_key=KEY\" beside it",
+            });
+        };
+        return Ok(Recipe::Hmac(algorithm, key.into()));
+    }
+    match given.value("text") {
+        None => Ok(Recipe::Hash(Algorithm::Md5)),
+        Some(b"raw") => Ok(Recipe::Raw),
+        Some(value) => Err(DirectiveError::value("text", value, "\"raw\"")),
+    }
+}
+
+fn algorithm(name: &[u8]) -> Option<Algorithm> {
+    match name {
+        b"md5" => Some(Algorithm::Md5),
+        b"sha1" => Some(Algorithm::Sha1),
+        b"sha256" => Some(Algorithm::Sha256),
+        _ => None,
+    }
+}
+
+fn expires(given: &Parameters) -> Result<Option<u64>, DirectiveError> {
+    let Some(value) = given.value("expires") else {
+        return Ok(None);
+    };
+    match unit::parse_time(value) {
+        Some(seconds) if seconds > 0 => Ok(Some(seconds)),
+        _ => {
+            let expected = "a time of at least 1 second, as in \"1h30m\"";
+            Err(DirectiveError::value("expires", value, expected))
+        }
+    }
+}
+
+fn samesite(given: &Parameters) -> Result<Option<SameSite>, DirectiveError> {
+    match given.value("samesite") {
+        None => Ok(None),
+        Some(b"strict") => Ok(Some(SameSite::Strict)),
+        Some(b"lax") => Ok(Some(SameSite::Lax)),
+        Some(b"none") => Ok(Some(SameSite::None)),
+        Some(value) => {
+            let expected = "\"strict\", \"lax\" or \"none\"";
+            Err(DirectiveError::value("samesite", value, expected))
+        }
+    }
+}
+
+fn delimiter(given: &Parameters) -> Result<Vec<u8>, DirectiveError> {
+    let Some(value) = given.value("delimiter") else {
+        return Ok(b" ".to_vec());
+    };
+    if !given.has("transfer") {
+        return Err(DirectiveError::Without {
+            parameter: "delimiter",
+            needed: "transfer",
+            why: "there is nothing to divide",
+        });
+    }
+    if value
+        .iter()
+        .any(|&byte| (byte.is_ascii_control() && byte != b'\t') || byte == b';')
+    {
+        let expected = "a text without control characters and \";\"";
+        return Err(DirectiveError::value("delimiter", value, expected));
+    }
+    Ok(value.to_vec())
+}

@@ -1,0 +1,222 @@
+//! Tests for the cookie header and the Set-Cookie header; without them a client's cookie is taken
+//! for another one, or a browser does not keep ours.
+
+use sticky_core::cookie::{find, value_set, write_date, SameSite, SetCookie};
+
+fn route(headers: &[&'static str]) -> Option<String> {
+    let found = find(headers.iter().map(|header| header.as_bytes()), b"route")?;
+    Some(String::from_utf8_lossy(found).into_owned())
+}
+
+#[test]
+fn a_cookie_is_found_whole_and_nothing_else_is() {
+    let cases: &[(&str, Option<&str>)] = &[
+        ("route=a", Some("a")),
+        ("a=1; route=b; c=2", Some("b")),
+        ("a=1;route=b;c=2", Some("b")),
+        ("a=1; route=b", Some("b")),
+        // The first one counts, also when it is empty.
+        ("route=a; route=b", Some("a")),
+        ("route=; route=b", Some("")),
+        // Neither a longer name nor a name inside a value.
+        ("xroute=a", None),
+        ("routex=a", None),
+        ("x-route=a", None),
+        ("a=route=b", None),
+        ("a=route; b=c", None),
+        ("ROUTE=a", None),
+        ("xroute=a; route=b", Some("b")),
+        ("a=\"; route=b\"", Some("b\"")),
+        // The value ends at `;` and is left as it is.
+        ("route=a=b=c", Some("a=b=c")),
+        ("route==", Some("=")),
+        ("route=\"a\"", Some("\"a\"")),
+        ("route=\"a b\"", Some("\"a b\"")),
+        ("route=a,b", Some("a,b")),
+        ("a=1, route=b", None),
+        ("route=%61", Some("%61")),
+        ("route=5958c386 own value", Some("5958c386 own value")),
+        // Blanks around names and values.
+        ("  route=a  ", Some("a")),
+        ("\troute=a\t;b=c", Some("a")),
+        ("a=1;\t route=b", Some("b")),
+        ("route = a", Some("a")),
+        ("route\t=\ta", Some("a")),
+        ("route=   ", Some("")),
+        ("ro ute=a", None),
+        // Empty pairs and ends.
+        ("", None),
+        (";", None),
+        (";;;route=a;;;", Some("a")),
+        ("; route=a", Some("a")),
+        ("route=a;", Some("a")),
+        ("route", None),
+        ("route;", None),
+        ("route; route=a", Some("a")),
+        ("=route", None),
+        ("==route=a", None),
+        ("rout", None),
+        ("route x=a", None),
+    ];
+    for (header, expected) in cases {
+        assert_eq!(route(&[header]).as_deref(), *expected, "{header:?}");
+    }
+}
+
+#[test]
+fn headers_are_searched_in_their_order() {
+    assert_eq!(route(&[]), None);
+    assert_eq!(route(&["a=1", "b=2; route=c"]).as_deref(), Some("c"));
+    assert_eq!(route(&["", "route=a", "route=b"]).as_deref(), Some("a"));
+    // A header ends a pair, and so it ends a value.
+    assert_eq!(route(&["a=1; route", "=b"]), None);
+}
+
+#[test]
+fn a_name_may_have_any_bytes_but_never_none() {
+    let found = |header: &'static [u8], name: &[u8]| find([header].into_iter(), name);
+    assert_eq!(found(b"a.b[0]=x", b"a.b[0]"), Some(&b"x"[..]));
+    assert_eq!(found(b"\xff=\xfe\x00", b"\xff"), Some(&b"\xfe\x00"[..]));
+    assert_eq!(found(b"=x", b""), None);
+    assert_eq!(found(b"x", b""), None);
+    assert_eq!(value_set(b"=x", b""), None);
+}
+
+#[test]
+fn the_cookie_that_a_server_sets_is_told_by_its_first_pair() {
+    let cases: &[(&str, Option<&str>)] = &[
+        ("route=a", Some("a")),
+        ("route=a; Path=/; HttpOnly", Some("a")),
+        (" route = a ; Path=/", Some("a")),
+        ("route=; Max-Age=0", Some("")),
+        ("other=a; route=b", None),
+        ("routes=a", None),
+        ("", None),
+    ];
+    for (header, expected) in cases {
+        let found = value_set(header.as_bytes(), b"route");
+        assert_eq!(found, expected.map(str::as_bytes), "{header:?}");
+    }
+}
+
+const BARE: SetCookie = SetCookie {
+    name: b"route",
+    value: b"5958c386",
+    domain: None,
+    expires: None,
+    path: b"/",
+    secure: false,
+    httponly: false,
+    samesite: None,
+    partitioned: false,
+};
+
+fn written(cookie: SetCookie) -> String {
+    let mut out = b"before|".to_vec();
+    cookie.write(&mut out);
+    let out = String::from_utf8(out).expect("ASCII in, ASCII out");
+    out.strip_prefix("before|").expect("appended").to_owned()
+}
+
+#[test]
+fn set_cookie_has_the_order_and_spelling_of_nginx_sticky_module_ng() {
+    assert_eq!(written(BARE), "route=5958c386; Path=/");
+    assert_eq!(written(SetCookie { path: b"", ..BARE }), "route=5958c386");
+    assert_eq!(
+        written(SetCookie {
+            samesite: Some(SameSite::Strict),
+            ..BARE
+        }),
+        "route=5958c386; Path=/; SameSite=Strict"
+    );
+    assert_eq!(
+        written(SetCookie {
+            secure: true,
+            samesite: Some(SameSite::None),
+            ..BARE
+        }),
+        "route=5958c386; Path=/; Secure; SameSite=None"
+    );
+    let everything = SetCookie {
+        domain: Some(b".example.com"),
+        expires: Some(0),
+        path: b"/shop",
+        secure: true,
+        httponly: true,
+        samesite: Some(SameSite::Lax),
+        partitioned: true,
+        ..BARE
+    };
+    assert_eq!(
+        written(everything),
+        "route=5958c386; Domain=.example.com; Expires=Thu, 01-Jan-1970 00:00:00 GMT; Path=/shop; \
+         Secure; HttpOnly; SameSite=Lax; Partitioned"
+    );
+}
+
+/// Recipe: `date -u -d @SECONDS '+%a, %d-%b-%Y %H:%M:%S GMT'` in the C locale.
+#[test]
+fn dates_are_those_of_the_gregorian_calendar() {
+    let cases: &[(i64, &str)] = &[
+        (0, "Thu, 01-Jan-1970 00:00:00 GMT"),
+        (68_169_600, "Tue, 29-Feb-1972 00:00:00 GMT"),
+        (951_782_400, "Tue, 29-Feb-2000 00:00:00 GMT"),
+        (951_868_800, "Wed, 01-Mar-2000 00:00:00 GMT"),
+        (1_709_164_799, "Wed, 28-Feb-2024 23:59:59 GMT"),
+        (1_709_251_199, "Thu, 29-Feb-2024 23:59:59 GMT"),
+        (1_795_305_599, "Sat, 21-Nov-2026 23:59:59 GMT"),
+        (2_147_483_647, "Tue, 19-Jan-2038 03:14:07 GMT"),
+        (2_147_483_648, "Tue, 19-Jan-2038 03:14:08 GMT"),
+        (4_102_444_800, "Fri, 01-Jan-2100 00:00:00 GMT"),
+        (4_107_542_399, "Sun, 28-Feb-2100 23:59:59 GMT"),
+        (4_107_542_400, "Mon, 01-Mar-2100 00:00:00 GMT"),
+        (13_574_563_200, "Tue, 29-Feb-2400 00:00:00 GMT"),
+        (253_402_300_799, "Fri, 31-Dec-9999 23:59:59 GMT"),
+        // Beyond what a browser reads.
+        (253_402_300_800, "Fri, 31-Dec-9999 23:59:59 GMT"),
+        (i64::MAX, "Fri, 31-Dec-9999 23:59:59 GMT"),
+        (-1, "Thu, 01-Jan-1970 00:00:00 GMT"),
+        (i64::MIN, "Thu, 01-Jan-1970 00:00:00 GMT"),
+    ];
+    for (at, expected) in cases {
+        let mut out = Vec::new();
+        write_date(*at, &mut out);
+        assert_eq!(String::from_utf8_lossy(&out), *expected, "{at}");
+    }
+}
+
+/// Counts the days one by one, with nothing but the lengths of the months and the leap-year rule.
+#[test]
+fn every_day_of_five_centuries_follows_the_one_before() {
+    const MONTHS: [(&str, u32); 12] = [
+        ("Jan", 31),
+        ("Feb", 28),
+        ("Mar", 31),
+        ("Apr", 30),
+        ("May", 31),
+        ("Jun", 30),
+        ("Jul", 31),
+        ("Aug", 31),
+        ("Sep", 30),
+        ("Oct", 31),
+        ("Nov", 30),
+        ("Dec", 31),
+    ];
+    const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+
+    let mut days = 0;
+    let mut out = Vec::new();
+    for year in 1970..2470 {
+        let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        for (month, length) in MONTHS {
+            for day in 1..=length + u32::from(leap && month == "Feb") {
+                out.clear();
+                write_date(days * 86_400 + 43_199, &mut out);
+                let weekday = WEEKDAYS[days as usize % 7];
+                let expected = format!("{weekday}, {day:02}-{month}-{year} 11:59:59 GMT");
+                assert_eq!(String::from_utf8_lossy(&out), expected);
+                days += 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Tests for `sticky` and `sticky mode=cookie`; without them a configuration written for
+//! nginx-sticky-module-ng may no longer start, or name other servers in its cookies.
+
+use sticky_core::cookie::SameSite;
+use sticky_core::digest::{Algorithm, Recipe};
+use sticky_core::directive::{parse, CookieRule, Mode};
+
+fn rule(words: &[&str]) -> CookieRule {
+    let bytes: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+    match parse(&bytes) {
+        Ok(Mode::Cookie(rule)) => rule,
+        Ok(Mode::Query(_)) => panic!("{words:?} taken for mode=query"),
+        Err(error) => panic!("{words:?} refused: {error}"),
+    }
+}
+
+#[test]
+fn a_bare_sticky_is_the_default_of_nginx_sticky_module_ng() {
+    for words in [&[][..], &["mode=cookie"]] {
+        let rule = rule(words);
+        assert_eq!(rule.name, b"route");
+        assert_eq!(rule.recipe, Recipe::Hash(Algorithm::Md5));
+        assert_eq!(rule.domain, None);
+        assert_eq!(rule.path, b"/");
+        assert_eq!(rule.expires, None);
+        assert_eq!(rule.samesite, None);
+        assert_eq!(rule.delimiter, b" ");
+        assert!(!rule.secure && !rule.httponly && !rule.partitioned && !rule.transfer);
+        assert!(!rule.hide_cookie && !rule.no_fallback);
+    }
+}
+
+#[test]
+fn each_parameter_reaches_its_field() {
+    assert_eq!(rule(&["name=srv_id"]).name, b"srv_id");
+    assert_eq!(
+        rule(&["domain=.foo.bar"]).domain.as_deref(),
+        Some(&b".foo.bar"[..])
+    );
+    assert_eq!(rule(&["path=/shop"]).path, b"/shop");
+    assert_eq!(rule(&["expires=1h"]).expires, Some(3_600));
+    assert_eq!(rule(&["expires=1"]).expires, Some(1));
+    assert_eq!(rule(&["expires=10y"]).expires, Some(315_360_000));
+    assert!(rule(&["secure"]).secure);
+    assert!(rule(&["httponly"]).httponly);
+    assert!(rule(&["transfer"]).transfer);
+    assert!(rule(&["hide_cookie"]).hide_cookie);
+    assert!(rule(&["no_fallback"]).no_fallback);
+    assert!(rule(&["partitioned", "secure"]).partitioned);
+    assert_eq!(rule(&["delimiter=.", "transfer"]).delimiter, b".");
+    assert_eq!(rule(&["transfer", "delimiter= | "]).delimiter, b" | ");
+    assert_eq!(rule(&["transfer", "delimiter=\t"]).delimiter, b"\t");
+    for (word, samesite) in [
+        ("samesite=strict", SameSite::Strict),
+        ("samesite=lax", SameSite::Lax),
+        ("samesite=none", SameSite::None),
+    ] {
+        assert_eq!(rule(&[word, "secure"]).samesite, Some(samesite));
+    }
+    // One flag sets one field.
+    let secure = rule(&["secure"]);
+    assert!(!secure.httponly && !secure.partitioned && !secure.transfer && !secure.hide_cookie);
+    assert!(!secure.no_fallback);
+}
+
+#[test]
+fn each_recipe_can_be_asked_for() {
+    let hmac = |algorithm| Recipe::Hmac(algorithm, b"k=1 2;3".as_slice().into());
+    for (word, recipe) in [
+        ("hash=index", Recipe::Index),
+        ("hash=md5", Recipe::Hash(Algorithm::Md5)),
+        ("hash=sha1", Recipe::Hash(Algorithm::Sha1)),
+        ("hash=sha256", Recipe::Hash(Algorithm::Sha256)),
+        ("text=raw", Recipe::Raw),
+    ] {
+        assert_eq!(rule(&[word]).recipe, recipe);
+    }
+    for (word, recipe) in [
+        ("hmac=md5", hmac(Algorithm::Md5)),
+        ("hmac=sha1", hmac(Algorithm::Sha1)),
+        ("hmac=sha256", hmac(Algorithm::Sha256)),
+    ] {
+        assert_eq!(rule(&[word, "hmac_key=k=1 2;3"]).recipe, recipe);
+        assert_eq!(rule(&["hmac_key=k=1 2;3", word]).recipe, recipe);
+    }
+}
+
+#[test]
+fn lines_of_existing_configurations_are_accepted() {
+    for line in [
+        "name=route hash=sha1 no_fallback",
+        "hash=index no_fallback transfer delimiter=. name=route domain=.foo.bar path=/ expires=1h",
+        "hmac=sha1 hmac_key=foobar_key name=route domain=.foo.bar expires=1h secure httponly",
+        "text=raw no_fallback transfer delimiter=. name=JSESSIONID expires=1h secure httponly",
+        "name=srv_id expires=1d domain=.example.com path=/ secure httponly hide_cookie",
+        "httponly secure mode=cookie path=/",
+        "hide_cookie httponly",
+        "name=a.b[0] path=/x=y",
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        rule(&words);
+    }
+}
+
+#[test]
+fn the_order_of_words_means_nothing() {
+    let words = [
+        "hmac=md5",
+        "hmac_key=k",
+        "name=n",
+        "secure",
+        "mode=cookie",
+        "expires=5m",
+    ];
+    let expected = format!("{:?}", rule(&words));
+    for shift in 1..words.len() {
+        let mut shifted = words;
+        shifted.rotate_left(shift);
+        assert_eq!(format!("{:?}", rule(&shifted)), expected);
+    }
+}
+
+fn routes(words: &[&str], cookie: &str) -> Vec<String> {
+    let rule = rule(words);
+    let routes = rule.routes(cookie.as_bytes());
+    routes
+        .map(|route| String::from_utf8_lossy(route).into_owned())
+        .collect()
+}
+
+#[test]
+fn without_transfer_the_whole_cookie_is_the_route() {
+    assert_eq!(routes(&[], "abc def"), ["abc def"]);
+    assert_eq!(routes(&[], ""), [""]);
+}
+
+#[test]
+fn with_transfer_the_route_ends_at_a_delimiter() {
+    assert_eq!(
+        routes(&["transfer"], "abc own value"),
+        ["abc", "abc own", "abc own value"]
+    );
+    assert_eq!(routes(&["transfer"], "abc"), ["abc"]);
+    assert_eq!(
+        routes(&["transfer", "delimiter=--"], "abc---d"),
+        ["abc", "abc---d"]
+    );
+    let raw = ["text=raw", "transfer", "delimiter=."];
+    assert!(routes(&raw, "10.0.0.1:8080.node1").contains(&"10.0.0.1:8080".to_owned()));
+}
+
+#[test]
+fn a_cookie_full_of_delimiters_is_tried_a_bounded_number_of_times() {
+    assert_eq!(routes(&["transfer"], &" ".repeat(4_000)).len(), 17);
+}

@@ -1,0 +1,164 @@
+//! Tests for `sticky mode=query`; without them a word of the directive may be taken for another, or
+//! a default may change under a configuration that relies on it.
+
+use sticky_core::directive::{
+    parse, BodyLearner, CookieRule, LearnSet, Mode, Place, QueryRule, ZoneChoice,
+};
+use sticky_core::url::Carried;
+
+fn rule(words: &[&str]) -> QueryRule {
+    let mut bytes: Vec<&[u8]> = vec![b"mode=query"];
+    bytes.extend(words.iter().map(|word| word.as_bytes()));
+    match parse(&bytes) {
+        Ok(Mode::Query(rule)) => rule,
+        Ok(Mode::Cookie(CookieRule { .. })) => panic!("{words:?} taken for mode=cookie"),
+        Err(error) => panic!("{words:?} refused: {error}"),
+    }
+}
+
+fn carries(rule: &QueryRule, query: &str) -> bool {
+    matches!(rule.names.in_query(query.as_bytes()), Carried::Id(id) if &*id == b"x")
+}
+
+#[test]
+fn the_defaults_are_those_of_the_design() {
+    let rule = rule(&[]);
+    assert!(carries(&rule, "sid=x") && !carries(&rule, "route=x"));
+    assert_eq!(rule.from, [Place::Query, Place::Form]);
+    assert_eq!(
+        rule.learn,
+        LearnSet {
+            body: Some(BodyLearner::Html),
+            location: true
+        }
+    );
+    assert_eq!((rule.limits.expires, rule.limits.lifetime), (3_600, None));
+    assert_eq!(rule.zone, ZoneChoice::Own);
+    assert!(rule.hosts.is_empty());
+    assert!(!rule.no_fallback);
+}
+
+#[test]
+fn mode_may_stand_anywhere() {
+    for words in [
+        &[&b"name=x"[..], b"mode=query"][..],
+        &[b"mode=query", b"name=x"],
+    ] {
+        assert!(matches!(parse(words), Ok(Mode::Query(_))));
+    }
+    assert!(rule(&["no_fallback"]).no_fallback);
+}
+
+#[test]
+fn up_to_eight_names_replace_the_default_one() {
+    let one = rule(&["name=PHPSESSID"]);
+    assert!(carries(&one, "PHPSESSID=x") && !carries(&one, "sid=x"));
+
+    let words: Vec<String> = (1..=8).map(|n| format!("name=n{n}")).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let eight = rule(&words);
+    assert!((1..=8).all(|n| carries(&eight, &format!("n{n}=x"))));
+
+    // Names differ in case, and may begin alike.
+    let alike = rule(&["name=sid", "name=SID", "name=sid2"]);
+    assert!(["sid=x", "SID=x", "sid2=x"]
+        .iter()
+        .all(|query| carries(&alike, query)));
+}
+
+#[test]
+fn places_are_searched_in_the_order_given() {
+    assert_eq!(rule(&["from=query"]).from, [Place::Query]);
+    assert_eq!(rule(&["from=form"]).from, [Place::Form]);
+    assert_eq!(rule(&["from=query,form"]).from, [Place::Query, Place::Form]);
+    assert_eq!(rule(&["from=form,query"]).from, [Place::Form, Place::Query]);
+}
+
+#[test]
+fn learners_can_be_combined_where_that_makes_sense() {
+    let html = Some(BodyLearner::Html);
+    let forms = Some(BodyLearner::Forms);
+    for (word, body, location) in [
+        ("learn=html", html, false),
+        ("learn=forms", forms, false),
+        ("learn=location", None, true),
+        ("learn=html,location", html, true),
+        ("learn=location,html", html, true),
+        ("learn=forms,location", forms, true),
+        ("learn=location,forms", forms, true),
+        ("learn=off", None, false),
+    ] {
+        assert_eq!(rule(&[word]).learn, LearnSet { body, location }, "{word}");
+    }
+}
+
+#[test]
+fn limits_reach_from_a_second_to_a_leap_year() {
+    let limits = |words: &[&str]| {
+        let limits = rule(words).limits;
+        (limits.expires, limits.lifetime)
+    };
+    assert_eq!(limits(&["expires=1"]), (1, None));
+    assert_eq!(limits(&["expires=1h30m"]), (5_400, None));
+    assert_eq!(limits(&["expires=366d"]), (31_622_400, None));
+    assert_eq!(limits(&["expires=1y"]), (31_536_000, None));
+    assert_eq!(
+        limits(&["expires=30m", "lifetime=8h"]),
+        (1_800, Some(28_800))
+    );
+    assert_eq!(
+        limits(&["lifetime=8h", "expires=8h"]),
+        (28_800, Some(28_800))
+    );
+    assert_eq!(limits(&["lifetime=8h"]), (3_600, Some(28_800)));
+}
+
+#[test]
+fn a_short_lifetime_lowers_the_idle_limit_that_nobody_asked_for() {
+    let limits = rule(&["lifetime=10m"]).limits;
+    assert_eq!((limits.expires, limits.lifetime), (600, Some(600)));
+}
+
+#[test]
+fn zones_can_be_named_sized_and_done_without() {
+    let named = |name: &str, size| ZoneChoice::Named {
+        name: name.into(),
+        size,
+    };
+    assert_eq!(rule(&["zone=off"]).zone, ZoneChoice::Off);
+    assert_eq!(rule(&["zone=shop"]).zone, named("shop", None));
+    assert_eq!(rule(&["zone=shop:1m"]).zone, named("shop", Some(1 << 20)));
+    assert_eq!(rule(&["zone=shop:32k"]).zone, named("shop", Some(32_768)));
+    assert_eq!(rule(&["zone=shop:65536"]).zone, named("shop", Some(65_536)));
+    assert_eq!(rule(&["zone=office"]).zone, named("office", None));
+    assert_eq!(rule(&["zone=OFF"]).zone, named("OFF", None));
+}
+
+#[test]
+fn hosts_can_be_listed_and_repeated() {
+    let hosts = |words: &[&str]| -> Vec<String> {
+        let hosts = rule(words).hosts;
+        hosts
+            .iter()
+            .map(|host| String::from_utf8_lossy(host).into_owned())
+            .collect()
+    };
+    let three = ["a.example", ".example.com", "*.example.org"];
+    assert_eq!(
+        hosts(&["hosts=a.example,.example.com,*.example.org"]),
+        three
+    );
+    assert_eq!(
+        hosts(&["hosts=a.example", "hosts=.example.com,*.example.org"]),
+        three
+    );
+    for host in [
+        "localhost",
+        "192.0.2.1",
+        "[2001:db8::1]",
+        "xn--bcher-kva.example",
+        "my_host-1",
+    ] {
+        assert_eq!(hosts(&[&format!("hosts={host}")]), [host]);
+    }
+}

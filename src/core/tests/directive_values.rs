@@ -1,0 +1,301 @@
+//! Tests for values that a parameter does not have, and for parameters that exclude each other;
+//! without them a configuration starts that cannot do what it says.
+
+mod refusal;
+
+use refusal::{refusal, refusal_of};
+
+#[test]
+fn a_wrong_value_is_told_what_was_expected() {
+    let expires = "expected a time of at least 1 second, as in \"1h30m\"";
+    let limit = "expected a time of 1 second to 366 days, as in \"1h30m\"";
+    let places = "expected a list of \"query\" and \"form\", divided by commas";
+    let learners = "expected \"off\", or a list of \"html\" or \"forms\", and \"location\", \
+                    divided by commas";
+    let zone = "expected \"zone=off\", or \"zone=NAME\" or \"zone=NAME:SIZE\" as in \"shop:1m\"";
+    for (line, value, parameter, expected) in [
+        (
+            "hash=md4",
+            "md4",
+            "hash",
+            "expected \"index\", \"md5\", \"sha1\" or \"sha256\"",
+        ),
+        (
+            "hash=MD5",
+            "MD5",
+            "hash",
+            "expected \"index\", \"md5\", \"sha1\" or \"sha256\"",
+        ),
+        (
+            "hash=md5x",
+            "md5x",
+            "hash",
+            "expected \"index\", \"md5\", \"sha1\" or \"sha256\"",
+        ),
+        (
+            "hmac=index hmac_key=k",
+            "index",
+            "hmac",
+            "expected \"md5\", \"sha1\" or \"sha256\"",
+        ),
+        ("text=plain", "plain", "text", "expected \"raw\""),
+        (
+            "samesite=Lax",
+            "Lax",
+            "samesite",
+            "expected \"strict\", \"lax\" or \"none\"",
+        ),
+        ("expires=0", "0", "expires", expires),
+        ("expires=max", "max", "expires", expires),
+        ("expires=-1", "-1", "expires", expires),
+        (
+            "expires=99999999999999999999",
+            "99999999999999999999",
+            "expires",
+            expires,
+        ),
+        ("mode=query expires=0", "0", "expires", limit),
+        ("mode=query expires=367d", "367d", "expires", limit),
+        (
+            "mode=query expires=4294967296",
+            "4294967296",
+            "expires",
+            limit,
+        ),
+        ("mode=query expires=5ms", "5ms", "expires", limit),
+        ("mode=query lifetime=0s", "0s", "lifetime", limit),
+        ("mode=query lifetime=2y", "2y", "lifetime", limit),
+        (
+            "mode=query lifetime=59m expires=1h",
+            "59m",
+            "lifetime",
+            "expected a time that is not below \"expires\"",
+        ),
+        ("mode=query from=body", "body", "from", places),
+        ("mode=query from=query,", "", "from", places),
+        ("mode=query from=,", "", "from", places),
+        ("mode=query from=Query", "Query", "from", places),
+        ("mode=query from=query;form", "query;form", "from", places),
+        ("mode=query learn=xml", "xml", "learn", learners),
+        ("mode=query learn=html,,location", "", "learn", learners),
+        (
+            "mode=query learn=off,html",
+            "off,html",
+            "learn",
+            "expected \"off\" to stand alone",
+        ),
+        (
+            "mode=query learn=html,off",
+            "html,off",
+            "learn",
+            "expected \"off\" to stand alone",
+        ),
+        ("mode=query zone=:1m", ":1m", "zone", zone),
+        ("mode=query zone=off:1m", "off:1m", "zone", zone),
+    ] {
+        assert_eq!(
+            refusal(line),
+            format!(
+                "invalid value \"{value}\" of parameter \"{parameter}\" in \"sticky\" directive, \
+                 {expected}"
+            ),
+            "sticky {line};"
+        );
+    }
+}
+
+#[test]
+fn what_later_versions_may_have_is_refused_with_what_there_is() {
+    for (parameter, value, supported) in [
+        ("from", "path", "\"query\" and \"form\""),
+        ("from", "cookie", "\"query\" and \"form\""),
+        ("from", "header:X-Session", "\"query\" and \"form\""),
+        (
+            "learn",
+            "json",
+            "\"html\", \"forms\", \"location\" and \"off\"",
+        ),
+        (
+            "learn",
+            "sse",
+            "\"html\", \"forms\", \"location\" and \"off\"",
+        ),
+        (
+            "learn",
+            "text",
+            "\"html\", \"forms\", \"location\" and \"off\"",
+        ),
+    ] {
+        let expected = format!(
+            "value \"{value}\" of parameter \"{parameter}\" in \"sticky\" directive is not \
+             supported by this version, supported are {supported}"
+        );
+        assert_eq!(
+            refusal(&format!("mode=query {parameter}={value}")),
+            expected
+        );
+        let first = if parameter == "from" { "query" } else { "html" };
+        assert_eq!(
+            refusal(&format!("mode=query {parameter}={first},{value}")),
+            expected
+        );
+    }
+}
+
+#[test]
+fn contradictions_are_refused() {
+    let one_of = "expected one of \"hash\", \"hmac\" and \"text\"";
+    for (line, one, other, why) in [
+        ("hash=md5 hmac=md5 hmac_key=k", "hash", "hmac", one_of),
+        ("hmac=md5 hash=md5", "hash", "hmac", one_of),
+        ("hash=md5 text=raw", "hash", "text", one_of),
+        ("text=raw hmac=md5 hmac_key=k", "hmac", "text", one_of),
+        (
+            "mode=query hosts=a.example learn=off",
+            "hosts",
+            "learn=off",
+            "no links are read",
+        ),
+        (
+            "mode=query learn=forms,location,html",
+            "learn=html",
+            "learn=forms",
+            "\"html\" reads the forms too, \"forms\" nothing else, expected one of them",
+        ),
+    ] {
+        let expected =
+            format!("\"{one}\" together with \"{other}\" in \"sticky\" directive: {why}");
+        assert_eq!(refusal(line), expected, "sticky {line};");
+    }
+    let key = "a key has no effect on any other kind of value";
+    let dropped = "browsers drop such a cookie";
+    for (line, parameter, needed, why) in [
+        (
+            "hmac=sha1",
+            "hmac",
+            "hmac_key",
+            "expected \"hmac_key=KEY\" beside it",
+        ),
+        ("hmac_key=k", "hmac_key", "hmac", key),
+        ("hmac_key=k hash=md5", "hmac_key", "hmac", key),
+        ("hmac_key=k text=raw", "hmac_key", "hmac", key),
+        (
+            "delimiter=.",
+            "delimiter",
+            "transfer",
+            "there is nothing to divide",
+        ),
+        ("samesite=none", "samesite=none", "secure", dropped),
+        ("partitioned httponly", "partitioned", "secure", dropped),
+    ] {
+        let expected =
+            format!("\"{parameter}\" without \"{needed}\" in \"sticky\" directive: {why}");
+        assert_eq!(refusal(line), expected, "sticky {line};");
+    }
+}
+
+#[test]
+fn what_would_break_the_set_cookie_header_is_refused() {
+    for bad in [" ", ";", ",", "\t", "\r\n", "\0", "\x7f"] {
+        for parameter in ["name", "domain", "path"] {
+            let word = format!("{parameter}=/a{bad}b");
+            let message = refusal_of(&[word.as_bytes()]);
+            assert!(message.starts_with("invalid value \"/a"), "{message}");
+            assert!(
+                message.contains(&format!("\" of parameter \"{parameter}\"")),
+                "{message}"
+            );
+            assert!(
+                !message.contains(|c: char| c.is_ascii_control()),
+                "{message:?}"
+            );
+        }
+    }
+    for bad in [";", "\r\n", "\0", "\x7f", ". ;"] {
+        let word = format!("delimiter={bad}");
+        let message = refusal_of(&[b"transfer", word.as_bytes()]);
+        assert!(message.contains("of parameter \"delimiter\""), "{message}");
+    }
+    assert!(refusal("name=a=b").contains("invalid value \"a=b\" of parameter \"name\""));
+}
+
+#[test]
+fn zone_sizes_are_refused_in_the_words_of_nginx() {
+    let size = "expected \"zone=NAME:SIZE\" as in \"zone=shop:1m\"";
+    for value in [
+        "shop:",
+        "shop:x",
+        "shop:1g",
+        "shop:-1",
+        "shop:1m:1m",
+        "shop:99999999999999999m",
+    ] {
+        assert_eq!(
+            refusal(&format!("mode=query zone={value}")),
+            format!("invalid zone size \"zone={value}\" in \"sticky\" directive, {size}")
+        );
+    }
+    for value in ["shop:0", "shop:31k", "shop:32767"] {
+        assert_eq!(
+            refusal(&format!("mode=query zone={value}")),
+            format!("zone \"{value}\" is too small in \"sticky\" directive, expected at least 32k")
+        );
+    }
+    let message = refusal_of(&[b"mode=query", b"zone=a b:1m"]);
+    assert!(
+        message.starts_with("invalid value \"a b:1m\" of parameter \"zone\""),
+        "{message}"
+    );
+}
+
+#[test]
+fn names_and_hosts_that_can_never_occur_are_refused() {
+    let long = "n".repeat(65);
+    for name in [
+        "a b",
+        "a=b",
+        "a&b",
+        "a,b",
+        "a%20",
+        "a;b",
+        "b\u{fc}cher",
+        &long,
+    ] {
+        let word = format!("name={name}");
+        let message = refusal_of(&[b"mode=query", word.as_bytes()]);
+        assert!(message.contains("of parameter \"name\""), "{message}");
+    }
+    let nine: Vec<String> = (1..=9).map(|n| format!("name=n{n}")).collect();
+    assert_eq!(
+        refusal(&format!("mode=query {}", nine.join(" "))),
+        "invalid value \"n9\" of parameter \"name\" in \"sticky\" directive, \
+         expected no more than 8 names"
+    );
+    for host in [
+        "http://a.example",
+        "a.example:80",
+        "a.example/",
+        "a..example",
+        "a.example.",
+        ".",
+        "*",
+        "*.",
+        "**.a",
+        "a.*",
+        "..a",
+        "*..a",
+        "a,",
+        ",",
+        "b\u{fc}cher.example",
+        "2001:db8::1",
+        "[2001:db8::1]:80",
+        "[]",
+        "[::g]",
+        "user@a.example",
+        "~^a$",
+    ] {
+        let word = format!("hosts={host}");
+        let message = refusal_of(&[b"mode=query", word.as_bytes()]);
+        assert!(message.contains("of parameter \"hosts\" in \"sticky\" directive, expected "));
+    }
+}

@@ -1,0 +1,273 @@
+//! Tests for words that are no parameters, stand in the wrong mode or come twice; without them a
+//! slip in a configuration goes unnoticed until sessions are lost. Messages are what operators
+//! read: they are compared whole.
+
+mod refusal;
+
+use refusal::{refusal, refusal_of};
+
+#[track_caller]
+fn check(cases: &[(&str, &str)]) {
+    for (line, expected) in cases {
+        assert_eq!(refusal(line), *expected, "sticky {line};");
+    }
+}
+
+#[test]
+fn an_unknown_parameter_is_named_with_the_one_that_was_meant() {
+    check(&[
+        (
+            "nmae=sid",
+            "invalid parameter \"nmae=sid\" in \"sticky\" directive, did you mean \"name=NAME\"?",
+        ),
+        (
+            "Secure",
+            "invalid parameter \"Secure\" in \"sticky\" directive, did you mean \"secure\"?",
+        ),
+        (
+            "http_only",
+            "invalid parameter \"http_only\" in \"sticky\" directive, did you mean \"httponly\"?",
+        ),
+        (
+            "mode=query host=a.example",
+            "invalid parameter \"host=a.example\" in \"sticky\" directive, \
+             did you mean \"hosts=HOST\"?",
+        ),
+        (
+            "mode=query frm=form",
+            "invalid parameter \"frm=form\" in \"sticky\" directive, \
+             did you mean \"from=query,form\"?",
+        ),
+    ]);
+}
+
+#[test]
+fn an_unknown_parameter_like_no_other_gets_the_whole_list() {
+    let cookie = "expected \"mode=cookie|query\", \"name=NAME\", \
+                  \"hash=index|md5|sha1|sha256\", \"hmac=md5|sha1|sha256\", \"hmac_key=KEY\", \
+                  \"text=raw\", \"domain=DOMAIN\", \"path=PATH\", \"expires=TIME\", \"secure\", \
+                  \"httponly\", \"samesite=strict|lax|none\", \"partitioned\", \"transfer\", \
+                  \"delimiter=TEXT\", \"hide_cookie\", \"no_fallback\"";
+    let query = "expected \"mode=cookie|query\", \"name=NAME\", \"from=query,form\", \
+                 \"learn=html,location\", \"expires=TIME\", \"lifetime=TIME\", \
+                 \"zone=NAME[:SIZE]|off\", \"hosts=HOST\", \"no_fallback\"";
+    for (line, word, expected) in [
+        ("timeout=1h", "timeout=1h", cookie),
+        ("=", "=", cookie),
+        ("=x", "=x", cookie),
+        ("x", "x", cookie),
+        // Two steps from "hmac", but hardly a slip.
+        ("max=1", "max=1", cookie),
+        ("mode=query balance", "balance", query),
+    ] {
+        let invalid = format!("invalid parameter \"{word}\" in \"sticky\" directive, {expected}");
+        assert_eq!(refusal(line), invalid);
+    }
+    assert_eq!(
+        refusal_of(&[b""]),
+        format!("invalid parameter \"\" in \"sticky\" directive, {cookie}")
+    );
+}
+
+#[test]
+fn a_flag_takes_no_value_and_others_need_one() {
+    check(&[
+        (
+            "secure=on",
+            "invalid parameter \"secure=on\" in \"sticky\" directive, expected \"secure\"",
+        ),
+        (
+            "secure=",
+            "invalid parameter \"secure=\" in \"sticky\" directive, expected \"secure\"",
+        ),
+        (
+            "domain",
+            "invalid parameter \"domain\" in \"sticky\" directive, expected \"domain=DOMAIN\"",
+        ),
+        (
+            "mode",
+            "invalid parameter \"mode\" in \"sticky\" directive, expected \"mode=cookie|query\"",
+        ),
+        (
+            "learn=html mode=",
+            "no value for \"mode\" in \"sticky\" directive, \
+             expected \"mode=cookie\" or \"mode=query\"",
+        ),
+        (
+            "mode=query zone=",
+            "no value for \"zone\" in \"sticky\" directive, expected \"zone=NAME[:SIZE]|off\"",
+        ),
+    ]);
+    let cookie = [
+        "name",
+        "hash",
+        "hmac",
+        "hmac_key",
+        "text",
+        "domain",
+        "path",
+        "expires",
+        "samesite",
+        "delimiter",
+    ];
+    for name in cookie {
+        let message = refusal(&format!("{name}="));
+        assert!(message.starts_with(&format!(
+            "no value for \"{name}\" in \"sticky\" directive, "
+        )));
+    }
+    for name in [
+        "name", "from", "learn", "expires", "lifetime", "zone", "hosts",
+    ] {
+        let message = refusal(&format!("mode=query {name}="));
+        assert!(message.starts_with(&format!(
+            "no value for \"{name}\" in \"sticky\" directive, "
+        )));
+    }
+}
+
+#[test]
+fn a_parameter_of_the_other_mode_is_told_its_place() {
+    check(&[
+        (
+            "learn=html",
+            "parameter \"learn\" in \"sticky\" directive belongs to \"mode=query\", \
+             but the mode is \"cookie\", the default",
+        ),
+        (
+            "lifetime=8h mode=cookie",
+            "parameter \"lifetime\" in \"sticky\" directive belongs to \"mode=query\", \
+             but the mode is \"cookie\"",
+        ),
+        (
+            "mode=query secure",
+            "parameter \"secure\" in \"sticky\" directive belongs to \"mode=cookie\", \
+             but the mode is \"query\"",
+        ),
+    ]);
+    for name in ["from=query", "zone=a:1m", "hosts=a"] {
+        assert!(refusal(name).contains("belongs to \"mode=query\""));
+    }
+    for name in [
+        "hash=md5",
+        "hmac=md5",
+        "hmac_key=k",
+        "text=raw",
+        "domain=d",
+        "path=/",
+        "httponly",
+        "samesite=lax",
+        "partitioned",
+        "transfer",
+        "delimiter=.",
+        "hide_cookie",
+    ] {
+        let message = refusal(&format!("{name} mode=query"));
+        assert!(message.contains("belongs to \"mode=cookie\""), "{message}");
+    }
+}
+
+#[test]
+fn a_mode_that_does_not_exist_is_refused() {
+    for mode in ["learn", "Query", "cookie,query", "query "] {
+        let word = format!("mode={mode}");
+        assert_eq!(
+            refusal_of(&[b"name=sid", word.as_bytes()]),
+            format!(
+                "invalid value \"{mode}\" of parameter \"mode\" in \"sticky\" directive, \
+                 expected \"cookie\" or \"query\""
+            )
+        );
+    }
+}
+
+#[test]
+fn a_repeated_parameter_is_a_duplicate() {
+    let cookie = [
+        "name=a",
+        "hash=md5",
+        "hmac=md5",
+        "hmac_key=k",
+        "text=raw",
+        "domain=d",
+        "path=/",
+        "expires=1h",
+        "secure",
+        "httponly",
+        "samesite=lax",
+        "partitioned",
+        "transfer",
+        "delimiter=.",
+        "hide_cookie",
+        "no_fallback",
+        "mode=cookie",
+    ];
+    let query = [
+        "from=query",
+        "learn=html",
+        "expires=1h",
+        "lifetime=8h",
+        "zone=a",
+        "no_fallback",
+    ];
+    let cookie = cookie.iter().map(|word| (*word, "mode=cookie"));
+    let query = query.iter().map(|word| (*word, "mode=query"));
+    for (word, mode) in cookie.chain(query) {
+        let name = word.split('=').next().unwrap_or_default();
+        assert_eq!(
+            refusal(&format!("{word} {mode} {word}")),
+            format!("\"sticky\" directive parameter \"{name}\" is duplicate")
+        );
+    }
+    check(&[
+        (
+            "mode=query mode=cookie",
+            "\"sticky\" directive parameter \"mode\" is duplicate",
+        ),
+        (
+            "mode=query name=a name=b name=a",
+            "duplicate value \"a\" of parameter \"name\" in \"sticky\" directive",
+        ),
+        (
+            "mode=query from=query,query",
+            "duplicate value \"query\" of parameter \"from\" in \"sticky\" directive",
+        ),
+        (
+            "mode=query learn=html,location,html",
+            "duplicate value \"html\" of parameter \"learn\" in \"sticky\" directive",
+        ),
+        (
+            "mode=query learn=location,location",
+            "duplicate value \"location\" of parameter \"learn\" in \"sticky\" directive",
+        ),
+        (
+            "mode=query learn=forms,forms",
+            "duplicate value \"forms\" of parameter \"learn\" in \"sticky\" directive",
+        ),
+        (
+            "mode=query hosts=a.example,b.example hosts=A.example",
+            "duplicate value \"A.example\" of parameter \"hosts\" in \"sticky\" directive",
+        ),
+    ]);
+}
+
+#[test]
+fn nginx_s_own_directive_is_recognised_by_its_first_word() {
+    for line in [
+        "cookie srv_id expires=1h",
+        "route $route",
+        "learn create=$c zone=s:1m",
+        "learn",
+    ] {
+        let kind = line.split(' ').next().unwrap_or_default();
+        assert_eq!(
+            refusal(line),
+            format!(
+                "\"sticky {kind}\" is a form of nginx's own \"sticky\" directive (since 1.29.6), \
+                 not of this module's, which offers \"sticky [mode=cookie]\" for a cookie that \
+                 names the server and \"sticky mode=query\" for session ids of the application"
+            )
+        );
+    }
+    assert!(refusal("secure route").starts_with("invalid parameter \"route\""));
+}
