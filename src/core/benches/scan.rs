@@ -1,0 +1,267 @@
+//! What reading a body costs: `cargo bench -p sticky-core --bench scan`.
+//!
+//! Pages in pieces of 4 KB, as they are and with an id put into every link: MB/s, beside the least
+//! that any reader can do (memchr) and a whole parser (lol_html); and instructions per KB, which
+//! repeat to the digit where time does not. For those the bench runs itself under callgrind with
+//! one and with three rounds: the difference is two rounds without the start. The goals are those
+//! of PERFORMANCE.md: 700 without the name, 2,800 with an id in every link.
+//!
+//! Reads the pages under STICKY_PAGES (an even sample of them), or our own without it.
+
+use std::hint::black_box;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lol_html::{element, HtmlRewriter, Settings};
+use sticky_core::scan::forms::FormsLearner;
+use sticky_core::scan::html::HtmlLearner;
+use sticky_core::scan::Learner;
+use sticky_core::url::{Names, Site};
+
+#[path = "../tests/pages/corpus.rs"]
+mod corpus;
+
+use corpus::Random;
+
+const PIECE: usize = 4096;
+/// Pages of this size and more are measured apart: in small ones the start and the end, which every
+/// page has once, weigh more.
+const LARGE: usize = 64 * 1024;
+/// Enough bytes to be of many kinds, few enough for callgrind.
+const SAMPLE: usize = 3_000_000;
+const TIME: Duration = Duration::from_millis(400);
+
+const LEARNER: &str = "html learner";
+const READERS: [&str; 6] = [
+    "memchr '<'",
+    "memmem name",
+    "html learner",
+    "forms learner",
+    "lol_html a[href]",
+    "lol_html 8 selectors",
+];
+/// For the plain pages, and for those with ids.
+const GOALS: [u64; 2] = [700, 2_800];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    // What the bench asks of itself under callgrind.
+    if let [_, flag, reader, large, with_ids, rounds] = &arguments[..] {
+        if flag == "--rounds" {
+            let number = |text: &String| text.parse::<usize>().unwrap_or_default();
+            let pages = Corpus {
+                large: large == "true",
+                with_ids: with_ids == "true",
+            }
+            .pages();
+            for _ in 0..number(rounds) {
+                black_box(round(number(reader), &pages));
+            }
+            return ExitCode::SUCCESS;
+        }
+    }
+    let valgrind = Command::new("valgrind")
+        .arg("--version")
+        .output()
+        .is_ok_and(|o| o.status.success());
+    if !valgrind {
+        println!("valgrind is not installed: instructions are NOT measured, the goals not checked");
+    }
+    for large in [true, false] {
+        measure(large, valgrind);
+    }
+    ExitCode::SUCCESS
+}
+
+fn measure(large: bool, valgrind: bool) {
+    let corpora = [false, true].map(|with_ids| Corpus { large, with_ids });
+    let pages = corpora.map(|corpus| corpus.pages());
+    if pages.iter().any(Vec::is_empty) {
+        return;
+    }
+    let sizes = pages
+        .each_ref()
+        .map(|pages| pages.iter().map(Vec::len).sum::<usize>());
+    let names = pages.each_ref().map(|pages| hits(pages));
+    println!(
+        "\n{} pages of {} {} KB: plain {} KB with the name {} times, with ids {} KB and {} times",
+        pages[0].len(),
+        if large { "at least" } else { "less than" },
+        LARGE / 1024,
+        sizes[0] / 1024,
+        names[0],
+        sizes[1] / 1024,
+        names[1],
+    );
+    let heads = ["MB/s plain", "with ids", "instr/KB plain", "with ids"];
+    println!(
+        "{:22} {:>12} {:>12} {:>16} {:>12}",
+        "", heads[0], heads[1], heads[2], heads[3]
+    );
+    // The others tell what the learner is to be compared with; once is enough.
+    let readers = READERS
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| large || **name == LEARNER);
+    for (reader, name) in readers {
+        let speeds = pages.each_ref().map(|pages| speed(reader, pages));
+        let counts = [0, 1].map(|i| {
+            let count = valgrind
+                .then(|| corpora[i].instructions(reader))
+                .flatten()?;
+            Some(count * 1024 / sizes[i] as u64)
+        });
+        let shown = counts.map(|count| count.map_or("-".into(), |count| count.to_string()));
+        println!(
+            "{name:22} {:>12.0} {:>12.0} {:>16} {:>12}",
+            speeds[0], speeds[1], shown[0], shown[1]
+        );
+        for (count, goal) in counts.iter().zip(GOALS) {
+            if *name == LEARNER && count.is_some_and(|count| count > goal) {
+                println!("{:22} above the goal of {goal} instructions per KB", "");
+            }
+        }
+    }
+}
+
+/// How often the name stands in the pages.
+fn hits(pages: &[Vec<u8>]) -> usize {
+    pages
+        .iter()
+        .map(|page| memchr::memmem::find_iter(page, "sid").count())
+        .sum()
+}
+
+/// Some pages, the same in every process.
+#[derive(Clone, Copy)]
+struct Corpus {
+    large: bool,
+    with_ids: bool,
+}
+
+impl Corpus {
+    fn pages(&self) -> Vec<Vec<u8>> {
+        let pages = match std::env::var_os("STICKY_PAGES") {
+            Some(_) => corpus::unpacked(),
+            None => corpus::committed(),
+        };
+        let mut pages: Vec<Vec<u8>> = pages.into_iter().map(|page| page.bytes).collect();
+        pages.retain(|page| (page.len() >= LARGE) == self.large);
+        let nth = pages
+            .iter()
+            .map(Vec::len)
+            .sum::<usize>()
+            .div_ceil(SAMPLE)
+            .max(1);
+        let mut random = Random(5);
+        let put_in = |page: Vec<u8>| match self.with_ids {
+            true => corpus::with_one_id(&page, &mut random).0,
+            false => page,
+        };
+        pages.into_iter().step_by(nth).map(put_in).collect()
+    }
+
+    /// The instructions of one round.
+    fn instructions(&self, reader: usize) -> Option<u64> {
+        let count = |rounds: &str| {
+            let output = Command::new("valgrind")
+                .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+                .arg(std::env::current_exe().ok()?)
+                .args(["--rounds", &reader.to_string(), &self.large.to_string()])
+                .args([&self.with_ids.to_string(), rounds])
+                .output()
+                .ok()?;
+            let report = String::from_utf8_lossy(&output.stderr);
+            let line = report.lines().find(|line| line.contains("Collected"))?;
+            line.rsplit(' ').next()?.parse::<u64>().ok()
+        };
+        Some(count("3")?.checked_sub(count("1")?)? / 2)
+    }
+}
+
+/// One reader over all pages; what it counted.
+fn round(reader: usize, pages: &[Vec<u8>]) -> usize {
+    let names = Arc::new(Names::new(vec![b"sid"[..].into()]));
+    let site = Site::new(b"shop.example", &[]);
+    let finder = memchr::memmem::Finder::new("sid");
+    let mut count = 0;
+    for page in pages {
+        let pieces = page.chunks(PIECE);
+        match reader {
+            0 => {
+                count += pieces
+                    .map(|piece| memchr::memchr_iter(b'<', piece).count())
+                    .sum::<usize>()
+            }
+            1 => {
+                count += pieces
+                    .map(|piece| finder.find_iter(piece).count())
+                    .sum::<usize>()
+            }
+            2 => learn(
+                HtmlLearner::new(Arc::clone(&names), site.clone()),
+                pieces,
+                &mut count,
+            ),
+            3 => learn(
+                FormsLearner::new(Arc::clone(&names), site.clone(), None),
+                pieces,
+                &mut count,
+            ),
+            4 => parse(&["a[href]"], pieces, &mut count),
+            _ => parse(
+                &[
+                    "a[href]",
+                    "area[href]",
+                    "link[href]",
+                    "form[action]",
+                    "frame[src]",
+                    "iframe[src]",
+                    "img[src]",
+                    "input[name]",
+                ],
+                pieces,
+                &mut count,
+            ),
+        }
+    }
+    count
+}
+
+fn learn<'a>(mut learner: impl Learner, pieces: impl Iterator<Item = &'a [u8]>, count: &mut usize) {
+    for piece in pieces {
+        learner.feed(piece, &mut |_| *count += 1);
+    }
+    learner.end(&mut |_| *count += 1);
+}
+
+fn parse<'a>(selectors: &[&str], pieces: impl Iterator<Item = &'a [u8]>, count: &mut usize) {
+    let elements = std::cell::Cell::new(0);
+    let mut settings = Settings::new().with_strict(false);
+    for selector in selectors {
+        settings = settings.append_element_content_handler(element!(selector, |_| {
+            elements.set(elements.get() + 1);
+            Ok(())
+        }));
+    }
+    let mut rewriter = HtmlRewriter::new(settings, |_: &[u8]| {});
+    let _ = pieces
+        .map(|piece| rewriter.write(piece))
+        .all(|result| result.is_ok());
+    drop(rewriter);
+    *count += elements.get();
+}
+
+/// MB/s of the fastest round.
+fn speed(reader: usize, pages: &[Vec<u8>]) -> f64 {
+    let size: usize = pages.iter().map(Vec::len).sum();
+    let start = Instant::now();
+    let mut best = Duration::MAX;
+    while start.elapsed() < TIME {
+        let round_start = Instant::now();
+        black_box(round(reader, black_box(pages)));
+        best = best.min(round_start.elapsed());
+    }
+    size as f64 / 1e6 / best.as_secs_f64()
+}

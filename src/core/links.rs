@@ -1,0 +1,85 @@
+//! The URLs in a response's header.
+
+/// Shows every URL reference that the header `name: value` holds: the value of Location (RFC 9110,
+/// 10.2.2) and Content-Location (8.7), what stands in angle brackets in Link (RFC 8288, 3), the URL
+/// of Refresh (HTML standard, "shared declarative refresh steps"). Other headers hold none.
+pub fn in_header<'a>(name: &[u8], value: &'a [u8], mut visit: impl FnMut(&'a [u8])) {
+    match name.len() {
+        8 if name.eq_ignore_ascii_case(b"location") => visit(value),
+        16 if name.eq_ignore_ascii_case(b"content-location") => visit(value),
+        7 if name.eq_ignore_ascii_case(b"refresh") => {
+            if let Some(url) = refresh_url(value) {
+                visit(url);
+            }
+        }
+        4 if name.eq_ignore_ascii_case(b"link") => {
+            let mut rest = value;
+            while let Some(start) = rest.iter().position(|&byte| byte == b'<') {
+                let after = rest.get(start + 1..).unwrap_or_default();
+                let Some(end) = after.iter().position(|&byte| byte == b'>') else {
+                    break;
+                };
+                visit(after.get(..end).unwrap_or_default());
+                rest = after.get(end + 1..).unwrap_or_default();
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The URL of a refresh: `5; url=/x`, the same in quotes, or without `url=`.
+fn refresh_url(value: &[u8]) -> Option<&[u8]> {
+    let after_time = value.iter().position(|&byte| matches!(byte, b';' | b','))?;
+    let mut url = value.get(after_time + 1..)?.trim_ascii();
+    if let Some((name, rest)) = url.split_at_checked(3) {
+        let rest = rest.trim_ascii_start();
+        if name.eq_ignore_ascii_case(b"url") && rest.first() == Some(&b'=') {
+            url = rest.get(1..)?.trim_ascii_start();
+        }
+    }
+    match url.first() {
+        Some(&quote @ (b'"' | b'\'')) => url.get(1..)?.split(|&byte| byte == quote).next(),
+        Some(_) => Some(url),
+        None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_header;
+
+    fn urls<'a>(name: &str, value: &'a str) -> Vec<&'a str> {
+        let mut urls = Vec::new();
+        in_header(name.as_bytes(), value.as_bytes(), |url| {
+            urls.push(std::str::from_utf8(url).unwrap());
+        });
+        urls
+    }
+
+    #[test]
+    fn headers_show_their_urls() {
+        for (name, value, expected) in [
+            ("Location", "/a?sid=1", &["/a?sid=1"][..]),
+            ("LOCATION", "http://h/a", &["http://h/a"]),
+            ("content-location", "/b", &["/b"]),
+            ("Refresh", "5; url=/a?sid=1", &["/a?sid=1"]),
+            ("Refresh", "0;URL='/a b'", &["/a b"]),
+            ("Refresh", "0, url = \"/q\" trailing", &["/q"]),
+            ("Refresh", "3; /plain", &["/plain"]),
+            ("Refresh", "3", &[]),
+            ("Refresh", "3;", &[]),
+            ("Refresh", "3; url=", &[]),
+            (
+                "Link",
+                "</a>; rel=next, <b?sid=1>; rel=\"prev\"",
+                &["/a", "b?sid=1"],
+            ),
+            ("Link", "<unfinished", &[]),
+            ("Link", "none", &[]),
+            ("X-Location", "/a", &[]),
+            ("Set-Cookie", "sid=1", &[]),
+        ] {
+            assert_eq!(urls(name, value), expected, "{name}: {value}");
+        }
+    }
+}

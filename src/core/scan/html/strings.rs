@@ -1,0 +1,100 @@
+//! The string around a name: what stands between quotes, white space, `<`, `>`, parentheses and
+//! backslashes, in a script, in text, or in an attribute that is more than one URL.
+
+use super::window::{Progress, Window};
+use super::RUN;
+use crate::url::is_absolute;
+
+/// The string around a hit.
+#[derive(Clone, Copy)]
+pub(super) struct Run {
+    pub(super) from: usize,
+    pub(super) to: usize,
+}
+
+/// The bytes that end a string.
+static ENDS_STRING: [bool; 256] = {
+    let mut ends = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        ends[byte] = byte <= b' ' as usize
+            || matches!(
+                byte as u8,
+                b'"' | b'\'' | b'`' | b'<' | b'>' | b'(' | b')' | b'\\'
+            );
+        byte += 1;
+    }
+    ends
+};
+
+/// Whether a byte ends a string that may be a URL, outside a value known to be one.
+pub(super) fn ends_string(byte: u8) -> bool {
+    ENDS_STRING[usize::from(byte)]
+}
+
+/// The string around a hit; `None` when it is too long or the page ends in it, so that nobody knows
+/// whether the id is complete.
+pub(super) fn run_around(window: &Window<'_>, at: usize) -> Result<Option<Run>, Progress> {
+    let low = at.saturating_sub(RUN + 1);
+    let before = window.bytes.get(low..at).unwrap_or_default();
+    let from = match before.iter().rposition(|b| ends_string(*b)) {
+        Some(end) => Some(low + end + 1),
+        None if at > RUN => None,
+        None if window.from_start => Some(0),
+        None => return Err(Progress::NeedsBefore),
+    };
+    let limit = at + RUN;
+    let after = window
+        .bytes
+        .get(at..limit.min(window.bytes.len()))
+        .unwrap_or_default();
+    let to = match after.iter().position(|b| ends_string(*b)) {
+        Some(len) => Some(at + len),
+        None if window.bytes.len() < limit && !window.to_end => return Err(Progress::NeedsAfter),
+        None => None,
+    };
+    Ok(from.zip(to).map(|(from, to)| Run { from, to }))
+}
+
+impl Run {
+    /// Whether it stands in quotes after a `=`, so that it is the whole value of an attribute or
+    /// reads like one. `None`: the bytes before it are not at hand.
+    pub(super) fn is_quoted_value(&self, window: &Window<'_>) -> Option<bool> {
+        let place = |back| {
+            self.from
+                .checked_sub(back)
+                .and_then(|at| window.bytes.get(at))
+        };
+        let Some(opening) = place(1) else {
+            return window.from_start.then_some(false);
+        };
+        if !matches!(opening, b'"' | b'\'') || window.bytes.get(self.to) != Some(opening) {
+            return Some(false);
+        }
+        match place(2) {
+            Some(before) => Some(*before == b'='),
+            None => window.from_start.then_some(false),
+        }
+    }
+}
+
+/// The URL in a string: what follows a `url=`, `href=` or `1x,` that is glued to it, and nothing of
+/// the comma that ends an entry of a `srcset`.
+pub(super) fn link_in(run: &[u8]) -> &[u8] {
+    let mut run = run;
+    while let [rest @ .., b','] = run {
+        run = rest;
+    }
+    let first = memchr::memchr3(b'?', b'=', b',', run);
+    if first.and_then(|at| run.get(at)).is_none_or(|b| *b == b'?') || is_absolute(run) {
+        return run;
+    }
+    let place = memchr::memchr(b'?', run)
+        .and_then(|end| run.get(..end))
+        .unwrap_or_default();
+    let glued = memchr::memchr2_iter(b'=', b',', place).filter_map(|at| run.get(at + 1..));
+    glued
+        .into_iter()
+        .find(|rest| is_absolute(rest))
+        .unwrap_or(run)
+}

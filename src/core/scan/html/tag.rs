@@ -1,0 +1,117 @@
+//! The attributes of one tag, cut as browsers cut them (HTML Standard, 13.2.5.32 to 13.2.5.39).
+
+/// White space of HTML; a CR counts as the line feed that it is normalised to.
+pub(super) fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0c')
+}
+
+/// A start tag that is being read.
+pub(super) struct Tag<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    name: &'a [u8],
+}
+
+/// What comes next in a tag. Places count from the byte after its `<`.
+pub(super) enum Part<'a> {
+    /// An attribute, whose value starts at this place.
+    Attribute(Attribute<'a>),
+    /// The tag has ended; the place after its `>`.
+    End(usize),
+    /// The bytes end inside the tag.
+    Unfinished,
+}
+
+/// An attribute, as it is written.
+#[derive(Clone, Copy)]
+pub(super) struct Attribute<'a> {
+    pub(super) name: &'a [u8],
+    pub(super) value: &'a [u8],
+    pub(super) value_at: usize,
+}
+
+impl<'a> Tag<'a> {
+    /// `bytes` start after the `<`, with the letter that makes it a tag.
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        let mut tag = Self {
+            bytes,
+            at: 0,
+            name: &[],
+        };
+        tag.name = tag.take_until(|b| is_space(b) || b == b'/' || b == b'>');
+        tag
+    }
+
+    pub(super) fn is(&self, name: &[u8]) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+
+    pub(super) fn next(&mut self) -> Part<'a> {
+        self.take_until(|b| !is_space(b) && b != b'/');
+        let from = self.at;
+        match self.peek() {
+            None => return Part::Unfinished,
+            Some(b'>') => {
+                self.at += 1;
+                return Part::End(self.at);
+            }
+            // A "=" here belongs to the name.
+            Some(_) => self.at += 1,
+        }
+        self.take_until(|b| is_space(b) || matches!(b, b'/' | b'>' | b'='));
+        let name = self.bytes.get(from..self.at).unwrap_or_default();
+        self.take_until(|b| !is_space(b));
+        match self.peek() {
+            None => return Part::Unfinished,
+            Some(b'=') => self.at += 1,
+            Some(_) => {
+                return Part::Attribute(Attribute {
+                    name,
+                    value: &[],
+                    value_at: self.at,
+                });
+            }
+        }
+        self.take_until(|b| !is_space(b));
+        match self.peek() {
+            None => Part::Unfinished,
+            Some(quote @ (b'"' | b'\'')) => {
+                let value_at = self.at + 1;
+                let rest = self.bytes.get(value_at..).unwrap_or_default();
+                let Some(len) = memchr::memchr(quote, rest) else {
+                    return Part::Unfinished;
+                };
+                self.at = value_at + len + 1;
+                let value = rest.get(..len).unwrap_or_default();
+                Part::Attribute(Attribute {
+                    name,
+                    value,
+                    value_at,
+                })
+            }
+            Some(_) => {
+                let value_at = self.at;
+                let value = self.take_until(|b| is_space(b) || b == b'>');
+                if self.peek().is_none() {
+                    return Part::Unfinished;
+                }
+                Part::Attribute(Attribute {
+                    name,
+                    value,
+                    value_at,
+                })
+            }
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn take_until(&mut self, ends: impl Fn(u8) -> bool) -> &'a [u8] {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let len = rest.iter().position(|b| ends(*b)).unwrap_or(rest.len());
+        self.at += len;
+        rest.get(..len).unwrap_or_default()
+    }
+}

@@ -1,0 +1,258 @@
+//! What a page carries by the word of a real HTML parser, lol_html, and by rules that are written
+//! here once more, as naively as can be. A second opinion on the learner.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use encoding_rs::X_USER_DEFINED;
+use lol_html::{doc_comments, doc_text, element, AsciiCompatibleEncoding, HtmlRewriter, Settings};
+use sticky_core::scan::html::REACH;
+use sticky_core::url::{Carried, Names, Site};
+
+/// What must be found, and where more may be.
+#[derive(Default)]
+pub struct Opinion {
+    pub ids: BTreeSet<Vec<u8>>,
+    /// Everything outside tags, and attribute values that have markup in them.
+    pub elsewhere: Vec<u8>,
+}
+
+const URL_ATTRIBUTES: [&str; 14] = [
+    "href",
+    "action",
+    "src",
+    "formaction",
+    "data",
+    "cite",
+    "poster",
+    "background",
+    "longdesc",
+    "xlink:href",
+    "manifest",
+    "codebase",
+    "profile",
+    "usemap",
+];
+
+struct State<'a> {
+    opinion: Opinion,
+    names: &'a Names,
+    site: Site,
+    in_head: bool,
+    based: bool,
+}
+
+/// The opinion on a page. `name` is the one name that a form field must have.
+pub fn opinion(page: &[u8], names: &Names, name: &str, site: &Site) -> Opinion {
+    let state = RefCell::new(State {
+        opinion: Opinion::default(),
+        names,
+        site: site.clone(),
+        in_head: true,
+        based: false,
+    });
+    let on_element = element!("*", |element| {
+        let state = &mut *state.borrow_mut();
+        let tag = element.tag_name();
+        let attributes: Vec<(String, Vec<u8>)> = element
+            .attributes()
+            .iter()
+            .map(|a| (a.name(), to_bytes(&a.value())))
+            .collect();
+        let first = |name: &str| {
+            attributes
+                .iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, v)| v.clone())
+        };
+        if tag == "body" || tag == "frameset" {
+            state.in_head = false;
+        }
+        let is_early = element.source_location().bytes().end <= 16 * 1024;
+        if tag == "base" && state.in_head && is_early && !state.based {
+            if let Some(href) = first("href") {
+                state.based = true;
+                state.site.rebase(&decode(&href));
+            }
+        }
+        let start = element.source_location().bytes().start;
+        let places = element
+            .attributes()
+            .iter()
+            .map(|a| a.value_source_location());
+        for ((attribute, raw), place) in attributes.iter().zip(places) {
+            let is_far = place.is_some_and(|place| place.bytes().end > start + REACH);
+            state.read(&tag, attribute, raw, is_far);
+        }
+        if (tag == "input" || tag == "button")
+            && first("name").is_some_and(|n| n == name.as_bytes())
+        {
+            let value = decode(&first("value").unwrap_or_default());
+            if (1..=512).contains(&value.len()) {
+                state.opinion.ids.insert(value);
+            }
+        }
+        Ok(())
+    });
+    let on_text = doc_text!(|text| {
+        state
+            .borrow_mut()
+            .opinion
+            .elsewhere
+            .extend(to_bytes(text.as_str()));
+        Ok(())
+    });
+    let on_comment = doc_comments!(|comment| {
+        let mut state = state.borrow_mut();
+        state.opinion.elsewhere.push(b' ');
+        state.opinion.elsewhere.extend(to_bytes(&comment.text()));
+        state.opinion.elsewhere.push(b' ');
+        Ok(())
+    });
+    let settings = Settings::new()
+        .append_element_content_handler(on_element)
+        .append_document_content_handler(on_text)
+        .append_document_content_handler(on_comment)
+        .with_encoding(AsciiCompatibleEncoding::new(X_USER_DEFINED).expect("ASCII below 0x80"))
+        .with_adjust_charset_on_meta_tag(false)
+        .with_strict(false);
+    let mut rewriter = HtmlRewriter::new(settings, |_: &[u8]| {});
+    rewriter.write(page).expect("no limits are set");
+    rewriter.end().expect("no limits are set");
+    let mut opinion = state.into_inner().opinion;
+    // A tag that the page ends in is none.
+    let tail = page.iter().rposition(|b| *b == b'>').map_or(0, |at| at + 1);
+    opinion.elsewhere.extend_from_slice(&page[tail..]);
+    opinion
+}
+
+impl State<'_> {
+    fn read(&mut self, tag: &str, attribute: &str, raw: &[u8], is_far: bool) {
+        let value = decode(raw);
+        let script = value
+            .trim_ascii_start()
+            .to_ascii_lowercase()
+            .starts_with(b"javascript:");
+        if is_far || raw.contains(&b'<') {
+            self.opinion.elsewhere.push(b' ');
+            self.opinion.elsewhere.extend_from_slice(raw);
+            self.opinion.elsewhere.push(b' ');
+            return;
+        }
+        if URL_ATTRIBUTES.contains(&attribute) && !script {
+            return self.link(&value);
+        }
+        if tag == "meta" && attribute == "content" {
+            let lower = value.to_ascii_lowercase();
+            let target = lower.windows(4).position(|w| w == b"url=").map(|at| at + 4);
+            let is_refresh = lower.trim_ascii().first().is_some_and(u8::is_ascii_digit);
+            if let Some(target) = target.filter(|_| is_refresh) {
+                let url = value[target..].trim_ascii();
+                let quotes = |b: &u8| *b == b'\'' || *b == b'"';
+                let inner = url.split(quotes).find(|part| !part.is_empty());
+                return self.link(inner.unwrap_or_default());
+            }
+        }
+        let ends = |b: &u8| *b <= b' ' || b"\"'`<>()\\".contains(b);
+        for run in value.split(ends) {
+            let run = String::from_utf8_lossy(run)
+                .trim_end_matches(',')
+                .to_owned();
+            let path = run.split('?').next().unwrap_or_default();
+            let has_host = |text: &str| {
+                let scheme = text.split(':').next().unwrap_or_default();
+                let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+                    && scheme
+                        .chars()
+                        .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+                (is_scheme && text.contains(':')) || text.starts_with("//")
+            };
+            let glued = path.char_indices().filter(|(_, c)| *c == '=' || *c == ',');
+            let absolute = glued
+                .map(|(at, _)| &run[at + 1..])
+                .find(|rest| has_host(rest));
+            let url = if has_host(&run) {
+                &run
+            } else {
+                absolute.unwrap_or(&run)
+            };
+            self.link(url.as_bytes());
+        }
+    }
+
+    fn link(&mut self, link: &[u8]) {
+        if let Carried::Id(id) = self.names.in_link(link, &self.site) {
+            self.opinion.ids.insert(id.into_owned());
+        }
+    }
+}
+
+fn to_bytes(text: &str) -> Vec<u8> {
+    text.chars().map(|c| (u32::from(c) & 0xff) as u8).collect()
+}
+
+/// Character references of an attribute value: those that the tests write.
+fn decode(raw: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut at = 0;
+    'next: while at < raw.len() {
+        let rest = &raw[at..];
+        for (name, byte) in [
+            ("amp", b'&'),
+            ("AMP", b'&'),
+            ("lt", b'<'),
+            ("gt", b'>'),
+            ("quot", b'"'),
+        ] {
+            let Some(after) = rest.strip_prefix(format!("&{name}").as_bytes()) else {
+                continue;
+            };
+            let is_reference = match after.first() {
+                Some(b';') => true,
+                Some(b) => *b != b'=' && !b.is_ascii_alphanumeric(),
+                None => true,
+            };
+            if is_reference {
+                out.push(byte);
+                at += 1 + name.len() + usize::from(after.first() == Some(&b';'));
+                continue 'next;
+            }
+        }
+        for (name, byte) in [
+            ("&equals;", b'='),
+            ("&quest;", b'?'),
+            ("&apos;", b'\''),
+            ("&sol;", b'/'),
+        ] {
+            if rest.starts_with(name.as_bytes()) {
+                out.push(byte);
+                at += name.len();
+                continue 'next;
+            }
+        }
+        for (prefix, radix) in [("&#x", 16), ("&#X", 16), ("&#", 10)] {
+            let Some(after) = rest.strip_prefix(prefix.as_bytes()) else {
+                continue;
+            };
+            let digits: String = after
+                .iter()
+                .map(|b| char::from(*b))
+                .take_while(|c| c.is_digit(radix))
+                .collect();
+            if digits.is_empty() {
+                continue;
+            }
+            let character = u32::from_str_radix(&digits, radix)
+                .ok()
+                .and_then(char::from_u32);
+            let character = character.filter(|c| *c != '\0').unwrap_or('\u{fffd}');
+            out.extend(character.to_string().into_bytes());
+            let semicolon = after.get(digits.len()) == Some(&b';');
+            at += prefix.len() + digits.len() + usize::from(semicolon);
+            continue 'next;
+        }
+        out.push(raw[at]);
+        at += 1;
+    }
+    out
+}

@@ -1,0 +1,100 @@
+//! Tests for the forms learner; without these it takes ids from links, or panics after an error of
+//! the parser.
+
+use std::sync::Arc;
+
+use sticky_core::scan::forms::{FormsLearner, MEMORY};
+use sticky_core::scan::Learner;
+use sticky_core::url::{Names, Site};
+
+fn read(page: &[u8], charset: Option<&[u8]>, size: usize) -> String {
+    let names = Arc::new(Names::new(vec![b"sid"[..].into()]));
+    let mut learner = FormsLearner::new(names, Site::new(b"shop.example", &[]), charset);
+    let mut ids = Vec::new();
+    for piece in page.chunks(size) {
+        learner.feed(piece, &mut |id| ids.push(id.escape_ascii().to_string()));
+    }
+    learner.end(&mut |id| ids.push(id.escape_ascii().to_string()));
+    learner.feed(b"<form action='?sid=late'>", &mut |_| {
+        panic!("fed after its end")
+    });
+    learner.end(&mut |_| panic!("ended after its end"));
+    ids.join(" ")
+}
+
+#[test]
+fn forms_and_fields_hand_ids_out_and_nothing_else_does() {
+    for (page, ids) in [
+        ("<form action='x?a=1&amp;sid=1'></form>", "1"),
+        ("<FORM ACTION=?sid=1>", "1"),
+        ("<form action='//other.example/?sid=1'>", ""),
+        ("<input name=sid value=1>", "1"),
+        ("<input value='a&#98;' type=text name=sid>", "ab"),
+        ("<button name=sid value=1>", "1"),
+        (
+            "<button formaction='?sid=1'><input formaction=\"?sid=2\">",
+            "1 2",
+        ),
+        (
+            "<a href='?sid=1'><img src='?sid=1'><select name=sid><option value=1>",
+            "",
+        ),
+        (
+            "<!-- <form action='?sid=1'> --><script>'<form action=?sid=1>'</script>",
+            "",
+        ),
+        ("<textarea><input name=sid value=1></textarea>", ""),
+        (
+            "<input name=sid><input name=sid value=''><input name=x name=sid value=1>",
+            "",
+        ),
+        (
+            "<base href='//other.example/'><form action='?sid=1'><input name=sid value=2>",
+            "2",
+        ),
+        (
+            "<base href='/x/'><base href='//other.example/'><form action='?sid=1'>",
+            "1",
+        ),
+        (
+            "<form action='?sid=1'><input name=sid value=1><form action='?sid=2'>",
+            "1 2",
+        ),
+        ("<form action='?sid=1", ""),
+    ] {
+        for size in [1, 7, 4096] {
+            assert_eq!(read(page.as_bytes(), None, size), ids, "{page} by {size}");
+        }
+    }
+}
+
+#[test]
+fn ids_keep_their_bytes_in_any_charset_compatible_with_ascii() {
+    let page = b"<meta charset=utf-8><input name=sid value='\xe4\x80\xff'>";
+    for charset in [
+        None,
+        Some(&b"iso-8859-1"[..]),
+        Some(b"UTF-8"),
+        Some(b" windows-1251 "),
+    ] {
+        assert_eq!(read(page, charset, 5), "\\xe4\\x80\\xff", "{charset:?}");
+    }
+    for charset in [
+        "utf-16",
+        "UTF-16BE",
+        "iso-2022-jp",
+        "utf-7",
+        "x-unknown",
+        "",
+    ] {
+        assert_eq!(read(page, Some(charset.as_bytes()), 5), "", "{charset}");
+    }
+}
+
+#[test]
+fn a_tag_beyond_the_memory_ends_learning_without_a_panic() {
+    let mut page = b"<input name=sid value=1><input title='".to_vec();
+    page.resize(page.len() + 2 * MEMORY, b'x');
+    page.extend_from_slice(b"'><input name=sid value=2>");
+    assert_eq!(read(&page, None, 4096), "1");
+}

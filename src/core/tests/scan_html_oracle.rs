@@ -1,0 +1,89 @@
+//! The html learner against a real parser: it must find every id that lol_html sees in an attribute
+//! or a field, and outside comments, scripts and text no other. Runs over our own pages, and with
+//! STICKY_PAGES=FOLDER over those of real projects, with ids put into their links.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use sticky_core::scan::html::HtmlLearner;
+use sticky_core::scan::Learner;
+use sticky_core::url::{Names, Site};
+
+#[path = "pages/corpus.rs"]
+mod corpus;
+#[path = "pages/oracle.rs"]
+mod oracle;
+
+use corpus::{Page, Random};
+
+fn compare(page: &Page, bytes: &[u8], names: &Arc<Names>, site: &Site) -> usize {
+    let mut learner = HtmlLearner::new(Arc::clone(names), site.clone());
+    let mut ids = BTreeSet::new();
+    for piece in bytes.chunks(4096) {
+        learner.feed(piece, &mut |id| {
+            ids.insert(id.to_vec());
+        });
+    }
+    learner.end(&mut |id| {
+        ids.insert(id.to_vec());
+    });
+    let opinion = oracle::opinion(bytes, names, "sid", site);
+    let shown = |ids: Vec<&Vec<u8>>| {
+        ids.into_iter()
+            .map(|id| id.escape_ascii().to_string())
+            .collect::<Vec<_>>()
+    };
+    let missed = shown(opinion.ids.difference(&ids).collect());
+    assert!(missed.is_empty(), "{}: missed {missed:?}", page.name);
+    let invented = ids
+        .difference(&opinion.ids)
+        .filter(|id| !stands_in(&opinion.elsewhere, id));
+    let invented = shown(invented.collect());
+    assert!(invented.is_empty(), "{}: invented {invented:?}", page.name);
+    ids.len()
+}
+
+/// Whether an id that no attribute carries stands outside tags, in a URL or as the value of a field.
+/// Escapes in ids are those that the corpus writes.
+fn stands_in(text: &[u8], id: &[u8]) -> bool {
+    let id = String::from_utf8_lossy(id);
+    let id = id.replace("Ab", "%41b").replace("Cd", "&#67;d");
+    [
+        "sid=", "value=", "VALUE=", "value=\"", "VALUE=\"", "value='",
+    ]
+    .iter()
+    .any(|before| {
+        let wanted = format!("{before}{id}");
+        text.windows(wanted.len())
+            .any(|window| window == wanted.as_bytes())
+    })
+}
+
+#[test]
+fn finds_what_a_parser_finds_in_our_own_pages() {
+    let names = Arc::new(Names::new(vec![b"sid"[..].into()]));
+    let site = Site::new(b"shop.example", &[]);
+    let mut random = Random(3);
+    for page in corpus::committed() {
+        // Its far field is beyond the reach that html.rs states.
+        compare(&page, &page.bytes, &names, &site);
+        let (bytes, _) = corpus::with_ids(&page.bytes, &mut random);
+        compare(&page, &bytes, &names, &site);
+    }
+}
+
+#[test]
+fn finds_what_a_parser_finds_in_the_pages_of_real_projects() {
+    let names = Arc::new(Names::new(vec![b"sid"[..].into()]));
+    let site = Site::new(b"shop.example", &[]);
+    let mut random = Random(4);
+    let (mut pages, mut put_in, mut ids) = (0, 0, 0);
+    for page in corpus::unpacked() {
+        compare(&page, &page.bytes, &names, &site);
+        let (bytes, count) = corpus::with_ids(&page.bytes, &mut random);
+        ids += compare(&page, &bytes, &names, &site);
+        put_in += count;
+        pages += 1;
+    }
+    println!("{pages} pages, {put_in} links with ids, {ids} of our host found");
+}

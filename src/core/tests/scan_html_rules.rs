@@ -1,0 +1,241 @@
+//! Tests for what the html learner takes for an id, rule by rule; each snippet is also read byte by
+//! byte. Without these a page in an unusual style teaches nothing, or a false id.
+
+use std::sync::Arc;
+
+use sticky_core::scan::html::{HtmlLearner, QUOTED, REACH, RUN};
+use sticky_core::scan::Learner;
+use sticky_core::url::{Names, Site, MAX_ID};
+
+fn read(names: &[&str], page: &str) -> Vec<String> {
+    let names = Arc::new(Names::new(
+        names.iter().map(|name| name.as_bytes().into()).collect(),
+    ));
+    let site = Site::new(b"shop.example", &[b".cdn.example"[..].into()]);
+    let read = |size: usize| {
+        let mut learner = HtmlLearner::new(Arc::clone(&names), site.clone());
+        let mut ids = Vec::new();
+        for piece in page.as_bytes().chunks(size) {
+            learner.feed(piece, &mut |id| ids.push(id.escape_ascii().to_string()));
+        }
+        learner.end(&mut |id| ids.push(id.escape_ascii().to_string()));
+        learner.feed(b"<a href='?sid=late'>", &mut |_| {
+            panic!("fed after its end")
+        });
+        ids
+    };
+    let whole = read(page.len().max(1));
+    assert_eq!(read(1), whole, "byte by byte: {page}");
+    whole
+}
+
+#[test]
+fn ids_stand_in_links_and_fields_of_any_style() {
+    for (page, ids) in [
+        ("<a href=\"?sid=1\">", "1"),
+        ("<a href='?sid=1'>", "1"),
+        ("<a href=?sid=1>", "1"),
+        ("<A HREF = '?sid=1' >", "1"),
+        ("<a href=?sid=1/>", "1/"),
+        ("<a href=\"x?q=a b&sid=1\">", "1"),
+        ("<a href='x?q=(a)\"&sid=1'>", "1"),
+        ("<a href=\"http://other.example/(a b)/?sid=1\">", ""),
+        ("<a href=\"//x.cdn.example/?sid=1\">", "1"),
+        ("<a href=\"?a=1&amp;sid=1\">", "1"),
+        ("<a href=\"?a=1&AMP;sid=1\">", "1"),
+        ("<a href=\"?a=1&#38;sid=1\">", "1"),
+        ("<a href=\"?a=1&#38sid=1\">", "1"),
+        ("<a href=\"?a=1&#x26;sid=1\">", "1"),
+        ("<a href=\"?a=1&#X26sid=1\">", "1"),
+        ("<a href=\"?a=1&#0000038;sid=1\">", "1"),
+        ("<a href=\"?a=1&ampsid=1\">", ""),
+        ("<a href=\"?a=1&amp=2&sid=1\">", "1"),
+        ("<a href=\"&quest;sid&equals;1\">", "1"),
+        ("<a href=\"?sid=a&#98;c&amp\">", "abc"),
+        ("<a href=\"?sid=a&num;b\">", "a"),
+        ("<a href=\"&#x2f;&#47;other.example/?sid=1\">", ""),
+        ("<a href=\"?sid=1&sid=2\">", ""),
+        (
+            "<a href=\"#sid=1\"><a href='/sid=1'><a href='?xsid=1&inside=2'>",
+            "",
+        ),
+        ("<a href=\"?sid=\">", ""),
+        ("<a title=\"a > b\" href=\"?q=a b&sid=1\">", "1"),
+        ("<a title=\"a < b\" href=\"?q=a b&sid=1\">", "1"),
+        ("<a title=\"<i>b</i>\" href=\"?q=a b&sid=1\">", "1"),
+        ("<a title='<i x=\"' href=\"?q=a b&sid=1\">", "1"),
+        ("<a title = '>'href=\"?q=a b&sid=1\">", "1"),
+        (
+            "<img srcset=\"a.png?sid=1 1x, b.png?sid=2, c.png?sid=3 3x,//o.example/d.png?sid=4\">",
+            "1 2 3",
+        ),
+        ("<meta content='0; url=x?q=a b&sid=1'>", "1"),
+        ("<meta content='0;url=http://other.example/?sid=1'>", ""),
+        ("<div style=\"background:url(a.png?sid=1)\">", "1"),
+        ("<a href=\"javascript:go('x?sid=1')\">", "1"),
+        ("<a onclick=\"go(&quot;x?sid=1&quot;)\">", "1"),
+        (
+            "<script>s = \"<a href=\\\"x?sid=1\\\">\" + '?sid=2'</script>",
+            "1 2",
+        ),
+        ("<script>u = 'http://other.example/?sid=1'</script>", ""),
+        ("<!-- ?sid=1 -->", "1"),
+        ("<!-- <a href=x?sid=1> -->", "1"),
+        ("text x?sid=1 text", "1"),
+        ("<input name=sid value=1>", "1"),
+        ("<INPUT VALUE='1' NAME=\"sid\">", "1"),
+        ("<input type=\"text\"name=\"sid\"value=\"1\"/>", "1"),
+        ("<button name = sid value = 1 >", "1"),
+        ("<input name=sid value='a&amp;b +%41'>", "a&b +%41"),
+        ("<input title='<b>' name=sid value=1>", "1"),
+        ("<input title=\"x > y\" value=\"<\" value=2 name=sid>", "<"),
+        ("<input name=x name=sid value=1>", ""),
+        ("<input name=sid>", ""),
+        ("<input name=sid value=''>", ""),
+        ("<input name=SID value=1>", ""),
+        ("<input name=sidx value=1><input name='x sid' value=1>", ""),
+        ("<select name=sid value=1><param name=sid value=1>", ""),
+        ("<input id=sid value=1>", ""),
+        (
+            "<a href=\"?sid=1\"><a href=\"?sid=1\"><a href=\"?sid=2\"><a href=\"?sid=1\">",
+            "1 2 1",
+        ),
+        (
+            "<a href=\"?sid=%31\"><a href=\"?sid=1\"><input name=sid value=1>",
+            "1",
+        ),
+        ("<input name=sid value=%31><a href=\"?sid=%31\">", "%31 1"),
+        (
+            "<a href=\"?sid=1\"><a href=\"?sid=1&#50;\"><a href=\"?sid=13\">",
+            "1 12 13",
+        ),
+        // What the page ends in is not complete.
+        ("<a href=\"?sid=1", ""),
+        ("<a href=?sid=1", ""),
+        ("<a href=\"?sid=1\"", "1"),
+        ("<input name=sid value=1", ""),
+        ("?sid=1", ""),
+        ("sid=1 ", ""),
+        ("<a href=\"?sid", ""),
+        ("<", ""),
+    ] {
+        assert_eq!(read(&["sid"], page).join(" "), ids, "{page}");
+    }
+}
+
+#[test]
+fn a_base_turns_relative_links_only_from_the_head() {
+    let link = "<a href='?sid=1'><a href='//shop.example/?sid=2'>";
+    for (head, ids) in [
+        ("<base href='http://other.example/'>", "2"),
+        (
+            "<head><title>x</title><BASE target=a HREF=//other.example></head>",
+            "2",
+        ),
+        ("<base target=x><base href='//other.example/'>", "2"),
+        ("<base\nhref = \"http&colon;//other.example\" >", "2"),
+        ("<base title='>' href='//other.example/'>", "2"),
+        ("<base href='/dir/'>", "1 2"),
+        (
+            "<base href='//shop.example/'><base href='//other.example/'>",
+            "1 2",
+        ),
+        ("<basefont href='//other.example/'>", "1 2"),
+        ("<base>", "1 2"),
+        ("<!-- > <base href='//other.example/'> -->", "1 2"),
+        ("<!--><base href='//other.example/'>", "2"),
+        (
+            "<!-- - -- --- ><base href='//a.example'>---><base href='//other.example/'>",
+            "2",
+        ),
+        (
+            "<script>a < b; '<base href=//other.example/>'</script>",
+            "1 2",
+        ),
+        (
+            "<script></scrip></script><base href='//other.example/'>",
+            "2",
+        ),
+        ("<title><base href='//other.example/'></title>", "1 2"),
+        ("<style>a{}</style><base href='//other.example/'>", "2"),
+        ("<</</head x><base href='//other.example/'>", "1 2"),
+        ("<body><base href='//other.example/'>", "1 2"),
+    ] {
+        assert_eq!(
+            read(&["sid"], &format!("{head}{link}")).join(" "),
+            ids,
+            "{head}"
+        );
+    }
+    let late = format!(
+        "{}<base href='//other.example/'>{link}",
+        " ".repeat(16 * 1024)
+    );
+    assert_eq!(read(&["sid"], &late).join(" "), "1 2");
+    let before = "<link href='?sid=1'><base href='//other.example/'><a href='?sid=2'>";
+    assert_eq!(read(&["sid"], before).join(" "), "1");
+}
+
+#[test]
+fn all_names_are_found_in_the_order_of_the_page() {
+    let names = ["sid", "PHPSESSID", "ctl$s", "inside"];
+    for (page, ids) in [
+        (
+            "<a href='?PHPSESSID=1'><a href='?sid=2'><a href='?PHPSESSID=3'>",
+            "1 2 3",
+        ),
+        ("<a href='?PHPSESSID=1&sid=2'>", "2"),
+        (
+            "<a href='?ctl%24s=1'><a href='?ctl$s=2'><input name=ctl$s value=3>",
+            "1 2 3",
+        ),
+        ("<a href='?actl$s=1'><input name=ctl$sx value=3>", ""),
+        ("<a href='?inside=1'>", "1"),
+    ] {
+        assert_eq!(read(&names, page).join(" "), ids, "{page}");
+    }
+    assert!(read(&[], "<a href='?sid=1'>").is_empty());
+}
+
+#[test]
+fn ids_are_at_most_512_bytes() {
+    let longest = "x".repeat(MAX_ID);
+    for page in [
+        "<a href='?sid=ID'>",
+        "<input name=sid value=ID>",
+        "/?sid=ID ",
+    ] {
+        assert_eq!(
+            read(&["sid"], &page.replace("ID", &longest)),
+            [longest.clone()]
+        );
+        assert!(read(&["sid"], &page.replace("ID", &format!("{longest}x"))).is_empty());
+    }
+}
+
+#[test]
+fn tags_and_strings_are_read_as_far_as_stated() {
+    let field = |value: usize| format!("<input a='{}' name=sid value=1>", "b".repeat(value));
+    assert_eq!(read(&["sid"], &field(REACH - 40)), ["1"]);
+    assert!(read(&["sid"], &field(REACH)).is_empty());
+    let markup = |value: usize| format!("<input a='>{}>' name=sid value=1>", "b".repeat(value));
+    assert_eq!(read(&["sid"], &markup(QUOTED - 2)), ["1"]);
+    assert!(read(&["sid"], &markup(QUOTED)).is_empty());
+    let string = |before: usize| format!(" {}?sid=1 ", "b".repeat(before));
+    assert_eq!(read(&["sid"], &string(RUN - 1)), ["1"]);
+    assert!(read(&["sid"], &string(RUN)).is_empty());
+}
+
+#[test]
+fn markup_without_an_end_costs_no_more_than_its_reach() {
+    // Quadratic reading would take minutes here.
+    let page = "<a '<a \"<a b='<a c=\"&sid=".repeat(20_000);
+    let names = Arc::new(Names::new(vec![b"sid"[..].into()]));
+    let mut learner = HtmlLearner::new(names, Site::new(b"shop.example", &[]));
+    let start = std::time::Instant::now();
+    for piece in page.as_bytes().chunks(4096) {
+        learner.feed(piece, &mut |_| {});
+    }
+    learner.end(&mut |_| {});
+    assert!(start.elapsed().as_secs() < 60);
+}

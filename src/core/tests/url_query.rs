@@ -1,0 +1,237 @@
+//! Tests for the id in a query and in a form; without these an odd but valid request loses its
+//! session, or one client is sent to the server of another.
+
+use sticky_core::url::{Carried, Names, MAX_ID};
+
+fn names(names: &[&str]) -> Names {
+    Names::new(names.iter().map(|name| name.as_bytes().into()).collect())
+}
+
+fn shown(carried: Carried<'_>) -> String {
+    match carried {
+        Carried::Nothing => "-".into(),
+        Carried::Conflict => "conflict".into(),
+        Carried::Id(id) => id.escape_ascii().to_string(),
+    }
+}
+
+#[test]
+fn a_query_carries_the_value_of_the_whole_name() {
+    for (query, id) in [
+        ("sid=1", "1"),
+        ("a=1&sid=2&b=3", "2"),
+        ("a=1;sid=2;b=3", "2"),
+        ("a=1&amp;sid=2", "2"),
+        ("xsid=1", "-"),
+        ("sidx=1", "-"),
+        ("SID=1", "-"),
+        ("a=sid=1", "-"),
+        ("sid", "-"),
+        ("sid=", "-"),
+        ("sid&sid=1", "1"),
+        ("sid=&sid=1", "1"),
+        ("", "-"),
+        ("&&;;&", "-"),
+        ("=1", "-"),
+        ("&sid=1&", "1"),
+        ("sid=a=b", "a=b"),
+        ("sid==", "="),
+        ("sid=a%20b", "a b"),
+        ("sid=a+b", "a b"),
+        ("sid=a%2Bb", "a+b"),
+        ("sid=a%2bb+c", "a+b c"),
+        ("sid=a%26b%3Bc", "a&b;c"),
+        ("sid=%2541", "%41"),
+        ("sid=%zz%4", "%zz%4"),
+        ("sid=%", "%"),
+        ("sid=%00%ff", "\\x00\\xff"),
+        ("%73id=1", "1"),
+        ("%73%69%64=1", "1"),
+        ("s%69d=1&sid=1", "1"),
+        ("s%69d=1&sid=2", "conflict"),
+        ("%2573id=1", "-"),
+        ("+sid=1", "-"),
+        ("sid=1&sid=1", "1"),
+        ("sid=1&sid=%31", "1"),
+        ("sid=1&sid=2", "conflict"),
+        ("sid=1&sid=1&sid=2", "conflict"),
+        ("sid=1&SID=2", "1"),
+        ("sid%3D1", "-"),
+        ("sid%3D=1", "-"),
+    ] {
+        assert_eq!(
+            shown(names(&["sid"]).in_query(query.as_bytes())),
+            id,
+            "{query}"
+        );
+    }
+}
+
+#[test]
+fn the_first_configured_name_with_a_value_decides() {
+    let both = names(&["sid", "PHPSESSID"]);
+    for (query, id) in [
+        ("PHPSESSID=p&sid=s", "s"),
+        ("PHPSESSID=p", "p"),
+        ("PHPSESSID=p&sid=", "p"),
+        ("PHPSESSID=p&PHPSESSID=q&sid=s", "s"),
+        ("PHPSESSID=p&PHPSESSID=q", "conflict"),
+        ("PHPSESSID=p&sid=s&sid=t", "conflict"),
+    ] {
+        assert_eq!(shown(both.in_query(query.as_bytes())), id, "{query}");
+    }
+}
+
+#[test]
+fn an_id_is_at_most_512_decoded_bytes() {
+    let sid = names(&["sid"]);
+    let longest = "x".repeat(MAX_ID);
+    assert_eq!(
+        shown(sid.in_query(format!("sid={longest}").as_bytes())),
+        longest
+    );
+    assert_eq!(
+        shown(sid.in_query(format!("sid={longest}x").as_bytes())),
+        "-"
+    );
+    assert_eq!(
+        shown(sid.in_query(format!("sid={longest}x&sid=1").as_bytes())),
+        "1"
+    );
+    let escaped = "%78".repeat(MAX_ID);
+    assert_eq!(
+        shown(sid.in_query(format!("sid={escaped}").as_bytes())),
+        longest
+    );
+    assert_eq!(
+        shown(sid.in_query(format!("sid={escaped}%78").as_bytes())),
+        "-"
+    );
+}
+
+#[test]
+fn names_with_marks_are_found_escaped_or_not() {
+    for (name, query) in [
+        ("ctl$sid", "ctl%24sid=1"),
+        ("ctl$sid", "ctl$sid=1"),
+        ("~s", "%7es=1"),
+        ("a:b", "a%3Ab=1"),
+        ("*", "%2A=1"),
+        ("s.i-d_", "s.i-d_=1"),
+        ("@", "@=1"),
+    ] {
+        assert_eq!(
+            shown(names(&[name]).in_query(query.as_bytes())),
+            "1",
+            "{query}"
+        );
+    }
+}
+
+#[test]
+fn a_form_separates_by_ampersands_alone() {
+    for (form, id) in [
+        ("sid=1", "1"),
+        ("a=1&sid=2;3", "2;3"),
+        ("a=1;sid=2", "-"),
+        ("sid=a+b%3b", "a b;"),
+        ("sid=1&sid=2", "conflict"),
+        ("", "-"),
+    ] {
+        assert_eq!(
+            shown(names(&["sid"]).in_form(form.as_bytes())),
+            id,
+            "{form}"
+        );
+    }
+}
+
+#[test]
+fn a_name_is_1_to_64_unreserved_bytes() {
+    for name in [
+        "sid",
+        "a",
+        "PHPSESSID",
+        "a-b_c.d~e!f$g*h@i:j",
+        &"x".repeat(64),
+    ] {
+        assert!(Names::is_valid_name(name.as_bytes()), "{name}");
+    }
+    for name in [
+        "",
+        "a b",
+        "a=b",
+        "a&b",
+        "a%62",
+        "a[0]",
+        "a+b",
+        "a;b",
+        "ü",
+        &"x".repeat(65),
+    ] {
+        assert!(!Names::is_valid_name(name.as_bytes()), "{name}");
+    }
+}
+
+/// The rules once more, as slowly and plainly as can be.
+fn naive(query: &[u8]) -> String {
+    let unescape = |text: &[u8]| {
+        let mut out = Vec::new();
+        let mut at = 0;
+        while at < text.len() {
+            let hex = text
+                .get(at + 1..at + 3)
+                .and_then(|hex| std::str::from_utf8(hex).ok());
+            let hex = hex.filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+            match (text[at], hex) {
+                (b'%', Some(hex)) => {
+                    out.extend(u8::from_str_radix(hex, 16));
+                    at += 3;
+                }
+                (byte, _) => {
+                    out.push(if byte == b'+' { b' ' } else { byte });
+                    at += 1;
+                }
+            }
+        }
+        out
+    };
+    let pairs = query.split(|b| *b == b'&' || *b == b';');
+    let mut ids: Vec<Vec<u8>> = pairs
+        .filter_map(|pair| {
+            let end = pair.iter().position(|b| *b == b'=')?;
+            (unescape(&pair[..end]) == b"sid").then(|| unescape(&pair[end + 1..]))
+        })
+        .filter(|id| !id.is_empty() && id.len() <= MAX_ID)
+        .collect();
+    ids.dedup();
+    match &ids[..] {
+        [] => "-".into(),
+        [id] => id.escape_ascii().to_string(),
+        _ => "conflict".into(),
+    }
+}
+
+#[test]
+fn random_queries_read_as_by_the_naive_rules() {
+    let parts: [&str; 18] = [
+        "sid", "=", "&", ";", "%", "%73", "%69", "%64", "+", "s", "id", "1", "%3d", "2", "sid=",
+        "&sid=1", "x", "%2",
+    ];
+    let sid = names(&["sid"]);
+    let mut seed = 7_u64;
+    let mut carried = 0;
+    for _ in 0..200_000 {
+        let mut query = String::new();
+        for _ in 0..10 {
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            query.push_str(parts[(seed >> 33) as usize % parts.len()]);
+        }
+        let wanted = naive(query.as_bytes());
+        carried += usize::from(wanted != "-");
+        assert_eq!(shown(sid.in_query(query.as_bytes())), wanted, "{query}");
+    }
+    assert!(carried > 10_000, "the queries test nothing");
+}

@@ -1,0 +1,134 @@
+//! How browsers read a URL reference, as far as it decides where a link leads: URL Standard, 4.4.
+
+use std::borrow::Cow;
+
+/// The reference without the C0 controls and spaces at both ends.
+pub(super) fn trimmed(link: &[u8]) -> &[u8] {
+    let Some(start) = link.iter().position(|b| *b > b' ') else {
+        return &[];
+    };
+    let end = link
+        .iter()
+        .rposition(|b| *b > b' ')
+        .map_or(0, |last| last + 1);
+    link.get(start..end).unwrap_or_default()
+}
+
+/// The reference without tabs and line breaks, wherever they stand.
+pub(super) fn without_breaks(link: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr3(b'\t', b'\n', b'\r', link).is_none() {
+        return Cow::Borrowed(link);
+    }
+    Cow::Owned(
+        link.iter()
+            .copied()
+            .filter(|b| !matches!(b, b'\t' | b'\n' | b'\r'))
+            .collect(),
+    )
+}
+
+/// Where a reference leads, before its host is judged.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Target<'a> {
+    /// To the host of the page or of its base.
+    Relative,
+    /// To this authority: user info, host and port.
+    Authority(&'a [u8]),
+    /// No http, or ambiguous.
+    Elsewhere,
+}
+
+/// Splits a reference without breaks into where it leads and its query.
+pub(super) fn split(link: &[u8]) -> (Target<'_>, Option<&[u8]>) {
+    let end = memchr::memchr2(b'?', b'#', link).unwrap_or(link.len());
+    let (place, rest) = link.split_at_checked(end).unwrap_or((link, &[]));
+    let query = rest.strip_prefix(b"?").map(|query| {
+        memchr::memchr(b'#', query)
+            .and_then(|end| query.get(..end))
+            .unwrap_or(query)
+    });
+    (target(place), query)
+}
+
+fn target(place: &[u8]) -> Target<'_> {
+    let Some((scheme, rest)) = scheme(place) else {
+        return match leading_slashes(place) {
+            0 | 1 => Target::Relative,
+            slashes => Target::Authority(authority(place, slashes)),
+        };
+    };
+    if !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https") {
+        return Target::Elsewhere;
+    }
+    match leading_slashes(rest) {
+        // "http:path" is relative on a page of that scheme and names a host on one of the other;
+        // the scheme of the page is not known here.
+        0 | 1 => Target::Elsewhere,
+        slashes => Target::Authority(authority(rest, slashes)),
+    }
+}
+
+/// The scheme and what follows its colon (RFC 3986, 3.1).
+fn scheme(place: &[u8]) -> Option<(&[u8], &[u8])> {
+    if !place.first()?.is_ascii_alphabetic() {
+        return None;
+    }
+    let in_scheme = |b: &u8| b.is_ascii_alphanumeric() || b"+-.".contains(b);
+    let end = place.iter().position(|b| !in_scheme(b))?;
+    let (scheme, rest) = place.split_at_checked(end)?;
+    Some((scheme, rest.strip_prefix(b":")?))
+}
+
+/// `\` is a slash in http URLs.
+fn leading_slashes(place: &[u8]) -> usize {
+    place
+        .iter()
+        .take_while(|b| matches!(b, b'/' | b'\\'))
+        .count()
+}
+
+fn authority(place: &[u8], from: usize) -> &[u8] {
+    let authority = place.get(from..).unwrap_or_default();
+    let end = memchr::memchr2(b'/', b'\\', authority).unwrap_or(authority.len());
+    authority.get(..end).unwrap_or_default()
+}
+
+/// Whether a reference names its own scheme or host, so that no base can change where it leads.
+pub(crate) fn is_absolute(link: &[u8]) -> bool {
+    scheme(link).is_some() || leading_slashes(link) > 1
+}
+
+/// The URL in the value of a Refresh header or of `<meta http-equiv=refresh content=…>`:
+/// `5; url=next.php`, `0;URL='next.php'` (HTML Standard, 4.2.5.3, shared declarative refresh). `None`
+/// when it has none, as in a bare `5`.
+pub fn refresh_target(value: &[u8]) -> Option<&[u8]> {
+    let value = value.trim_ascii();
+    let digits = value
+        .iter()
+        .take_while(|b| b.is_ascii_digit() || **b == b'.')
+        .count();
+    let rest = value.get(digits..)?;
+    let after_time = rest.trim_ascii_start();
+    let separated = after_time
+        .strip_prefix(b";")
+        .or_else(|| after_time.strip_prefix(b","));
+    if digits == 0 || (separated.is_none() && rest.len() == after_time.len()) {
+        return None;
+    }
+    let url = separated.unwrap_or(after_time).trim_ascii_start();
+    let named = match url.split_at_checked(3) {
+        Some((word, rest)) if word.eq_ignore_ascii_case(b"url") => rest
+            .trim_ascii_start()
+            .strip_prefix(b"=")
+            .map(<[u8]>::trim_ascii_start),
+        _ => None,
+    };
+    let url = named.unwrap_or(url);
+    let url = match url.split_first() {
+        Some((quote @ (b'"' | b'\''), rest)) => {
+            rest.get(..memchr::memchr(*quote, rest).unwrap_or(rest.len()))?
+        }
+        _ => url,
+    };
+    (!url.is_empty()).then_some(url)
+}

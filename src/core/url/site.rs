@@ -1,0 +1,107 @@
+//! Which hosts are the site's own. An id in a link to somebody else's host is not for our peers.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode;
+
+use super::link::{self, Target};
+
+/// The hosts to which a link may lead and still be one of ours.
+#[derive(Debug, Clone)]
+pub struct Site {
+    host: Box<[u8]>,
+    others: Vec<Box<[u8]>>,
+    relative_is_own: bool,
+}
+
+impl Site {
+    /// `host` is that of the request (Host or `:authority`), with or without a port; `hosts` are
+    /// patterns as in nginx's `server_name`: `a.example`, `.example.com` (the name and all below
+    /// it), `*.example.com` (only what is below it). Ports do not count: they are written in
+    /// neither or in both, and mean the same servers behind the balancer.
+    pub fn new(host: &[u8], hosts: &[Box<[u8]>]) -> Self {
+        let host = host_of(host.trim_ascii()).unwrap_or_default();
+        let others = hosts.iter().map(|host| without_dot(host).into()).collect();
+        Self {
+            host: without_dot(host).into(),
+            others,
+            relative_is_own: true,
+        }
+    }
+
+    /// Takes note of the page's `<base href>`, trimmed or not: from then on a relative link leads
+    /// where that leads.
+    pub fn rebase(&mut self, href: &[u8]) {
+        let href = link::without_breaks(link::trimmed(href));
+        self.relative_is_own = self.leads_here(&link::split(&href).0);
+    }
+
+    /// Whether a host name, without a port, is one of ours. ASCII case does not count, nor a dot at
+    /// the end. Compared as text: `[::1]` is not `[0:0::1]`, and no IDNA mapping is done.
+    pub fn has_host(&self, host: &[u8]) -> bool {
+        let host = without_dot(host);
+        !host.is_empty()
+            && (host.eq_ignore_ascii_case(&self.host)
+                || self.others.iter().any(|pattern| matches(pattern, host)))
+    }
+
+    /// The query of a reference without breaks, when it leads to us.
+    pub(super) fn query_of<'a>(&self, link: &'a [u8]) -> Option<&'a [u8]> {
+        let (target, query) = link::split(link);
+        query.filter(|_| self.leads_here(&target))
+    }
+
+    fn leads_here(&self, target: &Target<'_>) -> bool {
+        match target {
+            Target::Relative => self.relative_is_own,
+            Target::Elsewhere => false,
+            Target::Authority(authority) => {
+                let from = memchr::memrchr(b'@', authority).map_or(0, |at| at + 1);
+                let host = authority.get(from..).and_then(host_of).unwrap_or_default();
+                let host: Cow<'_, [u8]> = percent_decode(host).into();
+                self.has_host(&host)
+            }
+        }
+    }
+}
+
+/// The host of `host:port`; `None` when the port is none, which no browser follows.
+fn host_of(authority: &[u8]) -> Option<&[u8]> {
+    let end = match authority.first() {
+        Some(b'[') => memchr::memchr(b']', authority)? + 1,
+        _ => memchr::memchr(b':', authority).unwrap_or(authority.len()),
+    };
+    let (host, port) = authority.split_at_checked(end)?;
+    let is_port = match port.split_first() {
+        None => true,
+        Some((b':', [])) => true,
+        Some((b':', digits)) => {
+            digits.iter().all(u8::is_ascii_digit)
+                && std::str::from_utf8(digits).is_ok_and(|port| port.parse::<u16>().is_ok())
+        }
+        Some(_) => false,
+    };
+    is_port.then_some(host)
+}
+
+fn without_dot(host: &[u8]) -> &[u8] {
+    host.strip_suffix(b".").unwrap_or(host)
+}
+
+fn matches(pattern: &[u8], host: &[u8]) -> bool {
+    let (below, also_itself) = match pattern {
+        [b'*', below @ ..] if below.starts_with(b".") => (below, false),
+        [b'.', ..] => (pattern, true),
+        _ => return pattern.eq_ignore_ascii_case(host),
+    };
+    let ends_with = |tail: &[u8]| {
+        let at = host.len().checked_sub(tail.len());
+        at.and_then(|at| host.get(at..))
+            .is_some_and(|end| end.eq_ignore_ascii_case(tail))
+    };
+    (host.len() > below.len() && ends_with(below))
+        || (also_itself
+            && below
+                .get(1..)
+                .is_some_and(|name| name.eq_ignore_ascii_case(host)))
+}
