@@ -1,0 +1,326 @@
+//! What a response says of its session: the header filter and the body filter.
+//!
+//! Ids are learned from the headers and the body as they pass, before they are passed on; the bytes
+//! stay as they are. In mode cookie, the header gets a Set-Cookie.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use sticky_core::cookie::{self, SetCookie};
+use sticky_core::digest;
+use sticky_core::directive::{BodyLearner, CookieRule, QueryRule};
+use sticky_core::key::Key;
+use sticky_core::links;
+use sticky_core::scan::forms::FormsLearner;
+use sticky_core::scan::html::HtmlLearner;
+use sticky_core::scan::Learner;
+use sticky_core::table::{Claim, Learned};
+use sticky_core::url::{Carried, Site};
+use sticky_core::word::PeerId;
+
+use crate::conf::Rule;
+use crate::ngx::chain::Chain;
+use crate::ngx::clock;
+use crate::ngx::log::Level;
+use crate::ngx::peers::Unusable;
+use crate::ngx::request::Request;
+use crate::upstream::{Affinity, Holding, Status};
+use crate::zone::Sessions;
+
+/// One response teaches so many ids at most.
+const IDS_PER_RESPONSE: usize = 8;
+
+/// What a response has taught, and what goes on reading it. Made for the responses that have an id
+/// in their header, or a body that may.
+pub struct Lesson {
+    /// The peer that gives it.
+    peer: PeerId,
+    /// Keys of the sessions that were learned.
+    keys: RefCell<Vec<Key>>,
+    learner: RefCell<Option<Box<dyn Learner>>>,
+}
+
+/// The header of a response is about to be sent.
+pub fn header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) {
+    let Some(name) = observe(r, affinity) else {
+        return;
+    };
+    match &affinity.sticky.rule {
+        Rule::Cookie(rule) => set_cookie(r, affinity, rule, name),
+        Rule::Query(rule, _) => {
+            let learner = body_learner(r, affinity, rule);
+            if learner.is_some() {
+                if let Some(lesson) = lesson(r, affinity, name) {
+                    *lesson.learner.borrow_mut() = learner;
+                    r.need_body_in_memory();
+                }
+            }
+        }
+    }
+}
+
+/// Reads what the header tells, once: who answered, and the session ids in it. Also called when
+/// `$sticky_status` is wanted before the header filter (`add_header`). `None`: the response is not
+/// a peer's, but nginx's own or from its cache.
+pub fn observe<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) -> Option<&'r [u8]> {
+    if r.is_cached() {
+        return None;
+    }
+    let name = r.upstream()?.answering_peer()?;
+    if let Some(answered) = affinity.answered.get() {
+        return Some(answered);
+    }
+    // A peer that may leave takes its name with it when the request is done.
+    let name = if affinity.peers.may_change() {
+        r.pool()?.copy(name)?
+    } else {
+        name
+    };
+    affinity.answered.set(Some(name));
+
+    match &affinity.sticky.rule {
+        Rule::Cookie(rule) => {
+            if shows_cookie(r, affinity, rule) && affinity.status.get() == Status::None {
+                affinity.status.set(Status::New);
+            }
+        }
+        Rule::Query(rule, sessions) => {
+            if teaches(r) {
+                reassign(affinity, rule, sessions, name);
+                if rule.learn.location && r.is_main() {
+                    read_header(r, affinity, rule, name);
+                }
+            }
+        }
+    }
+    Some(name)
+}
+
+/// The server of the request's session could not be used and another has answered: the session
+/// goes on there.
+fn reassign(affinity: &Affinity<'_>, rule: &QueryRule, sessions: &Sessions<'_>, name: &[u8]) {
+    if let (Holding::Lost, Some(key), Some(holder)) =
+        (affinity.holding.get(), affinity.carried, affinity.holder)
+    {
+        sessions.reassign(key, holder, peer_id(affinity, name), &rule.limits);
+    }
+}
+
+/// Learns the ids in the links of the response's header.
+fn read_header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, rule: &QueryRule, name: &[u8]) {
+    let mut own_site = None;
+    for header in r.response_headers() {
+        links::in_header(header.name(), header.value(), |link| {
+            let site = own_site.get_or_insert_with(|| site(r, rule));
+            if let Carried::Id(id) = rule.names.in_link(link, site) {
+                if let Some(lesson) = lesson(r, affinity, name) {
+                    teach(affinity, lesson, &id);
+                }
+            }
+        });
+    }
+}
+
+/// A piece of the response's body passes.
+pub fn body(affinity: &Affinity<'_>, chain: Chain<'_>) {
+    let Some(lesson) = affinity.lesson.get() else {
+        return;
+    };
+    let mut reading = lesson.learner.borrow_mut();
+    let Some(learner) = reading.as_mut() else {
+        return;
+    };
+    let mut found = |id: &[u8]| teach(affinity, lesson, id);
+    let mut is_over = false;
+    for buffer in chain.buffers() {
+        if let Some(bytes) = buffer.bytes() {
+            learner.feed(bytes, &mut found);
+        }
+        if buffer.ends_response() {
+            learner.end(&mut found);
+            is_over = true;
+            break;
+        }
+    }
+    if is_over || lesson.keys.borrow().len() >= IDS_PER_RESPONSE {
+        *reading = None;
+    }
+}
+
+/// The lesson of this response, begun if it has not.
+fn lesson<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, name: &[u8]) -> Option<&'r Lesson> {
+    if affinity.lesson.get().is_none() {
+        affinity.lesson.set(r.pool()?.keep(Lesson {
+            peer: peer_id(affinity, name),
+            keys: RefCell::default(),
+            learner: RefCell::default(),
+        }));
+    }
+    affinity.lesson.get()
+}
+
+/// Puts a session that the response hands out into the table, for the peer that hands it out.
+fn teach(affinity: &Affinity<'_>, lesson: &Lesson, id: &[u8]) {
+    let Rule::Query(rule, sessions) = &affinity.sticky.rule else {
+        return;
+    };
+    let Some(key) = sessions.key(id) else { return };
+    let mut keys = lesson.keys.borrow_mut();
+    if keys.len() >= IDS_PER_RESPONSE || keys.contains(&key) {
+        return;
+    }
+    keys.push(key);
+    let claim = if affinity.carried == Some(key) && affinity.holding.get() != Holding::Full {
+        Claim::Carried {
+            from: affinity.holder,
+        }
+    } else {
+        Claim::Stranger
+    };
+    let learned = sessions.learn(key, lesson.peer, claim, &rule.limits, &mut |holder| {
+        is_lost(affinity, holder)
+    });
+    if matches!(learned, Learned::New { .. }) && affinity.status.get() == Status::None {
+        affinity.status.set(Status::New);
+    }
+}
+
+/// The holder of a session has left the upstream, or cannot be used. One that is merely full keeps
+/// its sessions.
+fn is_lost(affinity: &Affinity<'_>, holder: PeerId) -> bool {
+    let directory = affinity.sticky.directory.borrow();
+    directory.by_id(holder).is_none_or(|peer| {
+        let state = affinity.peers.check(peer.handle);
+        matches!(state, Err(Unusable::Gone | Unusable::Failed))
+    })
+}
+
+/// Responses teach, but for those that the server could not give.
+fn teaches(r: Request<'_>) -> bool {
+    r.status() < 500 && !r.is_background()
+}
+
+fn peer_id(affinity: &Affinity<'_>, name: &[u8]) -> PeerId {
+    let directory = affinity.sticky.directory.borrow();
+    directory
+        .by_name(name)
+        .map_or_else(|| digest::peer_id(name), |peer| peer.id)
+}
+
+fn site(r: Request<'_>, rule: &QueryRule) -> Site {
+    Site::new(r.host(), &rule.hosts)
+}
+
+/// What reads the body of this response; `None`: nothing does.
+fn body_learner(
+    r: Request<'_>,
+    affinity: &Affinity<'_>,
+    rule: &QueryRule,
+) -> Option<Box<dyn Learner>> {
+    let learner = rule.learn.body?;
+    let has_body = !r.is_head() && !r.is_header_only();
+    if !teaches(r) || !has_body || matches!(r.status(), 100..200 | 204 | 206 | 304) {
+        return None;
+    }
+    let mut parameters = r.response_type().split(|&byte| byte == b';');
+    let media_type = parameters.next()?.trim_ascii();
+    if !media_type.eq_ignore_ascii_case(b"text/html")
+        && !media_type.eq_ignore_ascii_case(b"application/xhtml+xml")
+    {
+        return None;
+    }
+    if r.is_compressed() {
+        if !affinity.sticky.said_compressed.replace(true) {
+            r.log().write(
+                Level::Notice,
+                format_args!(
+                    "sticky: no session ids are learned from compressed responses, add \
+                     proxy_set_header Accept-Encoding \"\", upstream \"{}\"",
+                    affinity.sticky.upstream.escape_ascii()
+                ),
+            );
+        }
+        return None;
+    }
+    let names = Arc::clone(&rule.names);
+    let site = site(r, rule);
+    Some(match learner {
+        BodyLearner::Html => Box::new(HtmlLearner::new(names, site)),
+        BodyLearner::Forms => {
+            let charset = parameters.find_map(|parameter| {
+                let (name, value) = parameter.trim_ascii().split_at_checked(8)?;
+                name.eq_ignore_ascii_case(b"charset=")
+                    .then(|| unquoted(value))
+            });
+            Box::new(FormsLearner::new(names, site, charset))
+        }
+    })
+}
+
+fn unquoted(value: &[u8]) -> &[u8] {
+    value
+        .strip_prefix(b"\"")
+        .and_then(|value| value.strip_suffix(b"\""))
+        .unwrap_or(value)
+}
+
+/// The client gets our cookie: of its own request, not of a subrequest.
+fn shows_cookie(r: Request<'_>, affinity: &Affinity<'_>, rule: &CookieRule) -> bool {
+    r.is_main() && !rule.hide_cookie && !affinity.hide_cookie
+}
+
+/// Replaces the server's cookies of that name by ours, as nginx-sticky-module-ng does.
+fn set_cookie<'r>(r: Request<'r>, affinity: &Affinity<'r>, rule: &CookieRule, name: &[u8]) {
+    let directory = affinity.sticky.directory.borrow();
+    let peer = match (affinity.holding.get(), affinity.holder) {
+        (Holding::Full, Some(holder)) => directory.by_id(holder),
+        _ => directory.by_name(name),
+    };
+    let Some(peer) = peer else {
+        return;
+    };
+    let mut transferred = None;
+    for header in r.response_headers() {
+        if !header.name().eq_ignore_ascii_case(b"set-cookie") {
+            continue;
+        }
+        if let Some(value) = cookie::value_set(header.value(), &rule.name) {
+            transferred = Some(value);
+            header.hide();
+        }
+    }
+    if !shows_cookie(r, affinity, rule) {
+        return;
+    }
+    let mut value = peer.value.to_vec();
+    if rule.transfer {
+        match transferred {
+            Some(theirs) => {
+                value.extend_from_slice(&rule.delimiter);
+                value.extend_from_slice(theirs);
+            }
+            // The client keeps what the application gave it before; it starts with the delimiter.
+            None => value.extend_from_slice(affinity.transferred),
+        }
+    }
+    let mut line = Vec::with_capacity(128);
+    let expires = rule.expires.map(|seconds| {
+        clock::unix_seconds().saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX))
+    });
+    SetCookie {
+        name: &rule.name,
+        value: &value,
+        domain: rule.domain.as_deref(),
+        expires,
+        path: &rule.path,
+        secure: rule.secure,
+        httponly: rule.httponly,
+        samesite: rule.samesite,
+        partitioned: rule.partitioned,
+    }
+    .write(&mut line);
+    if let Some(line) = r.pool().and_then(|pool| pool.copy(&line)) {
+        // Out of memory: the response goes without the cookie, the next one brings it.
+        let _ = r.push_response_header(b"Set-Cookie", line);
+    }
+}

@@ -1,0 +1,412 @@
+//! What nginx sees: directives, variables, callbacks, and the tables that `load_module` reads.
+//!
+//! Two modules in one file. The first stands before nginx's upstream modules, so that it sees the
+//! directives of an upstream block first and completes its configuration before upstreams are
+//! initialised. The second is a filter: in ngx_module_order it stands where bodies have passed
+//! gunzip, and where sub, addition and ssi have not yet worked on them.
+
+use std::cell::UnsafeCell;
+use std::ffi::CStr;
+use std::os::raw::{c_char, c_void};
+use std::ptr;
+
+use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
+use portable_atomic::AtomicU128;
+use sticky_core::table::Prelude;
+
+use crate::conf::{self, LocationConf, UpstreamConf};
+use crate::filter;
+use crate::ngx::chain::Chain;
+use crate::ngx::conf::Conf;
+use crate::ngx::guard::guard;
+use crate::ngx::hook;
+use crate::ngx::pool::Pool;
+use crate::ngx::request::{Context, Request};
+use crate::ngx::shm::Shareable;
+use crate::ngx::sys::{
+    self, ngx_command_t, ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module_t,
+};
+use crate::ngx::upstream::Upstream;
+use crate::ngx::variable;
+use crate::upstream::{Affinity, Steering};
+
+// SAFETY: `repr(C)` structures of 64-bit atomics; core reads any value without harm.
+unsafe impl Shareable for Prelude {}
+// SAFETY: an atomic of 16 bytes; every value is a word.
+unsafe impl Shareable for AtomicU128 {}
+
+// SAFETY: set_context() is called with an Affinity only.
+unsafe impl Context for Affinity<'_> {
+    fn module() -> *const ngx_module_t {
+        tag()
+    }
+}
+
+/// The module: the tag of its zones, the owner of its contexts and configurations.
+pub fn tag() -> *const ngx_module_t {
+    MODULE.0.get()
+}
+
+/// What the module keeps for an upstream. `None`: the upstream is no block of the configuration.
+pub fn upstream_conf<'c>(us: Upstream<'c>) -> Option<&'c UpstreamConf<'c>> {
+    // SAFETY: create_srv_conf() makes an UpstreamConf.
+    unsafe { us.srv_conf(tag()) }
+}
+
+/// What the module keeps for the request's location.
+pub fn location_conf<'r>(r: Request<'r>) -> Option<&'r LocationConf> {
+    // SAFETY: create_loc_conf() makes a LocationConf.
+    unsafe { r.loc_conf(tag()) }
+}
+
+/// A table that nginx writes to: ctx_index, index, name.
+#[repr(transparent)]
+pub struct Table<T>(UnsafeCell<T>);
+
+// SAFETY: nginx reads and writes its tables in the one thread that reads the configuration.
+unsafe impl<T> Sync for Table<T> {}
+
+impl<T> Table<T> {
+    const fn new(value: T) -> Self {
+        Self(UnsafeCell::new(value))
+    }
+}
+
+const fn command(
+    name: &'static CStr,
+    kind: u32,
+    set: unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char,
+    conf: usize,
+) -> ngx_command_t {
+    ngx_command_t {
+        // ngx_conf_handler() compares with strcmp().
+        name: sys::ngx_str_t {
+            len: name.count_bytes(),
+            data: name.as_ptr().cast_mut().cast(),
+        },
+        type_: kind as sys::ngx_uint_t,
+        set: Some(set),
+        conf,
+        offset: 0,
+        post: ptr::null_mut(),
+    }
+}
+
+const LOCATION: u32 = sys::NGX_HTTP_MAIN_CONF
+    | sys::NGX_HTTP_SRV_CONF
+    | sys::NGX_HTTP_LOC_CONF
+    | sys::NGX_CONF_NOARGS;
+
+static COMMANDS: Table<[ngx_command_t; 5]> = Table::new([
+    command(
+        c"sticky",
+        sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_ANY,
+        set_sticky,
+        sys::NGX_HTTP_SRV_CONF_OFFSET,
+    ),
+    command(
+        c"keepalive",
+        sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_ANY,
+        set_keepalive,
+        sys::NGX_HTTP_SRV_CONF_OFFSET,
+    ),
+    command(
+        c"sticky_no_fallback",
+        LOCATION,
+        set_no_fallback,
+        sys::NGX_HTTP_LOC_CONF_OFFSET,
+    ),
+    command(
+        c"sticky_hide_cookie",
+        LOCATION,
+        set_hide_cookie,
+        sys::NGX_HTTP_LOC_CONF_OFFSET,
+    ),
+    ngx_command_t::empty(),
+]);
+
+static CONTEXT: Table<ngx_http_module_t> = Table::new(ngx_http_module_t {
+    preconfiguration: Some(add_variables),
+    postconfiguration: None,
+    create_main_conf: None,
+    init_main_conf: Some(init_main_conf),
+    create_srv_conf: Some(create_srv_conf),
+    merge_srv_conf: None,
+    create_loc_conf: Some(create_loc_conf),
+    merge_loc_conf: Some(merge_loc_conf),
+});
+
+static FILTER_CONTEXT: Table<ngx_http_module_t> = Table::new(ngx_http_module_t {
+    preconfiguration: None,
+    postconfiguration: Some(install_filters),
+    create_main_conf: None,
+    // A module without configuration has no init_main_conf call: main's is enough.
+    init_main_conf: None,
+    create_srv_conf: None,
+    merge_srv_conf: None,
+    create_loc_conf: None,
+    merge_loc_conf: None,
+});
+
+static MODULE: Table<ngx_module_t> = Table::new(ngx_module_t {
+    ctx: CONTEXT.0.get().cast(),
+    commands: COMMANDS.0.get().cast(),
+    type_: sys::NGX_HTTP_MODULE as sys::ngx_uint_t,
+    ..ngx_module_t::default()
+});
+
+static FILTER: Table<ngx_module_t> = Table::new(ngx_module_t {
+    ctx: FILTER_CONTEXT.0.get().cast(),
+    type_: sys::NGX_HTTP_MODULE as sys::ngx_uint_t,
+    ..ngx_module_t::default()
+});
+
+/// Pointers that ngx_load_module() reads.
+#[repr(transparent)]
+pub struct Exported<T>(T);
+
+// SAFETY: constant pointers to statics.
+unsafe impl<T> Sync for Exported<T> {}
+
+/// The modules in this file (ngx_load_module()).
+#[no_mangle]
+#[allow(non_upper_case_globals)]
+pub static ngx_modules: Exported<[*const ngx_module_t; 3]> =
+    Exported([MODULE.0.get(), FILTER.0.get(), ptr::null()]);
+
+/// Their names, in the same order.
+#[no_mangle]
+#[allow(non_upper_case_globals)]
+pub static ngx_module_names: Exported<[*const c_char; 3]> = Exported([
+    c"ngx_http_sticky_rs_module".as_ptr(),
+    c"ngx_http_sticky_rs_filter_module".as_ptr(),
+    ptr::null(),
+]);
+
+/// Each of ours goes before the first module, of those after it in this list, that nginx has
+/// (ngx_add_module()).
+#[no_mangle]
+#[allow(non_upper_case_globals)]
+pub static ngx_module_order: Exported<[*const c_char; 8]> = Exported([
+    c"ngx_http_sticky_rs_module".as_ptr(),
+    c"ngx_http_upstream_module".as_ptr(),
+    c"ngx_http_sticky_rs_filter_module".as_ptr(),
+    c"ngx_http_gunzip_filter_module".as_ptr(),
+    c"ngx_http_userid_filter_module".as_ptr(),
+    c"ngx_http_headers_filter_module".as_ptr(),
+    c"ngx_http_copy_filter_module".as_ptr(),
+    ptr::null(),
+]);
+
+unsafe extern "C" fn set_sticky(
+    cf: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    _: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: ngx_conf_handler() never passes a NULL cf.
+    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
+        return NGX_CONF_ERROR;
+    };
+    guard(NGX_CONF_ERROR, || match conf::sticky(cf) {
+        Ok(()) => NGX_CONF_OK,
+        Err(conf::Refusal::Reported) => NGX_CONF_ERROR,
+        Err(why) => {
+            cf.refuse(format_args!("{why}"));
+            NGX_CONF_ERROR
+        }
+    })
+}
+
+unsafe extern "C" fn set_keepalive(
+    cf: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    _: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: ngx_conf_handler() never passes a NULL cf.
+    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
+        return NGX_CONF_ERROR;
+    };
+    guard(NGX_CONF_ERROR, || {
+        if let Some(us) = cf.upstream() {
+            hook::beneath::<Steering>(us);
+        }
+        cf.pass_on(tag())
+    })
+}
+
+unsafe extern "C" fn set_no_fallback(
+    _: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: ngx_conf_handler() passes what create_loc_conf() has made.
+    unsafe { set_flag(&(*conf.cast::<LocationConf>()).no_fallback) }
+}
+
+unsafe extern "C" fn set_hide_cookie(
+    _: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: ngx_conf_handler() passes what create_loc_conf() has made.
+    unsafe { set_flag(&(*conf.cast::<LocationConf>()).hide_cookie) }
+}
+
+fn set_flag(flag: &std::cell::Cell<Option<bool>>) -> *mut c_char {
+    match flag.replace(Some(true)) {
+        None => NGX_CONF_OK,
+        Some(_) => c"is duplicate".as_ptr().cast_mut(),
+    }
+}
+
+unsafe extern "C" fn create_srv_conf(cf: *mut ngx_conf_t) -> *mut c_void {
+    create::<UpstreamConf<'_>>(cf)
+}
+
+unsafe extern "C" fn create_loc_conf(cf: *mut ngx_conf_t) -> *mut c_void {
+    create::<LocationConf>(cf)
+}
+
+fn create<T: Default>(cf: *mut ngx_conf_t) -> *mut c_void {
+    guard(ptr::null_mut(), || {
+        // SAFETY: ngx_http_block() and ngx_http_upstream() pass the cf of a cycle being read.
+        let conf = unsafe { Pool::from_ptr((*cf).pool) }.and_then(|pool| pool.keep(T::default()));
+        conf.map_or(ptr::null_mut(), |conf| {
+            ptr::from_ref(conf).cast_mut().cast()
+        })
+    })
+}
+
+unsafe extern "C" fn merge_loc_conf(
+    _: *mut ngx_conf_t,
+    outer: *mut c_void,
+    inner: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: ngx_http_merge_servers() passes what create_loc_conf() has made.
+    unsafe { (*inner.cast::<LocationConf>()).inherit(&*outer.cast::<LocationConf>()) }
+    NGX_CONF_OK
+}
+
+unsafe extern "C" fn init_main_conf(cf: *mut ngx_conf_t, _: *mut c_void) -> *mut c_char {
+    // SAFETY: ngx_http_block() passes the cf of the http block.
+    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
+        return NGX_CONF_ERROR;
+    };
+    guard(NGX_CONF_ERROR, || {
+        conf::complete(cf);
+        NGX_CONF_OK
+    })
+}
+
+unsafe extern "C" fn add_variables(cf: *mut ngx_conf_t) -> ngx_int_t {
+    for (name, handler) in [
+        (
+            &b"sticky_status"[..],
+            sticky_status as unsafe extern "C" fn(_, _, _) -> _,
+        ),
+        (&b"sticky_peer"[..], sticky_peer),
+    ] {
+        let mut name = sys::string(name);
+        // SAFETY: ngx_http_add_variable() copies the name; NULL is out of memory or a duplicate.
+        unsafe {
+            let Some(variable) =
+                sys::ngx_http_add_variable(cf, &mut name, sys::NGX_HTTP_VAR_NOCACHEABLE as usize)
+                    .as_mut()
+            else {
+                return sys::ERROR;
+            };
+            variable.get_handler = Some(handler);
+        }
+    }
+    sys::OK
+}
+
+unsafe extern "C" fn sticky_status(
+    r: sys::RequestPtr,
+    value: *mut sys::ngx_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    // SAFETY: ngx_http_get_indexed_variable() passes a live request.
+    let affinity = unsafe { Request::from_ptr(r) }.and_then(|r| {
+        let affinity = r.context::<Affinity<'_>>()?;
+        guard((), || {
+            // add_header asks before the header filter does.
+            filter::observe(r, affinity);
+        });
+        Some(affinity)
+    });
+    let status = affinity.map(|affinity| affinity.status.get().name().as_bytes());
+    // SAFETY: value is nginx's, the bytes are static.
+    unsafe { variable::answer(value, status) };
+    sys::OK
+}
+
+unsafe extern "C" fn sticky_peer(
+    r: sys::RequestPtr,
+    value: *mut sys::ngx_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    // SAFETY: ngx_http_get_indexed_variable() passes a live request.
+    let peer = unsafe { Request::from_ptr(r) }.and_then(|r| {
+        let affinity = r.context::<Affinity<'_>>()?;
+        guard((), || {
+            filter::observe(r, affinity);
+        });
+        affinity.answered.get()
+    });
+    // SAFETY: value is nginx's, the name is a copy in the request's pool.
+    unsafe { variable::answer(value, peer) };
+    sys::OK
+}
+
+static NEXT_HEADER_FILTER: Table<sys::ngx_http_output_header_filter_pt> = Table::new(None);
+static NEXT_BODY_FILTER: Table<sys::ngx_http_output_body_filter_pt> = Table::new(None);
+
+/// Puts the filters on top of the chains built so far, if any upstream is sticky.
+unsafe extern "C" fn install_filters(cf: *mut ngx_conf_t) -> ngx_int_t {
+    // SAFETY: ngx_http_block() passes the cf of the http block.
+    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
+        return sys::ERROR;
+    };
+    guard(sys::ERROR, || match conf::is_used(cf) {
+        Ok(false) => sys::OK,
+        Err(why) => {
+            cf.refuse(format_args!("{why}"));
+            sys::ERROR
+        }
+        Ok(true) => {
+            // SAFETY: the configuration is read in one thread, before requests are served.
+            unsafe {
+                *NEXT_HEADER_FILTER.0.get() = sys::ngx_http_top_header_filter;
+                sys::ngx_http_top_header_filter = Some(header_filter);
+                *NEXT_BODY_FILTER.0.get() = sys::ngx_http_top_body_filter;
+                sys::ngx_http_top_body_filter = Some(body_filter);
+            }
+            sys::OK
+        }
+    })
+}
+
+unsafe extern "C" fn header_filter(r: sys::RequestPtr) -> ngx_int_t {
+    // SAFETY: ngx_http_send_header() passes a live request.
+    if let Some(request) = unsafe { Request::from_ptr(r) } {
+        if let Some(affinity) = request.context::<Affinity<'_>>() {
+            guard((), || filter::header(request, affinity));
+        }
+    }
+    // SAFETY: install_filters() has saved the next filter.
+    unsafe { (*NEXT_HEADER_FILTER.0.get()).map_or(sys::ERROR, |next| next(r)) }
+}
+
+unsafe extern "C" fn body_filter(r: sys::RequestPtr, chain: *mut sys::ngx_chain_t) -> ngx_int_t {
+    // SAFETY: ngx_http_output_filter() passes a live request and a chain or NULL.
+    if let Some(request) = unsafe { Request::from_ptr(r) } {
+        if let Some(affinity) = request.context::<Affinity<'_>>() {
+            guard((), || {
+                filter::body(affinity, unsafe { Chain::from_ptr(chain) })
+            });
+        }
+    }
+    // SAFETY: install_filters() has saved the next filter.
+    unsafe { (*NEXT_BODY_FILTER.0.get()).map_or(sys::ERROR, |next| next(r, chain)) }
+}

@@ -1,0 +1,147 @@
+//! The configuration while it is being read.
+
+use std::marker::PhantomData;
+use std::os::raw::{c_char, c_void};
+use std::ptr::{self, NonNull};
+
+use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
+
+use super::pool::Pool;
+use super::sys;
+use super::upstream::Upstream;
+
+/// `ngx_conf_t`: a directive being read, or the whole configuration at the end.
+#[derive(Clone, Copy)]
+pub struct Conf<'c>(NonNull<sys::ngx_conf_t>, PhantomData<&'c ()>);
+
+impl<'c> Conf<'c> {
+    /// # Safety
+    /// `cf` is what nginx passed to a directive or to a module's configuration callback; `'c` ends
+    /// with the cycle.
+    pub unsafe fn from_ptr(cf: *mut sys::ngx_conf_t) -> Option<Self> {
+        NonNull::new(cf).map(|cf| Self(cf, PhantomData))
+    }
+
+    /// The pointer for nginx's own functions.
+    pub fn as_ptr(self) -> *mut sys::ngx_conf_t {
+        self.0.as_ptr()
+    }
+
+    /// The words of the directive after its name.
+    pub fn words(self) -> Vec<&'c [u8]> {
+        // SAFETY: ngx_conf_read_token() fills args with strings in the cycle's pool.
+        unsafe {
+            let args: &[sys::ngx_str_t] = (*self.0.as_ref().args).as_slice();
+            args.iter().skip(1).map(|word| sys::bytes(*word)).collect()
+        }
+    }
+
+    /// The memory of the cycle.
+    pub fn pool(self) -> Option<Pool<'c>> {
+        // SAFETY: ngx_init_cycle() sets pool.
+        unsafe { Pool::from_ptr(self.0.as_ref().pool) }
+    }
+
+    /// Writes why the configuration is refused, with the file and the line of the directive.
+    pub fn refuse(self, why: std::fmt::Arguments<'_>) {
+        ngx::ngx_conf_log_error!(sys::NGX_LOG_EMERG, self.as_ptr(), "{}", why);
+    }
+
+    /// The upstream whose block is being read.
+    pub fn upstream(self) -> Option<Upstream<'c>> {
+        // SAFETY: in an upstream block, cf->ctx is an ngx_http_conf_ctx_t whose srv_conf has the
+        // block's own ngx_http_upstream_srv_conf_t (ngx_http_upstream()).
+        unsafe {
+            let ctx = self.0.as_ref().ctx.cast::<sys::ngx_http_conf_ctx_t>();
+            let module = &raw const sys::ngx_http_upstream_module;
+            Upstream::from_ptr((*(*ctx).srv_conf.add((*module).ctx_index)).cast())
+        }
+    }
+
+    /// All upstreams, in order. Outside of blocks only (init_main_conf, postconfiguration).
+    pub fn upstreams(self) -> Vec<Upstream<'c>> {
+        // SAFETY: ngx_http_upstream_create_main_conf() makes the array of pointers.
+        unsafe {
+            let ctx = self.0.as_ref().ctx.cast::<sys::ngx_http_conf_ctx_t>();
+            let module = &raw const sys::ngx_http_upstream_module;
+            let main = *(*ctx).main_conf.add((*module).ctx_index);
+            let main = main.cast::<sys::ngx_http_upstream_main_conf_t>();
+            let all: &[*mut sys::ngx_http_upstream_srv_conf_t] = (*main).upstreams.as_slice();
+            all.iter()
+                .filter_map(|&us| Upstream::from_ptr(us))
+                .collect()
+        }
+    }
+
+    /// Hands the directive being read on to the module that declares it for upstream blocks, other
+    /// than `not`, as ngx_conf_handler() would have done.
+    pub fn pass_on(self, not: *const sys::ngx_module_t) -> *mut c_char {
+        // SAFETY: the tables of the cycle's modules, walked as ngx_conf_handler() walks them.
+        unsafe {
+            let cf = self.0.as_ref();
+            let args: &[sys::ngx_str_t] = (*cf.args).as_slice();
+            let Some(name) = args.first().map(|name| sys::bytes(*name)) else {
+                return NGX_CONF_ERROR;
+            };
+            let count = (*cf.cycle).modules_n;
+            for index in 0..count {
+                let module = *(*cf.cycle).modules.add(index);
+                if ptr::eq(module, not) || (*module).type_ != sys::NGX_HTTP_MODULE as usize {
+                    continue;
+                }
+                let mut command = (*module).commands;
+                while !command.is_null() && (*command).name.len != 0 {
+                    if sys::bytes((*command).name) == name
+                        && (*command).type_ & sys::NGX_HTTP_UPS_CONF as usize != 0
+                    {
+                        return self.call(&*module, command, args.len());
+                    }
+                    command = command.add(1);
+                }
+            }
+            self.refuse(format_args!(
+                "unknown directive \"{}\"",
+                name.escape_ascii()
+            ));
+        }
+        NGX_CONF_ERROR
+    }
+
+    /// # Safety
+    /// `command` is one of `module`'s, for upstream blocks.
+    unsafe fn call(
+        self,
+        module: &sys::ngx_module_t,
+        command: *mut sys::ngx_command_t,
+        words: usize,
+    ) -> *mut c_char {
+        // SAFETY: the caller's promise; the configuration of an HTTP module for an upstream block
+        // is found as ngx_conf_handler() finds it.
+        unsafe {
+            let arguments = words - 1;
+            let kind = (*command).type_;
+            let fits = (kind & sys::NGX_CONF_1MORE as usize != 0 && arguments >= 1)
+                || (kind & sys::NGX_CONF_2MORE as usize != 0 && arguments >= 2)
+                || kind & sys::NGX_CONF_ANY as usize != 0
+                || (arguments <= sys::NGX_CONF_MAX_ARGS as usize && kind & (1 << arguments) != 0);
+            if !fits {
+                let name = sys::bytes((*command).name).escape_ascii();
+                self.refuse(format_args!(
+                    "invalid number of arguments in \"{name}\" directive"
+                ));
+                return NGX_CONF_ERROR;
+            }
+            let ctx = self.0.as_ref().ctx.cast::<u8>();
+            let confs = ctx.add((*command).conf).cast::<*mut *mut c_void>().read();
+            let conf = if confs.is_null() {
+                ptr::null_mut()
+            } else {
+                *confs.add(module.ctx_index)
+            };
+            match (*command).set {
+                Some(set) => set(self.as_ptr(), command, conf),
+                None => NGX_CONF_OK,
+            }
+        }
+    }
+}

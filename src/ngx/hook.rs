@@ -1,0 +1,128 @@
+//! The place of a module among the balancers of an upstream.
+//!
+//! nginx initialises an upstream in two steps: `init_upstream` once, `init_peer` for each request.
+//! A balancer sets the first, which sets the second; `keepalive` wraps both. A module that steers
+//! must stand directly around the balancer and beneath keepalive, wherever its directive was
+//! written: beneath() takes that place before keepalive does, around() takes the outermost place
+//! when the configuration is complete, and the first of them to be initialised gets the peer.
+
+use std::cell::Cell;
+
+use super::guard::guard;
+use super::request::Request;
+use super::sys;
+use super::upstream::Upstream;
+
+/// The callbacks that were there before.
+#[derive(Default)]
+pub struct Hook {
+    beneath: Cell<sys::ngx_http_upstream_init_pt>,
+    is_beneath: Cell<bool>,
+    around: Cell<sys::ngx_http_upstream_init_pt>,
+    init_peer: Cell<sys::ngx_http_upstream_init_peer_pt>,
+    is_hooked: Cell<bool>,
+}
+
+/// What is done with the requests of an upstream.
+pub trait Policy {
+    /// The hook of this upstream.
+    fn hook<'c>(us: Upstream<'c>) -> Option<&'c Hook>;
+    /// The upstream's requests are to be decided on.
+    fn is_wanted(us: Upstream<'_>) -> bool;
+    /// Called for each request, after the balancer was initialised for it.
+    fn decide(r: Request<'_>, us: Upstream<'_>);
+}
+
+/// Takes the place above the balancer, if there is one by now, and below whatever comes next.
+pub fn beneath<P: Policy>(us: Upstream<'_>) {
+    let Some(hook) = P::hook(us) else { return };
+    if hook.is_beneath.replace(true) {
+        return;
+    }
+    // SAFETY: the configuration is being read, in one thread.
+    let peer = unsafe { &mut (*us.as_ptr()).peer };
+    hook.beneath.set(peer.init_upstream);
+    peer.init_upstream = Some(init_beneath::<P>);
+}
+
+/// Takes the outermost place. To be called before ngx_http_upstream_init_main_conf().
+pub fn around<P: Policy>(us: Upstream<'_>) {
+    let Some(hook) = P::hook(us) else { return };
+    // SAFETY: as in beneath().
+    let peer = unsafe { &mut (*us.as_ptr()).peer };
+    hook.around.set(peer.init_upstream);
+    peer.init_upstream = Some(init_around::<P>);
+}
+
+/// nginx will ask us for each request of the upstream.
+pub fn is_hooked<P: Policy>(us: Upstream<'_>) -> bool {
+    P::hook(us).is_some_and(|hook| hook.is_hooked.get())
+}
+
+/// Calls the saved callback, then hooks the peer if that has not happened further inside.
+///
+/// # Safety
+/// `cf` and `us` are those that nginx passed to init_upstream.
+unsafe fn init<P: Policy>(
+    cf: *mut sys::ngx_conf_t,
+    us: *mut sys::ngx_http_upstream_srv_conf_t,
+    saved: impl FnOnce(&Hook) -> sys::ngx_http_upstream_init_pt,
+) -> sys::ngx_int_t {
+    // SAFETY: ngx_http_upstream_init_main_conf() passes a live upstream; a module that wraps passes
+    // on what it got.
+    unsafe {
+        let Some(upstream) = Upstream::from_ptr(us) else {
+            return sys::ERROR;
+        };
+        let Some(hook) = P::hook(upstream) else {
+            return sys::ERROR;
+        };
+        let original = saved(hook).unwrap_or(sys::ngx_http_upstream_init_round_robin);
+        let code = original(cf, us);
+        if code == sys::OK && P::is_wanted(upstream) && !hook.is_hooked.replace(true) {
+            hook.init_peer.set((*us).peer.init);
+            (*us).peer.init = Some(init_peer::<P>);
+        }
+        code
+    }
+}
+
+unsafe extern "C" fn init_beneath<P: Policy>(
+    cf: *mut sys::ngx_conf_t,
+    us: *mut sys::ngx_http_upstream_srv_conf_t,
+) -> sys::ngx_int_t {
+    // SAFETY: nginx's arguments, passed on.
+    guard(sys::ERROR, || unsafe {
+        init::<P>(cf, us, |hook| hook.beneath.get())
+    })
+}
+
+unsafe extern "C" fn init_around<P: Policy>(
+    cf: *mut sys::ngx_conf_t,
+    us: *mut sys::ngx_http_upstream_srv_conf_t,
+) -> sys::ngx_int_t {
+    // SAFETY: nginx's arguments, passed on.
+    guard(sys::ERROR, || unsafe {
+        init::<P>(cf, us, |hook| hook.around.get())
+    })
+}
+
+unsafe extern "C" fn init_peer<P: Policy>(
+    r: sys::RequestPtr,
+    us: *mut sys::ngx_http_upstream_srv_conf_t,
+) -> sys::ngx_int_t {
+    // SAFETY: ngx_http_upstream_init_request() passes a live request and upstream.
+    let (request, upstream) = unsafe { (Request::from_ptr(r), Upstream::from_ptr(us)) };
+    let (Some(request), Some(upstream)) = (request, upstream) else {
+        return sys::ERROR;
+    };
+    let Some(original) = P::hook(upstream).and_then(|hook| hook.init_peer.get()) else {
+        return sys::ERROR;
+    };
+    // SAFETY: the balancer's own callback.
+    let code = unsafe { original(r, us) };
+    if code == sys::OK {
+        guard((), || P::decide(request, upstream));
+    }
+    code
+}

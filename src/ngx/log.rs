@@ -1,0 +1,44 @@
+//! nginx's error log.
+
+use std::ptr::NonNull;
+
+use super::sys;
+
+/// Severity of a line.
+#[derive(Clone, Copy, Debug)]
+pub enum Level {
+    /// A function is not available.
+    Error,
+    /// Something the operator should know.
+    Warn,
+    /// Worth a look.
+    Notice,
+}
+
+/// A log of nginx: of a connection, or of the cycle.
+#[derive(Clone, Copy)]
+pub struct Log(NonNull<sys::ngx_log_t>);
+
+impl Log {
+    /// # Safety
+    /// `log` outlives every use of the view.
+    pub unsafe fn from_ptr(log: *mut sys::ngx_log_t) -> Option<Self> {
+        NonNull::new(log).map(Self)
+    }
+
+    /// The log of the running cycle.
+    pub fn cycle() -> Self {
+        Self(ngx::log::ngx_cycle_log())
+    }
+
+    /// Writes one line, if the log is configured for its severity.
+    pub fn write(self, level: Level, line: std::fmt::Arguments<'_>) {
+        let level = match level {
+            Level::Error => sys::NGX_LOG_ERR,
+            Level::Warn => sys::NGX_LOG_WARN,
+            Level::Notice => sys::NGX_LOG_NOTICE,
+        };
+        let log = self.0.as_ptr();
+        ngx::ngx_log_error!(level, log, "{}", line);
+    }
+}

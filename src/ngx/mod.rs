@@ -1,0 +1,19 @@
+//! Thin, safe views of nginx. All `unsafe` code of the project is here and in `module.rs`.
+//!
+//! A view is a pointer that nginx passed to a callback, with the lifetime of that callback. What it
+//! points to lives longer: a request as long as its pool, a configuration as long as its cycle.
+//! Nothing here knows of sessions.
+
+pub mod chain;
+pub mod clock;
+pub mod conf;
+pub mod guard;
+pub mod hook;
+pub mod log;
+pub mod peers;
+pub mod pool;
+pub mod request;
+pub mod shm;
+pub mod sys;
+pub mod upstream;
+pub mod variable;

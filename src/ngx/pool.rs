@@ -1,0 +1,61 @@
+//! Memory with the life of a request or of a cycle.
+
+use std::marker::PhantomData;
+use std::mem::{align_of, needs_drop, size_of};
+use std::os::raw::c_void;
+use std::ptr::NonNull;
+
+use super::sys;
+
+/// A pool of nginx, alive for `'p`.
+#[derive(Clone, Copy)]
+pub struct Pool<'p>(NonNull<sys::ngx_pool_t>, PhantomData<&'p ()>);
+
+impl<'p> Pool<'p> {
+    /// # Safety
+    /// `pool` is a pool that lives for `'p`.
+    pub unsafe fn from_ptr(pool: *mut sys::ngx_pool_t) -> Option<Self> {
+        NonNull::new(pool).map(|pool| Self(pool, PhantomData))
+    }
+
+    /// Puts a value, which needs no drop, into the pool. `None`: out of memory.
+    pub fn place<T>(self, value: T) -> Option<&'p T> {
+        const { assert!(!needs_drop::<T>() && align_of::<T>() <= sys::NGX_ALIGNMENT) };
+        // SAFETY: ngx_palloc() returns NULL or memory of that size, aligned to NGX_ALIGNMENT.
+        unsafe {
+            let place = NonNull::new(sys::ngx_palloc(self.0.as_ptr(), size_of::<T>()))?.cast::<T>();
+            place.write(value);
+            Some(place.as_ref())
+        }
+    }
+
+    /// Puts a value into the pool and drops it when the pool goes. `None`: out of memory.
+    pub fn keep<T>(self, value: T) -> Option<&'p T> {
+        unsafe extern "C" fn drop_value<T>(data: *mut c_void) {
+            // SAFETY: ngx_destroy_pool() calls this once, with what keep() has put there.
+            super::guard::guard((), || unsafe { data.cast::<T>().drop_in_place() });
+        }
+        const { assert!(align_of::<T>() <= sys::NGX_ALIGNMENT) };
+        // SAFETY: ngx_pool_cleanup_add() returns NULL or a cleanup whose data has that size and
+        // the alignment of ngx_palloc().
+        unsafe {
+            let cleanup =
+                NonNull::new(sys::ngx_pool_cleanup_add(self.0.as_ptr(), size_of::<T>()))?.as_mut();
+            let place = NonNull::new(cleanup.data)?.cast::<T>();
+            place.write(value);
+            cleanup.handler = Some(drop_value::<T>);
+            Some(place.as_ref())
+        }
+    }
+
+    /// A copy of some bytes in the pool. `None`: out of memory.
+    pub fn copy(self, bytes: &[u8]) -> Option<&'p [u8]> {
+        // SAFETY: ngx_pnalloc() returns NULL or memory of that size.
+        unsafe {
+            let place = NonNull::new(sys::ngx_pnalloc(self.0.as_ptr(), bytes.len().max(1)))?;
+            let place = place.cast::<u8>().as_ptr();
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len());
+            Some(std::slice::from_raw_parts(place, bytes.len()))
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! A request, its body in memory, and the headers of its response.
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+use std::os::raw::c_void;
+use std::ptr::NonNull;
+
+use super::chain::Chain;
+use super::log::Log;
+use super::pool::Pool;
+use super::sys;
+
+/// A request of nginx, alive for `'r`.
+#[derive(Clone, Copy)]
+pub struct Request<'r>(NonNull<sys::ngx_http_request_s>, PhantomData<&'r ()>);
+
+/// What a module keeps with a request.
+///
+/// # Safety
+/// `module()` is an HTTP module of ours, and nothing but `Self` is ever stored for it.
+pub unsafe trait Context {
+    /// The module that the context belongs to.
+    fn module() -> *const sys::ngx_module_t;
+}
+
+impl<'r> Request<'r> {
+    /// # Safety
+    /// `r` is a request that lives for `'r`.
+    pub unsafe fn from_ptr(r: sys::RequestPtr) -> Option<Self> {
+        NonNull::new(r.cast()).map(|r| Self(r, PhantomData))
+    }
+
+    fn raw(self) -> *mut sys::ngx_http_request_s {
+        self.0.as_ptr()
+    }
+
+    /// The request that the client sent; `self`, unless this is a subrequest.
+    pub fn main(self) -> Self {
+        // SAFETY: ngx_http_create_request() and ngx_http_subrequest() set main.
+        unsafe { Self::from_ptr((*self.raw()).main.cast()) }.unwrap_or(self)
+    }
+
+    /// The request is not a subrequest.
+    pub fn is_main(self) -> bool {
+        self.main().0 == self.0
+    }
+
+    /// The part of the URL after the question mark, undecoded.
+    pub fn args(self) -> &'r [u8] {
+        // SAFETY: a string of a live request.
+        unsafe { sys::bytes((*self.raw()).args) }
+    }
+
+    /// The host that the client asked for, lower-case, without port; empty when it named none.
+    pub fn host(self) -> &'r [u8] {
+        // SAFETY: a string of a live request (ngx_http_validate_host()).
+        unsafe { sys::bytes((*self.raw()).headers_in.server) }
+    }
+
+    /// The method is HEAD.
+    pub fn is_head(self) -> bool {
+        // SAFETY: a plain field.
+        unsafe { (*self.raw()).method == sys::NGX_HTTP_HEAD as usize }
+    }
+
+    /// A subrequest whose response goes nowhere (cache update, mirror).
+    pub fn is_background(self) -> bool {
+        // SAFETY: a bit of a live request.
+        unsafe { (*self.raw()).background() != 0 }
+    }
+
+    /// The values of the request's Cookie headers.
+    pub fn cookies(self) -> impl Iterator<Item = &'r [u8]> {
+        #[cfg(nginx_since = "1.23.0")]
+        {
+            // SAFETY: elements of a live request, linked by ngx_http_process_header_line().
+            let mut next = unsafe { (*self.raw()).headers_in.cookie };
+            std::iter::from_fn(move || unsafe {
+                let element = next.as_ref()?;
+                next = element.next;
+                Some(sys::bytes(element.value))
+            })
+        }
+        #[cfg(not(nginx_since = "1.23.0"))]
+        {
+            // SAFETY: an array of pointers to elements (ngx_http_process_multi_header_lines()).
+            let cookies: &[*mut sys::ngx_table_elt_t] = unsafe {
+                let cookies = &(*self.raw()).headers_in.cookies;
+                if cookies.elts.is_null() {
+                    &[]
+                } else {
+                    std::slice::from_raw_parts(cookies.elts.cast(), cookies.nelts)
+                }
+            };
+            cookies
+                .iter()
+                .map(|&element| unsafe { sys::bytes((*element).value) })
+        }
+    }
+
+    /// The request's Content-Type; empty when it has none.
+    pub fn body_type(self) -> &'r [u8] {
+        // SAFETY: NULL or an element of a live request.
+        unsafe {
+            let element = (*self.raw()).headers_in.content_type;
+            element
+                .as_ref()
+                .map_or(&[], |element| sys::bytes(element.value))
+        }
+    }
+
+    /// The request's body as far as nginx holds it in memory, in one piece. `None`: there is none,
+    /// part of it is in a file, or it is longer than `limit` bytes.
+    pub fn body(self, limit: usize) -> Option<Cow<'r, [u8]>> {
+        // SAFETY: ngx_http_read_client_request_body() makes request_body and its chain.
+        let chain = unsafe { Chain::from_ptr((*self.raw()).request_body.as_ref()?.bufs) };
+        let mut length = 0;
+        let mut first = None;
+        let mut pieces = 0;
+        for buffer in chain.buffers() {
+            if buffer.in_file() {
+                return None;
+            }
+            let bytes = buffer.bytes().unwrap_or(&[]);
+            if !bytes.is_empty() {
+                first = first.or(Some(bytes));
+                pieces += 1;
+                length += bytes.len();
+            }
+        }
+        if length > limit {
+            return None;
+        }
+        if pieces == 1 {
+            return first.map(Cow::Borrowed);
+        }
+        let mut whole = Vec::with_capacity(length);
+        for bytes in chain.buffers().filter_map(|buffer| buffer.bytes()) {
+            whole.extend_from_slice(bytes);
+        }
+        (!whole.is_empty()).then_some(Cow::Owned(whole))
+    }
+
+    /// Status of the response.
+    pub fn status(self) -> usize {
+        // SAFETY: a plain field.
+        unsafe { (*self.raw()).headers_out.status }
+    }
+
+    /// Media type of the response as it stands in the header, parameters included.
+    pub fn response_type(self) -> &'r [u8] {
+        // SAFETY: a string of a live request.
+        unsafe { sys::bytes((*self.raw()).headers_out.content_type) }
+    }
+
+    /// The response is compressed, where its bytes pass our filter.
+    pub fn is_compressed(self) -> bool {
+        // SAFETY: NULL or an element of a live request.
+        unsafe {
+            (*self.raw())
+                .headers_out
+                .content_encoding
+                .as_ref()
+                .is_some_and(|encoding| {
+                    encoding.hash != 0
+                        && !sys::bytes(encoding.value).eq_ignore_ascii_case(b"identity")
+                })
+        }
+    }
+
+    /// The response comes from nginx's cache.
+    pub fn is_cached(self) -> bool {
+        // SAFETY: a bit of a live request.
+        unsafe { (*self.raw()).cached() != 0 }
+    }
+
+    /// The response has a header only.
+    pub fn is_header_only(self) -> bool {
+        // SAFETY: a bit of a live request.
+        unsafe { (*self.raw()).header_only() != 0 }
+    }
+
+    /// Asks the copy filter for a body in memory (`ngx_http_copy_filter()`).
+    pub fn need_body_in_memory(self) {
+        // SAFETY: a bit of a live request, for filters to set in their header filter.
+        unsafe { (*self.raw()).set_filter_need_in_memory(1) }
+    }
+
+    /// The headers of the response that will be sent.
+    pub fn response_headers(self) -> impl Iterator<Item = Header<'r>> {
+        // SAFETY: a list of a live request, initialised by ngx_http_create_request().
+        let mut part: *const sys::ngx_list_part_t =
+            unsafe { &(*self.raw()).headers_out.headers.part };
+        let mut index = 0;
+        std::iter::from_fn(move || loop {
+            // SAFETY: a part has nelts elements (ngx_list_push()).
+            let this = unsafe { part.as_ref()? };
+            if index < this.nelts {
+                let element = unsafe { this.elts.cast::<sys::ngx_table_elt_t>().add(index) };
+                index += 1;
+                let header = Header(NonNull::new(element)?, PhantomData);
+                if !header.is_hidden() {
+                    return Some(header);
+                }
+            } else {
+                part = this.next;
+                index = 0;
+            }
+        })
+    }
+
+    /// Adds a header to the response. Both strings live as long as the request. `None`: out of
+    /// memory.
+    pub fn push_response_header(self, name: &'static [u8], value: &'r [u8]) -> Option<()> {
+        // SAFETY: ngx_list_push() returns NULL or a new, uninitialised element.
+        unsafe {
+            let headers = &raw mut (*self.raw()).headers_out.headers;
+            let element = NonNull::new(sys::ngx_list_push(headers))?.cast::<sys::ngx_table_elt_t>();
+            element.write(sys::ngx_table_elt_t {
+                hash: 1,
+                key: sys::string(name),
+                value: sys::string(value),
+                lowcase_key: std::ptr::null_mut(),
+                #[cfg(nginx_since = "1.23.0")]
+                next: std::ptr::null_mut(),
+            });
+        }
+        Some(())
+    }
+
+    /// What our module keeps with this request.
+    pub fn context<T: Context + 'r>(self) -> Option<&'r T> {
+        // SAFETY: the promise of Context; ngx_http_create_request() makes ctx, with a place for
+        // every module.
+        unsafe {
+            let slot = (*self.raw()).ctx.add((*T::module()).ctx_index);
+            (*slot).cast::<T>().as_ref()
+        }
+    }
+
+    /// Keeps something with this request, until an internal redirect or the end.
+    pub fn set_context<T: Context + 'r>(self, context: &'r T) {
+        // SAFETY: as in context(); what is stored is only read through shared references.
+        unsafe {
+            let slot = (*self.raw()).ctx.add((*T::module()).ctx_index);
+            *slot = std::ptr::from_ref(context).cast_mut().cast::<c_void>();
+        }
+    }
+
+    /// The request's configuration of a module at its location.
+    ///
+    /// # Safety
+    /// The module keeps a `T` for locations.
+    pub unsafe fn loc_conf<T>(self, module: *const sys::ngx_module_t) -> Option<&'r T> {
+        // SAFETY: loc_conf has a place for every HTTP module (ngx_http_block()).
+        unsafe {
+            (*(*self.raw()).loc_conf.add((*module).ctx_index))
+                .cast::<T>()
+                .as_ref()
+        }
+    }
+
+    /// The request's memory.
+    pub fn pool(self) -> Option<Pool<'r>> {
+        // SAFETY: ngx_http_create_request() sets pool.
+        unsafe { Pool::from_ptr((*self.raw()).pool) }
+    }
+
+    /// The connection's log.
+    pub fn log(self) -> Log {
+        // SAFETY: connection and its log live as long as the request.
+        unsafe { Log::from_ptr((*(*self.raw()).connection).log) }.unwrap_or_else(Log::cycle)
+    }
+
+    /// The exchange with an upstream, where the request has one.
+    pub fn upstream(self) -> Option<super::upstream::Exchange<'r>> {
+        // SAFETY: NULL or what ngx_http_upstream_create() made in the request's pool.
+        unsafe { super::upstream::Exchange::from_ptr((*self.raw()).upstream.cast()) }
+    }
+}
+
+/// A header of a response.
+#[derive(Clone, Copy)]
+pub struct Header<'r>(NonNull<sys::ngx_table_elt_t>, PhantomData<&'r ()>);
+
+impl<'r> Header<'r> {
+    /// The name as the server sent it.
+    pub fn name(self) -> &'r [u8] {
+        // SAFETY: strings of a live request.
+        unsafe { sys::bytes(self.0.as_ref().key) }
+    }
+
+    /// The value.
+    pub fn value(self) -> &'r [u8] {
+        // SAFETY: strings of a live request.
+        unsafe { sys::bytes(self.0.as_ref().value) }
+    }
+
+    fn is_hidden(self) -> bool {
+        // SAFETY: an element of a live request.
+        unsafe { self.0.as_ref().hash == 0 }
+    }
+
+    /// Keeps the header from being sent (`ngx_http_header_filter()` skips a hash of 0).
+    pub fn hide(self) {
+        // SAFETY: an element of a live request, in the one thread of the worker.
+        unsafe { (*self.0.as_ptr()).hash = 0 }
+    }
+}

@@ -1,0 +1,194 @@
+//! A zone of shared memory with one block in it: a header and an array of words.
+//!
+//! The block is allocated once, when the zone is made, and never freed, so nginx's slab mutex is
+//! not touched while requests are served. It stays where it is in all workers and over reloads.
+
+use std::cell::Cell;
+use std::mem::{align_of, size_of};
+use std::ptr::NonNull;
+
+use super::conf::Conf;
+use super::sys;
+
+/// What may stand in shared memory: any bytes are a valid value, all access is atomic.
+///
+/// # Safety
+/// As said, and the type has no padding that matters, no pointer and no drop.
+pub unsafe trait Shareable {}
+
+/// Called for the zone of a new cycle, after its memory was found or made; `before` is the zone of
+/// the same name, of another size, in the cycle before. `false` refuses the configuration.
+pub type Adopt = fn(zone: &Zone, before: Option<&Zone>) -> bool;
+
+/// A zone of the configuration.
+pub struct Zone {
+    shm_zone: Cell<*mut sys::ngx_shm_zone_t>,
+    block: Cell<Option<NonNull<[u8]>>>,
+    adopt: Adopt,
+}
+
+/// Why there is no zone.
+pub enum ZoneError {
+    /// nginx has written why.
+    Reported,
+    /// No memory is left.
+    OutOfMemory,
+}
+
+impl Zone {
+    /// The zone of that name, of `size` bytes, or of the size that another directive gives when
+    /// `size` is 0. `tag` tells our zones from other modules'.
+    pub fn add<'c>(
+        cf: Conf<'c>,
+        name: &'c [u8],
+        size: usize,
+        tag: *const sys::ngx_module_t,
+        adopt: Adopt,
+    ) -> Result<&'c Self, ZoneError> {
+        // SAFETY: ngx_shared_memory_add() returns NULL after it wrote why, or the one zone of that
+        // name and tag, whose data nobody else sets.
+        unsafe {
+            let mut name = sys::string(name);
+            let tag = tag.cast_mut().cast();
+            let shm_zone = sys::ngx_shared_memory_add(cf.as_ptr(), &mut name, size, tag);
+            let Some(at) = shm_zone.as_mut() else {
+                return Err(ZoneError::Reported);
+            };
+            if let Some(zone) = at.data.cast::<Self>().as_ref() {
+                return Ok(zone);
+            }
+            let zone = Self {
+                shm_zone: Cell::new(shm_zone),
+                block: Cell::new(None),
+                adopt,
+            };
+            let pool = cf.pool().ok_or(ZoneError::OutOfMemory)?;
+            let zone = pool.place(zone).ok_or(ZoneError::OutOfMemory)?;
+            at.init = Some(init_zone);
+            at.data = std::ptr::from_ref(zone).cast_mut().cast();
+            Ok(zone)
+        }
+    }
+
+    /// Gives the zone its size where no directive did. Before the configuration is complete only.
+    pub fn default_size(&self, size: usize) {
+        // SAFETY: ngx_init_cycle() maps the zones after the configuration was read.
+        unsafe {
+            let shm = &mut (*self.shm_zone.get()).shm;
+            if shm.size == 0 {
+                shm.size = size;
+            }
+        }
+    }
+
+    /// The zone's name.
+    pub fn name(&self) -> &[u8] {
+        // SAFETY: a string of the configuration.
+        unsafe { sys::bytes((*self.shm_zone.get()).shm.name) }
+    }
+
+    /// The header at the start of the block and as many words as fit after it. `None` before the
+    /// zone was made.
+    pub fn split<H: Shareable, W: Shareable>(&self) -> Option<(&H, &[W])> {
+        const { assert!(size_of::<H>() % align_of::<W>() == 0) };
+        let block = self.block.get()?;
+        let start = block.cast::<u8>();
+        let room = block.len().checked_sub(size_of::<H>())?;
+        if start.as_ptr() as usize % align_of::<H>().max(align_of::<W>()) != 0 {
+            return None;
+        }
+        // SAFETY: the block is mapped as long as the cycle, aligned as just tested, and Shareable
+        // types may be looked at by several processes.
+        unsafe {
+            let words = start.add(size_of::<H>()).cast::<W>();
+            let words = std::slice::from_raw_parts(words.as_ptr(), room / size_of::<W>());
+            Some((start.cast::<H>().as_ref(), words))
+        }
+    }
+
+    /// Allocates the block: the largest run of whole pages that the zone has.
+    ///
+    /// # Safety
+    /// The zone's memory is mapped and nobody else uses it yet.
+    unsafe fn allocate(&self) -> bool {
+        // SAFETY: ngx_init_zone_pool() has put a slab pool at the zone's start; free pages are one
+        // run in a new zone. The block's address is kept in pool->data, as other modules do.
+        unsafe {
+            let pool = (*self.shm_zone.get())
+                .shm
+                .addr
+                .cast::<sys::ngx_slab_pool_t>();
+            let size = (*pool).pfree * sys::ngx_pagesize;
+            let Some(block) = NonNull::new(sys::ngx_slab_alloc(pool, size)) else {
+                return false;
+            };
+            let block = block.cast::<u8>();
+            block.write_bytes(0, size);
+            (*pool).data = block.as_ptr().cast();
+            self.block
+                .set(Some(NonNull::slice_from_raw_parts(block, size)));
+            true
+        }
+    }
+
+    /// The zone of the same name in the cycle that is still running, if its size is another.
+    ///
+    /// # Safety
+    /// While a new cycle is being initialised.
+    unsafe fn before(&self) -> Option<&Self> {
+        // SAFETY: ngx_cycle is the running cycle until ngx_init_cycle() has returned; its list of
+        // zones and their memory are there until then. The tag says that data is a Zone.
+        unsafe {
+            let shm_zone = self.shm_zone.get();
+            let cycle = sys::ngx_cycle.as_ref()?;
+            let mut part: *const sys::ngx_list_part_t = &cycle.shared_memory.part;
+            while let Some(this) = part.as_ref() {
+                for index in 0..this.nelts {
+                    let old = this.elts.cast::<sys::ngx_shm_zone_t>().add(index);
+                    if old != shm_zone
+                        && (*old).tag == (*shm_zone).tag
+                        && sys::bytes((*old).shm.name) == self.name()
+                    {
+                        return (*old).data.cast::<Self>().as_ref();
+                    }
+                }
+                part = this.next;
+            }
+            None
+        }
+    }
+}
+
+unsafe extern "C" fn init_zone(
+    shm_zone: *mut sys::ngx_shm_zone_t,
+    data: *mut std::os::raw::c_void,
+) -> sys::ngx_int_t {
+    // SAFETY: ngx_init_cycle() calls this with the zone, whose data Zone::add() has set, and the
+    // data of the zone whose memory is taken over, or NULL. The elements of cycle->shared_memory
+    // do not move.
+    let (zone, same) = unsafe {
+        (
+            &*(*shm_zone).data.cast::<Zone>(),
+            data.cast::<Zone>().as_ref(),
+        )
+    };
+    zone.shm_zone.set(shm_zone);
+    super::guard::guard(sys::ERROR, || {
+        let mut before = None;
+        match same.and_then(|same| same.block.get()) {
+            Some(block) => zone.block.set(Some(block)),
+            // SAFETY: the zone is new and its memory ours; the new cycle is being initialised.
+            None => unsafe {
+                if !zone.allocate() {
+                    return sys::ERROR;
+                }
+                before = zone.before();
+            },
+        }
+        if (zone.adopt)(zone, before) {
+            sys::OK
+        } else {
+            sys::ERROR
+        }
+    })
+}

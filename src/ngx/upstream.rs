@@ -1,0 +1,81 @@
+//! A request's exchange with an upstream, and the upstream's place in the configuration.
+
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use super::sys;
+
+/// `ngx_http_upstream_t` of a request.
+#[derive(Clone, Copy)]
+pub struct Exchange<'r>(NonNull<sys::ngx_http_upstream_t>, PhantomData<&'r ()>);
+
+impl<'r> Exchange<'r> {
+    /// # Safety
+    /// `u` is NULL or lives for `'r`.
+    pub unsafe fn from_ptr(u: *mut sys::ngx_http_upstream_t) -> Option<Self> {
+        NonNull::new(u).map(|u| Self(u, PhantomData))
+    }
+
+    /// The part that balancers work on.
+    pub fn peer(self) -> NonNull<sys::ngx_peer_connection_t> {
+        // SAFETY: a field of a live structure.
+        unsafe { NonNull::new_unchecked(&raw mut (*self.0.as_ptr()).peer) }
+    }
+
+    /// The name (`10.0.0.1:8080`) of the peer whose response is being passed on. `None` when the
+    /// response is nginx's own: ngx_http_upstream_finalize_request() closes the connection to the
+    /// peer before it sends an error page.
+    pub fn answering_peer(self) -> Option<&'r [u8]> {
+        // SAFETY: fields of a live structure. The name belongs to a peer that is in use until
+        // peer.free is called, which is after the header has been sent.
+        unsafe {
+            let u = self.0.as_ref();
+            if u.peer.connection.is_null() || u.headers_in.status_n == 0 {
+                return None;
+            }
+            u.peer.name.as_ref().map(|name| sys::bytes(*name))
+        }
+    }
+}
+
+/// `ngx_http_upstream_srv_conf_t`: one upstream of the configuration, alive for `'c`.
+#[derive(Clone, Copy)]
+pub struct Upstream<'c>(
+    NonNull<sys::ngx_http_upstream_srv_conf_t>,
+    PhantomData<&'c ()>,
+);
+
+impl<'c> Upstream<'c> {
+    /// # Safety
+    /// `us` lives for `'c`.
+    pub unsafe fn from_ptr(us: *mut sys::ngx_http_upstream_srv_conf_t) -> Option<Self> {
+        NonNull::new(us).map(|us| Self(us, PhantomData))
+    }
+
+    /// The pointer for nginx's own functions.
+    pub fn as_ptr(self) -> *mut sys::ngx_http_upstream_srv_conf_t {
+        self.0.as_ptr()
+    }
+
+    /// The upstream's name.
+    pub fn name(self) -> &'c [u8] {
+        // SAFETY: a string of a live configuration.
+        unsafe { sys::bytes(self.0.as_ref().host) }
+    }
+
+    /// What a module keeps for this upstream. `None` for an upstream that is no block of the
+    /// configuration (`proxy_pass http://10.0.0.1`).
+    ///
+    /// # Safety
+    /// The module keeps a `T` for servers.
+    pub unsafe fn srv_conf<T>(self, module: *const sys::ngx_module_t) -> Option<&'c T> {
+        // SAFETY: ngx_http_upstream() makes srv_conf with a place for every HTTP module;
+        // ngx_http_upstream_add() leaves it NULL.
+        unsafe {
+            let confs = NonNull::new(self.0.as_ref().srv_conf)?;
+            (*confs.as_ptr().add((*module).ctx_index))
+                .cast::<T>()
+                .as_ref()
+        }
+    }
+}

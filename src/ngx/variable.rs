@@ -1,0 +1,26 @@
+//! Variables of the configuration.
+
+use super::sys;
+
+/// Fills in the value of a variable; `None`: the variable is not set.
+///
+/// # Safety
+/// `value` is what nginx passed to a variable's get_handler, `bytes` live as long as the request.
+pub unsafe fn answer(value: *mut sys::ngx_variable_value_t, bytes: Option<&[u8]>) {
+    // SAFETY: ngx_http_get_indexed_variable() passes a value to be filled.
+    let value = unsafe { &mut *value };
+    value.set_no_cacheable(1);
+    value.set_escape(0);
+    match bytes {
+        Some(bytes) => {
+            value.set_valid(1);
+            value.set_not_found(0);
+            value.set_len(bytes.len() as u32);
+            value.data = bytes.as_ptr().cast_mut();
+        }
+        None => {
+            value.set_valid(0);
+            value.set_not_found(1);
+        }
+    }
+}

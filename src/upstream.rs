@@ -1,0 +1,381 @@
+//! Which peer a request goes to.
+//!
+//! The balancer has been initialised for the request; then it is decided whether the request has a
+//! session ([`Steering::decide`]), and for each try whether the session's peer is taken or the
+//! balancer asked (`Affinity::choose`). A request without a session takes the path that it took
+//! before.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+
+use sticky_core::cookie;
+use sticky_core::digest;
+use sticky_core::directive::{CookieRule, Place, QueryRule};
+use sticky_core::key::Key;
+use sticky_core::table::LookUp;
+use sticky_core::url::Carried;
+use sticky_core::word::PeerId;
+
+use crate::conf::{Rule, Sticky};
+use crate::filter::Lesson;
+use crate::module;
+use crate::ngx::hook::{Hook, Policy};
+use crate::ngx::log::Level;
+use crate::ngx::peers::{
+    interpose, round_robin, Balancer, Choice, Chooser, PeerHandle, PeerList, Try, Unusable,
+};
+use crate::ngx::request::Request;
+use crate::ngx::upstream::Upstream;
+
+/// A posted form that is longer is not searched, in bytes.
+const FORM_LIMIT: usize = 64 * 1024;
+
+/// What became of a request's session; the value of `$sticky_status`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Status {
+    /// The request has no session id.
+    None,
+    /// It had none, and the response has handed one out.
+    New,
+    /// It went to the server of its session.
+    Hit,
+    /// Its session id is unknown.
+    Miss,
+    /// Its session has expired.
+    Expired,
+    /// The server of its session cannot be used.
+    Gone,
+}
+
+impl Status {
+    /// As it is logged.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::None => "NONE",
+            Status::New => "NEW",
+            Status::Hit => "HIT",
+            Status::Miss => "MISS",
+            Status::Expired => "EXPIRED",
+            Status::Gone => "GONE",
+        }
+    }
+}
+
+/// What is remembered of a request while it is served.
+pub struct Affinity<'r> {
+    /// The upstream that serves it.
+    pub sticky: &'r Sticky<'r>,
+    /// The upstream's peers.
+    pub peers: PeerList,
+    /// What became of its session.
+    pub status: Cell<Status>,
+    /// The key of the id that it carries.
+    pub carried: Option<Key>,
+    /// The peer that held its session when it came.
+    pub holder: Option<PeerId>,
+    /// What has come of that peer.
+    pub holding: Cell<Holding>,
+    /// What stands behind the server's part of its cookie, with `transfer`.
+    pub transferred: &'r [u8],
+    /// `sticky_hide_cookie` is set for its location.
+    pub hide_cookie: bool,
+    /// Name of the peer that answered.
+    pub answered: Cell<Option<&'r [u8]>>,
+    /// What its response teaches.
+    pub lesson: Cell<Option<&'r Lesson>>,
+    target: Option<PeerHandle>,
+    no_fallback: bool,
+    balancer: Balancer,
+}
+
+impl Chooser for Affinity<'_> {
+    fn balancer(&self) -> &Balancer {
+        &self.balancer
+    }
+
+    fn choose(&self, attempt: Try<'_>) -> Choice {
+        let steered = match (self.holding.get(), self.target) {
+            (Holding::Untried, Some(target)) => Some(attempt.steer(target)),
+            (Holding::Steered, Some(target)) => attempt.steer_again(target),
+            _ => None,
+        };
+        self.holding.set(match (steered, self.holding.get()) {
+            (Some(Ok(())), _) => {
+                self.holding.set(Holding::Steered);
+                return Choice::Steered;
+            }
+            (Some(Err(Unusable::Full)), _) | (None, Holding::Full) => Holding::Full,
+            _ => Holding::Lost,
+        });
+        self.status.set(Status::Gone);
+        if self.no_fallback {
+            Choice::Refuse
+        } else {
+            Choice::Balance
+        }
+    }
+}
+
+/// What has come of the peer that holds a request's session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Holding {
+    /// Nothing yet, or the request has no session.
+    Untried,
+    /// The request went to it.
+    Steered,
+    /// It has left, or cannot be used: the session goes to the peer that answers.
+    Lost,
+    /// It is merely busy, and keeps the session: the next request may reach it again.
+    Full,
+}
+
+/// The policy of sticky upstreams.
+pub struct Steering;
+
+impl Policy for Steering {
+    fn hook<'c>(us: Upstream<'c>) -> Option<&'c Hook> {
+        module::upstream_conf(us).map(|conf| &conf.hook)
+    }
+
+    fn is_wanted(us: Upstream<'_>) -> bool {
+        module::upstream_conf(us).is_some_and(|conf| conf.sticky.get().is_some())
+    }
+
+    fn decide(r: Request<'_>, us: Upstream<'_>) {
+        if let Some(sticky) = module::upstream_conf(us).and_then(|conf| conf.sticky.get()) {
+            decide(r, us, sticky);
+        }
+    }
+}
+
+/// What a request says of its session.
+struct Finding<'r> {
+    status: Status,
+    carried: Option<Key>,
+    holder: Option<PeerId>,
+    target: Option<PeerHandle>,
+    transferred: &'r [u8],
+}
+
+impl Finding<'_> {
+    fn without_session(status: Status) -> Self {
+        Self {
+            status,
+            carried: None,
+            holder: None,
+            target: None,
+            transferred: &[],
+        }
+    }
+}
+
+fn decide<'r>(r: Request<'r>, us: Upstream<'r>, sticky: &'r Sticky<'r>) -> Option<()> {
+    let Some(peers) = round_robin(r, us) else {
+        if !sticky.said_unknown_balancer.replace(true) {
+            let name = sticky.upstream.escape_ascii();
+            r.log().write(
+                Level::Error,
+                format_args!(
+                    "sticky: requests are not steered, unknown balancer, upstream \"{name}\""
+                ),
+            );
+        }
+        return None;
+    };
+    sticky.directory.borrow_mut().refresh(peers, &sticky.rule);
+    let finding = {
+        let directory = sticky.directory.borrow();
+        match &sticky.rule {
+            Rule::Cookie(rule) => find_by_cookie(r, rule, &directory),
+            Rule::Query(rule, _) => match carried_id(r, rule) {
+                None => Finding::without_session(Status::None),
+                Some(id) => find_by_id(sticky, &id, &directory),
+            },
+        }
+    };
+    let location = module::location_conf(r);
+    let set = |flag: fn(&crate::conf::LocationConf) -> &Cell<Option<bool>>| {
+        location.is_some_and(|location| flag(location).get() == Some(true))
+    };
+    let affinity = r.pool()?.place(Affinity {
+        sticky,
+        peers,
+        status: Cell::new(finding.status),
+        carried: finding.carried,
+        holder: finding.holder,
+        holding: Cell::new(Holding::Untried),
+        transferred: finding.transferred,
+        hide_cookie: set(|location| &location.hide_cookie),
+        answered: Cell::new(None),
+        lesson: Cell::new(None),
+        target: finding.target,
+        no_fallback: sticky.rule.no_fallback() || set(|location| &location.no_fallback),
+        balancer: Balancer::new(),
+    })?;
+    r.set_context(affinity);
+    if affinity.holder.is_some() {
+        interpose(r, affinity);
+    }
+    Some(())
+}
+
+fn find_by_cookie<'r>(r: Request<'r>, rule: &CookieRule, directory: &Directory) -> Finding<'r> {
+    let Some(cookie) = cookie::find(r.cookies(), &rule.name) else {
+        return Finding::without_session(Status::None);
+    };
+    let known = rule
+        .routes(cookie)
+        .find_map(|route| Some((route, directory.by_value(route)?)));
+    let Some((route, peer)) = known else {
+        // The server's part ends at the first delimiter, whatever it says.
+        let end = rule.routes(cookie).next().map_or(cookie.len(), <[u8]>::len);
+        let transferred = cookie.get(end..).unwrap_or_default();
+        return Finding {
+            transferred,
+            ..Finding::without_session(Status::Miss)
+        };
+    };
+    Finding {
+        status: Status::Hit,
+        carried: None,
+        holder: Some(peer.id),
+        target: Some(peer.handle),
+        transferred: cookie.get(route.len()..).unwrap_or_default(),
+    }
+}
+
+fn find_by_id<'r>(sticky: &Sticky<'_>, id: &[u8], directory: &Directory) -> Finding<'r> {
+    let Rule::Query(rule, sessions) = &sticky.rule else {
+        return Finding::without_session(Status::None);
+    };
+    let Some(key) = sessions.key(id) else {
+        return Finding::without_session(Status::Miss);
+    };
+    let carried = Some(key);
+    match sessions.recall(key, &rule.limits) {
+        LookUp::Unknown => Finding {
+            carried,
+            ..Finding::without_session(Status::Miss)
+        },
+        LookUp::Expired => Finding {
+            carried,
+            ..Finding::without_session(Status::Expired)
+        },
+        LookUp::Found(session) => Finding {
+            status: Status::Hit,
+            carried,
+            holder: Some(session.peer),
+            target: directory.by_id(session.peer).map(|peer| peer.handle),
+            transferred: &[],
+        },
+    }
+}
+
+/// The session id that a request carries: the first place that has one decides.
+fn carried_id<'r>(r: Request<'r>, rule: &QueryRule) -> Option<std::borrow::Cow<'r, [u8]>> {
+    for place in &rule.from {
+        let found = match place {
+            Place::Query => match rule.names.in_query(r.args()) {
+                // A subrequest (auth_request, SSI) belongs to the session of its request.
+                Carried::Nothing if !r.is_main() => rule.names.in_query(r.main().args()),
+                found => found,
+            },
+            Place::Form => match form(r) {
+                Some(std::borrow::Cow::Borrowed(body)) => rule.names.in_form(body),
+                Some(std::borrow::Cow::Owned(body)) => rule.names.in_form(&body).into_owned(),
+                None => Carried::Nothing,
+            },
+        };
+        match found {
+            Carried::Nothing => {}
+            Carried::Conflict => return None,
+            Carried::Id(id) => return Some(id),
+        }
+    }
+    None
+}
+
+fn form<'r>(r: Request<'r>) -> Option<std::borrow::Cow<'r, [u8]>> {
+    let media_type = r
+        .body_type()
+        .split(|&byte| byte == b';')
+        .next()?
+        .trim_ascii();
+    if !media_type.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+        return None;
+    }
+    r.body(FORM_LIMIT)
+}
+
+/// A worker's map of an upstream's peers: by what a session word, a cookie or a response knows.
+#[derive(Default)]
+pub struct Directory {
+    generation: Option<usize>,
+    peers: Vec<Peer>,
+    /// Sorted; an upstream has few peers, and a request asks for one of them.
+    by_id: Vec<(PeerId, usize)>,
+    by_name: HashMap<Box<[u8]>, usize>,
+    by_value: HashMap<Box<[u8]>, usize>,
+}
+
+/// A peer in the directory.
+pub struct Peer {
+    /// What stands in its sessions' words.
+    pub id: PeerId,
+    /// What stands in its clients' cookies; empty in other modes.
+    pub value: Box<[u8]>,
+    /// Where nginx has it.
+    pub handle: PeerHandle,
+}
+
+impl Directory {
+    /// Reads the peers again when they have changed.
+    fn refresh(&mut self, list: PeerList, rule: &Rule<'_>) {
+        let generation = list.generation();
+        if self.generation == Some(generation) {
+            return;
+        }
+        let mut found: Vec<(Box<[u8]>, PeerHandle)> = Vec::new();
+        list.walk(|peer| found.push((peer.name.into(), peer.handle)));
+        let names: Vec<&[u8]> = found.iter().map(|(name, _)| &name[..]).collect();
+        let ids = digest::peer_ids(&names);
+        *self = Self {
+            generation: Some(generation),
+            ..Self::default()
+        };
+        for (index, ((name, handle), id)) in found.into_iter().zip(ids).enumerate() {
+            let value = match rule {
+                Rule::Cookie(rule) => rule.recipe.value(index, &name),
+                Rule::Query(..) => Vec::new(),
+            };
+            // An address that is listed twice is one peer: the first.
+            self.by_id.push((id, index));
+            self.by_name.entry(name).or_insert(index);
+            self.by_value
+                .entry(value.as_slice().into())
+                .or_insert(index);
+            self.peers.push(Peer {
+                id,
+                value: value.into(),
+                handle,
+            });
+        }
+        self.by_id.sort_unstable();
+        self.by_id.dedup_by_key(|(id, _)| *id);
+    }
+
+    /// The peer that a session's word names.
+    pub fn by_id(&self, id: PeerId) -> Option<&Peer> {
+        let at = self.by_id.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        self.peers.get(self.by_id.get(at)?.1)
+    }
+
+    /// The peer that nginx calls so.
+    pub fn by_name(&self, name: &[u8]) -> Option<&Peer> {
+        self.peers.get(*self.by_name.get(name)?)
+    }
+
+    fn by_value(&self, value: &[u8]) -> Option<&Peer> {
+        self.peers.get(*self.by_value.get(value)?)
+    }
+}

@@ -1,0 +1,208 @@
+//! Tests for the bindings: every structure and every bit-field that the module uses lies where a C
+//! compiler puts it; without the module's own binding of the request this fails from nginx 1.29.3
+//! on. The probe is compiled from the same headers.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::mem::{offset_of, size_of, zeroed};
+use std::path::PathBuf;
+use std::process::Command;
+
+use nginx_sys::*;
+
+#[allow(
+    clippy::all,
+    dead_code,
+    non_camel_case_types,
+    non_snake_case,
+    unused_imports
+)]
+mod bound {
+    include!(concat!(env!("OUT_DIR"), "/request.rs"));
+}
+use bound::ngx_http_request_s;
+
+/// What Rust says, and the C program that says the same.
+#[derive(Default)]
+struct Probe {
+    rust: BTreeMap<String, usize>,
+    c: String,
+}
+
+macro_rules! plain {
+    ($probe:ident, $($type:ident { $($($field:ident).+),* $(,)? })*) => { $(
+        let name = stringify!($type);
+        $probe.size(name, size_of::<$type>());
+        $( $probe.field(
+            name,
+            &[$(stringify!($field)),+],
+            offset_of!($type, $($field).+),
+        ); )*
+    )* };
+}
+
+macro_rules! bits {
+    ($probe:ident, $($type:ident { $($field:ident / $set:ident),* $(,)? })*) => { $( $( {
+        // SAFETY: all of these are plain C structures, for which zeroes are a value.
+        let mut value: $type = unsafe { zeroed() };
+        value.$set(1);
+        let start = std::ptr::from_ref(&value).cast::<u8>();
+        // SAFETY: the bytes of value, which has no padding that was not zeroed.
+        let bytes = unsafe { std::slice::from_raw_parts(start, size_of::<$type>()) };
+        $probe.bit(stringify!($type), stringify!($field), first_bit(bytes));
+    } )* )* };
+}
+
+fn first_bit(bytes: &[u8]) -> usize {
+    let byte = bytes
+        .iter()
+        .position(|&byte| byte != 0)
+        .expect("the field was set to 1");
+    byte * 8 + bytes[byte].trailing_zeros() as usize
+}
+
+impl Probe {
+    fn c_type(name: &str) -> String {
+        match name.strip_suffix("_s") {
+            Some(stem) => format!("{stem}_t"),
+            None => name.to_string(),
+        }
+    }
+
+    fn size(&mut self, name: &str, size: usize) {
+        let c_type = Self::c_type(name);
+        self.rust.insert(format!("sizeof {name}"), size);
+        self.c += &format!("printf(\"sizeof {name}=%zu\\n\", sizeof({c_type}));\n");
+    }
+
+    fn field(&mut self, name: &str, path: &[&str], offset: usize) {
+        // Rust's binding renames C's `type`.
+        let field = path.join(".").replace("type_", "type");
+        let c_type = Self::c_type(name);
+        self.rust.insert(format!("{name}.{field}"), offset);
+        self.c += &format!("printf(\"{name}.{field}=%zu\\n\", offsetof({c_type}, {field}));\n");
+    }
+
+    fn bit(&mut self, name: &str, field: &str, bit: usize) {
+        let c_type = Self::c_type(name);
+        self.rust.insert(format!("{name}.{field} (bit)"), bit);
+        self.c += &format!(
+            "{{ {c_type} v; memset(&v, 0, sizeof(v)); v.{field} = 1;\n\
+             printf(\"{name}.{field} (bit)=%zu\\n\", first_bit(&v, sizeof(v))); }}\n"
+        );
+    }
+
+    /// Compiles and runs the C side.
+    fn run(&self) -> BTreeMap<String, usize> {
+        let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        let source = dir.join("layout.c");
+        let binary = dir.join("layout");
+        let program = format!(
+            "#include <ngx_config.h>\n#include <ngx_core.h>\n#include <ngx_http.h>\n\
+             static size_t first_bit(void *p, size_t n) {{\n\
+             unsigned char *b = p; size_t i;\n\
+             for (i = 0; i < n * 8; i++) {{ if (b[i / 8] >> (i % 8) & 1) return i; }}\n\
+             return n * 8; }}\n\
+             int main(void) {{\n{}return 0; }}\n",
+            self.c
+        );
+        std::fs::write(&source, program).unwrap();
+        let compiled = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()))
+            .args(env::split_paths(env!("NGINX_INCLUDE")).map(|dir| format!("-I{}", dir.display())))
+            .arg(&source)
+            .arg("-o")
+            .arg(&binary)
+            .status()
+            .expect("a C compiler, as nginx's own build needs one");
+        assert!(compiled.success(), "the probe compiles");
+        let output = Command::new(&binary).output().unwrap();
+        assert!(output.status.success());
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lines = text
+            .lines()
+            .map(|line| line.rsplit_once('=').expect("NAME=NUMBER"));
+        lines
+            .map(|(name, value)| (name.to_string(), value.parse().unwrap()))
+            .collect()
+    }
+}
+
+#[test]
+fn structures_lie_where_c_puts_them() {
+    let mut probe = Probe::default();
+    plain! { probe,
+        ngx_http_request_s {
+            connection, ctx, loc_conf, upstream, pool, headers_in.content_type, headers_in.server,
+            headers_out.headers, headers_out.status, headers_out.content_encoding,
+            headers_out.content_type, request_body, method, args, main,
+        }
+        ngx_http_request_body_t { bufs }
+        ngx_connection_s { log }
+        ngx_table_elt_t { hash, key, value, lowcase_key }
+        ngx_list_t { part }
+        ngx_list_part_s { elts, nelts, next }
+        ngx_array_t { elts, nelts }
+        ngx_str_t { len, data }
+        ngx_chain_s { buf, next }
+        ngx_buf_s { pos, last }
+        ngx_pool_cleanup_s { handler, data }
+        ngx_http_upstream_t { peer, headers_in.status_n }
+        ngx_peer_connection_s {
+            connection, sockaddr, socklen, name, get, free, notify, data,
+        }
+        ngx_http_upstream_srv_conf_s { peer, srv_conf, host }
+        ngx_http_upstream_peer_t { init_upstream, init, data }
+        ngx_http_upstream_main_conf_t { upstreams }
+        ngx_http_upstream_rr_peer_s {
+            sockaddr, socklen, name, conns, max_conns, fails, checked, max_fails, fail_timeout,
+            down, next,
+        }
+        ngx_http_upstream_rr_peers_s { number, next, peer }
+        ngx_http_upstream_rr_peer_data_t { peers, current, tried }
+        ngx_http_variable_s { get_handler }
+        ngx_variable_value_t { data }
+        ngx_conf_s { args, cycle, pool, ctx }
+        ngx_http_conf_ctx_t { main_conf, srv_conf, loc_conf }
+        ngx_command_s { name, type_, set, conf }
+        ngx_module_s { ctx_index, type_, ctx, commands }
+        ngx_cycle_s { modules, modules_n, shared_memory }
+        ngx_shm_zone_s { data, shm, init, tag }
+        ngx_shm_t { addr, size, name }
+        ngx_slab_pool_t { data, pfree }
+        ngx_log_s { log_level }
+    }
+    #[cfg(nginx_since = "1.23.0")]
+    plain! { probe, ngx_http_request_s { headers_in.cookie } ngx_table_elt_t { next } }
+    #[cfg(not(nginx_since = "1.23.0"))]
+    plain! { probe, ngx_http_request_s { headers_in.cookies } }
+    #[cfg(ngx_feature = "http_upstream_zone")]
+    plain! { probe,
+        ngx_http_upstream_rr_peer_s { lock }
+        ngx_http_upstream_rr_peers_s { shpool, rwlock }
+    }
+    #[cfg(all(nginx_since = "1.27.3", ngx_feature = "http_upstream_zone"))]
+    plain! { probe,
+        ngx_http_upstream_rr_peer_s { refs }
+        ngx_http_upstream_rr_peers_s { config }
+    }
+    #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]
+    plain! { probe, ngx_peer_connection_s { set_session, save_session } }
+    bits! { probe,
+        ngx_http_request_s {
+            background / set_background, cached / set_cached, header_only / set_header_only,
+            filter_need_in_memory / set_filter_need_in_memory,
+        }
+        ngx_buf_s {
+            temporary / set_temporary, memory / set_memory, mmap / set_mmap,
+            in_file / set_in_file, last_buf / set_last_buf, last_in_chain / set_last_in_chain,
+        }
+        ngx_peer_connection_s { cached / set_cached }
+        ngx_variable_value_t {
+            len / set_len, valid / set_valid, no_cacheable / set_no_cacheable,
+            not_found / set_not_found, escape / set_escape,
+        }
+    }
+    let c = probe.run();
+    assert!(c.len() > 100, "the probe has printed what was asked");
+    assert_eq!(probe.rust, c);
+}
