@@ -1,0 +1,104 @@
+# Builds the module for Debian's nginx, or, with NGINX=vendored, for the nginx 1.28 of crate
+# nginx-src; for another nginx, see README.md. What is missing is installed with apt.
+
+NGINX ?= debian
+CARGO ?= cargo
+DESTDIR ?=
+
+override OUT := target/$(NGINX)
+override MODULE := $(OUT)/ngx_http_sticky_rs.so
+
+# What nginx-sys, bindgen and nginx's configure want.
+BUILD_PACKAGES := gcc make=make /usr/include/pcre2.h=libpcre2-dev /usr/include/zlib.h=zlib1g-dev \
+	/usr/include/openssl/ssl.h=libssl-dev libclang-dev
+
+ifeq ($(NGINX),debian)
+FEATURES :=
+# Runs a command with the configured tree of Debian's nginx.
+WITH_NGINX = tree=$$(tools/nginx-tree $(OUT)) && env $$tree
+NGINX_BINARY = $$(command -v nginx || echo /usr/sbin/nginx)
+RUN_PACKAGES := /usr/sbin/nginx=nginx
+else ifeq ($(NGINX),vendored)
+FEATURES := --features vendored
+# The modules of Debian's nginx that the tests need.
+WITH_NGINX = env NGX_CONFIGURE_ARGS="--with-debug --with-http_gunzip_module \
+	--with-http_sub_module --with-http_auth_request_module --with-http_addition_module \
+	--with-http_slice_module --with-http_stub_status_module"
+NGINX_BINARY = $$(ls -t $(CURDIR)/$(OUT)/release/build/nginx-sys-*/out/objs/nginx | head -n 1)
+RUN_PACKAGES :=
+else ifeq ($(NGINX),source)
+# NGINX_SOURCE_DIR and NGINX_BUILD_DIR of the environment, TEST_NGINX_BINARY for tests.
+FEATURES :=
+WITH_NGINX = env
+NGINX_BINARY = $${TEST_NGINX_BINARY:?is the nginx to test with}
+RUN_PACKAGES :=
+else
+$(error NGINX=$(NGINX): expected debian, vendored, or source)
+endif
+
+.PHONY: all module module-path install demo test test-core test-layout test-nginx lint doc bench \
+	clean help packages
+
+all: module
+
+help:
+	@echo 'make              the module for the installed nginx of Debian: $(MODULE)'
+	@echo 'make install      into nginx'"'"'s modules directory (DESTDIR, MODULES_PATH)'
+	@echo 'make demo         a shop without cookies, behind nginx without and with the module'
+	@echo 'make test         all tests: cargo test, then prove -r t'
+	@echo 'make lint         format, clippy, documentation, shell scripts'
+	@echo 'make bench        benchmarks of the session table and of the page scanner'
+	@echo 'make module-path  where the module is'
+	@echo 'make clean        remove what was built'
+	@echo
+	@echo 'NGINX=debian      the nginx of Debian'"'"'s package (default)'
+	@echo 'NGINX=vendored    nginx 1.28 of crate nginx-src, built here'
+	@echo 'NGINX=source      your own: NGINX_SOURCE_DIR, NGINX_BUILD_DIR'
+
+packages:
+	@tools/packages 'building the module' $(BUILD_PACKAGES)
+	@command -v $(CARGO) >/dev/null || { echo 'sticky: Rust is needed, see https://rustup.rs' >&2; exit 1; }
+
+module: packages
+	$(WITH_NGINX) $(CARGO) build --release --locked --target-dir $(OUT) $(FEATURES)
+	@cp $(OUT)/release/libngx_http_sticky_rs.so $(MODULE).new && mv $(MODULE).new $(MODULE)
+	@echo 'sticky: built $(MODULE)'
+
+module-path:
+	@test -e $(MODULE) || { echo 'sticky: not built yet, run make NGINX=$(NGINX)' >&2; exit 1; }
+	@echo $(CURDIR)/$(MODULE)
+
+# Where nginx looks for modules: as its build says, or under its prefix.
+MODULES_PATH ?= $(shell "$(NGINX_BINARY)" -V 2>&1 | tr ' ' '\n' | sed -n 's/^--modules-path=//p' | grep . || echo /usr/lib/nginx/modules)
+
+install: module
+	install -D -m 0644 $(MODULE) $(DESTDIR)$(MODULES_PATH)/ngx_http_sticky_rs.so
+	@echo 'sticky: load it with: load_module modules/ngx_http_sticky_rs.so;'
+
+demo: module
+	@tools/packages 'the demo' $(RUN_PACKAGES) perl
+	@demo/run $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
+
+test: test-core test-layout test-nginx
+
+test-core: packages
+	$(CARGO) test --locked -p sticky-core --target-dir target/core
+
+# Structures as the module sees them, and as C does.
+test-layout: packages
+	$(WITH_NGINX) $(CARGO) test --release --locked -p ngx_http_sticky_rs --target-dir $(OUT) $(FEATURES)
+
+test-nginx: module
+	@tools/packages 'testing' $(RUN_PACKAGES) perl
+	@tools/test-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" $(T)
+
+lint: packages
+	$(CARGO) fmt --all --check
+	$(WITH_NGINX) $(CARGO) clippy --release --locked --workspace --all-targets --target-dir $(OUT) $(FEATURES) -- -D warnings
+	$(WITH_NGINX) RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --workspace --no-deps --document-private-items --target-dir $(OUT) $(FEATURES)
+
+bench: packages
+	$(CARGO) bench --locked -p sticky-core --target-dir target/core
+
+clean:
+	rm -rf target
