@@ -1,0 +1,90 @@
+#!/usr/bin/perl
+
+# Tests for the configurations in nginx-conf/; without them an example that we publish could be
+# refused, or not do what it says. Only what is particular to the test is put in: where the module
+# is, and the ports.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+BEGIN { use FindBin; chdir($FindBin::Bin); }
+use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
+use Test::Nginx;
+
+use File::Spec;
+use FindBin;
+use IO::Socket::INET;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+my $examples = File::Spec->catdir($FindBin::Bin, '..', 'nginx-conf');
+my %walk = (
+    'query.conf' => sub {
+        my ($sid) = get('/') =~ /\?sid=(\w+)/;
+        return map { get("/?sid=$sid") } 1 .. 8;
+    },
+    'cookie.conf' => sub {
+        my ($cookie) = get('/') =~ /^Set-Cookie: (\w+=\w+)/m;
+        return map { get('/', $cookie) } 1 .. 8;
+    },
+);
+my @files = sort map { /([^\/]+)$/ } glob "$examples/*.conf";
+
+plan(skip_all => 'no examples') unless @files;
+my $tests = 1 + 3 * @files;
+my $t = Test::Nginx->new()->has(qw/ http proxy upstream_keepalive /)->plan($tests);
+
+is_deeply(\@files, [sort keys %walk], 'every example is tested here');
+
+$t->run_daemon(\&shop, port($_)) for 8081 .. 8083;
+$t->waitforsocket('127.0.0.1:' . port($_)) for 8081 .. 8083;
+mkdir $t->testdir() . '/logs';
+
+for my $file (@files) {
+    open my $handle, '<', "$examples/$file" or die "$file: $!\n";
+    my $text = do { local $/; <$handle> };
+    close $handle;
+
+    my $loads = $text =~ s/^load_module modules\/ngx_http_sticky_rs\.so;$/%%TEST_GLOBALS%%\ndaemon off;/m;
+    ok($loads, "$file: loads the module");
+    $text =~ s/^pid .*$//m;
+    $t->write_file_expand('nginx.conf', $text)->run();
+
+    my %servers = map { /^X-Server: (\w+)/m ? ($1 => 1) : (none => 1) } $walk{$file}->();
+    is(keys %servers, 1, "$file: a session stays at its server");
+    my %others = map { get('/') =~ /^X-Server: (\w+)/m; ($1 => 1) } 1 .. 12;
+    cmp_ok(keys %others, '>', 1, "$file: new sessions go to all");
+    $t->stop();
+}
+
+sub get {
+    my ($uri, $cookie) = @_;
+    my $header = defined $cookie ? "Cookie: $cookie\r\n" : '';
+    return http("GET $uri HTTP/1.0\r\nHost: localhost\r\n$header\r\n");
+}
+
+# A page with a new session id for each request that has none.
+sub shop {
+    my ($port) = @_;
+    my $server = IO::Socket::INET->new(
+        Proto => 'tcp', LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 5, Reuse => 1,
+    ) or die "no socket: $!\n";
+
+    local $SIG{PIPE} = 'IGNORE';
+    my $count = 0;
+    while (my $client = $server->accept()) {
+        my $request = '';
+        while ($request !~ /\r\n\r\n/) {
+            sysread($client, $request, 4096, length $request) or last;
+        }
+        my ($sid) = $request =~ /\?sid=(\w+)/;
+        $sid //= "s${port}x" . ++$count;
+        my $page = "<html><a href=\"/?sid=$sid\">more</a></html>";
+        syswrite($client, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n"
+            . "X-Server: s$port\r\nContent-Length: " . length($page) . "\r\n\r\n$page");
+        close $client;
+    }
+}
