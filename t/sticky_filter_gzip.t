@@ -1,0 +1,153 @@
+#!/usr/bin/perl
+
+# Tests for compressed responses: what nginx unpacks is read, what it passes on packed is not, and
+# the log says so once; without them an operator searches for lost sessions in vain.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+BEGIN { use FindBin; chdir($FindBin::Bin); }
+use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
+use Test::Nginx;
+use Sticky::Pages;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+use IO::Compress::Gzip qw/ gzip /;
+use Test::Nginx qw/ http_content http_gzip_like /;
+
+my $t = Test::Nginx->new()->has(qw/http proxy gzip gunzip/)->plan(18);
+
+$t->write_file_expand('nginx.conf', <<'EOC');
+
+%%TEST_GLOBALS%%
+
+daemon off;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    upstream u {
+        sticky mode=query;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+    }
+
+    upstream v {
+        sticky mode=query learn=forms,location;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+    }
+
+    upstream quiet {
+        sticky mode=query learn=location;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+    }
+
+    upstream plain {
+        server 127.0.0.1:8081;
+    }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+        add_header   X-Sticky  $sticky_status  always;
+
+        location / {
+            proxy_pass http://u/;
+        }
+
+        location /v/ {
+            proxy_pass http://v/;
+        }
+
+        location /quiet/ {
+            proxy_pass http://quiet/;
+        }
+
+        location /plain/ {
+            proxy_pass http://plain/;
+        }
+
+        location /gunzip/ {
+            gunzip on;
+            proxy_pass http://u/;
+        }
+
+        location /gunzip_plain/ {
+            gunzip on;
+            proxy_pass http://plain/;
+        }
+    }
+}
+
+EOC
+
+$t->run_daemon(\&scripted, port(8081), 'A', $t->testdir());
+$t->run_daemon(\&scripted, port(8082), 'B', $t->testdir());
+$t->waitforsocket('127.0.0.1:' . port($_)) for 8081, 8082;
+$t->run();
+
+# Packed, and passed on so.
+
+my $reply = get('/quiet/', 'X-Script' => packed('quiet'));
+is(notices($t), 0, 'nothing to say where pages are not read');
+$reply = get('/plain/', 'X-Script' => packed('plain'));
+is(notices($t), 0, 'nor in an upstream that is not sticky');
+$reply = get('/', 'X-Script' => script("Content-Type: image/png\r\nContent-Encoding: gzip\r\n\r\n"));
+is(notices($t), 0, 'nor of images');
+
+$reply = get('/', 'X-Script' => packed('packed'));
+http_gzip_like($reply, qr/sid=packed/, 'packed page passed on');
+is(http_content($reply), http_content(get('/plain/', 'X-Script' => packed('packed'))),
+    'byte for byte');
+is(known('/', 'packed'), 'MISS', 'packed page not read');
+is(notices($t), 1, 'the log says so');
+get('/', 'X-Script' => packed("more$_")) for 1 .. 3;
+is(notices($t), 1, 'once');
+get('/v/', 'X-Script' => packed("v$_")) for 1 .. 3;
+is(notices($t), 2, 'once for each upstream');
+like($t->read_file('error.log'), qr/\[notice\].*sticky:.*proxy_set_header Accept-Encoding.*"u"/,
+    'with the remedy and the upstream');
+my $location = script("Content-Encoding: gzip\r\nLocation: /?sid=header\r\n\r\n");
+get('/', 'X-Status' => '302 Found', 'X-Script' => $location);
+is(known('/', 'header'), 'HIT', 'headers are read all the same');
+get('/', 'X-Script' => script("Content-Type: text/html\r\nContent-Encoding: identity\r\n\r\n",
+    link_to('identity')));
+is(known('/', 'identity'), 'HIT', 'identity is no compression');
+
+# Packed, and unpacked for the client.
+
+$reply = get('/gunzip/', 'X-Script' => packed('unpacked'));
+is(http_content($reply), link_to('unpacked'), 'page unpacked for the client');
+unlike($reply, qr/^Content-Encoding/mi, 'and not called packed');
+is(http_content(get('/gunzip_plain/', 'X-Script' => packed('unpacked'))), link_to('unpacked'),
+    'the same without the module');
+is(known('/', 'unpacked'), 'HIT', 'and read');
+
+get('/gunzip/', 'X-Script' => packed('both'), 'Accept-Encoding' => 'gzip');
+is(known('/', 'both'), 'MISS', 'a client that takes it packed gets it so: not read');
+is(notices($t), 2, 'nothing new to say');
+
+sub packed {
+    my ($id) = @_;
+    my $page = link_to($id);
+    # Without the time of day, two of them are the same.
+    gzip(\$page => \my $packed, -Minimal => 1) or die 'gzip';
+    return script("Content-Type: text/html\r\nContent-Encoding: gzip\r\n\r\n", $packed);
+}
+
+sub known { return status(get("$_[0]?sid=$_[1]", 'X-Script' => script("\r\n"))) }
+
+sub notices {
+    my ($t) = @_;
+    my @lines = $t->read_file('error.log') =~ /^.*sticky:.*compressed.*$/mg;
+    return scalar @lines;
+}

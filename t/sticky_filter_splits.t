@@ -1,0 +1,131 @@
+#!/usr/bin/perl
+
+# Tests that an id is found wherever a page is cut in two on its way; without them, sessions are
+# lost at the borders of packets and buffers, now and then.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+BEGIN { use FindBin; chdir($FindBin::Bin); }
+use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
+use Test::Nginx;
+use Sticky::Pages;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(6);
+
+$t->write_file_expand('nginx.conf', <<'EOC');
+
+%%TEST_GLOBALS%%
+
+daemon off;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    upstream html {
+        sticky mode=query;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+    }
+
+    upstream forms {
+        sticky mode=query learn=forms;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+    }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+        add_header   X-Sticky  $sticky_status  always;
+
+        proxy_buffering off;
+
+        location /html/ {
+            proxy_pass http://html/;
+        }
+
+        location /forms/ {
+            proxy_pass http://forms/;
+        }
+
+        location /small/ {
+            proxy_pass http://html/;
+            proxy_buffering on;
+            proxy_buffer_size 1k;
+            proxy_buffers 2 1k;
+            proxy_busy_buffers_size 1k;
+        }
+    }
+}
+
+EOC
+
+$t->run_daemon(\&scripted, port(8081), 'A', $t->testdir());
+$t->run_daemon(\&scripted, port(8082), 'B', $t->testdir());
+$t->waitforsocket('127.0.0.1:' . port($_)) for 8081, 8082;
+$t->run();
+
+my $head = "Content-Type: text/html\r\n\r\n";
+
+# Each page is cut at each of its bytes, and hands out an id of its own each time.
+
+my @pages = (
+    ['/html/',  'link',   '<p>a</p><a class="x" href="/n?a=1&amp;sid=ID&amp;b=2#t">n</a>'],
+    ['/html/',  'input',  '<form><input value="ID" type=hidden name=sid></form>'],
+    ['/forms/', 'form',   '<form action="/n?sid=ID"><input type=hidden name=sid value=ID></form>'],
+);
+for (@pages) {
+    my ($uri, $what, $page) = @$_;
+    is(join(', ', misses($uri, sub {
+        my ($id, $n) = @_;
+        my $text = $page =~ s/ID/$id/gr;
+        return if $n >= length $text;
+        return script($head, substr($text, 0, $n), \0.004, substr($text, $n));
+    })), '', "$what, cut at any byte");
+}
+
+is(join(', ', misses('/html/', sub {
+    my ($id, $n) = @_;
+    return if $n > 4;
+    my $text = $pages[0][2] =~ s/ID/$id/r;
+    return script($head, map { ($_, \0.002) } split //, $text);
+})), '', 'link, byte by byte');
+
+# The border of nginx's own buffers: the link moves over it.
+
+is(join(', ', misses('/small/', sub {
+    my ($id, $n) = @_;
+    return if $n > 60;
+    return script($head, ' ' x (1024 - length($head) - 140 + 4 * $n) . "<a href='/n?sid=$id'>"
+        . 'x' x 800);
+})), '', 'link, over the border of a buffer');
+
+is(join(', ', misses('/small/', sub {
+    my ($id, $n) = @_;
+    return if $n > 20;
+    return script($head, ' ' x (2048 - 40 + 2 * $n) . "<input name=sid value=$id>");
+})), '', 'input, over the border of a buffer');
+
+# The cuts at which the id was not learned, or for another server.
+sub misses {
+    my ($uri, $script) = @_;
+    my @misses;
+    for (my $n = 1; ; $n++) {
+        my $id = sprintf 'id%04d%04d', $n, rand 10000;
+        my $text = $script->($id, $n) // last;
+        my $reply = get($uri, 'X-Script' => $text);
+        my $next = get("$uri?sid=$id", 'X-Script' => script("\r\n"));
+        push @misses, $n
+            unless status($next) eq 'HIT' && backend($next) eq backend($reply);
+    }
+    return @misses;
+}

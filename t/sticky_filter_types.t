@@ -1,0 +1,158 @@
+#!/usr/bin/perl
+
+# Tests for which bodies are read (DESIGN.md §7): media types, statuses, methods, and learn=;
+# without them, images and downloads are searched, or pages are not.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+BEGIN { use FindBin; chdir($FindBin::Bin); }
+use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
+use Test::Nginx;
+use Sticky::Pages;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(32);
+
+$t->write_file_expand('backends.conf', backends());
+
+my @learn = ('html', 'location', 'forms', 'off', 'html,location', 'forms,location');
+my $upstreams = join '', map { my $name = tr/,/_/r; <<"EOC" } @learn;
+    upstream learn_$name {
+        sticky mode=query learn=$_;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+    }
+EOC
+my $locations = join '', map { my $name = tr/,/_/r; <<"EOC" } @learn;
+        location /learn=$name/ {
+            proxy_pass http://learn_$name/;
+        }
+EOC
+
+$t->write_file_expand('nginx.conf', <<"EOC");
+
+%%TEST_GLOBALS%%
+
+daemon off;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    include backends.conf;
+
+    upstream u {
+        sticky mode=query;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+    }
+
+    upstream daemons {
+        sticky mode=query;
+        server 127.0.0.1:8084;
+        server 127.0.0.1:8085;
+    }
+
+$upstreams
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+        add_header   X-Sticky  \$sticky_status  always;
+
+        location / {
+            proxy_pass http://u;
+        }
+
+        location /daemons/ {
+            proxy_pass http://daemons/;
+            proxy_set_header Range \$http_range;
+        }
+
+$locations
+    }
+}
+
+EOC
+
+$t->run_daemon(\&scripted, port(8084), 'A', $t->testdir());
+$t->run_daemon(\&scripted, port(8085), 'B', $t->testdir());
+$t->waitforsocket('127.0.0.1:' . port($_)) for 8084, 8085;
+$t->run();
+
+# Media types
+
+for (
+    ['/',            'HIT',  'text/html'],
+    ['/type/utf-8',  'HIT',  'text/html with a charset'],
+    ['/type/upper',  'HIT',  'TEXT/HTML'],
+    ['/type/xhtml',  'HIT',  'application/xhtml+xml'],
+    ['/type/plain',  'MISS', 'text/plain'],
+    ['/type/json',   'MISS', 'application/json'],
+    ['/type/xml',    'MISS', 'text/xml'],
+    ['/type/htmlx',  'MISS', 'text/htmlx'],
+) {
+    my ($uri, $status, $what) = @$_;
+    my $id = $what =~ s/\W/_/gr;
+    my $reply = get($uri, 'X-Page' => link_to($id), 'X-Link' => "</?sid=link_$id>");
+    like($reply, qr/sid=$id/, "$what passed on");
+    is(status(get("/?sid=$id")), $status, "$what read, or not");
+}
+
+# Statuses and methods. What has no body may well send one.
+
+for (
+    ['200 OK',                  'HIT',  'GET'],
+    ['201 Created',             'HIT',  'POST'],
+    ['403 Forbidden',           'HIT',  'GET'],
+    ['206 Partial Content',     'MISS', 'GET'],
+    ['204 No Content',          'MISS', 'GET'],
+    ['304 Not Modified',        'MISS', 'GET'],
+    ['200 OK',                  'MISS', 'HEAD'],
+) {
+    my ($code, $status, $method) = @$_;
+    my $id = lc "$method" . substr $code, 0, 3;
+    my $page = link_to($id);
+    my $range = $code =~ /^206/ ? "Content-Range: bytes 0-9/100\r\n" : '';
+    Sticky::Pages::ask($method, '/daemons/', 'Content-Length' => $method eq 'POST' ? 0 : undef,
+        'X-Status' => $code,
+        'X-Script' => script("Content-Type: text/html\r\n$range\r\n", $page));
+    is(status(get("/daemons/?sid=$id")), $status, "$method, $code");
+}
+
+# Headers count where there is no body.
+
+my $redirect = sub { script("Location: /?sid=$_[0]\r\n\r\n") };
+Sticky::Pages::ask('HEAD', '/daemons/', 'X-Status' => '302 Found', 'X-Script' => $redirect->('head'));
+is(status(get('/daemons/?sid=head')), 'HIT', 'HEAD, Location');
+
+# What learn= asks for: a link, an input, a redirect.
+
+for (
+    ['html',           'HIT HIT MISS'],
+    ['location',       'MISS MISS HIT'],
+    ['forms',          'MISS HIT MISS'],
+    ['off',            'MISS MISS MISS'],
+    ['html,location',  'HIT HIT HIT'],
+    ['forms,location', 'MISS HIT HIT'],
+) {
+    my ($learn, $expected) = @$_;
+    my $uri = '/learn=' . ($learn =~ tr/,/_/r) . '/';
+    get($uri, 'X-Page' => link_to('link'));
+    get($uri, 'X-Page' => '<form action="/buy"><input type=hidden name="sid" value="input"></form>');
+    get($uri . '302', 'X-Location' => '/?sid=redirect');
+    is(join(' ', map { status(get("$uri?sid=$_")) } qw/ link input redirect /), $expected,
+        "learn=$learn");
+}
+
+get('/learn=forms/', 'X-Page' => '<form action="/buy?a=1&amp;sid=action"></form>');
+is(status(get('/learn=forms/?sid=action')), 'HIT', 'learn=forms, action');
+get('/learn=forms/', 'X-Page' => '<!-- <input name=sid value=comment> --><p title="?sid=comment">');
+is(status(get('/learn=forms/?sid=comment')), 'MISS', 'learn=forms, comment');

@@ -1,0 +1,188 @@
+#!/usr/bin/perl
+
+# Tests for promise 5, a flood does no harm: the sessions that are in use outlive any number of ids
+# that are only handed out, with one line in the log; without it, a crawler that follows the links
+# of the site logs everybody out.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+BEGIN { use FindBin; chdir($FindBin::Bin); }
+use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
+use Test::Nginx;
+use Sticky::Pages;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+use IO::Select;
+
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(12);
+
+$t->write_file_expand('backends.conf', backends());
+$t->write_file_expand('nginx.conf', <<'EOC');
+
+%%TEST_GLOBALS%%
+
+daemon off;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    # The debug log would be most of the work.
+    error_log %%TESTDIR%%/error.log notice;
+
+    access_log off;
+    keepalive_requests 100000;
+
+    include backends.conf;
+
+    upstream small {
+        sticky mode=query zone=small:64k;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+    }
+
+    upstream smallest {
+        sticky mode=query zone=smallest:32k;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+    }
+
+    upstream large {
+        sticky mode=query;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+    }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+        add_header   X-Sticky  $sticky_status  always;
+
+        location /small/ {
+            proxy_pass http://small/;
+        }
+
+        location /smallest/ {
+            proxy_pass http://smallest/;
+        }
+
+        location /large/ {
+            proxy_pass http://large/;
+        }
+    }
+}
+
+EOC
+
+$t->run();
+
+for my $case (['small', 400], ['smallest', 100]) {
+    my ($where, $sessions) = @$case;
+    my $uri = "/$where/";
+
+    # Sessions in use: taught eight at a time, then each brought back by a request.
+    my %home = taught($uri, 'used', $sessions);
+    my %confirmed = brought($uri, keys %home);
+    is(differing(\%home, \%confirmed), 0, "$where: $sessions sessions in use");
+
+    # Ten times what the zone can hold.
+    my $flood = $where eq 'small' ? 32_000 : 12_000;
+    my %flood = taught($uri, 'flood', $flood);
+    is(scalar keys %flood, $flood, "$where: $flood ids handed out");
+    is(full($t, $where), 1, "$where: the log tells that the table is full, once");
+
+    my %after = brought($uri, keys %home);
+    is(differing(\%home, \%after), 0, "$where: every session in use is where it was");
+
+    # What has been handed out last is there, or the flood would have found the table shut. Ages
+    # are counted in seconds: those of the flood shall all be older.
+    select undef, undef, undef, 1.1;
+    my %new = taught($uri, 'new', 8);
+    my %found = brought($uri, keys %new);
+    is(differing(\%new, \%found), 0, "$where: new sessions are learned all the same");
+}
+
+# Eight ids of one response, and no more.
+
+my @nine = map { "nine$_" } 1 .. 9;
+get('/large/', 'X-Page' => join '', map { "<a href='?sid=$_'>" } @nine);
+is(join(' ', map { status(get("/large/?sid=$_")) } @nine), 'HIT ' x 8 . 'MISS',
+    'one response teaches eight ids');
+get('/large/', 'X-Link' => join(', ', map { "</?sid=h$_>; rel=next" } @nine),
+    'X-Page' => link_to('page'));
+is(join(' ', map { status(get("/large/?sid=$_")) } (map { "h$_" } @nine), 'page'),
+    'HIT ' x 8 . 'MISS MISS', 'its header and its body together');
+
+# Has so many ids handed out, eight by a page, and returns the server of each.
+sub taught {
+    my ($uri, $prefix, $count) = @_;
+    my @ids = map { "$prefix$_" } 1 .. $count;
+    my (@requests, %home);
+    while (my @eight = splice @ids, 0, 8) {
+        my $page = join '', map { "<a href=?sid=$_>" } @eight;
+        push @requests, [[@eight], "GET $uri HTTP/1.1\r\nHost: localhost\r\nX-Page: $page\r\n\r\n"];
+    }
+    my @replies = pipelined(map { $_->[1] } @requests);
+    for my $n (0 .. $#requests) {
+        $home{$_} = backend($replies[$n] // '') for @{ $requests[$n][0] };
+    }
+    return %home;
+}
+
+# The servers of requests that bring the ids back, of those that are known.
+sub brought {
+    my ($uri, @ids) = @_;
+    my @replies = pipelined(map { "GET $uri?sid=$_ HTTP/1.1\r\nHost: localhost\r\n\r\n" } @ids);
+    my %home;
+    for my $n (0 .. $#ids) {
+        my $reply = $replies[$n] // '';
+        $home{ $ids[$n] } = status($reply) eq 'HIT' ? backend($reply) : status($reply);
+    }
+    return %home;
+}
+
+# Requests on one connection, forty at a time; the header of each answer.
+sub pipelined {
+    my @requests = @_;
+    my @replies;
+    my $socket = http('', start => 1);
+    while (my @some = splice @requests, 0, 40) {
+        my $all = join '', @some;
+        $socket->print($all);
+        my $text = '';
+        my $wanted = @some;
+        while (1) {
+            my @heads = $text =~ /HTTP\/1\.1 .*?\r\n\r\n/gs;
+            if (@heads == $wanted) {
+                my ($length) = $heads[-1] =~ /^Content-Length: (\d+)/m;
+                my $body = substr $text, rindex($text, "\r\n\r\n") + 4;
+                if (length $body >= ($length // 0)) {
+                    push @replies, @heads;
+                    last;
+                }
+            }
+            IO::Select->new($socket)->can_read(5) or return @replies;
+            sysread $socket, $text, 65536, length $text or return @replies;
+        }
+    }
+    return @replies;
+}
+
+sub differing {
+    my ($expected, $got) = @_;
+    return scalar grep { $expected->{$_} !~ /^[AB]$/ || $expected->{$_} ne $got->{$_} }
+        keys %$expected;
+}
+
+sub full {
+    my ($t, $zone) = @_;
+    my @lines = $t->read_file('error.log') =~ /the session table is full.*zone "$zone"/g;
+    return scalar @lines;
+}
