@@ -19,7 +19,7 @@ select STDOUT; $| = 1;
 use Digest::MD5 qw/ md5_hex /;
 use Test::Nginx qw/ http_content /;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite gzip sub ssi addition/)->plan(63);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite gzip sub ssi addition/)->plan(64);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -52,7 +52,8 @@ http {
 
     # The same locations three times: with html and forms, and, to compare, without the module.
     server {
-        listen       127.0.0.1:8080;
+        # A client that does not read holds a page up soon.
+        listen       127.0.0.1:8080 sndbuf=32k;
         server_name  sticky;
         set $upstream sticky;
         include locations.conf;
@@ -140,6 +141,8 @@ my $filler = join '', map { "line $_ <b>si</b> <a href='/item?s=$_'>\n" } 1 .. 2
 my $large = '<html>' . substr($filler x 80, 0, 5_000_000) . '<a href="?sid=large">';
 $t->write_file('page', $page);
 $t->write_file('large', $large);
+my $in_file = $large =~ s/sid=large/sid=filed/r;
+$t->write_file('in_file', $in_file);
 $t->write_file('chunks', join('', map { sprintf "%x\r\n%s\r\n", length, $_ }
     unpack '(a700)*', $page) . "0\r\n\r\n");
 $t->write_file('trailer', "5\r\nhello\r\n0\r\nX-Trailer: sid\r\n\r\n");
@@ -171,8 +174,8 @@ my @ways = (
     ['5 MB, unbuffered',         '/unbuffered/', script("$html$large_length", \'@large'), $large],
     ['5 MB, slow client, temporary file', '/small/', script("$html$large_length", \'@large'),
         $large, slow => 1],
-    ['5 MB, slow client, sendfile', '/sendfile/', script("$html$large_length", \'@large'),
-        $large, slow => 1],
+    ['5 MB, slow client, sendfile', '/sendfile/', script("$html$large_length", \'@in_file'),
+        $in_file, slow => 1],
     ['5 MB, slow client, no file', '/no_file/', script("$html$large_length", \'@large'),
         $large, slow => 1],
     ['empty',                    '/', script("${html}Content-Length: 0\r\n\r\n"), ''],
@@ -206,9 +209,10 @@ $script = script("$html\r\n", $include);
 is(body($reply{sticky}), '<a href="?found=ssi"> ownown', 'sub_filter, ssi and addition after us');
 is(digest($reply{sticky}), digest($reply{plain}), 'sub_filter, ssi and addition: the same');
 
-my %learned = map { $_ => request('sticky', "/?sid=$_", script("\r\n")) } qw/ small large ssi /;
-is(join(' ', map { status($learned{$_}) } qw/ small large ssi /), 'HIT HIT HIT',
-    'ids were learned all the while');
+my @ids = qw/ small large filed ssi /;
+is(join(' ', map { status(request('sticky', "/?sid=$_", script("\r\n"))) } @ids),
+    'HIT HIT HIT HIT', 'ids were learned all the while');
+like($t->read_file('error.log'), qr/buffered to a temporary file/, 'also from temporary files');
 
 # One connection, one page after the other.
 

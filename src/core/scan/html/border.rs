@@ -23,7 +23,7 @@ struct Joined<'a> {
 pub(super) fn first_needed(carry: &[u8], piece: &[u8]) -> usize {
     let joined = Joined { carry, piece };
     let end = carry.len() + piece.len();
-    let low = end.saturating_sub(REACH);
+    let low = end.saturating_sub(REACH + NEAR);
     let string = joined.string_start(end);
     // Bytes before `low` are needed by no tag that still counts.
     joined

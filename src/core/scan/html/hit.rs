@@ -170,75 +170,55 @@ impl Reader {
         Progress::Done
     }
 
-    /// Tries the tags that may be open at the hit, the nearest first. Returns whether one of them
-    /// settled what the hit is.
+    /// Tries the tags that may be open at the hit. Returns whether one of them settled what the hit
+    /// is.
     fn read_tags(&mut self, hit: &Hit<'_>, found: &mut dyn FnMut(&[u8])) -> Result<bool, Progress> {
+        let bytes = hit.window.bytes;
         let low = hit.at.saturating_sub(REACH);
-        let before = |to: usize| hit.window.bytes.get(low..to).unwrap_or_default();
         let runs_out = low == 0 && !hit.window.from_start;
-        let mut budget = 2 * REACH;
-        let closed = memchr::memrchr(b'>', before(hit.at)).map(|at| low + at);
-        let nearest = closed.map_or(low, |closed| closed + 1);
-        if self.read_tags_in(hit, nearest, hit.at, &mut budget, found)? {
-            return Ok(true);
-        }
-        // A tag from before the last ">" is open only if that stands in a quoted value; see border.
-        let Some(closed) = closed else {
-            return if runs_out {
-                Err(Progress::NeedsBefore)
-            } else {
-                Ok(false)
-            };
+        let before = bytes.get(low..hit.at).unwrap_or_default();
+        let Some(closed) = memchr::memrchr(b'>', before).map(|at| low + at) else {
+            if runs_out {
+                return Err(Progress::NeedsBefore);
+            }
+            return self.read_tags_in(hit, places_of_tags(bytes, low, hit.at), found);
         };
-        let mut opening = None;
-        let opened = closed.saturating_sub(QUOTED).max(low);
-        let is_cut = opened == 0 && !hit.window.from_start;
-        for quote in [b'"', b'\''] {
-            let values = hit.window.bytes.get(opened..closed).unwrap_or_default();
-            match memchr::memrchr(quote, values).map(|at| opened + at) {
-                None if is_cut => return Err(Progress::NeedsBefore),
-                None => {}
-                Some(at) => match before(at).iter().rev().find(|b| !is_space(**b)) {
-                    None if runs_out => return Err(Progress::NeedsBefore),
-                    Some(b'=') => opening = opening.max(Some(at)),
-                    _ => {}
-                },
+        // A tag from before the last ">" is open only if that stands in a quoted value; see border.
+        if let Some(opening) = opening_before(hit.window, low, closed)? {
+            // The nearest first: the budget must not go to those that a border has made forget.
+            let outer = places_of_tags(bytes, low, opening).rev();
+            if self.read_tags_in(hit, outer, found)? {
+                return Ok(true);
+            }
+            if runs_out {
+                return Err(Progress::NeedsBefore);
             }
         }
-        let Some(opening) = opening else {
-            return Ok(false);
-        };
-        if self.read_tags_in(hit, low, opening, &mut budget, found)? {
-            return Ok(true);
-        }
-        if runs_out {
-            Err(Progress::NeedsBefore)
-        } else {
-            Ok(false)
-        }
+        // The first one after a tag has ended begins a tag, and the others stand in it.
+        self.read_tags_in(hit, places_of_tags(bytes, closed + 1, hit.at), found)
     }
 
+    /// `candidates` are the places of a `<`.
     fn read_tags_in(
         &mut self,
         hit: &Hit<'_>,
-        from: usize,
-        to: usize,
-        budget: &mut usize,
+        candidates: impl Iterator<Item = usize>,
         found: &mut dyn FnMut(&[u8]),
     ) -> Result<bool, Progress> {
         let bytes = hit.window.bytes;
-        for at in memchr::memrchr_iter(b'<', bytes.get(from..to).unwrap_or_default()) {
-            let start = from + at + 1;
+        let mut budget = 2 * REACH;
+        for at in candidates {
+            let start = at + 1;
             if !bytes.get(start).is_some_and(u8::is_ascii_alphabetic) {
                 continue;
             }
-            match self.read_tag(hit, start, budget, found) {
+            match self.read_tag(hit, start, &mut budget, found) {
                 Reading::Settled => return Ok(true),
                 Reading::NeedsAfter => return Err(Progress::NeedsAfter),
                 Reading::Field(value) => self.fields.push(value),
                 Reading::Open => {}
             }
-            if *budget == 0 {
+            if budget == 0 {
                 break;
             }
         }
@@ -422,6 +402,41 @@ fn field_value(mut tag: Tag<'_>, name_at: usize) -> Option<Range<usize>> {
             }
         }
     }
+}
+
+/// The quote that opens the value in which the `>` at `closed` may stand.
+fn opening_before(
+    window: &Window<'_>,
+    low: usize,
+    closed: usize,
+) -> Result<Option<usize>, Progress> {
+    let opened = closed.saturating_sub(QUOTED).max(low);
+    let values = window.bytes.get(opened..closed).unwrap_or_default();
+    let is_cut = |from: usize| from == 0 && !window.from_start;
+    let mut opening = None;
+    for quote in [b'"', b'\''] {
+        let Some(at) = memchr::memrchr(quote, values).map(|at| opened + at) else {
+            if is_cut(opened) {
+                return Err(Progress::NeedsBefore);
+            }
+            continue;
+        };
+        let before = window.bytes.get(low..at).unwrap_or_default();
+        match before.iter().rev().find(|b| !is_space(**b)) {
+            None if is_cut(low) => return Err(Progress::NeedsBefore),
+            Some(b'=') => opening = opening.max(Some(at)),
+            _ => {}
+        }
+    }
+    Ok(opening)
+}
+
+fn places_of_tags(
+    bytes: &[u8],
+    from: usize,
+    to: usize,
+) -> impl DoubleEndedIterator<Item = usize> + '_ {
+    memchr::memchr_iter(b'<', bytes.get(from..to).unwrap_or_default()).map(move |at| from + at)
 }
 
 fn is_script(value: &[u8]) -> bool {

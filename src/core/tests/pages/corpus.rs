@@ -28,7 +28,7 @@ pub fn unpacked() -> Vec<Page> {
             assert!(
                 !pages.is_empty(),
                 "no pages under STICKY_PAGES={}",
-                folder.display()
+                Path::new(&folder).display()
             );
             pages
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use encoding_rs::X_USER_DEFINED;
 use lol_html::{doc_comments, doc_text, element, AsciiCompatibleEncoding, HtmlRewriter, Settings};
-use sticky_core::scan::html::REACH;
+use sticky_core::scan::html::{QUOTED, REACH};
 use sticky_core::url::{Carried, Names, Site};
 
 /// What must be found, and where more may be.
@@ -76,19 +76,24 @@ pub fn opinion(page: &[u8], names: &Names, name: &str, site: &Site) -> Opinion {
             }
         }
         let start = element.source_location().bytes().start;
+        // The bounds that the learner states.
+        let is_blocked = attributes
+            .iter()
+            .any(|(_, v)| v.len() > QUOTED && v.contains(&b'>'));
         let places = element
             .attributes()
             .iter()
             .map(|a| a.value_source_location());
         for ((attribute, raw), place) in attributes.iter().zip(places) {
-            let is_far = place.is_some_and(|place| place.bytes().end > start + REACH);
+            let is_far = is_blocked || place.is_some_and(|place| place.bytes().end > start + REACH);
             state.read(&tag, attribute, raw, is_far);
         }
         if (tag == "input" || tag == "button")
             && first("name").is_some_and(|n| n == name.as_bytes())
         {
             let value = decode(&first("value").unwrap_or_default());
-            if (1..=512).contains(&value.len()) {
+            let is_near = element.source_location().bytes().len() <= REACH;
+            if (1..=512).contains(&value.len()) && is_near && !is_blocked {
                 state.opinion.ids.insert(value);
             }
         }
