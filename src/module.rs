@@ -148,6 +148,9 @@ static FILTER_CONTEXT: Table<ngx_http_module_t> = Table::new(ngx_http_module_t {
     merge_loc_conf: None,
 });
 
+// By these two names the tables that nginx's configure writes find the modules, where nginx links
+// them in itself.
+#[export_name = "ngx_http_sticky_rs_module"]
 static MODULE: Table<ngx_module_t> = Table::new(ngx_module_t {
     ctx: CONTEXT.0.get().cast(),
     commands: COMMANDS.0.get().cast(),
@@ -155,26 +158,32 @@ static MODULE: Table<ngx_module_t> = Table::new(ngx_module_t {
     ..ngx_module_t::default()
 });
 
+#[export_name = "ngx_http_sticky_rs_filter_module"]
 static FILTER: Table<ngx_module_t> = Table::new(ngx_module_t {
     ctx: FILTER_CONTEXT.0.get().cast(),
     type_: sys::NGX_HTTP_MODULE as sys::ngx_uint_t,
     ..ngx_module_t::default()
 });
 
-/// Pointers that ngx_load_module() reads.
+/// Pointers that ngx_load_module() reads. Linked into nginx the module has none: configure writes
+/// tables of these names.
+#[cfg(not(feature = "static"))]
 #[repr(transparent)]
 pub struct Exported<T>(T);
 
 // SAFETY: constant pointers to statics.
+#[cfg(not(feature = "static"))]
 unsafe impl<T> Sync for Exported<T> {}
 
 /// The modules in this file (ngx_load_module()).
+#[cfg(not(feature = "static"))]
 #[no_mangle]
 #[allow(non_upper_case_globals)]
 pub static ngx_modules: Exported<[*const ngx_module_t; 3]> =
     Exported([MODULE.0.get(), FILTER.0.get(), ptr::null()]);
 
 /// Their names, in the same order.
+#[cfg(not(feature = "static"))]
 #[no_mangle]
 #[allow(non_upper_case_globals)]
 pub static ngx_module_names: Exported<[*const c_char; 3]> = Exported([
@@ -185,6 +194,7 @@ pub static ngx_module_names: Exported<[*const c_char; 3]> = Exported([
 
 /// Each of ours goes before the first module, of those after it in this list, that nginx has
 /// (ngx_add_module()).
+#[cfg(not(feature = "static"))]
 #[no_mangle]
 #[allow(non_upper_case_globals)]
 pub static ngx_module_order: Exported<[*const c_char; 8]> = Exported([
