@@ -29,7 +29,7 @@ my %probes = (
     },
     'SCGI.pm'    => sub { eval { require SCGI; 1 } },
     'grpc for python'       => sub { python('grpc') },
-    'websockets for python' => sub { python('websockets') },
+    'websockets for python' => sub { python('websockets.legacy.server') },
     'curl with HTTP/2'      => sub { (program('curl') ? `curl --version` : '') =~ /HTTP2/ },
     'openssl' => sub { program('openssl') },
     'wrk'     => sub { program('wrk') },
