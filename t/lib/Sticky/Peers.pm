@@ -20,7 +20,7 @@ use Test::More ();
 
 use Sticky::Servers qw/ request header cookies served_by /;
 
-our @EXPORT_OK = qw/ needs program python curl walk held held_by_all upstreams locations /;
+our @EXPORT_OK = qw/ needs program python curl certificate walk held held_by_all upstreams locations /;
 
 my %probes = (
     'php-fpm'    => sub { program(map { "php-fpm$_" } '', '8.4', '8.3', '8.2', '8.1', '8.0', '7.4') },
@@ -69,12 +69,24 @@ sub curl {
     my @arguments = @_;
     my $pid = open(my $output, '-|') // die "Can't fork: $!";
     if ($pid == 0) {
-        exec 'curl', '-q', '--silent', '--show-error', '--max-time', 8, @arguments or exit 127;
+        # Without the progress of --parallel, which --silent does not silence.
+        open STDERR, '>', File::Spec->devnull();
+        exec 'curl', '-q', '--silent', '--max-time', 8, @arguments or exit 127;
     }
     local $/;
     my $text = <$output>;
     close $output;
     return $text // '';
+}
+
+# Makes NAME.crt and NAME.key in the test's folder, for this name and the loopback address.
+sub certificate {
+    my ($t, $name) = @_;
+    my $dir = $t->testdir();
+    system("openssl req -x509 -newkey rsa:2048 -nodes -days 3 -subj /CN=$name "
+        . "-addext subjectAltName=DNS:$name,IP:127.0.0.1 "
+        . "-keyout '$dir/$name.key' -out '$dir/$name.crt' >>'$dir/openssl.log' 2>&1") == 0
+        or die "Can't make a certificate: $!\n";
 }
 
 # Three upstreams of the same servers: with ids, with a cookie, and without sticky, which shows that
