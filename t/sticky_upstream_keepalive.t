@@ -116,7 +116,9 @@ is_deeply($opened, [1, 1], 'without sticky, two connections');
 
 my $seen;
 $opened = connections { $seen = visit('none') };
-is_deeply($opened, [4, 4], 'without keepalive, a connection for each request');
+# From nginx 1.29.7 on connections are kept without being asked for, in every upstream.
+is_deeply($opened, $t->has_version('1.29.7') ? [1, 1] : [4, 4],
+    'without keepalive, a connection for each request');
 is($seen, '0 1 1 0 0 1 0 1', 'without keepalive, sessions hold');
 
 for my $upstream (map { $_->[0] } @orders[1 .. $#orders]) {
