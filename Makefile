@@ -1,7 +1,10 @@
 # Builds the module for Debian's nginx, or, with NGINX=vendored, for the nginx 1.28 of crate
-# nginx-src; for another nginx, see README.md. What is missing is installed with apt.
+# nginx-src, or, with NGINX=trixie and the like, for that of another Debian suite; for another
+# nginx, see README.md. What is missing is installed with apt.
 
 NGINX ?= debian
+# An nginx that finds this in its environment takes it for sockets to inherit.
+unexport NGINX
 CARGO ?= cargo
 DESTDIR ?=
 
@@ -32,12 +35,23 @@ FEATURES :=
 WITH_NGINX = env
 NGINX_BINARY = $${TEST_NGINX_BINARY:?is the nginx to test with}
 RUN_PACKAGES :=
+else ifneq ($(filter bookworm trixie forky testing sid,$(NGINX)),)
+# Unpacked in target, not installed.
+FEATURES :=
+WITH_NGINX = tree=$$(tools/nginx-suite $(NGINX) $(OUT)/nginx) && env $$tree
+NGINX_BINARY = $$(cat $(CURDIR)/$(OUT)/nginx/binary)
+RUN_PACKAGES :=
+# What the arguments of Debian's build come from.
+BUILD_PACKAGES += dpkg-buildflags=dpkg-dev
 else
-$(error NGINX=$(NGINX): expected debian, vendored, or source)
+$(error NGINX=$(NGINX): expected debian, vendored, source, or a suite of Debian such as trixie)
 endif
 
-.PHONY: all module module-path install demo test test-core test-layout test-nginx lint doc bench \
-	clean help packages
+# What make matrix builds for and tests with.
+MATRIX ?= debian trixie vendored testing
+
+.PHONY: all module module-path install demo test test-core test-layout test-nginx test-static matrix \
+	matrix-row lint doc bench clean help packages
 
 all: module
 
@@ -46,6 +60,8 @@ help:
 	@echo 'make install      into nginx'"'"'s modules directory (DESTDIR, MODULES_PATH)'
 	@echo 'make demo         a shop without cookies, behind nginx without and with the module'
 	@echo 'make test         all tests: cargo test, then prove -r t'
+	@echo 'make matrix       builds and tests for each of: $(MATRIX)'
+	@echo 'make test-static  builds nginx 1.28 with --add-module, with --add-dynamic-module; tests both'
 	@echo 'make lint         format, clippy, documentation, shell scripts'
 	@echo 'make bench        benchmarks of the session table and of the page scanner'
 	@echo 'make module-path  where the module is'
@@ -53,6 +69,7 @@ help:
 	@echo
 	@echo 'NGINX=debian      the nginx of Debian'"'"'s package (default)'
 	@echo 'NGINX=vendored    nginx 1.28 of crate nginx-src, built here'
+	@echo 'NGINX=trixie      that of another Debian suite: bookworm trixie forky testing sid'
 	@echo 'NGINX=source      your own: NGINX_SOURCE_DIR, NGINX_BUILD_DIR'
 
 packages:
@@ -91,6 +108,23 @@ test-layout: packages
 test-nginx: module
 	@tools/packages 'testing' $(RUN_PACKAGES) perl
 	@tools/test-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" $(T)
+
+# The source of nginx 1.28, which crate nginx-src brings; or another.
+STATIC_SOURCE ?= $(shell $(CARGO) metadata --locked --format-version 1 --features vendored \
+	--filter-platform "$$(rustc -vV | sed -n 's/^host: //p')" \
+	| sed -n 's/.*"manifest_path":"\([^"]*\/nginx-src-[^"/]*\)\/Cargo.toml".*/\1\/nginx/p')
+
+# As users of C modules build: nginx's configure with the config script.
+test-static: packages
+	@tools/packages 'testing' perl
+	@tools/test-static "$(STATIC_SOURCE)" target/static $(T)
+
+# A table of versions and results; fails when one of them does.
+matrix:
+	@MAKE='$(MAKE)' tools/matrix $(MATRIX)
+
+# One row's part of it.
+matrix-row: test-layout test-nginx
 
 lint: packages
 	$(CARGO) fmt --all --check
