@@ -11,7 +11,11 @@ use std::path::PathBuf;
 const VERSIONS: &[(u32, &str)] = &[
     (1_023_000, "1.23.0"), // headers_in.cookie is a list of elements
     (1_027_003, "1.27.3"), // peers come and go: config, refs, zombie
+    (HINT, "1.29.6"),      // balancers honour pc->hint: nginx's own sticky, route=, drain
 ];
+
+/// Where nginx was built without its own `sticky`, its balancers are as they were before.
+const HINT: u32 = 1_029_006;
 
 fn main() {
     let metadata = |name: &str| {
@@ -40,9 +44,13 @@ fn main() {
     let version: u32 = metadata("VERSION_NUMBER")
         .parse()
         .expect("nginx_version is a number");
+    let has_hint = includes.iter().any(|dir| {
+        let config = std::fs::read_to_string(dir.join("ngx_auto_config.h"));
+        config.is_ok_and(|config| config.contains("define NGX_HTTP_UPSTREAM_STICKY "))
+    });
     for (since, name) in VERSIONS {
         println!("cargo::rustc-check-cfg=cfg(nginx_since, values(\"{name}\"))");
-        if version >= *since {
+        if version >= *since && (*since != HINT || has_hint) {
             println!("cargo::rustc-cfg=nginx_since=\"{name}\"");
         }
     }

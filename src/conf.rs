@@ -2,15 +2,26 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
+use std::os::raw::c_char;
 
+#[cfg(not(nginx_since = "1.29.6"))]
+use ngx::core::NGX_CONF_OK;
+use sticky_core::directive::native::NativeRule;
 use sticky_core::directive::{self, CookieRule, DirectiveError, Mode, QueryRule, ZoneChoice};
 use sticky_core::table;
+use sticky_core::word::Limits;
 
+use crate::directory::Directory;
 use crate::module;
+use crate::native::{Learn, Native};
+use crate::ngx::complex::Text;
 use crate::ngx::conf::Conf;
 use crate::ngx::hook::{self, Hook};
+#[cfg(not(nginx_since = "1.29.6"))]
+use crate::ngx::peers::DRAINING;
 use crate::ngx::shm::{Zone, ZoneError};
-use crate::upstream::{Directory, Steering};
+use crate::ngx::upstream::Upstream;
+use crate::upstream::Steering;
 use crate::zone::{self, Sessions};
 
 /// What the module keeps for each upstream block.
@@ -20,6 +31,31 @@ pub struct UpstreamConf<'c> {
     pub sticky: OnceCell<Sticky<'c>>,
     /// Our place among the upstream's balancers.
     pub hook: Hook,
+    /// `sticky_secret`.
+    pub secret: OnceCell<Text<'c>>,
+    /// `sticky_strict`.
+    pub strict: Cell<Option<bool>>,
+    /// `route=` of each `server` directive, where nginx does not know it itself.
+    pub routes: RefCell<Vec<Option<Box<[u8]>>>>,
+}
+
+impl<'c> UpstreamConf<'c> {
+    /// The `sticky` directive, where it is ours to follow. Since 1.29.6, nginx's own forms are
+    /// nginx's business, unless they use what nginx does not know.
+    pub fn engaged(&self) -> Option<&Sticky<'c>> {
+        let sticky = self.sticky.get()?;
+        #[cfg(nginx_since = "1.29.6")]
+        if let Rule::Native(native) = &sticky.rule {
+            let learn = native.learn.as_ref();
+            if !learn.is_some_and(|learn| learn.rule.norefresh)
+                && self.secret.get().is_none()
+                && self.strict.get() != Some(true)
+            {
+                return None;
+            }
+        }
+        Some(sticky)
+    }
 }
 
 /// A sticky upstream.
@@ -42,14 +78,26 @@ pub enum Rule<'c> {
     Cookie(CookieRule),
     /// `mode=query`.
     Query(QueryRule, Sessions<'c>),
+    /// One of nginx's own forms.
+    Native(Native<'c>),
 }
 
-impl Rule<'_> {
+impl<'c> Rule<'c> {
+    /// The session table, where there is one.
+    fn sessions(&self) -> Option<&Sessions<'c>> {
+        match self {
+            Rule::Cookie(_) => None,
+            Rule::Query(_, sessions) => Some(sessions),
+            Rule::Native(native) => native.learn.as_ref()?.sessions.get(),
+        }
+    }
+
     /// The directive says `no_fallback`.
     pub fn no_fallback(&self) -> bool {
         match self {
             Rule::Cookie(rule) => rule.no_fallback,
             Rule::Query(rule, _) => rule.no_fallback,
+            Rule::Native(_) => false,
         }
     }
 }
@@ -81,6 +129,30 @@ pub enum Refusal {
     Words(DirectiveError),
     /// The session table needs 128-bit atomics.
     NotLockFree,
+    /// A zone of `sticky learn` has one user.
+    ZoneInUse {
+        /// Its name.
+        zone: Vec<u8>,
+        /// Who uses it.
+        upstream: Vec<u8>,
+    },
+    #[cfg(not(nginx_since = "1.29.6"))]
+    /// What the `server` directive says of sessions is wrong.
+    Server(&'static str),
+    #[cfg(not(nginx_since = "1.29.6"))]
+    /// The balancer does not know `down`.
+    NoDrain,
+    /// A directive that does nothing in this upstream.
+    Idle {
+        /// Its name.
+        directive: &'static str,
+        /// The upstream.
+        upstream: Vec<u8>,
+        /// What is missing.
+        needed: &'static str,
+    },
+    /// nginx's own handler has refused the directive.
+    Passed(*mut c_char),
     /// Another module has taken the upstream over.
     NotHooked(Vec<u8>),
     /// No memory is left, or nginx has written why.
@@ -97,12 +169,33 @@ impl fmt::Display for Refusal {
                 "\"sticky mode=query\" needs a processor with 128-bit atomic instructions to share \
                  sessions between workers, use \"zone=off\" with \"worker_processes 1\""
             ),
+            Refusal::ZoneInUse { zone, upstream } => write!(
+                f,
+                "sticky zone \"{}\" is already used in upstream \"{}\"",
+                zone.escape_ascii(),
+                upstream.escape_ascii()
+            ),
+            #[cfg(not(nginx_since = "1.29.6"))]
+            Refusal::Server(why) => f.write_str(why),
+            #[cfg(not(nginx_since = "1.29.6"))]
+            Refusal::NoDrain => {
+                write!(f, "balancing method does not support parameter \"drain\"")
+            }
+            Refusal::Idle {
+                directive,
+                upstream,
+                needed,
+            } => write!(
+                f,
+                "\"{directive}\" has no effect in upstream \"{}\" without {needed}",
+                upstream.escape_ascii()
+            ),
             Refusal::NotHooked(upstream) => write!(
                 f,
                 "\"sticky\" has no effect in upstream \"{}\", another module balances it",
                 upstream.escape_ascii()
             ),
-            Refusal::Reported => write!(f, "\"sticky\" directive failed"),
+            Refusal::Reported | Refusal::Passed(_) => write!(f, "\"sticky\" directive failed"),
         }
     }
 }
@@ -120,6 +213,7 @@ pub fn sticky(cf: Conf<'_>) -> Result<(), Refusal> {
             let sessions = sessions(cf, us.name(), &rule)?;
             Rule::Query(rule, sessions)
         }
+        Mode::Native(rule) => Rule::Native(native(cf, us, rule)?),
     };
     let sticky = Sticky {
         upstream: us.name(),
@@ -129,6 +223,94 @@ pub fn sticky(cf: Conf<'_>) -> Result<(), Refusal> {
         said_unknown_balancer: Cell::new(false),
     };
     conf.sticky.set(sticky).map_err(|_| Refusal::Duplicate)
+}
+
+/// One of nginx's own forms. Where nginx has them too, it gets the words first.
+fn native<'c>(cf: Conf<'c>, us: Upstream<'c>, rule: NativeRule) -> Result<Native<'c>, Refusal> {
+    #[cfg(nginx_since = "1.29.6")]
+    let is_ours = matches!(&rule, NativeRule::Learn(learn) if learn.norefresh);
+    #[cfg(not(nginx_since = "1.29.6"))]
+    let is_ours = true;
+    #[cfg(nginx_since = "1.29.6")]
+    if !is_ours {
+        hook::beside_built_in::<Steering>(us, || cf.pass_on(module::tag()))
+            .map_err(Refusal::Passed)?;
+    }
+    let native = Native::new(cf, rule).ok_or(Refusal::Reported)?;
+    if let Some(learn) = native.learn.as_ref().filter(|_| is_ours) {
+        for other in cf.upstreams() {
+            let conf = module::upstream_conf(other);
+            let sessions = conf.and_then(|conf| conf.sticky.get()?.rule.sessions());
+            if sessions.and_then(Sessions::zone_name) == Some(&learn.rule.zone) {
+                return Err(Refusal::ZoneInUse {
+                    zone: learn.rule.zone.clone(),
+                    upstream: other.name().to_vec(),
+                });
+            }
+        }
+        learned_in(cf, us.name(), learn, &learn.rule.zone)?;
+    }
+    Ok(native)
+}
+
+/// Gives `sticky learn` the zone that its sessions are in.
+fn learned_in<'c>(
+    cf: Conf<'c>,
+    upstream: &'c [u8],
+    learn: &Learn<'c>,
+    zone: &[u8],
+) -> Result<(), Refusal> {
+    let (limits, size) = (learn.rule.limits, learn.rule.size);
+    let sessions = shared(cf, upstream, zone, size, limits)?;
+    // Set once: the directive is read once.
+    let _ = learn.sessions.set(sessions);
+    Ok(())
+}
+
+/// The directive `sticky_secret`. `false`: it is a duplicate.
+pub fn secret(cf: Conf<'_>) -> Result<bool, Refusal> {
+    let us = cf.upstream().ok_or(Refusal::Reported)?;
+    let conf = module::upstream_conf(us).ok_or(Refusal::Reported)?;
+    let words = cf.words();
+    let word = words.first().copied().unwrap_or_default();
+    let text = Text::compile(cf, word).ok_or(Refusal::Reported)?;
+    Ok(conf.secret.set(text).is_ok())
+}
+
+/// The directive `server` of an upstream, before nginx knew `route=` and `drain`: takes these words
+/// away, and lets `pass_on` do the rest.
+#[cfg(not(nginx_since = "1.29.6"))]
+pub fn server(cf: Conf<'_>) -> Result<(), Refusal> {
+    use sticky_core::directive::native::server_words;
+
+    let us = cf.upstream().ok_or(Refusal::Reported)?;
+    let conf = module::upstream_conf(us).ok_or(Refusal::Reported)?;
+    let words = cf.words();
+    let parameters = words.get(1..).unwrap_or_default();
+    let (found, ours) = server_words(parameters).map_err(Refusal::Server)?;
+    if found.drain && !us.supports_down() {
+        return Err(Refusal::NoDrain);
+    }
+    if ours.contains(&true) {
+        let keep: Vec<bool> = std::iter::once(true)
+            .chain(ours.iter().map(|is_ours| !is_ours))
+            .collect();
+        cf.retain_words(&keep);
+    }
+    let position = us.servers().len();
+    let code = cf.pass_on(module::tag());
+    if code != NGX_CONF_OK {
+        return Err(Refusal::Passed(code));
+    }
+    if found.drain {
+        us.set_down(DRAINING);
+    }
+    if let Some(route) = found.route {
+        let mut routes = conf.routes.borrow_mut();
+        routes.resize(position, None);
+        routes.push(Some(route.into()));
+    }
+    Ok(())
 }
 
 fn sessions<'c>(
@@ -142,27 +324,50 @@ fn sessions<'c>(
         ZoneChoice::Own => ([b"sticky:", upstream].concat(), zone::DEFAULT_SIZE),
         ZoneChoice::Named { name, size } => (name.clone(), size.unwrap_or(0)),
     };
+    shared(cf, upstream, &name, size, rule.limits)
+}
+
+fn shared<'c>(
+    cf: Conf<'c>,
+    upstream: &'c [u8],
+    name: &[u8],
+    size: usize,
+    limits: Limits,
+) -> Result<Sessions<'c>, Refusal> {
     if !table::is_lock_free() {
         return Err(Refusal::NotLockFree);
     }
     let name = cf
         .pool()
-        .and_then(|pool| pool.copy(&name))
+        .and_then(|pool| pool.copy(name))
         .ok_or(Refusal::Reported)?;
     match Zone::add(cf, name, size, module::tag(), zone::adopt) {
-        Ok(zone) => Ok(Sessions::shared(zone, upstream, rule.limits)),
+        Ok(zone) => Ok(Sessions::shared(zone, upstream, limits)),
         Err(ZoneError::Reported | ZoneError::OutOfMemory) => Err(Refusal::Reported),
     }
 }
 
 /// When the configuration was read, before the upstreams are initialised.
-pub fn complete(cf: Conf<'_>) {
+pub fn complete(cf: Conf<'_>) -> Result<(), Refusal> {
     let mut tables: Vec<&Sessions<'_>> = Vec::new();
     for us in cf.upstreams() {
-        let Some(sticky) = module::upstream_conf(us).and_then(|conf| conf.sticky.get()) else {
+        let Some(conf) = module::upstream_conf(us) else {
             continue;
         };
-        if let Rule::Query(_, sessions) = &sticky.rule {
+        are_used(us, conf)?;
+        let Some(sticky) = conf.engaged() else {
+            continue;
+        };
+        if let Rule::Native(Native {
+            learn: Some(learn), ..
+        }) = &sticky.rule
+        {
+            if learn.sessions.get().is_none() {
+                // The zone that the directive names is nginx's own module's by now.
+                learned_in(cf, us.name(), learn, &[b"sticky:", us.name()].concat())?;
+            }
+        }
+        if let Some(sessions) = sticky.rule.sessions() {
             sessions.default_size();
             tables.push(sessions);
         }
@@ -171,13 +376,32 @@ pub fn complete(cf: Conf<'_>) {
     for table in &tables {
         tables.iter().for_each(|other| table.share(other));
     }
+    Ok(())
+}
+
+/// Every directive of the upstream does something.
+fn are_used(us: Upstream<'_>, conf: &UpstreamConf<'_>) -> Result<(), Refusal> {
+    let rule = conf.sticky.get().map(|sticky| &sticky.rule);
+    let names_servers = matches!(rule, Some(Rule::Native(native)) if native.learn.is_none());
+    let (directive, needed) = if conf.secret.get().is_some() && !names_servers {
+        ("sticky_secret", "\"sticky cookie\" or \"sticky route\"")
+    } else if conf.strict.get().is_some() && rule.is_none() {
+        ("sticky_strict", "\"sticky\"")
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::Idle {
+        directive,
+        upstream: us.name().to_vec(),
+        needed,
+    })
 }
 
 /// Some upstream of the configuration is sticky; every one of them will be asked.
 pub fn is_used(cf: Conf<'_>) -> Result<bool, Refusal> {
     let mut is_used = false;
     for us in cf.upstreams() {
-        if module::upstream_conf(us).is_some_and(|conf| conf.sticky.get().is_some()) {
+        if module::upstream_conf(us).is_some_and(|conf| conf.engaged().is_some()) {
             if !hook::is_hooked::<Steering>(us) {
                 return Err(Refusal::NotHooked(us.name().to_vec()));
             }

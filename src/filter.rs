@@ -24,7 +24,8 @@ use crate::ngx::clock;
 use crate::ngx::log::Level;
 use crate::ngx::peers::Unusable;
 use crate::ngx::request::Request;
-use crate::upstream::{Affinity, Holding, Status};
+use crate::status::Status;
+use crate::upstream::{Affinity, Holding};
 use crate::zone::Sessions;
 
 /// One response teaches so many ids at most.
@@ -46,6 +47,8 @@ pub fn header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) {
         return;
     };
     match &affinity.sticky.rule {
+        // Its cookie was set with the choice of the server.
+        Rule::Native(_) => {}
         Rule::Cookie(rule) => set_cookie(r, affinity, rule, name),
         Rule::Query(rule, _) => {
             let learner = body_learner(r, affinity, rule);
@@ -79,6 +82,13 @@ pub fn observe<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) -> Option<&'r [u8
     affinity.answered.set(Some(name));
 
     match &affinity.sticky.rule {
+        Rule::Native(_) => {
+            // Later versions tell by Chooser::header_came().
+            #[cfg(not(nginx_since = "1.29.6"))]
+            if let Some(follower) = affinity.follower.filter(|at| at.learns_from_header()) {
+                follower.learn(affinity);
+            }
+        }
         Rule::Cookie(rule) => {
             if shows_cookie(r, affinity, rule) && affinity.status.get() == Status::None {
                 affinity.status.set(Status::New);
@@ -187,7 +197,7 @@ fn teach(affinity: &Affinity<'_>, lesson: &Lesson, id: &[u8]) {
 
 /// The holder of a session has left the upstream, or cannot be used. One that is merely full keeps
 /// its sessions.
-fn is_lost(affinity: &Affinity<'_>, holder: PeerId) -> bool {
+pub fn is_lost(affinity: &Affinity<'_>, holder: PeerId) -> bool {
     let directory = affinity.sticky.directory.borrow();
     directory.by_id(holder).is_none_or(|peer| {
         let state = affinity.peers.check(peer.handle);

@@ -3,7 +3,8 @@
 //! ```text
 //! module.rs                     what nginx sees
 //!     │
-//! conf, upstream, filter, zone  policy, in the order of a request's life
+//! conf, upstream, native,       policy, in the order of a request's life
+//! filter, zone
 //!     │              │
 //! sticky-core        ngx        the rules; safe views of nginx
 //! ```
@@ -11,10 +12,13 @@
 #![warn(missing_docs)]
 
 mod conf;
+mod directory;
 mod filter;
 #[allow(unsafe_code)]
 mod module;
+mod native;
 #[allow(unsafe_code)]
 mod ngx;
+mod status;
 mod upstream;
 mod zone;

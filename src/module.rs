@@ -6,7 +6,6 @@
 //! gunzip, and where sub, addition and ssi have not yet worked on them.
 
 use std::cell::UnsafeCell;
-use std::ffi::CStr;
 use std::os::raw::{c_char, c_void};
 use std::ptr;
 
@@ -19,16 +18,18 @@ use crate::filter;
 use crate::ngx::chain::Chain;
 use crate::ngx::conf::Conf;
 use crate::ngx::guard::guard;
-use crate::ngx::hook;
 use crate::ngx::pool::Pool;
 use crate::ngx::request::{Context, Request};
 use crate::ngx::shm::Shareable;
-use crate::ngx::sys::{
-    self, ngx_command_t, ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module_t,
-};
+use crate::ngx::sys::{self, ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module_t};
 use crate::ngx::upstream::Upstream;
-use crate::ngx::variable;
-use crate::upstream::{Affinity, Steering};
+use crate::upstream::Affinity;
+
+mod commands;
+mod variables;
+
+use commands::{refuse, COMMANDS};
+use variables::add_variables;
 
 // SAFETY: `repr(C)` structures of 64-bit atomics; core reads any value without harm.
 unsafe impl Shareable for Prelude {}
@@ -71,59 +72,6 @@ impl<T> Table<T> {
         Self(UnsafeCell::new(value))
     }
 }
-
-const fn command(
-    name: &'static CStr,
-    kind: u32,
-    set: unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char,
-    conf: usize,
-) -> ngx_command_t {
-    ngx_command_t {
-        // ngx_conf_handler() compares with strcmp().
-        name: sys::ngx_str_t {
-            len: name.count_bytes(),
-            data: name.as_ptr().cast_mut().cast(),
-        },
-        type_: kind as sys::ngx_uint_t,
-        set: Some(set),
-        conf,
-        offset: 0,
-        post: ptr::null_mut(),
-    }
-}
-
-const LOCATION: u32 = sys::NGX_HTTP_MAIN_CONF
-    | sys::NGX_HTTP_SRV_CONF
-    | sys::NGX_HTTP_LOC_CONF
-    | sys::NGX_CONF_NOARGS;
-
-static COMMANDS: Table<[ngx_command_t; 5]> = Table::new([
-    command(
-        c"sticky",
-        sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_ANY,
-        set_sticky,
-        sys::NGX_HTTP_SRV_CONF_OFFSET,
-    ),
-    command(
-        c"keepalive",
-        sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_ANY,
-        set_keepalive,
-        sys::NGX_HTTP_SRV_CONF_OFFSET,
-    ),
-    command(
-        c"sticky_no_fallback",
-        LOCATION,
-        set_no_fallback,
-        sys::NGX_HTTP_LOC_CONF_OFFSET,
-    ),
-    command(
-        c"sticky_hide_cookie",
-        LOCATION,
-        set_hide_cookie,
-        sys::NGX_HTTP_LOC_CONF_OFFSET,
-    ),
-    ngx_command_t::empty(),
-]);
 
 static CONTEXT: Table<ngx_http_module_t> = Table::new(ngx_http_module_t {
     preconfiguration: Some(add_variables),
@@ -208,67 +156,6 @@ pub static ngx_module_order: Exported<[*const c_char; 8]> = Exported([
     ptr::null(),
 ]);
 
-unsafe extern "C" fn set_sticky(
-    cf: *mut ngx_conf_t,
-    _: *mut ngx_command_t,
-    _: *mut c_void,
-) -> *mut c_char {
-    // SAFETY: ngx_conf_handler() never passes a NULL cf.
-    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
-        return NGX_CONF_ERROR;
-    };
-    guard(NGX_CONF_ERROR, || match conf::sticky(cf) {
-        Ok(()) => NGX_CONF_OK,
-        Err(conf::Refusal::Reported) => NGX_CONF_ERROR,
-        Err(why) => {
-            cf.refuse(format_args!("{why}"));
-            NGX_CONF_ERROR
-        }
-    })
-}
-
-unsafe extern "C" fn set_keepalive(
-    cf: *mut ngx_conf_t,
-    _: *mut ngx_command_t,
-    _: *mut c_void,
-) -> *mut c_char {
-    // SAFETY: ngx_conf_handler() never passes a NULL cf.
-    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
-        return NGX_CONF_ERROR;
-    };
-    guard(NGX_CONF_ERROR, || {
-        if let Some(us) = cf.upstream() {
-            hook::beneath::<Steering>(us);
-        }
-        cf.pass_on(tag())
-    })
-}
-
-unsafe extern "C" fn set_no_fallback(
-    _: *mut ngx_conf_t,
-    _: *mut ngx_command_t,
-    conf: *mut c_void,
-) -> *mut c_char {
-    // SAFETY: ngx_conf_handler() passes what create_loc_conf() has made.
-    unsafe { set_flag(&(*conf.cast::<LocationConf>()).no_fallback) }
-}
-
-unsafe extern "C" fn set_hide_cookie(
-    _: *mut ngx_conf_t,
-    _: *mut ngx_command_t,
-    conf: *mut c_void,
-) -> *mut c_char {
-    // SAFETY: ngx_conf_handler() passes what create_loc_conf() has made.
-    unsafe { set_flag(&(*conf.cast::<LocationConf>()).hide_cookie) }
-}
-
-fn set_flag(flag: &std::cell::Cell<Option<bool>>) -> *mut c_char {
-    match flag.replace(Some(true)) {
-        None => NGX_CONF_OK,
-        Some(_) => c"is duplicate".as_ptr().cast_mut(),
-    }
-}
-
 unsafe extern "C" fn create_srv_conf(cf: *mut ngx_conf_t) -> *mut c_void {
     create::<UpstreamConf<'_>>(cf)
 }
@@ -302,71 +189,10 @@ unsafe extern "C" fn init_main_conf(cf: *mut ngx_conf_t, _: *mut c_void) -> *mut
     let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
         return NGX_CONF_ERROR;
     };
-    guard(NGX_CONF_ERROR, || {
-        conf::complete(cf);
-        NGX_CONF_OK
+    guard(NGX_CONF_ERROR, || match conf::complete(cf) {
+        Ok(()) => NGX_CONF_OK,
+        Err(why) => refuse(cf, &why),
     })
-}
-
-unsafe extern "C" fn add_variables(cf: *mut ngx_conf_t) -> ngx_int_t {
-    for (name, handler) in [
-        (
-            &b"sticky_status"[..],
-            sticky_status as unsafe extern "C" fn(_, _, _) -> _,
-        ),
-        (&b"sticky_peer"[..], sticky_peer),
-    ] {
-        let mut name = sys::string(name);
-        // SAFETY: ngx_http_add_variable() copies the name; NULL is out of memory or a duplicate.
-        unsafe {
-            let Some(variable) =
-                sys::ngx_http_add_variable(cf, &mut name, sys::NGX_HTTP_VAR_NOCACHEABLE as usize)
-                    .as_mut()
-            else {
-                return sys::ERROR;
-            };
-            variable.get_handler = Some(handler);
-        }
-    }
-    sys::OK
-}
-
-unsafe extern "C" fn sticky_status(
-    r: sys::RequestPtr,
-    value: *mut sys::ngx_variable_value_t,
-    _: usize,
-) -> ngx_int_t {
-    // SAFETY: ngx_http_get_indexed_variable() passes a live request.
-    let affinity = unsafe { Request::from_ptr(r) }.and_then(|r| {
-        let affinity = r.context::<Affinity<'_>>()?;
-        guard((), || {
-            // add_header asks before the header filter does.
-            filter::observe(r, affinity);
-        });
-        Some(affinity)
-    });
-    let status = affinity.map(|affinity| affinity.status.get().name().as_bytes());
-    // SAFETY: value is nginx's, the bytes are static.
-    unsafe { variable::answer(value, status) };
-    sys::OK
-}
-
-unsafe extern "C" fn sticky_peer(
-    r: sys::RequestPtr,
-    value: *mut sys::ngx_variable_value_t,
-    _: usize,
-) -> ngx_int_t {
-    // SAFETY: ngx_http_get_indexed_variable() passes a live request.
-    let peer = unsafe { Request::from_ptr(r) }.and_then(|r| {
-        let affinity = r.context::<Affinity<'_>>()?;
-        guard((), || {
-            filter::observe(r, affinity);
-        });
-        affinity.answered.get()
-    });
-    // SAFETY: value is nginx's, the name is a copy in the request's pool.
-    unsafe { variable::answer(value, peer) };
-    sys::OK
 }
 
 static NEXT_HEADER_FILTER: Table<sys::ngx_http_output_header_filter_pt> = Table::new(None);

@@ -6,63 +6,35 @@
 //! before.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 
 use sticky_core::cookie;
-use sticky_core::digest;
 use sticky_core::directive::{CookieRule, Place, QueryRule};
 use sticky_core::key::Key;
 use sticky_core::table::LookUp;
 use sticky_core::url::Carried;
 use sticky_core::word::PeerId;
 
-use crate::conf::{Rule, Sticky};
+use crate::conf::{Rule, Sticky, UpstreamConf};
+use crate::directory::Directory;
 use crate::filter::Lesson;
 use crate::module;
+use crate::native::Follower;
+use crate::ngx::balancer::{interpose, Balancer, Choice, Chooser, Steer, Try};
 use crate::ngx::hook::{Hook, Policy};
 use crate::ngx::log::Level;
-use crate::ngx::peers::{
-    interpose, round_robin, Balancer, Choice, Chooser, PeerHandle, PeerList, Try, Unusable,
-};
+use crate::ngx::peers::{round_robin, PeerHandle, PeerKey, PeerList, Unusable};
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Upstream;
+use crate::status::{Status, Tries};
 
 /// A posted form that is longer is not searched, in bytes.
 const FORM_LIMIT: usize = 64 * 1024;
 
-/// What became of a request's session; the value of `$sticky_status`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Status {
-    /// The request has no session id.
-    None,
-    /// It had none, and the response has handed one out.
-    New,
-    /// It went to the server of its session.
-    Hit,
-    /// Its session id is unknown.
-    Miss,
-    /// Its session has expired.
-    Expired,
-    /// The server of its session cannot be used.
-    Gone,
-}
-
-impl Status {
-    /// As it is logged.
-    pub fn name(self) -> &'static str {
-        match self {
-            Status::None => "NONE",
-            Status::New => "NEW",
-            Status::Hit => "HIT",
-            Status::Miss => "MISS",
-            Status::Expired => "EXPIRED",
-            Status::Gone => "GONE",
-        }
-    }
-}
-
 /// What is remembered of a request while it is served.
 pub struct Affinity<'r> {
+    /// The request.
+    pub request: Request<'r>,
+    us: Upstream<'r>,
     /// The upstream that serves it.
     pub sticky: &'r Sticky<'r>,
     /// The upstream's peers.
@@ -83,6 +55,9 @@ pub struct Affinity<'r> {
     pub answered: Cell<Option<&'r [u8]>>,
     /// What its response teaches.
     pub lesson: Cell<Option<&'r Lesson>>,
+    /// What goes by the rules of nginx's own directive, if the upstream does.
+    pub follower: Option<&'r Follower<'r>>,
+    tries: Tries,
     target: Option<PeerHandle>,
     no_fallback: bool,
     balancer: Balancer,
@@ -93,7 +68,55 @@ impl Chooser for Affinity<'_> {
         &self.balancer
     }
 
-    fn choose(&self, attempt: Try<'_>) -> Choice {
+    fn choose(&self, attempt: &Try<'_>) -> Choice {
+        let choice = match self.follower {
+            Some(follower) => follower.choose(self, attempt),
+            None => self.choose_holder(attempt),
+        };
+        if choice == Choice::Steered {
+            self.tries.hit(self.request);
+        }
+        choice
+    }
+
+    fn taken(&self, peer: PeerKey) -> Option<()> {
+        self.follower
+            .map_or(Some(()), |follower| follower.taken(self, peer))
+    }
+
+    fn awaits_header(&self) -> bool {
+        self.follower.is_some_and(Follower::learns_from_header)
+    }
+
+    fn header_came(&self) {
+        if let Some(follower) = self.follower.filter(|at| at.learns_from_header()) {
+            follower.learn(self);
+        }
+    }
+
+    fn served(&self) {
+        if let Some(follower) = self.follower.filter(|at| !at.learns_from_header()) {
+            follower.learn(self);
+        }
+    }
+}
+
+impl Affinity<'_> {
+    /// Knows the peers as they are now.
+    pub fn refresh(&self) {
+        let directory = &self.sticky.directory;
+        directory
+            .borrow_mut()
+            .refresh(self.peers, self.us, &self.sticky.rule);
+    }
+
+    /// For each try, whether the request had an id and went where it belongs: `NEW`, `HIT` or
+    /// `MISS`, divided as in `$upstream_addr`.
+    pub fn tries(&self) -> String {
+        self.tries.listed(self.request)
+    }
+
+    fn choose_holder(&self, attempt: &Try<'_>) -> Choice {
         let steered = match (self.holding.get(), self.target) {
             (Holding::Untried, Some(target)) => Some(attempt.steer(target)),
             (Holding::Steered, Some(target)) => attempt.steer_again(target),
@@ -138,12 +161,14 @@ impl Policy for Steering {
     }
 
     fn is_wanted(us: Upstream<'_>) -> bool {
-        module::upstream_conf(us).is_some_and(|conf| conf.sticky.get().is_some())
+        module::upstream_conf(us).is_some_and(|conf| conf.engaged().is_some())
     }
 
     fn decide(r: Request<'_>, us: Upstream<'_>) {
-        if let Some(sticky) = module::upstream_conf(us).and_then(|conf| conf.sticky.get()) {
-            decide(r, us, sticky);
+        if let Some(conf) = module::upstream_conf(us) {
+            if let Some(sticky) = conf.engaged() {
+                decide(r, us, conf, sticky);
+            }
         }
     }
 }
@@ -169,7 +194,12 @@ impl Finding<'_> {
     }
 }
 
-fn decide<'r>(r: Request<'r>, us: Upstream<'r>, sticky: &'r Sticky<'r>) -> Option<()> {
+fn decide<'r>(
+    r: Request<'r>,
+    us: Upstream<'r>,
+    conf: &'r UpstreamConf<'r>,
+    sticky: &'r Sticky<'r>,
+) -> Option<()> {
     let Some(peers) = round_robin(r, us) else {
         if !sticky.said_unknown_balancer.replace(true) {
             let name = sticky.upstream.escape_ascii();
@@ -182,7 +212,12 @@ fn decide<'r>(r: Request<'r>, us: Upstream<'r>, sticky: &'r Sticky<'r>) -> Optio
         }
         return None;
     };
-    sticky.directory.borrow_mut().refresh(peers, &sticky.rule);
+    sticky
+        .directory
+        .borrow_mut()
+        .refresh(peers, us, &sticky.rule);
+    let is_strict = conf.strict.get() == Some(true);
+    let mut follower = None;
     let finding = {
         let directory = sticky.directory.borrow();
         match &sticky.rule {
@@ -191,6 +226,16 @@ fn decide<'r>(r: Request<'r>, us: Upstream<'r>, sticky: &'r Sticky<'r>) -> Optio
                 None => Finding::without_session(Status::None),
                 Some(id) => find_by_id(sticky, &id, &directory),
             },
+            Rule::Native(native) => {
+                let begun = Follower::begin(r, native, conf.secret.get().copied(), is_strict)?;
+                let status = if begun.has_id() {
+                    Status::Miss
+                } else {
+                    Status::None
+                };
+                follower = Some(r.pool()?.place(begun)?);
+                Finding::without_session(status)
+            }
         }
     };
     let location = module::location_conf(r);
@@ -198,6 +243,8 @@ fn decide<'r>(r: Request<'r>, us: Upstream<'r>, sticky: &'r Sticky<'r>) -> Optio
         location.is_some_and(|location| flag(location).get() == Some(true))
     };
     let affinity = r.pool()?.place(Affinity {
+        request: r,
+        us,
         sticky,
         peers,
         status: Cell::new(finding.status),
@@ -208,12 +255,16 @@ fn decide<'r>(r: Request<'r>, us: Upstream<'r>, sticky: &'r Sticky<'r>) -> Optio
         hide_cookie: set(|location| &location.hide_cookie),
         answered: Cell::new(None),
         lesson: Cell::new(None),
+        follower,
+        tries: Tries::begin(r, finding.status != Status::None),
         target: finding.target,
-        no_fallback: sticky.rule.no_fallback() || set(|location| &location.no_fallback),
+        no_fallback: sticky.rule.no_fallback()
+            || is_strict
+            || set(|location| &location.no_fallback),
         balancer: Balancer::new(),
     })?;
     r.set_context(affinity);
-    if affinity.holder.is_some() {
+    if affinity.holder.is_some() || affinity.follower.is_some() {
         interpose(r, affinity);
     }
     Some(())
@@ -305,77 +356,4 @@ fn form<'r>(r: Request<'r>) -> Option<std::borrow::Cow<'r, [u8]>> {
         return None;
     }
     r.body(FORM_LIMIT)
-}
-
-/// A worker's map of an upstream's peers: by what a session word, a cookie or a response knows.
-#[derive(Default)]
-pub struct Directory {
-    generation: Option<usize>,
-    peers: Vec<Peer>,
-    /// Sorted; an upstream has few peers, and a request asks for one of them.
-    by_id: Vec<(PeerId, usize)>,
-    by_name: HashMap<Box<[u8]>, usize>,
-    by_value: HashMap<Box<[u8]>, usize>,
-}
-
-/// A peer in the directory.
-pub struct Peer {
-    /// What stands in its sessions' words.
-    pub id: PeerId,
-    /// What stands in its clients' cookies; empty in other modes.
-    pub value: Box<[u8]>,
-    /// Where nginx has it.
-    pub handle: PeerHandle,
-}
-
-impl Directory {
-    /// Reads the peers again when they have changed.
-    fn refresh(&mut self, list: PeerList, rule: &Rule<'_>) {
-        let generation = list.generation();
-        if self.generation == Some(generation) {
-            return;
-        }
-        let mut found: Vec<(Box<[u8]>, PeerHandle)> = Vec::new();
-        list.walk(|peer| found.push((peer.name.into(), peer.handle)));
-        let names: Vec<&[u8]> = found.iter().map(|(name, _)| &name[..]).collect();
-        let ids = digest::peer_ids(&names);
-        *self = Self {
-            generation: Some(generation),
-            ..Self::default()
-        };
-        for (index, ((name, handle), id)) in found.into_iter().zip(ids).enumerate() {
-            let value = match rule {
-                Rule::Cookie(rule) => rule.recipe.value(index, &name),
-                Rule::Query(..) => Vec::new(),
-            };
-            // An address that is listed twice is one peer: the first.
-            self.by_id.push((id, index));
-            self.by_name.entry(name).or_insert(index);
-            self.by_value
-                .entry(value.as_slice().into())
-                .or_insert(index);
-            self.peers.push(Peer {
-                id,
-                value: value.into(),
-                handle,
-            });
-        }
-        self.by_id.sort_unstable();
-        self.by_id.dedup_by_key(|(id, _)| *id);
-    }
-
-    /// The peer that a session's word names.
-    pub fn by_id(&self, id: PeerId) -> Option<&Peer> {
-        let at = self.by_id.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        self.peers.get(self.by_id.get(at)?.1)
-    }
-
-    /// The peer that nginx calls so.
-    pub fn by_name(&self, name: &[u8]) -> Option<&Peer> {
-        self.peers.get(*self.by_name.get(name)?)
-    }
-
-    fn by_value(&self, value: &[u8]) -> Option<&Peer> {
-        self.peers.get(*self.by_value.get(value)?)
-    }
 }

@@ -125,6 +125,32 @@ impl<'c> Sessions<'c> {
         found
     }
 
+    /// What the table knows of a session, which is left as it is.
+    pub fn look_up(&self, key: Key, limits: &Limits) -> LookUp {
+        match self.open() {
+            Some(Open::Shared(table, now, _)) => table.look_up(key, limits, now),
+            Some(Open::Local(table, now)) => table.look_up(key, limits, now),
+            None => LookUp::Unknown,
+        }
+    }
+
+    /// See [`Table::touch`].
+    pub fn touch(&self, key: Key, limits: &Limits) {
+        match self.open() {
+            Some(Open::Shared(table, now, _)) => table.touch(key, limits, now),
+            Some(Open::Local(table, now)) => table.touch(key, limits, now),
+            None => {}
+        }
+    }
+
+    /// Name of the zone that the sessions are in.
+    pub fn zone_name(&self) -> Option<&[u8]> {
+        match &self.place {
+            Place::Shared(zone) => Some(zone.name()),
+            Place::Local { .. } => None,
+        }
+    }
+
     /// See [`Table::reassign`].
     pub fn reassign(&self, key: Key, from: PeerId, to: PeerId, limits: &Limits) -> bool {
         match self.open() {

@@ -16,7 +16,7 @@ use Sticky::Configuration qw/ prepare verdict verdict_on_upstream /;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = prepare(Test::Nginx->new()->has(qw/ http rewrite /)->plan(29));
+my $t = prepare(Test::Nginx->new()->has(qw/ http rewrite /)->plan(25));
 
 sub emerg { return "nginx: [emerg] $_[0]\n" }
 
@@ -71,20 +71,6 @@ EOC
     is(verdict($t, "server {\n    location / {\n        if (\$arg_a) {\n            $flag;\n"
         . "        }\n    }\n}\n"),
         emerg(qq{"$flag" directive is not allowed here in case.conf:4}), "$flag in if");
-}
-
-# forms of nginx's own directive
-
-for my $form (['cookie', 'cookie srv_id expires=1h'], ['route', 'route $arg_a $arg_b'],
-    ['learn', 'learn create=$arg_a lookup=$arg_a zone=z:1m'], ['cookie', 'cookie'])
-{
-    my ($word, $words) = @$form;
-    is(verdict_on_upstream($t, "sticky $words;"),
-        emerg(qq{"sticky $word" is a form of nginx's own "sticky" directive (since 1.29.6), not of}
-            . qq{ this module's, which offers "sticky [mode=cookie]" for a cookie that names the}
-            . qq{ server and "sticky mode=query" for session ids of the application}
-            . ' in case.conf:2'),
-        "refused: sticky $words");
 }
 
 is(verdict($t, "add_header X-Status \$sticky_status;\nadd_header X-Peer \$sticky_peer;\n"), '',

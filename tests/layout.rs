@@ -132,7 +132,7 @@ fn structures_lie_where_c_puts_them() {
     let mut probe = Probe::default();
     plain! { probe,
         ngx_http_request_s {
-            connection, ctx, loc_conf, upstream, pool, headers_in.content_type, headers_in.server,
+            connection, ctx, loc_conf, upstream, upstream_states, pool, headers_in.content_type, headers_in.server,
             headers_out.headers, headers_out.status, headers_out.content_encoding,
             headers_out.content_type, request_body, method, args, main,
         }
@@ -150,7 +150,10 @@ fn structures_lie_where_c_puts_them() {
         ngx_peer_connection_s {
             connection, sockaddr, socklen, name, get, free, notify, data,
         }
-        ngx_http_upstream_srv_conf_s { peer, srv_conf, host }
+        ngx_http_upstream_srv_conf_s { peer, srv_conf, servers, flags, host }
+        ngx_http_upstream_server_t { naddrs, down }
+        ngx_http_complex_value_t { value, lengths }
+        ngx_http_compile_complex_value_t { cf, value, complex_value }
         ngx_http_upstream_peer_t { init_upstream, init, data }
         ngx_http_upstream_main_conf_t { upstreams }
         ngx_http_upstream_rr_peer_s {
@@ -182,8 +185,15 @@ fn structures_lie_where_c_puts_them() {
     }
     #[cfg(all(nginx_since = "1.27.3", ngx_feature = "http_upstream_zone"))]
     plain! { probe,
-        ngx_http_upstream_rr_peer_s { refs }
-        ngx_http_upstream_rr_peers_s { config }
+        ngx_http_upstream_rr_peer_s { refs, host }
+        ngx_http_upstream_rr_peers_s { config, resolve }
+        ngx_http_upstream_host_t { peer }
+        ngx_http_upstream_server_t { host }
+    }
+    #[cfg(nginx_since = "1.29.6")]
+    plain! { probe,
+        ngx_http_upstream_rr_peer_s { sid }
+        ngx_peer_connection_s { hint, sid }
     }
     #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]
     plain! { probe, ngx_peer_connection_s { set_session, save_session } }
@@ -196,6 +206,7 @@ fn structures_lie_where_c_puts_them() {
             temporary / set_temporary, memory / set_memory, mmap / set_mmap,
             in_file / set_in_file, last_buf / set_last_buf, last_in_chain / set_last_in_chain,
         }
+        ngx_http_upstream_server_t { backup / set_backup }
         ngx_peer_connection_s { cached / set_cached }
         ngx_variable_value_t {
             len / set_len, valid / set_valid, no_cacheable / set_no_cacheable,

@@ -143,6 +143,20 @@ pub fn write_date(at: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(b" GMT");
 }
 
+/// The same as nginx writes it: with two digits of the year until 2037, for old browsers
+/// (`ngx_http_cookie_time()`).
+pub fn write_short_date(at: i64, out: &mut Vec<u8>) {
+    const FIRST_OF_2038: i64 = 2_145_916_800;
+    // "Thu, 01-Jan-" stands before the year.
+    const YEAR: usize = 12;
+
+    let start = out.len();
+    write_date(at, out);
+    if at < FIRST_OF_2038 {
+        out.drain(start + YEAR..start + YEAR + 2);
+    }
+}
+
 /// Year, month and day of the month in the Gregorian calendar, from the days since 1970-01-01.
 ///
 /// The year is taken to begin in March, so that the day which comes and goes is its last; then the

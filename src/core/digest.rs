@@ -66,6 +66,18 @@ impl fmt::Debug for Recipe {
     }
 }
 
+/// nginx's id of a server without `route=`: the MD5 of its printable address, in hexadecimal digits
+/// (`ngx_http_upstream_init_round_robin_sid()`).
+pub fn server_id(name: &[u8]) -> Vec<u8> {
+    hex(&Md5::digest(name))
+}
+
+/// A server's id under Angie's `sticky_secret`: the MD5 of the id with the secret behind it, in
+/// hexadecimal digits.
+pub fn salted(sid: &[u8], secret: &[u8]) -> Vec<u8> {
+    hex(&Md5::new_with_prefix(sid).chain_update(secret).finalize())
+}
+
 /// The peer id of a name, as long as no other name of its upstream has the same one.
 pub fn peer_id(name: &[u8]) -> PeerId {
     choice(name, 0)

@@ -7,10 +7,12 @@
 //! ```text
 //! sticky [mode=cookie] [name=NAME] [hash=… | hmac=… hmac_key=KEY | text=raw] …;
 //! sticky mode=query [name=NAME …] [from=query,form] [learn=html,location] …;
+//! sticky cookie NAME …;   sticky route $VARIABLE …;   sticky learn create=… lookup=… zone=… …;
 //! ```
 
 mod cookie;
 mod error;
+pub mod native;
 mod parameters;
 mod query;
 
@@ -22,6 +24,7 @@ use crate::url::Names;
 use crate::word::Limits;
 
 pub use error::DirectiveError;
+use native::{Form, NativeRule};
 use parameters::{Kind, Parameters};
 
 /// How an upstream keeps its sessions together.
@@ -31,6 +34,8 @@ pub enum Mode {
     Cookie(CookieRule),
     /// The module learns the session ids that the application hands out.
     Query(QueryRule),
+    /// One of the forms that nginx itself has since 1.29.6.
+    Native(NativeRule),
 }
 
 /// The rule of `mode=cookie`, compatible with nginx-sticky-module-ng.
@@ -140,12 +145,11 @@ pub enum ZoneChoice {
 /// A mode that there is not, else the first word that is wrong, else a contradiction between them.
 pub fn parse(words: &[&[u8]]) -> Result<Mode, DirectiveError> {
     // Only as the first word: that is where nginx's own directive has its kind.
-    if let Some(&first) = words.first() {
-        if let Some(word) = ["cookie", "route", "learn"]
-            .into_iter()
-            .find(|w| w.as_bytes() == first)
-        {
-            return Err(DirectiveError::Native { word });
+    if let Some((first, rest)) = words.split_first() {
+        if let Some(form) = Form::named(first) {
+            return native::rule(form, rest)
+                .map(Mode::Native)
+                .map_err(DirectiveError::Native);
         }
     }
     let parameters = Parameters::read(words)?;

@@ -13,10 +13,29 @@ const MAX_SIZE: usize = isize::MAX as usize;
 /// unit allowed: `1h30m`, `1h 30m`, `90`. A month has 30 days, a year 365. A number without a unit
 /// counts seconds. Milliseconds (`5ms`) are refused, as is anything above `i64::MAX` seconds.
 pub fn parse_time(text: &[u8]) -> Option<u64> {
+    parse(text, Scale::Seconds)
+}
+
+/// Reads a time in milliseconds (`ngx_parse_time(line, 0)`): as [`parse_time`], with the unit `ms`
+/// and without `y` and `M`. A number without a unit counts seconds.
+pub fn parse_milliseconds(text: &[u8]) -> Option<u64> {
+    parse(text, Scale::Milliseconds)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scale {
+    Seconds,
+    Milliseconds,
+}
+
+fn parse(text: &[u8], scale: Scale) -> Option<u64> {
+    let (second, mut smallest) = match scale {
+        Scale::Seconds => (1, Unit::None),
+        Scale::Milliseconds => (1000, Unit::Month),
+    };
     let mut total = 0u64;
     let mut value = 0u64;
     let mut digits = false;
-    let mut smallest = Unit::None;
     let mut rest = text;
 
     while let Some((&byte, after)) = rest.split_first() {
@@ -32,7 +51,13 @@ pub fn parse_time(text: &[u8]) -> Option<u64> {
             b'w' => (Unit::Week, 7 * 86_400),
             b'd' => (Unit::Day, 86_400),
             b'h' => (Unit::Hour, 3_600),
-            b'm' if after.first() == Some(&b's') => return None,
+            b'm' if after.first() == Some(&b's') => {
+                if scale == Scale::Seconds {
+                    return None;
+                }
+                rest = after.get(1..).unwrap_or_default();
+                (Unit::Millisecond, 0)
+            }
             b'm' => (Unit::Minute, 60),
             b's' => (Unit::Second, 1),
             // A number may stand before a blank once, at the end: "1h 30 ", even "10 5" is 15.
@@ -43,7 +68,9 @@ pub fn parse_time(text: &[u8]) -> Option<u64> {
             return None;
         }
         smallest = unit;
-        total = add(total, value.checked_mul(seconds)?, MAX_TIME)?;
+        // A number of milliseconds counts itself.
+        let factor = if seconds == 0 { 1 } else { seconds * second };
+        total = add(total, value.checked_mul(factor)?, MAX_TIME)?;
         value = 0;
         while let Some((b' ', after)) = rest.split_first() {
             rest = after;
@@ -52,7 +79,7 @@ pub fn parse_time(text: &[u8]) -> Option<u64> {
     if !digits {
         return None;
     }
-    add(total, value, MAX_TIME)
+    add(total, value.checked_mul(second)?, MAX_TIME)
 }
 
 /// Reads a size in bytes (`ngx_parse_size()` in nginx's src/core/ngx_parse.c): digits, then
@@ -85,6 +112,7 @@ enum Unit {
     Hour,
     Minute,
     Second,
+    Millisecond,
     Blank,
 }
 

@@ -73,6 +73,24 @@ impl<'c> Conf<'c> {
         }
     }
 
+    /// Takes words out of the directive: those after its name for which `keep` has no `true`.
+    #[cfg(not(nginx_since = "1.29.6"))]
+    pub fn retain_words(self, keep: &[bool]) {
+        // SAFETY: ngx_conf_read_token() fills args; it makes a new array for each directive.
+        unsafe {
+            let args = &mut *self.0.as_ref().args;
+            let words = args.elts.cast::<sys::ngx_str_t>();
+            let mut kept = 1;
+            for index in 1..args.nelts {
+                if keep.get(index - 1) == Some(&true) {
+                    *words.add(kept) = *words.add(index);
+                    kept += 1;
+                }
+            }
+            args.nelts = kept;
+        }
+    }
+
     /// Hands the directive being read on to the module that declares it for upstream blocks, other
     /// than `not`, as ngx_conf_handler() would have done.
     pub fn pass_on(self, not: *const sys::ngx_module_t) -> *mut c_char {

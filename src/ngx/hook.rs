@@ -7,6 +7,11 @@
 //! when the configuration is complete, and the first of them to be initialised gets the peer.
 
 use std::cell::Cell;
+#[cfg(nginx_since = "1.29.6")]
+use std::os::raw::c_char;
+
+#[cfg(nginx_since = "1.29.6")]
+use ngx::core::NGX_CONF_OK;
 
 use super::guard::guard;
 use super::request::Request;
@@ -21,6 +26,10 @@ pub struct Hook {
     around: Cell<sys::ngx_http_upstream_init_pt>,
     init_peer: Cell<sys::ngx_http_upstream_init_peer_pt>,
     is_hooked: Cell<bool>,
+    #[cfg(nginx_since = "1.29.6")]
+    built_in: Cell<sys::ngx_http_upstream_init_pt>,
+    #[cfg(nginx_since = "1.29.6")]
+    without: Cell<sys::ngx_http_upstream_init_pt>,
 }
 
 /// What is done with the requests of an upstream.
@@ -43,6 +52,55 @@ pub fn beneath<P: Policy>(us: Upstream<'_>) {
     let peer = unsafe { &mut (*us.as_ptr()).peer };
     hook.beneath.set(peer.init_upstream);
     peer.init_upstream = Some(init_beneath::<P>);
+}
+
+/// Lets nginx's own directive, which `set` hands the words on to, take its place, for the upstreams
+/// whose requests are not to be decided on by us: that is known when the block has been read.
+#[cfg(nginx_since = "1.29.6")]
+pub fn beside_built_in<P: Policy>(
+    us: Upstream<'_>,
+    set: impl FnOnce() -> *mut c_char,
+) -> Result<(), *mut c_char> {
+    // SAFETY: as in beneath(). The pointer is read again after set(), which changes the structure.
+    let peer = unsafe { &raw mut (*us.as_ptr()).peer };
+    let without = unsafe { (*peer).init_upstream };
+    let code = set();
+    if code != NGX_CONF_OK {
+        return Err(code);
+    }
+    if let Some(hook) = P::hook(us) {
+        hook.without.set(without);
+        // SAFETY: as above.
+        unsafe {
+            hook.built_in.set((*peer).init_upstream);
+            (*peer).init_upstream = Some(init_either::<P>);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(nginx_since = "1.29.6")]
+unsafe extern "C" fn init_either<P: Policy>(
+    cf: *mut sys::ngx_conf_t,
+    us: *mut sys::ngx_http_upstream_srv_conf_t,
+) -> sys::ngx_int_t {
+    // SAFETY: ngx_http_upstream_init_main_conf() passes a live upstream.
+    let Some(upstream) = (unsafe { Upstream::from_ptr(us) }) else {
+        return sys::ERROR;
+    };
+    let Some(hook) = P::hook(upstream) else {
+        return sys::ERROR;
+    };
+    let chosen = guard(None, || {
+        if P::is_wanted(upstream) {
+            hook.without.get()
+        } else {
+            hook.built_in.get()
+        }
+    });
+    let init = chosen.unwrap_or(sys::ngx_http_upstream_init_round_robin);
+    // SAFETY: nginx's arguments, passed on.
+    unsafe { init(cf, us) }
 }
 
 /// Takes the outermost place. To be called before ngx_http_upstream_init_main_conf().

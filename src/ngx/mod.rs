@@ -4,8 +4,10 @@
 //! points to lives longer: a request as long as its pool, a configuration as long as its cycle.
 //! Nothing here knows of sessions.
 
+pub mod balancer;
 pub mod chain;
 pub mod clock;
+pub mod complex;
 pub mod conf;
 pub mod guard;
 pub mod hook;

@@ -48,6 +48,16 @@ impl<'p> Pool<'p> {
         }
     }
 
+    /// A structure of nginx in the pool, all of it zero. `None`: out of memory.
+    ///
+    /// # Safety
+    /// Zeroes are a value of `T`.
+    pub unsafe fn zeroed<T>(self) -> Option<NonNull<T>> {
+        const { assert!(!needs_drop::<T>() && align_of::<T>() <= sys::NGX_ALIGNMENT) };
+        // SAFETY: ngx_pcalloc() returns NULL or zeroed memory of that size, aligned.
+        unsafe { NonNull::new(sys::ngx_pcalloc(self.0.as_ptr(), size_of::<T>()).cast()) }
+    }
+
     /// A copy of some bytes in the pool. `None`: out of memory.
     pub fn copy(self, bytes: &[u8]) -> Option<&'p [u8]> {
         // SAFETY: ngx_pnalloc() returns NULL or memory of that size.

@@ -30,6 +30,11 @@ impl<'r> Request<'r> {
         NonNull::new(r.cast()).map(|r| Self(r, PhantomData))
     }
 
+    /// The pointer for nginx's own functions.
+    pub fn as_ptr(self) -> sys::RequestPtr {
+        self.0.as_ptr().cast()
+    }
+
     fn raw(self) -> *mut sys::ngx_http_request_s {
         self.0.as_ptr()
     }
@@ -211,7 +216,7 @@ impl<'r> Request<'r> {
 
     /// Adds a header to the response. Both strings live as long as the request. `None`: out of
     /// memory.
-    pub fn push_response_header(self, name: &'static [u8], value: &'r [u8]) -> Option<()> {
+    pub fn push_response_header(self, name: &'static [u8], value: &'r [u8]) -> Option<Header<'r>> {
         // SAFETY: ngx_list_push() returns NULL or a new, uninitialised element.
         unsafe {
             let headers = &raw mut (*self.raw()).headers_out.headers;
@@ -224,8 +229,8 @@ impl<'r> Request<'r> {
                 #[cfg(nginx_since = "1.23.0")]
                 next: std::ptr::null_mut(),
             });
+            Some(Header(element, PhantomData))
         }
-        Some(())
     }
 
     /// What our module keeps with this request.
@@ -272,6 +277,12 @@ impl<'r> Request<'r> {
         unsafe { Log::from_ptr((*(*self.raw()).connection).log) }.unwrap_or_else(Log::cycle)
     }
 
+    /// How many tries at servers nginx has noted for the request (`r->upstream_states`).
+    pub fn tries(self) -> usize {
+        // SAFETY: NULL or the array that ngx_http_upstream_init_request() makes.
+        unsafe { (*self.raw()).upstream_states.as_ref() }.map_or(0, |states| states.nelts)
+    }
+
     /// The exchange with an upstream, where the request has one.
     pub fn upstream(self) -> Option<super::upstream::Exchange<'r>> {
         // SAFETY: NULL or what ngx_http_upstream_create() made in the request's pool.
@@ -299,6 +310,12 @@ impl<'r> Header<'r> {
     fn is_hidden(self) -> bool {
         // SAFETY: an element of a live request.
         unsafe { self.0.as_ref().hash == 0 }
+    }
+
+    /// Sets another value.
+    pub fn set_value(self, value: &'r [u8]) {
+        // SAFETY: an element of a live request, in the one thread of the worker.
+        unsafe { (*self.0.as_ptr()).value = sys::string(value) }
     }
 
     /// Keeps the header from being sent (`ngx_http_header_filter()` skips a hash of 0).

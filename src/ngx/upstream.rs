@@ -22,6 +22,12 @@ impl<'r> Exchange<'r> {
         unsafe { NonNull::new_unchecked(&raw mut (*self.0.as_ptr()).peer) }
     }
 
+    /// Status that the peer has answered with; 0 while it has not.
+    pub fn answer(self) -> usize {
+        // SAFETY: a field of a live structure.
+        unsafe { self.0.as_ref().headers_in.status_n }
+    }
+
     /// The name (`10.0.0.1:8080`) of the peer whose response is being passed on. `None` when the
     /// response is nginx's own: ngx_http_upstream_finalize_request() closes the connection to the
     /// peer before it sends an error page.
@@ -61,6 +67,45 @@ impl<'c> Upstream<'c> {
     pub fn name(self) -> &'c [u8] {
         // SAFETY: a string of a live configuration.
         unsafe { sys::bytes(self.0.as_ref().host) }
+    }
+
+    /// Its `server` directives so far, in order.
+    #[cfg(not(nginx_since = "1.29.6"))]
+    pub fn servers(self) -> &'c [sys::ngx_http_upstream_server_t] {
+        // SAFETY: NULL, or the array that ngx_http_upstream() makes and ngx_http_upstream_server()
+        // fills.
+        unsafe {
+            let servers = self.0.as_ref().servers;
+            match servers.as_ref() {
+                Some(servers) if !servers.elts.is_null() => {
+                    std::slice::from_raw_parts(servers.elts.cast(), servers.nelts)
+                }
+                _ => &[],
+            }
+        }
+    }
+
+    /// Sets `down` of the `server` directive that was read last. While the block is read only.
+    #[cfg(not(nginx_since = "1.29.6"))]
+    pub fn set_down(self, down: usize) {
+        // SAFETY: as in servers(); the configuration is read in one thread, and nobody looks at the
+        // element meanwhile.
+        unsafe {
+            let Some(servers) = self.0.as_ref().servers.as_ref() else {
+                return;
+            };
+            if let Some(last) = servers.nelts.checked_sub(1) {
+                let server = servers.elts.cast::<sys::ngx_http_upstream_server_t>();
+                (*server.add(last)).down = down;
+            }
+        }
+    }
+
+    /// The balancer knows `down` (NGX_HTTP_UPSTREAM_DOWN).
+    #[cfg(not(nginx_since = "1.29.6"))]
+    pub fn supports_down(self) -> bool {
+        // SAFETY: a field of a live configuration.
+        unsafe { self.0.as_ref().flags & sys::NGX_HTTP_UPSTREAM_DOWN as usize != 0 }
     }
 
     /// What a module keeps for this upstream. `None` for an upstream that is no block of the

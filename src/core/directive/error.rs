@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use super::native::NativeError;
+
 /// Why a `sticky` directive is refused. `Display` gives the message for `ngx_conf_log_error()`.
 ///
 /// Words of the configuration are shown shortened, with control characters and bytes that are not
@@ -12,11 +14,8 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DirectiveError {
-    /// The directive is of the kind that nginx itself has had since 1.29.6.
-    Native {
-        /// Its first word.
-        word: &'static str,
-    },
+    /// One of nginx's own forms is wrong.
+    Native(NativeError),
     /// No such parameter, or one with a value where none belongs, or the other way round.
     Unknown {
         /// The whole word.
@@ -116,12 +115,7 @@ impl DirectiveError {
 impl fmt::Display for DirectiveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            DirectiveError::Native { word } => write!(
-                f,
-                "\"sticky {word}\" is a form of nginx's own \"sticky\" directive (since 1.29.6), \
-                 not of this module's, which offers \"sticky [mode=cookie]\" for a cookie that \
-                 names the server and \"sticky mode=query\" for session ids of the application"
-            ),
+            DirectiveError::Native(error) => error.fmt(f),
             DirectiveError::Unknown { word, hint } => {
                 write!(
                     f,
@@ -210,7 +204,7 @@ impl fmt::Display for DirectiveError {
 impl std::error::Error for DirectiveError {}
 
 /// A word of the configuration, fit for a line of a log.
-struct Shown<'a>(&'a [u8]);
+pub(super) struct Shown<'a>(pub(super) &'a [u8]);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -11,7 +11,9 @@ fn rule(words: &[&str]) -> QueryRule {
     bytes.extend(words.iter().map(|word| word.as_bytes()));
     match parse(&bytes) {
         Ok(Mode::Query(rule)) => rule,
-        Ok(Mode::Cookie(CookieRule { .. })) => panic!("{words:?} taken for mode=cookie"),
+        Ok(Mode::Cookie(CookieRule { .. }) | Mode::Native(_)) => {
+            panic!("{words:?} taken for another mode")
+        }
         Err(error) => panic!("{words:?} refused: {error}"),
     }
 }

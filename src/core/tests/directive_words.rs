@@ -250,24 +250,3 @@ fn a_repeated_parameter_is_a_duplicate() {
         ),
     ]);
 }
-
-#[test]
-fn nginx_s_own_directive_is_recognised_by_its_first_word() {
-    for line in [
-        "cookie srv_id expires=1h",
-        "route $route",
-        "learn create=$c zone=s:1m",
-        "learn",
-    ] {
-        let kind = line.split(' ').next().unwrap_or_default();
-        assert_eq!(
-            refusal(line),
-            format!(
-                "\"sticky {kind}\" is a form of nginx's own \"sticky\" directive (since 1.29.6), \
-                 not of this module's, which offers \"sticky [mode=cookie]\" for a cookie that \
-                 names the server and \"sticky mode=query\" for session ids of the application"
-            )
-        );
-    }
-    assert!(refusal("secure route").starts_with("invalid parameter \"route\""));
-}

@@ -1,0 +1,224 @@
+//! The directives, and their handlers.
+
+use std::ffi::CStr;
+use std::os::raw::{c_char, c_void};
+use std::ptr;
+
+use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
+
+use crate::conf::{self, LocationConf, UpstreamConf};
+use crate::ngx::conf::Conf;
+use crate::ngx::guard::guard;
+use crate::ngx::hook;
+use crate::ngx::sys::{self, ngx_command_t, ngx_conf_t};
+use crate::upstream::Steering;
+
+use super::{tag, Table};
+
+const fn command(
+    name: &'static CStr,
+    kind: u32,
+    set: unsafe extern "C" fn(*mut ngx_conf_t, *mut ngx_command_t, *mut c_void) -> *mut c_char,
+    conf: usize,
+) -> ngx_command_t {
+    ngx_command_t {
+        // ngx_conf_handler() compares with strcmp().
+        name: sys::ngx_str_t {
+            len: name.count_bytes(),
+            data: name.as_ptr().cast_mut().cast(),
+        },
+        type_: kind as sys::ngx_uint_t,
+        set: Some(set),
+        conf,
+        offset: 0,
+        post: ptr::null_mut(),
+    }
+}
+
+const LOCATION: u32 = sys::NGX_HTTP_MAIN_CONF
+    | sys::NGX_HTTP_SRV_CONF
+    | sys::NGX_HTTP_LOC_CONF
+    | sys::NGX_CONF_NOARGS;
+
+#[cfg(nginx_since = "1.29.6")]
+const COMMANDS_COUNT: usize = 7;
+#[cfg(not(nginx_since = "1.29.6"))]
+const COMMANDS_COUNT: usize = 8;
+
+pub(super) static COMMANDS: Table<[ngx_command_t; COMMANDS_COUNT]> = Table::new([
+    // Later versions know route= and drain themselves.
+    #[cfg(not(nginx_since = "1.29.6"))]
+    command(
+        c"server",
+        sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_1MORE,
+        set_server,
+        sys::NGX_HTTP_SRV_CONF_OFFSET,
+    ),
+    command(
+        c"sticky",
+        sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_ANY,
+        set_sticky,
+        sys::NGX_HTTP_SRV_CONF_OFFSET,
+    ),
+    command(
+        c"keepalive",
+        sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_ANY,
+        set_keepalive,
+        sys::NGX_HTTP_SRV_CONF_OFFSET,
+    ),
+    command(
+        c"sticky_secret",
+        sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_TAKE1,
+        set_secret,
+        sys::NGX_HTTP_SRV_CONF_OFFSET,
+    ),
+    command(
+        c"sticky_strict",
+        sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_TAKE1,
+        set_strict,
+        sys::NGX_HTTP_SRV_CONF_OFFSET,
+    ),
+    command(
+        c"sticky_no_fallback",
+        LOCATION,
+        set_no_fallback,
+        sys::NGX_HTTP_LOC_CONF_OFFSET,
+    ),
+    command(
+        c"sticky_hide_cookie",
+        LOCATION,
+        set_hide_cookie,
+        sys::NGX_HTTP_LOC_CONF_OFFSET,
+    ),
+    ngx_command_t::empty(),
+]);
+
+unsafe extern "C" fn set_sticky(
+    cf: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    _: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: ngx_conf_handler() never passes a NULL cf.
+    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
+        return NGX_CONF_ERROR;
+    };
+    guard(NGX_CONF_ERROR, || match conf::sticky(cf) {
+        Ok(()) => NGX_CONF_OK,
+        Err(why) => refuse(cf, &why),
+    })
+}
+
+pub(super) fn refuse(cf: Conf<'_>, why: &conf::Refusal) -> *mut c_char {
+    match why {
+        conf::Refusal::Reported => {}
+        conf::Refusal::Passed(code) => return *code,
+        _ => cf.refuse(format_args!("{why}")),
+    }
+    NGX_CONF_ERROR
+}
+
+#[cfg(not(nginx_since = "1.29.6"))]
+unsafe extern "C" fn set_server(
+    cf: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    _: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: ngx_conf_handler() never passes a NULL cf.
+    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
+        return NGX_CONF_ERROR;
+    };
+    guard(NGX_CONF_ERROR, || match conf::server(cf) {
+        Ok(()) => NGX_CONF_OK,
+        Err(why) => refuse(cf, &why),
+    })
+}
+
+unsafe extern "C" fn set_secret(
+    cf: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    _: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: ngx_conf_handler() never passes a NULL cf.
+    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
+        return NGX_CONF_ERROR;
+    };
+    guard(NGX_CONF_ERROR, || match conf::secret(cf) {
+        Ok(true) => NGX_CONF_OK,
+        Ok(false) => c"is duplicate".as_ptr().cast_mut(),
+        Err(why) => refuse(cf, &why),
+    })
+}
+
+unsafe extern "C" fn set_strict(
+    cf: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: ngx_conf_handler() never passes a NULL cf, and what create_srv_conf() has made.
+    let (Some(cf), conf) = (unsafe { (Conf::from_ptr(cf), &*conf.cast::<UpstreamConf<'_>>()) })
+    else {
+        return NGX_CONF_ERROR;
+    };
+    guard(NGX_CONF_ERROR, || {
+        let words = cf.words();
+        let word = words.first().copied().unwrap_or_default();
+        // As ngx_conf_set_flag_slot().
+        let is_on = if word.eq_ignore_ascii_case(b"on") {
+            true
+        } else if word.eq_ignore_ascii_case(b"off") {
+            false
+        } else {
+            cf.refuse(format_args!(
+                "invalid value \"{}\" in \"sticky_strict\" directive, it must be \"on\" or \"off\"",
+                word.escape_ascii()
+            ));
+            return NGX_CONF_ERROR;
+        };
+        match conf.strict.replace(Some(is_on)) {
+            None => NGX_CONF_OK,
+            Some(_) => c"is duplicate".as_ptr().cast_mut(),
+        }
+    })
+}
+
+unsafe extern "C" fn set_keepalive(
+    cf: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    _: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: ngx_conf_handler() never passes a NULL cf.
+    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
+        return NGX_CONF_ERROR;
+    };
+    guard(NGX_CONF_ERROR, || {
+        if let Some(us) = cf.upstream() {
+            hook::beneath::<Steering>(us);
+        }
+        cf.pass_on(tag())
+    })
+}
+
+unsafe extern "C" fn set_no_fallback(
+    _: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: ngx_conf_handler() passes what create_loc_conf() has made.
+    unsafe { set_flag(&(*conf.cast::<LocationConf>()).no_fallback) }
+}
+
+unsafe extern "C" fn set_hide_cookie(
+    _: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: ngx_conf_handler() passes what create_loc_conf() has made.
+    unsafe { set_flag(&(*conf.cast::<LocationConf>()).hide_cookie) }
+}
+
+fn set_flag(flag: &std::cell::Cell<Option<bool>>) -> *mut c_char {
+    match flag.replace(Some(true)) {
+        None => NGX_CONF_OK,
+        Some(_) => c"is duplicate".as_ptr().cast_mut(),
+    }
+}

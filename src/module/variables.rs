@@ -1,0 +1,91 @@
+//! The variables, and their handlers.
+
+use crate::filter;
+use crate::ngx::guard::guard;
+use crate::ngx::request::Request;
+use crate::ngx::sys::{self, ngx_conf_t, ngx_int_t};
+use crate::ngx::variable;
+use crate::upstream::Affinity;
+
+/// Makes the variables known.
+///
+/// # Safety
+/// `cf` is what ngx_http_block() passes to preconfiguration.
+pub unsafe extern "C" fn add_variables(cf: *mut ngx_conf_t) -> ngx_int_t {
+    for (name, handler) in [
+        (
+            &b"sticky_status"[..],
+            sticky_status as unsafe extern "C" fn(_, _, _) -> _,
+        ),
+        (&b"sticky_peer"[..], sticky_peer),
+        (&b"upstream_sticky_status"[..], upstream_sticky_status),
+    ] {
+        let mut name = sys::string(name);
+        // SAFETY: ngx_http_add_variable() copies the name; NULL is out of memory or a duplicate.
+        unsafe {
+            let Some(variable) =
+                sys::ngx_http_add_variable(cf, &mut name, sys::NGX_HTTP_VAR_NOCACHEABLE as usize)
+                    .as_mut()
+            else {
+                return sys::ERROR;
+            };
+            variable.get_handler = Some(handler);
+        }
+    }
+    sys::OK
+}
+
+unsafe extern "C" fn sticky_status(
+    r: sys::RequestPtr,
+    value: *mut sys::ngx_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    // SAFETY: ngx_http_get_indexed_variable() passes a live request.
+    let affinity = unsafe { Request::from_ptr(r) }.and_then(|r| {
+        let affinity = r.context::<Affinity<'_>>()?;
+        guard((), || {
+            // add_header asks before the header filter does.
+            filter::observe(r, affinity);
+        });
+        Some(affinity)
+    });
+    let status = affinity.map(|affinity| affinity.status.get().name().as_bytes());
+    // SAFETY: value is nginx's, the bytes are static.
+    unsafe { variable::answer(value, status) };
+    sys::OK
+}
+
+unsafe extern "C" fn upstream_sticky_status(
+    r: sys::RequestPtr,
+    value: *mut sys::ngx_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    // SAFETY: ngx_http_get_indexed_variable() passes a live request.
+    let tries = unsafe { Request::from_ptr(r) }.and_then(|r| {
+        let affinity = r.context::<Affinity<'_>>()?;
+        let tries = guard(String::new(), || affinity.tries());
+        r.pool()?.copy(tries.as_bytes())
+    });
+    let tries = tries.filter(|tries| !tries.is_empty());
+    // SAFETY: value is nginx's, the text is in the request's pool.
+    unsafe { variable::answer(value, tries) };
+    sys::OK
+}
+
+unsafe extern "C" fn sticky_peer(
+    r: sys::RequestPtr,
+    value: *mut sys::ngx_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    // SAFETY: ngx_http_get_indexed_variable() passes a live request.
+    let peer = unsafe { Request::from_ptr(r) }.and_then(|r| {
+        let affinity = r.context::<Affinity<'_>>()?;
+        guard((), || {
+            filter::observe(r, affinity);
+        });
+        affinity.answered.get()
+    });
+    // SAFETY: value is nginx's, the name is a copy in the request's pool.
+    unsafe { variable::answer(value, peer) };
+    sys::OK
+}

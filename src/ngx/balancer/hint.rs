@@ -1,0 +1,135 @@
+//! Steering since nginx 1.29.6: every balancer takes the peer whose server id is `pc->hint`, if it
+//! can be used, and tells in `pc->sid` whom it has taken. Whether it can be used is nginx's to say;
+//! it is asked here only to know why not.
+
+use std::ptr;
+
+use crate::ngx::peers::{generation_of, Lock, PeerData, PeerHandle, PeerList, Unusable};
+use crate::ngx::sys;
+
+use super::{Bearers, Steer, Try};
+
+/// NGX_HTTP_UPSTREAM_SID_LEN: no server id is longer.
+const SID_LEN: usize = 32;
+
+impl Steer for Try<'_> {
+    fn steer(&self, peer: PeerHandle) -> Result<(), Unusable> {
+        let peers = self.peers()?;
+        peers.check(peer)?;
+        let (sid, length) = sid_of(peers, peer)?;
+        if peer.backup {
+            return self.ask_backup(peers, peer, &sid[..length]);
+        }
+        if self.ask(&sid[..length]) {
+            return Ok(());
+        }
+        // Another request has taken the last connection meanwhile.
+        Err(peers.check(peer).err().unwrap_or(Unusable::Failed))
+    }
+
+    // nginx does not count a try on a kept connection (ngx_http_upstream_next()), but its balancers
+    // count the failure, and do not go to a peer twice: the count and the bit are taken back.
+    fn steer_again(&self, peer: PeerHandle) -> Option<Result<(), Unusable>> {
+        // SAFETY: a bit that ngx_http_upstream_get_keepalive_peer() has set in the try before.
+        if unsafe { self.pc.as_ref().cached() } == 0 {
+            return None;
+        }
+        let forgiven = self.peers().and_then(|peers| self.forgive(peers, peer));
+        Some(forgiven.and_then(|()| self.steer(peer)))
+    }
+
+    fn follow(&self, peers: PeerList, sid: &[u8], bearers: Bearers) -> Result<(), Unusable> {
+        if self.ask(sid) {
+            return Ok(());
+        }
+        let peer = bearers.primary.or(bearers.backup).ok_or(Unusable::Gone)?;
+        Err(peers.check(peer).err().unwrap_or(Unusable::Failed))
+    }
+}
+
+impl Try<'_> {
+    fn peers(&self) -> Result<PeerList, Unusable> {
+        // SAFETY: round_robin() has seen what data points to.
+        let peers = unsafe { (*self.balancer.data.get().cast::<PeerData>()).peers };
+        ptr::NonNull::new(peers).map(PeerList).ok_or(Unusable::Gone)
+    }
+
+    /// Asks the balancer for the peer with that server id; whether it has given it.
+    fn ask(&self, sid: &[u8]) -> bool {
+        let Some(get) = self.balancer.get.get() else {
+            return false;
+        };
+        // SAFETY: the balancer's own callback with its own data. The hint lives until it is cleared
+        // again, as in ngx_http_upstream_sticky_get_peer(); sid points into the peer taken.
+        unsafe {
+            let pc = self.pc.as_ptr();
+            let mut hint = sys::string(sid);
+            (*pc).hint = &raw mut hint;
+            let code = get(pc, self.balancer.data.get());
+            (*pc).hint = ptr::null_mut();
+            self.answer.set(Some(code));
+            code == sys::OK
+                && (*pc)
+                    .sid
+                    .as_ref()
+                    .is_some_and(|got| sys::bytes(*got) == sid)
+        }
+    }
+
+    /// A backup peer out of turn: the balancer is put at the backup list for this one try, and gets
+    /// its list back before the next one.
+    fn ask_backup(&self, peers: PeerList, peer: PeerHandle, sid: &[u8]) -> Result<(), Unusable> {
+        let list = peers.list_of(peer).ok_or(Unusable::Gone)?;
+        // SAFETY: the steps of ngx_http_upstream_get_round_robin_peer() at its label `failed`.
+        unsafe {
+            (*self.balancer.data.get().cast::<PeerData>()).peers = list;
+            self.forget_tried(list);
+        }
+        self.balancer.primary.set(peers.0.as_ptr());
+        if self.ask(sid) {
+            return Ok(());
+        }
+        // Another backup peer is not what the balancer would have chosen.
+        self.undo();
+        self.answer.set(None);
+        // SAFETY: the balancer of this connection.
+        unsafe { super::restore_primary(self.balancer, self.pc.as_ptr()) };
+        Err(peers.check(peer).err().unwrap_or(Unusable::Failed))
+    }
+
+    fn forgive(&self, peers: PeerList, handle: PeerHandle) -> Result<(), Unusable> {
+        // SAFETY: the peer is looked at after its list was locked and found unchanged; tried has
+        // room for the longer of both lists (ngx_http_upstream_init_round_robin_peer()).
+        unsafe {
+            let list = peers.list_of(handle).ok_or(Unusable::Gone)?;
+            let _list = Lock::read_list(list);
+            if generation_of(peers.0.as_ptr()) != handle.generation {
+                return Err(Unusable::Gone);
+            }
+            let peer = handle.peer.as_ptr();
+            let _peer = Lock::peer(list, peer);
+            (*peer).fails = (*peer).fails.saturating_sub(1);
+            let bits = usize::BITS as usize;
+            let data = self.balancer.data.get().cast::<PeerData>();
+            *(*data).tried.add(handle.index / bits) &= !(1 << (handle.index % bits));
+        }
+        Ok(())
+    }
+}
+
+/// A copy of a peer's server id: the peer may leave.
+fn sid_of(peers: PeerList, handle: PeerHandle) -> Result<([u8; SID_LEN], usize), Unusable> {
+    let mut copy = [0; SID_LEN];
+    // SAFETY: as in Try::forgive().
+    unsafe {
+        let list = peers.list_of(handle).ok_or(Unusable::Gone)?;
+        let _list = Lock::read_list(list);
+        if generation_of(peers.0.as_ptr()) != handle.generation {
+            return Err(Unusable::Gone);
+        }
+        let sid = sys::bytes(handle.peer.as_ref().sid);
+        let place = copy.get_mut(..sid.len()).ok_or(Unusable::Gone)?;
+        place.copy_from_slice(sid);
+        Ok((copy, sid.len()))
+    }
+}

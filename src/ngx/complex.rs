@@ -1,0 +1,73 @@
+//! Variables of the configuration in the words of a directive, and their values for a request.
+
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+use super::conf::Conf;
+use super::request::Request;
+use super::sys;
+
+/// A text that may hold variables.
+#[derive(Clone, Copy)]
+pub struct Text<'c>(NonNull<sys::ngx_http_complex_value_t>, PhantomData<&'c ()>);
+
+impl<'c> Text<'c> {
+    /// Compiles a word. `None`: nginx has written why not, or no memory is left.
+    pub fn compile(cf: Conf<'c>, word: &[u8]) -> Option<Self> {
+        let pool = cf.pool()?;
+        // nginx keeps the word, and its scripts end at a NUL.
+        let word = pool.copy(&[word, b"\0"].concat())?;
+        let (_, text) = word.split_last()?;
+        // SAFETY: ngx_http_compile_complex_value() fills the value, which lives in the cycle's pool,
+        // and reads ccv, of which zeroes are the defaults.
+        unsafe {
+            let value = pool.zeroed::<sys::ngx_http_complex_value_t>()?;
+            let mut text = sys::string(text);
+            let mut ccv: sys::ngx_http_compile_complex_value_t = std::mem::zeroed();
+            ccv.cf = cf.as_ptr();
+            ccv.value = &raw mut text;
+            ccv.complex_value = value.as_ptr();
+            (sys::ngx_http_compile_complex_value(&raw mut ccv) == sys::OK)
+                .then_some(Self(value, PhantomData))
+        }
+    }
+
+    /// The text for a request. `None`: no memory is left.
+    pub fn evaluate(self, r: Request<'c>) -> Option<&'c [u8]> {
+        let mut value = sys::string(&[]);
+        // SAFETY: a live request; the value is in its pool or in the configuration's.
+        unsafe {
+            let code = sys::ngx_http_complex_value(r.as_ptr(), self.0.as_ptr(), &raw mut value);
+            (code == sys::OK).then(|| sys::bytes(value))
+        }
+    }
+}
+
+/// A variable by its place in nginx's table.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable(sys::ngx_uint_t);
+
+impl Variable {
+    /// The variable of that name, which need not be known yet. `None`: nginx has written why not.
+    pub fn named(cf: Conf<'_>, name: &[u8]) -> Option<Self> {
+        let mut name = sys::string(name);
+        // SAFETY: ngx_http_get_variable_index() copies the name.
+        let index = unsafe { sys::ngx_http_get_variable_index(cf.as_ptr(), &raw mut name) };
+        usize::try_from(index).ok().map(Self)
+    }
+
+    /// Its value now; `None` when it has none, or an empty one.
+    pub fn value(self, r: Request<'_>) -> Option<&[u8]> {
+        // SAFETY: an index that nginx has given; the value lives as long as the request.
+        unsafe {
+            let value = sys::ngx_http_get_flushed_variable(r.as_ptr(), self.0).as_ref()?;
+            if value.not_found() != 0 || value.len() == 0 {
+                return None;
+            }
+            Some(sys::bytes(sys::ngx_str_t {
+                len: value.len() as usize,
+                data: value.data,
+            }))
+        }
+    }
+}
