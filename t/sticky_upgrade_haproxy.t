@@ -22,7 +22,7 @@ my $page = 'haproxy';
 my @directives = directives($page);
 
 my $t = Test::Nginx->new()->has(qw/ http proxy map upstream_least_conn upstream_zone /)
-    ->plan(23 + @directives);
+    ->plan(24 + @directives);
 
 SKIP: {
     my $said = checked_by($t, block($page, 'haproxy before'), 'haproxy', '-c', '-f', 'FILE');
@@ -69,6 +69,14 @@ $conf =~ s/sticky mode=query [^;]*;/$learn/ or die;
 $t->write_file_expand('nginx.conf', $conf)->run();
 $letter = server_of(get('/?sid=six'));
 ok(stays($letter, '/?sid=six'), 'create=$arg_sid: a request begins a session');
+$t->stop();
+
+# request-learn: an id that only requests bring.
+$conf = runnable(block($page, 'nginx after'));
+$conf =~ s/create=\$upstream_cookie_jsessionid/$& create=\$cookie_jsessionid/ or die;
+$t->write_file_expand('nginx.conf', $conf)->run();
+$letter = server_of(get('/app/', Cookie => 'JSESSIONID=eight'));
+ok(stays($letter, '/app/', Cookie => 'JSESSIONID=eight'), 'request-learn: a request begins a session');
 $t->stop();
 
 # What HAProxy prints, through the page's own command, into nginx.
