@@ -1,0 +1,183 @@
+#!/usr/bin/perl
+
+# Tests for what is taken over from Angie: sticky_secret, sticky_strict and $upstream_sticky_status;
+# without these, a cookie that a client has made up names a server, a session that must not move
+# moves, and nobody sees how the tries of a request went.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+use Digest::MD5 qw/ md5_hex /;
+
+BEGIN { use FindBin; chdir($FindBin::Bin); }
+use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
+use Test::Nginx;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite upstream_zone upstream_least_conn/)->plan(35);
+
+$t->write_file_expand('nginx.conf', <<'EOC');
+
+%%TEST_GLOBALS%%
+
+daemon off;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    upstream secret {
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082 route=two;
+        sticky cookie c path=/;
+        sticky_secret salt;
+    }
+
+    # The directive may stand anywhere; the secret may hold variables.
+    upstream variable {
+        zone variable 64k;
+        sticky_secret $arg_salt;
+        least_conn;
+        server 127.0.0.1:8081 route=one;
+        server 127.0.0.1:8082 route=two;
+        sticky route $arg_r;
+        keepalive 4;
+    }
+
+    upstream strict {
+        server 127.0.0.1:8081 route=one;
+        server 127.0.0.1:8083 route=dead max_fails=0;
+        server 127.0.0.1:8084 route=down down;
+        sticky route $arg_r;
+        sticky_strict on;
+    }
+
+    upstream loose {
+        server 127.0.0.1:8081 route=one;
+        server 127.0.0.1:8083 route=dead max_fails=0;
+        sticky route $arg_r;
+        sticky_strict off;
+        sticky_secret "";
+    }
+
+    upstream learn {
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8083 max_fails=0;
+        sticky learn create=$arg_s lookup=$arg_s zone=learn:32k;
+        sticky_strict on;
+    }
+
+    upstream cookie {
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8084 down;
+        sticky hash=index;
+        sticky_strict on;
+    }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+
+        add_header X-Tries $upstream_sticky_status always;
+        add_header X-Status $sticky_status always;
+
+        location ~ ^/(\w+)$ {
+            proxy_pass http://$1;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+        }
+        location /none {
+            return 204;
+        }
+    }
+
+    server {
+        listen       127.0.0.1:8081;
+        listen       127.0.0.1:8082;
+        server_name  localhost;
+
+        location / {
+            return 200 "port $server_port\n";
+        }
+    }
+}
+
+EOC
+
+$t->run();
+
+my ($first, $second) = (port(8081), port(8082));
+
+# sticky_secret: the id with the secret behind it.
+
+my %cookie = (
+    $first => md5_hex(md5_hex("127.0.0.1:$first") . 'salt'),
+    $second => md5_hex('twosalt'),
+);
+
+for my $try (1, 2) {
+    my $reply = get('/secret');
+    my $port = port_of($reply);
+    my ($set) = $reply =~ /^Set-Cookie: ([^\x0d\x0a]*)/m;
+    is($set, "c=$cookie{$port}; path=/", "cookie of a new session, $try");
+    is(header($reply, 'X-Tries'), 'NEW', "which is new, $try");
+}
+for my $port ($first, $second) {
+    my $reply = get('/secret', "c=$cookie{$port}");
+    is(port_of($reply), $port, "a salted cookie of $port");
+    is(header($reply, 'X-Tries'), 'HIT', "is a hit, $port");
+    is(header($reply, 'X-Status'), 'HIT', "in both variables, $port");
+}
+is(tries('/secret', 'c=' . md5_hex("127.0.0.1:$first")), 'MISS', 'an unsalted cookie');
+is(tries('/secret', 'c=two'), 'MISS', 'an unsalted route');
+
+for my $salt ('a', 'b', '') {
+    my $two = md5_hex("two$salt");
+    my $reply = get("/variable?salt=$salt&r=$two");
+    is(port_of($reply), $second, "secret '$salt' of a variable");
+    is(tries("/variable?salt=x&r=$two"), 'MISS', "and not with another, '$salt'");
+}
+
+# sticky_strict
+
+is(code('/strict?r=one'), 200, 'strict: a server that is there');
+is(code('/strict?r=down'), 502, 'strict: one that is down');
+is(code('/strict?r=dead'), 502, 'strict: one that cannot be reached');
+is(code('/strict?r=nobody'), 502, 'strict: one that is not there');
+is(code('/strict'), 200, 'strict: no id, no matter');
+is(tries('/strict?r=down'), 'MISS', 'strict: the try is a miss');
+is(tries('/strict?r=dead'), 'HIT, MISS', 'strict: a hit that failed, and no other');
+
+is(code('/loose?r=dead'), 200, 'not strict: another server');
+is(tries('/loose?r=' . md5_hex('dead')), 'HIT, MISS', 'not strict: a hit that failed, and another');
+is(tries('/loose?r=' . md5_hex('one')), 'HIT', 'an empty secret is one too');
+
+is(code('/learn?s=a'), 200, 'strict learn: a new session');
+is(tries('/learn?s=a'), 'HIT', 'strict learn: which is known');
+
+is(code('/cookie', 'route=1'), 502, q{strict: a cookie of the module's own mode});
+is(code('/cookie', 'route=0'), 200, 'strict: whose server is there');
+is(tries('/cookie', 'route=0'), 'HIT', 'tries there');
+is(tries('/cookie'), 'NEW', 'new there');
+unlike(get('/none'), qr/X-Tries/, 'no variable without an upstream');
+
+sub get {
+    my ($uri, $cookie) = @_;
+    return http("GET $uri HTTP/1.0\nHost: localhost\n"
+        . (defined $cookie ? "Cookie: $cookie\n" : '') . "\n") // '';
+}
+
+sub header {
+    my ($reply, $name) = @_;
+    return $reply =~ /^$name: ([^\x0d\x0a]*)/m ? $1 : '';
+}
+
+sub port_of { return $_[0] =~ /^port (\d+)/m ? $1 : 'nowhere' }
+sub code { return get(@_) =~ /^HTTP\S+ (\d+)/ ? $1 : 'nothing' }
+sub tries { return header(get(@_), 'X-Tries') }
