@@ -153,9 +153,13 @@ impl State<'_> {
             let is_refresh = lower.trim_ascii().first().is_some_and(u8::is_ascii_digit);
             if let Some(target) = target.filter(|_| is_refresh) {
                 let url = value[target..].trim_ascii();
-                let quotes = |b: &u8| *b == b'\'' || *b == b'"';
-                let inner = url.split(quotes).find(|part| !part.is_empty());
-                return self.link(inner.unwrap_or_default());
+                let url = match url.first() {
+                    Some(quote @ (b'"' | b'\'')) => {
+                        url[1..].split(|b| b == quote).next().unwrap_or_default()
+                    }
+                    _ => url,
+                };
+                return self.link(url);
             }
         }
         let ends = |b: &u8| *b <= b' ' || b"\"'`<>()\\".contains(b);
