@@ -95,7 +95,7 @@ test-nginx: module
 lint: packages
 	$(CARGO) fmt --all --check
 	$(WITH_NGINX) $(CARGO) clippy --release --locked --workspace --all-targets --target-dir $(OUT) $(FEATURES) -- -D warnings
-	$(WITH_NGINX) RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --workspace --no-deps --document-private-items --target-dir $(OUT) $(FEATURES)
+	$(WITH_NGINX) RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' $(CARGO) doc --release --locked --workspace --no-deps --document-private-items --target-dir $(OUT) $(FEATURES)
 
 bench: packages
 	$(CARGO) bench --locked -p sticky-core --target-dir target/core

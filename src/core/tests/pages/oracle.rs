@@ -138,7 +138,11 @@ impl State<'_> {
             .trim_ascii_start()
             .to_ascii_lowercase()
             .starts_with(b"javascript:");
-        if is_far || raw.contains(&b'<') {
+        // Where a quote was lost, a piece of a URL is taken for the name of an attribute.
+        let is_name = attribute
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_:.@".contains(c));
+        if is_far || !is_name || raw.contains(&b'<') {
             self.opinion.elsewhere.push(b' ');
             self.opinion.elsewhere.extend_from_slice(raw);
             self.opinion.elsewhere.push(b' ');
