@@ -82,7 +82,8 @@ demo: module
 test: test-core test-layout test-nginx
 
 test-core: packages
-	$(CARGO) test --locked -p sticky-core --target-dir target/core
+	pages=$$(tools/pages target/pages) && \
+	env $${pages:+STICKY_PAGES="$$pages"} $(CARGO) test --locked -p sticky-core --target-dir target/core
 
 # Structures as the module sees them, and as C does.
 test-layout: packages
@@ -98,7 +99,8 @@ lint: packages
 	$(WITH_NGINX) RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' $(CARGO) doc --release --locked --workspace --no-deps --document-private-items --target-dir $(OUT) $(FEATURES)
 
 bench: packages
-	$(CARGO) bench --locked -p sticky-core --target-dir target/core
+	pages=$$(tools/pages target/pages) && \
+	env $${pages:+STICKY_PAGES="$$pages"} $(CARGO) bench --locked -p sticky-core --target-dir target/core
 
 clean:
 	rm -rf target
