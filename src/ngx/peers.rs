@@ -232,6 +232,8 @@ pub struct Balancer {
     save_session: Cell<sys::ngx_event_save_peer_session_pt>,
     /// The primary list, while a try is steered to a backup peer.
     primary: Cell<*mut Peers>,
+    /// How many tries were left when the latest one was steered.
+    tries: Cell<usize>,
 }
 
 impl Balancer {
@@ -247,6 +249,7 @@ impl Balancer {
             #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]
             save_session: Cell::new(None),
             primary: Cell::new(ptr::null_mut()),
+            tries: Cell::new(0),
         }
     }
 }
@@ -301,6 +304,7 @@ pub fn interpose<'r, T: Chooser>(r: Request<'r>, chooser: &'r T) {
 pub struct Try<'a> {
     pc: NonNull<sys::ngx_peer_connection_t>,
     balancer: &'a Balancer,
+    is_given_back: bool,
 }
 
 impl Try<'_> {
@@ -310,13 +314,11 @@ impl Try<'_> {
         self.set(handle, is_usable)
     }
 
-    /// The same peer once more, although it counts as failed, when the try before has failed on a
-    /// kept connection: servers close those at any time, and nginx does not count such a try
-    /// (ngx_http_upstream_next()). `None`: it has not.
+    /// The same peer once more, although it counts as failed, when the steered try before has
+    /// failed on a kept connection that the server has closed: servers do that at any time, and
+    /// nginx does not count such a try. `None`: it has failed otherwise.
     pub fn steer_again(&self, handle: PeerHandle) -> Option<Result<(), Unusable>> {
-        // SAFETY: a bit that ngx_http_upstream_get_keepalive_peer() has set in the try before.
-        let was_kept = unsafe { self.pc.as_ref().cached() != 0 };
-        was_kept.then(|| {
+        self.is_given_back.then(|| {
             self.set(handle, |peer| match is_usable(peer) {
                 Err(Unusable::Failed) if peer.down == 0 => Ok(()),
                 usable => usable,
@@ -364,6 +366,7 @@ impl Try<'_> {
             (*data).current = peer;
 
             let pc = self.pc.as_ptr();
+            self.balancer.tries.set((*pc).tries);
             (*pc).set_cached(0);
             (*pc).connection = ptr::null_mut();
             (*pc).sockaddr = (*peer).sockaddr;
@@ -405,8 +408,19 @@ unsafe extern "C" fn get<T: Chooser>(
     // SAFETY: interpose() has set data; nginx passes the connection that it belongs to.
     let (chooser, pc) = unsafe { (&*data.cast::<T>(), NonNull::new_unchecked(pc)) };
     let balancer = chooser.balancer();
+    // The balancer has taken a try off; ngx_http_upstream_next() gives it back for a kept
+    // connection that was closed, and for nothing else.
+    let is_given_back = {
+        let pc = unsafe { pc.as_ref() };
+        pc.cached() != 0 && pc.tries == balancer.tries.get()
+    };
     unsafe { restore_primary(balancer, pc.as_ptr()) };
-    match guard(Choice::Balance, || chooser.choose(Try { pc, balancer })) {
+    let attempt = Try {
+        pc,
+        balancer,
+        is_given_back,
+    };
+    match guard(Choice::Balance, || chooser.choose(attempt)) {
         Choice::Steered => sys::OK,
         Choice::Refuse => {
             // As the label `failed` of ngx_http_upstream_get_round_robin_peer(): $upstream_addr
