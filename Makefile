@@ -99,7 +99,8 @@ demo: module
 test: test-core test-layout test-nginx
 
 test-core: packages
-	$(CARGO) test --locked -p sticky-core --target-dir target/core
+	pages=$$(tools/pages target/pages) && \
+	env $${pages:+STICKY_PAGES="$$pages"} $(CARGO) test --locked -p sticky-core --target-dir target/core
 
 # Structures as the module sees them, and as C does.
 test-layout: packages
@@ -129,10 +130,11 @@ matrix-row: test-layout test-nginx
 lint: packages
 	$(CARGO) fmt --all --check
 	$(WITH_NGINX) $(CARGO) clippy --release --locked --workspace --all-targets --target-dir $(OUT) $(FEATURES) -- -D warnings
-	$(WITH_NGINX) RUSTDOCFLAGS='-D warnings' $(CARGO) doc --release --locked --workspace --no-deps --document-private-items --target-dir $(OUT) $(FEATURES)
+	$(WITH_NGINX) RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' $(CARGO) doc --release --locked --workspace --no-deps --document-private-items --target-dir $(OUT) $(FEATURES)
 
 bench: packages
-	$(CARGO) bench --locked -p sticky-core --target-dir target/core
+	pages=$$(tools/pages target/pages) && \
+	env $${pages:+STICKY_PAGES="$$pages"} $(CARGO) bench --locked -p sticky-core --target-dir target/core
 
 clean:
 	rm -rf target

@@ -74,6 +74,7 @@ $t->run_daemon(\&scripted, port(8082), 'B', $t->testdir());
 $t->waitforsocket('127.0.0.1:' . port($_)) for 8081, 8082;
 $t->run();
 
+my $ids = 0;
 my $head = "Content-Type: text/html\r\n\r\n";
 
 # Each page is cut at each of its bytes, and hands out an id of its own each time.
@@ -120,7 +121,7 @@ sub misses {
     my ($uri, $script) = @_;
     my @misses;
     for (my $n = 1; ; $n++) {
-        my $id = sprintf 'id%04d%04d', $n, rand 10000;
+        my $id = sprintf 'id%08d', ++$ids;
         my $text = $script->($id, $n) // last;
         my $reply = get($uri, 'X-Script' => $text);
         my $next = get("$uri?sid=$id", 'X-Script' => script("\r\n"));

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # Tests for a kept connection that the server closes while a request is on its way; without asking
-# the same server again, a session would move because of it.
+# the same server again, a session would move because of it. Nor is the server asked again that has
+# failed otherwise.
 
 use warnings;
 use strict;
@@ -18,7 +19,7 @@ use IO::Socket::INET;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http proxy upstream_keepalive /)->plan(9);
+my $t = Test::Nginx->new()->has(qw/ http proxy upstream_keepalive /)->plan(11);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -46,6 +47,13 @@ http {
         keepalive 4;
     }
 
+    upstream failing {
+        sticky hash=index;
+        server 127.0.0.1:8083 max_fails=0;
+        server 127.0.0.1:8082;
+        keepalive 4;
+    }
+
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
@@ -56,6 +64,12 @@ http {
 
         location /cookie { proxy_pass http://cookie; }
         location /strict { proxy_pass http://strict; }
+
+        location /failing {
+            proxy_pass          http://failing;
+            proxy_next_upstream error http_500;
+            add_header          X-Tried $upstream_addr;
+        }
     }
 
     server {
@@ -66,8 +80,11 @@ http {
 
 EOC
 
-$t->run_daemon(\&one_answer_per_connection, port(8081));
-$t->run()->waitforsocket('127.0.0.1:' . port(8081));
+$t->run_daemon(\&one_answer_per_connection, port(8081), '');
+$t->run_daemon(\&one_answer_per_connection, port(8083),
+    "HTTP/1.1 500 Failed\r\nContent-Length: 0\r\n\r\n");
+$t->run();
+$t->waitforsocket('127.0.0.1:' . port($_)) for 8081, 8083;
 
 for my $upstream (qw/ cookie strict /) {
     like(get($upstream), qr/X-Status: HIT.*connection \d+ /s, "$upstream: a connection is opened");
@@ -77,6 +94,11 @@ for my $upstream (qw/ cookie strict /) {
     like($second, qr/Set-Cookie: route=0;/, "$upstream: and the cookie says so");
 }
 
+like(get('failing'), qr/connection \d+ /, 'failing: a connection is opened');
+my ($home, $other) = (port(8083), port(8082));
+like(get('failing'), qr/^X-Tried: 127.0.0.1:$home, 127.0.0.1:$other\r$/m,
+    'failing: a server that answers 500 is asked once');
+
 like(http_get('/cookie'), qr/other server/, 'new sessions avoid the server that seems to fail');
 
 sub get {
@@ -84,9 +106,10 @@ sub get {
     return http("GET /$upstream HTTP/1.0\r\nHost: localhost\r\nCookie: route=0\r\n\r\n");
 }
 
-# Answers the first request of a connection, keeps it, and closes it when the second one comes.
+# Answers the first request of a connection, keeps it, and when the second one comes, says the last
+# words, if any, and closes it.
 sub one_answer_per_connection {
-    my ($port) = @_;
+    my ($port, $last_words) = @_;
     my $server = IO::Socket::INET->new(
         Proto => 'tcp', LocalAddr => '127.0.0.1', LocalPort => $port, Listen => 5, Reuse => 1,
     ) or die "no socket: $!\n";
@@ -103,6 +126,7 @@ sub one_answer_per_connection {
             }
             my $read = sysread($socket, my $request, 4096);
             if (!$read || $answered{fileno $socket}++) {
+                syswrite($socket, $last_words) if $read;
                 delete $answered{fileno $socket};
                 $select->remove($socket);
                 close $socket;

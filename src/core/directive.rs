@@ -99,8 +99,7 @@ pub enum Place {
     Form,
 }
 
-/// Where a response hands out session ids. With nothing at all, sessions come only from requests
-/// that bring an unknown id and are answered.
+/// Where a response hands out session ids. With nothing at all, no session is learned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LearnSet {
     /// How its body is read, if it is.

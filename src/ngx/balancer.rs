@@ -58,7 +58,8 @@ pub trait Steer {
     fn steer(&self, peer: PeerHandle) -> Result<(), Unusable>;
 
     /// The same peer once more, although it counts as failed, when the try before has failed on a
-    /// kept connection: servers close those at any time. `None`: it has not.
+    /// kept connection that the server has closed: servers do that at any time. `None`: it has
+    /// failed otherwise.
     fn steer_again(&self, peer: PeerHandle) -> Option<Result<(), Unusable>>;
 
     /// Takes a peer with the server id `sid` as nginx's own `sticky` does: one that has not been
@@ -95,6 +96,8 @@ pub struct Balancer {
     save_session: Cell<sys::ngx_event_save_peer_session_pt>,
     /// The primary list, while a try is steered to a backup peer.
     primary: Cell<*mut Peers>,
+    /// How many tries were left when the latest one was begun.
+    tries: Cell<usize>,
 }
 
 impl Balancer {
@@ -110,6 +113,7 @@ impl Balancer {
             #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]
             save_session: Cell::new(None),
             primary: Cell::new(ptr::null_mut()),
+            tries: Cell::new(0),
         }
     }
 }
@@ -151,6 +155,8 @@ pub struct Try<'a> {
     balancer: &'a Balancer,
     /// What the balancer has answered, where it was asked already.
     answer: Cell<Option<sys::ngx_int_t>>,
+    /// The try before has failed on a kept connection that the server had closed.
+    is_given_back: bool,
 }
 
 impl Try<'_> {
@@ -174,7 +180,12 @@ impl Try<'_> {
         if let Some(free) = self.balancer.free.get() {
             // SAFETY: the balancer's own callback with its own data, after its get() has returned
             // NGX_OK; a state of 0 is neither a failure nor a next try.
-            unsafe { free(self.pc.as_ptr(), self.balancer.data.get(), 0) }
+            // Without an address, ngx_http_upstream_next() does not give it back once more, as
+            // failed.
+            unsafe {
+                free(self.pc.as_ptr(), self.balancer.data.get(), 0);
+                (*self.pc.as_ptr()).sockaddr = ptr::null_mut();
+            }
         }
     }
 
@@ -227,12 +238,20 @@ unsafe extern "C" fn get<T: Chooser>(
     // SAFETY: interpose() has set data; nginx passes the connection that it belongs to.
     let (chooser, pc) = unsafe { (&*data.cast::<T>(), NonNull::new_unchecked(pc)) };
     let balancer = chooser.balancer();
-    // SAFETY: the balancer of this connection.
-    unsafe { restore_primary(balancer, pc.as_ptr()) };
+    // SAFETY: the balancer of this connection. It has taken a try off when it failed;
+    // ngx_http_upstream_next() gives it back for a kept connection that was closed, and for
+    // nothing else.
+    let is_given_back = unsafe {
+        let is_given_back = pc.as_ref().cached() != 0 && pc.as_ref().tries == balancer.tries.get();
+        restore_primary(balancer, pc.as_ptr());
+        balancer.tries.set(pc.as_ref().tries);
+        is_given_back
+    };
     let attempt = Try {
         pc,
         balancer,
         answer: Cell::new(None),
+        is_given_back,
     };
     let code = match guard(Choice::Balance, || chooser.choose(&attempt)) {
         Choice::Steered => sys::OK,

@@ -90,11 +90,12 @@ impl Zone {
     /// The header at the start of the block and as many words as fit after it. `None` before the
     /// zone was made.
     pub fn split<H: Shareable, W: Shareable>(&self) -> Option<(&H, &[W])> {
-        const { assert!(size_of::<H>() % align_of::<W>() == 0) };
+        const { assert!(size_of::<H>().is_multiple_of(align_of::<W>())) };
         let block = self.block.get()?;
         let start = block.cast::<u8>();
         let room = block.len().checked_sub(size_of::<H>())?;
-        if start.as_ptr() as usize % align_of::<H>().max(align_of::<W>()) != 0 {
+        let align = align_of::<H>().max(align_of::<W>());
+        if !start.addr().get().is_multiple_of(align) {
             return None;
         }
         // SAFETY: the block is mapped as long as the cycle, aligned as just tested, and Shareable

@@ -30,7 +30,7 @@ pub struct FormsLearner {
     last: Vec<u8>,
 }
 
-/// The ids of the piece that is being read, each after its length.
+/// The ids of the piece that is being read.
 #[derive(Default)]
 struct Heard {
     ids: Vec<Vec<u8>>,

@@ -65,7 +65,6 @@ fn finds_what_a_parser_finds_in_our_own_pages() {
     let site = Site::new(b"shop.example", &[]);
     let mut random = Random(3);
     for page in corpus::committed() {
-        // Its far field is beyond the reach that html.rs states.
         compare(&page, &page.bytes, &names, &site);
         let (bytes, _) = corpus::with_ids(&page.bytes, &mut random);
         compare(&page, &bytes, &names, &site);

@@ -108,7 +108,9 @@ fn every_cut_gives_the_same_ids() {
             corpus::with_ids(&page.bytes, &mut random).0,
         ] {
             let whole = read_whole(&bytes);
-            for cut in 0..=bytes.len() {
+            // The long page is long by fillers that are all alike.
+            let step = 1 + bytes.len() / 4096;
+            for cut in (0..=bytes.len()).step_by(step) {
                 let (first, second) = bytes.split_at(cut);
                 let ids = read([first, second].into_iter());
                 assert_eq!(ids, whole, "{} cut at {cut}", page.name);
@@ -135,7 +137,7 @@ fn random_pieces_give_the_same_ids() {
     for page in corpus::committed() {
         let (bytes, _) = corpus::with_ids(&page.bytes, &mut random);
         let whole = read_whole(&bytes);
-        for round in 0..200 {
+        for round in 0..40 {
             let longest = random.pick(&[&3, &17, &100, &1000]);
             let mut pieces = Vec::new();
             let mut rest = &bytes[..];

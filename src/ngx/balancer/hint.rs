@@ -30,8 +30,7 @@ impl Steer for Try<'_> {
     // nginx does not count a try on a kept connection (ngx_http_upstream_next()), but its balancers
     // count the failure, and do not go to a peer twice: the count and the bit are taken back.
     fn steer_again(&self, peer: PeerHandle) -> Option<Result<(), Unusable>> {
-        // SAFETY: a bit that ngx_http_upstream_get_keepalive_peer() has set in the try before.
-        if unsafe { self.pc.as_ref().cached() } == 0 {
+        if !self.is_given_back {
             return None;
         }
         let forgiven = self.peers().and_then(|peers| self.forgive(peers, peer));

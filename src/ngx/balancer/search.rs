@@ -18,9 +18,7 @@ impl Steer for Try<'_> {
     // nginx does not count a try on a kept connection (ngx_http_upstream_next()), but its balancers
     // count the failure.
     fn steer_again(&self, peer: PeerHandle) -> Option<Result<(), Unusable>> {
-        // SAFETY: a bit that ngx_http_upstream_get_keepalive_peer() has set in the try before.
-        let was_kept = unsafe { self.pc.as_ref().cached() != 0 };
-        was_kept.then(|| {
+        self.is_given_back.then(|| {
             self.take_from_either(peer, |peer| match is_usable(peer) {
                 Err(Unusable::Failed) if peer.down == 0 => Ok(()),
                 usable => usable,

@@ -258,12 +258,12 @@ impl Reader {
                     if hit.at < value_at {
                         return Reading::Open;
                     }
-                    if hit.at < value_at + attribute.value.len() {
-                        break attribute;
-                    }
                     let is_long = attribute.value.len() > QUOTED;
                     if is_long && memchr::memchr(b'>', attribute.value).is_some() {
                         return Reading::Open;
+                    }
+                    if hit.at < value_at + attribute.value.len() {
+                        break attribute;
                     }
                 }
             }

@@ -138,7 +138,11 @@ impl State<'_> {
             .trim_ascii_start()
             .to_ascii_lowercase()
             .starts_with(b"javascript:");
-        if is_far || raw.contains(&b'<') {
+        // Where a quote was lost, a piece of a URL is taken for the name of an attribute.
+        let is_name = attribute
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_:.@".contains(c));
+        if is_far || !is_name || raw.contains(&b'<') {
             self.opinion.elsewhere.push(b' ');
             self.opinion.elsewhere.extend_from_slice(raw);
             self.opinion.elsewhere.push(b' ');
@@ -153,9 +157,13 @@ impl State<'_> {
             let is_refresh = lower.trim_ascii().first().is_some_and(u8::is_ascii_digit);
             if let Some(target) = target.filter(|_| is_refresh) {
                 let url = value[target..].trim_ascii();
-                let quotes = |b: &u8| *b == b'\'' || *b == b'"';
-                let inner = url.split(quotes).find(|part| !part.is_empty());
-                return self.link(inner.unwrap_or_default());
+                let url = match url.first() {
+                    Some(quote @ (b'"' | b'\'')) => {
+                        url[1..].split(|b| b == quote).next().unwrap_or_default()
+                    }
+                    _ => url,
+                };
+                return self.link(url);
             }
         }
         let ends = |b: &u8| *b <= b' ' || b"\"'`<>()\\".contains(b);
