@@ -207,7 +207,7 @@ fn ids_are_at_most_512_bytes() {
     ] {
         assert_eq!(
             read(&["sid"], &page.replace("ID", &longest)),
-            [longest.clone()]
+            std::slice::from_ref(&longest)
         );
         assert!(read(&["sid"], &page.replace("ID", &format!("{longest}x"))).is_empty());
     }
