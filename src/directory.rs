@@ -44,15 +44,16 @@ impl Directory {
             return;
         }
         let routes = module::upstream_conf(us).map(|conf| conf.routes.borrow());
-        let mut found: Vec<(Box<[u8]>, Option<Box<[u8]>>, PeerHandle)> = Vec::new();
+        let mut found = Vec::new();
         list.walk(us, |peer| {
-            let route = match peer.identity {
+            let route: Option<Box<[u8]>> = match peer.identity {
                 Identity::Sid(sid) => (sid != digest::server_id(peer.name)).then(|| sid.into()),
                 Identity::Server(position) => {
                     position.and_then(|at| routes.as_ref()?.get(at)?.clone())
                 }
             };
-            found.push((peer.name.into(), route, peer.handle));
+            let name: Box<[u8]> = peer.name.into();
+            found.push((name, route, peer.handle));
         });
         // A server with a route keeps its sessions when its address changes.
         let mut names: Vec<&[u8]> = Vec::with_capacity(found.len());

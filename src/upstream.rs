@@ -85,7 +85,7 @@ impl Chooser for Affinity<'_> {
     }
 
     fn awaits_header(&self) -> bool {
-        self.follower.is_some_and(Follower::learns_from_header)
+        cfg!(nginx_since = "1.29.6") && self.follower.is_some_and(Follower::learns_from_header)
     }
 
     fn header_came(&self) {

@@ -18,7 +18,7 @@ use Test::Nginx;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite upstream_zone upstream_least_conn/)->plan(35);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite upstream_zone upstream_least_conn/)->plan(36);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -51,7 +51,8 @@ http {
     }
 
     upstream strict {
-        server 127.0.0.1:8081 route=one;
+        zone strict 64k;
+        server 127.0.0.1:8081 route=one max_conns=1;
         server 127.0.0.1:8083 route=dead max_fails=0;
         server 127.0.0.1:8084 route=down down;
         sticky route $arg_r;
@@ -150,6 +151,10 @@ is(code('/strict?r=one'), 200, 'strict: a server that is there');
 is(code('/strict?r=down'), 502, 'strict: one that is down');
 is(code('/strict?r=dead'), 502, 'strict: one that cannot be reached');
 is(code('/strict?r=nobody'), 502, 'strict: one that is not there');
+for (1 .. 5) {
+    code('/strict?r=nobody');
+}
+is(code('/strict?r=one'), 200, 'strict: what was refused holds no connection');
 is(code('/strict'), 200, 'strict: no id, no matter');
 is(tries('/strict?r=down'), 'MISS', 'strict: the try is a miss');
 is(tries('/strict?r=dead'), 'HIT, MISS', 'strict: a hit that failed, and no other');

@@ -21,7 +21,7 @@ select STDOUT; $| = 1;
 
 needs('grpc for python');
 
-my $t = Test::Nginx->new()->has(qw/ http http_v2 grpc rewrite upstream_keepalive /)->plan(9);
+my $t = Test::Nginx->new()->has(qw/ http http_v2 grpc rewrite upstream_keepalive /)->plan(11);
 
 # The listener says that it speaks HTTP/2; nginx has said so elsewhere since 1.25.1.
 my ($listen, $http_2) = $t->has_version('1.25.1') ? ('', 'http2 on;') : (' http2', '');
@@ -58,6 +58,13 @@ http {
         sticky;
         server 127.0.0.1:8084;
         server 127.0.0.1:8081;
+    }
+
+    upstream route {
+        sticky route \$http_x_route;
+        server 127.0.0.1:8081 route=a;
+        server 127.0.0.1:8082 route=b;
+        server 127.0.0.1:8083 route=c;
     }
 
     server {
@@ -112,6 +119,17 @@ for my $upstream (qw/ sticky kept /) {
         is_deeply(\@seen, \@expected,
             "$upstream: every shape of call holds" . ($order ? ', on one connection' : ''));
     }
+}
+
+# By metadata of its own, for which a client needs no cookies.
+
+my @routes = qw/ a c b b a c /;
+my %servers = (a => $ports[0], b => $ports[1], c => $ports[2]);
+for my $shape (qw/ Say Talk /) {
+    my @seen = map { $_->[0] } grpc_calls($t, $nginx, 'route', 'together', map { "$shape\@$_" } @routes);
+    my @expected = map { my $port = $servers{$_}; join ' ', map { "$port/$_" } @{ $shapes{$shape} } }
+        @routes;
+    is_deeply(\@seen, \@expected, "route: $shape holds");
 }
 
 # An error of gRPC is an answer: it is in the trailers, and no reason to ask another server.

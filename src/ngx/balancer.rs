@@ -177,15 +177,15 @@ impl Try<'_> {
         if self.answer.take() != Some(sys::OK) {
             return;
         }
-        if let Some(free) = self.balancer.free.get() {
-            // SAFETY: the balancer's own callback with its own data, after its get() has returned
-            // NGX_OK; a state of 0 is neither a failure nor a next try.
-            // Without an address, ngx_http_upstream_next() does not give it back once more, as
-            // failed.
-            unsafe {
-                free(self.pc.as_ptr(), self.balancer.data.get(), 0);
-                (*self.pc.as_ptr()).sockaddr = ptr::null_mut();
+        // SAFETY: the balancer's own callback with its own data, after its get() has returned NGX_OK;
+        // a state of 0 is neither a failure nor a next try. As ngx_http_upstream_next() does after
+        // it: without an address nobody gives the peer back once more.
+        unsafe {
+            let pc = self.pc.as_ptr();
+            if let Some(free) = self.balancer.free.get() {
+                free(pc, self.balancer.data.get(), 0);
             }
+            (*pc).sockaddr = ptr::null_mut();
         }
     }
 

@@ -61,9 +61,11 @@ pub fn beside_built_in<P: Policy>(
     us: Upstream<'_>,
     set: impl FnOnce() -> *mut c_char,
 ) -> Result<(), *mut c_char> {
-    // SAFETY: as in beneath(). The pointer is read again after set(), which changes the structure.
-    let peer = unsafe { &raw mut (*us.as_ptr()).peer };
-    let without = unsafe { (*peer).init_upstream };
+    // SAFETY: as in beneath(); no reference is held, for set() changes the structure.
+    let (peer, without) = unsafe {
+        let peer = &raw mut (*us.as_ptr()).peer;
+        (peer, (*peer).init_upstream)
+    };
     let code = set();
     if code != NGX_CONF_OK {
         return Err(code);

@@ -31,8 +31,8 @@ pub struct PeerInfo<'a> {
 
 /// What tells a peer from others but for its name.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(nginx_since = "1.29.6", allow(dead_code))]
-#[cfg_attr(not(nginx_since = "1.29.6"), allow(dead_code))]
+// Each kind of nginx has one of them.
+#[allow(dead_code)]
 pub enum Identity<'a> {
     /// nginx's own server id: `route=`, or the MD5 of its name.
     Sid(&'a [u8]),

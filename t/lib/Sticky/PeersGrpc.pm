@@ -5,9 +5,9 @@ package Sticky::PeersGrpc;
 #
 # The servers have a method of each shape: Say (one message, one answer), Listen (one message, three
 # answers) and Talk (an answer for each message); they answer their name and the message. The client
-# does what the words on its command line say, each SHAPE or SHAPE=COOKIE, one call after the other,
-# or with `together` in front, all at once, on one connection, and prints of each: the answers, the
-# cookies that came, and the status of nginx.
+# does what the words on its command line say, each SHAPE, SHAPE=COOKIE or SHAPE@ROUTE (for metadata
+# x-route), one call after the other, or with `together` in front, all at once, on one connection, and
+# prints of each: the answers, the cookies that came, and the status of nginx.
 
 use strict;
 use warnings;
@@ -63,15 +63,15 @@ sub grpc_calls {
     my ($t, $port, $prefix, @calls) = @_;
 
     $t->write_file('grpc_client.py', <<'EOC');
-import sys, grpc
+import re, sys, grpc
 
 port, prefix, *calls = sys.argv[1:]
 together = calls[0] == 'together'
 channel = grpc.insecure_channel('127.0.0.1:' + port)
 
 def start(call):
-    shape, _, cookie = call.partition('=')
-    metadata = [('cookie', cookie)] if cookie else []
+    shape, sign, value = re.match('([A-Z][a-z]+)(.?)(.*)', call).groups()
+    metadata = [('cookie' if sign == '=' else 'x-route', value)] if sign else []
     path = '/shop.Shop/' + shape
     options = dict(metadata=metadata + [('x-upstream', prefix)], timeout=8)
     if shape == 'Say':
