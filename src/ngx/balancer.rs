@@ -188,21 +188,19 @@ impl Try<'_> {
             (*pc).sockaddr = ptr::null_mut();
         }
     }
+}
 
-    /// Forgets which peers were tried, as ngx_http_upstream_get_round_robin_peer() does when it
-    /// goes on to the backup peers.
-    ///
-    /// # Safety
-    /// `list` is a list of this try's upstream.
-    unsafe fn forget_tried(&self, list: *mut Peers) {
-        // SAFETY: tried has room for the longer of both lists
-        // (ngx_http_upstream_init_round_robin_peer()).
-        unsafe {
-            let data = self.balancer.data.get().cast::<PeerData>();
-            let words = (*list).number.div_ceil(usize::BITS as usize);
-            for word in 0..words {
-                *(*data).tried.add(word) = 0;
-            }
+/// Forgets which peers were tried, as ngx_http_upstream_get_round_robin_peer() does when it goes on
+/// to another list.
+///
+/// # Safety
+/// `data` is that of a balancer that builds on round robin, and `list` a list of its upstream.
+unsafe fn forget_tried(data: *mut PeerData, list: *mut Peers) {
+    // SAFETY: tried has room for the longer of both lists
+    // (ngx_http_upstream_init_round_robin_peer()).
+    unsafe {
+        for word in 0..(*list).number.div_ceil(usize::BITS as usize) {
+            *(*data).tried.add(word) = 0;
         }
     }
 }
@@ -216,16 +214,11 @@ unsafe fn restore_primary(balancer: &Balancer, pc: *mut sys::ngx_peer_connection
     if primary.is_null() {
         return;
     }
-    // SAFETY: tried has room for the longer of both lists
-    // (ngx_http_upstream_init_round_robin_peer()) and is cleared at each change of lists, as in
-    // ngx_http_upstream_get_round_robin_peer().
+    // SAFETY: round_robin() has seen what data points to.
     unsafe {
         let data = balancer.data.get().cast::<PeerData>();
         (*data).peers = primary;
-        let words = (*primary).number.div_ceil(usize::BITS as usize);
-        for word in 0..words {
-            *(*data).tried.add(word) = 0;
-        }
+        forget_tried(data, primary);
         // The balancer will ask that backup peer again, not knowing that it has been asked.
         (*pc).tries += 1;
     }

@@ -7,7 +7,7 @@ use std::ptr;
 use crate::ngx::peers::{generation_of, Lock, PeerData, PeerHandle, PeerList, Unusable};
 use crate::ngx::sys;
 
-use super::{Bearers, Steer, Try};
+use super::{forget_tried, Bearers, Steer, Try};
 
 /// NGX_HTTP_UPSTREAM_SID_LEN: no server id is longer.
 const SID_LEN: usize = 32;
@@ -81,8 +81,9 @@ impl Try<'_> {
         let list = peers.list_of(peer).ok_or(Unusable::Gone)?;
         // SAFETY: the steps of ngx_http_upstream_get_round_robin_peer() at its label `failed`.
         unsafe {
-            (*self.balancer.data.get().cast::<PeerData>()).peers = list;
-            self.forget_tried(list);
+            let data = self.balancer.data.get().cast::<PeerData>();
+            (*data).peers = list;
+            forget_tried(data, list);
         }
         self.balancer.primary.set(peers.0.as_ptr());
         if self.ask(sid) {

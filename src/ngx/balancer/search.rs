@@ -8,7 +8,7 @@ use crate::ngx::peers::{
 };
 use crate::ngx::sys;
 
-use super::{Bearers, Steer, Try};
+use super::{forget_tried, Bearers, Steer, Try};
 
 impl Steer for Try<'_> {
     fn steer(&self, peer: PeerHandle) -> Result<(), Unusable> {
@@ -50,7 +50,7 @@ impl Steer for Try<'_> {
         // SAFETY: the steps of ngx_http_upstream_get_round_robin_peer() at its label `failed`.
         unsafe {
             (*self.data()).peers = list;
-            self.forget_tried(list);
+            forget_tried(self.data(), list);
         }
         self.take_untried(peers, backup)
     }
