@@ -9,7 +9,7 @@ use std::os::raw::c_void;
 use std::ptr::{self, NonNull};
 
 use super::guard::guard;
-use super::peers::{PeerData, PeerHandle, PeerKey, PeerList, Peers, Unusable};
+use super::peers::{is_current, Lock, PeerData, PeerHandle, PeerKey, PeerList, Peers, Unusable};
 use super::request::Request;
 use super::sys;
 
@@ -182,17 +182,22 @@ impl Try<'_> {
             (*pc).sockaddr = ptr::null_mut();
         }
     }
+}
 
-    /// Forgets which peers were tried, as ngx_http_upstream_get_round_robin_peer() does when it
-    /// goes on to the backup peers.
-    ///
-    /// # Safety
-    /// `list` is a list of this try's upstream.
-    unsafe fn forget_tried(&self, list: *mut Peers) {
-        // SAFETY: tried has room for the longer of both lists
-        // (ngx_http_upstream_init_round_robin_peer()).
-        unsafe {
-            let data = self.balancer.data.get().cast::<PeerData>();
+/// Puts the balancer at another list of its upstream, none of whose peers has been tried, as
+/// ngx_http_upstream_get_round_robin_peer() does when it goes on to the backup peers.
+///
+/// # Safety
+/// The balancer's data were initialised for `primary`, and `list` is that or the one next to it.
+unsafe fn go_to(balancer: &Balancer, primary: *mut Peers, list: *mut Peers) {
+    // SAFETY: tried has room for the longer of both lists as they were for the request
+    // (ngx_http_upstream_init_round_robin_peer()); locked, they stay so. If they are not the same
+    // any more, the balancer will not look at tried.
+    unsafe {
+        let data = balancer.data.get().cast::<PeerData>();
+        let _list = Lock::read_list(list);
+        (*data).peers = list;
+        if is_current(data, primary) {
             let words = (*list).number.div_ceil(usize::BITS as usize);
             for word in 0..words {
                 *(*data).tried.add(word) = 0;
@@ -210,16 +215,9 @@ unsafe fn restore_primary(balancer: &Balancer, pc: *mut sys::ngx_peer_connection
     if primary.is_null() {
         return;
     }
-    // SAFETY: tried has room for the longer of both lists
-    // (ngx_http_upstream_init_round_robin_peer()) and is cleared at each change of lists, as in
-    // ngx_http_upstream_get_round_robin_peer().
+    // SAFETY: the promise of this function.
     unsafe {
-        let data = balancer.data.get().cast::<PeerData>();
-        (*data).peers = primary;
-        let words = (*primary).number.div_ceil(usize::BITS as usize);
-        for word in 0..words {
-            *(*data).tried.add(word) = 0;
-        }
+        go_to(balancer, primary, primary);
         // The balancer will ask that backup peer again, not knowing that it has been asked.
         (*pc).tries += 1;
     }
