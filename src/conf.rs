@@ -66,6 +66,8 @@ pub struct Sticky<'c> {
     pub rule: Rule<'c>,
     /// This worker's map of the upstream's peers.
     pub directory: RefCell<Directory>,
+    /// Where a Set-Cookie is written, so that no request allocates for it.
+    pub line: RefCell<Vec<u8>>,
     /// This worker has said that bodies are compressed.
     pub said_compressed: Cell<bool>,
     /// This worker has said that the balancer cannot be steered.
@@ -219,6 +221,7 @@ pub fn sticky(cf: Conf<'_>) -> Result<(), Refusal> {
         upstream: us.name(),
         rule,
         directory: RefCell::default(),
+        line: RefCell::default(),
         said_compressed: Cell::new(false),
         said_unknown_balancer: Cell::new(false),
     };

@@ -1,6 +1,6 @@
 //! A worker's knowledge of an upstream's peers, read again when they come or go.
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
 
 use sticky_core::digest;
 use sticky_core::word::PeerId;
@@ -16,13 +16,45 @@ use crate::ngx::upstream::Upstream;
 pub struct Directory {
     generation: Option<usize>,
     peers: Vec<Peer>,
-    /// Sorted; an upstream has few peers, and a request asks for one of them.
-    by_id: Vec<(PeerId, usize)>,
-    by_name: HashMap<Box<[u8]>, usize>,
-    by_value: HashMap<Box<[u8]>, usize>,
+    by_id: Sorted<PeerId>,
+    by_name: Sorted<Box<[u8]>>,
+    by_value: Sorted<Box<[u8]>>,
     /// Under nginx's own forms of the directive, a backup peer of the same value.
-    backup_by_value: HashMap<Box<[u8]>, usize>,
-    by_key: HashMap<PeerKey, usize>,
+    backup_by_value: Sorted<Box<[u8]>>,
+    by_key: Sorted<PeerKey>,
+}
+
+/// Positions of peers, by a key, of which the first peer counts. A request asks once or twice among
+/// few: that is cheaper than a hash of the key.
+struct Sorted<K>(Vec<(K, usize)>);
+
+impl<K> Default for Sorted<K> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<K: Ord> Sorted<K> {
+    fn push(&mut self, key: K, position: usize) {
+        self.0.push((key, position));
+    }
+
+    /// To be called before the first look.
+    fn sort(&mut self) {
+        self.0.sort_unstable();
+        self.0.dedup_by(|later, earlier| later.0 == earlier.0);
+    }
+
+    fn position<Q: Ord + ?Sized>(&self, key: &Q) -> Option<usize>
+    where
+        K: Borrow<Q>,
+    {
+        let at = self
+            .0
+            .binary_search_by(|(known, _)| known.borrow().cmp(key))
+            .ok()?;
+        Some(self.0.get(at)?.1)
+    }
 }
 
 /// A peer in the directory.
@@ -75,38 +107,40 @@ impl Directory {
                 },
             };
             // An address that is listed twice is one peer: the first.
-            self.by_id.push((id, index));
-            self.by_name.entry(name).or_insert(index);
+            self.by_id.push(id, index);
+            self.by_name.push(name, index);
             let by_value = match rule {
                 Rule::Native(_) if handle.is_backup() => &mut self.backup_by_value,
                 _ => &mut self.by_value,
             };
-            self.by_key.insert(handle.key(), index);
-            by_value.entry(value.as_slice().into()).or_insert(index);
+            self.by_key.push(handle.key(), index);
+            by_value.push(value.as_slice().into(), index);
             self.peers.push(Peer {
                 id,
                 value: value.into(),
                 handle,
             });
         }
-        self.by_id.sort_unstable();
-        self.by_id.dedup_by_key(|(id, _)| *id);
+        self.by_id.sort();
+        self.by_name.sort();
+        self.by_value.sort();
+        self.backup_by_value.sort();
+        self.by_key.sort();
     }
 
     /// The peer that a session's word names.
     pub fn by_id(&self, id: PeerId) -> Option<&Peer> {
-        let at = self.by_id.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        self.peers.get(self.by_id.get(at)?.1)
+        self.peers.get(self.by_id.position(&id)?)
     }
 
     /// The peer that nginx calls so.
     pub fn by_name(&self, name: &[u8]) -> Option<&Peer> {
-        self.peers.get(*self.by_name.get(name)?)
+        self.peers.get(self.by_name.position(name)?)
     }
 
     /// The peer with that key.
     pub fn by_key(&self, key: PeerKey) -> Option<&Peer> {
-        self.peers.get(*self.by_key.get(&key)?)
+        self.peers.get(self.by_key.position(&key)?)
     }
 
     /// The server id for which `test` holds.
@@ -117,8 +151,8 @@ impl Directory {
 
     /// The peers with that server id.
     pub fn bearers(&self, sid: &[u8]) -> Bearers {
-        let first = |map: &HashMap<Box<[u8]>, usize>| {
-            let peer = self.peers.get(*map.get(sid)?)?;
+        let first = |map: &Sorted<Box<[u8]>>| {
+            let peer = self.peers.get(map.position(sid)?)?;
             Some(peer.handle)
         };
         Bearers {
@@ -129,6 +163,6 @@ impl Directory {
 
     /// The peer that a cookie names.
     pub fn by_value(&self, value: &[u8]) -> Option<&Peer> {
-        self.peers.get(*self.by_value.get(value)?)
+        self.peers.get(self.by_value.position(value)?)
     }
 }

@@ -3,6 +3,7 @@
 //! Ids are learned from the headers and the body as they pass, before they are passed on; the bytes
 //! stay as they are. In mode cookie, the header gets a Set-Cookie.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -302,18 +303,19 @@ fn set_cookie<'r>(r: Request<'r>, affinity: &Affinity<'r>, rule: &CookieRule, na
     if !shows_cookie(r, affinity, rule) {
         return;
     }
-    let mut value = peer.value.to_vec();
+    let mut value = Cow::Borrowed(&peer.value[..]);
     if rule.transfer {
         match transferred {
             Some(theirs) => {
-                value.extend_from_slice(&rule.delimiter);
-                value.extend_from_slice(theirs);
+                value.to_mut().extend_from_slice(&rule.delimiter);
+                value.to_mut().extend_from_slice(theirs);
             }
             // The client keeps what the application gave it before; it starts with the delimiter.
-            None => value.extend_from_slice(affinity.transferred),
+            None => value.to_mut().extend_from_slice(affinity.transferred),
         }
     }
-    let mut line = Vec::with_capacity(128);
+    let mut line = affinity.sticky.line.borrow_mut();
+    line.clear();
     let expires = rule.expires.map(|seconds| {
         clock::unix_seconds().saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX))
     });

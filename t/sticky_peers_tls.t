@@ -107,6 +107,8 @@ $shop_upstreams
         proxy_ssl_verify               on;
         proxy_ssl_trusted_certificate  localhost.crt;
         proxy_ssl_name                 localhost;
+        # From nginx 1.29.7 on connections are kept, and one that is kept has no handshake.
+        proxy_http_version             1.0;
 
 $shop_locations
         location ~ ^/1.2/(\\w+)\$ {

@@ -101,12 +101,19 @@ for my $header (qw/ X-Location X-Link X-Refresh X-Content-Location /) {
 
 # A request of another session, at its own server, to which the owner's link is shown.
 
-my ($mine, $other) = map { backend(get('/', 'X-Page' => link_to($_))) } qw/ mine other /;
+# Several times: from nginx 1.29.6 on a session's request counts as a turn of its server.
+my $mine = backend(get('/', 'X-Page' => link_to('mine')));
+my ($other, $others) = ($mine);
+for (1 .. 4) {
+    $others = "other$_";
+    $other = backend(get('/', 'X-Page' => link_to($others)));
+    last if $other ne $mine;
+}
 isnt($mine, $other, 'two sessions at two servers');
 get('/?sid=mine');
-get('/?sid=other', 'X-Page' => link_to('mine')) for 1 .. 3;
+get("/?sid=$others", 'X-Page' => link_to('mine')) for 1 .. 3;
 is(where('/?sid=mine'), $mine x 6, 'not by the request of another session');
-is(where('/?sid=other'), $other x 6, 'which stays, too');
+is(where("/?sid=$others"), $other x 6, 'which stays, too');
 
 # Errors of its server are its answers.
 

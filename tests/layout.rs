@@ -187,6 +187,7 @@ fn structures_lie_where_c_puts_them() {
     plain! { probe,
         ngx_http_upstream_rr_peer_s { refs, host }
         ngx_http_upstream_rr_peers_s { config, resolve }
+        ngx_http_upstream_rr_peer_data_t { config }
         ngx_http_upstream_host_t { peer }
         ngx_http_upstream_server_t { host }
     }

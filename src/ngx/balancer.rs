@@ -9,7 +9,7 @@ use std::os::raw::c_void;
 use std::ptr::{self, NonNull};
 
 use super::guard::guard;
-use super::peers::{PeerData, PeerHandle, PeerKey, PeerList, Peers, Unusable};
+use super::peers::{is_current, Lock, PeerData, PeerHandle, PeerKey, PeerList, Peers, Unusable};
 use super::request::Request;
 use super::sys;
 
@@ -190,17 +190,24 @@ impl Try<'_> {
     }
 }
 
-/// Forgets which peers were tried, as ngx_http_upstream_get_round_robin_peer() does when it goes on
-/// to another list.
+/// Puts the balancer at another list of its upstream, none of whose peers has been tried, as
+/// ngx_http_upstream_get_round_robin_peer() does when it goes on to the backup peers.
 ///
 /// # Safety
-/// `data` is that of a balancer that builds on round robin, and `list` a list of its upstream.
-unsafe fn forget_tried(data: *mut PeerData, list: *mut Peers) {
-    // SAFETY: tried has room for the longer of both lists
-    // (ngx_http_upstream_init_round_robin_peer()).
+/// The balancer's data were initialised for `primary`, and `list` is that or the one next to it.
+unsafe fn go_to(balancer: &Balancer, primary: *mut Peers, list: *mut Peers) {
+    // SAFETY: tried has room for the longer of both lists as they were for the request
+    // (ngx_http_upstream_init_round_robin_peer()); locked, they stay so. If they are not the same
+    // any more, the balancer will not look at tried.
     unsafe {
-        for word in 0..(*list).number.div_ceil(usize::BITS as usize) {
-            *(*data).tried.add(word) = 0;
+        let data = balancer.data.get().cast::<PeerData>();
+        let _list = Lock::read_list(list);
+        (*data).peers = list;
+        if is_current(data, primary) {
+            let words = (*list).number.div_ceil(usize::BITS as usize);
+            for word in 0..words {
+                *(*data).tried.add(word) = 0;
+            }
         }
     }
 }
@@ -214,11 +221,9 @@ unsafe fn restore_primary(balancer: &Balancer, pc: *mut sys::ngx_peer_connection
     if primary.is_null() {
         return;
     }
-    // SAFETY: round_robin() has seen what data points to.
+    // SAFETY: the promise of this function.
     unsafe {
-        let data = balancer.data.get().cast::<PeerData>();
-        (*data).peers = primary;
-        forget_tried(data, primary);
+        go_to(balancer, primary, primary);
         // The balancer will ask that backup peer again, not knowing that it has been asked.
         (*pc).tries += 1;
     }

@@ -51,7 +51,7 @@ pub struct PeerHandle {
 }
 
 /// Names a peer while the set of peers does not change.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct PeerKey(pub(super) usize);
 
 impl PeerHandle {
@@ -138,6 +138,24 @@ pub(super) unsafe fn generation_of(peers: *const Peers) -> usize {
     }
     let _ = peers;
     0
+}
+
+/// The set of peers is the one that a request was initialised for: its `tried` has a bit for each,
+/// and its balancer will choose among them (ngx_http_upstream_get_round_robin_peer()).
+///
+/// # Safety
+/// `peers` is the live primary list that `data` was initialised for.
+pub(super) unsafe fn is_current(data: *const PeerData, peers: *const Peers) -> bool {
+    #[cfg(all(nginx_since = "1.27.3", ngx_feature = "http_upstream_zone"))]
+    // SAFETY: as in generation_of().
+    unsafe {
+        (*peers).config.is_null() || (*data).config == generation_of(peers)
+    }
+    #[cfg(not(all(nginx_since = "1.27.3", ngx_feature = "http_upstream_zone")))]
+    {
+        let _ = (data, peers);
+        true
+    }
 }
 
 /// The peers of an upstream whose balancer builds on round robin.

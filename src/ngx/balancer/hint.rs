@@ -4,10 +4,12 @@
 
 use std::ptr;
 
-use crate::ngx::peers::{generation_of, Lock, PeerData, PeerHandle, PeerList, Unusable};
+use crate::ngx::peers::{
+    generation_of, is_current, Lock, PeerData, PeerHandle, PeerList, Unusable,
+};
 use crate::ngx::sys;
 
-use super::{forget_tried, Bearers, Steer, Try};
+use super::{go_to, Bearers, Steer, Try};
 
 /// NGX_HTTP_UPSTREAM_SID_LEN: no server id is longer.
 const SID_LEN: usize = 32;
@@ -79,12 +81,12 @@ impl Try<'_> {
     /// its list back before the next one.
     fn ask_backup(&self, peers: PeerList, peer: PeerHandle, sid: &[u8]) -> Result<(), Unusable> {
         let list = peers.list_of(peer).ok_or(Unusable::Gone)?;
-        // SAFETY: the steps of ngx_http_upstream_get_round_robin_peer() at its label `failed`.
-        unsafe {
-            let data = self.balancer.data.get().cast::<PeerData>();
-            (*data).peers = list;
-            forget_tried(data, list);
+        // SAFETY: round_robin() has seen what data points to.
+        if !unsafe { is_current(self.balancer.data.get().cast(), peers.0.as_ptr()) } {
+            return Err(Unusable::Gone);
         }
+        // SAFETY: as above; the list is the next one.
+        unsafe { go_to(self.balancer, peers.0.as_ptr(), list) };
         self.balancer.primary.set(peers.0.as_ptr());
         if self.ask(sid) {
             return Ok(());
@@ -103,14 +105,15 @@ impl Try<'_> {
         unsafe {
             let list = peers.list_of(handle).ok_or(Unusable::Gone)?;
             let _list = Lock::read_list(list);
-            if generation_of(peers.0.as_ptr()) != handle.generation {
+            let data = self.balancer.data.get().cast::<PeerData>();
+            let known = peers.0.as_ptr();
+            if generation_of(known) != handle.generation || !is_current(data, known) {
                 return Err(Unusable::Gone);
             }
             let peer = handle.peer.as_ptr();
             let _peer = Lock::peer(list, peer);
             (*peer).fails = (*peer).fails.saturating_sub(1);
             let bits = usize::BITS as usize;
-            let data = self.balancer.data.get().cast::<PeerData>();
             *(*data).tried.add(handle.index / bits) &= !(1 << (handle.index % bits));
         }
         Ok(())

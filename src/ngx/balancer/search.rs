@@ -4,11 +4,12 @@
 use std::ptr::{self, NonNull};
 
 use crate::ngx::peers::{
-    generation_of, is_usable, Lock, Peer, PeerData, PeerHandle, PeerList, Peers, Unusable,
+    generation_of, is_current, is_usable, Lock, Peer, PeerData, PeerHandle, PeerList, Peers,
+    Unusable,
 };
 use crate::ngx::sys;
 
-use super::{forget_tried, Bearers, Steer, Try};
+use super::{go_to, Bearers, Steer, Try};
 
 impl Steer for Try<'_> {
     fn steer(&self, peer: PeerHandle) -> Result<(), Unusable> {
@@ -30,7 +31,13 @@ impl Steer for Try<'_> {
     // balancer is at.
     fn follow(&self, peers: PeerList, _: &[u8], bearers: Bearers) -> Result<(), Unusable> {
         // SAFETY: round_robin() has seen what data points to.
-        let at_primary = unsafe { (*self.data()).peers == peers.0.as_ptr() };
+        let at_primary = unsafe {
+            if !is_current(self.data(), peers.0.as_ptr()) {
+                // There is no bit in tried for a peer that came since.
+                return Err(Unusable::Gone);
+            }
+            (*self.data()).peers == peers.0.as_ptr()
+        };
         if !at_primary {
             return self.take_untried(peers, bearers.backup.ok_or(Unusable::Gone)?);
         }
@@ -47,11 +54,8 @@ impl Steer for Try<'_> {
         // The balancer would go on to the backup peers now.
         peers.check(backup)?;
         let list = peers.list_of(backup).ok_or(Unusable::Gone)?;
-        // SAFETY: the steps of ngx_http_upstream_get_round_robin_peer() at its label `failed`.
-        unsafe {
-            (*self.data()).peers = list;
-            forget_tried(self.data(), list);
-        }
+        // SAFETY: round_robin() has seen what data points to; the list is the next one.
+        unsafe { go_to(self.balancer, peers.0.as_ptr(), list) };
         self.take_untried(peers, backup)
     }
 }
@@ -87,8 +91,14 @@ impl Try<'_> {
 
     /// Takes a peer of the list that the balancer is at, unless it has been tried.
     fn take_untried(&self, peers: PeerList, handle: PeerHandle) -> Result<(), Unusable> {
-        // SAFETY: tried has a bit for each peer of the list that the balancer is at.
+        // SAFETY: tried has a bit for each peer of the list that the balancer is at, and the handle is
+        // of the generation that tried was made for.
         unsafe {
+            if !is_current(self.data(), peers.0.as_ptr())
+                || generation_of(peers.0.as_ptr()) != handle.generation
+            {
+                return Err(Unusable::Gone);
+            }
             let (word, bit) = self.tried(handle);
             if *word & bit != 0 {
                 return Err(Unusable::Failed);
@@ -117,10 +127,12 @@ impl Try<'_> {
         unsafe {
             let list = peers.0.as_ptr();
             let _list = Lock::read_list(list);
+            if !is_current(self.data(), list) {
+                return true;
+            }
             let bits = usize::BITS as usize;
             let (mut peer, mut index) = ((*list).peer, 0);
-            // Peers that came after the request did have no bit.
-            while !peer.is_null() && index < (*list).number {
+            while !peer.is_null() {
                 let tried = *(*self.data()).tried.add(index / bits) >> (index % bits) & 1 != 0;
                 if !tried && (*peer).down == 0 {
                     let _peer = Lock::peer(list, peer);
@@ -150,7 +162,8 @@ impl Try<'_> {
         // was locked and found unchanged.
         unsafe {
             let _list = Lock::read_list(list);
-            if generation_of(peers.0.as_ptr()) != handle.generation {
+            let known = peers.0.as_ptr();
+            if generation_of(known) != handle.generation || !is_current(self.data(), known) {
                 return Err(Unusable::Gone);
             }
             let peer = handle.peer.as_ptr();
