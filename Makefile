@@ -50,8 +50,8 @@ endif
 # What make matrix builds for and tests with.
 MATRIX ?= debian trixie vendored testing
 
-.PHONY: all module module-path install demo test test-core test-layout test-nginx test-static \
-	test-protocols matrix matrix-row lint bench clean help packages
+.PHONY: all module module-path install demo test test-core test-layout test-nginx test-static matrix \
+	matrix-row lint bench clean help packages
 
 all: module
 
@@ -62,7 +62,6 @@ help:
 	@echo 'make test         all tests: cargo test, then prove -r t'
 	@echo 'make matrix       builds and tests for each of: $(MATRIX)'
 	@echo 'make test-static  builds nginx 1.28 with --add-module, with --add-dynamic-module; tests both'
-	@echo 'make test-protocols  tests with php-fpm, uwsgi, gRPC, WebSocket and others, which it installs'
 	@echo 'make lint         format, clippy, documentation'
 	@echo 'make bench        benchmarks of the session table and of the page scanner'
 	@echo 'make module-path  where the module is'
@@ -89,7 +88,9 @@ module-path:
 # Where nginx looks for modules: as its build says, or under its prefix.
 MODULES_PATH ?= $(shell "$(NGINX_BINARY)" -V 2>&1 | tr ' ' '\n' | sed -n 's/^--modules-path=//p' | grep . || echo /usr/lib/nginx/modules)
 
-install: module
+# Not as a dependency: root often has no cargo.
+install:
+	@test -e $(MODULE) || $(MAKE) module
 	install -D -m 0644 $(MODULE) $(DESTDIR)$(MODULES_PATH)/ngx_http_sticky_rs.so
 	@echo 'sticky: load it with: load_module modules/ngx_http_sticky_rs.so;'
 
@@ -107,15 +108,11 @@ test-core: packages
 test-layout: packages
 	$(WITH_NGINX) $(CARGO) test --release --locked -p ngx_http_sticky_rs --target-dir $(OUT) $(FEATURES)
 
+# Tests whose servers and clients cannot be installed are skipped, and say so.
 test-nginx: module
 	@tools/packages 'testing' $(RUN_PACKAGES) perl
+	@tools/test-packages || true
 	@tools/test-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" $(T)
-
-# Tests with real servers and clients; make test runs those whose programs are there.
-test-protocols: module
-	@tools/packages 'testing' $(RUN_PACKAGES) perl
-	@tools/test-packages
-	@tools/test-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" t/sticky_protocol_*.t t/sticky_peers_*.t
 
 # The source of nginx 1.28, which crate nginx-src brings; or another.
 STATIC_SOURCE ?= $(shell $(CARGO) metadata --locked --format-version 1 --features vendored \
