@@ -161,13 +161,13 @@ is(tos('/header?s=erin', 6), $erin, 'a session learned from the header');
 
 # Over a reload.
 
-my $gone = workers();
+my $gone = workers_gone($t);
 $t->reload();
 for (1 .. 50) {
-    last if workers() >= $gone + 2;
+    last if workers_gone($t) >= $gone + 2;
     select undef, undef, undef, 0.1;
 }
-is(workers(), $gone + 2, 'reloaded');
+is(workers_gone($t), $gone + 2, 'reloaded');
 is(tos('/u?s=alice', 12), $away, 'a reload keeps the sessions');
 is(tos("/u?s=$bob", 12), $away, 'all of them');
 is(tos('/own?s=dave', 6), $dave, 'in all zones');
@@ -198,7 +198,8 @@ sub tos {
     return join ' ', sort keys %seen;
 }
 
-sub workers {
+sub workers_gone {
+    my ($t) = @_;
     my @gone = $t->read_file('error.log') =~ /worker process \d+ exited with code/g;
     return scalar @gone;
 }
