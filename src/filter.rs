@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use sticky_core::cookie::{self, SetCookie};
 use sticky_core::digest;
-use sticky_core::directive::{BodyLearner, CookieRule, QueryRule};
+use sticky_core::directive::{CookieRule, PageLearner, QueryRule};
 use sticky_core::key::Key;
 use sticky_core::links;
 use sticky_core::scan::forms::FormsLearner;
@@ -228,7 +228,7 @@ fn body_learner(
     affinity: &Affinity<'_>,
     rule: &QueryRule,
 ) -> Option<Box<dyn Learner>> {
-    let learner = rule.learn.body?;
+    let learner = rule.learn.page?;
     let has_body = !r.is_head() && !r.is_header_only();
     if !teaches(r) || !has_body || matches!(r.status(), 100..200 | 204 | 206 | 304) {
         return None;
@@ -256,8 +256,8 @@ fn body_learner(
     let names = Arc::clone(&rule.names);
     let site = site(r, rule);
     Some(match learner {
-        BodyLearner::Html => Box::new(HtmlLearner::new(names, site)),
-        BodyLearner::Forms => {
+        PageLearner::Html => Box::new(HtmlLearner::new(names, site)),
+        PageLearner::Forms => {
             let charset = parameters.find_map(|parameter| {
                 let (name, value) = parameter.trim_ascii().split_at_checked(8)?;
                 name.eq_ignore_ascii_case(b"charset=")

@@ -336,6 +336,7 @@ fn carried_id<'r>(r: Request<'r>, rule: &QueryRule) -> Option<std::borrow::Cow<'
                 Some(std::borrow::Cow::Owned(body)) => rule.names.in_form(&body).into_owned(),
                 None => Carried::Nothing,
             },
+            Place::Path | Place::Cookie | Place::Header(_) => Carried::Nothing,
         };
         match found {
             Carried::Nothing => {}

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::error::DirectiveError;
 use super::parameters::Parameters;
-use super::{BodyLearner, LearnSet, Place, QueryRule, ZoneChoice};
+use super::places::{from, learn};
+use super::{LearnSet, QueryRule, ZoneChoice};
 use crate::unit;
 use crate::url::{Names, MAX_NAMES};
 use crate::word::{Limits, Tick};
@@ -19,10 +20,11 @@ const LONGEST: Tick = 366 * 86_400;
 const SMALLEST_ZONE: usize = 32 << 10;
 
 pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
+    let names = names(given)?;
     let rule = QueryRule {
-        names: names(given)?,
         from: from(given)?,
-        learn: learn(given)?,
+        learn: learn(given, &names)?,
+        names: Arc::new(Names::new(names)),
         limits: limits(given)?,
         zone: zone(given)?,
         hosts: hosts(given)?,
@@ -38,7 +40,7 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
     Ok(rule)
 }
 
-fn names(given: &Parameters) -> Result<Arc<Names>, DirectiveError> {
+fn names(given: &Parameters) -> Result<Vec<Box<[u8]>>, DirectiveError> {
     let mut names: Vec<Box<[u8]>> = Vec::new();
     for name in given.values("name") {
         if !Names::is_valid_name(name) {
@@ -48,92 +50,12 @@ fn names(given: &Parameters) -> Result<Arc<Names>, DirectiveError> {
         if names.len() == MAX_NAMES {
             return Err(DirectiveError::value("name", name, "no more than 8 names"));
         }
-        push_once("name", &mut names, name, |known| &**known == name)?;
+        push_once("name", &mut names, name.into(), name)?;
     }
     if names.is_empty() {
         names.push(b"sid".as_slice().into());
     }
-    Ok(Arc::new(Names::new(names)))
-}
-
-fn from(given: &Parameters) -> Result<Vec<Place>, DirectiveError> {
-    const SUPPORTED: &str = "\"query\" and \"form\"";
-
-    let mut places = Vec::new();
-    for value in list(given.value("from").unwrap_or(b"query,form")) {
-        let place = match value {
-            b"query" => Place::Query,
-            b"form" => Place::Form,
-            b"path" | b"cookie" => return Err(not_supported("from", value, SUPPORTED)),
-            _ if value.starts_with(b"header:") => {
-                return Err(not_supported("from", value, SUPPORTED));
-            }
-            _ => {
-                let expected = "a list of \"query\" and \"form\", divided by commas";
-                return Err(DirectiveError::value("from", value, expected));
-            }
-        };
-        if places.contains(&place) {
-            return Err(DirectiveError::DuplicateValue {
-                parameter: "from",
-                value: value.into(),
-            });
-        }
-        places.push(place);
-    }
-    Ok(places)
-}
-
-fn learn(given: &Parameters) -> Result<LearnSet, DirectiveError> {
-    const SUPPORTED: &str = "\"html\", \"forms\", \"location\" and \"off\"";
-
-    let words = given.value("learn").unwrap_or(b"html,location");
-    if words == b"off" {
-        return Ok(LearnSet::default());
-    }
-    let mut learn = LearnSet::default();
-    for value in list(words) {
-        let repeated = match value {
-            b"html" => learn.body == Some(BodyLearner::Html),
-            b"forms" => learn.body == Some(BodyLearner::Forms),
-            b"location" => learn.location,
-            b"off" => {
-                return Err(DirectiveError::value(
-                    "learn",
-                    words,
-                    "\"off\" to stand alone",
-                ));
-            }
-            b"json" | b"sse" | b"text" => return Err(not_supported("learn", value, SUPPORTED)),
-            _ => {
-                let expected = "\"off\", or a list of \"html\" or \"forms\", and \"location\", \
-                                divided by commas";
-                return Err(DirectiveError::value("learn", value, expected));
-            }
-        };
-        if repeated {
-            return Err(DirectiveError::DuplicateValue {
-                parameter: "learn",
-                value: value.into(),
-            });
-        }
-        let body = match value {
-            b"html" => BodyLearner::Html,
-            b"forms" => BodyLearner::Forms,
-            _ => {
-                learn.location = true;
-                continue;
-            }
-        };
-        if learn.body.replace(body).is_some() {
-            return Err(DirectiveError::Together {
-                one: "learn=html",
-                other: "learn=forms",
-                why: "\"html\" reads the forms too, \"forms\" nothing else, expected one of them",
-            });
-        }
-    }
-    Ok(learn)
+    Ok(names)
 }
 
 /// A lifetime below the default idle limit lowers that; one below an idle limit that was asked for
@@ -211,9 +133,7 @@ fn hosts(given: &Parameters) -> Result<Vec<Box<[u8]>>, DirectiveError> {
                             divided by commas, without scheme and port";
             return Err(DirectiveError::value("hosts", host, expected));
         }
-        push_once("hosts", &mut hosts, host, |known| {
-            known.eq_ignore_ascii_case(host)
-        })?;
+        push_once("hosts", &mut hosts, host.to_ascii_lowercase().into(), host)?;
     }
     Ok(hosts)
 }
@@ -239,30 +159,20 @@ fn is_host(host: &[u8]) -> bool {
     })
 }
 
-fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',')
 }
 
-fn push_once(
+/// `value` is how the item is written.
+pub(super) fn push_once<T: PartialEq>(
     parameter: &'static str,
-    known: &mut Vec<Box<[u8]>>,
+    known: &mut Vec<T>,
+    item: T,
     value: &[u8],
-    same: impl Fn(&Box<[u8]>) -> bool,
 ) -> Result<(), DirectiveError> {
-    if known.iter().any(same) {
-        return Err(DirectiveError::DuplicateValue {
-            parameter,
-            value: value.to_vec(),
-        });
+    if known.contains(&item) {
+        return Err(DirectiveError::repeated(parameter, value));
     }
-    known.push(value.into());
+    known.push(item);
     Ok(())
-}
-
-fn not_supported(parameter: &'static str, value: &[u8], supported: &'static str) -> DirectiveError {
-    DirectiveError::NotSupported {
-        parameter,
-        value: value.to_vec(),
-        supported,
-    }
 }
