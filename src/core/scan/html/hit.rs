@@ -93,7 +93,7 @@ impl Reader {
         found: &mut dyn FnMut(&[u8]),
     ) -> Progress {
         let end = name.end;
-        let Some(name) = self.names.nth(name.name) else {
+        let Some(name) = self.names.nth(name.needle) else {
             return Progress::Done;
         };
         let at = end.saturating_sub(name.anchor.needle().len());
