@@ -74,7 +74,8 @@ pub struct CookieRule {
 /// The rule of `mode=query`.
 #[derive(Clone, Debug)]
 pub struct QueryRule {
-    /// Names of the parameter that carries the session id, `sid` unless configured.
+    /// Names of the parameter that carries the session id, `sid` unless configured, with where they
+    /// stand in links and what cuts the name of a node off.
     pub names: Arc<Names>,
     /// Where a request may carry the id, in the order of search, each place once; never empty.
     pub from: Vec<Place>,
@@ -115,7 +116,7 @@ pub struct LearnSet {
     pub json: bool,
     /// Whether event streams are read: the URLs and the JSON in them.
     pub sse: bool,
-    /// Which strings of JSON are ids, wherever that is read. Never empty where it is.
+    /// Which strings of JSON are ids, in documents and elsewhere. Not empty where documents are read.
     pub members: Vec<Member>,
     /// Whether the URLs in any text are read.
     pub text: bool,
@@ -125,6 +126,13 @@ pub struct LearnSet {
     pub cookies: Vec<Box<[u8]>>,
     /// The names, in lower case, of the headers whose values are ids.
     pub headers: Vec<Box<[u8]>>,
+}
+
+impl LearnSet {
+    /// Whether URLs are read anywhere.
+    pub fn reads_links(&self) -> bool {
+        self.page.is_some() || self.location || self.sse || self.text
+    }
 }
 
 /// How HTML pages are read.

@@ -21,7 +21,7 @@ enum Shape {
 use Shape::{Flag, Often, Once};
 
 /// Name, shape in `mode=cookie`, shape in `mode=query`; in the order in which messages list them.
-const PARAMETERS: [(&str, Option<Shape>, Option<Shape>); 22] = [
+const PARAMETERS: [(&str, Option<Shape>, Option<Shape>); 23] = [
     (
         "mode",
         Some(Once("cookie|query")),
@@ -36,6 +36,7 @@ const PARAMETERS: [(&str, Option<Shape>, Option<Shape>); 22] = [
     ("path", Some(Once("PATH")), None),
     ("from", None, Some(Once("query,form"))),
     ("learn", None, Some(Once("html,location"))),
+    ("id_delimiter", None, Some(Once("CHARACTER"))),
     ("expires", Some(Once("TIME")), Some(Once("TIME"))),
     ("lifetime", None, Some(Once("TIME"))),
     ("zone", None, Some(Once("NAME[:SIZE]|off"))),

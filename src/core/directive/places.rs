@@ -6,6 +6,9 @@ use super::query::{list, push_once};
 use super::{LearnSet, Member, PageLearner, Place};
 use crate::url::Names;
 
+/// What a place wants that has no parentheses around ids.
+pub(super) const NAME_ELSEWHERE: &str = "a name without parentheses to look for there";
+
 pub(super) fn from(given: &Parameters) -> Result<Vec<Place>, DirectiveError> {
     const EXPECTED: &str = "a list of \"query\", \"form\", \"path\", \"cookie\" and \
                             \"header:NAME\", divided by commas";
@@ -35,6 +38,8 @@ pub(super) fn learn(given: &Parameters, names: &[Box<[u8]>]) -> Result<LearnSet,
                             \"text\", divided by commas";
 
     let words = given.value("learn").unwrap_or(b"html,location");
+    let plain = names.iter().filter(|name| !Names::is_letter(name));
+    let plain: Vec<Box<[u8]>> = plain.cloned().collect();
     let mut learn = LearnSet::default();
     if words == b"off" {
         return Ok(learn);
@@ -50,8 +55,11 @@ pub(super) fn learn(given: &Parameters, names: &[Box<[u8]>]) -> Result<LearnSet,
             (b"location", None) => once(&mut learn.location, value)?,
             (b"sse", None) => once(&mut learn.sse, value)?,
             (b"text", None) => once(&mut learn.text, value)?,
+            (b"cookie" | b"json", None) if plain.is_empty() => {
+                return Err(DirectiveError::value("learn", value, NAME_ELSEWHERE));
+            }
             (b"cookie", None) => {
-                for name in names {
+                for name in &plain {
                     push_once("learn", &mut learn.cookies, name.clone(), value)?;
                 }
             }
@@ -64,7 +72,7 @@ pub(super) fn learn(given: &Parameters, names: &[Box<[u8]>]) -> Result<LearnSet,
             }
             (b"json", None) => {
                 learn.json = true;
-                for member in members_named(names) {
+                for member in members_named(&plain) {
                     push_once("learn", &mut learn.members, member, value)?;
                 }
             }
@@ -85,7 +93,7 @@ pub(super) fn learn(given: &Parameters, names: &[Box<[u8]>]) -> Result<LearnSet,
         }
     }
     if learn.sse && learn.members.is_empty() {
-        learn.members.extend(members_named(names));
+        learn.members.extend(members_named(&plain));
     }
     Ok(learn)
 }

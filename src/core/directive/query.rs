@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::error::DirectiveError;
 use super::parameters::Parameters;
-use super::places::{from, learn};
-use super::{LearnSet, QueryRule, ZoneChoice};
+use super::places::{from, learn, NAME_ELSEWHERE};
+use super::{LearnSet, Place, QueryRule, ZoneChoice};
 use crate::unit;
-use crate::url::{Names, MAX_NAMES};
+use crate::url::{LinkPart, Names, MAX_NAMES};
 use crate::word::{Limits, Tick};
 
 /// How long a session may live without a request when the directive does not say.
@@ -20,31 +20,45 @@ const LONGEST: Tick = 366 * 86_400;
 const SMALLEST_ZONE: usize = 32 << 10;
 
 pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
-    let names = names(given)?;
+    let from = from(given)?;
+    let names = names(given, &from)?;
+    let learn = learn(given, &names)?;
     let rule = QueryRule {
-        from: from(given)?,
-        learn: learn(given, &names)?,
-        names: Arc::new(Names::new(names)),
+        names: Arc::new(
+            Names::new(names)
+                .in_parts(parts(&from))
+                .cut_at(delimiter(given)?),
+        ),
+        from,
+        learn,
         limits: limits(given)?,
         zone: zone(given)?,
         hosts: hosts(given)?,
         no_fallback: given.has("no_fallback"),
     };
-    if rule.learn == LearnSet::default() && !rule.hosts.is_empty() {
+    if !rule.hosts.is_empty() && !rule.learn.reads_links() {
+        let is_off = rule.learn == LearnSet::default();
         return Err(DirectiveError::Together {
             one: "hosts",
-            other: "learn=off",
+            other: if is_off { "learn=off" } else { "learn" },
             why: "no links are read",
         });
     }
     Ok(rule)
 }
 
-fn names(given: &Parameters) -> Result<Vec<Box<[u8]>>, DirectiveError> {
+/// A letter in parentheses stands in paths only, and in all other places a name must be without.
+fn names(given: &Parameters, from: &[Place]) -> Result<Vec<Box<[u8]>>, DirectiveError> {
     let mut names: Vec<Box<[u8]>> = Vec::new();
     for name in given.values("name") {
-        if !Names::is_valid_name(name) {
-            let expected = "1 to 64 of the characters A-Z a-z 0-9 - _ . ~ ! $ * @ :";
+        if Names::is_letter(name) {
+            if !from.contains(&Place::Path) {
+                let expected = "\"from=path\" beside a letter in parentheses";
+                return Err(DirectiveError::value("name", name, expected));
+            }
+        } else if !Names::is_valid_name(name) {
+            let expected = "1 to 64 of the characters A-Z a-z 0-9 - _ . ~ ! $ * @ :, \
+                            or a letter in parentheses";
             return Err(DirectiveError::value("name", name, expected));
         }
         if names.len() == MAX_NAMES {
@@ -55,7 +69,44 @@ fn names(given: &Parameters) -> Result<Vec<Box<[u8]>>, DirectiveError> {
     if names.is_empty() {
         names.push(b"sid".as_slice().into());
     }
+    if names.iter().all(|name| Names::is_letter(name)) {
+        for (place, word) in [
+            (Place::Query, &b"query"[..]),
+            (Place::Form, b"form"),
+            (Place::Cookie, b"cookie"),
+        ] {
+            if from.contains(&place) {
+                return Err(DirectiveError::value("from", word, NAME_ELSEWHERE));
+            }
+        }
+    }
     Ok(names)
+}
+
+/// Where links are searched: what is learned is what is looked up. Where requests carry the id in
+/// no URL at all, links have it in their queries.
+fn parts(from: &[Place]) -> Vec<LinkPart> {
+    let parts = from.iter().filter_map(|place| match place {
+        Place::Query => Some(LinkPart::Query),
+        Place::Path => Some(LinkPart::Path),
+        Place::Form | Place::Cookie | Place::Header(_) => None,
+    });
+    let mut parts: Vec<LinkPart> = parts.collect();
+    if parts.is_empty() {
+        parts.push(LinkPart::Query);
+    }
+    parts
+}
+
+fn delimiter(given: &Parameters) -> Result<Option<u8>, DirectiveError> {
+    match given.value("id_delimiter") {
+        None => Ok(None),
+        Some([byte]) if byte.is_ascii_punctuation() => Ok(Some(*byte)),
+        Some(value) => {
+            let expected = "one character, as in \"id_delimiter=.\", that is no letter or digit";
+            Err(DirectiveError::value("id_delimiter", value, expected))
+        }
+    }
 }
 
 /// A lifetime below the default idle limit lowers that; one below an idle limit that was asked for
