@@ -8,12 +8,12 @@
 use std::cell::Cell;
 
 use sticky_core::cookie;
-use sticky_core::directive::{CookieRule, Place, QueryRule};
+use sticky_core::directive::CookieRule;
 use sticky_core::key::Key;
 use sticky_core::table::LookUp;
-use sticky_core::url::Carried;
 use sticky_core::word::PeerId;
 
+use crate::carried;
 use crate::conf::{Rule, Sticky, UpstreamConf};
 use crate::directory::Directory;
 use crate::filter::Lesson;
@@ -26,9 +26,6 @@ use crate::ngx::peers::{round_robin, PeerHandle, PeerKey, PeerList, Unusable};
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Upstream;
 use crate::status::{Status, Tries};
-
-/// A posted form that is longer is not searched, in bytes.
-const FORM_LIMIT: usize = 64 * 1024;
 
 /// What is remembered of a request while it is served.
 pub struct Affinity<'r> {
@@ -43,6 +40,8 @@ pub struct Affinity<'r> {
     pub status: Cell<Status>,
     /// The key of the id that it carries.
     pub carried: Option<Key>,
+    /// That id, decoded; empty when there is none.
+    pub carried_id: &'r [u8],
     /// The peer that held its session when it came.
     pub holder: Option<PeerId>,
     /// What has come of that peer.
@@ -177,6 +176,7 @@ impl Policy for Steering {
 struct Finding<'r> {
     status: Status,
     carried: Option<Key>,
+    carried_id: &'r [u8],
     holder: Option<PeerId>,
     target: Option<PeerHandle>,
     transferred: &'r [u8],
@@ -187,6 +187,7 @@ impl Finding<'_> {
         Self {
             status,
             carried: None,
+            carried_id: &[],
             holder: None,
             target: None,
             transferred: &[],
@@ -222,9 +223,9 @@ fn decide<'r>(
         let directory = sticky.directory.borrow();
         match &sticky.rule {
             Rule::Cookie(rule) => find_by_cookie(r, rule, &directory),
-            Rule::Query(rule, _) => match carried_id(r, rule) {
+            Rule::Query(rule, _) => match carried::id(r, rule) {
                 None => Finding::without_session(Status::None),
-                Some(id) => find_by_id(sticky, &id, &directory),
+                Some(id) => find_by_id(sticky, id, &directory),
             },
             Rule::Native(native) => {
                 let begun = Follower::begin(r, native, conf.secret.get().copied(), is_strict)?;
@@ -249,6 +250,7 @@ fn decide<'r>(
         peers,
         status: Cell::new(finding.status),
         carried: finding.carried,
+        carried_id: finding.carried_id,
         holder: finding.holder,
         holding: Cell::new(Holding::Untried),
         transferred: finding.transferred,
@@ -287,74 +289,37 @@ fn find_by_cookie<'r>(r: Request<'r>, rule: &CookieRule, directory: &Directory) 
         };
     };
     Finding {
-        status: Status::Hit,
-        carried: None,
         holder: Some(peer.id),
         target: Some(peer.handle),
         transferred: cookie.get(route.len()..).unwrap_or_default(),
+        ..Finding::without_session(Status::Hit)
     }
 }
 
-fn find_by_id<'r>(sticky: &Sticky<'_>, id: &[u8], directory: &Directory) -> Finding<'r> {
+fn find_by_id<'r>(sticky: &Sticky<'_>, id: &'r [u8], directory: &Directory) -> Finding<'r> {
     let Rule::Query(rule, sessions) = &sticky.rule else {
         return Finding::without_session(Status::None);
     };
+    let unknown = Finding::without_session(Status::Miss);
     let Some(key) = sessions.key(id) else {
-        return Finding::without_session(Status::Miss);
+        return unknown;
     };
-    let carried = Some(key);
+    let unknown = Finding {
+        carried: Some(key),
+        carried_id: id,
+        ..unknown
+    };
     match sessions.recall(key, &rule.limits) {
-        LookUp::Unknown => Finding {
-            carried,
-            ..Finding::without_session(Status::Miss)
-        },
+        LookUp::Unknown => unknown,
         LookUp::Expired => Finding {
-            carried,
-            ..Finding::without_session(Status::Expired)
+            status: Status::Expired,
+            ..unknown
         },
         LookUp::Found(session) => Finding {
             status: Status::Hit,
-            carried,
             holder: Some(session.peer),
             target: directory.by_id(session.peer).map(|peer| peer.handle),
-            transferred: &[],
+            ..unknown
         },
     }
-}
-
-/// The session id that a request carries: the first place that has one decides.
-fn carried_id<'r>(r: Request<'r>, rule: &QueryRule) -> Option<std::borrow::Cow<'r, [u8]>> {
-    for place in &rule.from {
-        let found = match place {
-            Place::Query => match rule.names.in_query(r.args()) {
-                // A subrequest (auth_request, SSI) belongs to the session of its request.
-                Carried::Nothing if !r.is_main() => rule.names.in_query(r.main().args()),
-                found => found,
-            },
-            Place::Form => match form(r) {
-                Some(std::borrow::Cow::Borrowed(body)) => rule.names.in_form(body),
-                Some(std::borrow::Cow::Owned(body)) => rule.names.in_form(&body).into_owned(),
-                None => Carried::Nothing,
-            },
-            Place::Path | Place::Cookie | Place::Header(_) => Carried::Nothing,
-        };
-        match found {
-            Carried::Nothing => {}
-            Carried::Conflict => return None,
-            Carried::Id(id) => return Some(id),
-        }
-    }
-    None
-}
-
-fn form<'r>(r: Request<'r>) -> Option<std::borrow::Cow<'r, [u8]>> {
-    let media_type = r
-        .body_type()
-        .split(|&byte| byte == b';')
-        .next()?
-        .trim_ascii();
-    if !media_type.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
-        return None;
-    }
-    r.body(FORM_LIMIT)
 }
