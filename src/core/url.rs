@@ -144,7 +144,7 @@ impl Names {
         fields: impl Iterator<Item = (Cow<'a, [u8]>, Cow<'a, [u8]>)>,
     ) -> Carried<'a> {
         let fields: Vec<_> = fields.filter(|(name, _)| self.has(name)).collect();
-        self.first_of(|name| {
+        first_of(self.plain(), |name| {
             let own = fields.iter().filter(|(field, _)| **field == *name.bytes);
             self.single(own.map(|(_, value)| value.clone()))
         })
@@ -157,12 +157,14 @@ impl Names {
         if memchr::memchr3(b';', b'(', b'%', path).is_none() {
             return Carried::Nothing;
         }
-        self.first_of(|name| self.single(path::values_in(path, name)))
+        first_of(self.names.iter(), |name| {
+            self.single(path::values_in(path, name))
+        })
     }
 
     /// The id in the values of the Cookie headers, in a cookie of one of the names.
     pub fn in_cookies<'a>(&self, headers: impl Iterator<Item = &'a [u8]> + Clone) -> Carried<'a> {
-        self.first_of(|name| {
+        first_of(self.plain(), |name| {
             let values = headers.clone();
             let values = values.flat_map(|header| cookie::values(header, &name.bytes));
             self.single(values.map(unescaped))
@@ -226,8 +228,7 @@ impl Names {
 
     /// Whether a form field of this name is a session id.
     pub(crate) fn has(&self, name: &[u8]) -> bool {
-        let mut names = self.names.iter().filter(|own| own.letter.is_none());
-        names.any(|own| *own.bytes == *name)
+        self.plain().any(|own| *own.bytes == *name)
     }
 
     /// `separator` finds the next separator.
@@ -236,8 +237,8 @@ impl Names {
         pairs: &'a [u8],
         separator: impl Fn(&[u8]) -> Option<usize>,
     ) -> Carried<'a> {
-        self.first_of(|name| {
-            let mut rest = Some(pairs).filter(|_| name.letter.is_none());
+        first_of(self.plain(), |name| {
+            let mut rest = Some(pairs);
             let separator = &separator;
             let pairs = std::iter::from_fn(move || {
                 let pairs = rest?;
@@ -252,15 +253,9 @@ impl Names {
         })
     }
 
-    /// What the first name says that has a usable value.
-    fn first_of<'a>(&self, read: impl Fn(&Name) -> Carried<'a>) -> Carried<'a> {
-        for name in &self.names {
-            match read(name) {
-                Carried::Nothing => {}
-                decided => return decided,
-            }
-        }
-        Carried::Nothing
+    /// Without the letters.
+    fn plain(&self) -> impl Iterator<Item = &Name> {
+        self.names.iter().filter(|name| name.letter.is_none())
     }
 
     /// The one id that all the usable ones among these decoded values are.
@@ -289,4 +284,18 @@ impl Names {
             }
         }
     }
+}
+
+/// What the first name says that has a usable value.
+fn first_of<'a, 'n>(
+    names: impl Iterator<Item = &'n Name>,
+    read: impl Fn(&'n Name) -> Carried<'a>,
+) -> Carried<'a> {
+    for name in names {
+        match read(name) {
+            Carried::Nothing => {}
+            decided => return decided,
+        }
+    }
+    Carried::Nothing
 }
