@@ -204,13 +204,14 @@ impl Names {
         Carried::Nothing
     }
 
+    /// Whether one of the names is a letter in parentheses.
+    pub(crate) fn have_letters(&self) -> bool {
+        self.names.iter().any(|name| name.letter.is_some())
+    }
+
     /// Whether ids are looked for in paths.
     pub(crate) fn are_in_paths(&self) -> bool {
         self.parts.contains(&LinkPart::Path)
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Name> {
-        self.names.iter()
     }
 
     pub(crate) fn nth(&self, index: usize) -> Option<&Name> {

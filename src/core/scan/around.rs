@@ -29,7 +29,7 @@ pub(super) trait Examine {
 
     /// The place, counted over both, before which nothing is needed by a needle that ends in later
     /// bytes.
-    fn first_needed(carry: &[u8], piece: &[u8]) -> usize;
+    fn first_needed(&self, carry: &[u8], piece: &[u8]) -> usize;
 }
 
 /// A body, read around the needles in it.
@@ -200,7 +200,7 @@ impl<E: Examine> Around<E> {
     /// Keeps of what has come what a later needle, or the one that waits, may need.
     fn keep_tail(&mut self, border: usize, piece: &[u8], waiting: Option<Found>) {
         self.carry.truncate(border);
-        let mut keep = E::first_needed(&self.carry, piece);
+        let mut keep = self.reader.first_needed(&self.carry, piece);
         if let Some(hit) = waiting {
             keep = keep.min(hit.end.saturating_sub(E::BACK));
         }

@@ -2,12 +2,13 @@
 //! what surrounds it: parsing every page would cost ten times as much as nginx's own `sub_filter`.
 //!
 //! What is found:
-//! - the value of any attribute that is a URL with the name in its query, character references
-//!   decoded; the lists and prefixes of `srcset`, `style`, `onclick` and `<meta content="5; url=…">`
-//!   are taken apart at quotes, white space, `<`, `>`, parentheses and backslashes;
+//! - the value of any attribute that is a URL with the name where ids are looked for, in its query, in
+//!   its path or in both, character references decoded; the lists and prefixes of `srcset`, `style`,
+//!   `onclick` and `<meta content="5; url=…">` are taken apart at quotes, white space, `<`, `>`,
+//!   parentheses and backslashes;
 //! - `<input name=NAME value=…>` and `<button name=NAME value=…>`;
 //! - outside tags (text, comments, scripts) a string between such delimiters that is a URL with the
-//!   name in its query.
+//!   name there. Around a letter like `(S)` a string may hold parentheses.
 //!
 //! Bounds: a tag is looked at up to [`REACH`] bytes before a hit and read up to [`REACH`] bytes from
 //! its start, a string up to [`RUN`] bytes to each side of the hit; so at most about twice [`REACH`]
@@ -20,9 +21,9 @@
 mod border;
 mod head;
 mod hit;
-mod last;
-mod strings;
-mod tag;
+pub(super) mod last;
+pub(super) mod strings;
+pub(super) mod tag;
 mod whole;
 
 use std::sync::Arc;
@@ -93,7 +94,7 @@ impl Examine for Reader {
         Reader::examine(self, window, name, start, found)
     }
 
-    fn first_needed(carry: &[u8], piece: &[u8]) -> usize {
-        border::first_needed(carry, piece)
+    fn first_needed(&self, carry: &[u8], piece: &[u8]) -> usize {
+        border::first_needed(carry, piece, self.ends_string())
     }
 }
