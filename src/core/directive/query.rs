@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::error::DirectiveError;
 use super::parameters::Parameters;
 use super::places::{from, learn, NAME_ELSEWHERE};
-use super::{LearnSet, Place, QueryRule, ZoneChoice};
+use super::{LearnSet, Member, Place, QueryRule, ZoneChoice};
 use crate::unit;
 use crate::url::{LinkPart, Names, MAX_NAMES};
 use crate::word::{Limits, Tick};
@@ -23,6 +23,21 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
     let from = from(given)?;
     let names = names(given, &from)?;
     let learn = learn(given, &names)?;
+    let is_header = |place: &Place| matches!(place, Place::Header(_));
+    let is_learned = |name: &Box<[u8]>| {
+        learn.cookies.contains(name) || learn.members.contains(&Member::Anywhere(name.clone()))
+    };
+    if given.has("name")
+        && from.iter().all(is_header)
+        && !learn.reads_links()
+        && !names.iter().any(is_learned)
+    {
+        return Err(DirectiveError::Without {
+            parameter: "name",
+            needed: "from=query",
+            why: "nothing of that name is looked for",
+        });
+    }
     let rule = QueryRule {
         names: Arc::new(
             Names::new(names)
