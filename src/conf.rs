@@ -8,6 +8,7 @@ use std::os::raw::c_char;
 use ngx::core::NGX_CONF_OK;
 use sticky_core::directive::native::NativeRule;
 use sticky_core::directive::{self, CookieRule, DirectiveError, Mode, QueryRule, ZoneChoice};
+use sticky_core::scan::readers::Readers;
 use sticky_core::table;
 use sticky_core::word::Limits;
 
@@ -68,7 +69,7 @@ pub struct Sticky<'c> {
     pub directory: RefCell<Directory>,
     /// Where a Set-Cookie is written, so that no request allocates for it.
     pub line: RefCell<Vec<u8>>,
-    /// This worker has said that bodies are compressed.
+    /// This worker has said that bodies are compressed in a way that it cannot read.
     pub said_compressed: Cell<bool>,
     /// This worker has said that the balancer cannot be steered.
     pub said_unknown_balancer: Cell<bool>,
@@ -79,7 +80,7 @@ pub enum Rule<'c> {
     /// `mode=cookie`.
     Cookie(CookieRule),
     /// `mode=query`.
-    Query(QueryRule, Sessions<'c>),
+    Query(QueryRule, Sessions<'c>, Readers),
     /// One of nginx's own forms.
     Native(Native<'c>),
 }
@@ -89,7 +90,7 @@ impl<'c> Rule<'c> {
     fn sessions(&self) -> Option<&Sessions<'c>> {
         match self {
             Rule::Cookie(_) => None,
-            Rule::Query(_, sessions) => Some(sessions),
+            Rule::Query(_, sessions, _) => Some(sessions),
             Rule::Native(native) => native.learn.as_ref()?.sessions.get(),
         }
     }
@@ -98,7 +99,7 @@ impl<'c> Rule<'c> {
     pub fn no_fallback(&self) -> bool {
         match self {
             Rule::Cookie(rule) => rule.no_fallback,
-            Rule::Query(rule, _) => rule.no_fallback,
+            Rule::Query(rule, ..) => rule.no_fallback,
             Rule::Native(_) => false,
         }
     }
@@ -213,7 +214,8 @@ pub fn sticky(cf: Conf<'_>) -> Result<(), Refusal> {
         Mode::Cookie(rule) => Rule::Cookie(rule),
         Mode::Query(rule) => {
             let sessions = sessions(cf, us.name(), &rule)?;
-            Rule::Query(rule, sessions)
+            let readers = Readers::new(&rule.learn, &rule.names);
+            Rule::Query(rule, sessions, readers)
         }
         Mode::Native(rule) => Rule::Native(native(cf, us, rule)?),
     };

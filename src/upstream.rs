@@ -223,7 +223,7 @@ fn decide<'r>(
         let directory = sticky.directory.borrow();
         match &sticky.rule {
             Rule::Cookie(rule) => find_by_cookie(r, rule, &directory),
-            Rule::Query(rule, _) => match carried::id(r, rule) {
+            Rule::Query(rule, ..) => match carried::id(r, rule) {
                 None => Finding::without_session(Status::None),
                 Some(id) => find_by_id(sticky, id, &directory),
             },
@@ -297,7 +297,7 @@ fn find_by_cookie<'r>(r: Request<'r>, rule: &CookieRule, directory: &Directory) 
 }
 
 fn find_by_id<'r>(sticky: &Sticky<'_>, id: &'r [u8], directory: &Directory) -> Finding<'r> {
-    let Rule::Query(rule, sessions) = &sticky.rule else {
+    let Rule::Query(rule, sessions, _) = &sticky.rule else {
         return Finding::without_session(Status::None);
     };
     let unknown = Finding::without_session(Status::Miss);

@@ -51,6 +51,12 @@ impl JsonLearner {
         }
     }
 
+    /// The same, for a response whose request has brought an id that need not be learned.
+    pub fn knowing(mut self, id: &[u8]) -> Self {
+        self.last = id.to_vec();
+        self
+    }
+
     /// What comes next has nothing to do with what has come, though something may have been cut.
     pub(super) fn restart(&mut self) {
         self.reader = Reader::new(&self.members);

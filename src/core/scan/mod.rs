@@ -9,6 +9,7 @@ pub mod html;
 pub mod inflate;
 pub mod json;
 mod media;
+pub mod readers;
 mod references;
 pub mod sse;
 pub mod text;

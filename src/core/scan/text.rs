@@ -49,6 +49,12 @@ impl TextLearner {
             strings: Around::new(names, reader),
         }
     }
+
+    /// The same, for a response whose request has brought an id that need not be learned.
+    pub fn knowing(mut self, id: &[u8]) -> Self {
+        self.strings.reader.last.remember(id);
+        self
+    }
 }
 
 impl Learner for TextLearner {
