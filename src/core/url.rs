@@ -204,6 +204,11 @@ impl Names {
         Carried::Nothing
     }
 
+    /// The byte at which ids are cut off.
+    pub(crate) fn delimiter(&self) -> Option<u8> {
+        self.delimiter
+    }
+
     /// Whether one of the names is a letter in parentheses.
     pub(crate) fn have_letters(&self) -> bool {
         self.names.iter().any(|name| name.letter.is_some())
