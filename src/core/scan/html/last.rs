@@ -35,10 +35,10 @@ impl Last {
             // Behind it stands the name of a node, whatever follows.
             (_, [byte, ..]) if Some(*byte) == value.delimiter => Some(true),
             // A reference might continue the id; "&amp;" and "&name=" do not.
-            (Place::InQuery, [b'&', next, ..]) => Some(next.is_ascii_alphabetic()),
-            (Place::InQuery, [b'&']) | (_, []) => window.to_end.then_some(false),
-            (Place::InParentheses, [byte, ..]) => Some(*byte == b')'),
-            (Place::InPath, [b'/' | b'\\' | b'?', ..]) => Some(true),
+            (Place::Query, [b'&', next, ..]) => Some(next.is_ascii_alphabetic()),
+            (Place::Query, [b'&']) | (_, []) => window.to_end.then_some(false),
+            (Place::Parentheses, [byte, ..]) => Some(*byte == b')'),
+            (Place::Path, [b'/' | b'\\' | b'?', ..]) => Some(true),
             (_, [byte, ..]) => {
                 Some(matches!(byte, b'#' | b';' | b'"' | b'\'' | b'>') || is_space(*byte))
             }
@@ -66,9 +66,9 @@ pub(in crate::scan) struct Value {
 
 #[derive(Clone, Copy)]
 enum Place {
-    InQuery,
-    InPath,
-    InParentheses,
+    Query,
+    Path,
+    Parentheses,
 }
 
 impl Value {
@@ -92,21 +92,21 @@ impl Place {
         const NEAR: usize = 128;
 
         if name.letter.is_some() {
-            return Some(Self::InParentheses);
+            return Some(Self::Parentheses);
         }
         if !names.are_in_paths() {
-            return Some(Self::InQuery);
+            return Some(Self::Query);
         }
         let before = window.bytes.get(at.saturating_sub(NEAR)..at)?;
         match before {
-            [.., b'?' | b'&'] => Some(Self::InQuery),
-            _ if before.ends_with(b"&amp;") => Some(Self::InQuery),
+            [.., b'?' | b'&'] => Some(Self::Query),
+            _ if before.ends_with(b"&amp;") => Some(Self::Query),
             // A "&" may be a reference to "?".
             [before @ .., b';'] => {
                 let mark = before.iter().rfind(|byte| MARKS[usize::from(**byte)]);
                 match mark {
                     None | Some(b'?' | b'&') => None,
-                    Some(_) => Some(Self::InPath),
+                    Some(_) => Some(Self::Path),
                 }
             }
             _ => None,
