@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Tests that an id is found wherever a page is cut in two on its way; without them, sessions are
-# lost at the borders of packets and buffers, now and then.
+# Tests that an id is found wherever a body is cut in two on its way, packed or not; without them,
+# sessions are lost at the borders of packets and buffers, now and then.
 
 use warnings;
 use strict;
@@ -16,7 +16,9 @@ use Sticky::Pages;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(6);
+use IO::Compress::Gzip qw/ gzip /;
+
+my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(11);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -42,6 +44,18 @@ http {
         server 127.0.0.1:8082;
     }
 
+    upstream text {
+        sticky mode=query learn=json,sse,text;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+    }
+
+    upstream path {
+        sticky mode=query learn=json:a.token;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+    }
+
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
@@ -55,6 +69,14 @@ http {
 
         location /forms/ {
             proxy_pass http://forms/;
+        }
+
+        location /text/ {
+            proxy_pass http://text/;
+        }
+
+        location /path/ {
+            proxy_pass http://path/;
         }
 
         location /small/ {
@@ -75,29 +97,41 @@ $t->waitforsocket('127.0.0.1:' . port($_)) for 8081, 8082;
 $t->run();
 
 my $ids = 0;
-my $head = "Content-Type: text/html\r\n\r\n";
+my $head = head('text/html');
 
-# Each page is cut at each of its bytes, and hands out an id of its own each time.
+# Each body is cut at each of its bytes, and hands out an id of its own each time.
 
-my @pages = (
-    ['/html/',  'link',   '<p>a</p><a class="x" href="/n?a=1&amp;sid=ID&amp;b=2#t">n</a>'],
-    ['/html/',  'input',  '<form><input value="ID" type=hidden name=sid></form>'],
-    ['/forms/', 'form',   '<form action="/n?sid=ID"><input type=hidden name=sid value=ID></form>'],
+my $link = '<p>a</p><a class="x" href="/n?a=1&amp;sid=ID&amp;b=2#t">n</a>';
+my @bodies = (
+    ['/html/',  'link',   'text/html', $link],
+    ['/html/',  'input',  'text/html',
+        '<form><input value="ID" type=hidden name=sid></form>'],
+    ['/forms/', 'form',   'text/html',
+        '<form action="/n?sid=ID"><input type=hidden name=sid value=ID></form>'],
+    ['/text/',  'JSON',   'application/json', '{"sid" : "ID"}'],
+    ['/path/',  'path in JSON', 'application/json', '{"a":{"token":"ID"}}'],
+    ['/text/',  'events', 'text/event-stream', "data: /n?sid=ID\r\n\r\n"],
+    ['/text/',  'text',   'text/plain', "see /n?sid=ID, then"],
+    ['/text/',  'gzip',   "text/plain\r\nContent-Encoding: gzip", '/n?sid=ID ', \&gzip],
 );
-for (@pages) {
-    my ($uri, $what, $page) = @$_;
+for (@bodies) {
+    my ($uri, $what, $type, $body, $pack) = @$_;
     is(join(', ', misses($uri, sub {
         my ($id, $n) = @_;
-        my $text = $page =~ s/ID/$id/gr;
+        my $text = $body =~ s/ID/$id/gr;
+        if ($pack) {
+            $pack->(\$text => \my $packed, -Minimal => 1) or die $what;
+            $text = $packed;
+        }
         return if $n >= length $text;
-        return script($head, substr($text, 0, $n), \0.004, substr($text, $n));
+        return script(head($type), substr($text, 0, $n), \0.004, substr($text, $n));
     })), '', "$what, cut at any byte");
 }
 
 is(join(', ', misses('/html/', sub {
     my ($id, $n) = @_;
     return if $n > 4;
-    my $text = $pages[0][2] =~ s/ID/$id/r;
+    my $text = $link =~ s/ID/$id/r;
     return script($head, map { ($_, \0.002) } split //, $text);
 })), '', 'link, byte by byte');
 
@@ -115,6 +149,8 @@ is(join(', ', misses('/small/', sub {
     return if $n > 20;
     return script($head, ' ' x (2048 - 40 + 2 * $n) . "<input name=sid value=$id>");
 })), '', 'input, over the border of a buffer');
+
+sub head { return "Content-Type: $_[0]\r\n\r\n" }
 
 # The cuts at which the id was not learned, or for another server.
 sub misses {
