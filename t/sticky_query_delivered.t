@@ -16,7 +16,7 @@ use Sticky::Pages;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(10);
+my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(16);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -33,7 +33,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     upstream u {
-        sticky mode=query;
+        sticky mode=query learn=html,location,json,sse,text,cookie,header:X-Id;
         server 127.0.0.1:8081;
         server 127.0.0.1:8082;
         server 127.0.0.1:8083;
@@ -93,6 +93,17 @@ is(follow('h', sub { script("Location: /?sid=$_[0]\r\n\r\n", $rest) }, '302 Foun
     'Location, no body yet');
 is(follow('i', sub { script("$html<a href='?sid=$_[0]'>", 'x' x 3000, $rest) }, '200 OK',
     '/buffered/'), 'HIT', 'link, buffered');
+
+my %type = map { $_ => "Content-Type: $_\r\n\r\n" }
+    qw{ application/json text/event-stream text/plain };
+is(follow('j', sub { script("$type{'application/json'}\{\"sid\":\"$_[0]\"", $rest) }), 'HIT', 'JSON');
+is(follow('k', sub { script("$type{'text/event-stream'}data: /?sid=$_[0]\n\n", $rest) }), 'HIT',
+    'event');
+is(follow('l', sub { script("$type{'text/event-stream'}: hello\n\n", \0.01,
+    "data: {\"sid\":\"$_[0]\"}\n\n", $rest) }), 'HIT', 'second event, JSON');
+is(follow('m', sub { script("$type{'text/plain'}/?sid=$_[0] ", $rest) }), 'HIT', 'text');
+is(follow('n', sub { script("Set-Cookie: sid=$_[0]\r\n\r\n", $rest) }), 'HIT', 'cookie');
+is(follow('o', sub { script("X-Id: $_[0]\r\n\r\n", $rest) }), 'HIT', 'header');
 
 # And the other way round: with the second half of the id not there, nothing of it is learned.
 
