@@ -144,13 +144,11 @@ impl<'r> Request<'r> {
     /// The first bytes of the request's body, at most `limit` of them, as far as nginx holds it in
     /// memory; `None` when it holds none.
     pub fn body(self, limit: usize) -> Option<Body<'r>> {
-        // SAFETY: ngx_http_read_client_request_body() makes request_body and its chain; a bit of a
-        // live request, which that function clears when it has read all (and never sets).
-        let (chain, is_coming) = unsafe {
-            let r = &*self.raw();
-            let chain = Chain::from_ptr(r.request_body.as_ref()?.bufs);
-            (chain, r.request_body_no_buffering() != 0)
-        };
+        // SAFETY: NULL, or made with its chain by ngx_http_read_client_request_body().
+        let chain = unsafe { Chain::from_ptr((*self.raw()).request_body.as_ref()?.bufs) };
+        // SAFETY: a bit of a live request, which that function clears when it has read all. A
+        // subrequest has the body of its request, but not the bit (ngx_http_subrequest()).
+        let is_coming = unsafe { (*self.main().raw()).request_body_no_buffering() != 0 };
         let mut body = Body {
             bytes: Cow::Borrowed(&[]),
             is_whole: !is_coming,
