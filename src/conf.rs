@@ -3,12 +3,16 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::os::raw::c_char;
+use std::sync::Arc;
 
 #[cfg(not(nginx_since = "1.29.6"))]
 use ngx::core::NGX_CONF_OK;
 use sticky_core::directive::native::NativeRule;
-use sticky_core::directive::{self, CookieRule, DirectiveError, Mode, QueryRule, ZoneChoice};
+use sticky_core::directive::{
+    self, CookieRule, DirectiveError, Mode, QueryRule, RewriteRule, ZoneChoice,
+};
 use sticky_core::table;
+use sticky_core::url::Names;
 use sticky_core::word::Limits;
 
 use crate::directory::Directory;
@@ -80,6 +84,8 @@ pub enum Rule<'c> {
     Cookie(CookieRule),
     /// `mode=query`.
     Query(QueryRule, Sessions<'c>),
+    /// `mode=rewrite`.
+    Rewrite(RewriteRule),
     /// One of nginx's own forms.
     Native(Native<'c>),
 }
@@ -88,7 +94,7 @@ impl<'c> Rule<'c> {
     /// The session table, where there is one.
     fn sessions(&self) -> Option<&Sessions<'c>> {
         match self {
-            Rule::Cookie(_) => None,
+            Rule::Cookie(_) | Rule::Rewrite(_) => None,
             Rule::Query(_, sessions) => Some(sessions),
             Rule::Native(native) => native.learn.as_ref()?.sessions.get(),
         }
@@ -99,9 +105,17 @@ impl<'c> Rule<'c> {
         match self {
             Rule::Cookie(rule) => rule.no_fallback,
             Rule::Query(rule, _) => rule.no_fallback,
+            Rule::Rewrite(rule) => rule.no_fallback,
             Rule::Native(_) => false,
         }
     }
+}
+
+/// What the module keeps for the whole of `http`.
+#[derive(Default)]
+pub struct MainConf {
+    /// Names of the parameters that `mode=rewrite` puts into links.
+    pub own_parameters: RefCell<Vec<Arc<Names>>>,
 }
 
 /// What the module keeps for each location. `None`: not set on this level.
@@ -215,6 +229,7 @@ pub fn sticky(cf: Conf<'_>) -> Result<(), Refusal> {
             let sessions = sessions(cf, us.name(), &rule)?;
             Rule::Query(rule, sessions)
         }
+        Mode::Rewrite(rule) => Rule::Rewrite(rule),
         Mode::Native(rule) => Rule::Native(native(cf, us, rule)?),
     };
     let sticky = Sticky {
@@ -351,7 +366,7 @@ fn shared<'c>(
 }
 
 /// When the configuration was read, before the upstreams are initialised.
-pub fn complete(cf: Conf<'_>) -> Result<(), Refusal> {
+pub fn complete(cf: Conf<'_>, main: &MainConf) -> Result<(), Refusal> {
     let mut tables: Vec<&Sessions<'_>> = Vec::new();
     for us in cf.upstreams() {
         let Some(conf) = module::upstream_conf(us) else {
@@ -369,6 +384,10 @@ pub fn complete(cf: Conf<'_>) -> Result<(), Refusal> {
                 // The zone that the directive names is nginx's own module's by now.
                 learned_in(cf, us.name(), learn, &[b"sticky:", us.name()].concat())?;
             }
+        }
+        if let Rule::Rewrite(rule) = &sticky.rule {
+            let mut known = main.own_parameters.borrow_mut();
+            known.push(Arc::clone(&rule.names));
         }
         if let Some(sessions) = sticky.rule.sessions() {
             sessions.default_size();

@@ -100,6 +100,7 @@ impl Directory {
         for (index, ((name, route, handle), id)) in found.into_iter().zip(ids).enumerate() {
             let value = match rule {
                 Rule::Cookie(rule) => rule.recipe.value(index, &name),
+                Rule::Rewrite(rule) => rule.recipe.value(index, &name),
                 Rule::Query(..) => Vec::new(),
                 Rule::Native(_) => match route {
                     Some(route) => route.into_vec(),

@@ -25,6 +25,7 @@ use crate::ngx::clock;
 use crate::ngx::log::Level;
 use crate::ngx::peers::Unusable;
 use crate::ngx::request::Request;
+use crate::rewrite;
 use crate::status::Status;
 use crate::upstream::{Affinity, Holding};
 use crate::zone::Sessions;
@@ -48,6 +49,7 @@ pub fn header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) {
         return;
     };
     match &affinity.sticky.rule {
+        Rule::Rewrite(rule) => rewrite::header(r, affinity, rule, name),
         // Its cookie was set with the choice of the server.
         Rule::Native(_) => {}
         Rule::Cookie(rule) => set_cookie(r, affinity, rule, name),
@@ -92,6 +94,11 @@ pub fn observe<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) -> Option<&'r [u8
         }
         Rule::Cookie(rule) => {
             if shows_cookie(r, affinity, rule) && affinity.status.get() == Status::None {
+                affinity.status.set(Status::New);
+            }
+        }
+        Rule::Rewrite(_) => {
+            if affinity.status.get() == Status::None && r.is_main() && rewrite::has_links(r) {
                 affinity.status.set(Status::New);
             }
         }
@@ -233,11 +240,7 @@ fn body_learner(
     if !teaches(r) || !has_body || matches!(r.status(), 100..200 | 204 | 206 | 304) {
         return None;
     }
-    let mut parameters = r.response_type().split(|&byte| byte == b';');
-    let media_type = parameters.next()?.trim_ascii();
-    if !media_type.eq_ignore_ascii_case(b"text/html")
-        && !media_type.eq_ignore_ascii_case(b"application/xhtml+xml")
-    {
+    if !is_page(r) {
         return None;
     }
     if r.is_compressed() {
@@ -257,14 +260,25 @@ fn body_learner(
     let site = site(r, rule);
     Some(match learner {
         BodyLearner::Html => Box::new(HtmlLearner::new(names, site)),
-        BodyLearner::Forms => {
-            let charset = parameters.find_map(|parameter| {
-                let (name, value) = parameter.trim_ascii().split_at_checked(8)?;
-                name.eq_ignore_ascii_case(b"charset=")
-                    .then(|| unquoted(value))
-            });
-            Box::new(FormsLearner::new(names, site, charset))
-        }
+        BodyLearner::Forms => Box::new(FormsLearner::new(names, site, charset(r))),
+    })
+}
+
+/// The response is an HTML page, by its type.
+pub fn is_page(r: Request<'_>) -> bool {
+    let media_type = r.response_type().split(|&byte| byte == b';').next();
+    let media_type = media_type.unwrap_or_default().trim_ascii();
+    media_type.eq_ignore_ascii_case(b"text/html")
+        || media_type.eq_ignore_ascii_case(b"application/xhtml+xml")
+}
+
+/// The parameter `charset` of the response's type.
+pub fn charset(r: Request<'_>) -> Option<&[u8]> {
+    let mut parameters = r.response_type().split(|&byte| byte == b';').skip(1);
+    parameters.find_map(|parameter| {
+        let (name, value) = parameter.trim_ascii().split_at_checked(8)?;
+        name.eq_ignore_ascii_case(b"charset=")
+            .then(|| unquoted(value))
     })
 }
 

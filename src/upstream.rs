@@ -5,13 +5,14 @@
 //! balancer asked (`Affinity::choose`). A request without a session takes the path that it took
 //! before.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 
 use sticky_core::cookie;
-use sticky_core::directive::{CookieRule, Place, QueryRule};
+use sticky_core::directive::{CookieRule, Place, QueryRule, RewriteRule};
 use sticky_core::key::Key;
 use sticky_core::table::LookUp;
-use sticky_core::url::Carried;
+use sticky_core::url::{Carried, Names};
 use sticky_core::word::PeerId;
 
 use crate::conf::{Rule, Sticky, UpstreamConf};
@@ -25,6 +26,7 @@ use crate::ngx::log::Level;
 use crate::ngx::peers::{round_robin, PeerHandle, PeerKey, PeerList, Unusable};
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Upstream;
+use crate::rewrite::Page;
 use crate::status::{Status, Tries};
 
 /// A posted form that is longer is not searched, in bytes.
@@ -55,6 +57,8 @@ pub struct Affinity<'r> {
     pub answered: Cell<Option<&'r [u8]>>,
     /// What its response teaches.
     pub lesson: Cell<Option<&'r Lesson>>,
+    /// Its page that is being rewritten.
+    pub page: Cell<Option<&'r Page>>,
     /// What goes by the rules of nginx's own directive, if the upstream does.
     pub follower: Option<&'r Follower<'r>>,
     tries: Tries,
@@ -222,6 +226,7 @@ fn decide<'r>(
         let directory = sticky.directory.borrow();
         match &sticky.rule {
             Rule::Cookie(rule) => find_by_cookie(r, rule, &directory),
+            Rule::Rewrite(rule) => find_by_value(r, rule, &directory),
             Rule::Query(rule, _) => match carried_id(r, rule) {
                 None => Finding::without_session(Status::None),
                 Some(id) => find_by_id(sticky, &id, &directory),
@@ -255,6 +260,7 @@ fn decide<'r>(
         hide_cookie: set(|location| &location.hide_cookie),
         answered: Cell::new(None),
         lesson: Cell::new(None),
+        page: Cell::new(None),
         follower,
         tries: Tries::begin(r, finding.status != Status::None),
         target: finding.target,
@@ -295,6 +301,38 @@ fn find_by_cookie<'r>(r: Request<'r>, rule: &CookieRule, directory: &Directory) 
     }
 }
 
+/// By the parameter that a link or a form of one of our pages has put into the request: into its
+/// query, as it is now or as the client sent it, or into the posted form.
+fn find_by_value<'r>(r: Request<'r>, rule: &RewriteRule, directory: &Directory) -> Finding<'r> {
+    let sent = r
+        .main()
+        .unparsed_uri()
+        .splitn(2, |&byte| byte == b'?')
+        .nth(1);
+    let sent = sent.unwrap_or_default();
+    let in_query = match rule.names.in_query(r.args()) {
+        Carried::Nothing => rule.names.in_query(sent),
+        found => found,
+    };
+    let found = match in_query {
+        Carried::Nothing => in_form(r, &rule.names),
+        found => found,
+    };
+    match found {
+        Carried::Id(value) => match directory.by_value(&value) {
+            Some(peer) => Finding {
+                status: Status::Hit,
+                carried: None,
+                holder: Some(peer.id),
+                target: Some(peer.handle),
+                transferred: &[],
+            },
+            None => Finding::without_session(Status::Miss),
+        },
+        Carried::Nothing | Carried::Conflict => Finding::without_session(Status::None),
+    }
+}
+
 fn find_by_id<'r>(sticky: &Sticky<'_>, id: &[u8], directory: &Directory) -> Finding<'r> {
     let Rule::Query(rule, sessions) = &sticky.rule else {
         return Finding::without_session(Status::None);
@@ -323,7 +361,7 @@ fn find_by_id<'r>(sticky: &Sticky<'_>, id: &[u8], directory: &Directory) -> Find
 }
 
 /// The session id that a request carries: the first place that has one decides.
-fn carried_id<'r>(r: Request<'r>, rule: &QueryRule) -> Option<std::borrow::Cow<'r, [u8]>> {
+fn carried_id<'r>(r: Request<'r>, rule: &QueryRule) -> Option<Cow<'r, [u8]>> {
     for place in &rule.from {
         let found = match place {
             Place::Query => match rule.names.in_query(r.args()) {
@@ -331,11 +369,7 @@ fn carried_id<'r>(r: Request<'r>, rule: &QueryRule) -> Option<std::borrow::Cow<'
                 Carried::Nothing if !r.is_main() => rule.names.in_query(r.main().args()),
                 found => found,
             },
-            Place::Form => match form(r) {
-                Some(std::borrow::Cow::Borrowed(body)) => rule.names.in_form(body),
-                Some(std::borrow::Cow::Owned(body)) => rule.names.in_form(&body).into_owned(),
-                None => Carried::Nothing,
-            },
+            Place::Form => in_form(r, &rule.names),
         };
         match found {
             Carried::Nothing => {}
@@ -346,7 +380,15 @@ fn carried_id<'r>(r: Request<'r>, rule: &QueryRule) -> Option<std::borrow::Cow<'
     None
 }
 
-fn form<'r>(r: Request<'r>) -> Option<std::borrow::Cow<'r, [u8]>> {
+fn in_form<'r>(r: Request<'r>, names: &Names) -> Carried<'r> {
+    match form(r) {
+        Some(Cow::Borrowed(body)) => names.in_form(body),
+        Some(Cow::Owned(body)) => names.in_form(&body).into_owned(),
+        None => Carried::Nothing,
+    }
+}
+
+fn form<'r>(r: Request<'r>) -> Option<Cow<'r, [u8]>> {
     let media_type = r
         .body_type()
         .split(|&byte| byte == b';')

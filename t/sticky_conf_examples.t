@@ -31,6 +31,10 @@ my %walk = (
         return map { get('/', $cookie) } 1 .. 8;
     },
 );
+$walk{'rewrite.conf'} = sub {
+    my ($route) = get('/') =~ /[?;](route=\w+)/;
+    return map { get("/?sid=1&$route") } 1 .. 8;
+};
 my @files = sort map { /([^\/]+)$/ } glob "$examples/*.conf";
 
 plan(skip_all => 'no examples') unless @files;

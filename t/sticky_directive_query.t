@@ -50,7 +50,7 @@ my @accepted = map { "sticky mode=query $_;" } (
 );
 unshift @accepted, 'sticky mode=query;', 'sticky name=sid mode=query;';
 
-my $all = 'expected "mode=cookie|query", "name=NAME", "from=query,form", "learn=html,location",'
+my $all = 'expected "mode=cookie|query|rewrite", "name=NAME", "from=query,form", "learn=html,location",'
     . ' "expires=TIME", "lifetime=TIME", "zone=NAME[:SIZE]|off", "hosts=HOST", "no_fallback"';
 
 my $in = 'in "sticky" directive';

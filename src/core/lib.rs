@@ -12,6 +12,7 @@ pub mod directive;
 pub mod key;
 pub mod links;
 pub mod local;
+pub mod rewrite;
 pub mod scan;
 pub mod table;
 pub mod unit;

@@ -191,7 +191,7 @@ impl Name {
     }
 
     /// The raw value, when the pair is one of this name.
-    fn value_in<'a>(&self, pair: &'a [u8]) -> Option<&'a [u8]> {
+    pub(crate) fn value_in<'a>(&self, pair: &'a [u8]) -> Option<&'a [u8]> {
         let own = &*self.bytes;
         if let Some(rest) = pair.strip_prefix(own) {
             // "%" after the name could only lengthen it: escapes never decode to nothing.

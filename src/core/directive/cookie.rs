@@ -88,7 +88,8 @@ fn breaks_header(byte: u8) -> bool {
     byte.is_ascii_control() || matches!(byte, b' ' | b';' | b',')
 }
 
-fn recipe(given: &Parameters) -> Result<Recipe, DirectiveError> {
+/// How a server becomes a value: the same in every mode that has one.
+pub(super) fn recipe(given: &Parameters) -> Result<Recipe, DirectiveError> {
     for (one, other) in [("hash", "hmac"), ("hash", "text"), ("hmac", "text")] {
         if given.has(one) && given.has(other) {
             let why = "expected one of \"hash\", \"hmac\" and \"text\"";

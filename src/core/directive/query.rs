@@ -38,12 +38,14 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
     Ok(rule)
 }
 
+/// Of what a name may be made.
+pub(super) const EXPECTED_NAME: &str = "1 to 64 of the characters A-Z a-z 0-9 - _ . ~ ! $ * @ :";
+
 fn names(given: &Parameters) -> Result<Arc<Names>, DirectiveError> {
     let mut names: Vec<Box<[u8]>> = Vec::new();
     for name in given.values("name") {
         if !Names::is_valid_name(name) {
-            let expected = "1 to 64 of the characters A-Z a-z 0-9 - _ . ~ ! $ * @ :";
-            return Err(DirectiveError::value("name", name, expected));
+            return Err(DirectiveError::value("name", name, EXPECTED_NAME));
         }
         if names.len() == MAX_NAMES {
             return Err(DirectiveError::value("name", name, "no more than 8 names"));
@@ -203,7 +205,7 @@ fn zone(given: &Parameters) -> Result<ZoneChoice, DirectiveError> {
 }
 
 /// `hosts=` may be repeated, and each may list several: no host name holds a comma.
-fn hosts(given: &Parameters) -> Result<Vec<Box<[u8]>>, DirectiveError> {
+pub(super) fn hosts(given: &Parameters) -> Result<Vec<Box<[u8]>>, DirectiveError> {
     let mut hosts: Vec<Box<[u8]>> = Vec::new();
     for host in given.values("hosts").flat_map(list) {
         if !is_host(host) {

@@ -4,7 +4,7 @@
 
 pub mod forms;
 pub mod html;
-mod references;
+pub(crate) mod references;
 
 /// Reads a response body, in pieces as they come, for the session ids in it.
 pub trait Learner {
