@@ -50,7 +50,7 @@ endif
 # What make matrix builds for and tests with.
 MATRIX ?= debian trixie vendored testing
 
-.PHONY: all module module-path install demo test test-core test-layout test-nginx test-static matrix \
+.PHONY: all module module-path install demo test test-core test-layout test-nginx test-apps test-static matrix \
 	matrix-row lint bench clean help packages
 
 all: module
@@ -60,6 +60,7 @@ help:
 	@echo 'make install      into nginx'"'"'s modules directory (DESTDIR, MODULES_PATH)'
 	@echo 'make demo         a shop without cookies, behind nginx without and with the module'
 	@echo 'make test         all tests: cargo test, then prove -r t'
+	@echo 'make test-apps    PHP, Tomcat, Socket.IO and MCP behind the configurations of nginx-conf'
 	@echo 'make matrix       builds and tests for each of: $(MATRIX)'
 	@echo 'make test-static  builds nginx 1.28 with --add-module, with --add-dynamic-module; tests both'
 	@echo 'make lint         format, clippy, documentation'
@@ -113,6 +114,12 @@ test-nginx: module
 	@tools/packages 'testing' $(RUN_PACKAGES) perl
 	@tools/test-packages || true
 	@tools/test-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" $(T)
+
+# Real applications behind the configurations of nginx-conf.
+test-apps: module
+	@tools/packages 'testing' $(RUN_PACKAGES) perl
+	@tools/test-apps $(CURDIR)/target/apps
+	@STICKY_APPS=$(CURDIR)/target/apps tools/test-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" $(or $(T),t/apps)
 
 # The source of nginx 1.28, which crate nginx-src brings; or another.
 STATIC_SOURCE ?= $(shell $(CARGO) metadata --locked --format-version 1 --features vendored \
