@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use sticky_core::cookie::{self, SetCookie};
 use sticky_core::digest;
-use sticky_core::directive::{BodyLearner, CookieRule, QueryRule};
+use sticky_core::directive::{CookieRule, PageLearner, QueryRule};
 use sticky_core::key::Key;
 use sticky_core::links;
+use sticky_core::parameter;
 use sticky_core::scan::forms::FormsLearner;
 use sticky_core::scan::html::HtmlLearner;
 use sticky_core::scan::Learner;
@@ -235,7 +236,7 @@ fn body_learner(
     affinity: &Affinity<'_>,
     rule: &QueryRule,
 ) -> Option<Box<dyn Learner>> {
-    let learner = rule.learn.body?;
+    let learner = rule.learn.page?;
     let has_body = !r.is_head() && !r.is_header_only();
     if !teaches(r) || !has_body || matches!(r.status(), 100..200 | 204 | 206 | 304) {
         return None;
@@ -259,34 +260,21 @@ fn body_learner(
     let names = Arc::clone(&rule.names);
     let site = site(r, rule);
     Some(match learner {
-        BodyLearner::Html => Box::new(HtmlLearner::new(names, site)),
-        BodyLearner::Forms => Box::new(FormsLearner::new(names, site, charset(r))),
+        PageLearner::Html => Box::new(HtmlLearner::new(names, site)),
+        PageLearner::Forms => Box::new(FormsLearner::new(names, site, charset(r).as_deref())),
     })
 }
 
 /// The response is an HTML page, by its type.
 pub fn is_page(r: Request<'_>) -> bool {
-    let media_type = r.response_type().split(|&byte| byte == b';').next();
-    let media_type = media_type.unwrap_or_default().trim_ascii();
+    let media_type = parameter::value_of(r.response_type());
     media_type.eq_ignore_ascii_case(b"text/html")
         || media_type.eq_ignore_ascii_case(b"application/xhtml+xml")
 }
 
 /// The parameter `charset` of the response's type.
-pub fn charset(r: Request<'_>) -> Option<&[u8]> {
-    let mut parameters = r.response_type().split(|&byte| byte == b';').skip(1);
-    parameters.find_map(|parameter| {
-        let (name, value) = parameter.trim_ascii().split_at_checked(8)?;
-        name.eq_ignore_ascii_case(b"charset=")
-            .then(|| unquoted(value))
-    })
-}
-
-fn unquoted(value: &[u8]) -> &[u8] {
-    value
-        .strip_prefix(b"\"")
-        .and_then(|value| value.strip_suffix(b"\""))
-        .unwrap_or(value)
+pub fn charset(r: Request<'_>) -> Option<Cow<'_, [u8]>> {
+    parameter::parameter(r.response_type(), b"charset")
 }
 
 /// The client gets our cookie: of its own request, not of a subrequest.

@@ -11,6 +11,7 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+mod carried;
 mod conf;
 mod directory;
 mod filter;

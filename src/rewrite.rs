@@ -75,7 +75,7 @@ pub fn header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, rule: &RewriteRule
         return;
     }
     let charset = filter::charset(r);
-    let Some(rewriter) = PageRewriter::new(parameter, site, charset) else {
+    let Some(rewriter) = PageRewriter::new(parameter, site, charset.as_deref()) else {
         return;
     };
     if r.is_head() {

@@ -5,16 +5,15 @@
 //! balancer asked (`Affinity::choose`). A request without a session takes the path that it took
 //! before.
 
-use std::borrow::Cow;
 use std::cell::Cell;
 
 use sticky_core::cookie;
-use sticky_core::directive::{CookieRule, Place, QueryRule, RewriteRule};
+use sticky_core::directive::{CookieRule, RewriteRule};
 use sticky_core::key::Key;
 use sticky_core::table::LookUp;
-use sticky_core::url::{Carried, Names};
 use sticky_core::word::PeerId;
 
+use crate::carried;
 use crate::conf::{Rule, Sticky, UpstreamConf};
 use crate::directory::Directory;
 use crate::filter::Lesson;
@@ -29,9 +28,6 @@ use crate::ngx::upstream::Upstream;
 use crate::rewrite::Page;
 use crate::status::{Status, Tries};
 
-/// A posted form that is longer is not searched, in bytes.
-const FORM_LIMIT: usize = 64 * 1024;
-
 /// What is remembered of a request while it is served.
 pub struct Affinity<'r> {
     /// The request.
@@ -45,6 +41,8 @@ pub struct Affinity<'r> {
     pub status: Cell<Status>,
     /// The key of the id that it carries.
     pub carried: Option<Key>,
+    /// That id, decoded; empty when there is none.
+    pub carried_id: &'r [u8],
     /// The peer that held its session when it came.
     pub holder: Option<PeerId>,
     /// What has come of that peer.
@@ -181,6 +179,7 @@ impl Policy for Steering {
 struct Finding<'r> {
     status: Status,
     carried: Option<Key>,
+    carried_id: &'r [u8],
     holder: Option<PeerId>,
     target: Option<PeerHandle>,
     transferred: &'r [u8],
@@ -191,6 +190,7 @@ impl Finding<'_> {
         Self {
             status,
             carried: None,
+            carried_id: &[],
             holder: None,
             target: None,
             transferred: &[],
@@ -227,9 +227,9 @@ fn decide<'r>(
         match &sticky.rule {
             Rule::Cookie(rule) => find_by_cookie(r, rule, &directory),
             Rule::Rewrite(rule) => find_by_value(r, rule, &directory),
-            Rule::Query(rule, _) => match carried_id(r, rule) {
+            Rule::Query(rule, _) => match carried::id(r, rule) {
                 None => Finding::without_session(Status::None),
-                Some(id) => find_by_id(sticky, &id, &directory),
+                Some(id) => find_by_id(sticky, id, &directory),
             },
             Rule::Native(native) => {
                 let begun = Follower::begin(r, native, conf.secret.get().copied(), is_strict)?;
@@ -254,6 +254,7 @@ fn decide<'r>(
         peers,
         status: Cell::new(finding.status),
         carried: finding.carried,
+        carried_id: finding.carried_id,
         holder: finding.holder,
         holding: Cell::new(Holding::Untried),
         transferred: finding.transferred,
@@ -293,109 +294,52 @@ fn find_by_cookie<'r>(r: Request<'r>, rule: &CookieRule, directory: &Directory) 
         };
     };
     Finding {
-        status: Status::Hit,
-        carried: None,
         holder: Some(peer.id),
         target: Some(peer.handle),
         transferred: cookie.get(route.len()..).unwrap_or_default(),
+        ..Finding::without_session(Status::Hit)
     }
 }
 
-/// By the parameter that a link or a form of one of our pages has put into the request: into its
-/// query, as it is now or as the client sent it, or into the posted form.
+/// By the parameter that a link or a form of one of our pages has put into the request.
 fn find_by_value<'r>(r: Request<'r>, rule: &RewriteRule, directory: &Directory) -> Finding<'r> {
-    let sent = r
-        .main()
-        .unparsed_uri()
-        .splitn(2, |&byte| byte == b'?')
-        .nth(1);
-    let sent = sent.unwrap_or_default();
-    let in_query = match rule.names.in_query(r.args()) {
-        Carried::Nothing => rule.names.in_query(sent),
-        found => found,
+    let Some(value) = carried::value(r, &rule.names) else {
+        return Finding::without_session(Status::None);
     };
-    let found = match in_query {
-        Carried::Nothing => in_form(r, &rule.names),
-        found => found,
-    };
-    match found {
-        Carried::Id(value) => match directory.by_value(&value) {
-            Some(peer) => Finding {
-                status: Status::Hit,
-                carried: None,
-                holder: Some(peer.id),
-                target: Some(peer.handle),
-                transferred: &[],
-            },
-            None => Finding::without_session(Status::Miss),
+    match directory.by_value(value) {
+        Some(peer) => Finding {
+            holder: Some(peer.id),
+            target: Some(peer.handle),
+            ..Finding::without_session(Status::Hit)
         },
-        Carried::Nothing | Carried::Conflict => Finding::without_session(Status::None),
+        None => Finding::without_session(Status::Miss),
     }
 }
 
-fn find_by_id<'r>(sticky: &Sticky<'_>, id: &[u8], directory: &Directory) -> Finding<'r> {
+fn find_by_id<'r>(sticky: &Sticky<'_>, id: &'r [u8], directory: &Directory) -> Finding<'r> {
     let Rule::Query(rule, sessions) = &sticky.rule else {
         return Finding::without_session(Status::None);
     };
+    let unknown = Finding::without_session(Status::Miss);
     let Some(key) = sessions.key(id) else {
-        return Finding::without_session(Status::Miss);
+        return unknown;
     };
-    let carried = Some(key);
+    let unknown = Finding {
+        carried: Some(key),
+        carried_id: id,
+        ..unknown
+    };
     match sessions.recall(key, &rule.limits) {
-        LookUp::Unknown => Finding {
-            carried,
-            ..Finding::without_session(Status::Miss)
-        },
+        LookUp::Unknown => unknown,
         LookUp::Expired => Finding {
-            carried,
-            ..Finding::without_session(Status::Expired)
+            status: Status::Expired,
+            ..unknown
         },
         LookUp::Found(session) => Finding {
             status: Status::Hit,
-            carried,
             holder: Some(session.peer),
             target: directory.by_id(session.peer).map(|peer| peer.handle),
-            transferred: &[],
+            ..unknown
         },
     }
-}
-
-/// The session id that a request carries: the first place that has one decides.
-fn carried_id<'r>(r: Request<'r>, rule: &QueryRule) -> Option<Cow<'r, [u8]>> {
-    for place in &rule.from {
-        let found = match place {
-            Place::Query => match rule.names.in_query(r.args()) {
-                // A subrequest (auth_request, SSI) belongs to the session of its request.
-                Carried::Nothing if !r.is_main() => rule.names.in_query(r.main().args()),
-                found => found,
-            },
-            Place::Form => in_form(r, &rule.names),
-        };
-        match found {
-            Carried::Nothing => {}
-            Carried::Conflict => return None,
-            Carried::Id(id) => return Some(id),
-        }
-    }
-    None
-}
-
-fn in_form<'r>(r: Request<'r>, names: &Names) -> Carried<'r> {
-    match form(r) {
-        Some(Cow::Borrowed(body)) => names.in_form(body),
-        Some(Cow::Owned(body)) => names.in_form(&body).into_owned(),
-        None => Carried::Nothing,
-    }
-}
-
-fn form<'r>(r: Request<'r>) -> Option<Cow<'r, [u8]>> {
-    let media_type = r
-        .body_type()
-        .split(|&byte| byte == b';')
-        .next()?
-        .trim_ascii();
-    if !media_type.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
-        return None;
-    }
-    r.body(FORM_LIMIT)
 }

@@ -135,6 +135,7 @@ fn structures_lie_where_c_puts_them() {
             connection, ctx, loc_conf, upstream, upstream_states, pool, headers_in.content_type, headers_in.server,
             headers_out.headers, headers_out.status, headers_out.content_encoding,
             headers_out.content_type, request_body, method, args, main,
+            unparsed_uri, headers_in.headers,
         }
         ngx_http_request_body_t { bufs }
         ngx_connection_s { log }
@@ -202,6 +203,7 @@ fn structures_lie_where_c_puts_them() {
         ngx_http_request_s {
             background / set_background, cached / set_cached, header_only / set_header_only,
             filter_need_in_memory / set_filter_need_in_memory,
+            request_body_no_buffering / set_request_body_no_buffering,
         }
         ngx_buf_s {
             temporary / set_temporary, memory / set_memory, mmap / set_mmap,

@@ -10,22 +10,34 @@ use memchr::memchr;
 /// Pairs are separated by `;` only. Spaces and tabs around the name and the value are not part of
 /// them; double quotes and further `=` are part of the value. The name is compared whole and
 /// case-sensitively. A pair without `=` is no cookie; a cookie with an empty value is one.
-pub fn find<'a>(header_values: impl Iterator<Item = &'a [u8]>, name: &[u8]) -> Option<&'a [u8]> {
-    let initial = name.first()?;
-    for header in header_values {
-        let mut pairs = Some(header);
-        while let Some(rest) = pairs {
-            let rest = trim_start(rest);
-            // Nearly every pair is somebody else's, and one byte mostly tells.
-            if rest.first() == Some(initial) {
-                if let Some(value) = first_value(rest, name) {
-                    return Some(value);
-                }
-            }
-            pairs = memchr(b';', rest).and_then(|at| rest.get(at + 1..));
+pub fn find<'a>(
+    mut header_values: impl Iterator<Item = &'a [u8]>,
+    name: &[u8],
+) -> Option<&'a [u8]> {
+    header_values.find_map(|header| values(header, name).next())
+}
+
+/// The values of all cookies `name` in the value of one Cookie header, by the same rules.
+pub fn values<'a, 'n>(
+    header_value: &'a [u8],
+    name: &'n [u8],
+) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+    let initial = name.first();
+    let mut rest = header_value;
+    let mut is_read = false;
+    std::iter::from_fn(move || loop {
+        if is_read {
+            rest = rest.get(memchr(b';', rest)? + 1..)?;
         }
-    }
-    None
+        is_read = true;
+        rest = trim_start(rest);
+        // Nearly every pair is somebody else's, and one byte mostly tells.
+        if rest.first() == initial {
+            if let Some(value) = first_value(rest, name) {
+                return Some(value);
+            }
+        }
+    })
 }
 
 /// The value of a Set-Cookie header when it sets the cookie `name` (RFC 6265 section 5.2): what

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! sticky [mode=cookie] [name=NAME] [hash=… | hmac=… hmac_key=KEY | text=raw] …;
-//! sticky mode=query [name=NAME …] [from=query,form] [learn=html,location] …;
+//! sticky mode=query [name=NAME …] [from=query,form,…] [learn=html,location,…] …;
 //! sticky mode=rewrite [name=NAME] [hash=… | hmac=… hmac_key=KEY | text=raw] …;
 //! sticky cookie NAME …;   sticky route $VARIABLE …;   sticky learn create=… lookup=… zone=… …;
 //! ```
@@ -15,6 +15,7 @@ mod cookie;
 mod error;
 pub mod native;
 mod parameters;
+mod places;
 mod query;
 mod rewrite;
 
@@ -77,7 +78,8 @@ pub struct CookieRule {
 /// The rule of `mode=query`.
 #[derive(Clone, Debug)]
 pub struct QueryRule {
-    /// Names of the parameter that carries the session id, `sid` unless configured.
+    /// Names of the parameter that carries the session id, `sid` unless configured, with where they
+    /// stand in links and what cuts the name of a node off.
     pub names: Arc<Names>,
     /// Where a request may carry the id, in the order of search, each place once; never empty.
     pub from: Vec<Place>,
@@ -108,30 +110,64 @@ pub struct RewriteRule {
 }
 
 /// Where a request carries the session id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In the query of its URL.
     Query,
     /// In the form that it posts.
     Form,
+    /// In the path of its URL.
+    Path,
+    /// In a cookie of that name.
+    Cookie,
+    /// In this header, whose name is in lower case.
+    Header(Box<[u8]>),
 }
 
 /// Where a response hands out session ids. With nothing at all, no session is learned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LearnSet {
-    /// How its body is read, if it is.
-    pub body: Option<BodyLearner>,
+    /// How HTML pages are read, if they are.
+    pub page: Option<PageLearner>,
+    /// Whether JSON documents are read.
+    pub json: bool,
+    /// Whether event streams are read: the URLs and the JSON in them.
+    pub sse: bool,
+    /// Which strings of JSON are ids, in documents and elsewhere. Not empty where documents are read.
+    pub members: Vec<Member>,
+    /// Whether the URLs in any text are read.
+    pub text: bool,
     /// Whether the headers that hold links are read: Location and its like.
     pub location: bool,
+    /// The names of the cookies whose values are ids.
+    pub cookies: Vec<Box<[u8]>>,
+    /// The names, in lower case, of the headers whose values are ids.
+    pub headers: Vec<Box<[u8]>>,
 }
 
-/// How a body is read.
+impl LearnSet {
+    /// Whether URLs are read anywhere.
+    pub fn reads_links(&self) -> bool {
+        self.page.is_some() || self.location || self.sse || self.text
+    }
+}
+
+/// How HTML pages are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyLearner {
-    /// Every link and every input of an HTML page.
+pub enum PageLearner {
+    /// Every link and every input.
     Html,
-    /// Only its forms.
+    /// Only the forms.
     Forms,
+}
+
+/// Which string of a JSON document is a session id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Member {
+    /// The members of this name, wherever they stand.
+    Anywhere(Box<[u8]>),
+    /// The member that these names lead to from the outermost object, two or more of them.
+    At(Box<[Box<[u8]>]>),
 }
 
 /// Where the sessions of an upstream are kept.

@@ -12,6 +12,8 @@ pub mod directive;
 pub mod key;
 pub mod links;
 pub mod local;
+pub mod multipart;
+pub mod parameter;
 pub mod rewrite;
 pub mod scan;
 pub mod table;

@@ -159,7 +159,7 @@ fn without_pairs<'a>(names: &Names, query: &'a [u8], notation: Notation) -> Cow<
     loop {
         let end = memchr::memchr2(b'&', b';', rest).unwrap_or(rest.len());
         let (pair, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
-        if names.iter().any(|name| name.value_in(pair).is_some()) {
+        if names.have_pair(pair) {
             is_whole = false;
         } else {
             if !kept.is_empty() {

@@ -6,15 +6,18 @@
 //! id.
 
 mod link;
+mod name;
+mod path;
 mod site;
 
 use std::borrow::Cow;
 
-use memchr::memmem::Finder;
-use percent_encoding::percent_decode;
+use crate::cookie;
+use name::{decoded, unescaped};
 
 pub(crate) use link::is_absolute;
 pub use link::refresh_target;
+pub(crate) use name::Name;
 pub use site::Site;
 
 /// The longest session id, in decoded bytes. A longer value counts as absent.
@@ -48,32 +51,48 @@ impl Carried<'_> {
     }
 }
 
-/// The names under which an application hands its session id out, in the order of the directive.
+/// The part of a link in which an id may stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkPart {
+    /// Behind the `?`.
+    Query,
+    /// Before it.
+    Path,
+}
+
+/// The names under which an application hands its session id out, in the order of the directive,
+/// and what else it takes to tell an id from what surrounds it.
 #[derive(Debug, Clone)]
 pub struct Names {
     names: Vec<Name>,
-}
-
-/// A name with what a search of a body for it needs, prepared once per configuration.
-#[derive(Debug, Clone)]
-pub(crate) struct Name {
-    pub(crate) bytes: Box<[u8]>,
-    /// The longest part of the name that no URL encoder would escape: `sid` of `$sid`, which may
-    /// stand as `%24sid` in a link.
-    pub(crate) anchor: Finder<'static>,
-    /// The anchor is the name, so the bytes next to it tell whether the name stands there whole.
-    pub(crate) anchor_is_name: bool,
+    parts: Vec<LinkPart>,
+    delimiter: Option<u8>,
 }
 
 impl Names {
-    /// The names in the order in which they decide. Names that are not valid (see
-    /// [`Names::is_valid_name`]) and those after the eighth are left out: the directive has refused
-    /// them before.
+    /// The names in the order in which they decide, looked for in the queries of links. Names that
+    /// are not valid (see [`Names::is_valid_name`] and [`Names::is_letter`]) and those after the
+    /// eighth are left out: the directive has refused them before.
     pub fn new(names: Vec<Box<[u8]>>) -> Self {
-        let names = names.into_iter().filter(|name| Self::is_valid_name(name));
+        let is_valid = |name: &Box<[u8]>| Self::is_valid_name(name) || Self::is_letter(name);
+        let names = names.into_iter().filter(is_valid);
         Self {
             names: names.take(MAX_NAMES).map(Name::new).collect(),
+            parts: vec![LinkPart::Query],
+            delimiter: None,
         }
+    }
+
+    /// The same, looked for in these parts of links; the first one with an id decides.
+    pub fn in_parts(mut self, parts: Vec<LinkPart>) -> Self {
+        self.parts = parts;
+        self
+    }
+
+    /// The same, with ids that end before the first such byte: behind it stands the name of a node.
+    pub fn cut_at(mut self, delimiter: Option<u8>) -> Self {
+        self.delimiter = delimiter;
+        self
     }
 
     /// Whether a name is 1 to [`MAX_NAME`] bytes of `A-Z a-z 0-9 - _ . ~ ! $ * @ :`, which neither a
@@ -83,6 +102,26 @@ impl Names {
             && name
                 .iter()
                 .all(|b| b.is_ascii_alphanumeric() || b"-_.~!$*@:".contains(b))
+    }
+
+    /// Whether a name is a letter in parentheses: `(S)` finds the `1` of `/shop/(S(1))/`, which is how
+    /// ASP.NET puts an id into a path. It stands in paths only.
+    pub fn is_letter(name: &[u8]) -> bool {
+        matches!(name, [b'(', letter, b')'] if letter.is_ascii_alphabetic())
+    }
+
+    /// The id in a decoded value that is handed out as such, in a field or a header: without the name
+    /// of a node behind it. `None` when nothing is left, or more than [`MAX_ID`] bytes.
+    pub fn id_in<'a>(&self, value: &'a [u8]) -> Option<&'a [u8]> {
+        let end = self.delimiter.and_then(|byte| memchr::memchr(byte, value));
+        let id = end.map_or(Some(value), |end| value.get(..end))?;
+        (1..=MAX_ID).contains(&id.len()).then_some(id)
+    }
+
+    /// The same for the value of a cookie. `%XX` is decoded, once, as in URLs, so that an id is the
+    /// same in both; `+` and quotes are left as they are.
+    pub fn id_in_cookie<'a>(&self, value: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        self.cut(unescaped(value))
     }
 
     /// The id in a query: what stands after `?` and before `#`. Pairs are separated by `&` or `;`;
@@ -99,9 +138,48 @@ impl Names {
         self.in_pairs(body, |pairs| memchr::memchr(b'&', pairs))
     }
 
+    /// The id among the fields of a form, names and values decoded.
+    pub fn in_fields<'a>(
+        &self,
+        fields: impl Iterator<Item = (Cow<'a, [u8]>, Cow<'a, [u8]>)>,
+    ) -> Carried<'a> {
+        let fields: Vec<_> = fields.filter(|(name, _)| self.has(name)).collect();
+        first_of(self.plain(), |name| {
+            let own = fields.iter().filter(|(field, _)| **field == *name.bytes);
+            self.single(own.map(|(_, value)| value.clone()))
+        })
+    }
+
+    /// The id in the path of a URL, as it stands there, without query and fragment: in a parameter of
+    /// a segment, `/shop;sid=1/cart`, or between the parentheses of a letter. Otherwise as in a query,
+    /// but `+` is a `+`.
+    pub fn in_path<'a>(&self, path: &'a [u8]) -> Carried<'a> {
+        if memchr::memchr3(b';', b'(', b'%', path).is_none() {
+            return Carried::Nothing;
+        }
+        first_of(self.names.iter(), |name| {
+            self.single(path::values_in(path, name))
+        })
+    }
+
+    /// The id in the values of the Cookie headers, in a cookie of one of the names.
+    pub fn in_cookies<'a>(&self, headers: impl Iterator<Item = &'a [u8]> + Clone) -> Carried<'a> {
+        first_of(self.plain(), |name| {
+            let values = headers.clone();
+            let values = values.flat_map(|header| cookie::values(header, &name.bytes));
+            self.single(values.map(unescaped))
+        })
+    }
+
+    /// The id in the values of a header that holds nothing else.
+    pub fn in_header<'a>(&self, values: impl Iterator<Item = &'a [u8]>) -> Carried<'a> {
+        self.single(values.map(Cow::Borrowed))
+    }
+
     /// The id in a URL reference, read as browsers do (URL Standard, 4.4) and with its character
     /// references already decoded. `Nothing` when it leads to a host that is not the site's or has
-    /// another scheme than http and https, and when the name stands in its path or fragment only.
+    /// another scheme than http and https, and when the name stands elsewhere than in the parts that
+    /// are searched.
     pub fn in_link<'a>(&self, link: &'a [u8], site: &Site) -> Carried<'a> {
         match link::without_breaks(link::trimmed(link)) {
             Cow::Borrowed(link) => self.in_clean_link(link, site),
@@ -111,12 +189,29 @@ impl Names {
 
     /// The same for a link without spaces at its ends and without control characters.
     pub(crate) fn in_clean_link<'a>(&self, link: &'a [u8], site: &Site) -> Carried<'a> {
-        site.query_of(link)
-            .map_or(Carried::Nothing, |query| self.in_query(query))
+        let Some(link) = site.own(link) else {
+            return Carried::Nothing;
+        };
+        for part in &self.parts {
+            let carried = match part {
+                LinkPart::Query => self.in_query(link.query),
+                LinkPart::Path => self.in_path(link.path),
+            };
+            if carried != Carried::Nothing {
+                return carried;
+            }
+        }
+        Carried::Nothing
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Name> {
-        self.names.iter()
+    /// Whether one of the names is a letter in parentheses.
+    pub(crate) fn have_letters(&self) -> bool {
+        self.names.iter().any(|name| name.letter.is_some())
+    }
+
+    /// Whether ids are looked for in paths.
+    pub(crate) fn are_in_paths(&self) -> bool {
+        self.parts.contains(&LinkPart::Path)
     }
 
     pub(crate) fn nth(&self, index: usize) -> Option<&Name> {
@@ -134,7 +229,12 @@ impl Names {
 
     /// Whether a form field of this name is a session id.
     pub(crate) fn has(&self, name: &[u8]) -> bool {
-        self.names.iter().any(|own| *own.bytes == *name)
+        self.plain().any(|own| *own.bytes == *name)
+    }
+
+    /// Whether a pair of a query is one of these names.
+    pub(crate) fn have_pair(&self, pair: &[u8]) -> bool {
+        self.plain().any(|name| name.value_in(pair).is_some())
     }
 
     /// `separator` finds the next separator.
@@ -143,82 +243,65 @@ impl Names {
         pairs: &'a [u8],
         separator: impl Fn(&[u8]) -> Option<usize>,
     ) -> Carried<'a> {
-        for name in &self.names {
-            let mut id = None;
+        first_of(self.plain(), |name| {
             let mut rest = Some(pairs);
-            while let Some(pairs) = rest {
+            let separator = &separator;
+            let pairs = std::iter::from_fn(move || {
+                let pairs = rest?;
                 let (pair, after) = match separator(pairs) {
                     Some(end) => (pairs.get(..end).unwrap_or_default(), pairs.get(end + 1..)),
                     None => (pairs, None),
                 };
                 rest = after;
-                let Some(value) = name.value_in(pair) else {
-                    continue;
-                };
-                let value = decoded(value);
-                if value.is_empty() || value.len() > MAX_ID {
-                    continue;
-                }
-                match &id {
-                    Some(first) if *first != value => return Carried::Conflict,
-                    Some(_) => {}
-                    None => id = Some(value),
-                }
-            }
-            if let Some(id) = id {
-                return Carried::Id(id);
+                Some(pair)
+            });
+            self.single(pairs.filter_map(|pair| name.value_in(pair).map(decoded)))
+        })
+    }
+
+    /// Without the letters.
+    fn plain(&self) -> impl Iterator<Item = &Name> {
+        self.names.iter().filter(|name| name.letter.is_none())
+    }
+
+    /// The one id that all the usable ones among these decoded values are.
+    fn single<'a>(&self, values: impl Iterator<Item = Cow<'a, [u8]>>) -> Carried<'a> {
+        let mut single = None;
+        for value in values {
+            let Some(id) = self.cut(value) else {
+                continue;
+            };
+            match &single {
+                Some(first) if *first != id => return Carried::Conflict,
+                Some(_) => {}
+                None => single = Some(id),
             }
         }
-        Carried::Nothing
+        single.map_or(Carried::Nothing, Carried::Id)
+    }
+
+    fn cut<'a>(&self, value: Cow<'a, [u8]>) -> Option<Cow<'a, [u8]>> {
+        match value {
+            Cow::Borrowed(value) => self.id_in(value).map(Cow::Borrowed),
+            Cow::Owned(mut value) => {
+                let len = self.id_in(&value)?.len();
+                value.truncate(len);
+                Some(Cow::Owned(value))
+            }
+        }
     }
 }
 
-impl Name {
-    fn new(bytes: Box<[u8]>) -> Self {
-        let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_.".contains(b);
-        let runs = bytes.split(|b| !is_plain(b));
-        let anchor = match runs.max_by_key(|run| run.len()) {
-            Some(run) if !run.is_empty() => run,
-            _ => &bytes,
-        };
-        let anchor_is_name = anchor.len() == bytes.len();
-        let anchor = Finder::new(anchor).into_owned();
-        Self {
-            anchor,
-            anchor_is_name,
-            bytes,
+/// What the first name says that has a usable value.
+fn first_of<'a, 'n>(
+    names: impl Iterator<Item = &'n Name>,
+    read: impl Fn(&'n Name) -> Carried<'a>,
+) -> Carried<'a> {
+    for name in names {
+        match read(name) {
+            Carried::Nothing => {}
+            decided => return decided,
         }
     }
-
-    /// The raw value, when the pair is one of this name.
-    pub(crate) fn value_in<'a>(&self, pair: &'a [u8]) -> Option<&'a [u8]> {
-        let own = &*self.bytes;
-        if let Some(rest) = pair.strip_prefix(own) {
-            // "%" after the name could only lengthen it: escapes never decode to nothing.
-            return rest.strip_prefix(b"=");
-        }
-        // An encoded name is longer than the name, and "=" ends it.
-        if pair.len() <= own.len() + 2 {
-            return None;
-        }
-        let end = memchr::memchr(b'=', pair)?;
-        let (name, value) = pair.split_at_checked(end)?;
-        (name.len() > own.len() && percent_decode(name).eq(own.iter().copied()))
-            .then(|| value.get(1..).unwrap_or_default())
-    }
-}
-
-/// `%XX` and `+` decoded, once; what is no escape stays as it is.
-fn decoded(value: &[u8]) -> Cow<'_, [u8]> {
-    match memchr::memchr2(b'%', b'+', value) {
-        None => Cow::Borrowed(value),
-        Some(_) if memchr::memchr(b'+', value).is_none() => percent_decode(value).into(),
-        Some(_) => {
-            let spaced: Vec<u8> = value
-                .iter()
-                .map(|b| if *b == b'+' { b' ' } else { *b })
-                .collect();
-            Cow::Owned(percent_decode(&spaced).collect())
-        }
-    }
+    Carried::Nothing
 }

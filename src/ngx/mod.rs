@@ -10,6 +10,7 @@ pub mod clock;
 pub mod complex;
 pub mod conf;
 pub mod guard;
+pub mod header;
 pub mod hook;
 pub mod log;
 pub mod peers;

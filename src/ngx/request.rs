@@ -1,4 +1,4 @@
-//! A request, its body in memory, and the headers of its response.
+//! A request, its body in memory, and its response.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -6,6 +6,7 @@ use std::os::raw::c_void;
 use std::ptr::NonNull;
 
 use super::chain::Chain;
+use super::header::{headers, Header};
 use super::log::Log;
 use super::pool::Pool;
 use super::sys;
@@ -13,6 +14,14 @@ use super::sys;
 /// A request of nginx, alive for `'r`.
 #[derive(Clone, Copy)]
 pub struct Request<'r>(NonNull<sys::ngx_http_request_s>, PhantomData<&'r ()>);
+
+/// What is at hand of a request's body.
+pub struct Body<'r> {
+    /// Its first bytes, in one piece.
+    pub bytes: Cow<'r, [u8]>,
+    /// There are no others.
+    pub is_whole: bool,
+}
 
 /// What a module keeps with a request.
 ///
@@ -56,6 +65,15 @@ impl<'r> Request<'r> {
         unsafe { sys::bytes((*self.raw()).args) }
     }
 
+    /// The path of the URL as the client has sent it, not decoded, whatever became of it since; a
+    /// subrequest has that of its request (`ngx_http_subrequest()`).
+    pub fn unparsed_path(self) -> &'r [u8] {
+        // SAFETY: a string of a live request (ngx_http_process_request_uri()).
+        let uri = unsafe { sys::bytes((*self.raw()).unparsed_uri) };
+        let mut parts = uri.splitn(2, |byte| matches!(byte, b'?' | b'#'));
+        parts.next().unwrap_or_default()
+    }
+
     /// The host that the client asked for, lower-case, without port; empty when it named none.
     pub fn host(self) -> &'r [u8] {
         // SAFETY: a string of a live request (ngx_http_validate_host()).
@@ -75,7 +93,7 @@ impl<'r> Request<'r> {
     }
 
     /// The values of the request's Cookie headers.
-    pub fn cookies(self) -> impl Iterator<Item = &'r [u8]> {
+    pub fn cookies(self) -> impl Iterator<Item = &'r [u8]> + Clone {
         #[cfg(nginx_since = "1.23.0")]
         {
             // SAFETY: elements of a live request, linked by ngx_http_process_header_line().
@@ -103,6 +121,15 @@ impl<'r> Request<'r> {
         }
     }
 
+    /// The values of the request's headers of this name, in any case.
+    pub fn header_values(self, name: &[u8]) -> impl Iterator<Item = &'r [u8]> + use<'r, '_> {
+        // SAFETY: a list of a live request, initialised by ngx_http_alloc_request().
+        let headers = unsafe { headers(&raw const (*self.raw()).headers_in.headers) };
+        headers
+            .filter(move |header: &Header<'r>| header.name().eq_ignore_ascii_case(name))
+            .map(Header::value)
+    }
+
     /// The request's Content-Type; empty when it has none.
     pub fn body_type(self) -> &'r [u8] {
         // SAFETY: NULL or an element of a live request.
@@ -114,36 +141,40 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// The request's body as far as nginx holds it in memory, in one piece. `None`: there is none,
-    /// part of it is in a file, or it is longer than `limit` bytes.
-    pub fn body(self, limit: usize) -> Option<Cow<'r, [u8]>> {
-        // SAFETY: ngx_http_read_client_request_body() makes request_body and its chain.
-        let chain = unsafe { Chain::from_ptr((*self.raw()).request_body.as_ref()?.bufs) };
-        let mut length = 0;
-        let mut first = None;
-        let mut pieces = 0;
+    /// The first bytes of the request's body, at most `limit` of them, as far as nginx holds it in
+    /// memory; `None` when it holds none.
+    pub fn body(self, limit: usize) -> Option<Body<'r>> {
+        // SAFETY: ngx_http_read_client_request_body() makes request_body and its chain; a bit of a
+        // live request, which that function clears when it has read all (and never sets).
+        let (chain, is_coming) = unsafe {
+            let r = &*self.raw();
+            let chain = Chain::from_ptr(r.request_body.as_ref()?.bufs);
+            (chain, r.request_body_no_buffering() != 0)
+        };
+        let mut body = Body {
+            bytes: Cow::Borrowed(&[]),
+            is_whole: !is_coming,
+        };
         for buffer in chain.buffers() {
             if buffer.in_file() {
-                return None;
+                body.is_whole = false;
+                break;
             }
-            let bytes = buffer.bytes().unwrap_or(&[]);
-            if !bytes.is_empty() {
-                first = first.or(Some(bytes));
-                pieces += 1;
-                length += bytes.len();
+            let piece = buffer.bytes().unwrap_or_default();
+            let room = limit - body.bytes.len();
+            let taken = piece.get(..room).unwrap_or(piece);
+            if body.bytes.is_empty() && !is_coming {
+                body.bytes = Cow::Borrowed(taken);
+            } else if !taken.is_empty() {
+                // What comes may overwrite what has been sent.
+                body.bytes.to_mut().extend_from_slice(taken);
+            }
+            if taken.len() < piece.len() {
+                body.is_whole = false;
+                break;
             }
         }
-        if length > limit {
-            return None;
-        }
-        if pieces == 1 {
-            return first.map(Cow::Borrowed);
-        }
-        let mut whole = Vec::with_capacity(length);
-        for bytes in chain.buffers().filter_map(|buffer| buffer.bytes()) {
-            whole.extend_from_slice(bytes);
-        }
-        (!whole.is_empty()).then_some(Cow::Owned(whole))
+        (!body.bytes.is_empty()).then_some(body)
     }
 
     /// Status of the response.
@@ -194,24 +225,8 @@ impl<'r> Request<'r> {
     /// The headers of the response that will be sent.
     pub fn response_headers(self) -> impl Iterator<Item = Header<'r>> {
         // SAFETY: a list of a live request, initialised by ngx_http_create_request().
-        let mut part: *const sys::ngx_list_part_t =
-            unsafe { &(*self.raw()).headers_out.headers.part };
-        let mut index = 0;
-        std::iter::from_fn(move || loop {
-            // SAFETY: a part has nelts elements (ngx_list_push()).
-            let this = unsafe { part.as_ref()? };
-            if index < this.nelts {
-                let element = unsafe { this.elts.cast::<sys::ngx_table_elt_t>().add(index) };
-                index += 1;
-                let header = Header(NonNull::new(element)?, PhantomData);
-                if !header.is_hidden() {
-                    return Some(header);
-                }
-            } else {
-                part = this.next;
-                index = 0;
-            }
-        })
+        let headers = unsafe { headers(&raw const (*self.raw()).headers_out.headers) };
+        headers.filter(|header: &Header<'r>| !header.is_hidden())
     }
 
     /// The body will have another length than the server said, and other bytes: takes back what the
@@ -259,7 +274,7 @@ impl<'r> Request<'r> {
                 #[cfg(nginx_since = "1.23.0")]
                 next: std::ptr::null_mut(),
             });
-            Some(Header(element, PhantomData))
+            Header::from_ptr(element.as_ptr())
         }
     }
 
@@ -330,40 +345,5 @@ impl<'r> Request<'r> {
     pub fn upstream(self) -> Option<super::upstream::Exchange<'r>> {
         // SAFETY: NULL or what ngx_http_upstream_create() made in the request's pool.
         unsafe { super::upstream::Exchange::from_ptr((*self.raw()).upstream.cast()) }
-    }
-}
-
-/// A header of a response.
-#[derive(Clone, Copy)]
-pub struct Header<'r>(NonNull<sys::ngx_table_elt_t>, PhantomData<&'r ()>);
-
-impl<'r> Header<'r> {
-    /// The name as the server sent it.
-    pub fn name(self) -> &'r [u8] {
-        // SAFETY: strings of a live request.
-        unsafe { sys::bytes(self.0.as_ref().key) }
-    }
-
-    /// The value.
-    pub fn value(self) -> &'r [u8] {
-        // SAFETY: strings of a live request.
-        unsafe { sys::bytes(self.0.as_ref().value) }
-    }
-
-    fn is_hidden(self) -> bool {
-        // SAFETY: an element of a live request.
-        unsafe { self.0.as_ref().hash == 0 }
-    }
-
-    /// Sets another value.
-    pub fn set_value(self, value: &'r [u8]) {
-        // SAFETY: an element of a live request, in the one thread of the worker.
-        unsafe { (*self.0.as_ptr()).value = sys::string(value) }
-    }
-
-    /// Keeps the header from being sent (`ngx_http_header_filter()` skips a hash of 0).
-    pub fn hide(self) {
-        // SAFETY: an element of a live request, in the one thread of the worker.
-        unsafe { (*self.0.as_ptr()).hash = 0 }
     }
 }

@@ -62,15 +62,6 @@ pub enum DirectiveError {
         /// What it has instead.
         expected: &'static str,
     },
-    /// A value that later versions may have.
-    NotSupported {
-        /// The parameter.
-        parameter: &'static str,
-        /// The value.
-        value: Vec<u8>,
-        /// The values that there are.
-        supported: &'static str,
-    },
     /// A zone size that is no size.
     ZoneSize {
         /// The value of `zone=`.
@@ -108,6 +99,14 @@ impl DirectiveError {
             parameter,
             value: value.to_vec(),
             expected,
+        }
+    }
+
+    /// A value given more than once.
+    pub(super) fn repeated(parameter: &'static str, value: &[u8]) -> Self {
+        DirectiveError::DuplicateValue {
+            parameter,
+            value: value.to_vec(),
         }
     }
 }
@@ -160,16 +159,6 @@ impl fmt::Display for DirectiveError {
                 f,
                 "invalid value \"{}\" of parameter \"{parameter}\" in \"sticky\" directive, \
                  expected {expected}",
-                Shown(value)
-            ),
-            DirectiveError::NotSupported {
-                parameter,
-                value,
-                supported,
-            } => write!(
-                f,
-                "value \"{}\" of parameter \"{parameter}\" in \"sticky\" directive is not \
-                 supported by this version, supported are {supported}",
                 Shown(value)
             ),
             DirectiveError::ZoneSize { value } => write!(

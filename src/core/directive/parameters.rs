@@ -78,7 +78,7 @@ const FLAG: Option<Shape> = Some(Flag);
 
 /// In the order in which messages list them.
 #[rustfmt::skip]
-const PARAMETERS: [Known; 22] = [
+const PARAMETERS: [Known; 23] = [
     known("mode",        MODE,                           MODE,                           MODE),
     known("name",        NAME,                           Some(Often("NAME")),            NAME),
     known("hash",        HASH,                           None,                           HASH),
@@ -89,6 +89,7 @@ const PARAMETERS: [Known; 22] = [
     known("path",        Some(Once("PATH")),             None,                           None),
     known("from",        None,                           Some(Once("query,form")),       None),
     known("learn",       None,                           Some(Once("html,location")),    None),
+    known("id_delimiter", None,                          Some(Once("CHARACTER")),        None),
     known("expires",     TIME,                           TIME,                           None),
     known("lifetime",    None,                           TIME,                           None),
     known("zone",        None,                           Some(Once("NAME[:SIZE]|off")),  None),

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::error::DirectiveError;
 use super::parameters::Parameters;
-use super::{BodyLearner, LearnSet, Place, QueryRule, ZoneChoice};
+use super::places::{from, learn, NAME_ELSEWHERE};
+use super::{LearnSet, Member, Place, QueryRule, ZoneChoice};
 use crate::unit;
-use crate::url::{Names, MAX_NAMES};
+use crate::url::{LinkPart, Names, MAX_NAMES};
 use crate::word::{Limits, Tick};
 
 /// How long a session may live without a request when the directive does not say.
@@ -19,123 +20,108 @@ const LONGEST: Tick = 366 * 86_400;
 const SMALLEST_ZONE: usize = 32 << 10;
 
 pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
+    let from = from(given)?;
+    let names = names(given, &from)?;
+    let learn = learn(given, &names)?;
+    let is_header = |place: &Place| matches!(place, Place::Header(_));
+    let is_learned = |name: &Box<[u8]>| {
+        learn.cookies.contains(name) || learn.members.contains(&Member::Anywhere(name.clone()))
+    };
+    if given.has("name")
+        && from.iter().all(is_header)
+        && !learn.reads_links()
+        && !names.iter().any(is_learned)
+    {
+        return Err(DirectiveError::Without {
+            parameter: "name",
+            needed: "from=query",
+            why: "nothing of that name is looked for",
+        });
+    }
     let rule = QueryRule {
-        names: names(given)?,
-        from: from(given)?,
-        learn: learn(given)?,
+        names: Arc::new(
+            Names::new(names)
+                .in_parts(parts(&from))
+                .cut_at(delimiter(given)?),
+        ),
+        from,
+        learn,
         limits: limits(given)?,
         zone: zone(given)?,
         hosts: hosts(given)?,
         no_fallback: given.has("no_fallback"),
     };
-    if rule.learn == LearnSet::default() && !rule.hosts.is_empty() {
+    if !rule.hosts.is_empty() && !rule.learn.reads_links() {
+        let is_off = rule.learn == LearnSet::default();
         return Err(DirectiveError::Together {
             one: "hosts",
-            other: "learn=off",
+            other: if is_off { "learn=off" } else { "learn" },
             why: "no links are read",
         });
     }
     Ok(rule)
 }
 
-/// Of what a name may be made.
-pub(super) const EXPECTED_NAME: &str = "1 to 64 of the characters A-Z a-z 0-9 - _ . ~ ! $ * @ :";
-
-fn names(given: &Parameters) -> Result<Arc<Names>, DirectiveError> {
+/// A letter in parentheses stands in paths only, and in all other places a name must be without.
+fn names(given: &Parameters, from: &[Place]) -> Result<Vec<Box<[u8]>>, DirectiveError> {
     let mut names: Vec<Box<[u8]>> = Vec::new();
     for name in given.values("name") {
-        if !Names::is_valid_name(name) {
-            return Err(DirectiveError::value("name", name, EXPECTED_NAME));
+        if Names::is_letter(name) {
+            if !from.contains(&Place::Path) {
+                let expected = "\"from=path\" beside a letter in parentheses";
+                return Err(DirectiveError::value("name", name, expected));
+            }
+        } else if !Names::is_valid_name(name) {
+            let expected = "1 to 64 of the characters A-Z a-z 0-9 - _ . ~ ! $ * @ :, \
+                            or a letter in parentheses";
+            return Err(DirectiveError::value("name", name, expected));
         }
         if names.len() == MAX_NAMES {
             return Err(DirectiveError::value("name", name, "no more than 8 names"));
         }
-        push_once("name", &mut names, name, |known| &**known == name)?;
+        push_once("name", &mut names, name.into(), name)?;
     }
     if names.is_empty() {
         names.push(b"sid".as_slice().into());
     }
-    Ok(Arc::new(Names::new(names)))
+    if names.iter().all(|name| Names::is_letter(name)) {
+        for (place, word) in [
+            (Place::Query, &b"query"[..]),
+            (Place::Form, b"form"),
+            (Place::Cookie, b"cookie"),
+        ] {
+            if from.contains(&place) {
+                return Err(DirectiveError::value("from", word, NAME_ELSEWHERE));
+            }
+        }
+    }
+    Ok(names)
 }
 
-fn from(given: &Parameters) -> Result<Vec<Place>, DirectiveError> {
-    const SUPPORTED: &str = "\"query\" and \"form\"";
-
-    let mut places = Vec::new();
-    for value in list(given.value("from").unwrap_or(b"query,form")) {
-        let place = match value {
-            b"query" => Place::Query,
-            b"form" => Place::Form,
-            b"path" | b"cookie" => return Err(not_supported("from", value, SUPPORTED)),
-            _ if value.starts_with(b"header:") => {
-                return Err(not_supported("from", value, SUPPORTED));
-            }
-            _ => {
-                let expected = "a list of \"query\" and \"form\", divided by commas";
-                return Err(DirectiveError::value("from", value, expected));
-            }
-        };
-        if places.contains(&place) {
-            return Err(DirectiveError::DuplicateValue {
-                parameter: "from",
-                value: value.into(),
-            });
-        }
-        places.push(place);
+/// Where links are searched: what is learned is what is looked up. Where requests carry the id in
+/// no URL at all, links have it in their queries.
+fn parts(from: &[Place]) -> Vec<LinkPart> {
+    let parts = from.iter().filter_map(|place| match place {
+        Place::Query => Some(LinkPart::Query),
+        Place::Path => Some(LinkPart::Path),
+        Place::Form | Place::Cookie | Place::Header(_) => None,
+    });
+    let mut parts: Vec<LinkPart> = parts.collect();
+    if parts.is_empty() {
+        parts.push(LinkPart::Query);
     }
-    Ok(places)
+    parts
 }
 
-fn learn(given: &Parameters) -> Result<LearnSet, DirectiveError> {
-    const SUPPORTED: &str = "\"html\", \"forms\", \"location\" and \"off\"";
-
-    let words = given.value("learn").unwrap_or(b"html,location");
-    if words == b"off" {
-        return Ok(LearnSet::default());
-    }
-    let mut learn = LearnSet::default();
-    for value in list(words) {
-        let repeated = match value {
-            b"html" => learn.body == Some(BodyLearner::Html),
-            b"forms" => learn.body == Some(BodyLearner::Forms),
-            b"location" => learn.location,
-            b"off" => {
-                return Err(DirectiveError::value(
-                    "learn",
-                    words,
-                    "\"off\" to stand alone",
-                ));
-            }
-            b"json" | b"sse" | b"text" => return Err(not_supported("learn", value, SUPPORTED)),
-            _ => {
-                let expected = "\"off\", or a list of \"html\" or \"forms\", and \"location\", \
-                                divided by commas";
-                return Err(DirectiveError::value("learn", value, expected));
-            }
-        };
-        if repeated {
-            return Err(DirectiveError::DuplicateValue {
-                parameter: "learn",
-                value: value.into(),
-            });
-        }
-        let body = match value {
-            b"html" => BodyLearner::Html,
-            b"forms" => BodyLearner::Forms,
-            _ => {
-                learn.location = true;
-                continue;
-            }
-        };
-        if learn.body.replace(body).is_some() {
-            return Err(DirectiveError::Together {
-                one: "learn=html",
-                other: "learn=forms",
-                why: "\"html\" reads the forms too, \"forms\" nothing else, expected one of them",
-            });
+fn delimiter(given: &Parameters) -> Result<Option<u8>, DirectiveError> {
+    match given.value("id_delimiter") {
+        None => Ok(None),
+        Some([byte]) if byte.is_ascii_punctuation() => Ok(Some(*byte)),
+        Some(value) => {
+            let expected = "one character, as in \"id_delimiter=.\", that is no letter or digit";
+            Err(DirectiveError::value("id_delimiter", value, expected))
         }
     }
-    Ok(learn)
 }
 
 /// A lifetime below the default idle limit lowers that; one below an idle limit that was asked for
@@ -213,9 +199,7 @@ pub(super) fn hosts(given: &Parameters) -> Result<Vec<Box<[u8]>>, DirectiveError
                             divided by commas, without scheme and port";
             return Err(DirectiveError::value("hosts", host, expected));
         }
-        push_once("hosts", &mut hosts, host, |known| {
-            known.eq_ignore_ascii_case(host)
-        })?;
+        push_once("hosts", &mut hosts, host.to_ascii_lowercase().into(), host)?;
     }
     Ok(hosts)
 }
@@ -241,30 +225,20 @@ fn is_host(host: &[u8]) -> bool {
     })
 }
 
-fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',')
 }
 
-fn push_once(
+/// `value` is how the item is written.
+pub(super) fn push_once<T: PartialEq>(
     parameter: &'static str,
-    known: &mut Vec<Box<[u8]>>,
+    known: &mut Vec<T>,
+    item: T,
     value: &[u8],
-    same: impl Fn(&Box<[u8]>) -> bool,
 ) -> Result<(), DirectiveError> {
-    if known.iter().any(same) {
-        return Err(DirectiveError::DuplicateValue {
-            parameter,
-            value: value.to_vec(),
-        });
+    if known.contains(&item) {
+        return Err(DirectiveError::repeated(parameter, value));
     }
-    known.push(value.into());
+    known.push(item);
     Ok(())
-}
-
-fn not_supported(parameter: &'static str, value: &[u8], supported: &'static str) -> DirectiveError {
-    DirectiveError::NotSupported {
-        parameter,
-        value: value.to_vec(),
-        supported,
-    }
 }

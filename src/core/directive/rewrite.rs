@@ -10,7 +10,8 @@ use crate::url::Names;
 pub fn rule(given: &Parameters) -> Result<RewriteRule, DirectiveError> {
     let name = given.value("name").unwrap_or(b"route");
     if !Names::is_valid_name(name) {
-        return Err(DirectiveError::value("name", name, query::EXPECTED_NAME));
+        let expected = "1 to 64 of the characters A-Z a-z 0-9 - _ . ~ ! $ * @ :";
+        return Err(DirectiveError::value("name", name, expected));
     }
     Ok(RewriteRule {
         names: Arc::new(Names::new(vec![name.into()])),

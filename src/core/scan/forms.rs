@@ -12,7 +12,7 @@ use lol_html::html_content::Element;
 use lol_html::{element, AsciiCompatibleEncoding, HtmlRewriter, MemorySettings, Settings};
 
 use super::{references, Learner};
-use crate::url::{Carried, Names, Site, MAX_ID};
+use crate::url::{Carried, Names, Site};
 
 /// What lol_html may hold of one page, in bytes: the tag in progress and the open elements. Beyond
 /// that the rest of the page teaches nothing.
@@ -119,7 +119,7 @@ fn rewriter(
             let mut heard = heard.borrow_mut();
             heard.link(bytes_of(field, "formaction"), &names, &site.borrow().0);
             if bytes_of(field, "name").is_some_and(|name| heard.is_session(&name, &names)) {
-                heard.value(bytes_of(field, "value"));
+                heard.value(bytes_of(field, "value"), &names);
             }
             Ok(())
         })
@@ -156,12 +156,10 @@ impl Heard {
         names.has(references::decoded(name, &mut self.scratch))
     }
 
-    fn value(&mut self, value: Option<Vec<u8>>) {
+    fn value(&mut self, value: Option<Vec<u8>>, names: &Names) {
         let Some(value) = value else { return };
         let value = references::decoded(&value, &mut self.scratch);
-        if (1..=MAX_ID).contains(&value.len()) {
-            self.ids.push(value.to_vec());
-        }
+        self.ids.extend(names.id_in(value).map(<[u8]>::to_vec));
     }
 }
 

@@ -2,9 +2,12 @@
 //! become complete. They keep no body, change no byte, and cannot fail: what they cannot read they
 //! learn nothing from.
 
+mod around;
 pub mod forms;
+mod hits;
 pub mod html;
 pub(crate) mod references;
+mod window;
 
 /// Reads a response body, in pieces as they come, for the session ids in it.
 pub trait Learner {

@@ -5,15 +5,20 @@
 const LONGEST: usize = 16;
 
 /// Whether a URL reads the same with its references decoded: it has none but `&amp;`, whose
-/// semicolon separates as the `&` does.
-pub(super) fn are_separators(url: &[u8]) -> bool {
+/// semicolon separates as the `&` does, but not in a path that is searched too.
+pub(super) fn are_separators(url: &[u8], path_counts: bool) -> bool {
+    let query = match path_counts {
+        true => memchr::memchr(b'?', url).unwrap_or(url.len()),
+        false => 0,
+    };
     memchr::memchr_iter(b'&', url).all(|at| {
         let body = url.get(at + 1..).unwrap_or_default();
-        body.starts_with(b"amp;")
-            || body
-                .iter()
-                .find(|b| !b.is_ascii_alphanumeric())
-                .is_some_and(|b| *b == b'=')
+        at >= query
+            && (body.starts_with(b"amp;")
+                || body
+                    .iter()
+                    .find(|b| !b.is_ascii_alphanumeric())
+                    .is_some_and(|b| *b == b'='))
     })
 }
 

@@ -1,8 +1,10 @@
 //! Tests for `sticky mode=query`; without them a word of the directive may be taken for another, or
 //! a default may change under a configuration that relies on it.
 
-use sticky_core::directive::{parse, BodyLearner, LearnSet, Mode, Place, QueryRule, ZoneChoice};
-use sticky_core::url::Carried;
+use sticky_core::directive::{
+    parse, LearnSet, Member, Mode, PageLearner, Place, QueryRule, ZoneChoice,
+};
+use sticky_core::url::{Carried, Site};
 
 fn rule(words: &[&str]) -> QueryRule {
     let mut bytes: Vec<&[u8]> = vec![b"mode=query"];
@@ -26,8 +28,9 @@ fn the_defaults_are_those_of_the_design() {
     assert_eq!(
         rule.learn,
         LearnSet {
-            body: Some(BodyLearner::Html),
-            location: true
+            page: Some(PageLearner::Html),
+            location: true,
+            ..LearnSet::default()
         }
     );
     assert_eq!((rule.limits.expires, rule.limits.lifetime), (3_600, None));
@@ -66,27 +69,210 @@ fn up_to_eight_names_replace_the_default_one() {
 
 #[test]
 fn places_are_searched_in_the_order_given() {
-    assert_eq!(rule(&["from=query"]).from, [Place::Query]);
-    assert_eq!(rule(&["from=form"]).from, [Place::Form]);
-    assert_eq!(rule(&["from=query,form"]).from, [Place::Query, Place::Form]);
-    assert_eq!(rule(&["from=form,query"]).from, [Place::Form, Place::Query]);
+    let header = |name: &str| Place::Header(name.as_bytes().into());
+    for (word, places) in [
+        ("from=query", vec![Place::Query]),
+        ("from=form", vec![Place::Form]),
+        ("from=query,form", vec![Place::Query, Place::Form]),
+        ("from=form,query", vec![Place::Form, Place::Query]),
+        ("from=path,cookie", vec![Place::Path, Place::Cookie]),
+        ("from=header:X-Session", vec![header("x-session")]),
+        (
+            "from=header:a,cookie,header:b,path,form,query",
+            vec![
+                header("a"),
+                Place::Cookie,
+                header("b"),
+                Place::Path,
+                Place::Form,
+                Place::Query,
+            ],
+        ),
+    ] {
+        assert_eq!(rule(&[word]).from, places, "{word}");
+    }
 }
 
 #[test]
-fn learners_can_be_combined_where_that_makes_sense() {
-    let html = Some(BodyLearner::Html);
-    let forms = Some(BodyLearner::Forms);
-    for (word, body, location) in [
-        ("learn=html", html, false),
-        ("learn=forms", forms, false),
-        ("learn=location", None, true),
-        ("learn=html,location", html, true),
-        ("learn=location,html", html, true),
-        ("learn=forms,location", forms, true),
-        ("learn=location,forms", forms, true),
-        ("learn=off", None, false),
+fn links_are_searched_where_requests_are() {
+    let site = Site::new(b"shop.example", &[]);
+    for (word, id) in [
+        ("from=query", "q"),
+        ("from=form", "q"),
+        ("from=cookie,header:X", "q"),
+        ("from=query,path", "q"),
+        ("from=path,query", "p"),
+        ("from=path", "p"),
+        ("from=form,path", "p"),
     ] {
-        assert_eq!(rule(&[word]).learn, LearnSet { body, location }, "{word}");
+        let names = rule(&[word]).names;
+        let Carried::Id(found) = names.in_link(b"a;sid=p?sid=q", &site) else {
+            panic!("{word}: no id");
+        };
+        assert_eq!(&*found, id.as_bytes(), "{word}");
+    }
+}
+
+#[test]
+fn a_letter_in_parentheses_names_a_place_in_the_path() {
+    let rule = rule(&["name=(S)", "name=sid", "from=path,query"]);
+    assert!(matches!(rule.names.in_path(b"/(S(x))/"), Carried::Id(id) if &*id == b"x"));
+    assert!(carries(&rule, "sid=x") && !carries(&rule, "(S)=x"));
+    let alone = self::rule(&[
+        "name=(S)",
+        "from=header:X,path",
+        "learn=html,sse,location,text",
+    ]);
+    assert_eq!(alone.learn.members, []);
+}
+
+#[test]
+fn the_name_of_a_node_can_be_cut_off() {
+    assert!(carries(&rule(&["id_delimiter=."]), "sid=x.node1"));
+    assert!(carries(&rule(&["id_delimiter=!"]), "sid=x!1!2"));
+    assert!(!carries(&rule(&[]), "sid=x.node1"));
+}
+
+#[test]
+fn learners_can_be_combined() {
+    let none = LearnSet::default;
+    let (html, forms) = (Some(PageLearner::Html), Some(PageLearner::Forms));
+    let name = |name: &str| -> Box<[u8]> { name.as_bytes().into() };
+    let anywhere = |member: &str| Member::Anywhere(name(member));
+    for (word, learn) in [
+        ("learn=off", none()),
+        (
+            "learn=html",
+            LearnSet {
+                page: html,
+                ..none()
+            },
+        ),
+        (
+            "learn=forms",
+            LearnSet {
+                page: forms,
+                ..none()
+            },
+        ),
+        (
+            "learn=location",
+            LearnSet {
+                location: true,
+                ..none()
+            },
+        ),
+        (
+            "learn=html,location",
+            LearnSet {
+                page: html,
+                location: true,
+                ..none()
+            },
+        ),
+        (
+            "learn=location,html",
+            LearnSet {
+                page: html,
+                location: true,
+                ..none()
+            },
+        ),
+        (
+            "learn=forms,location",
+            LearnSet {
+                page: forms,
+                location: true,
+                ..none()
+            },
+        ),
+        (
+            "learn=text",
+            LearnSet {
+                text: true,
+                ..none()
+            },
+        ),
+        (
+            "learn=cookie",
+            LearnSet {
+                cookies: vec![name("id")],
+                ..none()
+            },
+        ),
+        (
+            "learn=cookie:JSESSIONID,cookie",
+            LearnSet {
+                cookies: vec![name("JSESSIONID"), name("id")],
+                ..none()
+            },
+        ),
+        (
+            "learn=header:Mcp-Session-Id,header:x",
+            LearnSet {
+                headers: vec![name("mcp-session-id"), name("x")],
+                ..none()
+            },
+        ),
+        (
+            "learn=json",
+            LearnSet {
+                json: true,
+                members: vec![anywhere("id")],
+                ..none()
+            },
+        ),
+        (
+            "learn=json:connectionToken",
+            LearnSet {
+                json: true,
+                members: vec![anywhere("connectionToken")],
+                ..none()
+            },
+        ),
+        (
+            "learn=json:a.b.c,json",
+            LearnSet {
+                json: true,
+                members: vec![
+                    Member::At([name("a"), name("b"), name("c")].into()),
+                    anywhere("id"),
+                ],
+                ..none()
+            },
+        ),
+        (
+            "learn=sse",
+            LearnSet {
+                sse: true,
+                members: vec![anywhere("id")],
+                ..none()
+            },
+        ),
+        (
+            "learn=sse,json:t",
+            LearnSet {
+                sse: true,
+                json: true,
+                members: vec![anywhere("t")],
+                ..none()
+            },
+        ),
+        (
+            "learn=html,json,sse,text,location,cookie,header:x",
+            LearnSet {
+                page: html,
+                json: true,
+                sse: true,
+                members: vec![anywhere("id")],
+                text: true,
+                location: true,
+                cookies: vec![name("id")],
+                headers: vec![name("x")],
+            },
+        ),
+    ] {
+        assert_eq!(rule(&["name=id", word]).learn, learn, "{word}");
     }
 }
 

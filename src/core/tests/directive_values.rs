@@ -9,9 +9,14 @@ use refusal::{refusal, refusal_of};
 fn a_wrong_value_is_told_what_was_expected() {
     let expires = "expected a time of at least 1 second, as in \"1h30m\"";
     let limit = "expected a time of 1 second to 366 days, as in \"1h30m\"";
-    let places = "expected a list of \"query\" and \"form\", divided by commas";
-    let learners = "expected \"off\", or a list of \"html\" or \"forms\", and \"location\", \
+    let places =
+        "expected a list of \"query\", \"form\", \"path\", \"cookie\" and \"header:NAME\", \
+                  divided by commas";
+    let learners = "expected \"off\", or a list of \"html\" or \"forms\", \"location\", \"cookie\", \
+                    \"cookie:NAME\", \"header:NAME\", \"json\", \"json:NAME\", \"sse\" and \"text\", \
                     divided by commas";
+    let delimiter = "expected one character, as in \"id_delimiter=.\", that is no letter or digit";
+    let letters = "expected a name without parentheses to look for there";
     let zone = "expected \"zone=off\", or \"zone=NAME\" or \"zone=NAME:SIZE\" as in \"shop:1m\"";
     for (line, value, parameter, expected) in [
         (
@@ -78,6 +83,80 @@ fn a_wrong_value_is_told_what_was_expected() {
         ("mode=query from=query;form", "query;form", "from", places),
         ("mode=query learn=xml", "xml", "learn", learners),
         ("mode=query learn=html,,location", "", "learn", learners),
+        ("mode=query learn=header", "header", "learn", learners),
+        ("mode=query learn=header:", "header:", "learn", learners),
+        (
+            "mode=query learn=header:a:b",
+            "header:a:b",
+            "learn",
+            learners,
+        ),
+        ("mode=query learn=cookie:", "cookie:", "learn", learners),
+        (
+            "mode=query learn=cookie:a=b",
+            "cookie:a=b",
+            "learn",
+            learners,
+        ),
+        ("mode=query learn=json:", "json:", "learn", learners),
+        ("mode=query learn=json:a..b", "json:a..b", "learn", learners),
+        ("mode=query learn=json:.a", "json:.a", "learn", learners),
+        ("mode=query learn=html:a", "html:a", "learn", learners),
+        ("mode=query learn=off:", "off:", "learn", learners),
+        ("mode=query from=path:", "path:", "from", places),
+        ("mode=query from=header", "header", "from", places),
+        ("mode=query from=header:", "header:", "from", places),
+        ("mode=query from=header:a/b", "header:a/b", "from", places),
+        ("mode=query from=cookie:a", "cookie:a", "from", places),
+        ("mode=query id_delimiter=a", "a", "id_delimiter", delimiter),
+        (
+            "mode=query id_delimiter=..",
+            "..",
+            "id_delimiter",
+            delimiter,
+        ),
+        (
+            "mode=query id_delimiter=\u{7f}",
+            "\\x7f",
+            "id_delimiter",
+            delimiter,
+        ),
+        (
+            "mode=query name=(S)",
+            "(S)",
+            "name",
+            "expected \"from=path\" beside a letter in parentheses",
+        ),
+        (
+            "mode=query name=(S) from=path,query",
+            "query",
+            "from",
+            letters,
+        ),
+        (
+            "mode=query name=(S) from=form,path",
+            "form",
+            "from",
+            letters,
+        ),
+        (
+            "mode=query name=(S) from=path,cookie",
+            "cookie",
+            "from",
+            letters,
+        ),
+        (
+            "mode=query name=(S) from=path learn=json",
+            "json",
+            "learn",
+            letters,
+        ),
+        (
+            "mode=query name=(S) from=path learn=cookie",
+            "cookie",
+            "learn",
+            letters,
+        ),
         (
             "mode=query learn=off,html",
             "off,html",
@@ -105,44 +184,6 @@ fn a_wrong_value_is_told_what_was_expected() {
 }
 
 #[test]
-fn what_later_versions_may_have_is_refused_with_what_there_is() {
-    for (parameter, value, supported) in [
-        ("from", "path", "\"query\" and \"form\""),
-        ("from", "cookie", "\"query\" and \"form\""),
-        ("from", "header:X-Session", "\"query\" and \"form\""),
-        (
-            "learn",
-            "json",
-            "\"html\", \"forms\", \"location\" and \"off\"",
-        ),
-        (
-            "learn",
-            "sse",
-            "\"html\", \"forms\", \"location\" and \"off\"",
-        ),
-        (
-            "learn",
-            "text",
-            "\"html\", \"forms\", \"location\" and \"off\"",
-        ),
-    ] {
-        let expected = format!(
-            "value \"{value}\" of parameter \"{parameter}\" in \"sticky\" directive is not \
-             supported by this version, supported are {supported}"
-        );
-        assert_eq!(
-            refusal(&format!("mode=query {parameter}={value}")),
-            expected
-        );
-        let first = if parameter == "from" { "query" } else { "html" };
-        assert_eq!(
-            refusal(&format!("mode=query {parameter}={first},{value}")),
-            expected
-        );
-    }
-}
-
-#[test]
 fn contradictions_are_refused() {
     let one_of = "expected one of \"hash\", \"hmac\" and \"text\"";
     for (line, one, other, why) in [
@@ -154,6 +195,12 @@ fn contradictions_are_refused() {
             "mode=query hosts=a.example learn=off",
             "hosts",
             "learn=off",
+            "no links are read",
+        ),
+        (
+            "mode=query hosts=a.example learn=json,cookie,header:X",
+            "hosts",
+            "learn",
             "no links are read",
         ),
         (
@@ -170,6 +217,12 @@ fn contradictions_are_refused() {
     let key = "a key has no effect on any other kind of value";
     let dropped = "browsers drop such a cookie";
     for (line, parameter, needed, why) in [
+        (
+            "mode=query name=a from=header:X learn=header:X,json:b",
+            "name",
+            "from=query",
+            "nothing of that name is looked for",
+        ),
         (
             "hmac=sha1",
             "hmac",

@@ -49,7 +49,8 @@ fn an_unknown_parameter_like_no_other_gets_the_whole_list() {
                   \"httponly\", \"samesite=strict|lax|none\", \"partitioned\", \"transfer\", \
                   \"delimiter=TEXT\", \"hide_cookie\", \"no_fallback\"";
     let query = "expected \"mode=cookie|query|rewrite\", \"name=NAME\", \"from=query,form\", \
-                 \"learn=html,location\", \"expires=TIME\", \"lifetime=TIME\", \
+                 \"learn=html,location\", \"id_delimiter=CHARACTER\", \"expires=TIME\", \
+                 \"lifetime=TIME\", \
                  \"zone=NAME[:SIZE]|off\", \"hosts=HOST\", \"no_fallback\"";
     for (line, word, expected) in [
         ("timeout=1h", "timeout=1h", cookie),
@@ -145,7 +146,7 @@ fn a_parameter_of_the_other_mode_is_told_its_place() {
              but the mode is \"query\"",
         ),
     ]);
-    for name in ["from=query", "zone=a:1m", "hosts=a"] {
+    for name in ["from=query", "zone=a:1m", "hosts=a", "id_delimiter=."] {
         assert!(refusal(name).contains("belongs to \"mode=query\""));
     }
     for name in [
@@ -205,6 +206,7 @@ fn a_repeated_parameter_is_a_duplicate() {
     let query = [
         "from=query",
         "learn=html",
+        "id_delimiter=.",
         "expires=1h",
         "lifetime=8h",
         "zone=a",
@@ -231,6 +233,26 @@ fn a_repeated_parameter_is_a_duplicate() {
         (
             "mode=query from=query,query",
             "duplicate value \"query\" of parameter \"from\" in \"sticky\" directive",
+        ),
+        (
+            "mode=query from=header:X,header:x",
+            "duplicate value \"header:x\" of parameter \"from\" in \"sticky\" directive",
+        ),
+        (
+            "mode=query learn=cookie:sid,cookie",
+            "duplicate value \"cookie\" of parameter \"learn\" in \"sticky\" directive",
+        ),
+        (
+            "mode=query learn=json,json:a.b,json:a.b",
+            "duplicate value \"json:a.b\" of parameter \"learn\" in \"sticky\" directive",
+        ),
+        (
+            "mode=query learn=header:X,header:x",
+            "duplicate value \"header:x\" of parameter \"learn\" in \"sticky\" directive",
+        ),
+        (
+            "mode=query learn=text,sse,text",
+            "duplicate value \"text\" of parameter \"learn\" in \"sticky\" directive",
         ),
         (
             "mode=query learn=html,location,html",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sticky_core::scan::forms::FormsLearner;
 use sticky_core::scan::html::HtmlLearner;
 use sticky_core::scan::Learner;
-use sticky_core::url::{Names, Site};
+use sticky_core::url::{LinkPart, Names, Site};
 
 #[path = "pages/corpus.rs"]
 mod corpus;
@@ -90,6 +90,24 @@ const PARTS: &[&[u8]] = &[
     b"1",
 ];
 
+/// What ids in paths are written with.
+const PATH_PARTS: &[&[u8]] = &[
+    b";sid=k9",
+    b"href=\"a;sid=k9",
+    b"'/a;sid=k9?",
+    b"?sid=k9",
+    b"/(S(m1))/",
+    b"\"/(A(x)S(m1))",
+    b"(",
+    b")",
+    b"S(",
+    b"(S(n2))",
+    b" href=\"a;sid=o3?b=c\"",
+    b" href='/(S(p4))/a'>",
+    b"&amp;sid=k9",
+    b"&semi;",
+];
+
 fn read<'a>(
     pieces: impl Iterator<Item = &'a [u8]>,
     names: &Arc<Names>,
@@ -114,18 +132,38 @@ fn read<'a>(
 
 #[test]
 fn soups_read_the_same_however_they_are_cut_and_hide_nothing() {
+    let sid = Names::new(vec![b"sid"[..].into()]);
+    assert!(read_soups(sid, PARTS) > 300, "the soups test nothing");
+}
+
+#[test]
+fn soups_with_ids_in_paths_do_too() {
+    let parts = [PARTS, PATH_PARTS, PATH_PARTS].concat();
+    for order in [
+        vec![LinkPart::Path],
+        vec![LinkPart::Path, LinkPart::Query],
+        vec![LinkPart::Query, LinkPart::Path],
+    ] {
+        let names = Names::new(vec![b"sid"[..].into(), b"(S)"[..].into()]);
+        let found = read_soups(names.in_parts(order), &parts);
+        assert!(found > 300, "the soups test nothing");
+    }
+}
+
+/// Returns how many ids the parser finds.
+fn read_soups(names: Names, parts: &[&[u8]]) -> usize {
     let rounds = std::env::var("STICKY_SOUPS")
         .ok()
         .and_then(|n| n.parse().ok())
         .unwrap_or(2_000);
-    let names = Arc::new(Names::new(vec![b"sid"[..].into()]));
+    let names = Arc::new(names);
     let site = Site::new(b"shop.example", &[]);
     let mut found = 0;
     for seed in 0..rounds {
         let mut random = Random(seed);
         let mut soup = Vec::new();
         for _ in 0..random.below(80) {
-            soup.extend_from_slice(random.pick(PARTS));
+            soup.extend_from_slice(random.pick(parts));
             // Now and then as long as the bounds of the learner.
             if random.below(400) == 0 {
                 let length = random.below(9000);
@@ -173,5 +211,5 @@ fn soups_read_the_same_however_they_are_cut_and_hide_nothing() {
             .for_each(|piece| forms.feed(piece, &mut |_| {}));
         forms.end(&mut |_| {});
     }
-    assert!(found > 300, "the soups test nothing");
+    found
 }

@@ -38,33 +38,41 @@ pub(super) enum Target<'a> {
     Elsewhere,
 }
 
-/// Splits a reference without breaks into where it leads and its query.
-pub(super) fn split(link: &[u8]) -> (Target<'_>, Option<&[u8]>) {
-    let end = memchr::memchr2(b'?', b'#', link).unwrap_or(link.len());
-    let (place, rest) = link.split_at_checked(end).unwrap_or((link, &[]));
-    let query = rest.strip_prefix(b"?").map(|query| {
-        memchr::memchr(b'#', query)
-            .and_then(|end| query.get(..end))
-            .unwrap_or(query)
-    });
-    (target(place), query)
+/// The parts of a reference that may carry an id.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Parts<'a> {
+    pub(super) path: &'a [u8],
+    /// Without its `?`; empty when there is none.
+    pub(super) query: &'a [u8],
 }
 
-fn target(place: &[u8]) -> Target<'_> {
+/// Splits a reference without breaks into where it leads and its parts.
+pub(super) fn split(link: &[u8]) -> (Target<'_>, Parts<'_>) {
+    let end = memchr::memchr2(b'?', b'#', link).unwrap_or(link.len());
+    let (place, rest) = link.split_at_checked(end).unwrap_or((link, &[]));
+    let query = rest.strip_prefix(b"?").unwrap_or_default();
+    let query = memchr::memchr(b'#', query)
+        .and_then(|end| query.get(..end))
+        .unwrap_or(query);
+    let (target, path) = target(place);
+    (target, Parts { path, query })
+}
+
+fn target(place: &[u8]) -> (Target<'_>, &[u8]) {
     let Some((scheme, rest)) = scheme(place) else {
         return match leading_slashes(place) {
-            0 | 1 => Target::Relative,
-            slashes => Target::Authority(authority(place, slashes)),
+            0 | 1 => (Target::Relative, place),
+            slashes => authority(place, slashes),
         };
     };
     if !scheme.eq_ignore_ascii_case(b"http") && !scheme.eq_ignore_ascii_case(b"https") {
-        return Target::Elsewhere;
+        return (Target::Elsewhere, &[]);
     }
     match leading_slashes(rest) {
         // "http:path" is relative on a page of that scheme and names a host on one of the other;
         // the scheme of the page is not known here.
-        0 | 1 => Target::Elsewhere,
-        slashes => Target::Authority(authority(rest, slashes)),
+        0 | 1 => (Target::Elsewhere, &[]),
+        slashes => authority(rest, slashes),
     }
 }
 
@@ -87,10 +95,12 @@ fn leading_slashes(place: &[u8]) -> usize {
         .count()
 }
 
-fn authority(place: &[u8], from: usize) -> &[u8] {
+/// The authority behind so many slashes, and the path behind that.
+fn authority(place: &[u8], from: usize) -> (Target<'_>, &[u8]) {
     let authority = place.get(from..).unwrap_or_default();
     let end = memchr::memchr2(b'/', b'\\', authority).unwrap_or(authority.len());
-    authority.get(..end).unwrap_or_default()
+    let (authority, path) = authority.split_at_checked(end).unwrap_or((authority, &[]));
+    (Target::Authority(authority), path)
 }
 
 /// Whether a reference names its own scheme or host, so that no base can change where it leads.

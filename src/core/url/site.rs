@@ -51,10 +51,10 @@ impl Site {
         self.leads_here(&link::split(&link).0)
     }
 
-    /// The query of a reference without breaks, when it leads to us.
-    pub(super) fn query_of<'a>(&self, link: &'a [u8]) -> Option<&'a [u8]> {
-        let (target, query) = link::split(link);
-        query.filter(|_| self.leads_here(&target))
+    /// The parts of a reference without breaks, when it leads to us.
+    pub(super) fn own<'a>(&self, link: &'a [u8]) -> Option<link::Parts<'a>> {
+        let (target, parts) = link::split(link);
+        self.leads_here(&target).then_some(parts)
     }
 
     fn leads_here(&self, target: &Target<'_>) -> bool {

@@ -5,7 +5,6 @@
 //! quote that opens such a value is the last one of its kind before the `>`, and it follows a `=`.
 //! In nearly all pages the last quotes are closing ones, which proves that no tag is open.
 
-use super::strings::ends_string;
 use super::tag::is_space;
 use super::{QUOTED, REACH, RUN};
 
@@ -19,12 +18,13 @@ struct Joined<'a> {
     piece: &'a [u8],
 }
 
-/// The place, counted over both, before which nothing is needed any more.
-pub(super) fn first_needed(carry: &[u8], piece: &[u8]) -> usize {
+/// The place, counted over both, before which nothing is needed any more. `ends` tells what ends a
+/// string.
+pub(super) fn first_needed(carry: &[u8], piece: &[u8], ends: fn(u8) -> bool) -> usize {
     let joined = Joined { carry, piece };
     let end = carry.len() + piece.len();
     let low = end.saturating_sub(REACH + NEAR);
-    let string = joined.string_start(end);
+    let string = joined.string_start(end, ends);
     // Bytes before `low` are needed by no tag that still counts.
     joined
         .tag_start(low, end)
@@ -66,18 +66,16 @@ impl Joined<'_> {
 
     /// The start of the string that the end cuts, with the two bytes before it, which tell what
     /// kind of string it is.
-    fn string_start(&self, end: usize) -> usize {
+    fn string_start(&self, end: usize, ends: fn(u8) -> bool) -> usize {
         let near = self.piece.len().saturating_sub(NEAR);
         let last = self.piece.get(near..).unwrap_or_default();
-        let found = match last.iter().rposition(|b| ends_string(*b)) {
+        let found = match last.iter().rposition(|b| ends(*b)) {
             Some(at) => Some(self.carry.len() + near + at),
             // A piece shorter than that.
             None => {
                 let near = end.saturating_sub(NEAR).min(self.carry.len());
                 let last = self.carry.get(near..).unwrap_or_default();
-                last.iter()
-                    .rposition(|b| ends_string(*b))
-                    .map(|at| near + at)
+                last.iter().rposition(|b| ends(*b)).map(|at| near + at)
             }
         };
         found.map_or(end.saturating_sub(RUN + NEAR + 2), |at| {

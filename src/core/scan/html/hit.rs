@@ -5,14 +5,14 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::hits::Found;
-use super::last::{hand_out, Last};
-use super::strings::{ends_string, link_in, run_around, Run};
+use super::last::{hand_out, Last, Value};
+use super::strings::{ends_string, ends_string_with_letter, link_in, run_around, Run};
 use super::tag::{is_space, Attribute, Part, Tag};
 use super::whole::{ends_parameter_name, is_whole_value, starts_parameter};
 use super::window::{Progress, Window};
 use super::{QUOTED, REACH};
 use crate::scan::references::{are_separators, decoded};
-use crate::url::{refresh_target, Carried, Names, Site, MAX_ID};
+use crate::url::{refresh_target, Carried, Names, Site};
 
 /// The attributes whose whole value is one URL.
 const URL_ATTRIBUTES: &[&[u8]] = &[
@@ -62,6 +62,8 @@ struct Hit<'w> {
     place: u64,
     in_link: bool,
     in_field: bool,
+    /// What ends a string around it.
+    ends: fn(u8) -> bool,
     run: Option<Run>,
 }
 
@@ -74,6 +76,14 @@ impl Reader {
             scratch: Vec::new(),
             fields: Vec::new(),
             last: Last::default(),
+        }
+    }
+
+    /// What ends every string that a name may stand in.
+    pub(super) fn ends_string(&self) -> fn(u8) -> bool {
+        match self.names.have_letters() {
+            true => ends_string_with_letter,
+            false => ends_string,
         }
     }
 
@@ -93,7 +103,7 @@ impl Reader {
         found: &mut dyn FnMut(&[u8]),
     ) -> Progress {
         let end = name.end;
-        let Some(name) = self.names.nth(name.name) else {
+        let Some(name) = self.names.nth(name.needle) else {
             return Progress::Done;
         };
         let at = end.saturating_sub(name.anchor.needle().len());
@@ -114,6 +124,10 @@ impl Reader {
         };
         let (mut in_link, mut in_field) = (true, true);
         let name_is_whole = name.anchor_is_name;
+        // "(S(", ")S(": behind the letter comes a value.
+        if name.letter.is_some() {
+            (in_link, in_field) = (matches!(before, b'(' | b')'), false);
+        }
         if name_is_whole {
             in_field = is_whole_value(*before, *after);
             in_link = ends_parameter_name(*after)
@@ -125,8 +139,12 @@ impl Reader {
         if !in_link && !in_field {
             return Progress::Done;
         }
-        if in_link && *after == b'=' && name_is_whole {
-            match self.last.is_repeated(window, end + 1) {
+        let value_at = match name.letter {
+            Some(_) => Some(end),
+            None => (*after == b'=' && name_is_whole).then_some(end + 1),
+        };
+        if let Some((at, kind)) = value_at.zip(Value::of(&self.names, name, window, at)) {
+            match self.last.is_repeated(window, at, kind) {
                 Some(true) => return Progress::Done,
                 Some(false) => {}
                 None => return Progress::NeedsAfter,
@@ -138,10 +156,14 @@ impl Reader {
             place,
             in_link,
             in_field,
+            ends: match name.letter {
+                Some(_) => ends_string_with_letter,
+                None => ends_string,
+            },
             run: None,
         };
         if in_link {
-            match run_around(window, at) {
+            match run_around(window, at, hit.ends) {
                 Ok(run) => hit.run = run,
                 Err(progress) => return progress,
             }
@@ -354,13 +376,13 @@ impl Reader {
         let Some(run) = hit.run else { return false };
         let run = hit.window.bytes.get(run.from..run.to).unwrap_or_default();
         let site = site_at(site, based, hit.place);
-        if are_separators(run) {
-            return hand_out(names.in_clean_link(link_in(run), site), last, found);
+        if are_separators(run, names.are_in_paths()) {
+            return hand_out(names.in_clean_link(link_in(run, names), site), last, found);
         }
         // A decoded quote ends a string as a plain one does.
         let mut any = false;
-        for run in decoded(run, scratch).split(|b| ends_string(*b)) {
-            any |= hand_out(names.in_clean_link(link_in(run), site), last, found);
+        for run in decoded(run, scratch).split(|b| (hit.ends)(*b)) {
+            any |= hand_out(names.in_clean_link(link_in(run, names), site), last, found);
         }
         any
     }
@@ -368,8 +390,8 @@ impl Reader {
     /// Hands out the value of a form field.
     fn hand_out_value(&mut self, value: &[u8], found: &mut dyn FnMut(&[u8])) {
         let value = decoded(value, &mut self.scratch);
-        if (1..=MAX_ID).contains(&value.len()) {
-            hand_out(Carried::Id(value.into()), &mut self.last, found);
+        if let Some(id) = self.names.id_in(value) {
+            hand_out(Carried::Id(id.into()), &mut self.last, found);
         }
     }
 }

@@ -3,13 +3,13 @@
 
 use super::window::{Progress, Window};
 use super::RUN;
-use crate::url::is_absolute;
+use crate::url::{is_absolute, Names};
 
 /// The string around a hit.
 #[derive(Clone, Copy)]
-pub(super) struct Run {
-    pub(super) from: usize,
-    pub(super) to: usize,
+pub(in crate::scan) struct Run {
+    pub(in crate::scan) from: usize,
+    pub(in crate::scan) to: usize,
 }
 
 /// The bytes that end a string.
@@ -28,16 +28,25 @@ static ENDS_STRING: [bool; 256] = {
 };
 
 /// Whether a byte ends a string that may be a URL, outside a value known to be one.
-pub(super) fn ends_string(byte: u8) -> bool {
+pub(in crate::scan) fn ends_string(byte: u8) -> bool {
     ENDS_STRING[usize::from(byte)]
 }
 
-/// The string around a hit; `None` when it is too long or the page ends in it, so that nobody knows
-/// whether the id is complete.
-pub(super) fn run_around(window: &Window<'_>, at: usize) -> Result<Option<Run>, Progress> {
+/// The same for a string that may hold a URL with parentheses.
+pub(in crate::scan) fn ends_string_with_letter(byte: u8) -> bool {
+    ends_string(byte) && !matches!(byte, b'(' | b')')
+}
+
+/// The string around a hit, up to the bytes that end it; `None` when it is too long or the page ends
+/// in it, so that nobody knows whether the id is complete.
+pub(in crate::scan) fn run_around(
+    window: &Window<'_>,
+    at: usize,
+    ends: impl Fn(u8) -> bool,
+) -> Result<Option<Run>, Progress> {
     let low = at.saturating_sub(RUN + 1);
     let before = window.bytes.get(low..at).unwrap_or_default();
-    let from = match before.iter().rposition(|b| ends_string(*b)) {
+    let from = match before.iter().rposition(|b| ends(*b)) {
         Some(end) => Some(low + end + 1),
         None if at > RUN => None,
         None if window.from_start => Some(0),
@@ -48,7 +57,7 @@ pub(super) fn run_around(window: &Window<'_>, at: usize) -> Result<Option<Run>, 
         .bytes
         .get(at..limit.min(window.bytes.len()))
         .unwrap_or_default();
-    let to = match after.iter().position(|b| ends_string(*b)) {
+    let to = match after.iter().position(|b| ends(*b)) {
         Some(len) => Some(at + len),
         None if window.bytes.len() < limit && !window.to_end => return Err(Progress::NeedsAfter),
         None => None,
@@ -59,7 +68,7 @@ pub(super) fn run_around(window: &Window<'_>, at: usize) -> Result<Option<Run>, 
 impl Run {
     /// Whether it stands in quotes after a `=`, so that it is the whole value of an attribute or
     /// reads like one. `None`: the bytes before it are not at hand.
-    pub(super) fn is_quoted_value(&self, window: &Window<'_>) -> Option<bool> {
+    pub(in crate::scan) fn is_quoted_value(&self, window: &Window<'_>) -> Option<bool> {
         let place = |back| {
             self.from
                 .checked_sub(back)
@@ -79,8 +88,9 @@ impl Run {
 }
 
 /// The URL in a string: what follows a `url=`, `href=` or `1x,` that is glued to it, and nothing of
-/// the comma that ends an entry of a `srcset`.
-pub(super) fn link_in(run: &[u8]) -> &[u8] {
+/// the comma that ends an entry of a `srcset`. Where names are in paths, a `=` behind a semicolon is
+/// theirs.
+pub(in crate::scan) fn link_in<'a>(run: &'a [u8], names: &Names) -> &'a [u8] {
     let mut run = run;
     while let [rest @ .., b','] = run {
         run = rest;
@@ -89,9 +99,11 @@ pub(super) fn link_in(run: &[u8]) -> &[u8] {
     if first.and_then(|at| run.get(at)).is_none_or(|b| *b == b'?') || is_absolute(run) {
         return run;
     }
-    let place = memchr::memchr(b'?', run)
-        .and_then(|end| run.get(..end))
-        .unwrap_or_default();
+    let end = match names.are_in_paths() {
+        true => memchr::memchr2(b'?', b';', run),
+        false => memchr::memchr(b'?', run),
+    };
+    let place = end.and_then(|end| run.get(..end)).unwrap_or_default();
     let glued = memchr::memchr2_iter(b'=', b',', place).filter_map(|at| run.get(at + 1..));
     glued
         .into_iter()

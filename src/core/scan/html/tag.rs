@@ -1,19 +1,19 @@
 //! The attributes of one tag, cut as browsers cut them (HTML Standard, 13.2.5.32 to 13.2.5.39).
 
 /// White space of HTML; a CR counts as the line feed that it is normalised to.
-pub(super) fn is_space(byte: u8) -> bool {
+pub(in crate::scan) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0c')
 }
 
 /// A start tag that is being read.
-pub(super) struct Tag<'a> {
+pub(in crate::scan) struct Tag<'a> {
     bytes: &'a [u8],
     at: usize,
     name: &'a [u8],
 }
 
 /// What comes next in a tag. Places count from the byte after its `<`.
-pub(super) enum Part<'a> {
+pub(in crate::scan) enum Part<'a> {
     /// An attribute, whose value starts at this place.
     Attribute(Attribute<'a>),
     /// The tag has ended; the place after its `>`.
@@ -24,15 +24,15 @@ pub(super) enum Part<'a> {
 
 /// An attribute, as it is written.
 #[derive(Clone, Copy)]
-pub(super) struct Attribute<'a> {
-    pub(super) name: &'a [u8],
-    pub(super) value: &'a [u8],
-    pub(super) value_at: usize,
+pub(in crate::scan) struct Attribute<'a> {
+    pub(in crate::scan) name: &'a [u8],
+    pub(in crate::scan) value: &'a [u8],
+    pub(in crate::scan) value_at: usize,
 }
 
 impl<'a> Tag<'a> {
     /// `bytes` start after the `<`, with the letter that makes it a tag.
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(in crate::scan) fn new(bytes: &'a [u8]) -> Self {
         let mut tag = Self {
             bytes,
             at: 0,
@@ -42,11 +42,11 @@ impl<'a> Tag<'a> {
         tag
     }
 
-    pub(super) fn is(&self, name: &[u8]) -> bool {
+    pub(in crate::scan) fn is(&self, name: &[u8]) -> bool {
         self.name.eq_ignore_ascii_case(name)
     }
 
-    pub(super) fn next(&mut self) -> Part<'a> {
+    pub(in crate::scan) fn next(&mut self) -> Part<'a> {
         self.take_until(|b| !is_space(b) && b != b'/');
         let from = self.at;
         match self.peek() {

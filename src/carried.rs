@@ -1,0 +1,81 @@
+//! Which session id a request carries: the first place of `from=` that has one decides.
+
+use std::borrow::Cow;
+
+use sticky_core::directive::{Place, QueryRule};
+use sticky_core::multipart;
+use sticky_core::parameter;
+use sticky_core::url::{Carried, Names};
+
+use crate::ngx::request::{Body, Request};
+
+/// Of a posted body, no more is searched, in bytes.
+const SEARCHED: usize = 64 * 1024;
+
+/// The session id that a request carries, decoded. `None`: it has none, or several in one place, or no
+/// memory is left.
+pub fn id<'r>(r: Request<'r>, rule: &QueryRule) -> Option<&'r [u8]> {
+    let places = rule.from.iter();
+    first(r, places.map(|place| in_place(r, &rule.names, place)))
+}
+
+/// The parameter of `mode=rewrite` that a request carries, decoded: in its query, as it is now or as the
+/// client sent it, or in the posted form.
+pub fn value<'r>(r: Request<'r>, names: &Names) -> Option<&'r [u8]> {
+    let sent = r.main().unparsed_uri();
+    let sent = sent.splitn(2, |byte| *byte == b'?').nth(1);
+    let places: [&dyn Fn() -> Carried<'r>; 3] = [
+        &|| in_place(r, names, &Place::Query),
+        &|| names.in_query(sent.unwrap_or_default()),
+        &|| in_place(r, names, &Place::Form),
+    ];
+    first(r, places.into_iter().map(|place| place()))
+}
+
+/// What the first of the places says that says anything.
+fn first<'r>(r: Request<'r>, mut places: impl Iterator<Item = Carried<'r>>) -> Option<&'r [u8]> {
+    match places.find(|carried| *carried != Carried::Nothing)? {
+        Carried::Id(Cow::Borrowed(id)) => Some(id),
+        Carried::Id(Cow::Owned(id)) => r.pool()?.copy(&id),
+        Carried::Nothing | Carried::Conflict => None,
+    }
+}
+
+fn in_place<'r>(r: Request<'r>, names: &Names, place: &Place) -> Carried<'r> {
+    match place {
+        Place::Query => match names.in_query(r.args()) {
+            // A subrequest (auth_request, SSI) belongs to the session of its request.
+            Carried::Nothing if !r.is_main() => names.in_query(r.main().args()),
+            found => found,
+        },
+        Place::Form => match r.body(SEARCHED) {
+            Some(body) => in_body(names, r.body_type(), body),
+            None => Carried::Nothing,
+        },
+        Place::Path => names.in_path(r.unparsed_path()),
+        Place::Cookie => names.in_cookies(r.cookies()),
+        Place::Header(name) => names.in_header(r.header_values(name)),
+    }
+}
+
+fn in_body<'r>(names: &Names, media_type: &[u8], body: Body<'r>) -> Carried<'r> {
+    match body.bytes {
+        Cow::Borrowed(bytes) => in_form(names, media_type, bytes, body.is_whole),
+        Cow::Owned(bytes) => in_form(names, media_type, &bytes, body.is_whole).into_owned(),
+    }
+}
+
+fn in_form<'a>(names: &Names, media_type: &[u8], body: &'a [u8], is_whole: bool) -> Carried<'a> {
+    if let Some(fields) = multipart::fields(media_type, body) {
+        return names.in_fields(fields);
+    }
+    if !parameter::value_of(media_type).eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+        return Carried::Nothing;
+    }
+    if is_whole {
+        return names.in_form(body);
+    }
+    // The last pair may be cut.
+    let end = body.iter().rposition(|byte| *byte == b'&').unwrap_or(0);
+    names.in_form(body.get(..end).unwrap_or_default())
+}

@@ -1,0 +1,63 @@
+//! The parameters that follow a header's value: `multipart/form-data; boundary=x`.
+
+use std::borrow::Cow;
+
+/// What stands before the parameters: the media type, or what else the header says.
+pub fn value_of(header: &[u8]) -> &[u8] {
+    let end = header.len() - behind(header).len();
+    header.get(..end).unwrap_or_default().trim_ascii()
+}
+
+/// The value of the first parameter of that name, in any case.
+pub fn parameter<'a>(header: &'a [u8], name: &[u8]) -> Option<Cow<'a, [u8]>> {
+    let mut all = parameters(header);
+    all.find_map(|(this, value)| this.eq_ignore_ascii_case(name).then_some(value))
+}
+
+/// Names and values of the parameters (RFC 9110, 5.6.6). Quotes are taken off, and `\` before a
+/// character in them; a value that lacks its closing quote reaches to the end.
+pub fn parameters(header: &[u8]) -> impl Iterator<Item = (&[u8], Cow<'_, [u8]>)> {
+    // From a semicolon on.
+    let mut rest = behind(header);
+    std::iter::from_fn(move || {
+        let parameter = rest.strip_prefix(b";")?;
+        let end = memchr::memchr2(b'=', b';', parameter).unwrap_or(parameter.len());
+        let (name, value) = parameter.split_at_checked(end)?;
+        let value = value.strip_prefix(b"=").unwrap_or_default();
+        let (value, after) = match value.trim_ascii_start().strip_prefix(b"\"") {
+            Some(quoted) => unquoted(quoted),
+            None => {
+                let after = behind(parameter.get(end..)?);
+                let value = value.get(..value.len().saturating_sub(after.len()));
+                (value.unwrap_or_default().trim_ascii().into(), after)
+            }
+        };
+        rest = behind(after);
+        Some((name.trim_ascii(), value))
+    })
+}
+
+/// The rest from the next semicolon on.
+fn behind(value: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b';', value).unwrap_or(value.len());
+    value.get(end..).unwrap_or_default()
+}
+
+/// What stands before the closing quote, and what behind it.
+fn unquoted(quoted: &[u8]) -> (Cow<'_, [u8]>, &[u8]) {
+    let end = memchr::memchr2(b'"', b'\\', quoted).unwrap_or(quoted.len());
+    let (plain, rest) = quoted.split_at_checked(end).unwrap_or((quoted, &[]));
+    if let [] | [b'"', ..] = rest {
+        return (plain.into(), rest.get(1..).unwrap_or_default());
+    }
+    let mut value = plain.to_vec();
+    let mut bytes = rest.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => break,
+            b'\\' => value.extend(bytes.next()),
+            byte => value.push(*byte),
+        }
+    }
+    (value.into(), bytes.as_slice())
+}

@@ -1,0 +1,87 @@
+//! Where needles stand in some bytes.
+
+use memchr::memmem::Finder;
+
+use crate::url::{Names, MAX_NAMES};
+
+/// What a body is searched for, [`MAX_NEEDLES`] at most, prepared once per configuration.
+pub(super) trait Needles {
+    fn nth(&self, index: usize) -> Option<&Finder<'static>>;
+
+    /// The length of the longest; 0 without any.
+    fn longest(&self) -> usize;
+}
+
+/// The names, and what else has to be looked for.
+pub(super) const MAX_NEEDLES: usize = MAX_NAMES + 1;
+
+impl Needles for Names {
+    fn nth(&self, index: usize) -> Option<&Finder<'static>> {
+        Names::nth(self, index).map(|name| &name.anchor)
+    }
+
+    fn longest(&self) -> usize {
+        self.longest_anchor()
+    }
+}
+
+/// Where needles stand, in the order of their ends: one that another one contains comes in the same
+/// order whether or not the piece ends between their ends.
+pub(super) struct Hits<'a, N> {
+    needles: &'a N,
+    bytes: &'a [u8],
+    next: [Option<Found>; MAX_NEEDLES],
+}
+
+/// A needle that stands somewhere, ordered by where it ends.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Found {
+    pub(super) end: usize,
+    pub(super) needle: usize,
+}
+
+impl<'a, N: Needles> Hits<'a, N> {
+    /// Those from `first` on.
+    pub(super) fn new(needles: &'a N, bytes: &'a [u8], first: Found) -> Self {
+        let mut hits = Self {
+            needles,
+            bytes,
+            next: [None; MAX_NEEDLES],
+        };
+        for (index, next) in hits.next.iter_mut().enumerate() {
+            let Some(needle) = needles.nth(index) else {
+                break;
+            };
+            let end = first.end + usize::from(index < first.needle);
+            *next = find(
+                needle,
+                index,
+                bytes,
+                end.saturating_sub(needle.needle().len()),
+            );
+        }
+        hits
+    }
+}
+
+impl<N: Needles> Iterator for Hits<'_, N> {
+    type Item = Found;
+
+    fn next(&mut self) -> Option<Found> {
+        let found = self.next.iter().flatten().min().copied()?;
+        let next = self.next.get_mut(found.needle);
+        if let Some((next, needle)) = next.zip(self.needles.nth(found.needle)) {
+            let from = (found.end + 1).saturating_sub(needle.needle().len());
+            *next = find(needle, found.needle, self.bytes, from);
+        }
+        Some(found)
+    }
+}
+
+fn find(needle: &Finder<'_>, index: usize, bytes: &[u8], from: usize) -> Option<Found> {
+    let at = from + needle.find(bytes.get(from..)?)?;
+    Some(Found {
+        end: at + needle.needle().len(),
+        needle: index,
+    })
+}

@@ -1,0 +1,49 @@
+//! What the tests of the learners share: a body is read whole, byte by byte, cut at every place, and
+//! in random pieces, which must make no difference.
+
+#![allow(dead_code)] // Each test uses its part.
+
+use std::sync::Arc;
+
+use sticky_core::scan::Learner;
+use sticky_core::url::{Names, Site};
+
+pub fn names(names: &[&str]) -> Arc<Names> {
+    let names = names.iter().map(|name| name.as_bytes().into());
+    Arc::new(Names::new(names.collect()))
+}
+
+pub fn site() -> Site {
+    Site::new(b"shop.example", &[b".cdn.example"[..].into()])
+}
+
+/// The ids that a learner finds, as text.
+pub fn ids_in<'a>(
+    learner: Box<dyn Learner>,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Vec<String> {
+    let mut learner = learner;
+    let mut ids = Vec::new();
+    let mut found = |id: &[u8]| ids.push(String::from_utf8_lossy(id).into_owned());
+    for piece in pieces {
+        learner.feed(piece, &mut found);
+    }
+    learner.end(&mut found);
+    learner.feed(b"sid=late \"sid\":\"late\" ", &mut |_| {
+        panic!("fed after its end")
+    });
+    ids
+}
+
+/// The same, however the body is cut.
+pub fn ids_at_any_cut(learner: &dyn Fn() -> Box<dyn Learner>, body: &[u8]) -> Vec<String> {
+    let whole = ids_in(learner(), [body]);
+    let shown = String::from_utf8_lossy(body);
+    let bytes = body.chunks(1);
+    assert_eq!(ids_in(learner(), bytes), whole, "byte by byte: {shown}");
+    for at in 0..=body.len() {
+        let (one, two) = body.split_at(at);
+        assert_eq!(ids_in(learner(), [one, two]), whole, "cut at {at}: {shown}");
+    }
+    whole
+}
