@@ -36,9 +36,11 @@ mod claim;
 mod copy;
 mod learn;
 mod room;
+mod sweep;
 mod zone;
 
 pub use claim::{Claim, Evicted, Learned};
+pub use sweep::Swept;
 pub use zone::{Counters, Header, Prelude};
 
 /// Words in a line; with lines of 64 bytes, one cache line.

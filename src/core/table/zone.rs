@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!    0  magic      8  version    16  capacity   24  k0     32  k1     40  epoch   48  56  spare
-//!   64  counters, eight of them
-//!  128  words: line 0 (4 × 16 bytes), line 1, …
+//!   64  counters, sixteen places for them
+//!  192  words: line 0 (4 × 16 bytes), line 1, …
 //! ```
 
 use std::mem::{offset_of, size_of};
@@ -17,12 +17,12 @@ const MAGIC: u64 = u64::from_le_bytes(*b"sticky\r\n");
 
 /// Changes with anything that gives bytes of a zone another meaning: this file, the word, the
 /// way from an id to a key, the choice of lines.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 const _: () = assert!(size_of::<Header>() == 64);
-const _: () = assert!(size_of::<Counters>() == 64);
+const _: () = assert!(size_of::<Counters>() == 128);
 const _: () = assert!(offset_of!(Prelude, counters) == 64);
-const _: () = assert!(size_of::<Prelude>() == 128);
+const _: () = assert!(size_of::<Prelude>() == 192);
 
 /// Tells whose zone this is, and holds what all its users must agree on.
 #[repr(C)]
@@ -77,7 +77,8 @@ impl Header {
     }
 }
 
-/// What has happened in a table since the zone was made. Each counts up and wraps.
+/// What has happened in a table since the zone was made. Each counts up and wraps, but for those
+/// of the latest sweep.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -98,6 +99,13 @@ pub struct Counters {
     pub refused: AtomicU64,
     /// Tick of the latest eviction of a live session, plus 1; 0 when there was none.
     pub last_forced: AtomicU64,
+    /// Words of sessions that were over and that a sweep has freed.
+    pub expired_swept: AtomicU64,
+    /// Live sessions, as the latest sweep over the whole table has counted them.
+    pub live: AtomicU64,
+    /// Those of them that were confirmed.
+    pub confirmed: AtomicU64,
+    spare: [AtomicU64; 5],
 }
 
 impl Counters {
