@@ -155,8 +155,8 @@ impl LocalTable {
         true
     }
 
-    /// Removes one session: one that is over, else the oldest unconfirmed, else the confirmed
-    /// one not seen for longest. Only the heads of both queues are examined; a session past
+    /// Removes one session: one that is over, else the oldest not in use, else the one in use
+    /// not seen for longest. Only the heads of both queues are examined; a session past
     /// its lifetime is not touched any more, so it gets there like one that was left.
     fn make_room(&self, order: &mut Order, limits: &Limits, now: Tick) -> Option<Evicted> {
         let head = |queue| {
@@ -191,7 +191,7 @@ impl LocalTable {
 }
 
 fn queue_of(session: &Session) -> Queue {
-    if session.confirmed {
+    if session.is_in_use() {
         Queue::Confirmed
     } else {
         Queue::Unconfirmed

@@ -67,7 +67,7 @@ pub struct Session {
     pub seen: Tick,
     /// When it was learned; coarse, see the top of this file.
     pub created: Tick,
-    /// Whether a request has brought the id since.
+    /// Whether a request is known to have carried the id, see also [`Session::is_in_use`].
     pub confirmed: bool,
 }
 
@@ -112,10 +112,16 @@ impl Limits {
     /// small to be written.
     #[inline]
     pub fn refreshed(&self, session: &Session, now: Tick, confirm: bool) -> Option<Session> {
-        let due = now.saturating_sub(session.seen) >= self.touch_after();
-        let confirms = confirm && !session.confirmed;
-        (due || confirms).then_some(Session {
-            seen: session.seen.max(now),
+        let in_use = session.is_in_use();
+        let returns = confirm && !in_use;
+        // Where nobody has returned, `seen` stays, or the session would pass for one in use.
+        let may_advance = confirm || session.confirmed == in_use;
+        let due = may_advance && now.saturating_sub(session.seen) >= self.touch_after();
+        (due || returns).then_some(Session {
+            seen: session
+                .seen
+                .max(now)
+                .max(session.created.saturating_add(u32::from(confirm))),
             confirmed: session.confirmed || confirm,
             ..*session
         })
@@ -123,6 +129,14 @@ impl Limits {
 }
 
 impl Session {
+    /// Whether a request has brought the id back since it was learned. Confirmed alone does not
+    /// tell: many an application writes any id that it is sent into its links, and the answer to
+    /// such a request begins a session that is confirmed. One in use has been seen after that.
+    #[inline]
+    pub fn is_in_use(&self) -> bool {
+        self.confirmed && self.seen > self.created
+    }
+
     /// A session that begins at `now`.
     pub(crate) fn begun(peer: PeerId, now: Tick, confirmed: bool) -> Session {
         Session {
@@ -216,6 +230,12 @@ impl Word {
     #[inline]
     pub fn seen(self) -> Tick {
         (self.0 >> SEEN_SHIFT) as u32 & LAST_TICK
+    }
+
+    /// [`Session::is_in_use`] of the session.
+    #[inline]
+    pub fn is_in_use(self) -> bool {
+        self.session().is_in_use()
     }
 
     /// `Session::confirmed` alone.

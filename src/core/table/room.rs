@@ -17,13 +17,13 @@ use super::{Counters, Evicted, Held, Table, View, LINE};
 const SEARCH: usize = 96;
 
 /// The same in the second in which a whole search was in vain, for a newcomer that can have the
-/// word of an unconfirmed session next to it: a flood shall not cost a search for each id.
+/// word of a session not in use next to it: a flood shall not cost a search for each id.
 const SHORT_SEARCH: usize = 8;
 
 /// Which words a newcomer may take.
 pub(super) enum Rule {
-    /// Those of sessions that are over, and, when there is no other, live ones: the oldest
-    /// unconfirmed, then the one not seen for longest.
+    /// Those of sessions that are over, and, when there is no other, live ones: the oldest that is
+    /// not in use, then the one not seen for longest.
     Learn {
         /// Limits that hold for all words.
         limits: Limits,
@@ -64,8 +64,8 @@ struct End {
 struct Found {
     /// The nearest place that is free or its session over. The search ends there.
     free: Option<End>,
-    /// The nearest place of a live session without a request yet.
-    unconfirmed: Option<End>,
+    /// The nearest place of a live session to which no request has come back yet.
+    unused: Option<End>,
     /// A key that stands in two places.
     double: Option<Key>,
 }
@@ -88,9 +88,9 @@ impl Table<'_> {
             return self.take(view.place(index), view.bits(index), word, rule);
         }
 
-        let least_seen = |confirmed_too: bool| {
+        let least_seen = |used_too: bool| {
             let all = view.words.iter().enumerate();
-            all.filter(|(_, bits)| confirmed_too || !Word::from_bits(**bits).is_confirmed())
+            all.filter(|(_, bits)| used_too || !Word::from_bits(**bits).is_in_use())
                 .min_by_key(|(_, bits)| Word::from_bits(**bits).seen())
         };
         let near = least_seen(false);
@@ -105,7 +105,7 @@ impl Table<'_> {
         }
 
         let victim = match rule {
-            Rule::Learn { limits, now } => match (found.double, near, found.unconfirmed) {
+            Rule::Learn { limits, now } => match (found.double, near, found.unused) {
                 (Some(key), _, _) if self.merge(key, limits, *now) => return Placed::Raced,
                 (_, None, Some(end)) => return self.shift(&steps, end, word, rule),
                 _ => near.or_else(|| least_seen(true)),
@@ -185,8 +185,8 @@ impl Table<'_> {
                     found.free = Some(End { bits, place, step });
                     return found;
                 }
-                if found.unconfirmed.is_none() && !word.is_confirmed() {
-                    found.unconfirmed = Some(End { bits, place, step });
+                if found.unused.is_none() && !word.is_in_use() {
+                    found.unused = Some(End { bits, place, step });
                 }
                 let same = |other: &u128| Word::from_bits(*other).key() == word.key();
                 if word.key() == Some(key) || words.iter().take(offset).any(same) {
@@ -279,7 +279,7 @@ impl Table<'_> {
                 .last_forced
                 .fetch_max(u64::from(*now) + 1, Relaxed);
         }
-        if old.is_confirmed() {
+        if old.is_in_use() {
             Counters::count(&self.counters.evicted_confirmed);
             Evicted::Confirmed
         } else {

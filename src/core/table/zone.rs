@@ -91,9 +91,9 @@ pub struct Counters {
     /// Words copied to their other line. Readers rely on it, see `Table::find`: it may be
     /// increased at any time, but not set.
     pub relocated: AtomicU64,
-    /// Live sessions, never confirmed, that had to go.
+    /// Live sessions, not in use yet, that had to go.
     pub evicted_unconfirmed: AtomicU64,
-    /// Live and confirmed sessions that had to go.
+    /// Live sessions in use that had to go.
     pub evicted_confirmed: AtomicU64,
     /// Sessions that were not learned.
     pub refused: AtomicU64,

@@ -40,12 +40,19 @@ impl Model {
 
     fn use_it(&mut self, key: Key, held: Session, now: Tick, confirm: bool) {
         let due = now >= held.seen + (self.limits.expires / 64).max(1);
-        if due || confirm && !held.confirmed {
-            let confirmed = held.confirmed || confirm;
+        let confirmed = held.confirmed || confirm;
+        let in_use = held.confirmed && held.seen > held.created;
+        // A session begun by a request that carried its id, and not used since: pages that show it
+        // do not count.
+        if held.confirmed && !in_use && !confirm {
+            return;
+        }
+        if due || confirm && !in_use {
+            let after_learning = if confirm { held.created + 1 } else { 0 };
             self.held.insert(
                 key,
                 Session {
-                    seen: held.seen.max(now),
+                    seen: held.seen.max(now).max(after_learning),
                     confirmed,
                     ..held
                 },
