@@ -24,12 +24,11 @@
 //! Whoever inserts reads its lines again. Of two that insert one key at once at least one sees
 //! both words, and rank says which of them goes.
 
-use portable_atomic::{
-    AtomicU128,
-    Ordering::{AcqRel, Acquire, SeqCst},
-};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, SeqCst};
 
 use crate::key::Key;
+use crate::step;
+use crate::sync::AtomicU128;
 use crate::word::{Limits, PeerId, Session, Tick, Word};
 
 mod claim;
@@ -146,6 +145,7 @@ impl<'a> Table<'a> {
                 };
                 let bits = slot.load(SeqCst);
                 if Word::from_bits(bits).key() == Some(key) {
+                    step::at("forget: a copy found");
                     clean = false;
                     forgotten |= self.swap(place, bits, Word::EMPTY.bits());
                 }
@@ -213,6 +213,7 @@ impl<'a> Table<'a> {
         if !self.swap(view.place(at), view.bits(at), word.bits()) {
             return None;
         }
+        step::at("replace: written");
         let ours = rank(word, limits, now);
         Some(self.remove_copies(view, key, |index, other| {
             index != at && rank(other, limits, now) < ours
@@ -229,6 +230,7 @@ impl<'a> Table<'a> {
             let word = Word::from_bits(*bits);
             if word.key() == Some(key) && loses(index, word) {
                 self.count_relocation();
+                step::at("remove copies: counted");
                 removed |= self.swap(view.place(index), *bits, Word::EMPTY.bits());
             }
         }
@@ -271,9 +273,10 @@ impl<'a> Table<'a> {
         let (first, second) = self.lines_of(key);
         let words = match (self.line(first), self.line(second)) {
             // All eight before any is examined: the two cache misses overlap.
-            (Some([a, b, c, d]), Some([e, f, g, h])) => {
-                [a, b, c, d, e, f, g, h].map(|slot| slot.load(Acquire))
-            }
+            (Some([a, b, c, d]), Some([e, f, g, h])) => [a, b, c, d, e, f, g, h].map(|slot| {
+                step::at("view: a word");
+                slot.load(Acquire)
+            }),
             _ => [0; 2 * LINE],
         };
         View {
@@ -305,6 +308,7 @@ impl<'a> Table<'a> {
     /// Replaces a word that still is what it was. Sequentially consistent: two workers that
     /// insert one key in two places and then read must not both miss the other's word.
     fn swap(&self, place: usize, old: u128, new: u128) -> bool {
+        step::at("swap");
         self.words
             .get(place)
             .is_some_and(|slot| slot.compare_exchange(old, new, SeqCst, Acquire).is_ok())

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::key::Key;
+use crate::step;
 use crate::word::{Limits, PeerId, Session, Tick, Word};
 
 use super::room::{Placed, Rule};
@@ -53,6 +54,7 @@ impl Table<'_> {
                 Placed::Raced => {}
                 Placed::NoRoom => break,
                 Placed::In(evicted) => {
+                    step::at("learn: inserted");
                     if self.prevails(key, word, limits, now) {
                         Counters::count(&self.counters.learned);
                         return Learned::New { evicted };
@@ -68,7 +70,7 @@ impl Table<'_> {
     /// one key, at least one gets here after both have inserted. Whoever sees two different words
     /// removes the one that ranks lower; false when that is our own. A word equal to ours is left:
     /// it may be ours, relocated.
-    fn prevails(&self, key: Key, word: Word, limits: &Limits, now: Tick) -> bool {
+    pub(super) fn prevails(&self, key: Key, word: Word, limits: &Limits, now: Tick) -> bool {
         let view = self.view(key, limits, now);
         let ours = rank(word, limits, now);
         let mut winner = word;
@@ -81,6 +83,7 @@ impl Table<'_> {
             }
         }
         let beaten = winner != word;
+        step::at("learn: looked again");
 
         let removed = self.remove_copies(&view, key, |_, other| {
             if beaten {

@@ -8,6 +8,7 @@
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use crate::key::Key;
+use crate::step;
 use crate::word::{Limits, Session, Tick, Word};
 
 use super::{Counters, Evicted, Held, Table, View, LINE};
@@ -32,6 +33,13 @@ pub(super) enum Rule {
     },
     /// Only those of sessions that were seen longer ago than the newcomer's.
     Copy,
+    /// Only those of sessions that are over.
+    Merge {
+        /// Limits that hold for all words.
+        limits: Limits,
+        /// The tick now.
+        now: Tick,
+    },
 }
 
 /// What became of a newcomer.
@@ -113,6 +121,7 @@ impl Table<'_> {
             Rule::Copy => {
                 least_seen(true).filter(|(_, bits)| Word::from_bits(**bits).seen() < word.seen())
             }
+            Rule::Merge { .. } => None,
         };
         match victim {
             Some((index, bits)) => self.take(view.place(index), *bits, word, rule),
@@ -127,7 +136,7 @@ impl Table<'_> {
             Rule::Learn { now, .. } => {
                 self.counters.last_forced.load(Relaxed) == u64::from(*now) + 1
             }
-            Rule::Copy => false,
+            Rule::Copy | Rule::Merge { .. } => false,
         }
     }
 
@@ -177,7 +186,10 @@ impl Table<'_> {
             let Some(line) = self.line(to).filter(|_| !back) else {
                 continue;
             };
-            let words = line.each_ref().map(|slot| slot.load(SeqCst));
+            let words = line.each_ref().map(|slot| {
+                step::at("search: a word");
+                slot.load(SeqCst)
+            });
             for (offset, bits) in words.into_iter().enumerate() {
                 let place = to * LINE + offset;
                 let word = Word::from_bits(bits);
@@ -214,6 +226,7 @@ impl Table<'_> {
         let Held::Live(at, held) = view.held else {
             return false;
         };
+        step::at("merge: decided");
         let seen = held.seen.saturating_add(1);
         self.replace(&view, key, at, &Session { seen, ..held }, limits, now) == Some(true)
     }
@@ -237,7 +250,9 @@ impl Table<'_> {
                 evicted = self.displaced(Word::from_bits(bits), word, rule);
             }
             copied = Some((place, step.bits));
+            step::at("shift: copied");
             self.count_relocation();
+            step::at("shift: counted");
             (place, bits) = (step.place, step.bits);
             if usize::from(step.before) == index {
                 if !self.swap(place, bits, word.bits()) {
@@ -252,6 +267,7 @@ impl Table<'_> {
 
     fn take_back(&self, copied: Option<(usize, u128)>) -> Placed {
         if let Some((place, bits)) = copied {
+            step::at("shift: source changed");
             self.swap(place, bits, Word::EMPTY.bits());
         }
         Placed::Raced
@@ -292,7 +308,9 @@ impl Table<'_> {
 impl Rule {
     fn is_over(&self, word: Word) -> bool {
         match self {
-            Rule::Learn { limits, now } => !limits.is_live(&word.session(), *now),
+            Rule::Learn { limits, now } | Rule::Merge { limits, now } => {
+                !limits.is_live(&word.session(), *now)
+            }
             Rule::Copy => false,
         }
     }

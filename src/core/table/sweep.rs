@@ -5,6 +5,7 @@
 use std::ops::AddAssign;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::step;
 use crate::word::{Limits, Tick, Word};
 
 use super::{Table, LINE};
@@ -53,6 +54,7 @@ impl Table<'_> {
             // In another line nobody ever looks for it. No worker writes it there.
             let is_lost = place / LINE != first && place / LINE != second;
             if is_lost || !limits.is_live(&word.session(), now) {
+                step::at("sweep: one is over");
                 swept.cleared += u64::from(self.swap(place, bits, Word::EMPTY.bits()));
             } else {
                 swept.live += 1;
