@@ -132,12 +132,14 @@ impl<'a> Table<'a> {
         done
     }
 
-    /// Removes the session, live or not, and returns whether there was one. A copy that another
-    /// worker is making at this moment may survive.
+    /// Removes the session, live or not, and returns whether there was one. A copy survives when a
+    /// worker that was just relocating the session dies before it has looked at the source again.
     pub fn forget(&self, key: Key) -> bool {
         let mut forgotten = false;
+        let (first, second) = self.lines_of(key);
         for _ in 0..ATTEMPTS {
-            let (first, second) = self.lines_of(key);
+            // As by rule 3: nothing found counts when nothing was relocated meanwhile.
+            let before = self.counters.relocated.load(Acquire);
             let mut clean = true;
             for place in places(first, second) {
                 let Some(slot) = self.words.get(place) else {
@@ -150,7 +152,7 @@ impl<'a> Table<'a> {
                     forgotten |= self.swap(place, bits, Word::EMPTY.bits());
                 }
             }
-            if clean {
+            if clean && self.counters.relocated.load(Acquire) == before {
                 break;
             }
         }
@@ -240,26 +242,25 @@ impl<'a> Table<'a> {
     /// Both lines of a key, and the copy in them that counts.
     #[inline(always)]
     fn find(&self, key: Key, limits: &Limits, now: Tick) -> View {
+        let before = self.counters.relocated.load(Acquire);
         let view = self.view(key, limits, now);
         match view.held {
             Held::Live(..) => view,
-            _ => self.make_sure(key, limits, now),
+            _ if self.counters.relocated.load(Acquire) == before => view,
+            _ => self.look_again(key, limits, now),
         }
     }
 
-    /// Rule 3 of the table. Should the counter move on every single time, the session counts as
-    /// unknown, which costs its affinity and no more.
+    /// Rule 3 of the table, when the counter has moved on during the first look. Should it do so
+    /// every single time, the session counts as unknown, which costs its affinity and no more.
     #[cold]
     #[inline(never)]
-    fn make_sure(&self, key: Key, limits: &Limits, now: Tick) -> View {
+    fn look_again(&self, key: Key, limits: &Limits, now: Tick) -> View {
         let mut before = self.counters.relocated.load(Acquire);
         let mut view = self.view(key, limits, now);
         for _ in 0..ATTEMPTS {
-            if matches!(view.held, Held::Live(..)) {
-                break;
-            }
             let after = self.counters.relocated.load(Acquire);
-            if before == after {
+            if before == after || matches!(view.held, Held::Live(..)) {
                 break;
             }
             before = after;

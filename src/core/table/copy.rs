@@ -69,7 +69,7 @@ impl Table<'_> {
                 }
                 continue;
             }
-            match self.place(&view, word, rule) {
+            match self.place(&view, word, rule, false) {
                 Placed::In(evicted) => return Some(evicted),
                 Placed::Raced => {}
                 Placed::NoRoom => return None,

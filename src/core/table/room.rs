@@ -79,8 +79,9 @@ struct Found {
 }
 
 impl Table<'_> {
-    /// Puts `word`, whose key `view` shows to have no live session, into the table.
-    pub(super) fn place(&self, view: &View, word: Word, rule: &Rule) -> Placed {
+    /// Puts `word`, whose key `view` shows to have no live session, into the table. After several
+    /// attempts that were in vain it is not `patient` any more, and takes what it can get.
+    pub(super) fn place(&self, view: &View, word: Word, rule: &Rule, patient: bool) -> Placed {
         let key = word.key();
         let index_of = |wanted: &dyn Fn(Word) -> bool| {
             view.words
@@ -114,7 +115,10 @@ impl Table<'_> {
 
         let victim = match rule {
             Rule::Learn { limits, now } => match (found.double, near, found.unused) {
-                (Some(key), _, _) if self.merge(key, limits, *now) => return Placed::Raced,
+                // When it is not merged, another worker was at it: there may be room now.
+                (Some(key), _, _) if self.merge(key, limits, *now) || patient => {
+                    return Placed::Raced
+                }
                 (_, None, Some(end)) => return self.shift(&steps, end, word, rule),
                 _ => near.or_else(|| least_seen(true)),
             },
@@ -222,7 +226,7 @@ impl Table<'_> {
     /// the others: of equals, each might be the one that another worker relies on. Returns
     /// whether that made room.
     fn merge(&self, key: Key, limits: &Limits, now: Tick) -> bool {
-        let view = self.view(key, limits, now);
+        let view = self.find(key, limits, now);
         let Held::Live(at, held) = view.held else {
             return false;
         };
