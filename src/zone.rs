@@ -114,12 +114,14 @@ impl<'c> Sessions<'c> {
             Open::Local(table, now) => (table.look_up(key, limits, *now), *now),
         };
         if let LookUp::Found(session) = &found {
-            // Mostly there is nothing to write.
-            if limits.refreshed(session, now, true).is_some() {
-                match open {
-                    Open::Shared(table, ..) => table.touch(key, limits, now),
-                    Open::Local(table, _) => table.touch(key, limits, now),
+            match open {
+                Open::Shared(table, ..) if table.is_due(session, limits, now) => {
+                    table.touch(key, limits, now);
                 }
+                Open::Local(table, _) if table.is_due(session, limits, now) => {
+                    table.touch(key, limits, now);
+                }
+                _ => {}
             }
         }
         found

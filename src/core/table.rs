@@ -117,7 +117,17 @@ impl<'a> Table<'a> {
     /// A request at `now` has brought the id: the session is confirmed, and `seen` advances when
     /// that is due. An unknown or expired session stays so.
     pub fn touch(&self, key: Key, limits: &Limits, now: Tick) {
-        self.update(key, limits, now, |held| limits.refreshed(held, now, true));
+        let is_crowded = self.counters.was_crowded(now);
+        self.update(key, limits, now, |held| {
+            limits.touched(held, now, is_crowded)
+        });
+    }
+
+    /// Whether [`Table::touch`] would write this session: mostly not.
+    #[inline]
+    pub fn is_due(&self, session: &Session, limits: &Limits, now: Tick) -> bool {
+        let is_crowded = self.counters.was_crowded(now);
+        limits.touched(session, now, is_crowded).is_some()
     }
 
     /// Gives the session to another peer, while it is live and its holder still is `from`.

@@ -99,6 +99,20 @@ impl Limits {
         (self.expires / 64).max(1)
     }
 
+    /// [`Limits::refreshed`] by a request that has brought the id. In a crowded table, where the
+    /// order of last use decides who has to go, it is written in every other second: whoever uses
+    /// invented ids must not get ahead of busy sessions because theirs stands still.
+    #[inline]
+    pub fn touched(&self, session: &Session, now: Tick, is_crowded: bool) -> Option<Session> {
+        let is_later = is_crowded && now > session.seen;
+        self.refreshed(session, now, true).or_else(|| {
+            is_later.then_some(Session {
+                seen: now,
+                ..*session
+            })
+        })
+    }
+
     /// Limits under which a session lives as long as under either: what a zone that several
     /// upstreams share must grant before it gives away somebody's word.
     pub fn longer(self, other: Limits) -> Limits {

@@ -109,6 +109,10 @@ impl Table<'_> {
         };
         let mut steps = [Step::default(); SEARCH];
         let found = self.search(view, rule, &mut steps, reach);
+        let is_far = |end: &End| usize::from(end.step) >= SHORT_SEARCH;
+        if let (Rule::Learn { now, .. }, true) = (rule, found.free.as_ref().is_none_or(is_far)) {
+            self.counters.note_crowd(*now);
+        }
         if let Some(end) = found.free {
             return self.shift(&steps, end, word, rule);
         }

@@ -12,6 +12,7 @@ use std::mem::{offset_of, size_of};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::sync::AtomicU64;
+use crate::word::Tick;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"sticky\r\n");
 
@@ -108,12 +109,33 @@ pub struct Counters {
     pub live: AtomicU64,
     /// Those of them that were confirmed.
     pub confirmed: AtomicU64,
-    spare: [AtomicU64; 5],
+    /// Tick of the latest newcomer that had to look far for a place, plus 1; 0 when there was none.
+    pub crowded: AtomicU64,
+    spare: [AtomicU64; 4],
 }
+
+/// Seconds after which a table counts as crowded no longer.
+const CROWDED_FOR: u64 = 60;
 
 impl Counters {
     pub(super) fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Relaxed);
+    }
+
+    /// A newcomer had to look far for a place.
+    pub(super) fn note_crowd(&self, now: Tick) {
+        let mark = u64::from(now) + 1;
+        // Written once a second: every request reads it.
+        if self.crowded.load(Relaxed) < mark {
+            self.crowded.fetch_max(mark, Relaxed);
+        }
+    }
+
+    /// Whether that was lately.
+    #[inline]
+    pub(super) fn was_crowded(&self, now: Tick) -> bool {
+        let mark = self.crowded.load(Relaxed);
+        mark != 0 && u64::from(now) < mark.saturating_add(CROWDED_FOR)
     }
 }
 

@@ -114,6 +114,36 @@ fn a_flood_displaces_no_session_in_use_from_the_local_table() {
     }
 }
 
+/// Somebody else's ids come back once each, so they are in use, too, and fill the table again and
+/// again, each time in a minute. Whoever comes back within less than a sixth of that stays.
+fn rush(table: &dyn Sessions, capacity: u64) {
+    const PAUSE: u64 = 8;
+    let in_use = capacity / 13;
+    for number in 0..in_use {
+        learn_used(table, number, &HOUR, 0);
+    }
+    for number in 0..4 * capacity {
+        let now = 60 * number / capacity;
+        learn_used(table, in_use + number, &HOUR, now as u32);
+        let due = (in_use * number * 60 / PAUSE / capacity) % in_use;
+        if (in_use * (number + 1) * 60 / PAUSE / capacity) % in_use != due {
+            assert!(
+                is_found(table, due, &HOUR, now as u32),
+                "{due} is lost at {now}"
+            );
+            table.touch(key(due), &HOUR, now as u32);
+        }
+    }
+}
+
+#[test]
+fn ids_that_come_back_once_displace_none_that_come_back_more_often() {
+    let zone = Zone::new(16_384);
+    rush(&zone.table(), 16_384);
+    assert!(zone.evicted().1 > 40_000, "{:?}", zone.evicted());
+    rush(&LocalTable::new(16_384), 16_384);
+}
+
 #[test]
 fn no_session_in_use_goes_while_another_can_be_reached() {
     // So many sessions in use that most pairs of lines hold nothing else.
