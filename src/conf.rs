@@ -1,6 +1,6 @@
 //! Directive words to configuration: of an upstream, and of a location.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::fmt;
 use std::os::raw::c_char;
 
@@ -11,12 +11,14 @@ use sticky_core::directive::{self, CookieRule, DirectiveError, Mode, QueryRule, 
 use sticky_core::table;
 use sticky_core::word::Limits;
 
+use crate::cookie::Attributes;
 use crate::directory::Directory;
 use crate::module;
 use crate::native::{Learn, Native};
 use crate::ngx::complex::Text;
 use crate::ngx::conf::Conf;
 use crate::ngx::hook::{self, Hook};
+use crate::ngx::peers::PeerList;
 #[cfg(not(nginx_since = "1.29.6"))]
 use crate::ngx::peers::DRAINING;
 use crate::ngx::shm::{Zone, ZoneError};
@@ -40,6 +42,11 @@ pub struct UpstreamConf<'c> {
 }
 
 impl<'c> UpstreamConf<'c> {
+    /// `sticky_strict on`.
+    pub fn is_strict(&self) -> bool {
+        self.strict.get() == Some(true)
+    }
+
     /// The `sticky` directive, where it is ours to follow. Since 1.29.6, nginx's own forms are
     /// nginx's business, unless they use what nginx does not know.
     pub fn engaged(&self) -> Option<&Sticky<'c>> {
@@ -49,7 +56,7 @@ impl<'c> UpstreamConf<'c> {
             let learn = native.learn.as_ref();
             if !learn.is_some_and(|learn| learn.rule.norefresh)
                 && self.secret.get().is_none()
-                && self.strict.get() != Some(true)
+                && !self.is_strict()
             {
                 return None;
             }
@@ -60,18 +67,42 @@ impl<'c> UpstreamConf<'c> {
 
 /// A sticky upstream.
 pub struct Sticky<'c> {
-    /// The upstream's name.
+    /// The upstream.
+    pub us: Upstream<'c>,
+    /// Its name.
     pub upstream: &'c [u8],
     /// How requests find their peer.
     pub rule: Rule<'c>,
-    /// This worker's map of the upstream's peers.
-    pub directory: RefCell<Directory>,
-    /// Where a Set-Cookie is written, so that no request allocates for it.
-    pub line: RefCell<Vec<u8>>,
+    directory: RefCell<Directory>,
+    /// What follows the value in each Set-Cookie.
+    pub attributes: RefCell<Attributes>,
     /// This worker has said that bodies are compressed.
     pub said_compressed: Cell<bool>,
     /// This worker has said that the balancer cannot be steered.
     pub said_unknown_balancer: Cell<bool>,
+}
+
+impl Sticky<'_> {
+    /// This worker's map of the upstream's peers, read again when they have changed.
+    #[inline]
+    pub fn directory(&self, peers: PeerList) -> Ref<'_, Directory> {
+        let known = self.directory.borrow();
+        if known.is_of(peers) {
+            return known;
+        }
+        drop(known);
+        self.renewed(peers)
+    }
+
+    #[cold]
+    fn renewed(&self, peers: PeerList) -> Ref<'_, Directory> {
+        let read = Directory::read(peers, self.us, &self.rule);
+        // Whoever asks while it is in use gets it as it is.
+        if let Ok(mut directory) = self.directory.try_borrow_mut() {
+            *directory = read;
+        }
+        self.directory.borrow()
+    }
 }
 
 /// The mode, with what it needs at run time.
@@ -218,10 +249,11 @@ pub fn sticky(cf: Conf<'_>) -> Result<(), Refusal> {
         Mode::Native(rule) => Rule::Native(native(cf, us, rule)?),
     };
     let sticky = Sticky {
+        us,
         upstream: us.name(),
         rule,
         directory: RefCell::default(),
-        line: RefCell::default(),
+        attributes: RefCell::default(),
         said_compressed: Cell::new(false),
         said_unknown_balancer: Cell::new(false),
     };

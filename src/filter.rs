@@ -3,13 +3,11 @@
 //! Ids are learned from the headers and the body as they pass, before they are passed on; the bytes
 //! stay as they are. In mode cookie, the header gets a Set-Cookie.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use sticky_core::cookie::{self, SetCookie};
 use sticky_core::digest;
-use sticky_core::directive::{BodyLearner, CookieRule, QueryRule};
+use sticky_core::directive::{BodyLearner, QueryRule};
 use sticky_core::key::Key;
 use sticky_core::links;
 use sticky_core::scan::forms::FormsLearner;
@@ -20,8 +18,8 @@ use sticky_core::url::{Carried, Site};
 use sticky_core::word::PeerId;
 
 use crate::conf::Rule;
+use crate::cookie;
 use crate::ngx::chain::Chain;
-use crate::ngx::clock;
 use crate::ngx::log::Level;
 use crate::ngx::peers::Unusable;
 use crate::ngx::request::Request;
@@ -50,7 +48,7 @@ pub fn header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) {
     match &affinity.sticky.rule {
         // Its cookie was set with the choice of the server.
         Rule::Native(_) => {}
-        Rule::Cookie(rule) => set_cookie(r, affinity, rule, name),
+        Rule::Cookie(rule) => cookie::set(r, affinity, rule, name),
         Rule::Query(rule, _) => {
             let learner = body_learner(r, affinity, rule);
             if learner.is_some() {
@@ -91,7 +89,7 @@ pub fn observe<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) -> Option<&'r [u8
             }
         }
         Rule::Cookie(rule) => {
-            if shows_cookie(r, affinity, rule) && affinity.status.get() == Status::None {
+            if affinity.status.get() == Status::None && cookie::is_shown(r, rule) {
                 affinity.status.set(Status::New);
             }
         }
@@ -199,7 +197,7 @@ fn teach(affinity: &Affinity<'_>, lesson: &Lesson, id: &[u8]) {
 /// The holder of a session has left the upstream, or cannot be used. One that is merely full keeps
 /// its sessions.
 pub fn is_lost(affinity: &Affinity<'_>, holder: PeerId) -> bool {
-    let directory = affinity.sticky.directory.borrow();
+    let directory = affinity.directory();
     directory.by_id(holder).is_none_or(|peer| {
         let state = affinity.peers.check(peer.handle);
         matches!(state, Err(Unusable::Gone | Unusable::Failed))
@@ -212,9 +210,9 @@ fn teaches(r: Request<'_>) -> bool {
 }
 
 fn peer_id(affinity: &Affinity<'_>, name: &[u8]) -> PeerId {
-    let directory = affinity.sticky.directory.borrow();
+    let directory = affinity.directory();
     directory
-        .by_name(name)
+        .answering(affinity.request, name)
         .map_or_else(|| digest::peer_id(name), |peer| peer.id)
 }
 
@@ -273,66 +271,4 @@ fn unquoted(value: &[u8]) -> &[u8] {
         .strip_prefix(b"\"")
         .and_then(|value| value.strip_suffix(b"\""))
         .unwrap_or(value)
-}
-
-/// The client gets our cookie: of its own request, not of a subrequest.
-fn shows_cookie(r: Request<'_>, affinity: &Affinity<'_>, rule: &CookieRule) -> bool {
-    r.is_main() && !rule.hide_cookie && !affinity.hide_cookie
-}
-
-/// Replaces the server's cookies of that name by ours, as nginx-sticky-module-ng does.
-fn set_cookie<'r>(r: Request<'r>, affinity: &Affinity<'r>, rule: &CookieRule, name: &[u8]) {
-    let directory = affinity.sticky.directory.borrow();
-    let peer = match (affinity.holding.get(), affinity.holder) {
-        (Holding::Full, Some(holder)) => directory.by_id(holder),
-        _ => directory.by_name(name),
-    };
-    let Some(peer) = peer else {
-        return;
-    };
-    let mut transferred = None;
-    for header in r.response_headers() {
-        if !header.name().eq_ignore_ascii_case(b"set-cookie") {
-            continue;
-        }
-        if let Some(value) = cookie::value_set(header.value(), &rule.name) {
-            transferred = Some(value);
-            header.hide();
-        }
-    }
-    if !shows_cookie(r, affinity, rule) {
-        return;
-    }
-    let mut value = Cow::Borrowed(&peer.value[..]);
-    if rule.transfer {
-        match transferred {
-            Some(theirs) => {
-                value.to_mut().extend_from_slice(&rule.delimiter);
-                value.to_mut().extend_from_slice(theirs);
-            }
-            // The client keeps what the application gave it before; it starts with the delimiter.
-            None => value.to_mut().extend_from_slice(affinity.transferred),
-        }
-    }
-    let mut line = affinity.sticky.line.borrow_mut();
-    line.clear();
-    let expires = rule.expires.map(|seconds| {
-        clock::unix_seconds().saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX))
-    });
-    SetCookie {
-        name: &rule.name,
-        value: &value,
-        domain: rule.domain.as_deref(),
-        expires,
-        path: &rule.path,
-        secure: rule.secure,
-        httponly: rule.httponly,
-        samesite: rule.samesite,
-        partitioned: rule.partitioned,
-    }
-    .write(&mut line);
-    if let Some(line) = r.pool().and_then(|pool| pool.copy(&line)) {
-        // Out of memory: the response goes without the cookie, the next one brings it.
-        let _ = r.push_response_header(b"Set-Cookie", line);
-    }
 }

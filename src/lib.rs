@@ -12,6 +12,7 @@
 #![warn(missing_docs)]
 
 mod conf;
+mod cookie;
 mod directory;
 mod filter;
 #[allow(unsafe_code)]

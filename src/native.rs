@@ -164,9 +164,8 @@ impl<'r> Follower<'r> {
         if self.id.is_empty() {
             return Choice::Balance;
         }
-        affinity.refresh();
         let found = {
-            let directory = affinity.sticky.directory.borrow();
+            let directory = affinity.directory();
             let sid = match &self.native.learn {
                 Some(learn) => match self.look_up(learn) {
                     LookUp::Found(session) => {
@@ -217,8 +216,7 @@ impl<'r> Follower<'r> {
 
     /// A try has been given to a peer. `None`: no memory is left.
     pub fn taken(&self, affinity: &Affinity<'r>, peer: PeerKey) -> Option<()> {
-        affinity.refresh();
-        let directory = affinity.sticky.directory.borrow();
+        let directory = affinity.directory();
         // A peer that came this moment has no cookie yet.
         let Some(peer) = directory.by_key(peer) else {
             return Some(());

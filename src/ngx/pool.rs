@@ -60,12 +60,24 @@ impl<'p> Pool<'p> {
 
     /// A copy of some bytes in the pool. `None`: out of memory.
     pub fn copy(self, bytes: &[u8]) -> Option<&'p [u8]> {
-        // SAFETY: ngx_pnalloc() returns NULL or memory of that size.
+        self.concat(&[bytes])
+    }
+
+    /// A copy of some bytes, one after the other, in the pool. `None`: out of memory.
+    pub fn concat(self, parts: &[&[u8]]) -> Option<&'p [u8]> {
+        let length = parts
+            .iter()
+            .try_fold(0usize, |sum, part| sum.checked_add(part.len()))?;
+        // SAFETY: ngx_pnalloc() returns NULL or memory of that size, which the parts fill.
         unsafe {
-            let place = NonNull::new(sys::ngx_pnalloc(self.0.as_ptr(), bytes.len().max(1)))?;
-            let place = place.cast::<u8>().as_ptr();
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len());
-            Some(std::slice::from_raw_parts(place, bytes.len()))
+            let place = NonNull::new(sys::ngx_pnalloc(self.0.as_ptr(), length.max(1)))?;
+            let start = place.cast::<u8>().as_ptr();
+            let mut end = start;
+            for part in parts.iter().filter(|part| !part.is_empty()) {
+                std::ptr::copy_nonoverlapping(part.as_ptr(), end, part.len());
+                end = end.add(part.len());
+            }
+            Some(std::slice::from_raw_parts(start, length))
         }
     }
 }
