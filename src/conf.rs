@@ -9,7 +9,6 @@ use ngx::core::NGX_CONF_OK;
 use sticky_core::directive::native::NativeRule;
 use sticky_core::directive::{self, CookieRule, DirectiveError, Mode, QueryRule, ZoneChoice};
 use sticky_core::table;
-use sticky_core::word::Limits;
 
 use crate::cookie::Attributes;
 use crate::directory::Directory;
@@ -21,10 +20,11 @@ use crate::ngx::hook::{self, Hook};
 use crate::ngx::peers::PeerList;
 #[cfg(not(nginx_since = "1.29.6"))]
 use crate::ngx::peers::DRAINING;
-use crate::ngx::shm::{Zone, ZoneError};
+use crate::ngx::shm::ZoneError;
 use crate::ngx::upstream::Upstream;
+use crate::state::{self, Unusable};
 use crate::upstream::Steering;
-use crate::zone::{self, Sessions};
+use crate::zone::{self, Sessions, TableZone};
 
 /// What the module keeps for each upstream block.
 #[derive(Default)]
@@ -162,6 +162,8 @@ pub enum Refusal {
     Words(DirectiveError),
     /// The session table needs 128-bit atomics.
     NotLockFree,
+    /// The zone cannot have the state file.
+    State(Unusable),
     /// A zone of `sticky learn` has one user.
     ZoneInUse {
         /// Its name.
@@ -197,6 +199,7 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Duplicate => write!(f, "\"sticky\" directive is duplicate"),
             Refusal::Words(error) => error.fmt(f),
+            Refusal::State(error) => error.fmt(f),
             Refusal::NotLockFree => write!(
                 f,
                 "\"sticky mode=query\" needs a processor with 128-bit atomic instructions to share \
@@ -296,7 +299,7 @@ fn learned_in<'c>(
     zone: &[u8],
 ) -> Result<(), Refusal> {
     let (limits, size) = (learn.rule.limits, learn.rule.size);
-    let sessions = shared(cf, upstream, zone, size, limits)?;
+    let sessions = Sessions::shared(table_zone(cf, zone, size)?, upstream, limits);
     // Set once: the directive is read once.
     let _ = learn.sessions.set(sessions);
     Ok(())
@@ -354,21 +357,19 @@ fn sessions<'c>(
     rule: &QueryRule,
 ) -> Result<Sessions<'c>, Refusal> {
     let (name, size) = match &rule.zone {
-        ZoneChoice::Off => return Ok(Sessions::local(upstream, rule.limits)),
+        ZoneChoice::Off => return Ok(Sessions::local(upstream)),
         // A name of its own kind: `zone NAME size` of the upstream is another zone.
         ZoneChoice::Own => ([b"sticky:", upstream].concat(), zone::DEFAULT_SIZE),
         ZoneChoice::Named { name, size } => (name.clone(), size.unwrap_or(0)),
     };
-    shared(cf, upstream, &name, size, rule.limits)
+    let zone = table_zone(cf, &name, size)?;
+    if let Some(word) = &rule.state {
+        state::keep(cf, zone, word).map_err(Refusal::State)?;
+    }
+    Ok(Sessions::shared(zone, upstream, rule.limits))
 }
 
-fn shared<'c>(
-    cf: Conf<'c>,
-    upstream: &'c [u8],
-    name: &[u8],
-    size: usize,
-    limits: Limits,
-) -> Result<Sessions<'c>, Refusal> {
+fn table_zone<'c>(cf: Conf<'c>, name: &[u8], size: usize) -> Result<&'c TableZone, Refusal> {
     if !table::is_lock_free() {
         return Err(Refusal::NotLockFree);
     }
@@ -376,15 +377,12 @@ fn shared<'c>(
         .pool()
         .and_then(|pool| pool.copy(name))
         .ok_or(Refusal::Reported)?;
-    match Zone::add(cf, name, size, module::tag(), zone::adopt) {
-        Ok(zone) => Ok(Sessions::shared(zone, upstream, limits)),
-        Err(ZoneError::Reported | ZoneError::OutOfMemory) => Err(Refusal::Reported),
-    }
+    TableZone::add(cf, name, size)
+        .map_err(|(ZoneError::Reported | ZoneError::OutOfMemory)| Refusal::Reported)
 }
 
 /// When the configuration was read, before the upstreams are initialised.
 pub fn complete(cf: Conf<'_>) -> Result<(), Refusal> {
-    let mut tables: Vec<&Sessions<'_>> = Vec::new();
     for us in cf.upstreams() {
         let Some(conf) = module::upstream_conf(us) else {
             continue;
@@ -404,12 +402,8 @@ pub fn complete(cf: Conf<'_>) -> Result<(), Refusal> {
         }
         if let Some(sessions) = sticky.rule.sessions() {
             sessions.default_size();
-            tables.push(sessions);
         }
         hook::around::<Steering>(us);
-    }
-    for table in &tables {
-        tables.iter().for_each(|other| table.share(other));
     }
     Ok(())
 }

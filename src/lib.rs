@@ -4,7 +4,7 @@
 //! module.rs                     what nginx sees
 //!     │
 //! conf, upstream, native,       policy, in the order of a request's life
-//! filter, zone
+//! filter, zone, state
 //!     │              │
 //! sticky-core        ngx        the rules; safe views of nginx
 //! ```
@@ -20,6 +20,7 @@ mod module;
 mod native;
 #[allow(unsafe_code)]
 mod ngx;
+mod state;
 mod status;
 mod upstream;
 mod zone;

@@ -122,6 +122,17 @@ impl Limits {
         }
     }
 
+    /// Limits under which a session that is over is remembered for as long again, so that who comes
+    /// back late is told that it is over.
+    pub fn remembered(self) -> Limits {
+        Limits {
+            expires: self.expires.saturating_mul(2),
+            lifetime: self
+                .lifetime
+                .map(|lifetime| lifetime.saturating_add(self.expires)),
+        }
+    }
+
     /// `session` as a request or a response at `now` leaves it, or `None` when the change is too
     /// small to be written.
     #[inline]

@@ -21,7 +21,7 @@ enum Shape {
 use Shape::{Flag, Often, Once};
 
 /// Name, shape in `mode=cookie`, shape in `mode=query`; in the order in which messages list them.
-const PARAMETERS: [(&str, Option<Shape>, Option<Shape>); 22] = [
+const PARAMETERS: [(&str, Option<Shape>, Option<Shape>); 23] = [
     (
         "mode",
         Some(Once("cookie|query")),
@@ -39,6 +39,7 @@ const PARAMETERS: [(&str, Option<Shape>, Option<Shape>); 22] = [
     ("expires", Some(Once("TIME")), Some(Once("TIME"))),
     ("lifetime", None, Some(Once("TIME"))),
     ("zone", None, Some(Once("NAME[:SIZE]|off"))),
+    ("state", None, Some(Once("FILE"))),
     ("hosts", None, Some(Often("HOST"))),
     ("secure", Some(Flag), None),
     ("httponly", Some(Flag), None),

@@ -25,6 +25,7 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
         learn: learn(given)?,
         limits: limits(given)?,
         zone: zone(given)?,
+        state: given.value("state").map(<[u8]>::to_vec),
         hosts: hosts(given)?,
         no_fallback: given.has("no_fallback"),
     };
@@ -33,6 +34,13 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
             one: "hosts",
             other: "learn=off",
             why: "no links are read",
+        });
+    }
+    if rule.state.is_some() && rule.zone == ZoneChoice::Off {
+        return Err(DirectiveError::Together {
+            one: "state",
+            other: "zone=off",
+            why: "there is no zone to be kept",
         });
     }
     Ok(rule)

@@ -2,7 +2,8 @@
 //! another build, or a worker that died while writing, may have left are only numbers.
 //!
 //! ```text
-//!    0  magic      8  version    16  capacity   24  k0     32  k1     40  epoch   48  56  spare
+//!    0  magic      8  version    16  capacity   24  k0
+//!   32  k1        40  epoch      48  latest full  56  replaced
 //!   64  counters, sixteen places for them
 //!  192  words: line 0 (4 × 16 bytes), line 1, …
 //! ```
@@ -38,7 +39,8 @@ pub struct Header {
     k0: AtomicU64,
     k1: AtomicU64,
     epoch: AtomicU64,
-    spare: [AtomicU64; 2],
+    latest_full: AtomicU64,
+    replaced: AtomicU64,
 }
 
 impl Header {
@@ -52,9 +54,8 @@ impl Header {
         self.k0.store(k0, Release);
         self.k1.store(k1, Release);
         self.epoch.store(epoch, Release);
-        for field in &self.spare {
-            field.store(0, Release);
-        }
+        self.latest_full.store(0, Release);
+        self.replaced.store(0, Release);
         self.magic.store(MAGIC, Release);
     }
 
@@ -78,6 +79,24 @@ impl Header {
     /// The second of the monotonic clock that is tick 0.
     pub fn epoch(&self) -> u64 {
         self.epoch.load(Acquire)
+    }
+
+    /// A live session has had to go at `now`. True for the first worker to say so after `calm`
+    /// seconds in which none did.
+    pub fn note_full(&self, now: Tick, calm: u64) -> bool {
+        let mark = u64::from(now) + 1;
+        let latest = self.latest_full.fetch_max(mark, Relaxed);
+        latest == 0 || mark.saturating_sub(latest) >= calm
+    }
+
+    /// Whether a newer cycle has a zone of another size in place of this one.
+    pub fn is_replaced(&self) -> bool {
+        self.replaced.load(Relaxed) != 0
+    }
+
+    /// Sets what [`Header::is_replaced`] tells.
+    pub fn set_replaced(&self, replaced: bool) {
+        self.replaced.store(u64::from(replaced), Relaxed);
     }
 }
 
