@@ -187,7 +187,7 @@ fn teach(affinity: &Affinity<'_>, lesson: &Lesson, id: &[u8]) {
         Claim::Stranger
     };
     let learned = sessions.learn(key, lesson.peer, claim, &rule.limits, &mut |holder| {
-        is_lost(affinity, holder)
+        is_lost(affinity, holder, || sessions.is_ahead(key, &rule.limits))
     });
     if matches!(learned, Learned::New { .. }) && affinity.status.get() == Status::None {
         affinity.status.set(Status::New);
@@ -195,13 +195,16 @@ fn teach(affinity: &Affinity<'_>, lesson: &Lesson, id: &[u8]) {
 }
 
 /// The holder of a session has left the upstream, or cannot be used. One that is merely full keeps
-/// its sessions.
-pub fn is_lost(affinity: &Affinity<'_>, holder: PeerId) -> bool {
+/// its sessions, and one that is not known here, if the session `is_ahead`.
+pub fn is_lost(affinity: &Affinity<'_>, holder: PeerId, is_ahead: impl Fn() -> bool) -> bool {
     let directory = affinity.directory();
-    directory.by_id(holder).is_none_or(|peer| {
-        let state = affinity.peers.check(peer.handle);
-        matches!(state, Err(Unusable::Gone | Unusable::Failed))
-    })
+    match directory.by_id(holder) {
+        None => !is_ahead(),
+        Some(peer) => {
+            let state = affinity.peers.check(peer.handle);
+            matches!(state, Err(Unusable::Gone | Unusable::Failed))
+        }
+    }
 }
 
 /// Responses teach, but for those that the server could not give.

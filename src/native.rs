@@ -282,7 +282,10 @@ impl<'r> Follower<'r> {
         let teaches = (1..500).contains(&status);
         let is_carried = Some(key) == self.key;
         let from = self.holder.get().filter(|_| is_carried);
-        let stays = self.is_full.get() || from == Some(peer);
+        let is_ahead = || sessions.is_ahead(key, limits);
+        let is_unknown = |from| affinity.directory().by_id(from).is_none();
+        let stays = self.is_full.get()
+            || from.is_some_and(|from| from == peer || is_unknown(from) && is_ahead());
         match from {
             Some(from) if !stays && teaches => {
                 sessions.reassign(key, from, peer, limits);
@@ -295,7 +298,7 @@ impl<'r> Follower<'r> {
                     Claim::Stranger
                 };
                 let learned = sessions.learn(key, peer, claim, limits, &mut |holder| {
-                    filter::is_lost(affinity, holder)
+                    filter::is_lost(affinity, holder, is_ahead)
                 });
                 if matches!(learned, Learned::New { .. }) && affinity.status.get() == Status::None {
                     affinity.status.set(Status::New);

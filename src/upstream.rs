@@ -140,6 +140,7 @@ impl Affinity<'_> {
                 return Choice::Steered;
             }
             (Some(Err(Unusable::Full)), _) | (None, Holding::Full) => Holding::Full,
+            (None, Holding::Untried) if self.is_ahead() => Holding::Full,
             _ => Holding::Lost,
         });
         self.status.set(Status::Gone);
@@ -147,6 +148,15 @@ impl Affinity<'_> {
             Choice::Refuse
         } else {
             Choice::Balance
+        }
+    }
+
+    /// See [`Sessions::is_ahead`].
+    #[cold]
+    fn is_ahead(&self) -> bool {
+        match (&self.sticky.rule, self.carried) {
+            (Rule::Query(rule, sessions), Some(key)) => sessions.is_ahead(key, &rule.limits),
+            _ => false,
         }
     }
 
@@ -173,7 +183,8 @@ pub enum Holding {
     Steered,
     /// It has left, or cannot be used: the session goes to the peer that answers.
     Lost,
-    /// It is merely busy, and keeps the session: the next request may reach it again.
+    /// It is merely busy, or known to a newer configuration only, and keeps the session: the next
+    /// request may reach it again.
     Full,
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, OnceCell};
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::Ordering::Relaxed;
 
 use portable_atomic::AtomicU128;
 use sticky_core::key::{Key, Keyer, ScopedKeyer};
@@ -26,6 +27,10 @@ const LOCAL_SESSIONS: usize = 1 << 16;
 /// A table that has had no forced eviction for so long, in seconds, is not full any more.
 const CALM: u64 = 60;
 
+/// For so long, in seconds, the workers of two configurations serve at once: nginx starts the new
+/// ones, waits for 0.1 s and tells the old ones to go (ngx_master_process_cycle()).
+const OVERLAP: Tick = 5;
+
 /// Words of a table that are swept in a second: 1 MB of them, in less than a millisecond.
 const SWEPT_AT_ONCE: usize = 1 << 16;
 
@@ -48,6 +53,8 @@ pub struct Sessions<'c> {
     place: Place<'c>,
     scope: &'c [u8],
     keyer: OnceCell<ScopedKeyer>,
+    /// Second of the monotonic clock in which the configuration was read.
+    read_at: u64,
 }
 
 enum Place<'c> {
@@ -89,6 +96,7 @@ impl<'c> Sessions<'c> {
             place,
             scope,
             keyer: OnceCell::new(),
+            read_at: monotonic_seconds(),
         }
     }
 
@@ -144,6 +152,23 @@ impl<'c> Sessions<'c> {
             Some(Open::Shared(table, now)) => table.look_up(key, limits, now),
             Some(Open::Local(table, now)) => table.look_up(key, limits, now),
             None => LookUp::Unknown,
+        }
+    }
+
+    /// Whether a session, whose holder this worker does not know, may have begun under a newer
+    /// configuration, which has that server. Then it is not this worker's to move.
+    #[cold]
+    pub fn is_ahead(&self, key: Key, limits: &Limits) -> bool {
+        let Some(Open::Shared(table, now)) = self.open() else {
+            return false;
+        };
+        let passed = monotonic_seconds().saturating_sub(self.read_at);
+        match table.look_up(key, limits, now) {
+            LookUp::Found(session) => {
+                let age = now.saturating_sub(session.created);
+                u64::from(age) < passed && age <= OVERLAP
+            }
+            LookUp::Unknown | LookUp::Expired => false,
         }
     }
 
@@ -272,6 +297,10 @@ pub fn adopt(zone: &TableZone, before: Option<&TableZone>) -> bool {
         header.set_replaced(false);
         return true;
     }
+    // Words without a header that explains them; in a new zone there are none.
+    for word in words.iter().filter(|word| word.load(Relaxed) != 0) {
+        word.store(0, Relaxed);
+    }
     let table = Table::new(words, &prelude.counters);
     let before = before
         .and_then(|before| before.split::<Prelude, AtomicU128>())
@@ -330,7 +359,7 @@ fn sweep(zone: &TableZone, limits: &Limits) {
     let table = Table::new(words, &prelude.counters);
     let now = tick_at(prelude.header.epoch(), monotonic_seconds());
     let mut swept = zone.conf().swept.take();
-    swept += table.sweep(swept.next, SWEPT_AT_ONCE, &limits.remembered(), now);
+    swept += table.sweep(swept.next, SWEPT_AT_ONCE, limits, now);
     if swept.next == 0 {
         table.publish(&swept);
         swept = Swept::default();
