@@ -9,6 +9,7 @@ use crate::conf::Rule;
 use crate::module;
 use crate::ngx::balancer::Bearers;
 use crate::ngx::peers::{Identity, PeerHandle, PeerKey, PeerList};
+use crate::ngx::request::Request;
 use crate::ngx::upstream::Upstream;
 
 /// A worker's map of an upstream's peers: by what a session word, a cookie or a response knows.
@@ -64,17 +65,21 @@ pub struct Peer {
     /// What stands in its clients' cookies, its server id under nginx's own forms of the directive;
     /// empty in other modes.
     pub value: Box<[u8]>,
+    /// The cookie that stands for it, name and value, in `mode=cookie`.
+    pub pair: Box<[u8]>,
     /// Where nginx has it.
     pub handle: PeerHandle,
 }
 
 impl Directory {
-    /// Reads the peers again when they have changed.
-    pub fn refresh(&mut self, list: PeerList, us: Upstream<'_>, rule: &Rule<'_>) {
+    /// The peers are still the same.
+    pub fn is_of(&self, list: PeerList) -> bool {
+        self.generation == Some(list.generation())
+    }
+
+    /// Reads the peers.
+    pub fn read(list: PeerList, us: Upstream<'_>, rule: &Rule<'_>) -> Self {
         let generation = list.generation();
-        if self.generation == Some(generation) {
-            return;
-        }
         let routes = module::upstream_conf(us).map(|conf| conf.routes.borrow());
         let mut found = Vec::new();
         list.walk(us, |peer| {
@@ -93,7 +98,7 @@ impl Directory {
             names.push(route.as_deref().unwrap_or(name));
         }
         let ids = digest::peer_ids(&names);
-        *self = Self {
+        let mut read = Self {
             generation: Some(generation),
             ..Self::default()
         };
@@ -108,25 +113,30 @@ impl Directory {
                 },
             };
             // An address that is listed twice is one peer: the first.
-            self.by_id.push(id, index);
-            self.by_name.push(name, index);
+            read.by_id.push(id, index);
+            read.by_name.push(name, index);
             let by_value = match rule {
-                Rule::Native(_) if handle.is_backup() => &mut self.backup_by_value,
-                _ => &mut self.by_value,
+                Rule::Native(_) if handle.is_backup() => &mut read.backup_by_value,
+                _ => &mut read.by_value,
             };
-            self.by_key.push(handle.key(), index);
+            read.by_key.push(handle.key(), index);
             by_value.push(value.as_slice().into(), index);
-            self.peers.push(Peer {
+            read.peers.push(Peer {
                 id,
+                pair: match rule {
+                    Rule::Cookie(rule) => [&rule.name, &b"="[..], &value].concat().into(),
+                    _ => Box::default(),
+                },
                 value: value.into(),
                 handle,
             });
         }
-        self.by_id.sort();
-        self.by_name.sort();
-        self.by_value.sort();
-        self.backup_by_value.sort();
-        self.by_key.sort();
+        read.by_id.sort();
+        read.by_name.sort();
+        read.by_value.sort();
+        read.backup_by_value.sort();
+        read.by_key.sort();
+        read
     }
 
     /// The peer that a session's word names.
@@ -134,9 +144,13 @@ impl Directory {
         self.peers.get(self.by_id.position(&id)?)
     }
 
-    /// The peer that nginx calls so.
-    pub fn by_name(&self, name: &[u8]) -> Option<&Peer> {
-        self.peers.get(self.by_name.position(name)?)
+    /// The peer that answers a request, whose name is `name`.
+    pub fn answering(&self, r: Request<'_>, name: &[u8]) -> Option<&Peer> {
+        let key = r.upstream().map(|exchange| exchange.peer_key());
+        key.and_then(|key| self.by_key(key)).or_else(|| {
+            // It has left, and one of the same name has come.
+            self.peers.get(self.by_name.position(name)?)
+        })
     }
 
     /// The peer with that key.

@@ -3,13 +3,11 @@
 //! Ids are learned from the headers and the body as they pass, before they are passed on; the bytes
 //! stay as they are. In mode cookie, the header gets a Set-Cookie.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use sticky_core::cookie::{self, SetCookie};
 use sticky_core::digest;
-use sticky_core::directive::{CookieRule, PageLearner, QueryRule};
+use sticky_core::directive::{PageLearner, QueryRule};
 use sticky_core::key::Key;
 use sticky_core::links;
 use sticky_core::parameter;
@@ -21,8 +19,8 @@ use sticky_core::url::{Carried, Site};
 use sticky_core::word::PeerId;
 
 use crate::conf::Rule;
+use crate::cookie;
 use crate::ngx::chain::Chain;
-use crate::ngx::clock;
 use crate::ngx::log::Level;
 use crate::ngx::peers::Unusable;
 use crate::ngx::request::Request;
@@ -53,7 +51,7 @@ pub fn header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) {
         Rule::Rewrite(rule) => rewrite::header(r, affinity, rule, name),
         // Its cookie was set with the choice of the server.
         Rule::Native(_) => {}
-        Rule::Cookie(rule) => set_cookie(r, affinity, rule, name),
+        Rule::Cookie(rule) => cookie::set(r, affinity, rule, name),
         Rule::Query(rule, _) => {
             let learner = body_learner(r, affinity, rule);
             if learner.is_some() {
@@ -94,7 +92,7 @@ pub fn observe<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) -> Option<&'r [u8
             }
         }
         Rule::Cookie(rule) => {
-            if shows_cookie(r, affinity, rule) && affinity.status.get() == Status::None {
+            if affinity.status.get() == Status::None && cookie::is_shown(r, rule) {
                 affinity.status.set(Status::New);
             }
         }
@@ -197,7 +195,7 @@ fn teach(affinity: &Affinity<'_>, lesson: &Lesson, id: &[u8]) {
         Claim::Stranger
     };
     let learned = sessions.learn(key, lesson.peer, claim, &rule.limits, &mut |holder| {
-        is_lost(affinity, holder)
+        is_lost(affinity, holder, || sessions.is_ahead(key, &rule.limits))
     });
     if matches!(learned, Learned::New { .. }) && affinity.status.get() == Status::None {
         affinity.status.set(Status::New);
@@ -205,13 +203,16 @@ fn teach(affinity: &Affinity<'_>, lesson: &Lesson, id: &[u8]) {
 }
 
 /// The holder of a session has left the upstream, or cannot be used. One that is merely full keeps
-/// its sessions.
-pub fn is_lost(affinity: &Affinity<'_>, holder: PeerId) -> bool {
-    let directory = affinity.sticky.directory.borrow();
-    directory.by_id(holder).is_none_or(|peer| {
-        let state = affinity.peers.check(peer.handle);
-        matches!(state, Err(Unusable::Gone | Unusable::Failed))
-    })
+/// its sessions, and one that is not known here, if the session `is_ahead`.
+pub fn is_lost(affinity: &Affinity<'_>, holder: PeerId, is_ahead: impl Fn() -> bool) -> bool {
+    let directory = affinity.directory();
+    match directory.by_id(holder) {
+        None => !is_ahead(),
+        Some(peer) => {
+            let state = affinity.peers.check(peer.handle);
+            matches!(state, Err(Unusable::Gone | Unusable::Failed))
+        }
+    }
 }
 
 /// Responses teach, but for those that the server could not give.
@@ -220,9 +221,9 @@ fn teaches(r: Request<'_>) -> bool {
 }
 
 fn peer_id(affinity: &Affinity<'_>, name: &[u8]) -> PeerId {
-    let directory = affinity.sticky.directory.borrow();
+    let directory = affinity.directory();
     directory
-        .by_name(name)
+        .answering(affinity.request, name)
         .map_or_else(|| digest::peer_id(name), |peer| peer.id)
 }
 
@@ -275,66 +276,4 @@ pub fn is_page(r: Request<'_>) -> bool {
 /// The parameter `charset` of the response's type.
 pub fn charset(r: Request<'_>) -> Option<Cow<'_, [u8]>> {
     parameter::parameter(r.response_type(), b"charset")
-}
-
-/// The client gets our cookie: of its own request, not of a subrequest.
-fn shows_cookie(r: Request<'_>, affinity: &Affinity<'_>, rule: &CookieRule) -> bool {
-    r.is_main() && !rule.hide_cookie && !affinity.hide_cookie
-}
-
-/// Replaces the server's cookies of that name by ours, as nginx-sticky-module-ng does.
-fn set_cookie<'r>(r: Request<'r>, affinity: &Affinity<'r>, rule: &CookieRule, name: &[u8]) {
-    let directory = affinity.sticky.directory.borrow();
-    let peer = match (affinity.holding.get(), affinity.holder) {
-        (Holding::Full, Some(holder)) => directory.by_id(holder),
-        _ => directory.by_name(name),
-    };
-    let Some(peer) = peer else {
-        return;
-    };
-    let mut transferred = None;
-    for header in r.response_headers() {
-        if !header.name().eq_ignore_ascii_case(b"set-cookie") {
-            continue;
-        }
-        if let Some(value) = cookie::value_set(header.value(), &rule.name) {
-            transferred = Some(value);
-            header.hide();
-        }
-    }
-    if !shows_cookie(r, affinity, rule) {
-        return;
-    }
-    let mut value = Cow::Borrowed(&peer.value[..]);
-    if rule.transfer {
-        match transferred {
-            Some(theirs) => {
-                value.to_mut().extend_from_slice(&rule.delimiter);
-                value.to_mut().extend_from_slice(theirs);
-            }
-            // The client keeps what the application gave it before; it starts with the delimiter.
-            None => value.to_mut().extend_from_slice(affinity.transferred),
-        }
-    }
-    let mut line = affinity.sticky.line.borrow_mut();
-    line.clear();
-    let expires = rule.expires.map(|seconds| {
-        clock::unix_seconds().saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX))
-    });
-    SetCookie {
-        name: &rule.name,
-        value: &value,
-        domain: rule.domain.as_deref(),
-        expires,
-        path: &rule.path,
-        secure: rule.secure,
-        httponly: rule.httponly,
-        samesite: rule.samesite,
-        partitioned: rule.partitioned,
-    }
-    .write(&mut line);
-    if let Some(line) = r.pool().and_then(|pool| pool.copy(&line)) {
-        // Out of memory: the response goes without the cookie, the next one brings it.
-        let _ = r.push_response_header(b"Set-Cookie", line);
-    }
 }

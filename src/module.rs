@@ -17,14 +17,18 @@ use crate::conf::{self, LocationConf, MainConf, UpstreamConf};
 use crate::filter;
 use crate::ngx::chain::Chain;
 use crate::ngx::conf::Conf;
+use crate::ngx::cycle::{self, Cycle, Role};
+use crate::ngx::errand;
 use crate::ngx::guard::guard;
 use crate::ngx::pool::Pool;
 use crate::ngx::request::{Context, Request};
-use crate::ngx::shm::Shareable;
+use crate::ngx::shm::{Adopt, Shareable, Zone};
 use crate::ngx::sys::{self, ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module_t};
+use crate::ngx::timer::{self, EverySecond};
 use crate::ngx::upstream::Upstream;
 use crate::rewrite::{self, Replacement};
 use crate::upstream::Affinity;
+use crate::zone::{self, ZoneConf};
 
 mod commands;
 mod variables;
@@ -47,6 +51,29 @@ unsafe impl Context for Affinity<'_> {
 /// The module: the tag of its zones, the owner of its contexts and configurations.
 pub fn tag() -> *const ngx_module_t {
     MODULE.0.get()
+}
+
+// SAFETY: Zone::add() is called for a ZoneConf only.
+unsafe impl Adopt for ZoneConf {
+    fn tag() -> *const ngx_module_t {
+        tag()
+    }
+
+    fn adopt(zone: &Zone<Self>, before: Option<&Zone<Self>>) -> bool {
+        zone::adopt(zone, before)
+    }
+}
+
+/// Worker 0 keeps house.
+struct Housekeeping;
+
+impl EverySecond for Housekeeping {
+    fn tick() {
+        // SAFETY: the event loop runs in a cycle.
+        if let Some(running) = unsafe { Cycle::from_ptr(sys::ngx_cycle) } {
+            zone::tick(running);
+        }
+    }
 }
 
 /// What the module keeps for an upstream. `None`: the upstream is no block of the configuration.
@@ -110,6 +137,10 @@ static MODULE: Table<ngx_module_t> = Table::new(ngx_module_t {
     ctx: CONTEXT.0.get().cast(),
     commands: COMMANDS.0.get().cast(),
     type_: sys::NGX_HTTP_MODULE as sys::ngx_uint_t,
+    init_module: Some(init_module),
+    init_process: Some(init_process),
+    exit_process: Some(exit_process),
+    exit_master: Some(exit_master),
     ..ngx_module_t::default()
 });
 
@@ -206,6 +237,36 @@ unsafe extern "C" fn init_main_conf(cf: *mut ngx_conf_t, main: *mut c_void) -> *
         Ok(()) => NGX_CONF_OK,
         Err(why) => refuse(cf, &why),
     })
+}
+
+/// With `master_process off`, the zones of the cycle before are about to go.
+unsafe extern "C" fn init_module(_: *mut sys::ngx_cycle_t) -> ngx_int_t {
+    guard((), errand::stop_all);
+    sys::OK
+}
+
+unsafe extern "C" fn init_process(_: *mut sys::ngx_cycle_t) -> ngx_int_t {
+    guard((), || {
+        if matches!(cycle::role(), Role::Worker(0) | Role::Single) {
+            timer::start::<Housekeeping>();
+            Housekeeping::tick();
+        }
+    });
+    sys::OK
+}
+
+unsafe extern "C" fn exit_process(cycle: *mut sys::ngx_cycle_t) {
+    // SAFETY: ngx_worker_process_exit() and ngx_single_process_cycle() pass the running cycle.
+    if let Some(running) = unsafe { Cycle::from_ptr(cycle) } {
+        guard((), || zone::leave_worker(running));
+    }
+}
+
+unsafe extern "C" fn exit_master(cycle: *mut sys::ngx_cycle_t) {
+    // SAFETY: ngx_master_process_exit() passes the running cycle.
+    if let Some(running) = unsafe { Cycle::from_ptr(cycle) } {
+        guard((), || zone::leave_master(running));
+    }
 }
 
 static NEXT_HEADER_FILTER: Table<sys::ngx_http_output_header_filter_pt> = Table::new(None);

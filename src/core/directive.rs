@@ -89,6 +89,8 @@ pub struct QueryRule {
     pub limits: Limits,
     /// Where the sessions are kept.
     pub zone: ZoneChoice,
+    /// The file that the zone is written to and read from, not with [`ZoneChoice::Off`].
+    pub state: Option<Vec<u8>>,
     /// Hosts, beside the request's own, whose links are followed: `a.example`, `.example.com` or
     /// `*.example.com`, without port.
     pub hosts: Vec<Box<[u8]>>,

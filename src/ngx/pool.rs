@@ -71,11 +71,23 @@ impl<'p> Pool<'p> {
 
     /// A copy of some bytes in the pool. `None`: out of memory.
     pub fn copy(self, bytes: &[u8]) -> Option<&'p [u8]> {
-        let place = self.bytes(bytes.len())?.as_ptr();
-        // SAFETY: as much memory as there are bytes, of which nobody else knows.
+        self.concat(&[bytes])
+    }
+
+    /// A copy of some bytes, one after the other, in the pool. `None`: out of memory.
+    pub fn concat(self, parts: &[&[u8]]) -> Option<&'p [u8]> {
+        let length = parts
+            .iter()
+            .try_fold(0usize, |sum, part| sum.checked_add(part.len()))?;
+        let start = self.bytes(length)?.as_ptr();
+        // SAFETY: as much memory as the parts have bytes, which fill it.
         unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len());
-            Some(std::slice::from_raw_parts(place, bytes.len()))
+            let mut end = start;
+            for part in parts.iter().filter(|part| !part.is_empty()) {
+                std::ptr::copy_nonoverlapping(part.as_ptr(), end, part.len());
+                end = end.add(part.len());
+            }
+            Some(std::slice::from_raw_parts(start, length))
         }
     }
 }

@@ -5,7 +5,7 @@ use memchr::memmem;
 use super::error::DirectiveError;
 use super::parameters::Parameters;
 use super::CookieRule;
-use crate::cookie::SameSite;
+use crate::cookie::{Attributes, SameSite};
 use crate::digest::{Algorithm, Recipe};
 use crate::unit;
 
@@ -27,6 +27,19 @@ impl CookieRule {
         let cuts = cuts.into_iter().flatten().take(MOST);
         cuts.filter_map(|at| cookie.get(..at))
             .chain(std::iter::once(cookie))
+    }
+
+    /// The attributes of a cookie that the browser keeps until `expires`, in seconds since 1970 UTC.
+    pub fn attributes(&self, expires: Option<i64>) -> Attributes<'_> {
+        Attributes {
+            domain: self.domain.as_deref(),
+            expires,
+            path: &self.path,
+            secure: self.secure,
+            httponly: self.httponly,
+            samesite: self.samesite,
+            partitioned: self.partitioned,
+        }
     }
 }
 

@@ -78,7 +78,7 @@ const FLAG: Option<Shape> = Some(Flag);
 
 /// In the order in which messages list them.
 #[rustfmt::skip]
-const PARAMETERS: [Known; 23] = [
+const PARAMETERS: [Known; 24] = [
     known("mode",        MODE,                           MODE,                           MODE),
     known("name",        NAME,                           Some(Often("NAME")),            NAME),
     known("hash",        HASH,                           None,                           HASH),
@@ -93,6 +93,7 @@ const PARAMETERS: [Known; 23] = [
     known("expires",     TIME,                           TIME,                           None),
     known("lifetime",    None,                           TIME,                           None),
     known("zone",        None,                           Some(Once("NAME[:SIZE]|off")),  None),
+    known("state",       None,                           Some(Once("FILE")),             None),
     known("hosts",       None,                           Some(Often("HOST")),            Some(Often("HOST"))),
     known("secure",      FLAG,                           None,                           None),
     known("httponly",    FLAG,                           None,                           None),

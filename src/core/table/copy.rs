@@ -1,10 +1,11 @@
-//! From one table into another: a reload has changed the size of the zone.
+//! From one table into another: a reload has changed the size of the zone, nginx has been started
+//! again, or two of them serve side by side while the binary is upgraded.
 
 use crate::key::Key;
-use crate::word::{Limits, Tick, Word};
+use crate::word::{Limits, Session, Tick, Word};
 
 use super::room::{Placed, Rule};
-use super::{Evicted, Held, Table, ATTEMPTS};
+use super::{rank, Evicted, Held, Table, ATTEMPTS};
 
 /// Copying judges no session: it has no clock, and a session that is over takes a free place or
 /// none, because it was not seen for longest.
@@ -19,30 +20,56 @@ impl Table<'_> {
     /// words of one key, the one that ranks higher. Returns how many sessions there are more
     /// than before.
     pub fn copy_from(&self, other: &Table) -> usize {
-        let mut copied = 0usize;
-        for (key, session) in other.sessions() {
-            let word = Word::new(key, &session);
-            match self.take_over(key, word) {
-                Some(Evicted::Nothing) => copied += 1,
-                Some(Evicted::Unconfirmed | Evicted::Confirmed) | None => {}
-            }
-        }
-        copied
+        other
+            .sessions()
+            .filter(|(key, session)| self.restore(*key, session))
+            .count()
     }
 
-    fn take_over(&self, key: Key, word: Word) -> Option<Evicted> {
+    /// Takes over one word as [`Table::copy_from`] does, into a table that nobody uses yet. Returns
+    /// whether there is a session more than before.
+    pub fn restore(&self, key: Key, session: &Session) -> bool {
+        let taken = self.take_over(key, session, &FOREVER, 0, &Rule::Copy);
+        matches!(taken, Some(Evicted::Nothing))
+    }
+
+    /// Takes over a live session of a table with the same SipHash key, which another nginx has, into
+    /// one that is in use. Its words are the same sessions: of two of one key, the one that ranks
+    /// higher stays. No live session has to go for it. Returns whether there is a session more
+    /// than before.
+    pub fn absorb(&self, key: Key, session: &Session, limits: &Limits, now: Tick) -> bool {
+        let limits = &self.others.unwrap_or(*limits);
+        if !limits.is_live(session, now) {
+            return false;
+        }
+        let rule = Rule::Merge {
+            limits: *limits,
+            now,
+        };
+        let taken = self.take_over(key, session, limits, now, &rule);
+        taken.is_some() && self.prevails(key, Word::new(key, session), limits, now)
+    }
+
+    fn take_over(
+        &self,
+        key: Key,
+        session: &Session,
+        limits: &Limits,
+        now: Tick,
+        rule: &Rule,
+    ) -> Option<Evicted> {
+        let word = Word::new(key, session);
         for _ in 0..ATTEMPTS {
-            let view = self.find(key, &FOREVER, 0);
+            let view = self.find(key, limits, now);
             if let Held::Live(at, _) = view.held {
                 let there = Word::from_bits(view.bits(at));
-                let outranks = (word.is_confirmed(), word.seen(), word.bits())
-                    > (there.is_confirmed(), there.seen(), there.bits());
-                if !outranks || self.swap(view.place(at), there.bits(), word.bits()) {
+                let outranks = rank(word, limits, now) > rank(there, limits, now);
+                if !outranks || self.replace(&view, key, at, session, limits, now).is_some() {
                     return None;
                 }
                 continue;
             }
-            match self.place(&view, word, &Rule::Copy) {
+            match self.place(&view, word, rule, false) {
                 Placed::In(evicted) => return Some(evicted),
                 Placed::Raced => {}
                 Placed::NoRoom => return None,

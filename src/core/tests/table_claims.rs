@@ -159,12 +159,33 @@ fn a_busy_session_is_read_and_not_written() {
     learn(&zone.table(), 1, BLIND, 0);
     let place = zone.places_of(key(1))[0];
     let bits = || zone.words[place].load(Relaxed);
+    zone.table().touch(key(1), &HOUR, 1);
     let before = bits();
-    zone.table().touch(key(1), &HOUR, 55);
-    assert_eq!(learn(&zone.table(), 1, Claim::Stranger, 55), Learned::Same);
-    assert_eq!(bits(), before);
     zone.table().touch(key(1), &HOUR, 56);
+    assert_eq!(learn(&zone.table(), 1, Claim::Stranger, 56), Learned::Same);
+    assert_eq!(bits(), before);
+    zone.table().touch(key(1), &HOUR, 57);
     assert_ne!(bits(), before);
+}
+
+#[test]
+fn a_session_is_in_use_when_a_request_has_come_back() {
+    on_both(|table| {
+        let in_use = |now| match table.look_up(key(1), &HOUR, now) {
+            LookUp::Found(held) => held.is_in_use(),
+            other => panic!("{other:?}"),
+        };
+        // The application writes any id that it is sent into its links, and shows it to others.
+        assert_eq!(learn(table, 1, BLIND, 10), NEW);
+        assert_eq!(learn(table, 1, Claim::Stranger, 10), Learned::Same);
+        assert_eq!(learn(table, 1, Claim::Stranger, 500), Learned::Same);
+        assert!(!in_use(500));
+        // Its own request, be it in the second in which it was learned.
+        table.touch(key(1), &HOUR, 10);
+        assert!(in_use(500));
+        assert_eq!(learn(table, 1, Claim::Stranger, 500), Learned::Same);
+        assert!(in_use(500));
+    });
 }
 
 #[test]

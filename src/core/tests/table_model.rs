@@ -40,12 +40,19 @@ impl Model {
 
     fn use_it(&mut self, key: Key, held: Session, now: Tick, confirm: bool) {
         let due = now >= held.seen + (self.limits.expires / 64).max(1);
-        if due || confirm && !held.confirmed {
-            let confirmed = held.confirmed || confirm;
+        let confirmed = held.confirmed || confirm;
+        let in_use = held.confirmed && held.seen > held.created;
+        // A session begun by a request that carried its id, and not used since: pages that show it
+        // do not count.
+        if held.confirmed && !in_use && !confirm {
+            return;
+        }
+        if due || confirm && !in_use {
+            let after_learning = if confirm { held.created + 1 } else { 0 };
             self.held.insert(
                 key,
                 Session {
-                    seen: held.seen.max(now),
+                    seen: held.seen.max(now).max(after_learning),
                     confirmed,
                     ..held
                 },
@@ -145,6 +152,15 @@ fn run(table: &dyn Sessions, limits: Limits, keys: u32, may_lose: bool, seed: u6
                     model.use_it(id, held, now, true);
                 }
                 table.touch(id, &limits, now);
+                // A crowded table keeps every second, see `Limits::touched`.
+                if let (true, Some(held), LookUp::Found(is)) = (
+                    may_lose,
+                    model.live(id, now),
+                    table.look_up(id, &limits, now),
+                ) {
+                    let seen = if is.seen == now { now } else { held.seen };
+                    model.held.insert(id, Session { seen, ..held });
+                }
             }
             40..=84 => {
                 let claim = match random.below(4) {
@@ -244,7 +260,7 @@ fn a_full_shared_table_forgets_but_never_lies() {
 #[test]
 fn the_local_table_answers_as_a_map_does() {
     run(
-        &LocalTable::new(300),
+        &LocalTable::new(512),
         Limits {
             expires: 600,
             lifetime: Some(1500),

@@ -1,0 +1,68 @@
+package Sticky::State;
+
+# What the tests of state files share: to end nginx in each of the ways in which it may end, and to
+# ask what its log says of the file.
+
+use strict;
+use warnings;
+
+use Exporter qw/ import /;
+
+use Test::Nginx;
+use Sticky::Pages qw/ workers eventually /;
+
+our @EXPORT = qw/ master ended restarted said mode_of changed /;
+
+sub master {
+    my ($t) = @_;
+    my ($pid) = $t->read_file('nginx.pid') =~ /(\d+)/;
+    return $pid;
+}
+
+# Sends the signal to the master, KILL to the workers too, and waits until all of them are gone.
+sub ended {
+    my ($t, $signal) = @_;
+    my @all = (master($t), workers($t));
+    kill $signal, $signal eq 'KILL' ? @all : $all[0];
+    my $gone = eventually(sub {
+        waitpid $all[0], 1;
+        return !grep { kill 0, $_ } @all;
+    });
+    # A master that was killed has left it.
+    unlink $t->testdir() . '/nginx.pid';
+    return $gone;
+}
+
+sub restarted {
+    my ($t, $signal) = @_;
+    my $gone = ended($t, $signal);
+    $t->run();
+    return $gone;
+}
+
+# The lines of the log about state files, from the given one on, without what the system calls an
+# error and without the directory.
+sub said {
+    my ($t, $from) = @_;
+    my $dir = $t->testdir();
+    my @lines = $t->read_file('error.log') =~ /\[\w+\] .*?(sticky: state file .*)$/mg;
+    s/\Q$dir\E\/// for @lines;
+    return @lines[($from // 0) .. $#lines];
+}
+
+# Permissions of a file, in octal.
+sub mode_of {
+    my ($file) = @_;
+    return sprintf '%o', (stat $file)[2] & 07777;
+}
+
+# Waits until somebody has replaced the file.
+sub changed {
+    my ($file, $act) = @_;
+    my $inode = sub { return join ' ', map { $_ // '' } (stat $file)[1, 9, 7] };
+    my $before = $inode->();
+    $act->();
+    return eventually(sub { my $now = $inode->(); return $now =~ /\d/ && $now ne $before });
+}
+
+1;
