@@ -7,7 +7,7 @@ use crate::directory::Directory;
 use crate::module;
 use crate::ngx::clock;
 use crate::ngx::request::Request;
-use crate::upstream::{Affinity, Holding};
+use crate::upstream::Affinity;
 
 /// The attributes of an upstream's cookies. They are the same in all of them but for the time, and
 /// that for a second.
@@ -45,11 +45,7 @@ pub fn is_shown(r: Request<'_>, rule: &CookieRule) -> bool {
 /// of the peer which gives the response.
 pub fn set<'r>(r: Request<'r>, affinity: &Affinity<'r>, rule: &CookieRule, name: &[u8]) {
     let directory = affinity.directory();
-    let peer = match (affinity.holding.get(), affinity.holder) {
-        (Holding::Full, Some(holder)) => directory.by_id(holder),
-        _ => directory.answering(r, name),
-    };
-    let Some(peer) = peer else {
+    let Some(peer) = affinity.peer_to_show(&directory, name) else {
         return;
     };
     let mut theirs = None;

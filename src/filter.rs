@@ -3,6 +3,7 @@
 //! Ids are learned from the headers and the body as they pass, before they are passed on; the bytes
 //! stay as they are. In mode cookie, the header gets a Set-Cookie.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 

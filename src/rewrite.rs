@@ -16,7 +16,7 @@ use crate::module;
 use crate::ngx::chain::{Chain, Filling, Output};
 use crate::ngx::log::Level;
 use crate::ngx::request::Request;
-use crate::upstream::{Affinity, Holding};
+use crate::upstream::Affinity;
 
 /// A page that is being rewritten.
 pub struct Page {
@@ -48,9 +48,11 @@ pub fn has_links(r: Request<'_>) -> bool {
 
 /// The header of a response of the server `answered` is about to be sent.
 pub fn header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, rule: &RewriteRule, answered: &[u8]) {
-    let Some(parameter) = parameter(affinity, rule, answered) else {
+    let directory = affinity.directory();
+    let Some(peer) = affinity.peer_to_show(&directory, answered) else {
         return;
     };
+    let parameter = Parameter::new(Arc::clone(&rule.names), &peer.value);
     let site = Site::new(r.host(), &rule.hosts);
     for header in r.response_headers() {
         let new = parameter.in_header(header.name(), header.value(), &site);
@@ -92,17 +94,6 @@ pub fn header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, rule: &RewriteRule
             r.need_body_in_memory();
         }
     }
-}
-
-/// The parameter that names the server to which the next request shall go: the one that answered,
-/// or the one that is merely full.
-fn parameter(affinity: &Affinity<'_>, rule: &RewriteRule, answered: &[u8]) -> Option<Parameter> {
-    let directory = affinity.sticky.directory.borrow();
-    let peer = match (affinity.holding.get(), affinity.holder) {
-        (Holding::Full, Some(holder)) => directory.by_id(holder),
-        _ => directory.by_name(answered),
-    }?;
-    Some(Parameter::new(Arc::clone(&rule.names), &peer.value))
 }
 
 /// What takes the place of a piece of a page.

@@ -15,7 +15,7 @@ use sticky_core::word::PeerId;
 
 use crate::carried;
 use crate::conf::{Rule, Sticky, UpstreamConf};
-use crate::directory::Directory;
+use crate::directory::{Directory, Peer};
 use crate::filter::Lesson;
 use crate::module;
 use crate::native::Follower;
@@ -63,6 +63,15 @@ impl Affinity<'_> {
     /// The upstream's peers as they are now.
     pub fn directory(&self) -> Ref<'_, Directory> {
         self.sticky.directory(self.peers)
+    }
+
+    /// The peer that the client is told to come back to: the one that answered and is called `name`,
+    /// or the one that is merely full.
+    pub fn peer_to_show<'d>(&self, directory: &'d Directory, name: &[u8]) -> Option<&'d Peer> {
+        match (self.holding.get(), self.holder) {
+            (Holding::Full, Some(holder)) => directory.by_id(holder),
+            _ => directory.answering(self.request, name),
+        }
     }
 
     /// For each try, whether the request had an id and went where it belongs: `NEW`, `HIT` or
