@@ -11,6 +11,7 @@ use sticky_core::directive::native::NativeRule;
 use sticky_core::directive::{
     self, CookieRule, DirectiveError, Mode, QueryRule, RewriteRule, ZoneChoice,
 };
+use sticky_core::scan::readers::Readers;
 use sticky_core::table;
 use sticky_core::url::Names;
 
@@ -80,7 +81,7 @@ pub struct Sticky<'c> {
     directory: RefCell<Directory>,
     /// What follows the value in each Set-Cookie.
     pub attributes: RefCell<Attributes>,
-    /// This worker has said that bodies are compressed.
+    /// This worker has said that bodies are compressed in a way that it cannot read.
     pub said_compressed: Cell<bool>,
     /// This worker has said that the balancer cannot be steered.
     pub said_unknown_balancer: Cell<bool>,
@@ -114,7 +115,7 @@ pub enum Rule<'c> {
     /// `mode=cookie`.
     Cookie(CookieRule),
     /// `mode=query`.
-    Query(QueryRule, Sessions<'c>),
+    Query(QueryRule, Sessions<'c>, Readers),
     /// `mode=rewrite`.
     Rewrite(RewriteRule),
     /// One of nginx's own forms.
@@ -126,7 +127,7 @@ impl<'c> Rule<'c> {
     fn sessions(&self) -> Option<&Sessions<'c>> {
         match self {
             Rule::Cookie(_) | Rule::Rewrite(_) => None,
-            Rule::Query(_, sessions) => Some(sessions),
+            Rule::Query(_, sessions, _) => Some(sessions),
             Rule::Native(native) => native.learn.as_ref()?.sessions.get(),
         }
     }
@@ -135,7 +136,7 @@ impl<'c> Rule<'c> {
     pub fn no_fallback(&self) -> bool {
         match self {
             Rule::Cookie(rule) => rule.no_fallback,
-            Rule::Query(rule, _) => rule.no_fallback,
+            Rule::Query(rule, ..) => rule.no_fallback,
             Rule::Rewrite(rule) => rule.no_fallback,
             Rule::Native(_) => false,
         }
@@ -261,7 +262,8 @@ pub fn sticky(cf: Conf<'_>) -> Result<(), Refusal> {
         Mode::Cookie(rule) => Rule::Cookie(rule),
         Mode::Query(rule) => {
             let sessions = sessions(cf, us.name(), &rule)?;
-            Rule::Query(rule, sessions)
+            let readers = Readers::new(&rule.learn, &rule.names);
+            Rule::Query(rule, sessions, readers)
         }
         Mode::Rewrite(rule) => Rule::Rewrite(rule),
         Mode::Native(rule) => Rule::Native(native(cf, us, rule)?),

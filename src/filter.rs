@@ -3,17 +3,14 @@
 //! Ids are learned from the headers and the body as they pass, before they are passed on; the bytes
 //! stay as they are. In mode cookie, the header gets a Set-Cookie.
 
-use std::borrow::Cow;
 use std::cell::RefCell;
-use std::sync::Arc;
 
 use sticky_core::digest;
-use sticky_core::directive::{PageLearner, QueryRule};
+use sticky_core::directive::QueryRule;
 use sticky_core::key::Key;
 use sticky_core::links;
-use sticky_core::parameter;
-use sticky_core::scan::forms::FormsLearner;
-use sticky_core::scan::html::HtmlLearner;
+use sticky_core::scan::inflate::Coding;
+use sticky_core::scan::readers::{Body, Readers};
 use sticky_core::scan::Learner;
 use sticky_core::table::{Claim, Learned};
 use sticky_core::url::{Carried, Site};
@@ -22,6 +19,7 @@ use sticky_core::word::PeerId;
 use crate::conf::Rule;
 use crate::cookie;
 use crate::ngx::chain::Chain;
+use crate::ngx::clock;
 use crate::ngx::log::Level;
 use crate::ngx::peers::Unusable;
 use crate::ngx::request::Request;
@@ -53,8 +51,8 @@ pub fn header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) {
         // Its cookie was set with the choice of the server.
         Rule::Native(_) => {}
         Rule::Cookie(rule) => cookie::set(r, affinity, rule, name),
-        Rule::Query(rule, _) => {
-            let learner = body_learner(r, affinity, rule);
+        Rule::Query(rule, _, readers) => {
+            let learner = body_learner(r, affinity, rule, readers, name);
             if learner.is_some() {
                 if let Some(lesson) = lesson(r, affinity, name) {
                     *lesson.learner.borrow_mut() = learner;
@@ -102,10 +100,10 @@ pub fn observe<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) -> Option<&'r [u8
                 affinity.status.set(Status::New);
             }
         }
-        Rule::Query(rule, sessions) => {
+        Rule::Query(rule, sessions, _) => {
             if teaches(r) {
                 reassign(affinity, rule, sessions, name);
-                if rule.learn.location && r.is_main() {
+                if rule.learn.reads_header() && r.is_main() {
                     read_header(r, affinity, rule, name);
                 }
             }
@@ -124,18 +122,26 @@ fn reassign(affinity: &Affinity<'_>, rule: &QueryRule, sessions: &Sessions<'_>, 
     }
 }
 
-/// Learns the ids in the links of the response's header.
-fn read_header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, rule: &QueryRule, name: &[u8]) {
+/// Learns the ids in the response's header.
+fn read_header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, rule: &QueryRule, peer: &[u8]) {
     let mut own_site = None;
+    let learn = |id: &[u8]| {
+        if let Some(lesson) = lesson(r, affinity, peer) {
+            teach(affinity, lesson, id);
+        }
+    };
     for header in r.response_headers() {
-        links::in_header(header.name(), header.value(), |link| {
-            let site = own_site.get_or_insert_with(|| site(r, rule));
-            if let Carried::Id(id) = rule.names.in_link(link, site) {
-                if let Some(lesson) = lesson(r, affinity, name) {
-                    teach(affinity, lesson, &id);
+        let (name, value) = (header.name(), header.value());
+        if rule.learn.location {
+            links::in_header(name, value, |link| {
+                let site = own_site.get_or_insert_with(|| site(r, rule));
+                if let Carried::Id(id) = rule.names.in_link(link, site) {
+                    learn(&id);
                 }
-            }
-        });
+            });
+        }
+        let now = clock::unix_seconds;
+        links::ids_in_header(&rule.learn, &rule.names, (name, value), now, learn);
     }
 }
 
@@ -179,9 +185,13 @@ fn lesson<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, name: &[u8]) -> Option
 
 /// Puts a session that the response hands out into the table, for the peer that hands it out.
 fn teach(affinity: &Affinity<'_>, lesson: &Lesson, id: &[u8]) {
-    let Rule::Query(rule, sessions) = &affinity.sticky.rule else {
+    let Rule::Query(rule, sessions, _) = &affinity.sticky.rule else {
         return;
     };
+    // The session of the request, at its server: it was found there a moment ago.
+    if id == affinity.carried_id && affinity.holder == Some(lesson.peer) {
+        return;
+    }
     let Some(key) = sessions.key(id) else { return };
     let mut keys = lesson.keys.borrow_mut();
     if keys.len() >= IDS_PER_RESPONSE || keys.contains(&key) {
@@ -237,44 +247,48 @@ fn body_learner(
     r: Request<'_>,
     affinity: &Affinity<'_>,
     rule: &QueryRule,
+    readers: &Readers,
+    name: &[u8],
 ) -> Option<Box<dyn Learner>> {
-    let learner = rule.learn.page?;
     let has_body = !r.is_head() && !r.is_header_only();
     if !teaches(r) || !has_body || matches!(r.status(), 100..200 | 204 | 206 | 304) {
         return None;
     }
-    if !is_page(r) {
+    let media_type = r.response_type();
+    if !readers.read(media_type) {
         return None;
     }
-    if r.is_compressed() {
-        if !affinity.sticky.said_compressed.replace(true) {
-            r.log().write(
-                Level::Notice,
-                format_args!(
-                    "sticky: no session ids are learned from compressed responses, add \
-                     proxy_set_header Accept-Encoding \"\", upstream \"{}\"",
-                    affinity.sticky.upstream.escape_ascii()
-                ),
-            );
-        }
-        return None;
+    let coding = match r.content_coding() {
+        None => None,
+        Some(name) => match Coding::named(name) {
+            Some(coding) => Some(coding),
+            None => {
+                say_unreadable(r, affinity, name);
+                return None;
+            }
+        },
+    };
+    let is_known = affinity.holder == Some(peer_id(affinity, name));
+    let known = if is_known { affinity.carried_id } else { &[] };
+    let body = Body {
+        media_type,
+        coding,
+        known,
+    };
+    readers.learner(&body, &site(r, rule))
+}
+
+/// Once for each upstream and worker.
+fn say_unreadable(r: Request<'_>, affinity: &Affinity<'_>, coding: &[u8]) {
+    if !affinity.sticky.said_compressed.replace(true) {
+        r.log().write(
+            Level::Notice,
+            format_args!(
+                "sticky: no session ids are learned from responses with Content-Encoding \"{}\", \
+                 only from gzip, deflate, br and zstd, upstream \"{}\"",
+                coding.escape_ascii(),
+                affinity.sticky.upstream.escape_ascii()
+            ),
+        );
     }
-    let names = Arc::clone(&rule.names);
-    let site = site(r, rule);
-    Some(match learner {
-        PageLearner::Html => Box::new(HtmlLearner::new(names, site)),
-        PageLearner::Forms => Box::new(FormsLearner::new(names, site, charset(r).as_deref())),
-    })
-}
-
-/// The response is an HTML page, by its type.
-pub fn is_page(r: Request<'_>) -> bool {
-    let media_type = parameter::value_of(r.response_type());
-    media_type.eq_ignore_ascii_case(b"text/html")
-        || media_type.eq_ignore_ascii_case(b"application/xhtml+xml")
-}
-
-/// The parameter `charset` of the response's type.
-pub fn charset(r: Request<'_>) -> Option<Cow<'_, [u8]>> {
-    parameter::parameter(r.response_type(), b"charset")
 }

@@ -8,10 +8,11 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use sticky_core::directive::RewriteRule;
+use sticky_core::parameter::parameter;
 use sticky_core::rewrite::{PageRewriter, Parameter};
+use sticky_core::scan::media::is_page;
 use sticky_core::url::Site;
 
-use crate::filter;
 use crate::module;
 use crate::ngx::chain::{Chain, Filling, Output};
 use crate::ngx::log::Level;
@@ -39,7 +40,7 @@ pub fn args_of_application(r: Request<'_>) -> Option<&[u8]> {
 
 /// Whether a response has, or may have, links: it redirects, or is a page.
 pub fn has_links(r: Request<'_>) -> bool {
-    filter::is_page(r)
+    is_page(r.response_type())
         || r.response_headers().any(|header| {
             let name = header.name();
             name.eq_ignore_ascii_case(b"location") || name.eq_ignore_ascii_case(b"refresh")
@@ -52,18 +53,18 @@ pub fn header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, rule: &RewriteRule
     let Some(peer) = affinity.peer_to_show(&directory, answered) else {
         return;
     };
-    let parameter = Parameter::new(Arc::clone(&rule.names), &peer.value);
+    let own = Parameter::new(Arc::clone(&rule.names), &peer.value);
     let site = Site::new(r.host(), &rule.hosts);
     for header in r.response_headers() {
-        let new = parameter.in_header(header.name(), header.value(), &site);
+        let new = own.in_header(header.name(), header.value(), &site);
         if let Some(value) = new.and_then(|value| r.pool()?.copy(&value)) {
             header.set_value(value);
         }
     }
-    if !filter::is_page(r) || matches!(r.status(), 100..200 | 204 | 206 | 304) {
+    if !is_page(r.response_type()) || matches!(r.status(), 100..200 | 204 | 206 | 304) {
         return;
     }
-    if r.is_compressed() {
+    if r.content_coding().is_some() {
         if !affinity.sticky.said_compressed.replace(true) {
             r.log().write(
                 Level::Notice,
@@ -76,8 +77,8 @@ pub fn header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, rule: &RewriteRule
         }
         return;
     }
-    let charset = filter::charset(r);
-    let Some(rewriter) = PageRewriter::new(parameter, site, charset.as_deref()) else {
+    let charset = parameter(r.response_type(), b"charset");
+    let Some(rewriter) = PageRewriter::new(own, site, charset.as_deref()) else {
         return;
     };
     if r.is_head() {

@@ -166,7 +166,7 @@ impl Affinity<'_> {
     #[cold]
     fn is_ahead(&self) -> bool {
         match (&self.sticky.rule, self.carried) {
-            (Rule::Query(rule, sessions), Some(key)) => sessions.is_ahead(key, &rule.limits),
+            (Rule::Query(rule, sessions, _), Some(key)) => sessions.is_ahead(key, &rule.limits),
             _ => false,
         }
     }
@@ -253,7 +253,7 @@ fn decide<'r>(
     let finding = match &sticky.rule {
         Rule::Cookie(rule) => find_by_cookie(r, rule, &sticky.directory(peers)),
         Rule::Rewrite(rule) => find_by_value(r, rule, &sticky.directory(peers)),
-        Rule::Query(rule, sessions) => match carried::id(r, rule) {
+        Rule::Query(rule, sessions, _) => match carried::id(r, rule) {
             None => Finding::without_session(Status::None),
             Some(id) => find_by_id(rule, sessions, id),
         },

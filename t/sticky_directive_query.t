@@ -27,12 +27,20 @@ my @accepted = map { "sticky mode=query $_;" } (
     'from=form',
     'from=query,form',
     'from=form,query',
+    'from=path,cookie,header:X-Session-Id,query,form',
+    'from=path name=(S)',
+    'from=path,query name=(S) name=sid',
     'learn=html',
     'learn=forms',
     'learn=location',
     'learn=html,location',
     'learn=location,forms',
+    'learn=html,location,cookie,cookie:PHPSESSID,header:Mcp-Session-Id,json,sse,text',
+    'learn=json:connectionToken name=id',
+    'learn=json:data.session.id,json:token',
     'learn=off',
+    'id_delimiter=.',
+    'id_delimiter=!',
     'expires=1s',
     'expires=366d',
     'expires=1h30m',
@@ -54,28 +62,23 @@ my $all = 'expected "mode=cookie|query|rewrite", "name=NAME", "from=query,form",
     . ' "id_delimiter=CHARACTER", "expires=TIME", "lifetime=TIME", "zone=NAME[:SIZE]|off", "state=FILE", "hosts=HOST", "no_fallback"';
 
 my $in = 'in "sticky" directive';
-my $name = 'expected 1 to 64 of the characters A-Z a-z 0-9 - _ . ~ ! $ * @ :';
+my $name = 'expected 1 to 64 of the characters A-Z a-z 0-9 - _ . ~ ! $ * @ :,'
+    . ' or a letter in parentheses';
 my $time = 'expected a time of 1 second to 366 days, as in "1h30m"';
 my $host = 'expected "a.example", ".example.com" or "*.example.com", divided by commas,'
     . ' without scheme and port';
 my $zone = 'expected "zone=off", or "zone=NAME" or "zone=NAME:SIZE" as in "shop:1m"';
 my $zone_size = 'expected "zone=NAME:SIZE" as in "zone=shop:1m"';
-my $learn = 'expected "off", or a list of "html" or "forms", and "location", divided by commas';
-my $from = 'expected a list of "query" and "form", divided by commas';
-my $learn_supported = 'supported are "html", "forms", "location" and "off"';
-my $from_supported = 'supported are "query" and "form"';
+my $learn = 'expected "off", or a list of "html" or "forms", "location", "cookie", "cookie:NAME",'
+    . ' "header:NAME", "json", "json:NAME", "sse" and "text", divided by commas';
+my $from = 'expected a list of "query", "form", "path", "cookie" and "header:NAME", divided by commas';
+my $delimiter = 'expected one character, as in "id_delimiter=.", that is no letter or digit';
 my $html_and_forms = '"html" reads the forms too, "forms" nothing else, expected one of them';
 
 sub wrong {
     my ($parameter, $value, $expected) = @_;
     return ["$parameter=$value"
         => qq{invalid value "$value" of parameter "$parameter" $in, $expected}];
-}
-
-sub unsupported {
-    my ($parameter, $value, $supported) = @_;
-    return ["$parameter=$value" => qq{value "$value" of parameter "$parameter" $in}
-        . " is not supported by this version, $supported"];
 }
 
 my @refused = (
@@ -91,6 +94,7 @@ my @refused = (
     # nothing behind the =
     ['name=' => qq{no value for "name" $in, expected "name=NAME"}],
     ['from=' => qq{no value for "from" $in, expected "from=query,form"}],
+    ['id_delimiter=' => qq{no value for "id_delimiter" $in, expected "id_delimiter=CHARACTER"}],
     ['learn=' => qq{no value for "learn" $in, expected "learn=html,location"}],
     ['expires=' => qq{no value for "expires" $in, expected "expires=TIME"}],
     ['lifetime=' => qq{no value for "lifetime" $in, expected "lifetime=TIME"}],
@@ -106,14 +110,21 @@ my @refused = (
         qq{invalid value "n9" of parameter "name" $in, expected no more than 8 names}],
     wrong('from', 'url', $from),
     ['from=query,' => qq{invalid value "" of parameter "from" $in, $from}],
-    unsupported('from', 'path', $from_supported),
-    unsupported('from', 'cookie', $from_supported),
-    unsupported('from', 'header:X-Session', $from_supported),
+    wrong('from', 'header', $from),
+    wrong('from', 'header:', $from),
+    wrong('from', 'cookie:sid', $from),
     wrong('learn', 'links', $learn),
     wrong('learn', 'html,off', 'expected "off" to stand alone'),
     wrong('learn', 'off,html', 'expected "off" to stand alone'),
-    unsupported('learn', 'json', $learn_supported),
-    unsupported('learn', 'sse', $learn_supported),
+    wrong('learn', 'header', $learn),
+    wrong('learn', 'cookie:', $learn),
+    wrong('learn', 'json:a..b', $learn),
+    wrong('learn', 'text:sid', $learn),
+    wrong('id_delimiter', 'a', $delimiter),
+    wrong('id_delimiter', '..', $delimiter),
+    wrong('name', '(S)', 'expected "from=path" beside a letter in parentheses'),
+    ['name=(S) from=path,query' => qq{invalid value "query" of parameter "from" $in,}
+        . ' expected a name without parentheses to look for there'],
     wrong('expires', '0', $time),
     wrong('expires', '367d', $time),
     wrong('expires', '100ms', $time),
@@ -137,10 +148,11 @@ my @refused = (
     (map {
         my ($parameter) = /^(\w+)/;
         ["$_ $_" => qq{"sticky" directive parameter "$parameter" is duplicate}];
-    } qw{ from=query learn=html expires=1h lifetime=1h zone=off no_fallback }),
+    } qw{ from=query learn=html expires=1h lifetime=1h zone=off no_fallback id_delimiter=. }),
     ['zone=a zone=b' => '"sticky" directive parameter "zone" is duplicate'],
     ['name=sid name=sid' => qq{duplicate value "sid" of parameter "name" $in}],
     ['from=query,query' => qq{duplicate value "query" of parameter "from" $in}],
+    ['from=header:X,header:x' => qq{duplicate value "header:x" of parameter "from" $in}],
     ['learn=html,html' => qq{duplicate value "html" of parameter "learn" $in}],
     ['learn=location,location' => qq{duplicate value "location" of parameter "learn" $in}],
     ['hosts=a.example,A.example' => qq{duplicate value "A.example" of parameter "hosts" $in}],
@@ -148,6 +160,9 @@ my @refused = (
     # contradictions
     ['learn=html,forms' => qq{"learn=html" together with "learn=forms" $in: $html_and_forms}],
     ['learn=off hosts=a' => qq{"hosts" together with "learn=off" $in: no links are read}],
+    ['learn=json,cookie hosts=a' => qq{"hosts" together with "learn" $in: no links are read}],
+    ['from=header:X learn=header:X name=a' => qq{"name" without "from=query" $in:}
+        . ' nothing of that name is looked for'],
 
     # parameters of the other mode
     (map {

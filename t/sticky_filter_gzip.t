@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# Tests for compressed responses: what nginx unpacks is read, what it passes on packed is not, and
-# the log says so once; without them an operator searches for lost sessions in vain.
+# Tests for compressed responses: they pass as they are, and what is packed in them is read; what
+# cannot be unpacked is not, and the log says so once. Without them an operator searches in vain for
+# the sessions of servers that compress.
 
 use warnings;
 use strict;
@@ -19,7 +20,7 @@ select STDOUT; $| = 1;
 use IO::Compress::Gzip qw/ gzip /;
 use Test::Nginx qw/ http_content http_gzip_like /;
 
-my $t = Test::Nginx->new()->has(qw/http proxy gzip gunzip/)->plan(18);
+my $t = Test::Nginx->new()->has(qw/http proxy gzip gunzip/)->plan(20);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -97,31 +98,38 @@ $t->run();
 
 # Packed, and passed on so.
 
-my $reply = get('/quiet/', 'X-Script' => packed('quiet'));
-is(notices($t), 0, 'nothing to say where pages are not read');
-$reply = get('/plain/', 'X-Script' => packed('plain'));
-is(notices($t), 0, 'nor in an upstream that is not sticky');
-$reply = get('/', 'X-Script' => script("Content-Type: image/png\r\nContent-Encoding: gzip\r\n\r\n"));
-is(notices($t), 0, 'nor of images');
-
-$reply = get('/', 'X-Script' => packed('packed'));
+my $reply = get('/', 'X-Script' => packed('packed'));
 http_gzip_like($reply, qr/sid=packed/, 'packed page passed on');
 is(http_content($reply), http_content(get('/plain/', 'X-Script' => packed('packed'))),
     'byte for byte');
-is(known('/', 'packed'), 'MISS', 'packed page not read');
-is(notices($t), 1, 'the log says so');
-get('/', 'X-Script' => packed("more$_")) for 1 .. 3;
-is(notices($t), 1, 'once');
-get('/v/', 'X-Script' => packed("v$_")) for 1 .. 3;
+like($reply, qr/^Content-Encoding: gzip/m, 'and still called so');
+is(known('/', 'packed'), 'HIT', 'and read');
+get('/v/', 'X-Script' => packed('form', '<form action="/?sid=%s">'));
+is(known('/v/', 'form'), 'HIT', 'as forms, too');
+is(notices($t), 0, 'nothing to say');
+
+# Packed in a way that only the client knows.
+
+$reply = get('/quiet/', 'X-Script' => odd('text/html', 'quiet'));
+$reply = get('/plain/', 'X-Script' => odd('text/html', 'quiet'));
+$reply = get('/', 'X-Script' => odd('image/png', 'quiet'));
+is(notices($t), 0, 'nothing to say of what is not read anyway');
+get('/', 'X-Script' => odd('text/html', "odd$_")) for 1 .. 3;
+is(known('/', 'odd1'), 'MISS', 'other codings are not read');
+is(notices($t), 1, 'the log says so, once');
+get('/v/', 'X-Script' => odd('text/html', "v$_")) for 1 .. 3;
 is(notices($t), 2, 'once for each upstream');
-like($t->read_file('error.log'), qr/\[notice\].*sticky:.*proxy_set_header Accept-Encoding.*"u"/,
-    'with the remedy and the upstream');
-my $location = script("Content-Encoding: gzip\r\nLocation: /?sid=header\r\n\r\n");
+like($t->read_file('error.log'), qr/\[notice\].*sticky:.*Content-Encoding "gzip, odd",.*"u"/,
+    'with the coding and the upstream');
+my $location = script("Content-Encoding: odd\r\nLocation: /?sid=header\r\n\r\n");
 get('/', 'X-Status' => '302 Found', 'X-Script' => $location);
 is(known('/', 'header'), 'HIT', 'headers are read all the same');
 get('/', 'X-Script' => script("Content-Type: text/html\r\nContent-Encoding: identity\r\n\r\n",
     link_to('identity')));
 is(known('/', 'identity'), 'HIT', 'identity is no compression');
+get('/', 'X-Script' => script("Content-Type: text/html\r\nContent-Encoding: gzip\r\n\r\n",
+    link_to('false')));
+is(known('/', 'false'), 'MISS', 'what is not packed as it says is not read');
 
 # Packed, and unpacked for the client.
 
@@ -133,21 +141,26 @@ is(http_content(get('/gunzip_plain/', 'X-Script' => packed('unpacked'))), link_t
 is(known('/', 'unpacked'), 'HIT', 'and read');
 
 get('/gunzip/', 'X-Script' => packed('both'), 'Accept-Encoding' => 'gzip');
-is(known('/', 'both'), 'MISS', 'a client that takes it packed gets it so: not read');
+is(known('/', 'both'), 'HIT', 'a client that takes it packed gets it so: read');
 is(notices($t), 2, 'nothing new to say');
 
 sub packed {
-    my ($id) = @_;
-    my $page = link_to($id);
+    my ($id, $page) = @_;
+    $page = defined $page ? sprintf $page, $id : link_to($id);
     # Without the time of day, two of them are the same.
     gzip(\$page => \my $packed, -Minimal => 1) or die 'gzip';
     return script("Content-Type: text/html\r\nContent-Encoding: gzip\r\n\r\n", $packed);
+}
+
+sub odd {
+    my ($type, $id) = @_;
+    return script("Content-Type: $type\r\nContent-Encoding: gzip, odd\r\n\r\n", link_to($id));
 }
 
 sub known { return status(get("$_[0]?sid=$_[1]", 'X-Script' => script("\r\n"))) }
 
 sub notices {
     my ($t) = @_;
-    my @lines = $t->read_file('error.log') =~ /^.*sticky:.*compressed.*$/mg;
+    my @lines = $t->read_file('error.log') =~ /^.*sticky:.*Content-Encoding.*$/mg;
     return scalar @lines;
 }

@@ -16,7 +16,7 @@ use Sticky::Pages;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(25);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(24);
 
 $t->write_file_expand('backends.conf', backends());
 $t->write_file_expand('nginx.conf', <<'EOC');
@@ -116,9 +116,6 @@ like(posts(sub { post('/in_file/', 'sid=form+id/1') }), qr/^[ABC]{2,} NONE$/,
     'form in a file is balanced');
 like(posts(sub { post('/', 'sid=form+id/1', 'Content-Type' => 'text/plain') }),
     qr/^[ABC]{2,} NONE$/, 'body of another type is balanced');
-like(posts(sub { post('/', join("\r\n", '--b', 'Content-Disposition: form-data; name="sid"', '',
-    'form id/1', '--b--', ''), 'Content-Type' => 'multipart/form-data; boundary=b') }),
-    qr/^[ABC]{2,} NONE$/, 'multipart form is balanced');
 like(posts(sub { post('/', '') }), qr/^[ABC]{2,} NONE$/, 'empty form is balanced');
 like(posts(sub { post('/', 'a=1;sid=form+id/1') }), qr/^[ABC]{2,} NONE$/,
     'a semicolon separates nothing in a form');

@@ -3,7 +3,11 @@
 //! Nothing is decoded and nothing is copied on the way in: the values that this module hands out
 //! are compared byte for byte when they come back.
 
+mod expiry;
+
 use memchr::memchr;
+
+pub use expiry::is_deletion;
 
 /// The value of the first cookie `name` in the values of the Cookie headers (RFC 6265 section 5.4).
 ///

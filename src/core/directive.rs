@@ -154,6 +154,13 @@ impl LearnSet {
     }
 }
 
+impl LearnSet {
+    /// Whether anything in the header of a response may be an id.
+    pub fn reads_header(&self) -> bool {
+        self.location || !self.cookies.is_empty() || !self.headers.is_empty()
+    }
+}
+
 /// How HTML pages are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageLearner {

@@ -1,4 +1,37 @@
-//! The URLs in a response's header.
+//! What a response's header hands out: the URLs in it, and the values that are ids themselves.
+
+use crate::cookie;
+use crate::directive::LearnSet;
+use crate::url::Names;
+
+/// Shows every id that the header `name: value` holds as such: the value of a cookie that it sets and
+/// does not delete, the whole value of a header. `now` is Unix time in seconds.
+pub fn ids_in_header(
+    learn: &LearnSet,
+    names: &Names,
+    (name, value): (&[u8], &[u8]),
+    now: impl Fn() -> i64,
+    mut visit: impl FnMut(&[u8]),
+) {
+    if !learn.cookies.is_empty() && name.eq_ignore_ascii_case(b"set-cookie") {
+        let set = |own: &Box<[u8]>| cookie::value_set(value, own);
+        if let Some(id) = learn.cookies.iter().find_map(set) {
+            let id = names.id_in_cookie(id);
+            if let Some(id) = id.filter(|_| !cookie::is_deletion(value, now())) {
+                visit(&id);
+            }
+        }
+    }
+    if learn
+        .headers
+        .iter()
+        .any(|own| name.eq_ignore_ascii_case(own))
+    {
+        if let Some(id) = names.id_in(value.trim_ascii()) {
+            visit(id);
+        }
+    }
+}
 
 /// Shows every URL reference that the header `name: value` holds: the value of Location (RFC 9110,
 /// 10.2.2) and Content-Location (8.7), what stands in angle brackets in Link (RFC 8288, 3), the URL

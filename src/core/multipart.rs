@@ -10,13 +10,18 @@ use crate::parameter;
 /// The longest boundary (RFC 2046, 5.1.1), in bytes.
 const LONGEST: usize = 70;
 
-/// Names and values of the fields of a body with this Content-Type, `None` when that is another one or
+/// A field of a form.
+pub struct Field<'a> {
+    /// Its name.
+    pub name: Cow<'a, [u8]>,
+    /// Its value, as it was sent.
+    pub value: &'a [u8],
+}
+
+/// The fields of a body with this Content-Type, `None` when that is another one or
 /// names no boundary. Files are left out, and so is a field whose end the body lacks; whatever is not
 /// well-formed ends the form. Lines end with CR LF, as everybody sends them.
-pub fn fields<'a>(
-    content_type: &[u8],
-    body: &'a [u8],
-) -> Option<impl Iterator<Item = (Cow<'a, [u8]>, Cow<'a, [u8]>)>> {
+pub fn fields<'a>(content_type: &[u8], body: &'a [u8]) -> Option<impl Iterator<Item = Field<'a>>> {
     if !parameter::value_of(content_type).eq_ignore_ascii_case(b"multipart/form-data") {
         return None;
     }
@@ -100,8 +105,8 @@ fn behind_line(rest: &[u8]) -> Option<Behind<'_>> {
         .then_some(Behind::Part(line_end))
 }
 
-/// The name and the value of a part, when it is a plain field.
-fn field(part: &[u8]) -> Option<(Cow<'_, [u8]>, Cow<'_, [u8]>)> {
+/// What a part is, when it is a plain field.
+fn field(part: &[u8]) -> Option<Field<'_>> {
     let end = memchr::memmem::find(part, b"\r\n\r\n")?;
     let (header, value) = part.split_at_checked(end)?;
     let disposition = lines(header).find_map(|line| {
@@ -121,7 +126,10 @@ fn field(part: &[u8]) -> Option<(Cow<'_, [u8]>, Cow<'_, [u8]>)> {
             return None;
         }
     }
-    Some((name.filter(|_| is_field)?, value.get(4..)?.into()))
+    Some(Field {
+        name: name.filter(|_| is_field)?,
+        value: value.get(4..)?,
+    })
 }
 
 /// The lines of a part's header; one that begins with white space continues the one before.

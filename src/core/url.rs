@@ -13,6 +13,7 @@ mod site;
 use std::borrow::Cow;
 
 use crate::cookie;
+use crate::multipart::Field;
 use name::{decoded, unescaped};
 
 pub(crate) use link::is_absolute;
@@ -74,8 +75,9 @@ impl Names {
     /// are not valid (see [`Names::is_valid_name`] and [`Names::is_letter`]) and those after the
     /// eighth are left out: the directive has refused them before.
     pub fn new(names: Vec<Box<[u8]>>) -> Self {
-        let is_valid = |name: &Box<[u8]>| Self::is_valid_name(name) || Self::is_letter(name);
-        let names = names.into_iter().filter(is_valid);
+        let names = names
+            .into_iter()
+            .filter(|name| Self::is_valid_name(name) || Self::is_letter(name));
         Self {
             names: names.take(MAX_NAMES).map(Name::new).collect(),
             parts: vec![LinkPart::Query],
@@ -138,15 +140,12 @@ impl Names {
         self.in_pairs(body, |pairs| memchr::memchr(b'&', pairs))
     }
 
-    /// The id among the fields of a form, names and values decoded.
-    pub fn in_fields<'a>(
-        &self,
-        fields: impl Iterator<Item = (Cow<'a, [u8]>, Cow<'a, [u8]>)>,
-    ) -> Carried<'a> {
-        let fields: Vec<_> = fields.filter(|(name, _)| self.has(name)).collect();
+    /// The id among the fields of a form; nothing is decoded.
+    pub fn in_fields<'a>(&self, fields: impl Iterator<Item = Field<'a>>) -> Carried<'a> {
+        let fields: Vec<Field> = fields.filter(|field| self.has(&field.name)).collect();
         first_of(self.plain(), |name| {
-            let own = fields.iter().filter(|(field, _)| **field == *name.bytes);
-            self.single(own.map(|(_, value)| value.clone()))
+            let own = fields.iter().filter(|field| *field.name == *name.bytes);
+            self.single(own.map(|field| field.value.into()))
         })
     }
 
@@ -202,6 +201,11 @@ impl Names {
             }
         }
         Carried::Nothing
+    }
+
+    /// The byte at which ids are cut off.
+    pub(crate) fn delimiter(&self) -> Option<u8> {
+        self.delimiter
     }
 
     /// Whether one of the names is a letter in parentheses.

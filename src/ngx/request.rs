@@ -189,19 +189,13 @@ impl<'r> Request<'r> {
         unsafe { sys::bytes((*self.raw()).headers_out.content_type) }
     }
 
-    /// The response is compressed, where its bytes pass our filter.
-    pub fn is_compressed(self) -> bool {
+    /// The Content-Encoding of the response where its bytes pass our filter, unless it is none.
+    pub fn content_coding(self) -> Option<&'r [u8]> {
         // SAFETY: NULL or an element of a live request.
-        unsafe {
-            (*self.raw())
-                .headers_out
-                .content_encoding
-                .as_ref()
-                .is_some_and(|encoding| {
-                    encoding.hash != 0
-                        && !sys::bytes(encoding.value).eq_ignore_ascii_case(b"identity")
-                })
-        }
+        let encoding = unsafe { (*self.raw()).headers_out.content_encoding.as_ref()? };
+        // SAFETY: a string of a live request.
+        let name = unsafe { sys::bytes(encoding.value) };
+        (encoding.hash != 0 && !name.eq_ignore_ascii_case(b"identity")).then_some(name)
     }
 
     /// The response comes from nginx's cache.

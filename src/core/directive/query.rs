@@ -24,13 +24,13 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
     let names = names(given, &from)?;
     let learn = learn(given, &names)?;
     let is_header = |place: &Place| matches!(place, Place::Header(_));
-    let is_learned = |name: &Box<[u8]>| {
-        learn.cookies.contains(name) || learn.members.contains(&Member::Anywhere(name.clone()))
-    };
     if given.has("name")
         && from.iter().all(is_header)
         && !learn.reads_links()
-        && !names.iter().any(is_learned)
+        && !names.iter().any(|name| {
+            let member = Member::Anywhere(name.clone());
+            learn.cookies.contains(name) || learn.members.contains(&member)
+        })
     {
         return Err(DirectiveError::Without {
             parameter: "name",

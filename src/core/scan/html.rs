@@ -62,6 +62,12 @@ impl HtmlLearner {
             head: Head::new(),
         }
     }
+
+    /// The same, for a response whose request has brought an id that need not be learned.
+    pub fn knowing(mut self, id: &[u8]) -> Self {
+        self.pages.reader.know(id);
+        self
+    }
 }
 
 impl Learner for HtmlLearner {

@@ -6,7 +6,13 @@ mod around;
 pub mod forms;
 mod hits;
 pub mod html;
+pub mod inflate;
+pub mod json;
+pub mod media;
+pub mod readers;
 pub(crate) mod references;
+pub mod sse;
+pub mod text;
 mod window;
 
 /// Reads a response body, in pieces as they come, for the session ids in it.

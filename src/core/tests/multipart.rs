@@ -9,8 +9,13 @@ const TYPE: &str = "multipart/form-data; boundary=b";
 /// Names and values, `name=value` each.
 fn read(media_type: &str, body: &str) -> Option<String> {
     let fields = fields(media_type.as_bytes(), body.as_bytes())?;
-    let shown =
-        fields.map(|(name, value)| format!("{}={}", name.escape_ascii(), value.escape_ascii()));
+    let shown = fields.map(|field| {
+        format!(
+            "{}={}",
+            field.name.escape_ascii(),
+            field.value.escape_ascii()
+        )
+    });
     Some(shown.collect::<Vec<_>>().join(" "))
 }
 
@@ -236,8 +241,9 @@ fn no_bytes_at_all_make_it_panic() {
     let mut found = 0;
     for _ in 0..100_000 {
         let body: String = (0..12).map(|_| next()).collect();
-        for (_, value) in fields(TYPE.as_bytes(), body.as_bytes()).unwrap() {
-            let ended = [b"\r\n\r\n", &value[..], b"\r\n--b"].concat();
+        for field in fields(TYPE.as_bytes(), body.as_bytes()).unwrap() {
+            let value = field.value;
+            let ended = [b"\r\n\r\n", value, b"\r\n--b"].concat();
             assert!(body
                 .as_bytes()
                 .windows(ended.len())

@@ -140,6 +140,9 @@ fn the_name_of_a_node_is_cut_off_everywhere() {
     let page =
         "<a href='a;sid=1.a'><a href='?sid=2.b'><input name=sid value=3.c><a href='?sid=.d'>";
     assert_eq!(html(&names, page), "1 2 3");
+    let page = "<a href='?sid=1.a'><a href='?sid=1.b'><a href='?sid=1'><a href='?sid=1.c&amp;x'>\
+                <a href='a;sid=1.a/b'><a href='?sid=12.a'><a href='?sid=1%2Ea'><a href='?sid=2.a'>";
+    assert_eq!(html(&names, page), "1 12 1 2");
     let page = "<form action='a;sid=1.a'><input name=sid value=3.c><input name=sid value=.c>";
     let learner = Box::new(FormsLearner::new(names, site(), None));
     assert_eq!(ids_in(learner, [page.as_bytes()]), ["1", "3"]);

@@ -9,7 +9,7 @@ package Sticky::Pages;
 #
 #     X-Page: <a href="/?sid=1">       the body
 #     X-Part: <a href="/?sid=2">       the body of /part, which an SSI command may include
-#     X-Location, X-Content-Location, X-Refresh, X-Link     the headers of these names
+#     X-Location, X-Content-Location, X-Refresh, X-Link, X-Set-Cookie    the headers of these names
 #
 # The path says how: /302 redirects to X-Location, /404, /500 and /503 have that status,
 # /type/plain … another media type. Every answer names its server in X-Backend. While there is a file
@@ -59,6 +59,7 @@ sub backends {
         add_header  Content-Location  $http_x_content_location  always;
         add_header  Refresh           $http_x_refresh           always;
         add_header  Link              $http_x_link              always;
+        add_header  Set-Cookie        $http_x_set_cookie        always;
 
         if (-f %%TESTDIR%%/closed_$letter) {
             return 444;

@@ -87,6 +87,11 @@ impl Reader {
         }
     }
 
+    /// An id that need not be handed out.
+    pub(super) fn know(&mut self, id: &[u8]) {
+        self.last.remember(id);
+    }
+
     /// Links after this place of the page are relative to `href`.
     pub(super) fn rebase(&mut self, place: u64, href: &[u8]) {
         let mut site = self.site.clone();

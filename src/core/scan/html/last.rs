@@ -1,6 +1,7 @@
 //! The id that was handed out last: most pages have one id in all their links, and it is handed out
 //! and examined once.
 
+use super::strings::spaces_and;
 use super::tag::is_space;
 use super::window::Window;
 use crate::url::{Carried, Name, Names};
@@ -20,7 +21,7 @@ impl Last {
         &self,
         window: &Window<'_>,
         at: usize,
-        kind: Value,
+        value: Value,
     ) -> Option<bool> {
         if !self.is_plain {
             return Some(false);
@@ -30,37 +31,48 @@ impl Last {
             let is_cut = self.id.starts_with(rest) && !window.to_end;
             return (!is_cut).then_some(false);
         };
-        match (kind, after) {
+        match (value.place, after) {
+            // Behind it stands the name of a node, whatever follows.
+            (_, [byte, ..]) if Some(*byte) == value.delimiter => Some(true),
             // A reference might continue the id; "&amp;" and "&name=" do not.
-            (Value::InQuery, [b'&', next, ..]) => Some(next.is_ascii_alphabetic()),
-            (Value::InQuery, [b'&']) | (_, []) => window.to_end.then_some(false),
-            (Value::InParentheses, [byte, ..]) => Some(*byte == b')'),
-            (Value::InPath, [b'/' | b'\\' | b'?', ..]) => Some(true),
+            (Place::Query, [b'&', next, ..]) => Some(next.is_ascii_alphabetic()),
+            (Place::Query, [b'&']) | (_, []) => window.to_end.then_some(false),
+            (Place::Parentheses, [byte, ..]) => Some(*byte == b')'),
+            (Place::Path, [b'/' | b'\\' | b'?', ..]) => Some(true),
             (_, [byte, ..]) => {
                 Some(matches!(byte, b'#' | b';' | b'"' | b'\'' | b'>') || is_space(*byte))
             }
         }
     }
 
-    fn remember(&mut self, id: &[u8]) {
+    /// An id that need not be handed out, none when it is empty.
+    pub(in crate::scan) fn remember(&mut self, id: &[u8]) {
         self.id.clear();
         self.id.extend_from_slice(id);
-        self.is_plain = id
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.,:*!$".contains(b));
+        let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_.,:*!$".contains(b);
+        self.is_plain = !id.is_empty() && id.iter().all(is_plain);
     }
 }
 
-/// Where a value stands, which tells how it ends.
+/// What tells whether a URL is still in its path: its start, or its query's.
+static MARKS: [bool; 256] = spaces_and(b"?&\"'");
+
+/// What tells how a value ends.
 #[derive(Clone, Copy)]
-pub(in crate::scan) enum Value {
-    InQuery,
-    InPath,
-    InParentheses,
+pub(in crate::scan) struct Value {
+    place: Place,
+    delimiter: Option<u8>,
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    Query,
+    Path,
+    Parentheses,
 }
 
 impl Value {
-    /// What the value of the name at `at` is, `None` when that takes more than a look at what stands
+    /// How the value of the name at `at` ends, `None` when that takes more than a look at what stands
     /// before it.
     pub(in crate::scan) fn of(
         names: &Names,
@@ -68,25 +80,33 @@ impl Value {
         window: &Window<'_>,
         at: usize,
     ) -> Option<Self> {
+        let place = Place::of(names, name, window, at)?;
+        let delimiter = names.delimiter();
+        Some(Self { place, delimiter })
+    }
+}
+
+impl Place {
+    fn of(names: &Names, name: &Name, window: &Window<'_>, at: usize) -> Option<Self> {
         // Far enough for most paths.
         const NEAR: usize = 128;
 
         if name.letter.is_some() {
-            return Some(Self::InParentheses);
+            return Some(Self::Parentheses);
         }
         if !names.are_in_paths() {
-            return Some(Self::InQuery);
+            return Some(Self::Query);
         }
         let before = window.bytes.get(at.saturating_sub(NEAR)..at)?;
         match before {
-            [.., b'?' | b'&'] => Some(Self::InQuery),
-            _ if before.ends_with(b"&amp;") => Some(Self::InQuery),
+            [.., b'?' | b'&'] => Some(Self::Query),
+            _ if before.ends_with(b"&amp;") => Some(Self::Query),
             // A "&" may be a reference to "?".
             [before @ .., b';'] => {
-                let ends = |byte: &u8| matches!(byte, b'?' | b'&' | b'"' | b'\'') || *byte <= b' ';
-                match before.iter().rfind(|byte| ends(byte)) {
+                let mark = before.iter().rfind(|byte| MARKS[usize::from(**byte)]);
+                match mark {
                     None | Some(b'?' | b'&') => None,
-                    Some(_) => Some(Self::InPath),
+                    Some(_) => Some(Self::Path),
                 }
             }
             _ => None,

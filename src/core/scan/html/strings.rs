@@ -12,20 +12,24 @@ pub(in crate::scan) struct Run {
     pub(in crate::scan) to: usize,
 }
 
-/// The bytes that end a string.
-static ENDS_STRING: [bool; 256] = {
-    let mut ends = [false; 256];
+/// Spaces, controls and these bytes.
+pub(in crate::scan) const fn spaces_and(marks: &[u8]) -> [bool; 256] {
+    let mut set = [false; 256];
     let mut byte = 0;
-    while byte < 256 {
-        ends[byte] = byte <= b' ' as usize
-            || matches!(
-                byte as u8,
-                b'"' | b'\'' | b'`' | b'<' | b'>' | b'(' | b')' | b'\\'
-            );
+    while byte <= b' ' as usize {
+        set[byte] = true;
         byte += 1;
     }
-    ends
-};
+    let mut index = 0;
+    while index < marks.len() {
+        set[marks[index] as usize] = true;
+        index += 1;
+    }
+    set
+}
+
+/// The bytes that end a string.
+static ENDS_STRING: [bool; 256] = spaces_and(b"\"'`<>()\\");
 
 /// Whether a byte ends a string that may be a URL, outside a value known to be one.
 pub(in crate::scan) fn ends_string(byte: u8) -> bool {

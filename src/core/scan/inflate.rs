@@ -1,0 +1,276 @@
+//! Reads compressed bodies: what passes is unpacked beside the stream, for a learner to read.
+//!
+//! An id is found as soon as the client can unpack it: all that the bytes so far amount to is
+//! unpacked before they are passed on. What is unpacked has two bounds, [`LIMIT`] and [`RATIO`]; what goes
+//! beyond one of them, or does not unpack, is not read any further. A body that ends too early teaches
+//! what it says up to there, but not what is cut.
+//!
+//! One coding is undone, not one upon another (`gzip, br`). Several gzip members or zstd frames in a row are
+//! one body. `deflate` is what it should be, zlib (RFC 9110, 8.4.1.2), or what some servers send,
+//! without its header. Windows are as large as the codings allow in HTTP: 32 KB for gzip and deflate,
+//! 16 MB for br (RFC 7932), 8 MB for zstd (RFC 9659); since no more than [`LIMIT`] is unpacked, no more than
+//! that of a window is ever written to.
+
+use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
+use flate2::{Decompress, FlushDecompress, Status};
+use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
+
+use super::Learner;
+
+/// So much of one body is unpacked at most, in bytes.
+pub const LIMIT: u64 = 256 * 1024;
+
+/// So many times as large as what has come may be what it unpacks to.
+pub const RATIO: u64 = 100;
+
+/// What is unpacked at a time, in bytes.
+const STEP: usize = 8 * 1024;
+
+/// The binary logarithm of the window of gzip.
+const WINDOW_BITS: u8 = 15;
+
+/// The same of the largest window of zstd.
+const ZSTD_WINDOW: u32 = 23;
+
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// RFC 1952.
+    Gzip,
+    /// RFC 1950, or 1951 alone.
+    Deflate,
+    /// RFC 7932.
+    Brotli,
+    /// RFC 8878.
+    Zstd,
+}
+
+impl Coding {
+    /// What a Content-Encoding says. `None`: nothing that can be undone.
+    pub fn named(encoding: &[u8]) -> Option<Self> {
+        const NAMES: [(&[u8], Coding); 5] = [
+            (b"gzip", Coding::Gzip),
+            (b"x-gzip", Coding::Gzip),
+            (b"deflate", Coding::Deflate),
+            (b"br", Coding::Brotli),
+            (b"zstd", Coding::Zstd),
+        ];
+        let encoding = encoding.trim_ascii();
+        let found = NAMES
+            .iter()
+            .find(|(name, _)| encoding.eq_ignore_ascii_case(name));
+        found.map(|(_, coding)| *coding)
+    }
+}
+
+/// Unpacks one body for a learner.
+pub struct Inflating {
+    learner: Box<dyn Learner>,
+    /// `None`: nothing more is read.
+    decoder: Option<Decoder>,
+    taken: u64,
+    given: u64,
+    /// What has come is a whole body.
+    is_complete: bool,
+}
+
+impl Inflating {
+    /// A reader for one response. Without memory for it, or with a coding that fails at once, nothing
+    /// is learned.
+    pub fn new(coding: Coding, learner: Box<dyn Learner>) -> Self {
+        Self {
+            learner,
+            decoder: Decoder::new(coding),
+            taken: 0,
+            given: 0,
+            is_complete: false,
+        }
+    }
+
+    /// What may still be unpacked of what has come.
+    fn room(&self) -> u64 {
+        let allowed = LIMIT.min(self.taken.saturating_mul(RATIO));
+        allowed.saturating_sub(self.given)
+    }
+}
+
+impl Learner for Inflating {
+    fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
+        let mut rest = piece;
+        self.taken += piece.len() as u64;
+        let mut buffer = [0; STEP];
+        while let Some(decoder) = &mut self.decoder {
+            let Some(Unpacked {
+                read,
+                written,
+                is_end,
+            }) = decoder.unpack(rest, &mut buffer)
+            else {
+                self.decoder = None;
+                break;
+            };
+            if written as u64 > self.room() {
+                self.decoder = None;
+                break;
+            }
+            rest = rest.get(read..).unwrap_or_default();
+            self.given += written as u64;
+            if read + written > 0 {
+                self.is_complete = is_end;
+            }
+            self.learner
+                .feed(buffer.get(..written).unwrap_or_default(), found);
+            // A buffer that is not full holds all that there is.
+            if rest.is_empty() && written < STEP || read + written == 0 {
+                break;
+            }
+        }
+    }
+
+    fn end(&mut self, found: &mut dyn FnMut(&[u8])) {
+        if self.decoder.take().is_some() && self.is_complete {
+            self.learner.end(found);
+        }
+    }
+}
+
+/// One step of unpacking.
+#[derive(Default)]
+struct Unpacked {
+    read: usize,
+    written: usize,
+    /// All that has come is a whole body.
+    is_end: bool,
+}
+
+enum Decoder {
+    /// `None`: between two members.
+    Gzip(Option<Decompress>),
+    /// The first byte, which does not yet tell whether there is a header.
+    Deflate(Option<u8>),
+    /// Once that is known.
+    Inflate(Decompress),
+    Brotli(Box<Brotli>),
+    Zstd(DCtx<'static>),
+    /// Behind the end of a body.
+    Done,
+}
+
+type Brotli = BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>;
+
+impl Decoder {
+    fn new(coding: Coding) -> Option<Self> {
+        Some(match coding {
+            Coding::Gzip => Self::Gzip(None),
+            Coding::Deflate => Self::Deflate(None),
+            Coding::Brotli => {
+                let alloc = StandardAlloc::default;
+                // Strict: without the windows beyond RFC 7932.
+                Self::Brotli(Box::new(Brotli::new_strict(alloc(), alloc(), alloc())))
+            }
+            Coding::Zstd => {
+                let mut context = DCtx::try_create()?;
+                let window = DParameter::WindowLogMax(ZSTD_WINDOW);
+                context.set_parameter(window).ok()?;
+                Self::Zstd(context)
+            }
+        })
+    }
+
+    /// Unpacks as much as fits. `None`: the body is broken.
+    fn unpack(&mut self, input: &[u8], output: &mut [u8]) -> Option<Unpacked> {
+        match self {
+            Self::Gzip(member) => {
+                if input.is_empty() && member.is_none() {
+                    return Some(Unpacked::default());
+                }
+                let decompress = member.get_or_insert_with(|| Decompress::new_gzip(WINDOW_BITS));
+                let unpacked = inflate(decompress, input, output)?;
+                if unpacked.is_end {
+                    *member = None;
+                }
+                Some(unpacked)
+            }
+            Self::Deflate(first) => match (*first, input.first()) {
+                (_, None) => Some(Unpacked::default()),
+                (None, Some(byte)) => {
+                    *first = Some(*byte);
+                    Some(Unpacked {
+                        read: 1,
+                        ..Unpacked::default()
+                    })
+                }
+                (Some(first), Some(second)) => {
+                    let mut decompress = Decompress::new(is_zlib(first, *second));
+                    inflate(&mut decompress, &[first], &mut [])?;
+                    *self = Self::Inflate(decompress);
+                    self.unpack(input, output)
+                }
+            },
+            Self::Inflate(decompress) => {
+                let unpacked = inflate(decompress, input, output)?;
+                if unpacked.is_end {
+                    *self = Self::Done;
+                }
+                Some(unpacked)
+            }
+            Self::Brotli(state) => {
+                let (mut left, mut read) = (input.len(), 0);
+                let (mut room, mut written) = (output.len(), 0);
+                let result = BrotliDecompressStream(
+                    &mut left,
+                    &mut read,
+                    input,
+                    &mut room,
+                    &mut written,
+                    output,
+                    &mut 0,
+                    state,
+                );
+                let is_end = matches!(result, BrotliResult::ResultSuccess);
+                if is_end {
+                    *self = Self::Done;
+                }
+                let is_broken = matches!(result, BrotliResult::ResultFailure);
+                (!is_broken).then_some(Unpacked {
+                    read,
+                    written,
+                    is_end,
+                })
+            }
+            Self::Zstd(context) => {
+                let mut input = InBuffer::around(input);
+                let mut output = OutBuffer::around(output);
+                let left = context.decompress_stream(&mut output, &mut input).ok()?;
+                Some(Unpacked {
+                    read: input.pos(),
+                    written: output.pos(),
+                    is_end: left == 0,
+                })
+            }
+            // What stands behind a body is none of it.
+            Self::Done => Some(Unpacked {
+                read: input.len(),
+                written: 0,
+                is_end: true,
+            }),
+        }
+    }
+}
+
+fn inflate(decompress: &mut Decompress, input: &[u8], output: &mut [u8]) -> Option<Unpacked> {
+    let (read, written) = (decompress.total_in(), decompress.total_out());
+    let flush = FlushDecompress::None;
+    let status = decompress.decompress(input, output, flush).ok()?;
+    Some(Unpacked {
+        read: usize::try_from(decompress.total_in() - read).ok()?,
+        written: usize::try_from(decompress.total_out() - written).ok()?,
+        is_end: status == Status::StreamEnd,
+    })
+}
+
+/// Whether these two bytes begin a zlib header without a preset dictionary (RFC 1950, 2.2).
+fn is_zlib(cmf: u8, flg: u8) -> bool {
+    let is_checked = u16::from_be_bytes([cmf, flg]) % 31 == 0;
+    cmf & 0x0f == 8 && cmf >> 4 <= 7 && flg & 0x20 == 0 && is_checked
+}

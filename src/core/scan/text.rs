@@ -1,0 +1,287 @@
+//! Finds the session ids in the URLs of any text, whatever its grammar: plain text, scripts, XML.
+//!
+//! A string is what stands between white space, controls and `" ' < > ( ) [ ] { } | ^` or a backtick.
+//! It is a URL when the name stands in it as it does in one; then it is read as in an HTML page:
+//! absolute and `//host` ones count when their host is ours, all others are relative to the page, and
+//! so ours. In front of it `url=`, `href=` and the like may stand. What a sentence puts behind a URL is not
+//! part of it: one or more of `. , ; : ! ?` before white space, `<` or the end.
+//!
+//! Before that, `\/`, `\u0026`, `\x26` (JavaScript, JSON) and character references (XML) of ASCII are
+//! decoded; another backslash ends the string. A URL with the name that has no other mark than
+//! being a path, `next?sid=1`, cannot be told from prose that looks like one; an id in it that no server
+//! has given out is learned, and harms nobody.
+//!
+//! Bounds: a string reaches [`RUN`] bytes to each side of the name.
+
+use std::sync::Arc;
+
+use super::around::{Around, Examine};
+use super::hits::Found;
+use super::html::last::{hand_out, Last, Value};
+use super::html::strings::link_in;
+use super::references::decoded;
+use super::window::{Progress, Window};
+use super::Learner;
+use crate::url::{Names, Site, MAX_NAME};
+
+/// How far a string reaches to each side of a name, in bytes.
+pub const RUN: usize = 2 * 1024;
+
+/// How far back the end of a string is looked for at a border: a name that has begun has none in it.
+const NEAR: usize = MAX_NAME;
+
+/// Learns the session ids of one text.
+pub struct TextLearner {
+    strings: Around<Reader>,
+}
+
+impl TextLearner {
+    /// A learner for one response.
+    pub fn new(names: Arc<Names>, site: Site) -> Self {
+        let reader = Reader {
+            names: Arc::clone(&names),
+            site,
+            unescaped: Vec::new(),
+            scratch: Vec::new(),
+            last: Last::default(),
+        };
+        Self {
+            strings: Around::new(names, reader),
+        }
+    }
+
+    /// The same, for a response whose request has brought an id that need not be learned.
+    pub fn knowing(mut self, id: &[u8]) -> Self {
+        self.strings.reader.last.remember(id);
+        self
+    }
+}
+
+impl Learner for TextLearner {
+    fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
+        self.strings.feed(piece, found);
+    }
+
+    fn end(&mut self, found: &mut dyn FnMut(&[u8])) {
+        self.strings.end(found);
+    }
+}
+
+struct Reader {
+    names: Arc<Names>,
+    site: Site,
+    unescaped: Vec<u8>,
+    scratch: Vec<u8>,
+    last: Last,
+}
+
+impl Examine for Reader {
+    type Needles = Names;
+
+    const BACK: usize = RUN + MAX_NAME;
+
+    fn examine(
+        &mut self,
+        window: &Window<'_>,
+        hit: Found,
+        _: u64,
+        found: &mut dyn FnMut(&[u8]),
+    ) -> Progress {
+        let Some(name) = self.names.nth(hit.needle) else {
+            return Progress::Done;
+        };
+        let at = hit.end.saturating_sub(name.anchor.needle().len());
+        let is_letter = name.letter.is_some();
+        let value_at = match window.bytes.get(hit.end) {
+            None if !window.to_end => return Progress::NeedsAfter,
+            _ if is_letter => Some(hit.end),
+            Some(b'=') if name.anchor_is_name => Some(hit.end + 1),
+            // "=" may be escaped.
+            Some(b'\\' | b'&') => None,
+            _ if name.anchor_is_name => return Progress::Done,
+            _ => None,
+        };
+        if let Some((value_at, kind)) = value_at.zip(Value::of(&self.names, name, window, at)) {
+            match self.last.is_repeated(window, value_at, kind) {
+                Some(true) => return Progress::Done,
+                Some(false) => {}
+                None => return Progress::NeedsAfter,
+            }
+        }
+        let ends = match is_letter {
+            true => ends_string_with_letter,
+            false => ends_string,
+        };
+        match string_around(window, at, ends) {
+            Ok(Some((from, to))) => {
+                let string = window.bytes.get(from..to).unwrap_or_default();
+                self.read(string, window.bytes.get(to).copied(), ends, found);
+                Progress::Done
+            }
+            Ok(None) => Progress::Done,
+            Err(progress) => progress,
+        }
+    }
+
+    fn first_needed(&self, carry: &[u8], piece: &[u8]) -> usize {
+        let ends = match self.names.have_letters() {
+            true => ends_string_with_letter,
+            false => ends_string,
+        };
+        let end = carry.len() + piece.len();
+        let last = |bytes: &[u8], start: usize| {
+            let near = bytes.len().saturating_sub(NEAR);
+            let bytes = bytes.get(near..).unwrap_or_default();
+            bytes
+                .iter()
+                .rposition(|b| ends(*b))
+                .map(|at| start + near + at)
+        };
+        let found = last(piece, carry.len()).or_else(|| {
+            let is_near = piece.len() < NEAR;
+            is_near.then(|| last(carry, 0)).flatten()
+        });
+        found.unwrap_or(end.saturating_sub(RUN + NEAR))
+    }
+}
+
+impl Reader {
+    /// Reads a string as one URL, or as several when an escape in it ends one. `end` is the byte
+    /// behind it.
+    fn read(
+        &mut self,
+        string: &[u8],
+        end: Option<u8>,
+        ends: fn(u8) -> bool,
+        found: &mut dyn FnMut(&[u8]),
+    ) {
+        let Self {
+            names,
+            site,
+            unescaped,
+            scratch,
+            last,
+        } = self;
+        let string = unescape(string, unescaped);
+        let mut parts = decoded(string, scratch).split(|b| ends(*b)).peekable();
+        while let Some(part) = parts.next() {
+            let is_quoted = parts.peek().is_some() || end.is_some_and(is_quote);
+            let link = match is_quoted {
+                true => part,
+                false => without_punctuation(part),
+            };
+            hand_out(names.in_clean_link(link_in(link, names), site), last, found);
+        }
+    }
+}
+
+/// The bytes that end a string.
+static ENDS_STRING: [bool; 256] = {
+    let mut ends = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        ends[byte] = byte <= b' ' as usize
+            || matches!(
+                byte as u8,
+                b'"' | b'\''
+                    | b'`'
+                    | b'<'
+                    | b'>'
+                    | b'('
+                    | b')'
+                    | b'['
+                    | b']'
+                    | b'{'
+                    | b'}'
+                    | b'|'
+                    | b'^'
+            );
+        byte += 1;
+    }
+    ends
+};
+
+fn ends_string(byte: u8) -> bool {
+    ENDS_STRING[usize::from(byte)]
+}
+
+/// The same for a string in which an id may stand in parentheses.
+fn ends_string_with_letter(byte: u8) -> bool {
+    ends_string(byte) && !matches!(byte, b'(' | b')')
+}
+
+fn is_quote(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\'' | b'`')
+}
+
+/// Where the string around a name stands; `None` when it is too long.
+fn string_around(
+    window: &Window<'_>,
+    at: usize,
+    ends: fn(u8) -> bool,
+) -> Result<Option<(usize, usize)>, Progress> {
+    let low = at.saturating_sub(RUN + 1);
+    let before = window.bytes.get(low..at).unwrap_or_default();
+    let from = match before.iter().rposition(|b| ends(*b)) {
+        Some(end) => low + end + 1,
+        None if at > RUN => return Ok(None),
+        None if window.from_start => 0,
+        None => return Err(Progress::NeedsBefore),
+    };
+    let rest = window.bytes.get(at..).unwrap_or_default();
+    let readable = rest.get(..RUN).unwrap_or(rest);
+    match readable.iter().position(|b| ends(*b)) {
+        Some(len) => Ok(Some((from, at + len))),
+        None if rest.len() >= RUN => Ok(None),
+        None if window.to_end => Ok(Some((from, at + rest.len()))),
+        None => Err(Progress::NeedsAfter),
+    }
+}
+
+/// The string with the escapes of JavaScript and JSON decoded; those that no URL needs become a space.
+fn unescape<'a>(string: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
+    let Some(mut at) = memchr::memchr(b'\\', string) else {
+        return string;
+    };
+    scratch.clear();
+    let mut rest = string;
+    loop {
+        let (plain, escape) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        scratch.extend_from_slice(plain);
+        let (byte, len) = match escape.get(1) {
+            Some(b'/') => (b'/', 2),
+            Some(b'u') => (ascii(escape.get(2..6)), 6),
+            Some(b'x') => (ascii(escape.get(2..4)), 4),
+            _ => (b' ', 2),
+        };
+        scratch.push(byte);
+        rest = escape.get(len..).unwrap_or_default();
+        match memchr::memchr(b'\\', rest) {
+            Some(next) => at = next,
+            None => break,
+        }
+    }
+    scratch.extend_from_slice(rest);
+    scratch
+}
+
+/// The ASCII character of this number; a space for all others.
+fn ascii(digits: Option<&[u8]>) -> u8 {
+    let value = digits
+        .unwrap_or_default()
+        .iter()
+        .try_fold(0_u32, |value, digit| {
+            let digit = char::from(*digit).to_digit(16)?;
+            Some(value << 4 | digit)
+        });
+    value
+        .and_then(|value| u8::try_from(value).ok())
+        .filter(u8::is_ascii)
+        .unwrap_or(b' ')
+}
+
+fn without_punctuation(url: &[u8]) -> &[u8] {
+    let is_part = |byte: &u8| !matches!(byte, b'.' | b',' | b';' | b':' | b'!' | b'?');
+    let end = url.iter().rposition(is_part).map_or(0, |last| last + 1);
+    url.get(..end).unwrap_or_default()
+}

@@ -1,0 +1,88 @@
+#!/usr/bin/perl
+
+# Tests for session ids in requests of HTTP/2, where the path is a header and a cookie may come in crumbs
+# (RFC 9113, 8.2.3); without these such clients lose their sessions.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+BEGIN { use FindBin; chdir($FindBin::Bin); }
+use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
+use Test::Nginx;
+use Sticky::Pages qw/ backends /;
+use Sticky::Peers qw/ needs curl /;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+needs('curl with HTTP/2');
+
+my $t = Test::Nginx->new()->has(qw/ http http_v2 proxy rewrite /)->plan(9);
+
+# nginx has said so in a directive of its own since 1.25.1.
+my ($listen, $http_2) = $t->has_version('1.25.1') ? ('', 'http2 on;') : (' http2', '');
+
+$t->write_file_expand('backends.conf', backends());
+$t->write_file_expand('nginx.conf', <<"EOC");
+
+%%TEST_GLOBALS%%
+
+daemon off;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    include backends.conf;
+
+    upstream u {
+        sticky mode=query name=sid name=(S) from=path,header:X-Session-Id,cookie,form learn=html;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+        server 127.0.0.1:8083;
+    }
+
+    server {
+        listen       127.0.0.1:8080$listen;
+        server_name  localhost;
+        add_header   X-Sticky  \$sticky_status  always;
+        $http_2
+
+        location / {
+            proxy_pass http://u;
+        }
+    }
+}
+
+EOC
+
+$t->run();
+
+my $file = $t->testdir() . '/backends.conf';
+my $origin = 'http://127.0.0.1:' . port(8080);
+
+like(asked('/', '--header', 'X-Page: <a href="/a;sid=one"><a href="/(S(two))/">'), qr/NONE$/,
+    'an id for each place');
+my $home = asked('/;sid=one');
+like($home, qr/^[ABC] HIT$/, 'path');
+is(asked('/a;v=1;sid=%6fne/b?c'), $home, 'another segment, escaped');
+is(asked('/(A(x)S(two))/page.aspx'), $home, 'letter in parentheses');
+is(asked('/', '--header', 'X-Session-Id: one'), $home, 'header');
+is(asked('/', map { ('--header', "Cookie: $_") } 'a=b', 'sid=one', 'c=d'), $home, 'crumbs');
+like(asked('/', map { ('--header', "Cookie: $_") } 'sid=one', 'sid=other'), qr/NONE$/,
+    'crumbs with two ids');
+is(asked('/', '--form', "file=\@$file", '--form', 'sid=one'), $home, 'multipart form');
+like(asked('/', '--form', "sid=\@$file"), qr/NONE$/, 'file of that name');
+
+# The server and the status of one request.
+sub asked {
+    my ($uri, @options) = @_;
+    my $reply = curl('--http2-prior-knowledge', '--include', @options, "$origin$uri");
+    my ($server) = $reply =~ /^x-backend: (\w)/m;
+    my ($status) = $reply =~ /^x-sticky: (\w+)/m;
+    return join ' ', $server // 'nobody', $status // 'nothing';
+}
