@@ -36,7 +36,7 @@ use file::Stamp;
 const INTERVAL: u64 = 60;
 
 /// The same while somebody else writes, or after the file could not be written.
-const SHORT_INTERVAL: u64 = 2;
+const SHORT_INTERVAL: u64 = 1;
 
 /// Somebody else who has not written for so long, in seconds, is gone.
 const COMPANY: u64 = 15;

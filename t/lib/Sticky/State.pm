@@ -11,7 +11,7 @@ use Exporter qw/ import /;
 use Test::Nginx;
 use Sticky::Pages qw/ workers eventually /;
 
-our @EXPORT = qw/ master ended restarted said mode_of changed /;
+our @EXPORT = qw/ master ended started restarted said mode_of changed /;
 
 sub master {
     my ($t) = @_;
@@ -33,6 +33,16 @@ sub ended {
     return $gone;
 }
 
+# Starts nginx, which repeats on standard error what it has against a file.
+sub started {
+    my ($t) = @_;
+    open my $saved, '>&', \*STDERR or die "Can't save stderr: $!";
+    open STDERR, '>', '/dev/null' or die "Can't silence stderr: $!";
+    my $started = eval { $t->run() };
+    open STDERR, '>&', $saved or die "Can't restore stderr: $!";
+    return $started;
+}
+
 sub restarted {
     my ($t, $signal) = @_;
     my $gone = ended($t, $signal);
@@ -46,7 +56,7 @@ sub said {
     my ($t, $from) = @_;
     my $dir = $t->testdir();
     my @lines = $t->read_file('error.log') =~ /\[\w+\] .*?(sticky: state file .*)$/mg;
-    s/\Q$dir\E\/// for @lines;
+    s/\Q$dir\E\///g for @lines;
     return @lines[($from // 0) .. $#lines];
 }
 
