@@ -24,8 +24,8 @@ fn main() {
         return;
     }
 
-    println!("table, ns per operation     hit            miss           learn at 0.6");
-    println!("sessions                1 thr   2 thr   1 thr   2 thr   1 thr   2 thr");
+    println!("| sessions | hit, ns | by 2 threads | miss, ns | by 2 | learn at 0.6, ns | by 2 |");
+    println!("|{}", "---:|".repeat(7));
     let sizes: &[usize] = if quick {
         &[10_000, 1_000_000]
     } else {
@@ -34,16 +34,19 @@ fn main() {
     for &sessions in sizes {
         let population = Population::filled(sessions);
         let span = Duration::from_millis(if quick { 150 } else { 1000 });
-        print!("{sessions:>10}           ");
+        print!("| {sessions} |");
         for run in [Population::hit, Population::miss, Population::learn] {
             for threads in [1, 2] {
-                print!("{:>8.1}", on_threads(&population, threads, span, run));
+                print!(" {:.1} |", on_threads(&population, threads, span, run));
             }
         }
         println!();
     }
 
-    println!("\nfill                    words    first forced at    of words   learn there, ns");
+    println!(
+        "\n| words | sessions before one has to go | of words | bytes each | learn there, ns |"
+    );
+    println!("|{}", "---:|".repeat(5));
     let fills: &[(usize, u64)] = if quick {
         &[(WORDS_IN_1MB, 3)]
     } else {
@@ -53,7 +56,8 @@ fn main() {
         for seed in 1..=seeds {
             let (full_at, nanos) = fill(words, seed);
             let share = full_at as f64 / words as f64;
-            println!("{words:>29}{full_at:>19}{share:>12.4}{nanos:>18.0}");
+            let bytes = 16.0 / share;
+            println!("| {words} | {full_at} | {share:.3} | {bytes:.1} | {nanos:.0} |");
         }
     }
 }
