@@ -38,12 +38,17 @@ impl Model {
         if held.confirmed && !in_use && !confirm {
             return;
         }
-        if due || confirm && !in_use {
-            let after_learning = if confirm { held.created + 1 } else { 0 };
+        // Confirmed in the second of learning: it counts as learned in the one before. The first
+        // second of all has none before it.
+        let confirms = confirm && !held.confirmed;
+        let seen = held.seen.max(now).max(confirms.into());
+        let before = Tick::from(confirms && seen == held.created);
+        if due || confirms || confirm && !in_use && now > held.created {
             self.held.insert(
                 key,
                 Session {
-                    seen: held.seen.max(now).max(after_learning),
+                    seen,
+                    created: held.created - before,
                     confirmed,
                     ..held
                 },
