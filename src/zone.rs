@@ -336,8 +336,12 @@ pub fn is_replaced(zone: &TableZone) -> bool {
         .is_some_and(|(prelude, _)| prelude.header.is_replaced())
 }
 
-/// Housekeeping, every second in one of the workers.
+/// Housekeeping, once a second: in one worker, and in those that end.
 pub fn tick(running: Cycle<'_>) {
+    let keeps_house = matches!(cycle::role(), Role::Worker(0) | Role::Single);
+    if !keeps_house && !cycle::is_draining() {
+        return;
+    }
     for zone in running.zones::<ZoneConf>() {
         let Some(limits) = zone.conf().longest.get() else {
             continue;

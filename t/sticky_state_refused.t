@@ -89,7 +89,7 @@ for (
 ) {
     my ($what, $bytes, $why) = @$_;
     $t->write_file('u.state', $bytes);
-    my $lines = () = said($t);
+    my $lines = said($t);
     started($t);
     my $kept = $refused ? "u.state.refused.$refused" : 'u.state.refused';
     is(join("\n", said($t, $lines)),
@@ -118,7 +118,7 @@ is(scalar(() = glob "$dir/u.state.*"), 11, 'no more than that');
 
 unlink $file;
 mkfifo($file, 0600) or die "Can't make a pipe: $!";
-my $lines = () = said($t);
+my $lines = said($t);
 started($t);
 my %new = taught('/', 'new', 8);
 is(differing(\%new, { brought('/', keys %new) }), 0, 'a pipe: nginx serves');
@@ -132,7 +132,7 @@ unlink $file;
 $t->write_file('u.state', $good);
 $t->run();
 is(differing(\%home, { brought('/', keys %home) }), 0, 'the good one again');
-$lines = () = said($t);
+$lines = said($t);
 $t->write_file('u.state', 'not a state file');
 ended($t, 'TERM');
 like(join("\n", said($t, $lines)), qr/refused, it is no state file/, 'found when it is written');

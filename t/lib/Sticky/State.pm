@@ -51,13 +51,14 @@ sub restarted {
 }
 
 # The lines of the log about state files, from the given one on, without what the system calls an
-# error and without the directory.
+# error and without the directory. In scalar context, how many.
 sub said {
     my ($t, $from) = @_;
     my $dir = $t->testdir();
     my @lines = $t->read_file('error.log') =~ /\[\w+\] .*?(sticky: state file .*)$/mg;
     s/\Q$dir\E\///g for @lines;
-    return @lines[($from // 0) .. $#lines];
+    splice @lines, 0, $from // 0;
+    return @lines;
 }
 
 # Permissions of a file, in octal.
