@@ -166,7 +166,8 @@ impl<'c> Sessions<'c> {
         match table.look_up(key, limits, now) {
             LookUp::Found(session) => {
                 let age = now.saturating_sub(session.created);
-                u64::from(age) < passed && age <= OVERLAP
+                // In the same second, too: a session may say that it began one second early.
+                u64::from(age) <= passed && age <= OVERLAP
             }
             LookUp::Unknown | LookUp::Expired => false,
         }
