@@ -64,14 +64,23 @@ pub fn header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) {
 /// Reads what the header tells, once: who answered, and the session ids in it. Also called when
 /// `$sticky_status` is wanted before the header filter (`add_header`). `None`: the response is not
 /// a peer's, but nginx's own or from its cache.
+#[inline]
 pub fn observe<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) -> Option<&'r [u8]> {
     if r.is_cached() {
         return None;
     }
     let name = r.upstream()?.answering_peer()?;
-    if let Some(answered) = affinity.answered.get() {
-        return Some(answered);
+    match affinity.answered.get() {
+        None => observe_first(r, affinity, name),
+        answered => answered,
     }
+}
+
+fn observe_first<'r>(
+    r: Request<'r>,
+    affinity: &'r Affinity<'r>,
+    name: &'r [u8],
+) -> Option<&'r [u8]> {
     // A peer that may leave takes its name with it when the request is done.
     let name = if affinity.peers.may_change() {
         r.pool()?.copy(name)?
@@ -95,7 +104,9 @@ pub fn observe<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) -> Option<&'r [u8
         }
         Rule::Query(rule, sessions) => {
             if teaches(r) {
-                reassign(affinity, rule, sessions, name);
+                if affinity.holding.get() == Holding::Lost {
+                    reassign(affinity, rule, sessions, name);
+                }
                 if rule.learn.location && r.is_main() {
                     read_header(r, affinity, rule, name);
                 }
@@ -107,10 +118,9 @@ pub fn observe<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) -> Option<&'r [u8
 
 /// The server of the request's session could not be used and another has answered: the session
 /// goes on there.
+#[cold]
 fn reassign(affinity: &Affinity<'_>, rule: &QueryRule, sessions: &Sessions<'_>, name: &[u8]) {
-    if let (Holding::Lost, Some(key), Some(holder)) =
-        (affinity.holding.get(), affinity.carried, affinity.holder)
-    {
+    if let (Some(key), Some(holder)) = (affinity.carried, affinity.holder) {
         sessions.reassign(key, holder, peer_id(affinity, name), &rule.limits);
     }
 }
@@ -230,15 +240,11 @@ fn body_learner(
     rule: &QueryRule,
 ) -> Option<Box<dyn Learner>> {
     let learner = rule.learn.body?;
+    let parameters = [&b"text/html"[..], b"application/xhtml+xml"]
+        .iter()
+        .find_map(|page| parameters_of(r.response_type(), page))?;
     let has_body = !r.is_head() && !r.is_header_only();
     if !teaches(r) || !has_body || matches!(r.status(), 100..200 | 204 | 206 | 304) {
-        return None;
-    }
-    let mut parameters = r.response_type().split(|&byte| byte == b';');
-    let media_type = parameters.next()?.trim_ascii();
-    if !media_type.eq_ignore_ascii_case(b"text/html")
-        && !media_type.eq_ignore_ascii_case(b"application/xhtml+xml")
-    {
         return None;
     }
     if r.is_compressed() {
@@ -259,6 +265,7 @@ fn body_learner(
     Some(match learner {
         BodyLearner::Html => Box::new(HtmlLearner::new(names, site)),
         BodyLearner::Forms => {
+            let mut parameters = parameters.split(|&byte| byte == b';');
             let charset = parameters.find_map(|parameter| {
                 let (name, value) = parameter.trim_ascii().split_at_checked(8)?;
                 name.eq_ignore_ascii_case(b"charset=")
@@ -267,6 +274,13 @@ fn body_learner(
             Box::new(FormsLearner::new(names, site, charset))
         }
     })
+}
+
+/// What follows the media type `wanted` in a Content-Type; `None`: it is another type.
+fn parameters_of<'a>(content_type: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
+    let (media_type, rest) = content_type.split_at_checked(wanted.len())?;
+    let is_whole = matches!(rest.trim_ascii_start().first(), None | Some(b';'));
+    (is_whole && media_type.eq_ignore_ascii_case(wanted)).then_some(rest)
 }
 
 fn unquoted(value: &[u8]) -> &[u8] {

@@ -90,6 +90,9 @@ impl Names {
     /// and values. The first configured name that has a usable value decides. An empty value, or
     /// one of more than [`MAX_ID`] decoded bytes, counts as absent.
     pub fn in_query<'a>(&self, query: &'a [u8]) -> Carried<'a> {
+        if is_one_plain_pair(query) {
+            return self.in_plain_pair(query);
+        }
         self.in_pairs(query, |pairs| memchr::memchr2(b'&', b';', pairs))
     }
 
@@ -135,6 +138,17 @@ impl Names {
     /// Whether a form field of this name is a session id.
     pub(crate) fn has(&self, name: &[u8]) -> bool {
         self.names.iter().any(|own| *own.bytes == *name)
+    }
+
+    /// What the common case comes to: a query of one pair, and nothing in it to decode.
+    fn in_plain_pair<'a>(&self, pair: &'a [u8]) -> Carried<'a> {
+        let mut values = self.names.iter().filter_map(|name| {
+            let value = pair.strip_prefix(&*name.bytes)?.strip_prefix(b"=")?;
+            (1..=MAX_ID).contains(&value.len()).then_some(value)
+        });
+        values
+            .next()
+            .map_or(Carried::Nothing, |id| Carried::Id(Cow::Borrowed(id)))
     }
 
     /// `separator` finds the next separator.
@@ -206,6 +220,30 @@ impl Name {
         (name.len() > own.len() && percent_decode(name).eq(own.iter().copied()))
             .then(|| value.get(1..).unwrap_or_default())
     }
+}
+
+/// Whether a query surely has neither separators nor escapes: no `&`, `;`, `%`, `+`. False also for
+/// `$` and `'`, which two bits tell from `%` and `&`, and for a few bytes.
+fn is_one_plain_pair(query: &[u8]) -> bool {
+    const WORD: usize = size_of::<u64>();
+    const EACH: u64 = u64::MAX / 0xff;
+    let is_plain = |bytes: &[u8; WORD]| {
+        let word = u64::from_le_bytes(*bytes);
+        // The high bit of some byte is set if and only if some byte is zero.
+        let zeros = |word: u64| word.wrapping_sub(EACH) & !word;
+        let plus_or_semicolon = (word | EACH * 0x10) ^ (EACH * 0x3b);
+        let percent_or_ampersand = (word | EACH * 0x03) ^ (EACH * 0x27);
+        (zeros(plus_or_semicolon) | zeros(percent_or_ampersand)) & (EACH * 0x80) == 0
+    };
+    let mut rest = query;
+    while let Some((word, after)) = rest.split_first_chunk() {
+        if !is_plain(word) {
+            return false;
+        }
+        rest = after;
+    }
+    // The last word overlaps the one before.
+    query.last_chunk().is_some_and(is_plain)
 }
 
 /// `%XX` and `+` decoded, once; what is no escape stays as it is.
