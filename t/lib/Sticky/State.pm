@@ -6,12 +6,13 @@ package Sticky::State;
 use strict;
 use warnings;
 
+use Compress::Zlib qw/ crc32 /;
 use Exporter qw/ import /;
 
 use Test::Nginx;
 use Sticky::Pages qw/ workers eventually /;
 
-our @EXPORT = qw/ master ended started restarted said mode_of changed /;
+our @EXPORT = qw/ master ended started restarted said flaw mode_of changed /;
 
 sub master {
     my ($t) = @_;
@@ -59,6 +60,21 @@ sub said {
     s/\Q$dir\E\///g for @lines;
     splice @lines, 0, $from // 0;
     return @lines;
+}
+
+# What is wrong with a state file, by its bytes alone; nothing when it is whole.
+sub flaw {
+    my ($file) = @_;
+    open my $input, '<:raw', $file or return 'not there';
+    local $/;
+    my $bytes = <$input>;
+    my $count = length($bytes) / 16 - 5;
+    return 'cut short' if $count < 0 || $count != int $count;
+    return 'no state file' if substr($bytes, 0, 16) ne "sticky\n\0" . pack 'Q<', 1;
+    my ($end, $sum, $zero) = unpack 'V V Q<', substr $bytes, -16;
+    return 'a wrong number of words' if $end != $count || $zero != 0;
+    return 'a wrong sum' if $sum != crc32(substr $bytes, 0, -12);
+    return '';
 }
 
 # Permissions of a file, in octal.
