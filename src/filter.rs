@@ -3,7 +3,7 @@
 //! Ids are learned from the headers and the body as they pass, before they are passed on; the bytes
 //! stay as they are. In mode cookie, the header gets a Set-Cookie.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use sticky_core::digest;
@@ -32,12 +32,36 @@ const IDS_PER_RESPONSE: usize = 8;
 
 /// What a response has taught, and what goes on reading it. Made for the responses that have an id
 /// in their header, or a body that may.
-pub struct Lesson {
+pub struct Lesson<'r> {
     /// The peer that gives it.
     peer: PeerId,
     /// Keys of the sessions that were learned.
-    keys: RefCell<Vec<Key>>,
-    learner: RefCell<Option<Box<dyn Learner>>>,
+    keys: Cell<[Option<Key>; IDS_PER_RESPONSE]>,
+    reader: Cell<Option<&'r Reader>>,
+}
+
+/// What reads a response's body, until it has read enough.
+type Reader = RefCell<Option<Box<dyn Learner>>>;
+
+impl Lesson<'_> {
+    /// The response may teach no more.
+    fn is_full(&self) -> bool {
+        self.keys.get().iter().all(Option::is_some)
+    }
+
+    /// Takes note of a key; false when it is known, or one too many.
+    fn notes(&self, key: Key) -> bool {
+        let mut keys = self.keys.get();
+        if keys.contains(&Some(key)) {
+            return false;
+        }
+        let Some(free) = keys.iter_mut().find(|key| key.is_none()) else {
+            return false;
+        };
+        *free = Some(key);
+        self.keys.set(keys);
+        true
+    }
 }
 
 /// The header of a response is about to be sent.
@@ -50,10 +74,10 @@ pub fn header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) {
         Rule::Native(_) => {}
         Rule::Cookie(rule) => cookie::set(r, affinity, rule, name),
         Rule::Query(rule, _) => {
-            let learner = body_learner(r, affinity, rule);
-            if learner.is_some() {
-                if let Some(lesson) = lesson(r, affinity, name) {
-                    *lesson.learner.borrow_mut() = learner;
+            if let Some(learner) = body_learner(r, affinity, rule) {
+                let reader = r.pool().and_then(|pool| pool.keep(Some(learner).into()));
+                if let (Some(lesson), Some(_)) = (lesson(r, affinity, name), reader) {
+                    lesson.reader.set(reader);
                     r.need_body_in_memory();
                 }
             }
@@ -145,7 +169,10 @@ pub fn body(affinity: &Affinity<'_>, chain: Chain<'_>) {
     let Some(lesson) = affinity.lesson.get() else {
         return;
     };
-    let mut reading = lesson.learner.borrow_mut();
+    let Some(reader) = lesson.reader.get() else {
+        return;
+    };
+    let mut reading = reader.borrow_mut();
     let Some(learner) = reading.as_mut() else {
         return;
     };
@@ -161,34 +188,32 @@ pub fn body(affinity: &Affinity<'_>, chain: Chain<'_>) {
             break;
         }
     }
-    if is_over || lesson.keys.borrow().len() >= IDS_PER_RESPONSE {
+    if is_over || lesson.is_full() {
         *reading = None;
     }
 }
 
 /// The lesson of this response, begun if it has not.
-fn lesson<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, name: &[u8]) -> Option<&'r Lesson> {
+fn lesson<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, name: &[u8]) -> Option<&'r Lesson<'r>> {
     if affinity.lesson.get().is_none() {
-        affinity.lesson.set(r.pool()?.keep(Lesson {
+        affinity.lesson.set(r.pool()?.place(Lesson {
             peer: peer_id(affinity, name),
-            keys: RefCell::default(),
-            learner: RefCell::default(),
+            keys: Cell::default(),
+            reader: Cell::default(),
         }));
     }
     affinity.lesson.get()
 }
 
 /// Puts a session that the response hands out into the table, for the peer that hands it out.
-fn teach(affinity: &Affinity<'_>, lesson: &Lesson, id: &[u8]) {
+fn teach(affinity: &Affinity<'_>, lesson: &Lesson<'_>, id: &[u8]) {
     let Rule::Query(rule, sessions) = &affinity.sticky.rule else {
         return;
     };
     let Some(key) = sessions.key(id) else { return };
-    let mut keys = lesson.keys.borrow_mut();
-    if keys.len() >= IDS_PER_RESPONSE || keys.contains(&key) {
+    if !lesson.notes(key) {
         return;
     }
-    keys.push(key);
     let claim = if affinity.carried == Some(key) && affinity.holding.get() != Holding::Full {
         Claim::Carried {
             from: affinity.holder,
