@@ -51,7 +51,7 @@ endif
 MATRIX ?= debian trixie vendored testing
 
 .PHONY: all module module-path install demo test test-core test-layout test-nginx test-apps test-static matrix \
-	matrix-row lint bench bench-core bench-nginx bench-reload fuzz clean help packages
+	matrix-row lint bench bench-core bench-scale bench-nginx bench-reload fuzz clean help packages
 
 all: module
 
@@ -65,6 +65,7 @@ help:
 	@echo 'make test-static  builds nginx 1.28 with --add-module, with --add-dynamic-module; tests both'
 	@echo 'make lint         format, clippy, documentation'
 	@echo 'make bench        bench-core: the session table, the page scanner; bench-nginx: whole requests'
+	@echo 'make bench-scale  a session and a whole table, from 10 thousand to 50 million sessions'
 	@echo 'make bench-reload what a reload with 10 million sessions makes requests wait'
 	@echo 'make fuzz         fuzzes whatever reads bytes from outside, FUZZ_SECONDS=600 for each of FUZZ_TARGETS'
 	@echo 'make module-path  where the module is'
@@ -150,7 +151,11 @@ bench: bench-core bench-nginx
 
 bench-core: packages
 	pages=$$(tools/pages target/pages) && \
-	env $${pages:+STICKY_PAGES="$$pages"} $(CARGO) bench --locked -p sticky-core --target-dir target/core
+	env $${pages:+STICKY_PAGES="$$pages"} $(CARGO) bench --locked -p sticky-core --bench table --bench scan --target-dir target/core
+
+# Up to 50 million sessions: 5 GB of memory.
+bench-scale: packages
+	$(CARGO) bench --locked -p sticky-core --bench scale --target-dir target/core
 
 # Beside round robin, and what else there is; BENCH_ROUNDS and more: see the tool.
 bench-nginx: module

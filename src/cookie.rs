@@ -61,16 +61,21 @@ pub fn set<'r>(r: Request<'r>, affinity: &Affinity<'r>, rule: &CookieRule, name:
     if !is_shown(r, rule) {
         return;
     }
-    let transferred: [&[u8]; 2] = match theirs {
-        _ if !rule.transfer => [&[], &[]],
-        Some(theirs) => [&rule.delimiter, theirs],
-        // The client keeps what the application gave it before; it starts with the delimiter.
-        None => [&[], transferred(r, rule, &directory)],
-    };
     let mut attributes = affinity.sticky.attributes.borrow_mut();
-    let [delimiter, theirs] = transferred;
-    let line = [&peer.pair, delimiter, theirs, attributes.now(rule)];
-    if let Some(line) = r.pool().and_then(|pool| pool.concat(&line)) {
+    let attributes = attributes.now(rule);
+    let pool = r.pool();
+    let line = match theirs {
+        _ if !rule.transfer => pool.and_then(|pool| pool.concat(&[&peer.pair, attributes])),
+        Some(theirs) => {
+            pool.and_then(|pool| pool.concat(&[&peer.pair, &rule.delimiter, theirs, attributes]))
+        }
+        // The client keeps what the application gave it before; it starts with the delimiter.
+        None => {
+            let transferred = transferred(r, rule, &directory);
+            pool.and_then(|pool| pool.concat(&[&peer.pair, transferred, attributes]))
+        }
+    };
+    if let Some(line) = line {
         // Out of memory: the response goes without the cookie, the next one brings it.
         let _ = r.push_response_header(b"Set-Cookie", line);
     }

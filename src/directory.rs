@@ -19,9 +19,9 @@ pub struct Directory {
     peers: Vec<Peer>,
     by_id: Sorted<PeerId>,
     by_name: Sorted<Box<[u8]>>,
-    by_value: Sorted<Box<[u8]>>,
+    by_value: Sorted<Text>,
     /// Under nginx's own forms of the directive, a backup peer of the same value.
-    backup_by_value: Sorted<Box<[u8]>>,
+    backup_by_value: Sorted<Text>,
     by_key: Sorted<PeerKey>,
 }
 
@@ -50,11 +50,42 @@ impl<K: Ord> Sorted<K> {
     where
         K: Borrow<Q>,
     {
-        let at = self
-            .0
-            .binary_search_by(|(known, _)| known.borrow().cmp(key))
-            .ok()?;
-        Some(self.0.get(at)?.1)
+        self.first_not(|known| known.borrow() < key)
+            .filter(|(known, _)| known.borrow() == key)
+            .map(|(_, position)| *position)
+    }
+
+    /// The first key for which `is_before` does not hold.
+    fn first_not(&self, is_before: impl Fn(&K) -> bool) -> Option<&(K, usize)> {
+        let at = self.0.partition_point(|(known, _)| is_before(known));
+        self.0.get(at)
+    }
+}
+
+/// Bytes, and their start as a number, which mostly tells two of them apart. In the order of that.
+#[derive(Eq, Ord, PartialEq, PartialOrd)]
+struct Text(u64, Box<[u8]>);
+
+impl Text {
+    fn start(bytes: &[u8]) -> u64 {
+        bytes.first_chunk().copied().map_or(0, u64::from_be_bytes)
+    }
+}
+
+impl From<&[u8]> for Text {
+    fn from(bytes: &[u8]) -> Self {
+        Self(Self::start(bytes), bytes.into())
+    }
+}
+
+impl Sorted<Text> {
+    fn of(&self, bytes: &[u8]) -> Option<usize> {
+        let start = Text::start(bytes);
+        let is_before =
+            |Text(other, text): &Text| *other < start || (*other == start && **text < *bytes);
+        self.first_not(is_before)
+            .filter(|(Text(_, text), _)| **text == *bytes)
+            .map(|(_, position)| *position)
     }
 }
 
@@ -166,8 +197,8 @@ impl Directory {
 
     /// The peers with that server id.
     pub fn bearers(&self, sid: &[u8]) -> Bearers {
-        let first = |map: &Sorted<Box<[u8]>>| {
-            let peer = self.peers.get(map.position(sid)?)?;
+        let first = |map: &Sorted<Text>| {
+            let peer = self.peers.get(map.of(sid)?)?;
             Some(peer.handle)
         };
         Bearers {
@@ -178,6 +209,6 @@ impl Directory {
 
     /// The peer that a cookie names.
     pub fn by_value(&self, value: &[u8]) -> Option<&Peer> {
-        self.peers.get(self.by_value.position(value)?)
+        self.peers.get(self.by_value.of(value)?)
     }
 }

@@ -3,7 +3,7 @@
 //! Ids are learned from the headers and the body as they pass, before they are passed on; the bytes
 //! stay as they are. In mode cookie, the header gets a Set-Cookie.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use sticky_core::digest;
 use sticky_core::directive::QueryRule;
@@ -33,12 +33,36 @@ const IDS_PER_RESPONSE: usize = 8;
 
 /// What a response has taught, and what goes on reading it. Made for the responses that have an id
 /// in their header, or a body that may.
-pub struct Lesson {
+pub struct Lesson<'r> {
     /// The peer that gives it.
     peer: PeerId,
     /// Keys of the sessions that were learned.
-    keys: RefCell<Vec<Key>>,
-    learner: RefCell<Option<Box<dyn Learner>>>,
+    keys: Cell<[Option<Key>; IDS_PER_RESPONSE]>,
+    reader: Cell<Option<&'r Reader>>,
+}
+
+/// What reads a response's body, until it has read enough.
+type Reader = RefCell<Option<Box<dyn Learner>>>;
+
+impl Lesson<'_> {
+    /// The response may teach no more.
+    fn is_full(&self) -> bool {
+        self.keys.get().iter().all(Option::is_some)
+    }
+
+    /// Takes note of a key; false when it is known, or one too many.
+    fn notes(&self, key: Key) -> bool {
+        let mut keys = self.keys.get();
+        if keys.contains(&Some(key)) {
+            return false;
+        }
+        let Some(free) = keys.iter_mut().find(|key| key.is_none()) else {
+            return false;
+        };
+        *free = Some(key);
+        self.keys.set(keys);
+        true
+    }
 }
 
 /// The header of a response is about to be sent.
@@ -52,10 +76,10 @@ pub fn header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) {
         Rule::Native(_) => {}
         Rule::Cookie(rule) => cookie::set(r, affinity, rule, name),
         Rule::Query(rule, _, readers) => {
-            let learner = body_learner(r, affinity, rule, readers, name);
-            if learner.is_some() {
-                if let Some(lesson) = lesson(r, affinity, name) {
-                    *lesson.learner.borrow_mut() = learner;
+            if let Some(learner) = body_learner(r, affinity, rule, readers, name) {
+                let reader = r.pool().and_then(|pool| pool.keep(Some(learner).into()));
+                if let (Some(lesson), Some(_)) = (lesson(r, affinity, name), reader) {
+                    lesson.reader.set(reader);
                     r.need_body_in_memory();
                 }
             }
@@ -66,14 +90,23 @@ pub fn header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) {
 /// Reads what the header tells, once: who answered, and the session ids in it. Also called when
 /// `$sticky_status` is wanted before the header filter (`add_header`). `None`: the response is not
 /// a peer's, but nginx's own or from its cache.
+#[inline]
 pub fn observe<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) -> Option<&'r [u8]> {
     if r.is_cached() {
         return None;
     }
     let name = r.upstream()?.answering_peer()?;
-    if let Some(answered) = affinity.answered.get() {
-        return Some(answered);
+    match affinity.answered.get() {
+        None => observe_first(r, affinity, name),
+        answered => answered,
     }
+}
+
+fn observe_first<'r>(
+    r: Request<'r>,
+    affinity: &'r Affinity<'r>,
+    name: &'r [u8],
+) -> Option<&'r [u8]> {
     // A peer that may leave takes its name with it when the request is done.
     let name = if affinity.peers.may_change() {
         r.pool()?.copy(name)?
@@ -102,7 +135,9 @@ pub fn observe<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) -> Option<&'r [u8
         }
         Rule::Query(rule, sessions, _) => {
             if teaches(r) {
-                reassign(affinity, rule, sessions, name);
+                if affinity.holding.get() == Holding::Lost {
+                    reassign(affinity, rule, sessions, name);
+                }
                 if rule.learn.reads_header() && r.is_main() {
                     read_header(r, affinity, rule, name);
                 }
@@ -114,10 +149,9 @@ pub fn observe<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) -> Option<&'r [u8
 
 /// The server of the request's session could not be used and another has answered: the session
 /// goes on there.
+#[cold]
 fn reassign(affinity: &Affinity<'_>, rule: &QueryRule, sessions: &Sessions<'_>, name: &[u8]) {
-    if let (Holding::Lost, Some(key), Some(holder)) =
-        (affinity.holding.get(), affinity.carried, affinity.holder)
-    {
+    if let (Some(key), Some(holder)) = (affinity.carried, affinity.holder) {
         sessions.reassign(key, holder, peer_id(affinity, name), &rule.limits);
     }
 }
@@ -150,7 +184,10 @@ pub fn body(affinity: &Affinity<'_>, chain: Chain<'_>) {
     let Some(lesson) = affinity.lesson.get() else {
         return;
     };
-    let mut reading = lesson.learner.borrow_mut();
+    let Some(reader) = lesson.reader.get() else {
+        return;
+    };
+    let mut reading = reader.borrow_mut();
     let Some(learner) = reading.as_mut() else {
         return;
     };
@@ -166,25 +203,25 @@ pub fn body(affinity: &Affinity<'_>, chain: Chain<'_>) {
             break;
         }
     }
-    if is_over || lesson.keys.borrow().len() >= IDS_PER_RESPONSE {
+    if is_over || lesson.is_full() {
         *reading = None;
     }
 }
 
 /// The lesson of this response, begun if it has not.
-fn lesson<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, name: &[u8]) -> Option<&'r Lesson> {
+fn lesson<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, name: &[u8]) -> Option<&'r Lesson<'r>> {
     if affinity.lesson.get().is_none() {
-        affinity.lesson.set(r.pool()?.keep(Lesson {
+        affinity.lesson.set(r.pool()?.place(Lesson {
             peer: peer_id(affinity, name),
-            keys: RefCell::default(),
-            learner: RefCell::default(),
+            keys: Cell::default(),
+            reader: Cell::default(),
         }));
     }
     affinity.lesson.get()
 }
 
 /// Puts a session that the response hands out into the table, for the peer that hands it out.
-fn teach(affinity: &Affinity<'_>, lesson: &Lesson, id: &[u8]) {
+fn teach(affinity: &Affinity<'_>, lesson: &Lesson<'_>, id: &[u8]) {
     let Rule::Query(rule, sessions, _) = &affinity.sticky.rule else {
         return;
     };
@@ -193,11 +230,9 @@ fn teach(affinity: &Affinity<'_>, lesson: &Lesson, id: &[u8]) {
         return;
     }
     let Some(key) = sessions.key(id) else { return };
-    let mut keys = lesson.keys.borrow_mut();
-    if keys.len() >= IDS_PER_RESPONSE || keys.contains(&key) {
+    if !lesson.notes(key) {
         return;
     }
-    keys.push(key);
     let claim = if affinity.carried == Some(key) && affinity.holding.get() != Holding::Full {
         Claim::Carried {
             from: affinity.holder,

@@ -64,7 +64,7 @@ unsafe impl Adopt for ZoneConf {
     }
 }
 
-/// Worker 0 keeps house.
+/// Every second, in every worker.
 struct Housekeeping;
 
 impl EverySecond for Housekeeping {
@@ -247,7 +247,7 @@ unsafe extern "C" fn init_module(_: *mut sys::ngx_cycle_t) -> ngx_int_t {
 
 unsafe extern "C" fn init_process(_: *mut sys::ngx_cycle_t) -> ngx_int_t {
     guard((), || {
-        if matches!(cycle::role(), Role::Worker(0) | Role::Single) {
+        if matches!(cycle::role(), Role::Worker(_) | Role::Single) {
             timer::start::<Housekeeping>();
             Housekeeping::tick();
         }

@@ -3,16 +3,18 @@
 //! A table that is new in this nginx begins with the file. From then on worker 0 writes it every
 //! minute, in a thread, because disks are slow; it also looks whether somebody else has written
 //! it: during an upgrade of the binary two nginx serve side by side, each with a table of its own,
-//! and learn of each other's sessions through the file. When nginx ends, its master writes last.
+//! and learn of each other's sessions through the file. So do workers that end, when a reload has
+//! given the new ones a zone of another size. When nginx ends, its master writes last.
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use portable_atomic::AtomicU128;
 use sticky_core::state::Moment;
-use sticky_core::table::Prelude;
+use sticky_core::table::{Counters, Prelude};
 use sticky_core::word::Limits;
 
 use crate::ngx::clock::{monotonic_seconds, unix_seconds};
@@ -36,7 +38,7 @@ use file::Stamp;
 const INTERVAL: u64 = 60;
 
 /// The same while somebody else writes, or after the file could not be written.
-const SHORT_INTERVAL: u64 = 2;
+const SHORT_INTERVAL: u64 = 1;
 
 /// Somebody else who has not written for so long, in seconds, is gone.
 const COMPANY: u64 = 15;
@@ -52,6 +54,15 @@ pub fn now() -> Moment {
     }
 }
 
+/// How often sessions have come to the table or gone to another server.
+fn changes(zone: &TableZone) -> u64 {
+    let Some((prelude, _)) = zone.split::<Prelude, AtomicU128>() else {
+        return 0;
+    };
+    let Counters { learned, moved, .. } = &prelude.counters;
+    learned.load(Relaxed).wrapping_add(moved.load(Relaxed))
+}
+
 /// The state file of a zone, and what this process knows of it.
 pub struct State {
     file: StateFile,
@@ -59,6 +70,8 @@ pub struct State {
     errand: RefCell<Option<Errand<Result<Written, Trouble>>>>,
     /// When this process began to write it the last time, in seconds of the monotonic clock.
     begun: Cell<Option<u64>>,
+    /// What [`changes`] was then.
+    changes: Cell<Option<u64>>,
     /// How long that took.
     took: Cell<Duration>,
     /// When somebody else was last seen to have written it.
@@ -75,6 +88,7 @@ impl State {
             known: Cell::new(None),
             errand: RefCell::new(None),
             begun: Cell::new(None),
+            changes: Cell::new(None),
             took: Cell::new(Duration::ZERO),
             company: Cell::new(None),
             said: RefCell::new(None),
@@ -108,7 +122,7 @@ impl State {
         }
     }
 
-    /// Once a second in worker 0: writes the file when that is due.
+    /// Once a second in a worker that keeps house, or one that ends: writes the file when that is due.
     pub fn tick(&self, zone: &TableZone, limits: Limits) {
         match self.errand.take() {
             Some(errand) if errand.is_finished() => {
@@ -121,9 +135,13 @@ impl State {
             }
             None => {}
         }
-        if cycle::is_draining() && !zone::is_replaced(zone) {
-            // Its memory is also that of a worker that does not end.
-            return;
+        let changes = changes(zone);
+        if cycle::is_draining() {
+            let known = self.changes.replace(self.changes.get().or(Some(changes)));
+            // Other memory is also that of a worker that stays.
+            if !zone::is_replaced(zone) || known.is_none_or(|known| known == changes) {
+                return;
+            }
         }
         let now = monotonic_seconds();
         if self
@@ -137,6 +155,7 @@ impl State {
             return;
         }
         self.begun.set(Some(now));
+        self.changes.set(Some(changes));
         let plan = self.plan(limits, None);
         let started = zone.errand(move |prelude: &Prelude, words: &[AtomicU128]| {
             plan.write(prelude, words, errand::is_stopped)

@@ -47,7 +47,7 @@ pub struct Affinity<'r> {
     /// Name of the peer that answered.
     pub answered: Cell<Option<&'r [u8]>>,
     /// What its response teaches.
-    pub lesson: Cell<Option<&'r Lesson>>,
+    pub lesson: Cell<Option<&'r Lesson<'r>>>,
     /// Its page that is being rewritten.
     pub page: Cell<Option<&'r Page>>,
     /// What goes by the rules of nginx's own directive, if the upstream does.
@@ -313,8 +313,13 @@ fn find_by_cookie<'r>(r: Request<'r>, rule: &CookieRule, directory: &Directory) 
     let Some(cookie) = cookie::find(r.cookies(), &rule.name) else {
         return Finding::without_session(Status::None);
     };
-    let mut routes = rule.routes(cookie);
-    match routes.find_map(|route| directory.by_value(route)) {
+    let known = if rule.transfer {
+        rule.routes(cookie)
+            .find_map(|route| directory.by_value(route))
+    } else {
+        directory.by_value(cookie)
+    };
+    match known {
         None => Finding::without_session(Status::Miss),
         Some(peer) => Finding {
             holder: Some(peer.id),

@@ -166,7 +166,8 @@ impl<'c> Sessions<'c> {
         match table.look_up(key, limits, now) {
             LookUp::Found(session) => {
                 let age = now.saturating_sub(session.created);
-                u64::from(age) < passed && age <= OVERLAP
+                // In the same second, too: a session may say that it began one second early.
+                u64::from(age) <= passed && age <= OVERLAP
             }
             LookUp::Unknown | LookUp::Expired => false,
         }
@@ -336,8 +337,12 @@ pub fn is_replaced(zone: &TableZone) -> bool {
         .is_some_and(|(prelude, _)| prelude.header.is_replaced())
 }
 
-/// Housekeeping, every second in one of the workers.
+/// Housekeeping, once a second: in one worker, and in those that end.
 pub fn tick(running: Cycle<'_>) {
+    let keeps_house = matches!(cycle::role(), Role::Worker(0) | Role::Single);
+    if !keeps_house && !cycle::is_draining() {
+        return;
+    }
     for zone in running.zones::<ZoneConf>() {
         let Some(limits) = zone.conf().longest.get() else {
             continue;

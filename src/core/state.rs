@@ -145,9 +145,7 @@ pub fn write(out: impl Write, head: &Head, words: impl Iterator<Item = Word>) ->
     for word in words.take(u32::MAX as usize) {
         put(&word.bits().to_le_bytes())?;
         count += 1;
-        if count.is_multiple_of((PIECE / RECORD) as u32) {
-            step::at("state: piece written");
-        }
+        step::at("state: a word written");
     }
     put(&count.to_le_bytes())?;
     out.write_all(&sum.finalize().to_le_bytes())?;

@@ -34,11 +34,13 @@ use crate::word::{Limits, PeerId, Session, Tick, Word};
 mod claim;
 mod copy;
 mod learn;
+mod restore;
 mod room;
 mod sweep;
 mod zone;
 
 pub use claim::{Claim, Evicted, Learned};
+pub use copy::Absorbed;
 pub use sweep::Swept;
 pub use zone::{Counters, Header, Prelude};
 

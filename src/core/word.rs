@@ -138,15 +138,20 @@ impl Limits {
     #[inline]
     pub fn refreshed(&self, session: &Session, now: Tick, confirm: bool) -> Option<Session> {
         let in_use = session.is_in_use();
-        let returns = confirm && !in_use;
+        let confirms = confirm && !session.confirmed;
+        let returns = confirm && !in_use && now > session.created;
         // Where nobody has returned, `seen` stays, or the session would pass for one in use.
         let may_advance = confirm || session.confirmed == in_use;
         let due = may_advance && now.saturating_sub(session.seen) >= self.touch_after();
-        (due || returns).then_some(Session {
-            seen: session
-                .seen
-                .max(now)
-                .max(session.created.saturating_add(u32::from(confirm))),
+        // Not below 1: in the first second of all there is none before it.
+        let seen = session.seen.max(now).max(Tick::from(confirms));
+        (due || returns || confirms).then_some(Session {
+            seen,
+            // A request that comes back in the second of learning counts, too.
+            created: match confirms {
+                true => session.created.min(seen.saturating_sub(1)),
+                false => session.created,
+            },
             confirmed: session.confirmed || confirm,
             ..*session
         })

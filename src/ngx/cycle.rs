@@ -30,8 +30,7 @@ impl<'c> Cycle<'c> {
             }
             let core = &raw const sys::ngx_core_module;
             let conf = (*self.0.conf_ctx.add((*core).index)).cast::<sys::ngx_core_conf_t>();
-            conf.as_ref()
-                .map(|conf| (conf.user as u32, conf.group as u32))
+            conf.as_ref().map(|conf| (conf.user, conf.group))
         }
     }
 }

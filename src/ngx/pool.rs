@@ -75,6 +75,7 @@ impl<'p> Pool<'p> {
     }
 
     /// A copy of some bytes, one after the other, in the pool. `None`: out of memory.
+    #[inline]
     pub fn concat(self, parts: &[&[u8]]) -> Option<&'p [u8]> {
         let length = parts
             .iter()

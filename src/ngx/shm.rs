@@ -123,13 +123,14 @@ impl<T: Adopt> Zone<T> {
 
     /// Starts work on the header and the words, as [`Zone::split`] has them, in a thread beside the
     /// event loop. `None` before the zone was made.
-    pub fn errand<H: Shareable, W: Shareable, R: Send + 'static>(
+    pub fn errand<H, W, R>(
         &self,
         work: impl FnOnce(&H, &[W]) -> R + Send + 'static,
     ) -> Option<io::Result<Errand<R>>>
     where
-        H: Sync + 'static,
-        W: Sync + 'static,
+        H: Shareable + Sync + 'static,
+        W: Shareable + Sync + 'static,
+        R: Send + 'static,
     {
         let (header, words) = self.split::<H, W>()?;
         // SAFETY: a process does not unmap a zone but in ngx_init_cycle(), of a configuration that

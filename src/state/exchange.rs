@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use portable_atomic::AtomicU128;
 use sticky_core::key::Key;
 use sticky_core::state::{self, tick_at, Head, Moment, Reader, Shift, StateError};
-use sticky_core::table::{Prelude, Table};
+use sticky_core::table::{Absorbed, Prelude, Table};
 use sticky_core::word::{Limits, Session, Word};
 
 use super::file::{Lock, Stamp, StateFile};
@@ -87,7 +87,7 @@ impl Whole {
     /// Fills a new table, which nobody uses yet, after `init` was given its epoch. Returns how
     /// many sessions it has.
     pub fn restore(
-        mut self,
+        &self,
         table: &Table<'_>,
         limits: &Limits,
         now: Moment,
@@ -96,26 +96,43 @@ impl Whole {
         let (epoch, shift) = self.head.resume(now);
         init(epoch);
         let now = tick_at(epoch, now.monotonic);
-        self.each(shift, |key, session| {
-            limits.is_live(&session, now) && table.restore(key, &session)
+        table.restore(|take| {
+            self.each(shift, |key, session| {
+                if limits.is_live(session, now) {
+                    take(key, session);
+                }
+            })
         })
     }
 
-    /// Gives each session of the file to `take`, and counts those that it takes.
-    fn each(
-        &mut self,
-        shift: Shift,
-        take: impl Fn(Key, Session) -> bool,
-    ) -> Result<usize, Trouble> {
-        self.file.rewind().map_err(Trouble::Read)?;
-        let mut taken = 0;
+    /// Gives a table in use, with that epoch, the sessions that it has not, as far as there is
+    /// room for them.
+    fn absorb_into(
+        &self,
+        table: &Table<'_>,
+        epoch: u64,
+        limits: &Limits,
+        now: Moment,
+    ) -> Result<(), Trouble> {
+        let shift = self.head.shift_into(epoch, now);
+        let now = tick_at(epoch, now.monotonic);
+        let mut is_roomy = true;
+        self.each(shift, |key, session| {
+            let absorbed = table.absorb(key, session, limits, now, is_roomy);
+            // From the first in vain on, a whole search for each would take minutes.
+            is_roomy &= absorbed != Absorbed::NoRoom;
+        })
+    }
+
+    fn each(&self, shift: Shift, mut take: impl FnMut(Key, &Session)) -> Result<(), Trouble> {
+        (&self.file).rewind().map_err(Trouble::Read)?;
         for word in Reader::open(&self.file).map_err(Trouble::unread)? {
             let word = word.map_err(Trouble::unread)?;
             if let Some((key, session)) = shift.session(word) {
-                taken += usize::from(take(key, session));
+                take(key, &session);
             }
         }
-        Ok(taken)
+        Ok(())
     }
 }
 
@@ -229,15 +246,11 @@ impl Plan {
         if self.file.stamp().map_err(Trouble::Read)? != self.known {
             let found = find_locked(&self.file, &lock)?;
             refused = found.refused;
-            if let Some(mut whole) = found.whole {
+            if let Some(whole) = found.whole {
                 if whole.sip_keys() != head.sip_keys {
                     return Err(Trouble::OtherTable);
                 }
-                let shift = whole.head.shift_into(head.epoch, self.now);
-                let now = head.tick();
-                whole.each(shift, |key, session| {
-                    table.absorb(key, &session, &self.limits, now)
-                })?;
+                whole.absorb_into(&table, head.epoch, &self.limits, self.now)?;
             }
         }
 

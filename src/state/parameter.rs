@@ -42,8 +42,8 @@ impl fmt::Display for Unusable {
         match self {
             Unusable::Path { path, why } => write!(
                 f,
-                "invalid value of parameter \"state\" in \"sticky\" directive, expected a file in \
-                 a directory that exists: \"{}\": {why}",
+                "invalid value \"{}\" of parameter \"state\" in \"sticky\" directive, \
+                 expected a file in a directory that exists, {why}",
                 path.escape_ascii()
             ),
             Unusable::InUse { path, zone } => write!(

@@ -239,11 +239,14 @@ sub write_file {
 
 sub give_up { print STDERR "bench: $_[0]\n"; exit 2 }
 
-$SIG{$_} = sub { exit 130 } for qw/ INT TERM HUP /;
+# At once: what runs may be waiting for one of the processes.
+$SIG{$_} = sub { stop_all(); exit 130 } for qw/ INT TERM HUP /;
+
+sub stop_all { $_->stop() for @all; return }
 
 END {
     my $status = $?;
-    $_->stop() for @all;
+    stop_all();
     $? = $status;
 }
 

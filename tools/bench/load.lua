@@ -3,7 +3,7 @@
 --     wrk … -s load.lua http://ADDRESS -- KIND SESSIONS FILE [FIRST]
 --
 -- hit    an id out of SESSIONS, at random          miss   an id that nobody has handed out
--- new    no id; the answer hands out a new one     walk   every id once, in order
+-- new    no id; the answer hands out a new one     walk   every id once, or a million of them
 -- page   teaches every id, 8 by a page             one    teaches every id, each by a header
 --
 -- compare   some 2,000 of the ids, twice
@@ -19,7 +19,7 @@ local HEAD = " HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: Mozilla/5.0 (X11; L
 
 -- Requests that a walk makes beyond its end, so that all before have been answered.
 local SLACK = 256
-local SAMPLE = 2000
+local SAMPLE = { compare = 2000, walk = 1000000 }
 
 local SIGINT = 2
 
@@ -27,7 +27,7 @@ local ffi = require "ffi"
 ffi.cdef "int getpid(void); int kill(int pid, int signal);"
 
 local threads = {}
-local kind, sessions, first
+local kind, sessions, first, sample
 local addresses, lines = {}, {}
 
 answers, hits, cookies, same = 0, 0, 0, 0
@@ -45,9 +45,8 @@ local function with_id(index)
     return "GET /?sid=" .. id(index) .. HEAD .. lines[index % #lines + 1]
 end
 
--- The n-th of the sample, which is spread over all.
+-- The n-th of those that are looked at, which are spread over all.
 local function nth(n)
-    local sample = math.min(sessions, SAMPLE)
     return n % sample * math.floor(sessions / sample)
 end
 
@@ -59,7 +58,7 @@ local made = {
 -- Those that count.
 local counted = {
     new = function(n) return "GET /new?n=" .. id(n) .. HEAD .. "\r\n" end,
-    walk = function(n) return with_id(n % sessions) end,
+    walk = function(n) return with_id(nth(n)) end,
     compare = function(n) return with_id(nth(n)) end,
     one = function(n) return "GET /one?n=" .. id(n % sessions) .. HEAD .. "\r\n" end,
     page = function(n)
@@ -70,6 +69,7 @@ local counted = {
 
 function init(args)
     kind, sessions, first = args[1], tonumber(args[2]), tonumber(args[4] or 0)
+    sample = math.min(sessions, SAMPLE[kind] or sessions)
     for line in io.lines(args[3]) do
         local address, cookie = line:match("^(%S+) (%S+)$")
         addresses[#addresses + 1] = address
@@ -89,8 +89,8 @@ function init(args)
 
     local pages = math.ceil(sessions / 8)
     local last = {
-        walk = sessions + SLACK, one = sessions + SLACK, page = pages + SLACK,
-        compare = 2 * math.min(sessions, SAMPLE),
+        walk = sample + SLACK, one = sessions + SLACK, page = pages + SLACK,
+        compare = 2 * sample,
     }
     if last[kind] then
         answer_each(last[kind])
@@ -102,6 +102,9 @@ function answer_each(last)
     local first_by, stopped = {}, false
 
     response = function(_, headers, body)
+        if stopped then
+            return
+        end
         answers = answers + 1
         if kind == "walk" then
             if headers["X-Status"] == "HIT" then
@@ -118,7 +121,7 @@ function answer_each(last)
             end
             first_by[index] = body
         end
-        if answers >= last and not stopped then
+        if answers >= last then
             -- wrk.thread:stop() ends this thread only: wrk itself would sleep on.
             stopped = true
             ffi.C.kill(ffi.C.getpid(), SIGINT)

@@ -81,9 +81,12 @@ impl Table<'_> {
         let mut highest = ours;
         for bits in view.words {
             let other = Word::from_bits(bits);
-            let other_rank = rank(other, limits, now);
-            if other.key() == Some(key) && other_rank > highest {
-                (winner, highest) = (other, other_rank);
+            // Ranked only then: the other words are mostly strangers'.
+            if other.key() == Some(key) {
+                let other_rank = rank(other, limits, now);
+                if other_rank > highest {
+                    (winner, highest) = (other, other_rank);
+                }
             }
         }
         let beaten = winner != word;

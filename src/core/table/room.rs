@@ -31,7 +31,8 @@ pub(super) enum Rule {
         /// Tick of the newcomer.
         now: Tick,
     },
-    /// Only those of sessions that were seen longer ago than the newcomer's.
+    /// Only those of sessions that are not in use, when the newcomer's is, or of ones like it
+    /// that were seen longer ago.
     Copy,
     /// Only those of sessions that are over.
     Merge {
@@ -39,6 +40,8 @@ pub(super) enum Rule {
         limits: Limits,
         /// The tick now.
         now: Tick,
+        /// A place is worth a whole search.
+        is_thorough: bool,
     },
 }
 
@@ -105,6 +108,16 @@ impl Table<'_> {
         let near = least_seen(false);
         let reach = match near {
             Some(_) if self.is_pressed(rule) => SHORT_SEARCH,
+            _ if matches!(
+                rule,
+                Rule::Merge {
+                    is_thorough: false,
+                    ..
+                }
+            ) =>
+            {
+                SHORT_SEARCH
+            }
             _ => SEARCH,
         };
         let mut steps = [Step::default(); SEARCH];
@@ -126,9 +139,15 @@ impl Table<'_> {
                 (_, None, Some(end)) => return self.shift(&steps, end, word, rule),
                 _ => near.or_else(|| least_seen(true)),
             },
-            Rule::Copy => {
-                least_seen(true).filter(|(_, bits)| Word::from_bits(**bits).seen() < word.seen())
-            }
+            Rule::Copy => match (near, found.unused) {
+                (None, Some(end)) if word.is_in_use() => {
+                    return self.shift(&steps, end, word, rule)
+                }
+                _ => near.or_else(|| least_seen(true)).filter(|(_, bits)| {
+                    let worth = |word: Word| (word.is_in_use(), word.seen());
+                    worth(Word::from_bits(**bits)) < worth(word)
+                }),
+            },
             Rule::Merge { .. } => None,
         };
         match victim {
@@ -316,7 +335,7 @@ impl Table<'_> {
 impl Rule {
     fn is_over(&self, word: Word) -> bool {
         match self {
-            Rule::Learn { limits, now } | Rule::Merge { limits, now } => {
+            Rule::Learn { limits, now } | Rule::Merge { limits, now, .. } => {
                 !limits.is_live(&word.session(), *now)
             }
             Rule::Copy => false,

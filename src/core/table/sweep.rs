@@ -19,7 +19,7 @@ pub struct Swept {
     pub live: u64,
     /// Those of them that are confirmed.
     pub confirmed: u64,
-    /// Sessions that were over, and whose words are free now.
+    /// Sessions that had been over for long, and whose words are free now.
     pub cleared: u64,
 }
 
@@ -34,13 +34,15 @@ impl AddAssign for Swept {
 
 impl Table<'_> {
     /// Looks at `count` words from the one at `from` on, and frees those of sessions that are over
-    /// at `now`: under `limits`, or under the longest of a shared zone.
+    /// at `now`, and no longer remembered as such: under `limits`, or under the longest of a shared
+    /// zone.
     ///
     /// It removes nothing that anybody finds: a word that has been changed since it was read, by a
     /// request or by one who learned the id anew, is another word and stays. Nor does it count
     /// as a relocation does, since no reader takes a session that is over for a live one.
     pub fn sweep(&self, from: usize, count: usize, limits: &Limits, now: Tick) -> Swept {
         let limits = self.others.unwrap_or(*limits);
+        let remembered = limits.remembered();
         let end = from.saturating_add(count).min(self.words.len());
         let mut swept = Swept {
             next: if end < self.words.len() { end } else { 0 },
@@ -53,12 +55,13 @@ impl Table<'_> {
             let (first, second) = self.lines_of(key);
             // In another line nobody ever looks for it. No worker writes it there.
             let is_lost = place / LINE != first && place / LINE != second;
-            if is_lost || !limits.is_live(&word.session(), now) {
+            let session = word.session();
+            if is_lost || !remembered.is_live(&session, now) {
                 step::at("sweep: one is over");
                 swept.cleared += u64::from(self.swap(place, bits, Word::EMPTY.bits()));
-            } else {
+            } else if limits.is_live(&session, now) {
                 swept.live += 1;
-                swept.confirmed += u64::from(word.is_confirmed());
+                swept.confirmed += u64::from(session.confirmed);
             }
         }
         self.counters

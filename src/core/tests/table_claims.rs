@@ -16,7 +16,7 @@ const NEW: Learned = Learned::New {
 };
 const BLIND: Claim = Claim::Carried { from: None };
 
-fn on_both(test: fn(&dyn Sessions)) {
+fn on_both(test: impl Fn(&dyn Sessions)) {
     test(&Zone::new(64).table());
     test(&LocalTable::new(64));
 }
@@ -180,12 +180,26 @@ fn a_session_is_in_use_when_a_request_has_come_back() {
         assert_eq!(learn(table, 1, Claim::Stranger, 10), Learned::Same);
         assert_eq!(learn(table, 1, Claim::Stranger, 500), Learned::Same);
         assert!(!in_use(500));
-        // Its own request, be it in the second in which it was learned.
+        // Its own request, unless it is of the second in which the id was sent at first.
         table.touch(key(1), &HOUR, 10);
+        assert!(!in_use(500));
+        table.touch(key(1), &HOUR, 11);
         assert!(in_use(500));
         assert_eq!(learn(table, 1, Claim::Stranger, 500), Learned::Same);
         assert!(in_use(500));
     });
+    // Of an id that was shown, any request is.
+    for now in [0, 1, 10] {
+        on_both(|table| {
+            learn(table, 1, Claim::Stranger, now);
+            table.touch(key(1), &HOUR, now);
+            let LookUp::Found(held) = table.look_up(key(1), &HOUR, now) else {
+                panic!("lost at {now}");
+            };
+            assert!(held.is_in_use());
+            assert_eq!(held.seen, now.max(1));
+        });
+    }
 }
 
 #[test]

@@ -6,103 +6,14 @@ mod table_zone;
 
 use std::collections::HashMap;
 
-use sticky_core::key::Key;
 use sticky_core::local::LocalTable;
 use sticky_core::table::{Claim, Evicted, Learned, LookUp};
-use sticky_core::word::{Limits, PeerId, Session, Tick};
+use sticky_core::word::{Limits, Session, Tick};
 
+use table_zone::model::Model;
 use table_zone::{key, peer, Random, Sessions, Zone};
 
 const STEPS: u32 = 200_000;
-
-/// The promises, written once more and as plainly as they can be.
-struct Model {
-    limits: Limits,
-    held: HashMap<Key, Session>,
-}
-
-impl Model {
-    fn live(&self, key: Key, now: Tick) -> Option<Session> {
-        let held = *self.held.get(&key)?;
-        let idle = now - held.seen.min(now);
-        let age = now - held.created.min(now);
-        let aged = self.limits.lifetime.is_some_and(|lifetime| age >= lifetime);
-        (idle < self.limits.expires && !aged).then_some(held)
-    }
-
-    fn look_up(&self, key: Key, now: Tick) -> LookUp {
-        match self.live(key, now) {
-            Some(held) => LookUp::Found(held),
-            None if self.held.contains_key(&key) => LookUp::Expired,
-            None => LookUp::Unknown,
-        }
-    }
-
-    fn use_it(&mut self, key: Key, held: Session, now: Tick, confirm: bool) {
-        let due = now >= held.seen + (self.limits.expires / 64).max(1);
-        let confirmed = held.confirmed || confirm;
-        let in_use = held.confirmed && held.seen > held.created;
-        // A session begun by a request that carried its id, and not used since: pages that show it
-        // do not count.
-        if held.confirmed && !in_use && !confirm {
-            return;
-        }
-        if due || confirm && !in_use {
-            let after_learning = if confirm { held.created + 1 } else { 0 };
-            self.held.insert(
-                key,
-                Session {
-                    seen: held.seen.max(now).max(after_learning),
-                    confirmed,
-                    ..held
-                },
-            );
-        }
-    }
-
-    fn move_it(&mut self, key: Key, held: Session, to: PeerId, now: Tick, confirm: bool) {
-        let seen = now.max(held.seen + 1);
-        let confirmed = held.confirmed || confirm;
-        self.held.insert(
-            key,
-            Session {
-                peer: to,
-                seen,
-                confirmed,
-                ..held
-            },
-        );
-    }
-
-    fn learn(&mut self, key: Key, to: PeerId, claim: Claim, now: Tick, gone: u32) -> Learned {
-        let carried = claim != Claim::Stranger;
-        let Some(held) = self.live(key, now) else {
-            let new = Session {
-                peer: to,
-                seen: now,
-                created: now,
-                confirmed: carried,
-            };
-            self.held.insert(key, new);
-            return Learned::New {
-                evicted: Evicted::Nothing,
-            };
-        };
-        if held.peer == to {
-            self.use_it(key, held, now, carried);
-            return Learned::Same;
-        }
-        let comes = match claim {
-            Claim::Stranger => false,
-            Claim::Carried { from } => from == Some(held.peer) || !held.confirmed,
-        };
-        if comes || gone >> held.peer.get() & 1 == 1 {
-            self.move_it(key, held, to, now, carried);
-            return Learned::Moved { from: held.peer };
-        }
-        Learned::Kept { holder: held.peer }
-    }
-}
 
 /// `is`, with the time of learning that was expected if it is at most 1/1000 of the session's age
 /// early: a word keeps no more of it.

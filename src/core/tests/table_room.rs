@@ -164,7 +164,7 @@ fn evicts_in_order(table: &dyn Sessions) {
         expires: 100,
         lifetime: None,
     };
-    // Learned at 1, 2 … 8; 1 to 4 are in use, seen a second later.
+    // Learned at 1, 2 … 8; 1 to 4 are in use.
     for number in 1..=8 {
         let now = number as u32;
         match number {
@@ -179,9 +179,9 @@ fn evicts_in_order(table: &dyn Sessions) {
         learn_used(table, next, &limits, now)
     };
 
-    // Session 1 is over at 102, and goes first.
+    // Session 1 is over at 101, and goes first.
     assert_eq!(
-        learn_next(102),
+        learn_next(101),
         Learned::New {
             evicted: Evicted::Nothing
         }
@@ -189,25 +189,25 @@ fn evicts_in_order(table: &dyn Sessions) {
     assert!(!is_found(table, 1, &limits, 0));
     // Then those not in use, the oldest first.
     for oldest in 5..=8 {
-        assert!(is_found(table, oldest, &limits, 102));
+        assert!(is_found(table, oldest, &limits, 101));
         assert_eq!(
-            learn_next(102),
+            learn_next(101),
             Learned::New {
                 evicted: Evicted::Unconfirmed
             }
         );
-        assert!(!is_found(table, oldest, &limits, 102));
+        assert!(!is_found(table, oldest, &limits, 101));
     }
     // Then the one not seen for longest.
     for oldest in 2..=4 {
-        assert!(is_found(table, oldest, &limits, 102));
+        assert!(is_found(table, oldest, &limits, 101));
         assert_eq!(
-            learn_next(102),
+            learn_next(101),
             Learned::New {
                 evicted: Evicted::Confirmed
             }
         );
-        assert!(!is_found(table, oldest, &limits, 102));
+        assert!(!is_found(table, oldest, &limits, 101));
     }
 }
 

@@ -39,31 +39,35 @@ fn pieces_cover_the_table_once_and_free_what_is_over() {
             let now = (number / 100 * 1000) as Tick;
             table.learn(key(number), peer(1), claim, &HOUR, now, &mut nobody);
         }
-        let (swept, walked) = whole(&table, count, &HOUR, 4599);
+        // The first 100 are over, and remembered, when the last 100 are live.
+        let (swept, _) = whole(&table, count, &HOUR, 5599);
+        assert_eq!((swept.live, swept.confirmed, swept.cleared), (100, 33, 0));
+        assert_eq!(table.look_up(key(0), &HOUR, 5599), LookUp::Expired);
+
+        let (swept, walked) = whole(&table, count, &HOUR, 8199);
         assert_eq!(walked, pieces);
         let expected = Swept {
             next: 0,
-            live: 200,
-            confirmed: 66,
+            live: 0,
+            confirmed: 0,
             cleared: 100,
         };
         assert_eq!(swept, expected);
         for number in 0..300 {
-            let found = table.look_up(key(number), &HOUR, 4599);
-            assert_eq!(matches!(found, LookUp::Found(_)), number >= 100);
+            let found = table.look_up(key(number), &HOUR, 8199);
+            assert_eq!(found == LookUp::Expired, number >= 100);
             assert_eq!(found == LookUp::Unknown, number < 100);
         }
         table.publish(&swept);
         let counters = &zone.counters;
         assert_eq!(counters.expired_swept.load(Relaxed), 100);
-        assert_eq!(counters.live.load(Relaxed), 200);
-        assert_eq!(counters.confirmed.load(Relaxed), 66);
-        assert_eq!(whole(&table, count, &HOUR, 4600).0.cleared, 100);
+        assert_eq!(counters.live.load(Relaxed), 0);
+        assert_eq!(whole(&table, count, &HOUR, 8200).0.cleared, 100);
     }
 }
 
 #[test]
-fn the_limit_is_the_same_second_as_for_a_request() {
+fn a_session_that_is_over_is_remembered_for_as_long_again() {
     let limits = Limits {
         expires: 60,
         lifetime: Some(100),
@@ -71,10 +75,16 @@ fn the_limit_is_the_same_second_as_for_a_request() {
     let zone = Zone::new(8);
     zone.table()
         .learn(key(1), peer(1), CARRIED, &limits, 10, &mut nobody);
-    assert_eq!(zone.table().sweep(0, 8, &limits, 69).cleared, 0);
+    let swept = |now| {
+        let swept = zone.table().sweep(0, 8, &limits, now);
+        (swept.live, swept.cleared)
+    };
+    assert_eq!((swept(69), swept(70)), ((1, 0), (0, 0)));
+    assert_eq!(swept(129), (0, 0));
     zone.table().touch(key(1), &limits, 69);
-    assert_eq!(zone.table().sweep(0, 8, &limits, 109).cleared, 0);
-    assert_eq!(zone.table().sweep(0, 8, &limits, 110).cleared, 1);
+    // Now its lifetime ends it, at 110.
+    assert_eq!((swept(109), swept(110)), ((1, 0), (0, 0)));
+    assert_eq!((swept(169), swept(170)), ((0, 0), (0, 1)));
 }
 
 #[test]
@@ -86,8 +96,8 @@ fn a_shared_zone_is_swept_under_the_longest_limits() {
     };
     let table = zone.table().shared_under(short.longer(HOUR));
     table.learn(key(1), peer(1), CARRIED, &HOUR, 0, &mut nobody);
-    assert_eq!(table.sweep(0, 8, &short, 3599).cleared, 0);
-    assert_eq!(table.sweep(0, 8, &short, 3600).cleared, 1);
+    assert_eq!(table.sweep(0, 8, &short, 7199).cleared, 0);
+    assert_eq!(table.sweep(0, 8, &short, 7200).cleared, 1);
 }
 
 #[test]

@@ -6,12 +6,13 @@ package Sticky::State;
 use strict;
 use warnings;
 
+use Compress::Zlib qw/ crc32 /;
 use Exporter qw/ import /;
 
 use Test::Nginx;
 use Sticky::Pages qw/ workers eventually /;
 
-our @EXPORT = qw/ master ended restarted said mode_of changed /;
+our @EXPORT = qw/ master ended started restarted said flaw mode_of changed /;
 
 sub master {
     my ($t) = @_;
@@ -33,6 +34,16 @@ sub ended {
     return $gone;
 }
 
+# Starts nginx, which repeats on standard error what it has against a file.
+sub started {
+    my ($t) = @_;
+    open my $saved, '>&', \*STDERR or die "Can't save stderr: $!";
+    open STDERR, '>', '/dev/null' or die "Can't silence stderr: $!";
+    my $started = eval { $t->run() };
+    open STDERR, '>&', $saved or die "Can't restore stderr: $!";
+    return $started;
+}
+
 sub restarted {
     my ($t, $signal) = @_;
     my $gone = ended($t, $signal);
@@ -41,13 +52,29 @@ sub restarted {
 }
 
 # The lines of the log about state files, from the given one on, without what the system calls an
-# error and without the directory.
+# error and without the directory. In scalar context, how many.
 sub said {
     my ($t, $from) = @_;
     my $dir = $t->testdir();
     my @lines = $t->read_file('error.log') =~ /\[\w+\] .*?(sticky: state file .*)$/mg;
-    s/\Q$dir\E\/// for @lines;
-    return @lines[($from // 0) .. $#lines];
+    s/\Q$dir\E\///g for @lines;
+    splice @lines, 0, $from // 0;
+    return @lines;
+}
+
+# What is wrong with a state file, by its bytes alone; nothing when it is whole.
+sub flaw {
+    my ($file) = @_;
+    open my $input, '<:raw', $file or return 'not there';
+    local $/;
+    my $bytes = <$input>;
+    my $count = length($bytes) / 16 - 5;
+    return 'cut short' if $count < 0 || $count != int $count;
+    return 'no state file' if substr($bytes, 0, 16) ne "sticky\n\0" . pack 'Q<', 1;
+    my ($end, $sum, $zero) = unpack 'V V Q<', substr $bytes, -16;
+    return 'a wrong number of words' if $end != $count || $zero != 0;
+    return 'a wrong sum' if $sum != crc32(substr $bytes, 0, -12);
+    return '';
 }
 
 # Permissions of a file, in octal.

@@ -3,7 +3,7 @@
 //! memory model of Rust, which allows more than most processors do. Without this, an order of
 //! steps that loses a session could hide until a busy site comes upon it.
 //!
-//! `LOOM_MAX_PREEMPTIONS` sets the number of switches, see `make models`.
+//! `LOOM_MAX_PREEMPTIONS` sets the number of switches, see `make test-long`.
 
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -25,8 +25,8 @@ const LIMITS: Limits = Limits {
 const SEEN: Tick = 1;
 /// From here on they are refreshed.
 const DUE: Tick = 11;
-/// And from here on they are over.
-const OVER: Tick = 641;
+/// And from here on they are over, and no longer remembered.
+const OVER: Tick = 2 * 640 + SEEN;
 
 const NEW: Learned = Learned::New {
     evicted: Evicted::Nothing,
@@ -316,7 +316,7 @@ fn of_two_copies_one_remains_when_it_is_relocated_at_once() {
     // The newcomer makes one of two equal copies, wherever they are by then; the rival has found
     // the place in line 2 before.
     race(
-        3,
+        2,
         || {
             Zone::with(|place| match place {
                 1 | 8 => MOBILE.word(SEEN, true),
@@ -410,8 +410,8 @@ fn a_sweep_never_removes_a_session_that_is_being_relocated() {
         3,
         || {
             Zone::with(|place| match place {
-                1 => MOBILE.word(DUE, true),
-                0..8 => resident(place).word(DUE, true),
+                1 => MOBILE.word(OVER, true),
+                0..8 => resident(place).word(OVER, true),
                 // An older copy, as a worker leaves it that dies.
                 8 => MOBILE.word(SEEN, true),
                 _ => Word::EMPTY,
@@ -420,7 +420,7 @@ fn a_sweep_never_removes_a_session_that_is_being_relocated() {
         |zone| zone.arrive_at(NEWCOMER, OVER),
         |zone| zone.table().sweep(0, 12, &LIMITS, OVER),
         |zone, (), swept| {
-            assert_eq!(zone.session(MOBILE, OVER).seen, DUE);
+            assert_eq!(zone.session(MOBILE, OVER).seen, OVER);
             assert!(swept.cleared <= 1);
             zone.expect_residents();
         },
