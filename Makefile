@@ -50,8 +50,8 @@ endif
 # What make matrix builds for and tests with.
 MATRIX ?= debian trixie vendored testing
 
-.PHONY: all module module-path install demo test test-core test-layout test-nginx test-static matrix \
-	matrix-row lint bench clean help packages
+.PHONY: all module module-path install demo test test-core test-layout test-nginx test-apps test-static matrix \
+	matrix-row lint bench bench-core bench-scale bench-nginx bench-reload fuzz clean help packages
 
 all: module
 
@@ -60,10 +60,14 @@ help:
 	@echo 'make install      into nginx'"'"'s modules directory (DESTDIR, MODULES_PATH)'
 	@echo 'make demo         a shop without cookies, behind nginx without and with the module'
 	@echo 'make test         all tests: cargo test, then prove -r t'
+	@echo 'make test-apps    PHP, Tomcat, Socket.IO and MCP behind the configurations of nginx-conf'
 	@echo 'make matrix       builds and tests for each of: $(MATRIX)'
 	@echo 'make test-static  builds nginx 1.28 with --add-module, with --add-dynamic-module; tests both'
 	@echo 'make lint         format, clippy, documentation'
-	@echo 'make bench        benchmarks of the session table and of the page scanner'
+	@echo 'make bench        bench-core: the session table, the page scanner; bench-nginx: whole requests'
+	@echo 'make bench-scale  a session and a whole table, from 10 thousand to 50 million sessions'
+	@echo 'make bench-reload what a reload with 10 million sessions makes requests wait'
+	@echo 'make fuzz         fuzzes whatever reads bytes from outside, FUZZ_SECONDS=600 for each of FUZZ_TARGETS'
 	@echo 'make module-path  where the module is'
 	@echo 'make clean        remove what was built'
 	@echo
@@ -114,6 +118,12 @@ test-nginx: module
 	@tools/test-packages || true
 	@tools/test-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" $(T)
 
+# Real applications behind the configurations of nginx-conf.
+test-apps: module
+	@tools/packages 'testing' $(RUN_PACKAGES) perl
+	@tools/test-apps $(CURDIR)/target/apps
+	@STICKY_APPS=$(CURDIR)/target/apps tools/test-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" $(or $(T),t/apps)
+
 # The source of nginx 1.28, which crate nginx-src brings; or another.
 STATIC_SOURCE ?= $(shell $(CARGO) metadata --locked --format-version 1 --features vendored \
 	--filter-platform "$$(rustc -vV | sed -n 's/^host: //p')" \
@@ -133,12 +143,37 @@ matrix-row: test-layout test-nginx
 
 lint: packages
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(WITH_NGINX) $(CARGO) clippy --release --locked --workspace --all-targets --target-dir $(OUT) $(FEATURES) -- -D warnings
 	$(WITH_NGINX) RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' $(CARGO) doc --release --locked --workspace --no-deps --document-private-items --target-dir $(OUT) $(FEATURES)
 
-bench: packages
+bench: bench-core bench-nginx
+
+bench-core: packages
 	pages=$$(tools/pages target/pages) && \
-	env $${pages:+STICKY_PAGES="$$pages"} $(CARGO) bench --locked -p sticky-core --target-dir target/core
+	env $${pages:+STICKY_PAGES="$$pages"} $(CARGO) bench --locked -p sticky-core --bench table --bench scan --target-dir target/core
+
+# Up to 50 million sessions: 5 GB of memory.
+bench-scale: packages
+	$(CARGO) bench --locked -p sticky-core --bench scale --target-dir target/core
+
+# Beside round robin, and what else there is; BENCH_ROUNDS and more: see the tool.
+bench-nginx: module
+	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl wrk taskset=util-linux
+	@tools/bench-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
+
+# How long requests wait while nginx reloads with ten million sessions.
+bench-reload: module
+	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl wrk taskset=util-linux
+	@tools/bench-reload $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
+
+# Seconds for each target, and which of those in fuzz/targets; none means all.
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?=
+
+fuzz: packages
+	@tools/packages 'fuzzing' g++
+	@CARGO='$(CARGO)' tools/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 clean:
 	rm -rf target

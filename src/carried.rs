@@ -15,15 +15,30 @@ const SEARCHED: usize = 64 * 1024;
 /// The session id that a request carries, decoded. `None`: it has none, or several in one place, or no
 /// memory is left.
 pub fn id<'r>(r: Request<'r>, rule: &QueryRule) -> Option<&'r [u8]> {
-    for place in &rule.from {
-        match in_place(r, &rule.names, place) {
-            Carried::Nothing => {}
-            Carried::Conflict => return None,
-            Carried::Id(Cow::Borrowed(id)) => return Some(id),
-            Carried::Id(Cow::Owned(id)) => return r.pool()?.copy(&id),
-        }
+    let places = rule.from.iter();
+    first(r, places.map(|place| in_place(r, &rule.names, place)))
+}
+
+/// The parameter of `mode=rewrite` that a request carries, decoded: in its query, as it is now or as the
+/// client sent it, or in the posted form.
+pub fn value<'r>(r: Request<'r>, names: &Names) -> Option<&'r [u8]> {
+    let sent = r.main().unparsed_uri();
+    let sent = sent.splitn(2, |byte| *byte == b'?').nth(1);
+    let places: [&dyn Fn() -> Carried<'r>; 3] = [
+        &|| in_place(r, names, &Place::Query),
+        &|| names.in_query(sent.unwrap_or_default()),
+        &|| in_place(r, names, &Place::Form),
+    ];
+    first(r, places.into_iter().map(|place| place()))
+}
+
+/// What the first of the places says that says anything.
+fn first<'r>(r: Request<'r>, mut places: impl Iterator<Item = Carried<'r>>) -> Option<&'r [u8]> {
+    match places.find(|carried| *carried != Carried::Nothing)? {
+        Carried::Id(Cow::Borrowed(id)) => Some(id),
+        Carried::Id(Cow::Owned(id)) => r.pool()?.copy(&id),
+        Carried::Nothing | Carried::Conflict => None,
     }
-    None
 }
 
 fn in_place<'r>(r: Request<'r>, names: &Names, place: &Place) -> Carried<'r> {

@@ -1,29 +1,35 @@
 //! Directive words to configuration: of an upstream, and of a location.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::fmt;
 use std::os::raw::c_char;
+use std::sync::Arc;
 
 #[cfg(not(nginx_since = "1.29.6"))]
 use ngx::core::NGX_CONF_OK;
 use sticky_core::directive::native::NativeRule;
-use sticky_core::directive::{self, CookieRule, DirectiveError, Mode, QueryRule, ZoneChoice};
+use sticky_core::directive::{
+    self, CookieRule, DirectiveError, Mode, QueryRule, RewriteRule, ZoneChoice,
+};
 use sticky_core::scan::readers::Readers;
 use sticky_core::table;
-use sticky_core::word::Limits;
+use sticky_core::url::Names;
 
+use crate::cookie::Attributes;
 use crate::directory::Directory;
 use crate::module;
 use crate::native::{Learn, Native};
 use crate::ngx::complex::Text;
 use crate::ngx::conf::Conf;
 use crate::ngx::hook::{self, Hook};
+use crate::ngx::peers::PeerList;
 #[cfg(not(nginx_since = "1.29.6"))]
 use crate::ngx::peers::DRAINING;
-use crate::ngx::shm::{Zone, ZoneError};
+use crate::ngx::shm::ZoneError;
 use crate::ngx::upstream::Upstream;
+use crate::state::{self, Unusable};
 use crate::upstream::Steering;
-use crate::zone::{self, Sessions};
+use crate::zone::{self, Sessions, TableZone};
 
 /// What the module keeps for each upstream block.
 #[derive(Default)]
@@ -41,6 +47,11 @@ pub struct UpstreamConf<'c> {
 }
 
 impl<'c> UpstreamConf<'c> {
+    /// `sticky_strict on`.
+    pub fn is_strict(&self) -> bool {
+        self.strict.get() == Some(true)
+    }
+
     /// The `sticky` directive, where it is ours to follow. Since 1.29.6, nginx's own forms are
     /// nginx's business, unless they use what nginx does not know.
     pub fn engaged(&self) -> Option<&Sticky<'c>> {
@@ -50,7 +61,7 @@ impl<'c> UpstreamConf<'c> {
             let learn = native.learn.as_ref();
             if !learn.is_some_and(|learn| learn.rule.norefresh)
                 && self.secret.get().is_none()
-                && self.strict.get() != Some(true)
+                && !self.is_strict()
             {
                 return None;
             }
@@ -61,18 +72,42 @@ impl<'c> UpstreamConf<'c> {
 
 /// A sticky upstream.
 pub struct Sticky<'c> {
-    /// The upstream's name.
+    /// The upstream.
+    pub us: Upstream<'c>,
+    /// Its name.
     pub upstream: &'c [u8],
     /// How requests find their peer.
     pub rule: Rule<'c>,
-    /// This worker's map of the upstream's peers.
-    pub directory: RefCell<Directory>,
-    /// Where a Set-Cookie is written, so that no request allocates for it.
-    pub line: RefCell<Vec<u8>>,
+    directory: RefCell<Directory>,
+    /// What follows the value in each Set-Cookie.
+    pub attributes: RefCell<Attributes>,
     /// This worker has said that bodies are compressed in a way that it cannot read.
     pub said_compressed: Cell<bool>,
     /// This worker has said that the balancer cannot be steered.
     pub said_unknown_balancer: Cell<bool>,
+}
+
+impl Sticky<'_> {
+    /// This worker's map of the upstream's peers, read again when they have changed.
+    #[inline]
+    pub fn directory(&self, peers: PeerList) -> Ref<'_, Directory> {
+        let known = self.directory.borrow();
+        if known.is_of(peers) {
+            return known;
+        }
+        drop(known);
+        self.renewed(peers)
+    }
+
+    #[cold]
+    fn renewed(&self, peers: PeerList) -> Ref<'_, Directory> {
+        let read = Directory::read(peers, self.us, &self.rule);
+        // Whoever asks while it is in use gets it as it is.
+        if let Ok(mut directory) = self.directory.try_borrow_mut() {
+            *directory = read;
+        }
+        self.directory.borrow()
+    }
 }
 
 /// The mode, with what it needs at run time.
@@ -81,6 +116,8 @@ pub enum Rule<'c> {
     Cookie(CookieRule),
     /// `mode=query`.
     Query(QueryRule, Sessions<'c>, Readers),
+    /// `mode=rewrite`.
+    Rewrite(RewriteRule),
     /// One of nginx's own forms.
     Native(Native<'c>),
 }
@@ -89,7 +126,7 @@ impl<'c> Rule<'c> {
     /// The session table, where there is one.
     fn sessions(&self) -> Option<&Sessions<'c>> {
         match self {
-            Rule::Cookie(_) => None,
+            Rule::Cookie(_) | Rule::Rewrite(_) => None,
             Rule::Query(_, sessions, _) => Some(sessions),
             Rule::Native(native) => native.learn.as_ref()?.sessions.get(),
         }
@@ -100,9 +137,17 @@ impl<'c> Rule<'c> {
         match self {
             Rule::Cookie(rule) => rule.no_fallback,
             Rule::Query(rule, ..) => rule.no_fallback,
+            Rule::Rewrite(rule) => rule.no_fallback,
             Rule::Native(_) => false,
         }
     }
+}
+
+/// What the module keeps for the whole of `http`.
+#[derive(Default)]
+pub struct MainConf {
+    /// Names of the parameters that `mode=rewrite` puts into links.
+    pub own_parameters: RefCell<Vec<Arc<Names>>>,
 }
 
 /// What the module keeps for each location. `None`: not set on this level.
@@ -132,6 +177,8 @@ pub enum Refusal {
     Words(DirectiveError),
     /// The session table needs 128-bit atomics.
     NotLockFree,
+    /// The zone cannot have the state file.
+    State(Unusable),
     /// A zone of `sticky learn` has one user.
     ZoneInUse {
         /// Its name.
@@ -167,6 +214,7 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::Duplicate => write!(f, "\"sticky\" directive is duplicate"),
             Refusal::Words(error) => error.fmt(f),
+            Refusal::State(error) => error.fmt(f),
             Refusal::NotLockFree => write!(
                 f,
                 "\"sticky mode=query\" needs a processor with 128-bit atomic instructions to share \
@@ -217,13 +265,15 @@ pub fn sticky(cf: Conf<'_>) -> Result<(), Refusal> {
             let readers = Readers::new(&rule.learn, &rule.names);
             Rule::Query(rule, sessions, readers)
         }
+        Mode::Rewrite(rule) => Rule::Rewrite(rule),
         Mode::Native(rule) => Rule::Native(native(cf, us, rule)?),
     };
     let sticky = Sticky {
+        us,
         upstream: us.name(),
         rule,
         directory: RefCell::default(),
-        line: RefCell::default(),
+        attributes: RefCell::default(),
         said_compressed: Cell::new(false),
         said_unknown_balancer: Cell::new(false),
     };
@@ -266,7 +316,7 @@ fn learned_in<'c>(
     zone: &[u8],
 ) -> Result<(), Refusal> {
     let (limits, size) = (learn.rule.limits, learn.rule.size);
-    let sessions = shared(cf, upstream, zone, size, limits)?;
+    let sessions = Sessions::shared(table_zone(cf, zone, size)?, upstream, limits);
     // Set once: the directive is read once.
     let _ = learn.sessions.set(sessions);
     Ok(())
@@ -324,21 +374,19 @@ fn sessions<'c>(
     rule: &QueryRule,
 ) -> Result<Sessions<'c>, Refusal> {
     let (name, size) = match &rule.zone {
-        ZoneChoice::Off => return Ok(Sessions::local(upstream, rule.limits)),
+        ZoneChoice::Off => return Ok(Sessions::local(upstream)),
         // A name of its own kind: `zone NAME size` of the upstream is another zone.
         ZoneChoice::Own => ([b"sticky:", upstream].concat(), zone::DEFAULT_SIZE),
         ZoneChoice::Named { name, size } => (name.clone(), size.unwrap_or(0)),
     };
-    shared(cf, upstream, &name, size, rule.limits)
+    let zone = table_zone(cf, &name, size)?;
+    if let Some(word) = &rule.state {
+        state::keep(cf, zone, word).map_err(Refusal::State)?;
+    }
+    Ok(Sessions::shared(zone, upstream, rule.limits))
 }
 
-fn shared<'c>(
-    cf: Conf<'c>,
-    upstream: &'c [u8],
-    name: &[u8],
-    size: usize,
-    limits: Limits,
-) -> Result<Sessions<'c>, Refusal> {
+fn table_zone<'c>(cf: Conf<'c>, name: &[u8], size: usize) -> Result<&'c TableZone, Refusal> {
     if !table::is_lock_free() {
         return Err(Refusal::NotLockFree);
     }
@@ -346,15 +394,12 @@ fn shared<'c>(
         .pool()
         .and_then(|pool| pool.copy(name))
         .ok_or(Refusal::Reported)?;
-    match Zone::add(cf, name, size, module::tag(), zone::adopt) {
-        Ok(zone) => Ok(Sessions::shared(zone, upstream, limits)),
-        Err(ZoneError::Reported | ZoneError::OutOfMemory) => Err(Refusal::Reported),
-    }
+    TableZone::add(cf, name, size)
+        .map_err(|(ZoneError::Reported | ZoneError::OutOfMemory)| Refusal::Reported)
 }
 
 /// When the configuration was read, before the upstreams are initialised.
-pub fn complete(cf: Conf<'_>) -> Result<(), Refusal> {
-    let mut tables: Vec<&Sessions<'_>> = Vec::new();
+pub fn complete(cf: Conf<'_>, main: &MainConf) -> Result<(), Refusal> {
     for us in cf.upstreams() {
         let Some(conf) = module::upstream_conf(us) else {
             continue;
@@ -372,14 +417,14 @@ pub fn complete(cf: Conf<'_>) -> Result<(), Refusal> {
                 learned_in(cf, us.name(), learn, &[b"sticky:", us.name()].concat())?;
             }
         }
+        if let Rule::Rewrite(rule) = &sticky.rule {
+            let mut known = main.own_parameters.borrow_mut();
+            known.push(Arc::clone(&rule.names));
+        }
         if let Some(sessions) = sticky.rule.sessions() {
             sessions.default_size();
-            tables.push(sessions);
         }
         hook::around::<Steering>(us);
-    }
-    for table in &tables {
-        tables.iter().for_each(|other| table.share(other));
     }
     Ok(())
 }

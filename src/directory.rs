@@ -9,6 +9,7 @@ use crate::conf::Rule;
 use crate::module;
 use crate::ngx::balancer::Bearers;
 use crate::ngx::peers::{Identity, PeerHandle, PeerKey, PeerList};
+use crate::ngx::request::Request;
 use crate::ngx::upstream::Upstream;
 
 /// A worker's map of an upstream's peers: by what a session word, a cookie or a response knows.
@@ -18,9 +19,9 @@ pub struct Directory {
     peers: Vec<Peer>,
     by_id: Sorted<PeerId>,
     by_name: Sorted<Box<[u8]>>,
-    by_value: Sorted<Box<[u8]>>,
+    by_value: Sorted<Text>,
     /// Under nginx's own forms of the directive, a backup peer of the same value.
-    backup_by_value: Sorted<Box<[u8]>>,
+    backup_by_value: Sorted<Text>,
     by_key: Sorted<PeerKey>,
 }
 
@@ -49,11 +50,42 @@ impl<K: Ord> Sorted<K> {
     where
         K: Borrow<Q>,
     {
-        let at = self
-            .0
-            .binary_search_by(|(known, _)| known.borrow().cmp(key))
-            .ok()?;
-        Some(self.0.get(at)?.1)
+        self.first_not(|known| known.borrow() < key)
+            .filter(|(known, _)| known.borrow() == key)
+            .map(|(_, position)| *position)
+    }
+
+    /// The first key for which `is_before` does not hold.
+    fn first_not(&self, is_before: impl Fn(&K) -> bool) -> Option<&(K, usize)> {
+        let at = self.0.partition_point(|(known, _)| is_before(known));
+        self.0.get(at)
+    }
+}
+
+/// Bytes, and their start as a number, which mostly tells two of them apart. In the order of that.
+#[derive(Eq, Ord, PartialEq, PartialOrd)]
+struct Text(u64, Box<[u8]>);
+
+impl Text {
+    fn start(bytes: &[u8]) -> u64 {
+        bytes.first_chunk().copied().map_or(0, u64::from_be_bytes)
+    }
+}
+
+impl From<&[u8]> for Text {
+    fn from(bytes: &[u8]) -> Self {
+        Self(Self::start(bytes), bytes.into())
+    }
+}
+
+impl Sorted<Text> {
+    fn of(&self, bytes: &[u8]) -> Option<usize> {
+        let start = Text::start(bytes);
+        let is_before =
+            |Text(other, text): &Text| *other < start || (*other == start && **text < *bytes);
+        self.first_not(is_before)
+            .filter(|(Text(_, text), _)| **text == *bytes)
+            .map(|(_, position)| *position)
     }
 }
 
@@ -64,17 +96,21 @@ pub struct Peer {
     /// What stands in its clients' cookies, its server id under nginx's own forms of the directive;
     /// empty in other modes.
     pub value: Box<[u8]>,
+    /// The cookie that stands for it, name and value, in `mode=cookie`.
+    pub pair: Box<[u8]>,
     /// Where nginx has it.
     pub handle: PeerHandle,
 }
 
 impl Directory {
-    /// Reads the peers again when they have changed.
-    pub fn refresh(&mut self, list: PeerList, us: Upstream<'_>, rule: &Rule<'_>) {
+    /// The peers are still the same.
+    pub fn is_of(&self, list: PeerList) -> bool {
+        self.generation == Some(list.generation())
+    }
+
+    /// Reads the peers.
+    pub fn read(list: PeerList, us: Upstream<'_>, rule: &Rule<'_>) -> Self {
         let generation = list.generation();
-        if self.generation == Some(generation) {
-            return;
-        }
         let routes = module::upstream_conf(us).map(|conf| conf.routes.borrow());
         let mut found = Vec::new();
         list.walk(us, |peer| {
@@ -93,13 +129,14 @@ impl Directory {
             names.push(route.as_deref().unwrap_or(name));
         }
         let ids = digest::peer_ids(&names);
-        *self = Self {
+        let mut read = Self {
             generation: Some(generation),
             ..Self::default()
         };
         for (index, ((name, route, handle), id)) in found.into_iter().zip(ids).enumerate() {
             let value = match rule {
                 Rule::Cookie(rule) => rule.recipe.value(index, &name),
+                Rule::Rewrite(rule) => rule.recipe.value(index, &name),
                 Rule::Query(..) => Vec::new(),
                 Rule::Native(_) => match route {
                     Some(route) => route.into_vec(),
@@ -107,25 +144,30 @@ impl Directory {
                 },
             };
             // An address that is listed twice is one peer: the first.
-            self.by_id.push(id, index);
-            self.by_name.push(name, index);
+            read.by_id.push(id, index);
+            read.by_name.push(name, index);
             let by_value = match rule {
-                Rule::Native(_) if handle.is_backup() => &mut self.backup_by_value,
-                _ => &mut self.by_value,
+                Rule::Native(_) if handle.is_backup() => &mut read.backup_by_value,
+                _ => &mut read.by_value,
             };
-            self.by_key.push(handle.key(), index);
+            read.by_key.push(handle.key(), index);
             by_value.push(value.as_slice().into(), index);
-            self.peers.push(Peer {
+            read.peers.push(Peer {
                 id,
+                pair: match rule {
+                    Rule::Cookie(rule) => [&rule.name, &b"="[..], &value].concat().into(),
+                    _ => Box::default(),
+                },
                 value: value.into(),
                 handle,
             });
         }
-        self.by_id.sort();
-        self.by_name.sort();
-        self.by_value.sort();
-        self.backup_by_value.sort();
-        self.by_key.sort();
+        read.by_id.sort();
+        read.by_name.sort();
+        read.by_value.sort();
+        read.backup_by_value.sort();
+        read.by_key.sort();
+        read
     }
 
     /// The peer that a session's word names.
@@ -133,9 +175,13 @@ impl Directory {
         self.peers.get(self.by_id.position(&id)?)
     }
 
-    /// The peer that nginx calls so.
-    pub fn by_name(&self, name: &[u8]) -> Option<&Peer> {
-        self.peers.get(self.by_name.position(name)?)
+    /// The peer that answers a request, whose name is `name`.
+    pub fn answering(&self, r: Request<'_>, name: &[u8]) -> Option<&Peer> {
+        let key = r.upstream().map(|exchange| exchange.peer_key());
+        key.and_then(|key| self.by_key(key)).or_else(|| {
+            // It has left, and one of the same name has come.
+            self.peers.get(self.by_name.position(name)?)
+        })
     }
 
     /// The peer with that key.
@@ -151,8 +197,8 @@ impl Directory {
 
     /// The peers with that server id.
     pub fn bearers(&self, sid: &[u8]) -> Bearers {
-        let first = |map: &Sorted<Box<[u8]>>| {
-            let peer = self.peers.get(map.position(sid)?)?;
+        let first = |map: &Sorted<Text>| {
+            let peer = self.peers.get(map.of(sid)?)?;
             Some(peer.handle)
         };
         Bearers {
@@ -163,6 +209,6 @@ impl Directory {
 
     /// The peer that a cookie names.
     pub fn by_value(&self, value: &[u8]) -> Option<&Peer> {
-        self.peers.get(self.by_value.position(value)?)
+        self.peers.get(self.by_value.of(value)?)
     }
 }

@@ -3,12 +3,10 @@
 //! Ids are learned from the headers and the body as they pass, before they are passed on; the bytes
 //! stay as they are. In mode cookie, the header gets a Set-Cookie.
 
-use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
-use sticky_core::cookie::{self, SetCookie};
 use sticky_core::digest;
-use sticky_core::directive::{CookieRule, QueryRule};
+use sticky_core::directive::QueryRule;
 use sticky_core::key::Key;
 use sticky_core::links;
 use sticky_core::scan::inflate::Coding;
@@ -19,11 +17,13 @@ use sticky_core::url::{Carried, Site};
 use sticky_core::word::PeerId;
 
 use crate::conf::Rule;
+use crate::cookie;
 use crate::ngx::chain::Chain;
 use crate::ngx::clock;
 use crate::ngx::log::Level;
 use crate::ngx::peers::Unusable;
 use crate::ngx::request::Request;
+use crate::rewrite;
 use crate::status::Status;
 use crate::upstream::{Affinity, Holding};
 use crate::zone::Sessions;
@@ -33,12 +33,36 @@ const IDS_PER_RESPONSE: usize = 8;
 
 /// What a response has taught, and what goes on reading it. Made for the responses that have an id
 /// in their header, or a body that may.
-pub struct Lesson {
+pub struct Lesson<'r> {
     /// The peer that gives it.
     peer: PeerId,
     /// Keys of the sessions that were learned.
-    keys: RefCell<Vec<Key>>,
-    learner: RefCell<Option<Box<dyn Learner>>>,
+    keys: Cell<[Option<Key>; IDS_PER_RESPONSE]>,
+    reader: Cell<Option<&'r Reader>>,
+}
+
+/// What reads a response's body, until it has read enough.
+type Reader = RefCell<Option<Box<dyn Learner>>>;
+
+impl Lesson<'_> {
+    /// The response may teach no more.
+    fn is_full(&self) -> bool {
+        self.keys.get().iter().all(Option::is_some)
+    }
+
+    /// Takes note of a key; false when it is known, or one too many.
+    fn notes(&self, key: Key) -> bool {
+        let mut keys = self.keys.get();
+        if keys.contains(&Some(key)) {
+            return false;
+        }
+        let Some(free) = keys.iter_mut().find(|key| key.is_none()) else {
+            return false;
+        };
+        *free = Some(key);
+        self.keys.set(keys);
+        true
+    }
 }
 
 /// The header of a response is about to be sent.
@@ -47,14 +71,15 @@ pub fn header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) {
         return;
     };
     match &affinity.sticky.rule {
+        Rule::Rewrite(rule) => rewrite::header(r, affinity, rule, name),
         // Its cookie was set with the choice of the server.
         Rule::Native(_) => {}
-        Rule::Cookie(rule) => set_cookie(r, affinity, rule, name),
+        Rule::Cookie(rule) => cookie::set(r, affinity, rule, name),
         Rule::Query(rule, _, readers) => {
-            let learner = body_learner(r, affinity, rule, readers, name);
-            if learner.is_some() {
-                if let Some(lesson) = lesson(r, affinity, name) {
-                    *lesson.learner.borrow_mut() = learner;
+            if let Some(learner) = body_learner(r, affinity, rule, readers, name) {
+                let reader = r.pool().and_then(|pool| pool.keep(Some(learner).into()));
+                if let (Some(lesson), Some(_)) = (lesson(r, affinity, name), reader) {
+                    lesson.reader.set(reader);
                     r.need_body_in_memory();
                 }
             }
@@ -65,14 +90,23 @@ pub fn header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) {
 /// Reads what the header tells, once: who answered, and the session ids in it. Also called when
 /// `$sticky_status` is wanted before the header filter (`add_header`). `None`: the response is not
 /// a peer's, but nginx's own or from its cache.
+#[inline]
 pub fn observe<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) -> Option<&'r [u8]> {
     if r.is_cached() {
         return None;
     }
     let name = r.upstream()?.answering_peer()?;
-    if let Some(answered) = affinity.answered.get() {
-        return Some(answered);
+    match affinity.answered.get() {
+        None => observe_first(r, affinity, name),
+        answered => answered,
     }
+}
+
+fn observe_first<'r>(
+    r: Request<'r>,
+    affinity: &'r Affinity<'r>,
+    name: &'r [u8],
+) -> Option<&'r [u8]> {
     // A peer that may leave takes its name with it when the request is done.
     let name = if affinity.peers.may_change() {
         r.pool()?.copy(name)?
@@ -90,13 +124,20 @@ pub fn observe<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) -> Option<&'r [u8
             }
         }
         Rule::Cookie(rule) => {
-            if shows_cookie(r, affinity, rule) && affinity.status.get() == Status::None {
+            if affinity.status.get() == Status::None && cookie::is_shown(r, rule) {
+                affinity.status.set(Status::New);
+            }
+        }
+        Rule::Rewrite(_) => {
+            if affinity.status.get() == Status::None && r.is_main() && rewrite::has_links(r) {
                 affinity.status.set(Status::New);
             }
         }
         Rule::Query(rule, sessions, _) => {
             if teaches(r) {
-                reassign(affinity, rule, sessions, name);
+                if affinity.holding.get() == Holding::Lost {
+                    reassign(affinity, rule, sessions, name);
+                }
                 if rule.learn.reads_header() && r.is_main() {
                     read_header(r, affinity, rule, name);
                 }
@@ -108,10 +149,9 @@ pub fn observe<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) -> Option<&'r [u8
 
 /// The server of the request's session could not be used and another has answered: the session
 /// goes on there.
+#[cold]
 fn reassign(affinity: &Affinity<'_>, rule: &QueryRule, sessions: &Sessions<'_>, name: &[u8]) {
-    if let (Holding::Lost, Some(key), Some(holder)) =
-        (affinity.holding.get(), affinity.carried, affinity.holder)
-    {
+    if let (Some(key), Some(holder)) = (affinity.carried, affinity.holder) {
         sessions.reassign(key, holder, peer_id(affinity, name), &rule.limits);
     }
 }
@@ -144,7 +184,10 @@ pub fn body(affinity: &Affinity<'_>, chain: Chain<'_>) {
     let Some(lesson) = affinity.lesson.get() else {
         return;
     };
-    let mut reading = lesson.learner.borrow_mut();
+    let Some(reader) = lesson.reader.get() else {
+        return;
+    };
+    let mut reading = reader.borrow_mut();
     let Some(learner) = reading.as_mut() else {
         return;
     };
@@ -160,25 +203,25 @@ pub fn body(affinity: &Affinity<'_>, chain: Chain<'_>) {
             break;
         }
     }
-    if is_over || lesson.keys.borrow().len() >= IDS_PER_RESPONSE {
+    if is_over || lesson.is_full() {
         *reading = None;
     }
 }
 
 /// The lesson of this response, begun if it has not.
-fn lesson<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, name: &[u8]) -> Option<&'r Lesson> {
+fn lesson<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, name: &[u8]) -> Option<&'r Lesson<'r>> {
     if affinity.lesson.get().is_none() {
-        affinity.lesson.set(r.pool()?.keep(Lesson {
+        affinity.lesson.set(r.pool()?.place(Lesson {
             peer: peer_id(affinity, name),
-            keys: RefCell::default(),
-            learner: RefCell::default(),
+            keys: Cell::default(),
+            reader: Cell::default(),
         }));
     }
     affinity.lesson.get()
 }
 
 /// Puts a session that the response hands out into the table, for the peer that hands it out.
-fn teach(affinity: &Affinity<'_>, lesson: &Lesson, id: &[u8]) {
+fn teach(affinity: &Affinity<'_>, lesson: &Lesson<'_>, id: &[u8]) {
     let Rule::Query(rule, sessions, _) = &affinity.sticky.rule else {
         return;
     };
@@ -187,11 +230,9 @@ fn teach(affinity: &Affinity<'_>, lesson: &Lesson, id: &[u8]) {
         return;
     }
     let Some(key) = sessions.key(id) else { return };
-    let mut keys = lesson.keys.borrow_mut();
-    if keys.len() >= IDS_PER_RESPONSE || keys.contains(&key) {
+    if !lesson.notes(key) {
         return;
     }
-    keys.push(key);
     let claim = if affinity.carried == Some(key) && affinity.holding.get() != Holding::Full {
         Claim::Carried {
             from: affinity.holder,
@@ -200,7 +241,7 @@ fn teach(affinity: &Affinity<'_>, lesson: &Lesson, id: &[u8]) {
         Claim::Stranger
     };
     let learned = sessions.learn(key, lesson.peer, claim, &rule.limits, &mut |holder| {
-        is_lost(affinity, holder)
+        is_lost(affinity, holder, || sessions.is_ahead(key, &rule.limits))
     });
     if matches!(learned, Learned::New { .. }) && affinity.status.get() == Status::None {
         affinity.status.set(Status::New);
@@ -208,13 +249,16 @@ fn teach(affinity: &Affinity<'_>, lesson: &Lesson, id: &[u8]) {
 }
 
 /// The holder of a session has left the upstream, or cannot be used. One that is merely full keeps
-/// its sessions.
-pub fn is_lost(affinity: &Affinity<'_>, holder: PeerId) -> bool {
-    let directory = affinity.sticky.directory.borrow();
-    directory.by_id(holder).is_none_or(|peer| {
-        let state = affinity.peers.check(peer.handle);
-        matches!(state, Err(Unusable::Gone | Unusable::Failed))
-    })
+/// its sessions, and one that is not known here, if the session `is_ahead`.
+pub fn is_lost(affinity: &Affinity<'_>, holder: PeerId, is_ahead: impl Fn() -> bool) -> bool {
+    let directory = affinity.directory();
+    match directory.by_id(holder) {
+        None => !is_ahead(),
+        Some(peer) => {
+            let state = affinity.peers.check(peer.handle);
+            matches!(state, Err(Unusable::Gone | Unusable::Failed))
+        }
+    }
 }
 
 /// Responses teach, but for those that the server could not give.
@@ -223,9 +267,9 @@ fn teaches(r: Request<'_>) -> bool {
 }
 
 fn peer_id(affinity: &Affinity<'_>, name: &[u8]) -> PeerId {
-    let directory = affinity.sticky.directory.borrow();
+    let directory = affinity.directory();
     directory
-        .by_name(name)
+        .answering(affinity.request, name)
         .map_or_else(|| digest::peer_id(name), |peer| peer.id)
 }
 
@@ -281,67 +325,5 @@ fn say_unreadable(r: Request<'_>, affinity: &Affinity<'_>, coding: &[u8]) {
                 affinity.sticky.upstream.escape_ascii()
             ),
         );
-    }
-}
-
-/// The client gets our cookie: of its own request, not of a subrequest.
-fn shows_cookie(r: Request<'_>, affinity: &Affinity<'_>, rule: &CookieRule) -> bool {
-    r.is_main() && !rule.hide_cookie && !affinity.hide_cookie
-}
-
-/// Replaces the server's cookies of that name by ours, as nginx-sticky-module-ng does.
-fn set_cookie<'r>(r: Request<'r>, affinity: &Affinity<'r>, rule: &CookieRule, name: &[u8]) {
-    let directory = affinity.sticky.directory.borrow();
-    let peer = match (affinity.holding.get(), affinity.holder) {
-        (Holding::Full, Some(holder)) => directory.by_id(holder),
-        _ => directory.by_name(name),
-    };
-    let Some(peer) = peer else {
-        return;
-    };
-    let mut transferred = None;
-    for header in r.response_headers() {
-        if !header.name().eq_ignore_ascii_case(b"set-cookie") {
-            continue;
-        }
-        if let Some(value) = cookie::value_set(header.value(), &rule.name) {
-            transferred = Some(value);
-            header.hide();
-        }
-    }
-    if !shows_cookie(r, affinity, rule) {
-        return;
-    }
-    let mut value = Cow::Borrowed(&peer.value[..]);
-    if rule.transfer {
-        match transferred {
-            Some(theirs) => {
-                value.to_mut().extend_from_slice(&rule.delimiter);
-                value.to_mut().extend_from_slice(theirs);
-            }
-            // The client keeps what the application gave it before; it starts with the delimiter.
-            None => value.to_mut().extend_from_slice(affinity.transferred),
-        }
-    }
-    let mut line = affinity.sticky.line.borrow_mut();
-    line.clear();
-    let expires = rule.expires.map(|seconds| {
-        clock::unix_seconds().saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX))
-    });
-    SetCookie {
-        name: &rule.name,
-        value: &value,
-        domain: rule.domain.as_deref(),
-        expires,
-        path: &rule.path,
-        secure: rule.secure,
-        httponly: rule.httponly,
-        samesite: rule.samesite,
-        partitioned: rule.partitioned,
-    }
-    .write(&mut line);
-    if let Some(line) = r.pool().and_then(|pool| pool.copy(&line)) {
-        // Out of memory: the response goes without the cookie, the next one brings it.
-        let _ = r.push_response_header(b"Set-Cookie", line);
     }
 }

@@ -4,7 +4,7 @@
 //! module.rs                     what nginx sees
 //!     │
 //! conf, upstream, native,       policy, in the order of a request's life
-//! filter, zone
+//! filter, rewrite, zone, state
 //!     │              │
 //! sticky-core        ngx        the rules; safe views of nginx
 //! ```
@@ -13,6 +13,7 @@
 
 mod carried;
 mod conf;
+mod cookie;
 mod directory;
 mod filter;
 #[allow(unsafe_code)]
@@ -20,6 +21,8 @@ mod module;
 mod native;
 #[allow(unsafe_code)]
 mod ngx;
+mod rewrite;
+mod state;
 mod status;
 mod upstream;
 mod zone;

@@ -13,17 +13,22 @@ use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 use portable_atomic::AtomicU128;
 use sticky_core::table::Prelude;
 
-use crate::conf::{self, LocationConf, UpstreamConf};
+use crate::conf::{self, LocationConf, MainConf, UpstreamConf};
 use crate::filter;
 use crate::ngx::chain::Chain;
 use crate::ngx::conf::Conf;
+use crate::ngx::cycle::{self, Cycle, Role};
+use crate::ngx::errand;
 use crate::ngx::guard::guard;
 use crate::ngx::pool::Pool;
 use crate::ngx::request::{Context, Request};
-use crate::ngx::shm::Shareable;
+use crate::ngx::shm::{Adopt, Shareable, Zone};
 use crate::ngx::sys::{self, ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module_t};
+use crate::ngx::timer::{self, EverySecond};
 use crate::ngx::upstream::Upstream;
+use crate::rewrite::{self, Replacement};
 use crate::upstream::Affinity;
+use crate::zone::{self, ZoneConf};
 
 mod commands;
 mod variables;
@@ -48,10 +53,39 @@ pub fn tag() -> *const ngx_module_t {
     MODULE.0.get()
 }
 
+// SAFETY: Zone::add() is called for a ZoneConf only.
+unsafe impl Adopt for ZoneConf {
+    fn tag() -> *const ngx_module_t {
+        tag()
+    }
+
+    fn adopt(zone: &Zone<Self>, before: Option<&Zone<Self>>) -> bool {
+        zone::adopt(zone, before)
+    }
+}
+
+/// Every second, in every worker.
+struct Housekeeping;
+
+impl EverySecond for Housekeeping {
+    fn tick() {
+        // SAFETY: the event loop runs in a cycle.
+        if let Some(running) = unsafe { Cycle::from_ptr(sys::ngx_cycle) } {
+            zone::tick(running);
+        }
+    }
+}
+
 /// What the module keeps for an upstream. `None`: the upstream is no block of the configuration.
 pub fn upstream_conf<'c>(us: Upstream<'c>) -> Option<&'c UpstreamConf<'c>> {
     // SAFETY: create_srv_conf() makes an UpstreamConf.
     unsafe { us.srv_conf(tag()) }
+}
+
+/// What the module keeps for the whole of `http`.
+pub fn main_conf<'r>(r: Request<'r>) -> Option<&'r MainConf> {
+    // SAFETY: create_main_conf() makes a MainConf.
+    unsafe { r.main_conf(tag()) }
 }
 
 /// What the module keeps for the request's location.
@@ -76,7 +110,7 @@ impl<T> Table<T> {
 static CONTEXT: Table<ngx_http_module_t> = Table::new(ngx_http_module_t {
     preconfiguration: Some(add_variables),
     postconfiguration: None,
-    create_main_conf: None,
+    create_main_conf: Some(create_main_conf),
     init_main_conf: Some(init_main_conf),
     create_srv_conf: Some(create_srv_conf),
     merge_srv_conf: None,
@@ -103,6 +137,10 @@ static MODULE: Table<ngx_module_t> = Table::new(ngx_module_t {
     ctx: CONTEXT.0.get().cast(),
     commands: COMMANDS.0.get().cast(),
     type_: sys::NGX_HTTP_MODULE as sys::ngx_uint_t,
+    init_module: Some(init_module),
+    init_process: Some(init_process),
+    exit_process: Some(exit_process),
+    exit_master: Some(exit_master),
     ..ngx_module_t::default()
 });
 
@@ -156,6 +194,10 @@ pub static ngx_module_order: Exported<[*const c_char; 8]> = Exported([
     ptr::null(),
 ]);
 
+unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
+    create::<MainConf>(cf)
+}
+
 unsafe extern "C" fn create_srv_conf(cf: *mut ngx_conf_t) -> *mut c_void {
     create::<UpstreamConf<'_>>(cf)
 }
@@ -184,15 +226,47 @@ unsafe extern "C" fn merge_loc_conf(
     NGX_CONF_OK
 }
 
-unsafe extern "C" fn init_main_conf(cf: *mut ngx_conf_t, _: *mut c_void) -> *mut c_char {
-    // SAFETY: ngx_http_block() passes the cf of the http block.
-    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
+unsafe extern "C" fn init_main_conf(cf: *mut ngx_conf_t, main: *mut c_void) -> *mut c_char {
+    // SAFETY: ngx_http_block() passes the cf of the http block, and what create_main_conf() made.
+    let (Some(cf), Some(main)) =
+        (unsafe { (Conf::from_ptr(cf), main.cast::<MainConf>().as_ref()) })
+    else {
         return NGX_CONF_ERROR;
     };
-    guard(NGX_CONF_ERROR, || match conf::complete(cf) {
+    guard(NGX_CONF_ERROR, || match conf::complete(cf, main) {
         Ok(()) => NGX_CONF_OK,
         Err(why) => refuse(cf, &why),
     })
+}
+
+/// With `master_process off`, the zones of the cycle before are about to go.
+unsafe extern "C" fn init_module(_: *mut sys::ngx_cycle_t) -> ngx_int_t {
+    guard((), errand::stop_all);
+    sys::OK
+}
+
+unsafe extern "C" fn init_process(_: *mut sys::ngx_cycle_t) -> ngx_int_t {
+    guard((), || {
+        if matches!(cycle::role(), Role::Worker(_) | Role::Single) {
+            timer::start::<Housekeeping>();
+            Housekeeping::tick();
+        }
+    });
+    sys::OK
+}
+
+unsafe extern "C" fn exit_process(cycle: *mut sys::ngx_cycle_t) {
+    // SAFETY: ngx_worker_process_exit() and ngx_single_process_cycle() pass the running cycle.
+    if let Some(running) = unsafe { Cycle::from_ptr(cycle) } {
+        guard((), || zone::leave_worker(running));
+    }
+}
+
+unsafe extern "C" fn exit_master(cycle: *mut sys::ngx_cycle_t) {
+    // SAFETY: ngx_master_process_exit() passes the running cycle.
+    if let Some(running) = unsafe { Cycle::from_ptr(cycle) } {
+        guard((), || zone::leave_master(running));
+    }
 }
 
 static NEXT_HEADER_FILTER: Table<sys::ngx_http_output_header_filter_pt> = Table::new(None);
@@ -235,14 +309,22 @@ unsafe extern "C" fn header_filter(r: sys::RequestPtr) -> ngx_int_t {
 }
 
 unsafe extern "C" fn body_filter(r: sys::RequestPtr, chain: *mut sys::ngx_chain_t) -> ngx_int_t {
-    // SAFETY: ngx_http_output_filter() passes a live request and a chain or NULL.
-    if let Some(request) = unsafe { Request::from_ptr(r) } {
-        if let Some(affinity) = request.context::<Affinity<'_>>() {
-            guard((), || {
-                filter::body(affinity, unsafe { Chain::from_ptr(chain) })
-            });
-        }
-    }
     // SAFETY: install_filters() has saved the next filter.
-    unsafe { (*NEXT_BODY_FILTER.0.get()).map_or(sys::ERROR, |next| next(r, chain)) }
+    let next =
+        |chain| unsafe { (*NEXT_BODY_FILTER.0.get()).map_or(sys::ERROR, |next| next(r, chain)) };
+    // SAFETY: ngx_http_output_filter() passes a live request and a chain or NULL.
+    let (request, pieces) = unsafe { (Request::from_ptr(r), Chain::from_ptr(chain)) };
+    let Some((request, affinity)) = request.and_then(|r| Some((r, r.context::<Affinity<'_>>()?)))
+    else {
+        return next(chain);
+    };
+    if let Some(page) = affinity.page.get() {
+        return match guard(None, || rewrite::body(request, page, pieces)) {
+            Some(Replacement::Chain(filling)) => filling.send(next),
+            Some(Replacement::Later) => sys::OK,
+            None => sys::ERROR,
+        };
+    }
+    guard((), || filter::body(affinity, pieces));
+    next(chain)
 }

@@ -165,9 +165,8 @@ impl<'r> Follower<'r> {
         if self.id.is_empty() {
             return Choice::Balance;
         }
-        affinity.refresh();
         let found = {
-            let directory = affinity.sticky.directory.borrow();
+            let directory = affinity.directory();
             let sid = match &self.native.learn {
                 Some(learn) => match self.look_up(learn) {
                     LookUp::Found(session) => {
@@ -218,8 +217,7 @@ impl<'r> Follower<'r> {
 
     /// A try has been given to a peer. `None`: no memory is left.
     pub fn taken(&self, affinity: &Affinity<'r>, peer: PeerKey) -> Option<()> {
-        affinity.refresh();
-        let directory = affinity.sticky.directory.borrow();
+        let directory = affinity.directory();
         // A peer that came this moment has no cookie yet.
         let Some(peer) = directory.by_key(peer) else {
             return Some(());
@@ -285,7 +283,10 @@ impl<'r> Follower<'r> {
         let teaches = (1..500).contains(&status);
         let is_carried = Some(key) == self.key;
         let from = self.holder.get().filter(|_| is_carried);
-        let stays = self.is_full.get() || from == Some(peer);
+        let is_ahead = || sessions.is_ahead(key, limits);
+        let is_unknown = |from| affinity.directory().by_id(from).is_none();
+        let stays = self.is_full.get()
+            || from.is_some_and(|from| from == peer || is_unknown(from) && is_ahead());
         match from {
             Some(from) if !stays && teaches => {
                 sessions.reassign(key, from, peer, limits);
@@ -298,7 +299,7 @@ impl<'r> Follower<'r> {
                     Claim::Stranger
                 };
                 let learned = sessions.learn(key, peer, claim, limits, &mut |holder| {
-                    filter::is_lost(affinity, holder)
+                    filter::is_lost(affinity, holder, is_ahead)
                 });
                 if matches!(learned, Learned::New { .. }) && affinity.status.get() == Status::None {
                     affinity.status.set(Status::New);

@@ -37,42 +37,44 @@ impl Status {
 
 /// How a request's tries went; the value of `$upstream_sticky_status`.
 pub struct Tries {
-    has_id: bool,
-    /// Tries that nginx had noted before the first of ours.
-    before: usize,
     /// One bit for each try, the first 64.
     hits: Cell<u64>,
+    /// Tries that nginx had noted before the first of ours.
+    before: u32,
+    has_id: bool,
 }
 
 impl Tries {
     /// Before the first try.
     pub fn begin(r: Request<'_>, has_id: bool) -> Self {
         Self {
-            has_id,
-            before: r.tries(),
             hits: Cell::new(0),
+            before: u32::try_from(r.tries()).unwrap_or(u32::MAX),
+            has_id,
         }
     }
 
     /// The latest try goes to the server of the request's session.
     pub fn hit(&self, r: Request<'_>) {
         // nginx notes a try before it asks for a peer (ngx_http_upstream_connect()).
-        let number = r.tries().saturating_sub(self.before + 1);
-        let bit = 1u64.checked_shl(u32::try_from(number).unwrap_or(u32::MAX));
+        let bit = 1u64.checked_shl(self.count(r).saturating_sub(1));
         self.hits.set(self.hits.get() | bit.unwrap_or(0));
     }
 
     /// `NEW`, `HIT` or `MISS` for each try, divided as in `$upstream_addr`.
     pub fn listed(&self, r: Request<'_>) -> String {
-        let count = r.tries().saturating_sub(self.before);
-        let word = |number: usize| {
-            let number = u32::try_from(number).unwrap_or(u32::MAX);
-            match self.hits.get().checked_shr(number).unwrap_or(0) & 1 {
-                _ if !self.has_id => "NEW",
-                0 => "MISS",
-                _ => "HIT",
-            }
+        let word = |number: u32| match self.hits.get().checked_shr(number).unwrap_or(0) & 1 {
+            _ if !self.has_id => "NEW",
+            0 => "MISS",
+            _ => "HIT",
         };
-        (0..count).map(word).collect::<Vec<_>>().join(", ")
+        let words: Vec<_> = (0..self.count(r)).map(word).collect();
+        words.join(", ")
+    }
+
+    /// Tries of this exchange so far.
+    fn count(&self, r: Request<'_>) -> u32 {
+        let noted = u32::try_from(r.tries()).unwrap_or(u32::MAX);
+        noted.saturating_sub(self.before)
     }
 }

@@ -5,108 +5,73 @@
 //! balancer asked (`Affinity::choose`). A request without a session takes the path that it took
 //! before.
 
-use std::cell::Cell;
+use std::cell::{Cell, Ref};
 
 use sticky_core::cookie;
-use sticky_core::directive::CookieRule;
+use sticky_core::directive::{CookieRule, QueryRule, RewriteRule};
 use sticky_core::key::Key;
 use sticky_core::table::LookUp;
 use sticky_core::word::PeerId;
 
 use crate::carried;
 use crate::conf::{Rule, Sticky, UpstreamConf};
-use crate::directory::Directory;
+use crate::directory::{Directory, Peer};
 use crate::filter::Lesson;
 use crate::module;
 use crate::native::Follower;
 use crate::ngx::balancer::{interpose, Balancer, Choice, Chooser, Steer, Try};
 use crate::ngx::hook::{Hook, Policy};
 use crate::ngx::log::Level;
-use crate::ngx::peers::{round_robin, PeerHandle, PeerKey, PeerList, Unusable};
+use crate::ngx::peers::{round_robin, PeerKey, PeerList, Unusable};
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Upstream;
+use crate::rewrite::Page;
 use crate::status::{Status, Tries};
+use crate::zone::Sessions;
 
-/// What is remembered of a request while it is served.
+/// What is remembered of a request while it is served. Every request of a sticky upstream has one:
+/// the larger it is, the more often nginx needs another block of memory for a request.
 pub struct Affinity<'r> {
     /// The request.
     pub request: Request<'r>,
-    us: Upstream<'r>,
     /// The upstream that serves it.
     pub sticky: &'r Sticky<'r>,
     /// The upstream's peers.
     pub peers: PeerList,
-    /// What became of its session.
-    pub status: Cell<Status>,
     /// The key of the id that it carries.
     pub carried: Option<Key>,
     /// That id, decoded; empty when there is none.
     pub carried_id: &'r [u8],
     /// The peer that held its session when it came.
     pub holder: Option<PeerId>,
-    /// What has come of that peer.
-    pub holding: Cell<Holding>,
-    /// What stands behind the server's part of its cookie, with `transfer`.
-    pub transferred: &'r [u8],
-    /// `sticky_hide_cookie` is set for its location.
-    pub hide_cookie: bool,
     /// Name of the peer that answered.
     pub answered: Cell<Option<&'r [u8]>>,
     /// What its response teaches.
-    pub lesson: Cell<Option<&'r Lesson>>,
+    pub lesson: Cell<Option<&'r Lesson<'r>>>,
+    /// Its page that is being rewritten.
+    pub page: Cell<Option<&'r Page>>,
     /// What goes by the rules of nginx's own directive, if the upstream does.
     pub follower: Option<&'r Follower<'r>>,
     tries: Tries,
-    target: Option<PeerHandle>,
-    no_fallback: bool,
-    balancer: Balancer,
-}
-
-impl Chooser for Affinity<'_> {
-    fn balancer(&self) -> &Balancer {
-        &self.balancer
-    }
-
-    fn choose(&self, attempt: &Try<'_>) -> Choice {
-        let choice = match self.follower {
-            Some(follower) => follower.choose(self, attempt),
-            None => self.choose_holder(attempt),
-        };
-        if choice == Choice::Steered {
-            self.tries.hit(self.request);
-        }
-        choice
-    }
-
-    fn taken(&self, peer: PeerKey) -> Option<()> {
-        self.follower
-            .map_or(Some(()), |follower| follower.taken(self, peer))
-    }
-
-    fn awaits_header(&self) -> bool {
-        cfg!(nginx_since = "1.29.6") && self.follower.is_some_and(Follower::learns_from_header)
-    }
-
-    fn header_came(&self) {
-        if let Some(follower) = self.follower.filter(|at| at.learns_from_header()) {
-            follower.learn(self);
-        }
-    }
-
-    fn served(&self) {
-        if let Some(follower) = self.follower.filter(|at| !at.learns_from_header()) {
-            follower.learn(self);
-        }
-    }
+    /// What became of its session.
+    pub status: Cell<Status>,
+    /// What has come of that peer.
+    pub holding: Cell<Holding>,
 }
 
 impl Affinity<'_> {
-    /// Knows the peers as they are now.
-    pub fn refresh(&self) {
-        let directory = &self.sticky.directory;
-        directory
-            .borrow_mut()
-            .refresh(self.peers, self.us, &self.sticky.rule);
+    /// The upstream's peers as they are now.
+    pub fn directory(&self) -> Ref<'_, Directory> {
+        self.sticky.directory(self.peers)
+    }
+
+    /// The peer that the client is told to come back to: the one that answered and is called `name`,
+    /// or the one that is merely full.
+    pub fn peer_to_show<'d>(&self, directory: &'d Directory, name: &[u8]) -> Option<&'d Peer> {
+        match (self.holding.get(), self.holder) {
+            (Holding::Full, Some(holder)) => directory.by_id(holder),
+            _ => directory.answering(self.request, name),
+        }
     }
 
     /// For each try, whether the request had an id and went where it belongs: `NEW`, `HIT` or
@@ -114,27 +79,109 @@ impl Affinity<'_> {
     pub fn tries(&self) -> String {
         self.tries.listed(self.request)
     }
+}
 
-    fn choose_holder(&self, attempt: &Try<'_>) -> Choice {
-        let steered = match (self.holding.get(), self.target) {
-            (Holding::Untried, Some(target)) => Some(attempt.steer(target)),
-            (Holding::Steered, Some(target)) => attempt.steer_again(target),
-            _ => None,
+/// A request whose tries are steered.
+struct Steered<'r> {
+    affinity: Affinity<'r>,
+    balancer: Balancer,
+}
+
+impl Chooser for Steered<'_> {
+    fn balancer(&self) -> &Balancer {
+        &self.balancer
+    }
+
+    fn choose(&self, attempt: &Try<'_>) -> Choice {
+        let choice = match self.affinity.follower {
+            Some(follower) => follower.choose(&self.affinity, attempt),
+            None => self.affinity.choose_holder(attempt),
         };
-        self.holding.set(match (steered, self.holding.get()) {
+        if choice == Choice::Steered {
+            self.affinity.tries.hit(self.affinity.request);
+        }
+        choice
+    }
+
+    fn awaits_peer(&self) -> bool {
+        self.affinity.follower.is_some()
+    }
+
+    fn taken(&self, peer: PeerKey) -> Option<()> {
+        self.affinity
+            .follower
+            .map_or(Some(()), |follower| follower.taken(&self.affinity, peer))
+    }
+
+    fn awaits_header(&self) -> bool {
+        let follower = self.affinity.follower;
+        cfg!(nginx_since = "1.29.6") && follower.is_some_and(Follower::learns_from_header)
+    }
+
+    fn header_came(&self) {
+        let follower = self.affinity.follower;
+        if let Some(follower) = follower.filter(|at| at.learns_from_header()) {
+            follower.learn(&self.affinity);
+        }
+    }
+
+    fn served(&self) {
+        let follower = self.affinity.follower;
+        if let Some(follower) = follower.filter(|at| !at.learns_from_header()) {
+            follower.learn(&self.affinity);
+        }
+    }
+}
+
+impl Affinity<'_> {
+    fn choose_holder(&self, attempt: &Try<'_>) -> Choice {
+        let holding = self.holding.get();
+        let steered = {
+            let directory = self.directory();
+            let target = self.holder.and_then(|holder| directory.by_id(holder));
+            match (holding, target) {
+                (Holding::Untried, Some(peer)) => Some(attempt.steer(peer.handle)),
+                (Holding::Steered, Some(peer)) => attempt.steer_again(peer.handle),
+                _ => None,
+            }
+        };
+        self.holding.set(match (steered, holding) {
             (Some(Ok(())), _) => {
                 self.holding.set(Holding::Steered);
                 return Choice::Steered;
             }
             (Some(Err(Unusable::Full)), _) | (None, Holding::Full) => Holding::Full,
+            (None, Holding::Untried) if self.is_ahead() => Holding::Full,
             _ => Holding::Lost,
         });
         self.status.set(Status::Gone);
-        if self.no_fallback {
+        if self.is_refused() {
             Choice::Refuse
         } else {
             Choice::Balance
         }
+    }
+
+    /// See [`Sessions::is_ahead`].
+    #[cold]
+    fn is_ahead(&self) -> bool {
+        match (&self.sticky.rule, self.carried) {
+            (Rule::Query(rule, sessions, _), Some(key)) => sessions.is_ahead(key, &rule.limits),
+            _ => false,
+        }
+    }
+
+    /// The request may go nowhere else.
+    #[cold]
+    fn is_refused(&self) -> bool {
+        let Affinity {
+            request, sticky, ..
+        } = self;
+        let of_location = module::location_conf(*request)
+            .is_some_and(|location| location.no_fallback.get() == Some(true));
+        of_location
+            || sticky.rule.no_fallback()
+            || module::upstream_conf(sticky.us).is_some_and(UpstreamConf::is_strict)
     }
 }
 
@@ -147,7 +194,8 @@ pub enum Holding {
     Steered,
     /// It has left, or cannot be used: the session goes to the peer that answers.
     Lost,
-    /// It is merely busy, and keeps the session: the next request may reach it again.
+    /// It is merely busy, or known to a newer configuration only, and keeps the session: the next
+    /// request may reach it again.
     Full,
 }
 
@@ -178,8 +226,6 @@ struct Finding<'r> {
     carried: Option<Key>,
     carried_id: &'r [u8],
     holder: Option<PeerId>,
-    target: Option<PeerHandle>,
-    transferred: &'r [u8],
 }
 
 impl Finding<'_> {
@@ -189,8 +235,6 @@ impl Finding<'_> {
             carried: None,
             carried_id: &[],
             holder: None,
-            target: None,
-            transferred: &[],
         }
     }
 }
@@ -202,124 +246,115 @@ fn decide<'r>(
     sticky: &'r Sticky<'r>,
 ) -> Option<()> {
     let Some(peers) = round_robin(r, us) else {
-        if !sticky.said_unknown_balancer.replace(true) {
-            let name = sticky.upstream.escape_ascii();
-            r.log().write(
-                Level::Error,
-                format_args!(
-                    "sticky: requests are not steered, unknown balancer, upstream \"{name}\""
-                ),
-            );
-        }
+        say_unknown_balancer(r, sticky);
         return None;
     };
-    sticky
-        .directory
-        .borrow_mut()
-        .refresh(peers, us, &sticky.rule);
-    let is_strict = conf.strict.get() == Some(true);
     let mut follower = None;
-    let finding = {
-        let directory = sticky.directory.borrow();
-        match &sticky.rule {
-            Rule::Cookie(rule) => find_by_cookie(r, rule, &directory),
-            Rule::Query(rule, ..) => match carried::id(r, rule) {
-                None => Finding::without_session(Status::None),
-                Some(id) => find_by_id(sticky, id, &directory),
-            },
-            Rule::Native(native) => {
-                let begun = Follower::begin(r, native, conf.secret.get().copied(), is_strict)?;
-                let status = if begun.has_id() {
-                    Status::Miss
-                } else {
-                    Status::None
-                };
-                follower = Some(r.pool()?.place(begun)?);
-                Finding::without_session(status)
-            }
+    let finding = match &sticky.rule {
+        Rule::Cookie(rule) => find_by_cookie(r, rule, &sticky.directory(peers)),
+        Rule::Rewrite(rule) => find_by_value(r, rule, &sticky.directory(peers)),
+        Rule::Query(rule, sessions, _) => match carried::id(r, rule) {
+            None => Finding::without_session(Status::None),
+            Some(id) => find_by_id(rule, sessions, id),
+        },
+        Rule::Native(native) => {
+            let secret = conf.secret.get().copied();
+            let begun = Follower::begin(r, native, secret, conf.is_strict())?;
+            let status = if begun.has_id() {
+                Status::Miss
+            } else {
+                Status::None
+            };
+            follower = Some(r.pool()?.place(begun)?);
+            Finding::without_session(status)
         }
     };
-    let location = module::location_conf(r);
-    let set = |flag: fn(&crate::conf::LocationConf) -> &Cell<Option<bool>>| {
-        location.is_some_and(|location| flag(location).get() == Some(true))
-    };
-    let affinity = r.pool()?.place(Affinity {
+    let affinity = Affinity {
         request: r,
-        us,
         sticky,
         peers,
-        status: Cell::new(finding.status),
         carried: finding.carried,
         carried_id: finding.carried_id,
         holder: finding.holder,
-        holding: Cell::new(Holding::Untried),
-        transferred: finding.transferred,
-        hide_cookie: set(|location| &location.hide_cookie),
         answered: Cell::new(None),
         lesson: Cell::new(None),
+        page: Cell::new(None),
         follower,
         tries: Tries::begin(r, finding.status != Status::None),
-        target: finding.target,
-        no_fallback: sticky.rule.no_fallback()
-            || is_strict
-            || set(|location| &location.no_fallback),
-        balancer: Balancer::new(),
-    })?;
-    r.set_context(affinity);
+        status: Cell::new(finding.status),
+        holding: Cell::new(Holding::Untried),
+    };
     if affinity.holder.is_some() || affinity.follower.is_some() {
-        interpose(r, affinity);
+        let steered = r.pool()?.place(Steered {
+            affinity,
+            balancer: Balancer::new(),
+        })?;
+        r.set_context(&steered.affinity);
+        interpose(r, steered);
+    } else {
+        r.set_context(r.pool()?.place(affinity)?);
     }
     Some(())
+}
+
+/// Once in each worker.
+#[cold]
+fn say_unknown_balancer(r: Request<'_>, sticky: &Sticky<'_>) {
+    if !sticky.said_unknown_balancer.replace(true) {
+        let name = sticky.upstream.escape_ascii();
+        r.log().write(
+            Level::Error,
+            format_args!("sticky: requests are not steered, unknown balancer, upstream \"{name}\""),
+        );
+    }
 }
 
 fn find_by_cookie<'r>(r: Request<'r>, rule: &CookieRule, directory: &Directory) -> Finding<'r> {
     let Some(cookie) = cookie::find(r.cookies(), &rule.name) else {
         return Finding::without_session(Status::None);
     };
-    let known = rule
-        .routes(cookie)
-        .find_map(|route| Some((route, directory.by_value(route)?)));
-    let Some((route, peer)) = known else {
-        // The server's part ends at the first delimiter, whatever it says.
-        let end = rule.routes(cookie).next().map_or(cookie.len(), <[u8]>::len);
-        let transferred = cookie.get(end..).unwrap_or_default();
-        return Finding {
-            transferred,
-            ..Finding::without_session(Status::Miss)
-        };
+    let known = if rule.transfer {
+        rule.routes(cookie)
+            .find_map(|route| directory.by_value(route))
+    } else {
+        directory.by_value(cookie)
     };
-    Finding {
-        holder: Some(peer.id),
-        target: Some(peer.handle),
-        transferred: cookie.get(route.len()..).unwrap_or_default(),
-        ..Finding::without_session(Status::Hit)
+    match known {
+        None => Finding::without_session(Status::Miss),
+        Some(peer) => Finding {
+            holder: Some(peer.id),
+            ..Finding::without_session(Status::Hit)
+        },
     }
 }
 
-fn find_by_id<'r>(sticky: &Sticky<'_>, id: &'r [u8], directory: &Directory) -> Finding<'r> {
-    let Rule::Query(rule, sessions, _) = &sticky.rule else {
+/// By the parameter that a link or a form of one of our pages has put into the request.
+fn find_by_value<'r>(r: Request<'r>, rule: &RewriteRule, directory: &Directory) -> Finding<'r> {
+    let Some(value) = carried::value(r, &rule.names) else {
         return Finding::without_session(Status::None);
     };
-    let unknown = Finding::without_session(Status::Miss);
+    match directory.by_value(value) {
+        Some(peer) => Finding {
+            holder: Some(peer.id),
+            ..Finding::without_session(Status::Hit)
+        },
+        None => Finding::without_session(Status::Miss),
+    }
+}
+
+fn find_by_id<'r>(rule: &QueryRule, sessions: &Sessions<'_>, id: &'r [u8]) -> Finding<'r> {
     let Some(key) = sessions.key(id) else {
-        return unknown;
+        return Finding::without_session(Status::Miss);
     };
-    let unknown = Finding {
+    let (status, holder) = match sessions.recall(key, &rule.limits) {
+        LookUp::Unknown => (Status::Miss, None),
+        LookUp::Expired => (Status::Expired, None),
+        LookUp::Found(session) => (Status::Hit, Some(session.peer)),
+    };
+    Finding {
+        status,
         carried: Some(key),
         carried_id: id,
-        ..unknown
-    };
-    match sessions.recall(key, &rule.limits) {
-        LookUp::Unknown => unknown,
-        LookUp::Expired => Finding {
-            status: Status::Expired,
-            ..unknown
-        },
-        LookUp::Found(session) => Finding {
-            status: Status::Hit,
-            holder: Some(session.peer),
-            target: directory.by_id(session.peer).map(|peer| peer.handle),
-            ..unknown
-        },
+        holder,
     }
 }

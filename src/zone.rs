@@ -2,17 +2,21 @@
 
 use std::cell::{Cell, OnceCell};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::Ordering::Relaxed;
 
 use portable_atomic::AtomicU128;
 use sticky_core::key::{Key, Keyer, ScopedKeyer};
 use sticky_core::local::LocalTable;
-use sticky_core::table::{Claim, Evicted, Learned, LookUp, Prelude, Table};
+use sticky_core::state::tick_at;
+use sticky_core::table::{Claim, Evicted, Learned, LookUp, Prelude, Swept, Table};
 use sticky_core::word::{Limits, PeerId, Tick};
 
 use crate::ngx::clock::monotonic_seconds;
+use crate::ngx::cycle::{self, Cycle, Role};
+use crate::ngx::errand;
 use crate::ngx::log::{Level, Log};
 use crate::ngx::shm::Zone;
+use crate::state::{self, State};
 
 /// Size of a zone whose size no directive gives.
 pub const DEFAULT_SIZE: usize = 1 << 20;
@@ -23,61 +27,76 @@ const LOCAL_SESSIONS: usize = 1 << 16;
 /// A table that has had no forced eviction for so long, in seconds, is not full any more.
 const CALM: u64 = 60;
 
+/// For so long, in seconds, the workers of two configurations serve at once: nginx starts the new
+/// ones, waits for 0.1 s and tells the old ones to go (ngx_master_process_cycle()).
+const OVERLAP: Tick = 5;
+
+/// Words of a table that are swept in a second: 1 MB of them, in less than a millisecond.
+const SWEPT_AT_ONCE: usize = 1 << 16;
+
+/// A zone with a session table in it.
+pub type TableZone = Zone<ZoneConf>;
+
+/// What the module keeps for each zone.
+#[derive(Default)]
+pub struct ZoneConf {
+    /// Under which the words of any upstream in the zone are judged.
+    longest: Cell<Option<Limits>>,
+    /// `state=`.
+    pub state: OnceCell<State>,
+    /// How far the sweep of the table has come.
+    swept: Cell<Swept>,
+}
+
 /// The sessions of one upstream.
 pub struct Sessions<'c> {
     place: Place<'c>,
     scope: &'c [u8],
     keyer: OnceCell<ScopedKeyer>,
-    /// Under which the words of any upstream in the zone are judged.
-    longest: Cell<Limits>,
-    /// Tick of the latest eviction of a live session by this worker, plus 1.
-    evicted_last: Cell<u64>,
+    /// Second of the monotonic clock in which the configuration was read.
+    read_at: u64,
 }
 
 enum Place<'c> {
-    Shared(&'c Zone),
+    Shared(&'c TableZone),
     Local {
         table: Box<LocalTable>,
         keyer: Keyer,
         epoch: u64,
+        /// Tick of the latest eviction of a live session, plus 1.
+        evicted_last: Cell<u64>,
     },
 }
 
 impl<'c> Sessions<'c> {
     /// The sessions of upstream `scope` in a zone, which may hold those of others too.
-    pub fn shared(zone: &'c Zone, scope: &'c [u8], limits: Limits) -> Self {
-        Self::new(Place::Shared(zone), scope, limits)
+    pub fn shared(zone: &'c TableZone, scope: &'c [u8], limits: Limits) -> Self {
+        let longest = &zone.conf().longest;
+        longest.set(Some(
+            longest.get().map_or(limits, |known| known.longer(limits)),
+        ));
+        Self::new(Place::Shared(zone), scope)
     }
 
     /// The sessions of upstream `scope` in this worker alone.
-    pub fn local(scope: &'c [u8], limits: Limits) -> Self {
+    pub fn local(scope: &'c [u8]) -> Self {
         let (k0, k1) = random_key();
         let table = Box::new(LocalTable::new(LOCAL_SESSIONS));
         let place = Place::Local {
             table,
             keyer: Keyer::new(k0, k1),
             epoch: monotonic_seconds(),
+            evicted_last: Cell::new(0),
         };
-        Self::new(place, scope, limits)
+        Self::new(place, scope)
     }
 
-    fn new(place: Place<'c>, scope: &'c [u8], limits: Limits) -> Self {
+    fn new(place: Place<'c>, scope: &'c [u8]) -> Self {
         Self {
             place,
             scope,
             keyer: OnceCell::new(),
-            longest: Cell::new(limits),
-            evicted_last: Cell::new(0),
-        }
-    }
-
-    /// Tells two users of one zone of each other's limits.
-    pub fn share(&self, other: &Self) {
-        if let (Place::Shared(zone), Place::Shared(others)) = (&self.place, &other.place) {
-            if std::ptr::eq(*zone, *others) {
-                self.longest
-                    .set(self.longest.get().longer(other.longest.get()));
-            }
+            read_at: monotonic_seconds(),
         }
     }
 
@@ -110,16 +129,18 @@ impl<'c> Sessions<'c> {
             return LookUp::Unknown;
         };
         let (found, now) = match &open {
-            Open::Shared(table, now, _) => (table.look_up(key, limits, *now), *now),
+            Open::Shared(table, now) => (table.look_up(key, limits, *now), *now),
             Open::Local(table, now) => (table.look_up(key, limits, *now), *now),
         };
         if let LookUp::Found(session) = &found {
-            // Mostly there is nothing to write.
-            if limits.refreshed(session, now, true).is_some() {
-                match open {
-                    Open::Shared(table, ..) => table.touch(key, limits, now),
-                    Open::Local(table, _) => table.touch(key, limits, now),
+            match open {
+                Open::Shared(table, _) if table.is_due(session, limits, now) => {
+                    table.touch(key, limits, now);
                 }
+                Open::Local(table, _) if table.is_due(session, limits, now) => {
+                    table.touch(key, limits, now);
+                }
+                _ => {}
             }
         }
         found
@@ -128,16 +149,34 @@ impl<'c> Sessions<'c> {
     /// What the table knows of a session, which is left as it is.
     pub fn look_up(&self, key: Key, limits: &Limits) -> LookUp {
         match self.open() {
-            Some(Open::Shared(table, now, _)) => table.look_up(key, limits, now),
+            Some(Open::Shared(table, now)) => table.look_up(key, limits, now),
             Some(Open::Local(table, now)) => table.look_up(key, limits, now),
             None => LookUp::Unknown,
+        }
+    }
+
+    /// Whether a session, whose holder this worker does not know, may have begun under a newer
+    /// configuration, which has that server. Then it is not this worker's to move.
+    #[cold]
+    pub fn is_ahead(&self, key: Key, limits: &Limits) -> bool {
+        let Some(Open::Shared(table, now)) = self.open() else {
+            return false;
+        };
+        let passed = monotonic_seconds().saturating_sub(self.read_at);
+        match table.look_up(key, limits, now) {
+            LookUp::Found(session) => {
+                let age = now.saturating_sub(session.created);
+                // In the same second, too: a session may say that it began one second early.
+                u64::from(age) <= passed && age <= OVERLAP
+            }
+            LookUp::Unknown | LookUp::Expired => false,
         }
     }
 
     /// See [`Table::touch`].
     pub fn touch(&self, key: Key, limits: &Limits) {
         match self.open() {
-            Some(Open::Shared(table, now, _)) => table.touch(key, limits, now),
+            Some(Open::Shared(table, now)) => table.touch(key, limits, now),
             Some(Open::Local(table, now)) => table.touch(key, limits, now),
             None => {}
         }
@@ -154,7 +193,7 @@ impl<'c> Sessions<'c> {
     /// See [`Table::reassign`].
     pub fn reassign(&self, key: Key, from: PeerId, to: PeerId, limits: &Limits) -> bool {
         match self.open() {
-            Some(Open::Shared(table, now, _)) => table.reassign(key, from, to, limits, now),
+            Some(Open::Shared(table, now)) => table.reassign(key, from, to, limits, now),
             Some(Open::Local(table, now)) => table.reassign(key, from, to, limits, now),
             None => false,
         }
@@ -169,17 +208,13 @@ impl<'c> Sessions<'c> {
         limits: &Limits,
         gone: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned {
-        let (learned, now, evicted_last) = match self.open() {
-            Some(Open::Shared(table, now, evicted_last)) => (
-                table.learn(key, peer, claim, limits, now, gone),
-                now,
-                evicted_last,
-            ),
-            Some(Open::Local(table, now)) => (
-                table.learn(key, peer, claim, limits, now, gone),
-                now,
-                self.evicted_last.get(),
-            ),
+        let (learned, now) = match self.open() {
+            Some(Open::Shared(table, now)) => {
+                (table.learn(key, peer, claim, limits, now, gone), now)
+            }
+            Some(Open::Local(table, now)) => {
+                (table.learn(key, peer, claim, limits, now, gone), now)
+            }
             None => return Learned::Refused,
         };
         if matches!(
@@ -187,11 +222,9 @@ impl<'c> Sessions<'c> {
             Learned::New {
                 evicted: Evicted::Unconfirmed | Evicted::Confirmed
             }
-        ) {
-            self.evicted_last.set(u64::from(now) + 1);
-            if evicted_last == 0 || u64::from(now) >= evicted_last + CALM {
-                self.say_full();
-            }
+        ) && self.place.note_full(now)
+        {
+            self.say_full();
         }
         learned
     }
@@ -217,52 +250,156 @@ impl<'c> Sessions<'c> {
         match &self.place {
             Place::Shared(zone) => {
                 let (prelude, words) = zone.split::<Prelude, AtomicU128>()?;
-                let table = Table::new(words, &prelude.counters).shared_under(self.longest.get());
-                let evicted_last = prelude.counters.last_forced.load(Ordering::Relaxed);
-                Some(Open::Shared(
-                    table,
-                    tick(prelude.header.epoch()),
-                    evicted_last,
-                ))
+                let table = Table::new(words, &prelude.counters);
+                let table = match zone.conf().longest.get() {
+                    Some(longest) => table.shared_under(longest),
+                    None => table,
+                };
+                let now = tick_at(prelude.header.epoch(), monotonic_seconds());
+                Some(Open::Shared(table, now))
             }
-            Place::Local { table, epoch, .. } => Some(Open::Local(table, tick(*epoch))),
+            Place::Local { table, epoch, .. } => {
+                Some(Open::Local(table, tick_at(*epoch, monotonic_seconds())))
+            }
+        }
+    }
+}
+
+impl Place<'_> {
+    /// A live session has had to go. True once for each time that the table becomes full.
+    fn note_full(&self, now: Tick) -> bool {
+        match self {
+            Place::Shared(zone) => zone
+                .split::<Prelude, AtomicU128>()
+                .is_some_and(|(prelude, _)| prelude.header.note_full(now, CALM)),
+            Place::Local { evicted_last, .. } => {
+                let mark = u64::from(now) + 1;
+                let latest = evicted_last.replace(mark);
+                latest == 0 || mark.saturating_sub(latest) >= CALM
+            }
         }
     }
 }
 
 enum Open<'a> {
-    /// With the tick of the latest eviction of a live session, plus 1.
-    Shared(Table<'a>, Tick, u64),
+    Shared(Table<'a>, Tick),
     Local(&'a LocalTable, Tick),
 }
 
-fn tick(epoch: u64) -> Tick {
-    Tick::try_from(monotonic_seconds().saturating_sub(epoch)).unwrap_or(Tick::MAX)
-}
-
 /// Takes a zone into use: as it is when it was kept over a reload, else empty, with the sessions of
-/// the zone of another size that it replaces. A name for [`crate::ngx::shm::Adopt`].
-pub fn adopt(zone: &Zone, before: Option<&Zone>) -> bool {
+/// the zone of another size that it replaces, or of its state file. See [`crate::ngx::shm::Adopt`].
+pub fn adopt(zone: &TableZone, before: Option<&TableZone>) -> bool {
     let Some((prelude, words)) = zone.split::<Prelude, AtomicU128>() else {
         return false;
     };
-    if prelude.header.is_valid_for(words.len()) {
+    let header = &prelude.header;
+    if header.is_valid_for(words.len()) {
+        // It may have been replaced in a configuration that failed.
+        header.set_replaced(false);
         return true;
     }
+    // Words without a header that explains them; in a new zone there are none.
+    for word in words.iter().filter(|word| word.load(Relaxed) != 0) {
+        word.store(0, Relaxed);
+    }
+    let table = Table::new(words, &prelude.counters);
     let before = before
         .and_then(|before| before.split::<Prelude, AtomicU128>())
         .filter(|(prelude, words)| prelude.header.is_valid_for(words.len()));
-    // The key and the epoch of the replaced zone, or its words would mean nothing here.
-    let ((k0, k1), epoch) = match &before {
-        Some((old, _)) => (old.header.sip_keys(), old.header.epoch()),
-        None => (random_key(), monotonic_seconds()),
-    };
-    prelude.header.init(words.len(), k0, k1, epoch);
     if let Some((old, old_words)) = before {
-        let old = Table::new(old_words, &old.counters);
-        Table::new(words, &prelude.counters).copy_from(&old);
+        // The key and the epoch of the replaced zone, or its words would mean nothing here.
+        let (k0, k1) = old.header.sip_keys();
+        header.init(words.len(), k0, k1, old.header.epoch());
+        table.copy_from(&Table::new(old_words, &old.counters));
+        old.header.set_replaced(true);
+        return true;
+    }
+    if let (Some(state), Some(limits)) = (zone.conf().state.get(), zone.conf().longest.get()) {
+        if !cycle::is_test() {
+            state.begin(zone, |whole| {
+                let (k0, k1) = whole.sip_keys();
+                whole.restore(&table, &limits, state::now(), |epoch| {
+                    header.init(words.len(), k0, k1, epoch);
+                })
+            });
+        }
+    }
+    if !header.is_valid_for(words.len()) {
+        let (k0, k1) = random_key();
+        header.init(words.len(), k0, k1, monotonic_seconds());
     }
     true
+}
+
+/// Whether a newer cycle has a zone of another size in place of this one.
+pub fn is_replaced(zone: &TableZone) -> bool {
+    zone.split::<Prelude, AtomicU128>()
+        .is_some_and(|(prelude, _)| prelude.header.is_replaced())
+}
+
+/// Housekeeping, once a second: in one worker, and in those that end.
+pub fn tick(running: Cycle<'_>) {
+    let keeps_house = matches!(cycle::role(), Role::Worker(0) | Role::Single);
+    if !keeps_house && !cycle::is_draining() {
+        return;
+    }
+    for zone in running.zones::<ZoneConf>() {
+        let Some(limits) = zone.conf().longest.get() else {
+            continue;
+        };
+        if !cycle::is_draining() {
+            sweep(zone, &limits);
+        }
+        if let Some(state) = zone.conf().state.get() {
+            state.tick(zone, limits);
+        }
+    }
+}
+
+/// Frees the words of sessions that have been over for long, a piece of the table at a time.
+fn sweep(zone: &TableZone, limits: &Limits) {
+    let Some((prelude, words)) = zone.split::<Prelude, AtomicU128>() else {
+        return;
+    };
+    let table = Table::new(words, &prelude.counters);
+    let now = tick_at(prelude.header.epoch(), monotonic_seconds());
+    let mut swept = zone.conf().swept.take();
+    swept += table.sweep(swept.next, SWEPT_AT_ONCE, limits, now);
+    if swept.next == 0 {
+        table.publish(&swept);
+        swept = Swept::default();
+    }
+    zone.conf().swept.set(swept);
+}
+
+/// Before a worker ends: the first one writes the state files, and each those of tables that no
+/// other process has any more.
+pub fn leave_worker(running: Cycle<'_>) {
+    errand::stop_all();
+    let Role::Worker(number) = cycle::role() else {
+        return;
+    };
+    if !cycle::is_terminating() {
+        finish(running, cycle::is_terminating, |zone| {
+            number == 0 || is_replaced(zone)
+        });
+    }
+}
+
+/// Before nginx ends, when no worker is left: writes the state files.
+pub fn leave_master(running: Cycle<'_>) {
+    finish(running, || false, |_| true);
+}
+
+fn finish(running: Cycle<'_>, is_stopped: fn() -> bool, wanted: impl Fn(&TableZone) -> bool) {
+    for zone in running.zones::<ZoneConf>() {
+        let conf = zone.conf();
+        if let (Some(state), Some(limits)) = (conf.state.get(), conf.longest.get()) {
+            if wanted(zone) {
+                state.finish(zone, limits, running.workers_owner(), is_stopped);
+            }
+        }
+    }
 }
 
 /// 128 bits from the operating system, by way of the standard library's hash maps.

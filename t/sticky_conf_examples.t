@@ -31,7 +31,13 @@ my %walk = (
         return map { get('/', $cookie) } 1 .. 8;
     },
 );
-my @files = sort map { /([^\/]+)$/ } glob "$examples/*.conf";
+$walk{'rewrite.conf'} = sub {
+    my ($route) = get('/') =~ /[?;](route=\w+)/;
+    return map { get("/?sid=1&$route") } 1 .. 8;
+};
+# With real applications, see t/apps.
+my %elsewhere = map { $_ => 1 } qw/ mcp.conf php.conf php-fpm.conf socketio.conf tomcat.conf /;
+my @files = sort grep { !$elsewhere{$_} } map { /([^\/]+)$/ } glob "$examples/*.conf";
 
 plan(skip_all => 'no examples') unless @files;
 my $tests = 1 + 3 * @files;

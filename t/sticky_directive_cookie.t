@@ -51,7 +51,7 @@ my @accepted = (
 );
 
 # Every parameter of the mode, as a message lists them.
-my $all = 'expected "mode=cookie|query", "name=NAME", "hash=index|md5|sha1|sha256",'
+my $all = 'expected "mode=cookie|query|rewrite", "name=NAME", "hash=index|md5|sha1|sha256",'
     . ' "hmac=md5|sha1|sha256", "hmac_key=KEY", "text=raw", "domain=DOMAIN", "path=PATH",'
     . ' "expires=TIME", "secure", "httponly", "samesite=strict|lax|none", "partitioned",'
     . ' "transfer", "delimiter=TEXT", "hide_cookie", "no_fallback"';
@@ -83,7 +83,7 @@ my @refused = (
     ['sticky no_fallback=off;' => qq{invalid parameter "no_fallback=off" $in, expected "no_fallback"}],
 
     # nothing behind the =
-    ['sticky mode=;' => qq{no value for "mode" $in, expected "mode=cookie" or "mode=query"}],
+    ['sticky mode=;' => qq{no value for "mode" $in, expected "mode=cookie", "mode=query" or "mode=rewrite"}],
     ['sticky name=;' => qq{no value for "name" $in, expected "name=NAME"}],
     ['sticky hash=;' => qq{no value for "hash" $in, expected "hash=index|md5|sha1|sha256"}],
     ['sticky hmac=;' => qq{no value for "hmac" $in, expected "hmac=md5|sha1|sha256"}],
@@ -97,7 +97,7 @@ my @refused = (
 
     # wrong values
     ['sticky mode=url;' =>
-        qq{invalid value "url" of parameter "mode" $in, expected "cookie" or "query"}],
+        qq{invalid value "url" of parameter "mode" $in, expected "cookie", "query" or "rewrite"}],
     ['sticky "name=a b";' => qq{invalid value "a b" of parameter "name" $in, $cookie_name}],
     ['sticky "name=a;b";' => qq{invalid value "a;b" of parameter "name" $in, $cookie_name}],
     ['sticky name=a=b;' => qq{invalid value "a=b" of parameter "name" $in, $cookie_name}],

@@ -58,8 +58,8 @@ my @accepted = map { "sticky mode=query $_;" } (
 );
 unshift @accepted, 'sticky mode=query;', 'sticky name=sid mode=query;';
 
-my $all = 'expected "mode=cookie|query", "name=NAME", "from=query,form", "learn=html,location",'
-    . ' "id_delimiter=CHARACTER", "expires=TIME", "lifetime=TIME", "zone=NAME[:SIZE]|off", "hosts=HOST", "no_fallback"';
+my $all = 'expected "mode=cookie|query|rewrite", "name=NAME", "from=query,form", "learn=html,location",'
+    . ' "id_delimiter=CHARACTER", "expires=TIME", "lifetime=TIME", "zone=NAME[:SIZE]|off", "state=FILE", "hosts=HOST", "no_fallback"';
 
 my $in = 'in "sticky" directive';
 my $name = 'expected 1 to 64 of the characters A-Z a-z 0-9 - _ . ~ ! $ * @ :,'

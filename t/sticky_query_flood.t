@@ -13,11 +13,10 @@ BEGIN { use FindBin; chdir($FindBin::Bin); }
 use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
 use Test::Nginx;
 use Sticky::Pages;
+use Sticky::Traffic;
 
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
-
-use IO::Select;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(12);
 
@@ -119,67 +118,6 @@ get('/large/', 'X-Link' => join(', ', map { "</?sid=h$_>; rel=next" } @nine),
     'X-Page' => link_to('page'));
 is(join(' ', map { status(get("/large/?sid=$_")) } (map { "h$_" } @nine), 'page'),
     'HIT ' x 8 . 'MISS MISS', 'its header and its body together');
-
-# Has so many ids handed out, eight by a page, and returns the server of each.
-sub taught {
-    my ($uri, $prefix, $count) = @_;
-    my @ids = map { "$prefix$_" } 1 .. $count;
-    my (@requests, %home);
-    while (my @eight = splice @ids, 0, 8) {
-        my $page = join '', map { "<a href=?sid=$_>" } @eight;
-        push @requests, [[@eight], "GET $uri HTTP/1.1\r\nHost: localhost\r\nX-Page: $page\r\n\r\n"];
-    }
-    my @replies = pipelined(map { $_->[1] } @requests);
-    for my $n (0 .. $#requests) {
-        $home{$_} = backend($replies[$n] // '') for @{ $requests[$n][0] };
-    }
-    return %home;
-}
-
-# The servers of requests that bring the ids back, of those that are known.
-sub brought {
-    my ($uri, @ids) = @_;
-    my @replies = pipelined(map { "GET $uri?sid=$_ HTTP/1.1\r\nHost: localhost\r\n\r\n" } @ids);
-    my %home;
-    for my $n (0 .. $#ids) {
-        my $reply = $replies[$n] // '';
-        $home{ $ids[$n] } = status($reply) eq 'HIT' ? backend($reply) : status($reply);
-    }
-    return %home;
-}
-
-# Requests on one connection, forty at a time; the header of each answer.
-sub pipelined {
-    my @requests = @_;
-    my @replies;
-    my $socket = http('', start => 1);
-    while (my @some = splice @requests, 0, 40) {
-        my $all = join '', @some;
-        $socket->print($all);
-        my $text = '';
-        my $wanted = @some;
-        while (1) {
-            my @heads = $text =~ /HTTP\/1\.1 .*?\r\n\r\n/gs;
-            if (@heads == $wanted) {
-                my ($length) = $heads[-1] =~ /^Content-Length: (\d+)/m;
-                my $body = substr $text, rindex($text, "\r\n\r\n") + 4;
-                if (length $body >= ($length // 0)) {
-                    push @replies, @heads;
-                    last;
-                }
-            }
-            IO::Select->new($socket)->can_read(5) or return @replies;
-            sysread $socket, $text, 65536, length $text or return @replies;
-        }
-    }
-    return @replies;
-}
-
-sub differing {
-    my ($expected, $got) = @_;
-    return scalar grep { $expected->{$_} !~ /^[AB]$/ || $expected->{$_} ne $got->{$_} }
-        keys %$expected;
-}
 
 sub full {
     my ($t, $zone) = @_;

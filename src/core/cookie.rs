@@ -61,14 +61,10 @@ pub enum SameSite {
     None,
 }
 
-/// A Set-Cookie header value. Its parts are written as they are: [`crate::directive::parse`]
-/// refuses those that would break the header.
+/// What follows `name=value` in a Set-Cookie header. The parts are written as they are:
+/// [`crate::directive::parse`] refuses those that would break the header.
 #[derive(Clone, Copy, Debug)]
-pub struct SetCookie<'a> {
-    /// The name.
-    pub name: &'a [u8],
-    /// The value.
-    pub value: &'a [u8],
+pub struct Attributes<'a> {
     /// The attribute Domain.
     pub domain: Option<&'a [u8]>,
     /// The attribute Expires, in seconds since 1970 UTC; without it the browser forgets the cookie
@@ -86,13 +82,10 @@ pub struct SetCookie<'a> {
     pub partitioned: bool,
 }
 
-impl SetCookie<'_> {
-    /// Appends the header value in the order and the spelling of nginx-sticky-module-ng
-    /// (`ngx_http_sticky_misc_set_cookie()`), the attributes that it does not know after its own.
+impl Attributes<'_> {
+    /// Appends them in the order and the spelling of nginx-sticky-module-ng
+    /// (`ngx_http_sticky_misc_set_cookie()`), those that it does not know after its own.
     pub fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.name);
-        out.push(b'=');
-        out.extend_from_slice(self.value);
         if let Some(domain) = self.domain {
             out.extend_from_slice(b"; Domain=");
             out.extend_from_slice(domain);

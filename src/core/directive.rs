@@ -7,6 +7,7 @@
 //! ```text
 //! sticky [mode=cookie] [name=NAME] [hash=… | hmac=… hmac_key=KEY | text=raw] …;
 //! sticky mode=query [name=NAME …] [from=query,form,…] [learn=html,location,…] …;
+//! sticky mode=rewrite [name=NAME] [hash=… | hmac=… hmac_key=KEY | text=raw] …;
 //! sticky cookie NAME …;   sticky route $VARIABLE …;   sticky learn create=… lookup=… zone=… …;
 //! ```
 
@@ -16,6 +17,7 @@ pub mod native;
 mod parameters;
 mod places;
 mod query;
+mod rewrite;
 
 use std::sync::Arc;
 
@@ -35,6 +37,8 @@ pub enum Mode {
     Cookie(CookieRule),
     /// The module learns the session ids that the application hands out.
     Query(QueryRule),
+    /// The module puts the server's name into the links of its pages.
+    Rewrite(RewriteRule),
     /// One of the forms that nginx itself has since 1.29.6.
     Native(NativeRule),
 }
@@ -85,8 +89,23 @@ pub struct QueryRule {
     pub limits: Limits,
     /// Where the sessions are kept.
     pub zone: ZoneChoice,
+    /// The file that the zone is written to and read from, not with [`ZoneChoice::Off`].
+    pub state: Option<Vec<u8>>,
     /// Hosts, beside the request's own, whose links are followed: `a.example`, `.example.com` or
     /// `*.example.com`, without port.
+    pub hosts: Vec<Box<[u8]>>,
+    /// A request whose server cannot be used is refused, not balanced.
+    pub no_fallback: bool,
+}
+
+/// The rule of `mode=rewrite`.
+#[derive(Clone, Debug)]
+pub struct RewriteRule {
+    /// The one name of the parameter, `route` unless configured.
+    pub names: Arc<Names>,
+    /// How a server becomes a value, [`Recipe::Hash`] with MD5 unless configured.
+    pub recipe: Recipe,
+    /// Hosts, beside the request's own, whose links get the parameter: as in [`QueryRule`].
     pub hosts: Vec<Box<[u8]>>,
     /// A request whose server cannot be used is refused, not balanced.
     pub no_fallback: bool,
@@ -198,5 +217,6 @@ pub fn parse(words: &[&[u8]]) -> Result<Mode, DirectiveError> {
     match parameters.kind() {
         Kind::Cookie => cookie::rule(&parameters).map(Mode::Cookie),
         Kind::Query => query::rule(&parameters).map(Mode::Query),
+        Kind::Rewrite => rewrite::rule(&parameters).map(Mode::Rewrite),
     }
 }

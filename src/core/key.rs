@@ -3,34 +3,37 @@
 //! and who does not know that key cannot aim ids at one line of the table.
 
 use std::hash::Hasher;
+use std::num::NonZeroU64;
 
 use siphasher::sip::SipHasher13;
 
 /// What stands for a session id in a table; never 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Key(u64);
+pub struct Key(NonZeroU64);
 
 impl Key {
     /// The key with these bits; 0, which marks an empty place, becomes 1.
     #[inline]
     pub const fn new(bits: u64) -> Key {
-        Key(if bits == 0 { 1 } else { bits })
+        match NonZeroU64::new(bits) {
+            Some(bits) => Key(bits),
+            None => Key(NonZeroU64::MIN),
+        }
     }
 
     /// The key with these bits, `None` for 0.
     #[inline]
     pub const fn from_bits(bits: u64) -> Option<Key> {
-        if bits == 0 {
-            None
-        } else {
-            Some(Key(bits))
+        match NonZeroU64::new(bits) {
+            Some(bits) => Some(Key(bits)),
+            None => None,
         }
     }
 
     /// The key as a number, not 0.
     #[inline]
     pub const fn get(self) -> u64 {
-        self.0
+        self.0.get()
     }
 }
 

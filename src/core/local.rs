@@ -57,8 +57,21 @@ impl LocalTable {
     /// A request at `now` has brought the id: the session is confirmed, and `seen` advances when
     /// that is due. An unknown or expired session stays so.
     pub fn touch(&self, key: Key, limits: &Limits, now: Tick) {
-        let change = |held: &Session| limits.refreshed(held, now, true);
-        self.update(&mut self.order(), key, limits, now, change);
+        let mut order = self.order();
+        let is_crowded = self.is_crowded(order.len());
+        self.update(&mut order, key, limits, now, |held| {
+            limits.touched(held, now, is_crowded)
+        });
+    }
+
+    /// Whether [`LocalTable::touch`] would write this session: mostly not.
+    pub fn is_due(&self, session: &Session, limits: &Limits, now: Tick) -> bool {
+        let is_crowded = self.is_crowded(self.entries.len());
+        limits.touched(session, now, is_crowded).is_some()
+    }
+
+    fn is_crowded(&self, sessions: usize) -> bool {
+        sessions > self.max_sessions / 4 * 3
     }
 
     /// As [`crate::table::Table::learn`]. `gone` is called under the lock of the table and must
@@ -155,8 +168,8 @@ impl LocalTable {
         true
     }
 
-    /// Removes one session: one that is over, else the oldest unconfirmed, else the confirmed
-    /// one not seen for longest. Only the heads of both queues are examined; a session past
+    /// Removes one session: one that is over, else the oldest not in use, else the one in use
+    /// not seen for longest. Only the heads of both queues are examined; a session past
     /// its lifetime is not touched any more, so it gets there like one that was left.
     fn make_room(&self, order: &mut Order, limits: &Limits, now: Tick) -> Option<Evicted> {
         let head = |queue| {
@@ -191,7 +204,7 @@ impl LocalTable {
 }
 
 fn queue_of(session: &Session) -> Queue {
-    if session.confirmed {
+    if session.is_in_use() {
         Queue::Confirmed
     } else {
         Queue::Unconfirmed

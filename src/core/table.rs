@@ -24,21 +24,24 @@
 //! Whoever inserts reads its lines again. Of two that insert one key at once at least one sees
 //! both words, and rank says which of them goes.
 
-use portable_atomic::{
-    AtomicU128,
-    Ordering::{AcqRel, Acquire, SeqCst},
-};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, SeqCst};
 
 use crate::key::Key;
+use crate::step;
+use crate::sync::AtomicU128;
 use crate::word::{Limits, PeerId, Session, Tick, Word};
 
 mod claim;
 mod copy;
 mod learn;
+mod restore;
 mod room;
+mod sweep;
 mod zone;
 
 pub use claim::{Claim, Evicted, Learned};
+pub use copy::Absorbed;
+pub use sweep::Swept;
 pub use zone::{Counters, Header, Prelude};
 
 /// Words in a line; with lines of 64 bytes, one cache line.
@@ -116,7 +119,17 @@ impl<'a> Table<'a> {
     /// A request at `now` has brought the id: the session is confirmed, and `seen` advances when
     /// that is due. An unknown or expired session stays so.
     pub fn touch(&self, key: Key, limits: &Limits, now: Tick) {
-        self.update(key, limits, now, |held| limits.refreshed(held, now, true));
+        let is_crowded = self.counters.was_crowded(now);
+        self.update(key, limits, now, |held| {
+            limits.touched(held, now, is_crowded)
+        });
+    }
+
+    /// Whether [`Table::touch`] would write this session: mostly not.
+    #[inline]
+    pub fn is_due(&self, session: &Session, limits: &Limits, now: Tick) -> bool {
+        let is_crowded = self.counters.was_crowded(now);
+        limits.touched(session, now, is_crowded).is_some()
     }
 
     /// Gives the session to another peer, while it is live and its holder still is `from`.
@@ -131,12 +144,14 @@ impl<'a> Table<'a> {
         done
     }
 
-    /// Removes the session, live or not, and returns whether there was one. A copy that another
-    /// worker is making at this moment may survive.
+    /// Removes the session, live or not, and returns whether there was one. A copy survives when a
+    /// worker that was just relocating the session dies before it has looked at the source again.
     pub fn forget(&self, key: Key) -> bool {
         let mut forgotten = false;
+        let (first, second) = self.lines_of(key);
         for _ in 0..ATTEMPTS {
-            let (first, second) = self.lines_of(key);
+            // As by rule 3: nothing found counts when nothing was relocated meanwhile.
+            let before = self.counters.relocated.load(Acquire);
             let mut clean = true;
             for place in places(first, second) {
                 let Some(slot) = self.words.get(place) else {
@@ -144,11 +159,12 @@ impl<'a> Table<'a> {
                 };
                 let bits = slot.load(SeqCst);
                 if Word::from_bits(bits).key() == Some(key) {
+                    step::at("forget: a copy found");
                     clean = false;
                     forgotten |= self.swap(place, bits, Word::EMPTY.bits());
                 }
             }
-            if clean {
+            if clean && self.counters.relocated.load(Acquire) == before {
                 break;
             }
         }
@@ -211,6 +227,7 @@ impl<'a> Table<'a> {
         if !self.swap(view.place(at), view.bits(at), word.bits()) {
             return None;
         }
+        step::at("replace: written");
         let ours = rank(word, limits, now);
         Some(self.remove_copies(view, key, |index, other| {
             index != at && rank(other, limits, now) < ours
@@ -227,6 +244,7 @@ impl<'a> Table<'a> {
             let word = Word::from_bits(*bits);
             if word.key() == Some(key) && loses(index, word) {
                 self.count_relocation();
+                step::at("remove copies: counted");
                 removed |= self.swap(view.place(index), *bits, Word::EMPTY.bits());
             }
         }
@@ -236,26 +254,25 @@ impl<'a> Table<'a> {
     /// Both lines of a key, and the copy in them that counts.
     #[inline(always)]
     fn find(&self, key: Key, limits: &Limits, now: Tick) -> View {
+        let before = self.counters.relocated.load(Acquire);
         let view = self.view(key, limits, now);
         match view.held {
             Held::Live(..) => view,
-            _ => self.make_sure(key, limits, now),
+            _ if self.counters.relocated.load(Acquire) == before => view,
+            _ => self.look_again(key, limits, now),
         }
     }
 
-    /// Rule 3 of the table. Should the counter move on every single time, the session counts as
-    /// unknown, which costs its affinity and no more.
+    /// Rule 3 of the table, when the counter has moved on during the first look. Should it do so
+    /// every single time, the session counts as unknown, which costs its affinity and no more.
     #[cold]
     #[inline(never)]
-    fn make_sure(&self, key: Key, limits: &Limits, now: Tick) -> View {
+    fn look_again(&self, key: Key, limits: &Limits, now: Tick) -> View {
         let mut before = self.counters.relocated.load(Acquire);
         let mut view = self.view(key, limits, now);
         for _ in 0..ATTEMPTS {
-            if matches!(view.held, Held::Live(..)) {
-                break;
-            }
             let after = self.counters.relocated.load(Acquire);
-            if before == after {
+            if before == after || matches!(view.held, Held::Live(..)) {
                 break;
             }
             before = after;
@@ -269,9 +286,10 @@ impl<'a> Table<'a> {
         let (first, second) = self.lines_of(key);
         let words = match (self.line(first), self.line(second)) {
             // All eight before any is examined: the two cache misses overlap.
-            (Some([a, b, c, d]), Some([e, f, g, h])) => {
-                [a, b, c, d, e, f, g, h].map(|slot| slot.load(Acquire))
-            }
+            (Some([a, b, c, d]), Some([e, f, g, h])) => [a, b, c, d, e, f, g, h].map(|slot| {
+                step::at("view: a word");
+                slot.load(Acquire)
+            }),
             _ => [0; 2 * LINE],
         };
         View {
@@ -303,6 +321,7 @@ impl<'a> Table<'a> {
     /// Replaces a word that still is what it was. Sequentially consistent: two workers that
     /// insert one key in two places and then read must not both miss the other's word.
     fn swap(&self, place: usize, old: u128, new: u128) -> bool {
+        step::at("swap");
         self.words
             .get(place)
             .is_some_and(|slot| slot.compare_exchange(old, new, SeqCst, Acquire).is_ok())

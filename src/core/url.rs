@@ -131,6 +131,9 @@ impl Names {
     /// and values. The first configured name that has a usable value decides. An empty value, or
     /// one of more than [`MAX_ID`] decoded bytes, counts as absent.
     pub fn in_query<'a>(&self, query: &'a [u8]) -> Carried<'a> {
+        if is_one_plain_pair(query) {
+            return self.in_plain_pair(query);
+        }
         self.in_pairs(query, |pairs| memchr::memchr2(b'&', b';', pairs))
     }
 
@@ -236,6 +239,22 @@ impl Names {
         self.plain().any(|own| *own.bytes == *name)
     }
 
+    /// Whether a pair of a query is one of these names.
+    pub(crate) fn have_pair(&self, pair: &[u8]) -> bool {
+        self.plain().any(|name| name.value_in(pair).is_some())
+    }
+
+    /// What the common case comes to: a query of one pair, and nothing in it to decode.
+    fn in_plain_pair<'a>(&self, pair: &'a [u8]) -> Carried<'a> {
+        let values = self
+            .plain()
+            .filter_map(|name| pair.strip_prefix(&*name.bytes)?.strip_prefix(b"="));
+        values
+            .filter_map(|value| self.id_in(value))
+            .next()
+            .map_or(Carried::Nothing, |id| Carried::Id(Cow::Borrowed(id)))
+    }
+
     /// `separator` finds the next separator.
     fn in_pairs<'a>(
         &self,
@@ -303,4 +322,28 @@ fn first_of<'a, 'n>(
         }
     }
     Carried::Nothing
+}
+
+/// Whether a query surely has neither separators nor escapes: no `&`, `;`, `%`, `+`. False also for
+/// `$` and `'`, which two bits tell from `%` and `&`, and for a few bytes.
+fn is_one_plain_pair(query: &[u8]) -> bool {
+    const WORD: usize = size_of::<u64>();
+    const EACH: u64 = u64::MAX / 0xff;
+    let is_plain = |bytes: &[u8; WORD]| {
+        let word = u64::from_le_bytes(*bytes);
+        // The high bit of some byte is set if and only if some byte is zero.
+        let zeros = |word: u64| word.wrapping_sub(EACH) & !word;
+        let plus_or_semicolon = (word | EACH * 0x10) ^ (EACH * 0x3b);
+        let percent_or_ampersand = (word | EACH * 0x03) ^ (EACH * 0x27);
+        (zeros(plus_or_semicolon) | zeros(percent_or_ampersand)) & (EACH * 0x80) == 0
+    };
+    let mut rest = query;
+    while let Some((word, after)) = rest.split_first_chunk() {
+        if !is_plain(word) {
+            return false;
+        }
+        rest = after;
+    }
+    // The last word overlaps the one before.
+    query.last_chunk().is_some_and(is_plain)
 }

@@ -67,7 +67,7 @@ pub struct Session {
     pub seen: Tick,
     /// When it was learned; coarse, see the top of this file.
     pub created: Tick,
-    /// Whether a request has brought the id since.
+    /// Whether a request is known to have carried the id, see also [`Session::is_in_use`].
     pub confirmed: bool,
 }
 
@@ -99,6 +99,20 @@ impl Limits {
         (self.expires / 64).max(1)
     }
 
+    /// [`Limits::refreshed`] by a request that has brought the id. In a crowded table, where the
+    /// order of last use decides who has to go, it is written in every other second: whoever uses
+    /// invented ids must not get ahead of busy sessions because theirs stands still.
+    #[inline]
+    pub fn touched(&self, session: &Session, now: Tick, is_crowded: bool) -> Option<Session> {
+        let is_later = is_crowded && now > session.seen;
+        self.refreshed(session, now, true).or_else(|| {
+            is_later.then_some(Session {
+                seen: now,
+                ..*session
+            })
+        })
+    }
+
     /// Limits under which a session lives as long as under either: what a zone that several
     /// upstreams share must grant before it gives away somebody's word.
     pub fn longer(self, other: Limits) -> Limits {
@@ -108,14 +122,36 @@ impl Limits {
         }
     }
 
+    /// Limits under which a session that is over is remembered for as long again, so that who comes
+    /// back late is told that it is over.
+    pub fn remembered(self) -> Limits {
+        Limits {
+            expires: self.expires.saturating_mul(2),
+            lifetime: self
+                .lifetime
+                .map(|lifetime| lifetime.saturating_add(self.expires)),
+        }
+    }
+
     /// `session` as a request or a response at `now` leaves it, or `None` when the change is too
     /// small to be written.
     #[inline]
     pub fn refreshed(&self, session: &Session, now: Tick, confirm: bool) -> Option<Session> {
-        let due = now.saturating_sub(session.seen) >= self.touch_after();
+        let in_use = session.is_in_use();
         let confirms = confirm && !session.confirmed;
-        (due || confirms).then_some(Session {
-            seen: session.seen.max(now),
+        let returns = confirm && !in_use && now > session.created;
+        // Where nobody has returned, `seen` stays, or the session would pass for one in use.
+        let may_advance = confirm || session.confirmed == in_use;
+        let due = may_advance && now.saturating_sub(session.seen) >= self.touch_after();
+        // Not below 1: in the first second of all there is none before it.
+        let seen = session.seen.max(now).max(Tick::from(confirms));
+        (due || returns || confirms).then_some(Session {
+            seen,
+            // A request that comes back in the second of learning counts, too.
+            created: match confirms {
+                true => session.created.min(seen.saturating_sub(1)),
+                false => session.created,
+            },
             confirmed: session.confirmed || confirm,
             ..*session
         })
@@ -123,6 +159,14 @@ impl Limits {
 }
 
 impl Session {
+    /// Whether a request has brought the id back since it was learned. Confirmed alone does not
+    /// tell: many an application writes any id that it is sent into its links, and the answer to
+    /// such a request begins a session that is confirmed. One in use has been seen after that.
+    #[inline]
+    pub fn is_in_use(&self) -> bool {
+        self.confirmed && self.seen > self.created
+    }
+
     /// A session that begins at `now`.
     pub(crate) fn begun(peer: PeerId, now: Tick, confirmed: bool) -> Session {
         Session {
@@ -216,6 +260,12 @@ impl Word {
     #[inline]
     pub fn seen(self) -> Tick {
         (self.0 >> SEEN_SHIFT) as u32 & LAST_TICK
+    }
+
+    /// [`Session::is_in_use`] of the session.
+    #[inline]
+    pub fn is_in_use(self) -> bool {
+        self.session().is_in_use()
     }
 
     /// `Session::confirmed` alone.

@@ -5,6 +5,7 @@ use crate::ngx::guard::guard;
 use crate::ngx::request::Request;
 use crate::ngx::sys::{self, ngx_conf_t, ngx_int_t};
 use crate::ngx::variable;
+use crate::rewrite;
 use crate::upstream::Affinity;
 
 /// Makes the variables known.
@@ -19,6 +20,7 @@ pub unsafe extern "C" fn add_variables(cf: *mut ngx_conf_t) -> ngx_int_t {
         ),
         (&b"sticky_peer"[..], sticky_peer),
         (&b"upstream_sticky_status"[..], upstream_sticky_status),
+        (&b"sticky_args"[..], sticky_args),
     ] {
         let mut name = sys::string(name);
         // SAFETY: ngx_http_add_variable() copies the name; NULL is out of memory or a duplicate.
@@ -87,5 +89,18 @@ unsafe extern "C" fn sticky_peer(
     });
     // SAFETY: value is nginx's, the name is a copy in the request's pool.
     unsafe { variable::answer(value, peer) };
+    sys::OK
+}
+
+unsafe extern "C" fn sticky_args(
+    r: sys::RequestPtr,
+    value: *mut sys::ngx_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    // SAFETY: ngx_http_get_indexed_variable() passes a live request.
+    let args = unsafe { Request::from_ptr(r) }
+        .and_then(|r| guard(None, || rewrite::args_of_application(r)));
+    // SAFETY: value is nginx's, the bytes are the request's or in its pool.
+    unsafe { variable::answer(value, args) };
     sys::OK
 }

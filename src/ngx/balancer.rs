@@ -37,6 +37,10 @@ pub trait Chooser {
     fn balancer(&self) -> &Balancer;
     /// Called for each try.
     fn choose(&self, attempt: &Try<'_>) -> Choice;
+    /// [`taken`](Self::taken) is to be called.
+    fn awaits_peer(&self) -> bool {
+        false
+    }
     /// A peer has been taken, by whomever; `None`: no memory is left.
     fn taken(&self, _peer: PeerKey) -> Option<()> {
         Some(())
@@ -266,7 +270,7 @@ unsafe extern "C" fn get<T: Chooser>(
             sys::BUSY
         }
     };
-    if code != sys::OK && code != sys::DONE {
+    if (code != sys::OK && code != sys::DONE) || !chooser.awaits_peer() {
         return code;
     }
     // SAFETY: the balancer has set current to the peer that it has taken.

@@ -6,6 +6,7 @@ use std::ptr::{self, NonNull};
 
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 
+use super::cycle::Cycle;
 use super::pool::Pool;
 use super::sys;
 use super::upstream::Upstream;
@@ -40,6 +41,24 @@ impl<'c> Conf<'c> {
     pub fn pool(self) -> Option<Pool<'c>> {
         // SAFETY: ngx_init_cycle() sets pool.
         unsafe { Pool::from_ptr(self.0.as_ref().pool) }
+    }
+
+    /// The cycle that is being read.
+    pub fn cycle(self) -> Option<Cycle<'c>> {
+        // SAFETY: ngx_init_cycle() sets cycle, which lives as long as the configuration.
+        unsafe { Cycle::from_ptr(self.0.as_ref().cycle) }
+    }
+
+    /// A file's name, relative to nginx's prefix unless it is absolute. `None`: out of memory.
+    pub fn full_name(self, name: &[u8]) -> Option<&'c [u8]> {
+        // ngx_get_full_name() leaves an absolute name as it is, and takes it to end in a zero.
+        let name = self.pool()?.copy(&[name, b"\0"].concat())?;
+        let mut full = sys::string(name.strip_suffix(b"\0")?);
+        // SAFETY: the cycle is that of the configuration, the name lives as long.
+        unsafe {
+            let code = sys::ngx_conf_full_name(self.0.as_ref().cycle, &mut full, 0);
+            (code == sys::OK).then(|| sys::bytes(full))
+        }
     }
 
     /// Writes why the configuration is refused, with the file and the line of the directive.

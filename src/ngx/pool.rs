@@ -18,6 +18,17 @@ impl<'p> Pool<'p> {
         NonNull::new(pool).map(|pool| Self(pool, PhantomData))
     }
 
+    /// The pointer for nginx's own functions.
+    pub fn as_ptr(self) -> *mut sys::ngx_pool_t {
+        self.0.as_ptr()
+    }
+
+    /// Some bytes, not set to anything. `None`: out of memory.
+    pub fn bytes(self, size: usize) -> Option<NonNull<u8>> {
+        // SAFETY: ngx_pnalloc() returns NULL or memory of that size.
+        unsafe { NonNull::new(sys::ngx_pnalloc(self.0.as_ptr(), size.max(1)).cast()) }
+    }
+
     /// Puts a value, which needs no drop, into the pool. `None`: out of memory.
     pub fn place<T>(self, value: T) -> Option<&'p T> {
         const { assert!(!needs_drop::<T>() && align_of::<T>() <= sys::NGX_ALIGNMENT) };
@@ -60,12 +71,24 @@ impl<'p> Pool<'p> {
 
     /// A copy of some bytes in the pool. `None`: out of memory.
     pub fn copy(self, bytes: &[u8]) -> Option<&'p [u8]> {
-        // SAFETY: ngx_pnalloc() returns NULL or memory of that size.
+        self.concat(&[bytes])
+    }
+
+    /// A copy of some bytes, one after the other, in the pool. `None`: out of memory.
+    #[inline]
+    pub fn concat(self, parts: &[&[u8]]) -> Option<&'p [u8]> {
+        let length = parts
+            .iter()
+            .try_fold(0usize, |sum, part| sum.checked_add(part.len()))?;
+        let start = self.bytes(length)?.as_ptr();
+        // SAFETY: as much memory as the parts have bytes, which fill it.
         unsafe {
-            let place = NonNull::new(sys::ngx_pnalloc(self.0.as_ptr(), bytes.len().max(1)))?;
-            let place = place.cast::<u8>().as_ptr();
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len());
-            Some(std::slice::from_raw_parts(place, bytes.len()))
+            let mut end = start;
+            for part in parts.iter().filter(|part| !part.is_empty()) {
+                std::ptr::copy_nonoverlapping(part.as_ptr(), end, part.len());
+                end = end.add(part.len());
+            }
+            Some(std::slice::from_raw_parts(start, length))
         }
     }
 }

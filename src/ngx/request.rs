@@ -221,6 +221,36 @@ impl<'r> Request<'r> {
         headers.filter(|header: &Header<'r>| !header.is_hidden())
     }
 
+    /// The body will have another length than the server said, and other bytes: takes back what the
+    /// header says of either, as nginx's own filters do (`ngx_http_clear_content_length()`,
+    /// `ngx_http_clear_accept_ranges()`, `ngx_http_weak_etag()`).
+    pub fn body_will_change(self) {
+        // SAFETY: NULL or elements of a live request, in the one thread of the worker.
+        unsafe {
+            let r = self.raw();
+            let out = &mut (*r).headers_out;
+            if self.is_main() {
+                out.content_length_n = -1;
+                if let Some(length) = out.content_length.as_mut() {
+                    length.hash = 0;
+                }
+                out.content_length = std::ptr::null_mut();
+            }
+            if let Some(ranges) = out.accept_ranges.as_mut() {
+                ranges.hash = 0;
+            }
+            out.accept_ranges = std::ptr::null_mut();
+            (*r).set_allow_ranges(0);
+            sys::ngx_http_weak_etag(self.as_ptr());
+        }
+    }
+
+    /// The URL as the client sent it, with its query (`$request_uri`).
+    pub fn unparsed_uri(self) -> &'r [u8] {
+        // SAFETY: a string of a live request.
+        unsafe { sys::bytes((*self.raw()).unparsed_uri) }
+    }
+
     /// Adds a header to the response. Both strings live as long as the request. `None`: out of
     /// memory.
     pub fn push_response_header(self, name: &'static [u8], value: &'r [u8]) -> Option<Header<'r>> {
@@ -267,6 +297,19 @@ impl<'r> Request<'r> {
         // SAFETY: loc_conf has a place for every HTTP module (ngx_http_block()).
         unsafe {
             (*(*self.raw()).loc_conf.add((*module).ctx_index))
+                .cast::<T>()
+                .as_ref()
+        }
+    }
+
+    /// The configuration of a module for the whole of `http`.
+    ///
+    /// # Safety
+    /// The module keeps a `T` for it.
+    pub unsafe fn main_conf<T>(self, module: *const sys::ngx_module_t) -> Option<&'r T> {
+        // SAFETY: main_conf has a place for every HTTP module (ngx_http_block()).
+        unsafe {
+            (*(*self.raw()).main_conf.add((*module).ctx_index))
                 .cast::<T>()
                 .as_ref()
         }

@@ -4,10 +4,13 @@
 //! not touched while requests are served. It stays where it is in all workers and over reloads.
 
 use std::cell::Cell;
+use std::io;
 use std::mem::{align_of, size_of};
 use std::ptr::NonNull;
 
 use super::conf::Conf;
+use super::errand::Errand;
+use super::log::Log;
 use super::sys;
 
 /// What may stand in shared memory: any bytes are a valid value, all access is atomic.
@@ -16,15 +19,24 @@ use super::sys;
 /// As said, and the type has no padding that matters, no pointer and no drop.
 pub unsafe trait Shareable {}
 
-/// Called for the zone of a new cycle, after its memory was found or made; `before` is the zone of
-/// the same name, of another size, in the cycle before. `false` refuses the configuration.
-pub type Adopt = fn(zone: &Zone, before: Option<&Zone>) -> bool;
+/// What the owner keeps for each of its zones in a configuration.
+///
+/// # Safety
+/// Zones with the tag have this type and no other.
+pub unsafe trait Adopt: Default {
+    /// What tells the owner's zones from those of other modules.
+    fn tag() -> *const sys::ngx_module_t;
+
+    /// Called for the zone of a new cycle, after its memory was found or made; `before` is the zone
+    /// of the same name, of another size, in the cycle before. `false` refuses the configuration.
+    fn adopt(zone: &Zone<Self>, before: Option<&Zone<Self>>) -> bool;
+}
 
 /// A zone of the configuration.
-pub struct Zone {
+pub struct Zone<T> {
     shm_zone: Cell<*mut sys::ngx_shm_zone_t>,
     block: Cell<Option<NonNull<[u8]>>>,
-    adopt: Adopt,
+    conf: T,
 }
 
 /// Why there is no zone.
@@ -35,21 +47,18 @@ pub enum ZoneError {
     OutOfMemory,
 }
 
-impl Zone {
+impl<T: Adopt> Zone<T> {
     /// The zone of that name, of `size` bytes, or of the size that another directive gives when
-    /// `size` is 0. `tag` tells our zones from other modules'.
-    pub fn add<'c>(
-        cf: Conf<'c>,
-        name: &'c [u8],
-        size: usize,
-        tag: *const sys::ngx_module_t,
-        adopt: Adopt,
-    ) -> Result<&'c Self, ZoneError> {
+    /// `size` is 0.
+    pub fn add<'c>(cf: Conf<'c>, name: &'c [u8], size: usize) -> Result<&'c Self, ZoneError>
+    where
+        T: 'c,
+    {
         // SAFETY: ngx_shared_memory_add() returns NULL after it wrote why, or the one zone of that
         // name and tag, whose data nobody else sets.
         unsafe {
             let mut name = sys::string(name);
-            let tag = tag.cast_mut().cast();
+            let tag = T::tag().cast_mut().cast();
             let shm_zone = sys::ngx_shared_memory_add(cf.as_ptr(), &mut name, size, tag);
             let Some(at) = shm_zone.as_mut() else {
                 return Err(ZoneError::Reported);
@@ -60,11 +69,11 @@ impl Zone {
             let zone = Self {
                 shm_zone: Cell::new(shm_zone),
                 block: Cell::new(None),
-                adopt,
+                conf: T::default(),
             };
             let pool = cf.pool().ok_or(ZoneError::OutOfMemory)?;
-            let zone = pool.place(zone).ok_or(ZoneError::OutOfMemory)?;
-            at.init = Some(init_zone);
+            let zone = pool.keep(zone).ok_or(ZoneError::OutOfMemory)?;
+            at.init = Some(init_zone::<T>);
             at.data = std::ptr::from_ref(zone).cast_mut().cast();
             Ok(zone)
         }
@@ -79,6 +88,11 @@ impl Zone {
                 shm.size = size;
             }
         }
+    }
+
+    /// What the owner keeps for it.
+    pub fn conf(&self) -> &T {
+        &self.conf
     }
 
     /// The zone's name.
@@ -105,6 +119,25 @@ impl Zone {
             let words = std::slice::from_raw_parts(words.as_ptr(), room / size_of::<W>());
             Some((start.cast::<H>().as_ref(), words))
         }
+    }
+
+    /// Starts work on the header and the words, as [`Zone::split`] has them, in a thread beside the
+    /// event loop. `None` before the zone was made.
+    pub fn errand<H, W, R>(
+        &self,
+        work: impl FnOnce(&H, &[W]) -> R + Send + 'static,
+    ) -> Option<io::Result<Errand<R>>>
+    where
+        H: Shareable + Sync + 'static,
+        W: Shareable + Sync + 'static,
+        R: Send + 'static,
+    {
+        let (header, words) = self.split::<H, W>()?;
+        // SAFETY: a process does not unmap a zone but in ngx_init_cycle(), of a configuration that
+        // is gone, after init_module, where the module waits for all errands.
+        let (header, words): (&'static H, &'static [W]) =
+            unsafe { (&*std::ptr::from_ref(header), &*std::ptr::from_ref(words)) };
+        Some(Errand::start(move || work(header, words)))
     }
 
     /// Allocates the block: the largest run of whole pages that the zone has.
@@ -138,29 +171,43 @@ impl Zone {
     /// While a new cycle is being initialised.
     unsafe fn before(&self) -> Option<&Self> {
         // SAFETY: ngx_cycle is the running cycle until ngx_init_cycle() has returned; its list of
-        // zones and their memory are there until then. The tag says that data is a Zone.
+        // zones and their memory are there until then.
+        let zones = Self::all(unsafe { sys::ngx_cycle.as_ref()? });
+        zones
+            .into_iter()
+            .find(|old| old.shm_zone != self.shm_zone && old.name() == self.name())
+    }
+
+    /// The owner's zones in a cycle.
+    pub(super) fn all<'c>(cycle: &'c sys::ngx_cycle_t) -> Vec<&'c Self>
+    where
+        T: 'c,
+    {
+        let mut zones = Vec::new();
+        // SAFETY: ngx_list_push() makes the list. The tag says that data is a Zone<T>.
         unsafe {
-            let shm_zone = self.shm_zone.get();
-            let cycle = sys::ngx_cycle.as_ref()?;
             let mut part: *const sys::ngx_list_part_t = &cycle.shared_memory.part;
             while let Some(this) = part.as_ref() {
                 for index in 0..this.nelts {
-                    let old = this.elts.cast::<sys::ngx_shm_zone_t>().add(index);
-                    if old != shm_zone
-                        && (*old).tag == (*shm_zone).tag
-                        && sys::bytes((*old).shm.name) == self.name()
-                    {
-                        return (*old).data.cast::<Self>().as_ref();
+                    let zone = this.elts.cast::<sys::ngx_shm_zone_t>().add(index);
+                    if (*zone).tag == T::tag().cast_mut().cast() {
+                        zones.extend((*zone).data.cast::<Self>().as_ref());
                     }
                 }
                 part = this.next;
             }
-            None
         }
+        zones
+    }
+
+    /// nginx's log of the cycle that the zone belongs to.
+    pub fn log(&self) -> Log {
+        // SAFETY: ngx_shared_memory_add() sets the log, ngx_init_cycle() the new cycle's one.
+        unsafe { Log::from_ptr((*self.shm_zone.get()).shm.log) }.unwrap_or(Log::cycle())
     }
 }
 
-unsafe extern "C" fn init_zone(
+unsafe extern "C" fn init_zone<T: Adopt>(
     shm_zone: *mut sys::ngx_shm_zone_t,
     data: *mut std::os::raw::c_void,
 ) -> sys::ngx_int_t {
@@ -169,8 +216,8 @@ unsafe extern "C" fn init_zone(
     // do not move.
     let (zone, same) = unsafe {
         (
-            &*(*shm_zone).data.cast::<Zone>(),
-            data.cast::<Zone>().as_ref(),
+            &*(*shm_zone).data.cast::<Zone<T>>(),
+            data.cast::<Zone<T>>().as_ref(),
         )
     };
     zone.shm_zone.set(shm_zone);
@@ -186,7 +233,7 @@ unsafe extern "C" fn init_zone(
                 before = zone.before();
             },
         }
-        if (zone.adopt)(zone, before) {
+        if T::adopt(zone, before) {
             sys::OK
         } else {
             sys::ERROR

@@ -1,8 +1,10 @@
 //! A request's exchange with an upstream, and the upstream's place in the configuration.
 
 use std::marker::PhantomData;
+use std::mem::offset_of;
 use std::ptr::NonNull;
 
+use super::peers::{Peer, PeerKey};
 use super::sys;
 
 /// `ngx_http_upstream_t` of a request.
@@ -20,6 +22,15 @@ impl<'r> Exchange<'r> {
     pub fn peer(self) -> NonNull<sys::ngx_peer_connection_t> {
         // SAFETY: a field of a live structure.
         unsafe { NonNull::new_unchecked(&raw mut (*self.0.as_ptr()).peer) }
+    }
+
+    /// Key of the peer that was taken last; of none when the balancer keeps names elsewhere than in
+    /// its peers, and before the first try.
+    pub fn peer_key(self) -> PeerKey {
+        // SAFETY: a field of a live structure. Where name points to is not looked at.
+        let name = unsafe { self.0.as_ref().peer.name };
+        // ngx_http_upstream_get_round_robin_peer() and the like set it to &peer->name.
+        PeerKey((name as usize).wrapping_sub(offset_of!(Peer, name)))
     }
 
     /// Status that the peer has answered with; 0 while it has not.

@@ -5,7 +5,7 @@ use memchr::memmem;
 use super::error::DirectiveError;
 use super::parameters::Parameters;
 use super::CookieRule;
-use crate::cookie::SameSite;
+use crate::cookie::{Attributes, SameSite};
 use crate::digest::{Algorithm, Recipe};
 use crate::unit;
 
@@ -27,6 +27,19 @@ impl CookieRule {
         let cuts = cuts.into_iter().flatten().take(MOST);
         cuts.filter_map(|at| cookie.get(..at))
             .chain(std::iter::once(cookie))
+    }
+
+    /// The attributes of a cookie that the browser keeps until `expires`, in seconds since 1970 UTC.
+    pub fn attributes(&self, expires: Option<i64>) -> Attributes<'_> {
+        Attributes {
+            domain: self.domain.as_deref(),
+            expires,
+            path: &self.path,
+            secure: self.secure,
+            httponly: self.httponly,
+            samesite: self.samesite,
+            partitioned: self.partitioned,
+        }
     }
 }
 
@@ -88,7 +101,8 @@ fn breaks_header(byte: u8) -> bool {
     byte.is_ascii_control() || matches!(byte, b' ' | b';' | b',')
 }
 
-fn recipe(given: &Parameters) -> Result<Recipe, DirectiveError> {
+/// How a server becomes a value: the same in every mode that has one.
+pub(super) fn recipe(given: &Parameters) -> Result<Recipe, DirectiveError> {
     for (one, other) in [("hash", "hmac"), ("hash", "text"), ("hmac", "text")] {
         if given.has(one) && given.has(other) {
             let why = "expected one of \"hash\", \"hmac\" and \"text\"";

@@ -202,8 +202,15 @@ impl fmt::Display for Shown<'_> {
         // nginx cuts a configuration error at 1024 bytes (NGX_MAX_CONF_ERRSTR in ngx_conf_file.h):
         // what was expected stands behind the word and must still be seen.
         const LONGEST: usize = 80;
+        // A key that stands where none belongs is a key all the same.
+        const KEY: &[u8] = b"hmac_key=";
 
-        let (shown, cut) = match self.0.split_at_checked(LONGEST) {
+        let longest = if self.0.starts_with(KEY) {
+            KEY.len()
+        } else {
+            LONGEST
+        };
+        let (shown, cut) = match self.0.split_at_checked(longest) {
             Some((start, rest)) if !rest.is_empty() => (start, true),
             _ => (self.0, false),
         };

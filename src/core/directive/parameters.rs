@@ -8,6 +8,20 @@ use super::error::DirectiveError;
 pub enum Kind {
     Cookie,
     Query,
+    Rewrite,
+}
+
+impl Kind {
+    const ALL: [Kind; 3] = [Kind::Cookie, Kind::Query, Kind::Rewrite];
+
+    /// As `mode=` has it.
+    fn name(self) -> &'static str {
+        match self {
+            Kind::Cookie => "cookie",
+            Kind::Query => "query",
+            Kind::Rewrite => "rewrite",
+        }
+    }
 }
 
 /// What belongs behind the name of a parameter. The text is how messages spell the value.
@@ -20,35 +34,75 @@ enum Shape {
 
 use Shape::{Flag, Often, Once};
 
-/// Name, shape in `mode=cookie`, shape in `mode=query`; in the order in which messages list them.
-const PARAMETERS: [(&str, Option<Shape>, Option<Shape>); 23] = [
-    (
-        "mode",
-        Some(Once("cookie|query")),
-        Some(Once("cookie|query")),
-    ),
-    ("name", Some(Once("NAME")), Some(Often("NAME"))),
-    ("hash", Some(Once("index|md5|sha1|sha256")), None),
-    ("hmac", Some(Once("md5|sha1|sha256")), None),
-    ("hmac_key", Some(Once("KEY")), None),
-    ("text", Some(Once("raw")), None),
-    ("domain", Some(Once("DOMAIN")), None),
-    ("path", Some(Once("PATH")), None),
-    ("from", None, Some(Once("query,form"))),
-    ("learn", None, Some(Once("html,location"))),
-    ("id_delimiter", None, Some(Once("CHARACTER"))),
-    ("expires", Some(Once("TIME")), Some(Once("TIME"))),
-    ("lifetime", None, Some(Once("TIME"))),
-    ("zone", None, Some(Once("NAME[:SIZE]|off"))),
-    ("hosts", None, Some(Often("HOST"))),
-    ("secure", Some(Flag), None),
-    ("httponly", Some(Flag), None),
-    ("samesite", Some(Once("strict|lax|none")), None),
-    ("partitioned", Some(Flag), None),
-    ("transfer", Some(Flag), None),
-    ("delimiter", Some(Once("TEXT")), None),
-    ("hide_cookie", Some(Flag), None),
-    ("no_fallback", Some(Flag), Some(Flag)),
+/// A parameter: its name, and its shape in each mode that has it.
+struct Known {
+    name: &'static str,
+    cookie: Option<Shape>,
+    query: Option<Shape>,
+    rewrite: Option<Shape>,
+}
+
+impl Known {
+    fn shape(&self, kind: Kind) -> Option<Shape> {
+        match kind {
+            Kind::Cookie => self.cookie,
+            Kind::Query => self.query,
+            Kind::Rewrite => self.rewrite,
+        }
+    }
+}
+
+/// A row of the table, in the order of [`Kind::ALL`].
+const fn known(
+    name: &'static str,
+    cookie: Option<Shape>,
+    query: Option<Shape>,
+    rewrite: Option<Shape>,
+) -> Known {
+    Known {
+        name,
+        cookie,
+        query,
+        rewrite,
+    }
+}
+
+const MODE: Option<Shape> = Some(Once("cookie|query|rewrite"));
+const HASH: Option<Shape> = Some(Once("index|md5|sha1|sha256"));
+const HMAC: Option<Shape> = Some(Once("md5|sha1|sha256"));
+const KEY: Option<Shape> = Some(Once("KEY"));
+const TEXT: Option<Shape> = Some(Once("raw"));
+const TIME: Option<Shape> = Some(Once("TIME"));
+const NAME: Option<Shape> = Some(Once("NAME"));
+const FLAG: Option<Shape> = Some(Flag);
+
+/// In the order in which messages list them.
+#[rustfmt::skip]
+const PARAMETERS: [Known; 24] = [
+    known("mode",        MODE,                           MODE,                           MODE),
+    known("name",        NAME,                           Some(Often("NAME")),            NAME),
+    known("hash",        HASH,                           None,                           HASH),
+    known("hmac",        HMAC,                           None,                           HMAC),
+    known("hmac_key",    KEY,                            None,                           KEY),
+    known("text",        TEXT,                           None,                           TEXT),
+    known("domain",      Some(Once("DOMAIN")),           None,                           None),
+    known("path",        Some(Once("PATH")),             None,                           None),
+    known("from",        None,                           Some(Once("query,form")),       None),
+    known("learn",       None,                           Some(Once("html,location")),    None),
+    known("id_delimiter", None,                          Some(Once("CHARACTER")),        None),
+    known("expires",     TIME,                           TIME,                           None),
+    known("lifetime",    None,                           TIME,                           None),
+    known("zone",        None,                           Some(Once("NAME[:SIZE]|off")),  None),
+    known("state",       None,                           Some(Once("FILE")),             None),
+    known("hosts",       None,                           Some(Often("HOST")),            Some(Often("HOST"))),
+    known("secure",      FLAG,                           None,                           None),
+    known("httponly",    FLAG,                           None,                           None),
+    known("samesite",    Some(Once("strict|lax|none")),  None,                           None),
+    known("partitioned", FLAG,                           None,                           None),
+    known("transfer",    FLAG,                           None,                           None),
+    known("delimiter",   Some(Once("TEXT")),             None,                           None),
+    known("hide_cookie", FLAG,                           None,                           None),
+    known("no_fallback", FLAG,                           FLAG,                           FLAG),
 ];
 
 /// The words of one directive: each a parameter of its mode, of the right shape, with a value where
@@ -61,49 +115,41 @@ pub struct Parameters<'a> {
 impl<'a> Parameters<'a> {
     pub fn read(words: &[&'a [u8]]) -> Result<Self, DirectiveError> {
         let named = words.iter().find_map(|word| word.strip_prefix(b"mode="));
+        let expected = "\"cookie\", \"query\" or \"rewrite\"";
         let kind = match named {
-            None | Some(b"cookie") => Kind::Cookie,
-            Some(b"query") => Kind::Query,
+            None => Kind::Cookie,
             Some(b"") => {
-                let expected = "\"mode=cookie\" or \"mode=query\"".to_owned();
+                let expected = "\"mode=cookie\", \"mode=query\" or \"mode=rewrite\"".to_owned();
                 return Err(DirectiveError::NoValue {
                     parameter: "mode",
                     expected,
                 });
             }
-            Some(other) => {
-                return Err(DirectiveError::value(
-                    "mode",
-                    other,
-                    "\"cookie\" or \"query\"",
-                ));
-            }
+            Some(mode) => Kind::ALL
+                .into_iter()
+                .find(|kind| kind.name().as_bytes() == mode)
+                .ok_or_else(|| DirectiveError::value("mode", mode, expected))?,
         };
 
         let mut given: Vec<(&'static str, &'a [u8])> = Vec::with_capacity(words.len());
         for &word in words {
             let (name, value) = split(word);
-            let Some(&(name, cookie, query)) = PARAMETERS
+            let Some(known) = PARAMETERS
                 .iter()
-                .find(|(known, ..)| known.as_bytes() == name)
+                .find(|known| known.name.as_bytes() == name)
             else {
                 return Err(unknown(word, name, kind));
             };
-            let shape = match kind {
-                Kind::Cookie => cookie,
-                Kind::Query => query,
-            };
-            let Some(shape) = shape else {
-                let (belongs, here) = match kind {
-                    Kind::Cookie => ("query", "cookie"),
-                    Kind::Query => ("cookie", "query"),
-                };
-                let named = named.is_some();
+            let name = known.name;
+            let Some(shape) = known.shape(kind) else {
+                let belongs = Kind::ALL
+                    .into_iter()
+                    .find(|other| known.shape(*other).is_some());
                 return Err(DirectiveError::OtherMode {
                     parameter: name,
-                    belongs,
-                    here,
-                    named,
+                    belongs: belongs.map_or("cookie", Kind::name),
+                    here: kind.name(),
+                    named: named.is_some(),
                 });
             };
             let value = match (shape, value) {
@@ -147,7 +193,7 @@ impl<'a> Parameters<'a> {
 
     /// The values of a parameter that may be repeated, in their order.
     pub fn values<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a [u8]> + 's {
-        debug_assert!(PARAMETERS.iter().any(|(known, ..)| *known == name));
+        debug_assert!(PARAMETERS.iter().any(|known| known.name == name));
         self.given
             .iter()
             .filter(move |&&(given, _)| given == name)
@@ -171,10 +217,7 @@ fn spelling(name: &str, shape: Shape) -> String {
 fn unknown(word: &[u8], name: &[u8], kind: Kind) -> DirectiveError {
     let known = PARAMETERS
         .iter()
-        .filter_map(|&(name, cookie, query)| match kind {
-            Kind::Cookie => cookie.map(|shape| (name, shape)),
-            Kind::Query => query.map(|shape| (name, shape)),
-        });
+        .filter_map(|known| Some((known.name, known.shape(kind)?)));
     let nearest = known
         .clone()
         .min_by_key(|(known, _)| distance(name, known.as_bytes()));

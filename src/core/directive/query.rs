@@ -48,6 +48,7 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
         learn,
         limits: limits(given)?,
         zone: zone(given)?,
+        state: given.value("state").map(<[u8]>::to_vec),
         hosts: hosts(given)?,
         no_fallback: given.has("no_fallback"),
     };
@@ -57,6 +58,13 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
             one: "hosts",
             other: if is_off { "learn=off" } else { "learn" },
             why: "no links are read",
+        });
+    }
+    if rule.state.is_some() && rule.zone == ZoneChoice::Off {
+        return Err(DirectiveError::Together {
+            one: "state",
+            other: "zone=off",
+            why: "there is no zone to be kept",
         });
     }
     Ok(rule)
@@ -191,7 +199,7 @@ fn zone(given: &Parameters) -> Result<ZoneChoice, DirectiveError> {
 }
 
 /// `hosts=` may be repeated, and each may list several: no host name holds a comma.
-fn hosts(given: &Parameters) -> Result<Vec<Box<[u8]>>, DirectiveError> {
+pub(super) fn hosts(given: &Parameters) -> Result<Vec<Box<[u8]>>, DirectiveError> {
     let mut hosts: Vec<Box<[u8]>> = Vec::new();
     for host in given.values("hosts").flat_map(list) {
         if !is_host(host) {

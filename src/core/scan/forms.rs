@@ -42,10 +42,8 @@ impl FormsLearner {
     /// compatible with ASCII, or that browsers do not know, teaches nothing.
     pub fn new(names: Arc<Names>, site: Site, charset: Option<&[u8]>) -> Self {
         let heard = Rc::new(RefCell::new(Heard::default()));
-        let is_readable = charset.is_none_or(|label| {
-            Encoding::for_label_no_replacement(label).is_some_and(Encoding::is_ascii_compatible)
-        });
-        let encoding = AsciiCompatibleEncoding::new(X_USER_DEFINED).filter(|_| is_readable);
+        let encoding =
+            AsciiCompatibleEncoding::new(X_USER_DEFINED).filter(|_| is_readable(charset));
         let rewriter = encoding.map(|encoding| rewriter(names, site, &heard, encoding));
         Self {
             rewriter,
@@ -165,8 +163,15 @@ impl Heard {
     }
 }
 
+/// Whether tags can be told in a page of that charset: it is compatible with ASCII, or not named.
+pub(crate) fn is_readable(charset: Option<&[u8]>) -> bool {
+    charset.is_none_or(|label| {
+        Encoding::for_label_no_replacement(label).is_some_and(Encoding::is_ascii_compatible)
+    })
+}
+
 /// The bytes of an attribute as they stand in the page.
-fn bytes_of(element: &Element<'_, '_>, name: &str) -> Option<Vec<u8>> {
+pub(crate) fn bytes_of(element: &Element<'_, '_>, name: &str) -> Option<Vec<u8>> {
     let value = element.get_attribute(name)?;
     // The low byte is the byte: U+0000 to U+007F, and U+F780 to U+F7FF for the others.
     Some(value.chars().map(|c| (u32::from(c) & 0xff) as u8).collect())

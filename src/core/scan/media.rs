@@ -3,7 +3,7 @@
 use crate::parameter::value_of;
 
 /// HTML, in either of its two syntaxes.
-pub(super) fn is_page(media_type: &[u8]) -> bool {
+pub fn is_page(media_type: &[u8]) -> bool {
     is(media_type, b"text/html") || is(media_type, b"application/xhtml+xml")
 }
 

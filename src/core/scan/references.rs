@@ -23,7 +23,7 @@ pub(super) fn are_separators(url: &[u8], path_counts: bool) -> bool {
 }
 
 /// The value with its references decoded, in `scratch` when there are any.
-pub(super) fn decoded<'a>(value: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
+pub(crate) fn decoded<'a>(value: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
     let Some(mut at) = memchr::memchr(b'&', value) else {
         return value;
     };

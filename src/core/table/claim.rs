@@ -44,7 +44,7 @@ pub enum Learned {
 pub enum Evicted {
     /// Nobody's: a free one, or that of a session that was over.
     Nothing,
-    /// That of a live session without a request yet.
+    /// That of a live session to which no request has come back yet.
     Unconfirmed,
     /// That of a live session in use.
     Confirmed,

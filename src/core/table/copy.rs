@@ -1,53 +1,114 @@
-//! From one table into another: a reload has changed the size of the zone.
+//! From one table into another: a reload has changed the size of the zone, nginx has been started
+//! again, or two of them serve side by side while the binary is upgraded.
+
+use std::convert::Infallible;
+use std::sync::atomic::Ordering::Acquire;
 
 use crate::key::Key;
-use crate::word::{Limits, Tick, Word};
+use crate::word::{Limits, Session, Tick, Word};
 
 use super::room::{Placed, Rule};
-use super::{Evicted, Held, Table, ATTEMPTS};
+use super::{rank, Evicted, Held, Table, ATTEMPTS};
 
-/// Copying judges no session: it has no clock, and a session that is over takes a free place or
-/// none, because it was not seen for longest.
-const FOREVER: Limits = Limits {
-    expires: Tick::MAX,
-    lifetime: None,
-};
+/// A walk misses a session that is relocated from before it to behind it, by a worker of a table
+/// that is still in use. So it is repeated while there were relocations, and would miss a session
+/// only if that moved at the wrong moment in every single one.
+const WALKS: usize = 4;
+
+/// What became of a session that another table has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Absorbed {
+    /// It was not here.
+    New,
+    /// It is here, as the one of both tables that ranks higher.
+    Known,
+    /// It is over.
+    Over,
+    /// There is no room for it.
+    NoRoom,
+}
 
 impl Table<'_> {
     /// Takes over every word of `other`, a table of the same zone in another size, with the same
-    /// SipHash key and epoch. Where there is not room for all, those seen last are kept; of two
-    /// words of one key, the one that ranks higher. Returns how many sessions there are more
-    /// than before.
+    /// SipHash key and epoch. See [`Table::restore`]; of two words of one key, the one stays that
+    /// ranks higher. Returns how many sessions there are more than before.
     pub fn copy_from(&self, other: &Table) -> usize {
-        let mut copied = 0usize;
-        for (key, session) in other.sessions() {
-            let word = Word::new(key, &session);
-            match self.take_over(key, word) {
-                Some(Evicted::Nothing) => copied += 1,
-                Some(Evicted::Unconfirmed | Evicted::Confirmed) | None => {}
+        let mut copied = 0;
+        for _ in 0..WALKS {
+            let before = other.counters.relocated.load(Acquire);
+            let Ok::<_, Infallible>(count) = self.restore(|take| {
+                other
+                    .sessions()
+                    .for_each(|(key, session)| take(key, &session));
+                Ok(())
+            });
+            copied += count;
+            if other.counters.relocated.load(Acquire) == before {
+                break;
             }
         }
         copied
     }
 
-    fn take_over(&self, key: Key, word: Word) -> Option<Evicted> {
+    /// Takes over a session of a table with the same SipHash key, which another nginx has, into one
+    /// that is in use: of two of one key, the one that ranks higher stays. No live session has to
+    /// go for it. Room is looked for in many lines when that `is_thorough`.
+    pub fn absorb(
+        &self,
+        key: Key,
+        session: &Session,
+        limits: &Limits,
+        now: Tick,
+        is_thorough: bool,
+    ) -> Absorbed {
+        let limits = self.others.unwrap_or(*limits);
+        if !limits.is_live(session, now) {
+            return Absorbed::Over;
+        }
+        let rule = Rule::Merge {
+            limits,
+            now,
+            is_thorough,
+        };
+        match self.take_over(key, session, &limits, now, &rule) {
+            Ok(None) => Absorbed::Known,
+            Ok(Some(_)) => {
+                // A worker may have learned it at the same moment.
+                self.prevails(key, Word::new(key, session), &limits, now);
+                Absorbed::New
+            }
+            Err(NoRoom) => Absorbed::NoRoom,
+        }
+    }
+
+    /// Who had to go for it; nobody, when it was there already.
+    pub(super) fn take_over(
+        &self,
+        key: Key,
+        session: &Session,
+        limits: &Limits,
+        now: Tick,
+        rule: &Rule,
+    ) -> Result<Option<Evicted>, NoRoom> {
+        let word = Word::new(key, session);
         for _ in 0..ATTEMPTS {
-            let view = self.find(key, &FOREVER, 0);
+            let view = self.find(key, limits, now);
             if let Held::Live(at, _) = view.held {
                 let there = Word::from_bits(view.bits(at));
-                let outranks = (word.is_confirmed(), word.seen(), word.bits())
-                    > (there.is_confirmed(), there.seen(), there.bits());
-                if !outranks || self.swap(view.place(at), there.bits(), word.bits()) {
-                    return None;
+                let outranks = rank(word, limits, now) > rank(there, limits, now);
+                if !outranks || self.replace(&view, key, at, session, limits, now).is_some() {
+                    return Ok(None);
                 }
                 continue;
             }
-            match self.place(&view, word, &Rule::Copy) {
-                Placed::In(evicted) => return Some(evicted),
+            match self.place(&view, word, rule, false) {
+                Placed::In(evicted) => return Ok(Some(evicted)),
                 Placed::Raced => {}
-                Placed::NoRoom => return None,
+                Placed::NoRoom => break,
             }
         }
-        None
+        Err(NoRoom)
     }
 }
+
+pub(super) struct NoRoom;

@@ -1,8 +1,10 @@
 //! How a session gets into the table.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use crate::key::Key;
+use crate::step;
+use crate::sync::fence;
 use crate::word::{Limits, PeerId, Session, Tick, Word};
 
 use super::room::{Placed, Rule};
@@ -25,7 +27,7 @@ impl Table<'_> {
             limits: self.others.unwrap_or(*limits),
             now,
         };
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let view = self.find(key, limits, now);
             if let Held::Live(at, held) = view.held {
                 let (new, outcome) = if held.peer == peer {
@@ -49,10 +51,11 @@ impl Table<'_> {
             }
 
             let word = Word::new(key, &Session::begun(peer, now, claim.confirms()));
-            match self.place(&view, word, &rule) {
+            match self.place(&view, word, &rule, attempt < ATTEMPTS / 2) {
                 Placed::Raced => {}
                 Placed::NoRoom => break,
                 Placed::In(evicted) => {
+                    step::at("learn: inserted");
                     if self.prevails(key, word, limits, now) {
                         Counters::count(&self.counters.learned);
                         return Learned::New { evicted };
@@ -68,19 +71,26 @@ impl Table<'_> {
     /// one key, at least one gets here after both have inserted. Whoever sees two different words
     /// removes the one that ranks lower; false when that is our own. A word equal to ours is left:
     /// it may be ours, relocated.
-    fn prevails(&self, key: Key, word: Word, limits: &Limits, now: Tick) -> bool {
+    pub(super) fn prevails(&self, key: Key, word: Word, limits: &Limits, now: Tick) -> bool {
+        // Between our write and our reads, for both workers, or a processor with a weaker order than
+        // x86 might let each read before the other's write is there.
+        fence(SeqCst);
         let view = self.view(key, limits, now);
         let ours = rank(word, limits, now);
         let mut winner = word;
         let mut highest = ours;
         for bits in view.words {
             let other = Word::from_bits(bits);
-            let other_rank = rank(other, limits, now);
-            if other.key() == Some(key) && other_rank > highest {
-                (winner, highest) = (other, other_rank);
+            // Ranked only then: the other words are mostly strangers'.
+            if other.key() == Some(key) {
+                let other_rank = rank(other, limits, now);
+                if other_rank > highest {
+                    (winner, highest) = (other, other_rank);
+                }
             }
         }
         let beaten = winner != word;
+        step::at("learn: looked again");
 
         let removed = self.remove_copies(&view, key, |_, other| {
             if beaten {

@@ -8,6 +8,7 @@
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use crate::key::Key;
+use crate::step;
 use crate::word::{Limits, Session, Tick, Word};
 
 use super::{Counters, Evicted, Held, Table, View, LINE};
@@ -17,21 +18,31 @@ use super::{Counters, Evicted, Held, Table, View, LINE};
 const SEARCH: usize = 96;
 
 /// The same in the second in which a whole search was in vain, for a newcomer that can have the
-/// word of an unconfirmed session next to it: a flood shall not cost a search for each id.
+/// word of a session not in use next to it: a flood shall not cost a search for each id.
 const SHORT_SEARCH: usize = 8;
 
 /// Which words a newcomer may take.
 pub(super) enum Rule {
-    /// Those of sessions that are over, and, when there is no other, live ones: the oldest
-    /// unconfirmed, then the one not seen for longest.
+    /// Those of sessions that are over, and, when there is no other, live ones: the oldest that is
+    /// not in use, then the one not seen for longest.
     Learn {
         /// Limits that hold for all words.
         limits: Limits,
         /// Tick of the newcomer.
         now: Tick,
     },
-    /// Only those of sessions that were seen longer ago than the newcomer's.
+    /// Only those of sessions that are not in use, when the newcomer's is, or of ones like it
+    /// that were seen longer ago.
     Copy,
+    /// Only those of sessions that are over.
+    Merge {
+        /// Limits that hold for all words.
+        limits: Limits,
+        /// The tick now.
+        now: Tick,
+        /// A place is worth a whole search.
+        is_thorough: bool,
+    },
 }
 
 /// What became of a newcomer.
@@ -64,15 +75,16 @@ struct End {
 struct Found {
     /// The nearest place that is free or its session over. The search ends there.
     free: Option<End>,
-    /// The nearest place of a live session without a request yet.
-    unconfirmed: Option<End>,
+    /// The nearest place of a live session to which no request has come back yet.
+    unused: Option<End>,
     /// A key that stands in two places.
     double: Option<Key>,
 }
 
 impl Table<'_> {
-    /// Puts `word`, whose key `view` shows to have no live session, into the table.
-    pub(super) fn place(&self, view: &View, word: Word, rule: &Rule) -> Placed {
+    /// Puts `word`, whose key `view` shows to have no live session, into the table. After several
+    /// attempts that were in vain it is not `patient` any more, and takes what it can get.
+    pub(super) fn place(&self, view: &View, word: Word, rule: &Rule, patient: bool) -> Placed {
         let key = word.key();
         let index_of = |wanted: &dyn Fn(Word) -> bool| {
             view.words
@@ -88,31 +100,55 @@ impl Table<'_> {
             return self.take(view.place(index), view.bits(index), word, rule);
         }
 
-        let least_seen = |confirmed_too: bool| {
+        let least_seen = |used_too: bool| {
             let all = view.words.iter().enumerate();
-            all.filter(|(_, bits)| confirmed_too || !Word::from_bits(**bits).is_confirmed())
+            all.filter(|(_, bits)| used_too || !Word::from_bits(**bits).is_in_use())
                 .min_by_key(|(_, bits)| Word::from_bits(**bits).seen())
         };
         let near = least_seen(false);
         let reach = match near {
             Some(_) if self.is_pressed(rule) => SHORT_SEARCH,
+            _ if matches!(
+                rule,
+                Rule::Merge {
+                    is_thorough: false,
+                    ..
+                }
+            ) =>
+            {
+                SHORT_SEARCH
+            }
             _ => SEARCH,
         };
         let mut steps = [Step::default(); SEARCH];
         let found = self.search(view, rule, &mut steps, reach);
+        let is_far = |end: &End| usize::from(end.step) >= SHORT_SEARCH;
+        if let (Rule::Learn { now, .. }, true) = (rule, found.free.as_ref().is_none_or(is_far)) {
+            self.counters.note_crowd(*now);
+        }
         if let Some(end) = found.free {
             return self.shift(&steps, end, word, rule);
         }
 
         let victim = match rule {
-            Rule::Learn { limits, now } => match (found.double, near, found.unconfirmed) {
-                (Some(key), _, _) if self.merge(key, limits, *now) => return Placed::Raced,
+            Rule::Learn { limits, now } => match (found.double, near, found.unused) {
+                // When it is not merged, another worker was at it: there may be room now.
+                (Some(key), _, _) if self.merge(key, limits, *now) || patient => {
+                    return Placed::Raced
+                }
                 (_, None, Some(end)) => return self.shift(&steps, end, word, rule),
                 _ => near.or_else(|| least_seen(true)),
             },
-            Rule::Copy => {
-                least_seen(true).filter(|(_, bits)| Word::from_bits(**bits).seen() < word.seen())
-            }
+            Rule::Copy => match (near, found.unused) {
+                (None, Some(end)) if word.is_in_use() => {
+                    return self.shift(&steps, end, word, rule)
+                }
+                _ => near.or_else(|| least_seen(true)).filter(|(_, bits)| {
+                    let worth = |word: Word| (word.is_in_use(), word.seen());
+                    worth(Word::from_bits(**bits)) < worth(word)
+                }),
+            },
+            Rule::Merge { .. } => None,
         };
         match victim {
             Some((index, bits)) => self.take(view.place(index), *bits, word, rule),
@@ -127,7 +163,7 @@ impl Table<'_> {
             Rule::Learn { now, .. } => {
                 self.counters.last_forced.load(Relaxed) == u64::from(*now) + 1
             }
-            Rule::Copy => false,
+            Rule::Copy | Rule::Merge { .. } => false,
         }
     }
 
@@ -177,7 +213,10 @@ impl Table<'_> {
             let Some(line) = self.line(to).filter(|_| !back) else {
                 continue;
             };
-            let words = line.each_ref().map(|slot| slot.load(SeqCst));
+            let words = line.each_ref().map(|slot| {
+                step::at("search: a word");
+                slot.load(SeqCst)
+            });
             for (offset, bits) in words.into_iter().enumerate() {
                 let place = to * LINE + offset;
                 let word = Word::from_bits(bits);
@@ -185,8 +224,8 @@ impl Table<'_> {
                     found.free = Some(End { bits, place, step });
                     return found;
                 }
-                if found.unconfirmed.is_none() && !word.is_confirmed() {
-                    found.unconfirmed = Some(End { bits, place, step });
+                if found.unused.is_none() && !word.is_in_use() {
+                    found.unused = Some(End { bits, place, step });
                 }
                 let same = |other: &u128| Word::from_bits(*other).key() == word.key();
                 if word.key() == Some(key) || words.iter().take(offset).any(same) {
@@ -210,10 +249,11 @@ impl Table<'_> {
     /// the others: of equals, each might be the one that another worker relies on. Returns
     /// whether that made room.
     fn merge(&self, key: Key, limits: &Limits, now: Tick) -> bool {
-        let view = self.view(key, limits, now);
+        let view = self.find(key, limits, now);
         let Held::Live(at, held) = view.held else {
             return false;
         };
+        step::at("merge: decided");
         let seen = held.seen.saturating_add(1);
         self.replace(&view, key, at, &Session { seen, ..held }, limits, now) == Some(true)
     }
@@ -237,7 +277,9 @@ impl Table<'_> {
                 evicted = self.displaced(Word::from_bits(bits), word, rule);
             }
             copied = Some((place, step.bits));
+            step::at("shift: copied");
             self.count_relocation();
+            step::at("shift: counted");
             (place, bits) = (step.place, step.bits);
             if usize::from(step.before) == index {
                 if !self.swap(place, bits, word.bits()) {
@@ -252,6 +294,7 @@ impl Table<'_> {
 
     fn take_back(&self, copied: Option<(usize, u128)>) -> Placed {
         if let Some((place, bits)) = copied {
+            step::at("shift: source changed");
             self.swap(place, bits, Word::EMPTY.bits());
         }
         Placed::Raced
@@ -279,7 +322,7 @@ impl Table<'_> {
                 .last_forced
                 .fetch_max(u64::from(*now) + 1, Relaxed);
         }
-        if old.is_confirmed() {
+        if old.is_in_use() {
             Counters::count(&self.counters.evicted_confirmed);
             Evicted::Confirmed
         } else {
@@ -292,7 +335,9 @@ impl Table<'_> {
 impl Rule {
     fn is_over(&self, word: Word) -> bool {
         match self {
-            Rule::Learn { limits, now } => !limits.is_live(&word.session(), *now),
+            Rule::Learn { limits, now } | Rule::Merge { limits, now, .. } => {
+                !limits.is_live(&word.session(), *now)
+            }
             Rule::Copy => false,
         }
     }

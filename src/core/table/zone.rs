@@ -2,27 +2,32 @@
 //! another build, or a worker that died while writing, may have left are only numbers.
 //!
 //! ```text
-//!    0  magic      8  version    16  capacity   24  k0     32  k1     40  epoch   48  56  spare
-//!   64  counters, eight of them
-//!  128  words: line 0 (4 × 16 bytes), line 1, …
+//!    0  magic      8  version    16  capacity   24  k0
+//!   32  k1        40  epoch      48  latest full  56  replaced
+//!   64  counters, sixteen places for them
+//!  192  words: line 0 (4 × 16 bytes), line 1, …
 //! ```
 
+#[cfg(not(feature = "model"))]
 use std::mem::{offset_of, size_of};
-use std::sync::atomic::{
-    AtomicU64,
-    Ordering::{Acquire, Relaxed, Release},
-};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use crate::sync::AtomicU64;
+use crate::word::Tick;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"sticky\r\n");
 
 /// Changes with anything that gives bytes of a zone another meaning: this file, the word, the
 /// way from an id to a key, the choice of lines.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
-const _: () = assert!(size_of::<Header>() == 64);
-const _: () = assert!(size_of::<Counters>() == 64);
-const _: () = assert!(offset_of!(Prelude, counters) == 64);
-const _: () = assert!(size_of::<Prelude>() == 128);
+#[cfg(not(feature = "model"))] // loom's numbers are larger.
+const _: () = {
+    assert!(size_of::<Header>() == 64);
+    assert!(size_of::<Counters>() == 128);
+    assert!(offset_of!(Prelude, counters) == 64);
+    assert!(size_of::<Prelude>() == 192);
+};
 
 /// Tells whose zone this is, and holds what all its users must agree on.
 #[repr(C)]
@@ -34,7 +39,8 @@ pub struct Header {
     k0: AtomicU64,
     k1: AtomicU64,
     epoch: AtomicU64,
-    spare: [AtomicU64; 2],
+    latest_full: AtomicU64,
+    replaced: AtomicU64,
 }
 
 impl Header {
@@ -48,9 +54,8 @@ impl Header {
         self.k0.store(k0, Release);
         self.k1.store(k1, Release);
         self.epoch.store(epoch, Release);
-        for field in &self.spare {
-            field.store(0, Release);
-        }
+        self.latest_full.store(0, Release);
+        self.replaced.store(0, Release);
         self.magic.store(MAGIC, Release);
     }
 
@@ -75,9 +80,28 @@ impl Header {
     pub fn epoch(&self) -> u64 {
         self.epoch.load(Acquire)
     }
+
+    /// A live session has had to go at `now`. True for the first worker to say so after `calm`
+    /// seconds in which none did.
+    pub fn note_full(&self, now: Tick, calm: u64) -> bool {
+        let mark = u64::from(now) + 1;
+        let latest = self.latest_full.fetch_max(mark, Relaxed);
+        latest == 0 || mark.saturating_sub(latest) >= calm
+    }
+
+    /// Whether a newer cycle has a zone of another size in place of this one.
+    pub fn is_replaced(&self) -> bool {
+        self.replaced.load(Relaxed) != 0
+    }
+
+    /// Sets what [`Header::is_replaced`] tells.
+    pub fn set_replaced(&self, replaced: bool) {
+        self.replaced.store(u64::from(replaced), Relaxed);
+    }
 }
 
-/// What has happened in a table since the zone was made. Each counts up and wraps.
+/// What has happened in a table since the zone was made. Each counts up and wraps, but for those
+/// of the latest sweep.
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -90,19 +114,47 @@ pub struct Counters {
     /// Words copied to their other line. Readers rely on it, see `Table::find`: it may be
     /// increased at any time, but not set.
     pub relocated: AtomicU64,
-    /// Live sessions, never confirmed, that had to go.
+    /// Live sessions, not in use yet, that had to go.
     pub evicted_unconfirmed: AtomicU64,
-    /// Live and confirmed sessions that had to go.
+    /// Live sessions in use that had to go.
     pub evicted_confirmed: AtomicU64,
     /// Sessions that were not learned.
     pub refused: AtomicU64,
     /// Tick of the latest eviction of a live session, plus 1; 0 when there was none.
     pub last_forced: AtomicU64,
+    /// Words of sessions that were over and that a sweep has freed.
+    pub expired_swept: AtomicU64,
+    /// Live sessions, as the latest sweep over the whole table has counted them.
+    pub live: AtomicU64,
+    /// Those of them that were confirmed.
+    pub confirmed: AtomicU64,
+    /// Tick of the latest newcomer that had to look far for a place, plus 1; 0 when there was none.
+    pub crowded: AtomicU64,
+    spare: [AtomicU64; 4],
 }
+
+/// Seconds after which a table counts as crowded no longer.
+const CROWDED_FOR: u64 = 60;
 
 impl Counters {
     pub(super) fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Relaxed);
+    }
+
+    /// A newcomer had to look far for a place.
+    pub(super) fn note_crowd(&self, now: Tick) {
+        let mark = u64::from(now) + 1;
+        // Written once a second: every request reads it.
+        if self.crowded.load(Relaxed) < mark {
+            self.crowded.fetch_max(mark, Relaxed);
+        }
+    }
+
+    /// Whether that was lately.
+    #[inline]
+    pub(super) fn was_crowded(&self, now: Tick) -> bool {
+        let mark = self.crowded.load(Relaxed);
+        mark != 0 && u64::from(now) < mark.saturating_add(CROWDED_FOR)
     }
 }
 

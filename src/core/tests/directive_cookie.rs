@@ -9,7 +9,7 @@ fn rule(words: &[&str]) -> CookieRule {
     let bytes: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
     match parse(&bytes) {
         Ok(Mode::Cookie(rule)) => rule,
-        Ok(Mode::Query(_) | Mode::Native(_)) => panic!("{words:?} taken for another mode"),
+        Ok(_) => panic!("{words:?} taken for another mode"),
         Err(error) => panic!("{words:?} refused: {error}"),
     }
 }

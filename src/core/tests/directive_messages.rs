@@ -17,6 +17,9 @@ fn a_key_is_never_shown() {
         "hmac_key=tops3cret mode=query",
         "hmackey=tops3cret",
         "hmac-key=tops3cret",
+        "cookie route hmac_key=tops3cret",
+        "route hmac_key=tops3cret",
+        "learn hmac_key=tops3cret",
     ] {
         let message = refusal(line);
         assert!(!message.contains("tops3cret"), "{message}");

@@ -2,7 +2,7 @@
 //! a default may change under a configuration that relies on it.
 
 use sticky_core::directive::{
-    parse, CookieRule, LearnSet, Member, Mode, PageLearner, Place, QueryRule, ZoneChoice,
+    parse, LearnSet, Member, Mode, PageLearner, Place, QueryRule, ZoneChoice,
 };
 use sticky_core::url::{Carried, Site};
 
@@ -11,9 +11,7 @@ fn rule(words: &[&str]) -> QueryRule {
     bytes.extend(words.iter().map(|word| word.as_bytes()));
     match parse(&bytes) {
         Ok(Mode::Query(rule)) => rule,
-        Ok(Mode::Cookie(CookieRule { .. }) | Mode::Native(_)) => {
-            panic!("{words:?} taken for another mode")
-        }
+        Ok(_) => panic!("{words:?} taken for another mode"),
         Err(error) => panic!("{words:?} refused: {error}"),
     }
 }

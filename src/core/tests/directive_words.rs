@@ -43,15 +43,15 @@ fn an_unknown_parameter_is_named_with_the_one_that_was_meant() {
 
 #[test]
 fn an_unknown_parameter_like_no_other_gets_the_whole_list() {
-    let cookie = "expected \"mode=cookie|query\", \"name=NAME\", \
+    let cookie = "expected \"mode=cookie|query|rewrite\", \"name=NAME\", \
                   \"hash=index|md5|sha1|sha256\", \"hmac=md5|sha1|sha256\", \"hmac_key=KEY\", \
                   \"text=raw\", \"domain=DOMAIN\", \"path=PATH\", \"expires=TIME\", \"secure\", \
                   \"httponly\", \"samesite=strict|lax|none\", \"partitioned\", \"transfer\", \
                   \"delimiter=TEXT\", \"hide_cookie\", \"no_fallback\"";
-    let query = "expected \"mode=cookie|query\", \"name=NAME\", \"from=query,form\", \
+    let query = "expected \"mode=cookie|query|rewrite\", \"name=NAME\", \"from=query,form\", \
                  \"learn=html,location\", \"id_delimiter=CHARACTER\", \"expires=TIME\", \
                  \"lifetime=TIME\", \
-                 \"zone=NAME[:SIZE]|off\", \"hosts=HOST\", \"no_fallback\"";
+                 \"zone=NAME[:SIZE]|off\", \"state=FILE\", \"hosts=HOST\", \"no_fallback\"";
     for (line, word, expected) in [
         ("timeout=1h", "timeout=1h", cookie),
         ("=", "=", cookie),
@@ -87,12 +87,12 @@ fn a_flag_takes_no_value_and_others_need_one() {
         ),
         (
             "mode",
-            "invalid parameter \"mode\" in \"sticky\" directive, expected \"mode=cookie|query\"",
+            "invalid parameter \"mode\" in \"sticky\" directive, expected \"mode=cookie|query|rewrite\"",
         ),
         (
             "learn=html mode=",
             "no value for \"mode\" in \"sticky\" directive, \
-             expected \"mode=cookie\" or \"mode=query\"",
+             expected \"mode=cookie\", \"mode=query\" or \"mode=rewrite\"",
         ),
         (
             "mode=query zone=",
@@ -176,7 +176,7 @@ fn a_mode_that_does_not_exist_is_refused() {
             refusal_of(&[b"name=sid", word.as_bytes()]),
             format!(
                 "invalid value \"{mode}\" of parameter \"mode\" in \"sticky\" directive, \
-                 expected \"cookie\" or \"query\""
+                 expected \"cookie\", \"query\" or \"rewrite\""
             )
         );
     }

@@ -16,7 +16,7 @@ const NEW: Learned = Learned::New {
 };
 const BLIND: Claim = Claim::Carried { from: None };
 
-fn on_both(test: fn(&dyn Sessions)) {
+fn on_both(test: impl Fn(&dyn Sessions)) {
     test(&Zone::new(64).table());
     test(&LocalTable::new(64));
 }
@@ -159,12 +159,47 @@ fn a_busy_session_is_read_and_not_written() {
     learn(&zone.table(), 1, BLIND, 0);
     let place = zone.places_of(key(1))[0];
     let bits = || zone.words[place].load(Relaxed);
+    zone.table().touch(key(1), &HOUR, 1);
     let before = bits();
-    zone.table().touch(key(1), &HOUR, 55);
-    assert_eq!(learn(&zone.table(), 1, Claim::Stranger, 55), Learned::Same);
-    assert_eq!(bits(), before);
     zone.table().touch(key(1), &HOUR, 56);
+    assert_eq!(learn(&zone.table(), 1, Claim::Stranger, 56), Learned::Same);
+    assert_eq!(bits(), before);
+    zone.table().touch(key(1), &HOUR, 57);
     assert_ne!(bits(), before);
+}
+
+#[test]
+fn a_session_is_in_use_when_a_request_has_come_back() {
+    on_both(|table| {
+        let in_use = |now| match table.look_up(key(1), &HOUR, now) {
+            LookUp::Found(held) => held.is_in_use(),
+            other => panic!("{other:?}"),
+        };
+        // The application writes any id that it is sent into its links, and shows it to others.
+        assert_eq!(learn(table, 1, BLIND, 10), NEW);
+        assert_eq!(learn(table, 1, Claim::Stranger, 10), Learned::Same);
+        assert_eq!(learn(table, 1, Claim::Stranger, 500), Learned::Same);
+        assert!(!in_use(500));
+        // Its own request, unless it is of the second in which the id was sent at first.
+        table.touch(key(1), &HOUR, 10);
+        assert!(!in_use(500));
+        table.touch(key(1), &HOUR, 11);
+        assert!(in_use(500));
+        assert_eq!(learn(table, 1, Claim::Stranger, 500), Learned::Same);
+        assert!(in_use(500));
+    });
+    // Of an id that was shown, any request is.
+    for now in [0, 1, 10] {
+        on_both(|table| {
+            learn(table, 1, Claim::Stranger, now);
+            table.touch(key(1), &HOUR, now);
+            let LookUp::Found(held) = table.look_up(key(1), &HOUR, now) else {
+                panic!("lost at {now}");
+            };
+            assert!(held.is_in_use());
+            assert_eq!(held.seen, now.max(1));
+        });
+    }
 }
 
 #[test]

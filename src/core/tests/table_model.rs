@@ -6,96 +6,14 @@ mod table_zone;
 
 use std::collections::HashMap;
 
-use sticky_core::key::Key;
 use sticky_core::local::LocalTable;
 use sticky_core::table::{Claim, Evicted, Learned, LookUp};
-use sticky_core::word::{Limits, PeerId, Session, Tick};
+use sticky_core::word::{Limits, Session, Tick};
 
+use table_zone::model::Model;
 use table_zone::{key, peer, Random, Sessions, Zone};
 
 const STEPS: u32 = 200_000;
-
-/// The promises, written once more and as plainly as they can be.
-struct Model {
-    limits: Limits,
-    held: HashMap<Key, Session>,
-}
-
-impl Model {
-    fn live(&self, key: Key, now: Tick) -> Option<Session> {
-        let held = *self.held.get(&key)?;
-        let idle = now - held.seen.min(now);
-        let age = now - held.created.min(now);
-        let aged = self.limits.lifetime.is_some_and(|lifetime| age >= lifetime);
-        (idle < self.limits.expires && !aged).then_some(held)
-    }
-
-    fn look_up(&self, key: Key, now: Tick) -> LookUp {
-        match self.live(key, now) {
-            Some(held) => LookUp::Found(held),
-            None if self.held.contains_key(&key) => LookUp::Expired,
-            None => LookUp::Unknown,
-        }
-    }
-
-    fn use_it(&mut self, key: Key, held: Session, now: Tick, confirm: bool) {
-        let due = now >= held.seen + (self.limits.expires / 64).max(1);
-        if due || confirm && !held.confirmed {
-            let confirmed = held.confirmed || confirm;
-            self.held.insert(
-                key,
-                Session {
-                    seen: held.seen.max(now),
-                    confirmed,
-                    ..held
-                },
-            );
-        }
-    }
-
-    fn move_it(&mut self, key: Key, held: Session, to: PeerId, now: Tick, confirm: bool) {
-        let seen = now.max(held.seen + 1);
-        let confirmed = held.confirmed || confirm;
-        self.held.insert(
-            key,
-            Session {
-                peer: to,
-                seen,
-                confirmed,
-                ..held
-            },
-        );
-    }
-
-    fn learn(&mut self, key: Key, to: PeerId, claim: Claim, now: Tick, gone: u32) -> Learned {
-        let carried = claim != Claim::Stranger;
-        let Some(held) = self.live(key, now) else {
-            let new = Session {
-                peer: to,
-                seen: now,
-                created: now,
-                confirmed: carried,
-            };
-            self.held.insert(key, new);
-            return Learned::New {
-                evicted: Evicted::Nothing,
-            };
-        };
-        if held.peer == to {
-            self.use_it(key, held, now, carried);
-            return Learned::Same;
-        }
-        let comes = match claim {
-            Claim::Stranger => false,
-            Claim::Carried { from } => from == Some(held.peer) || !held.confirmed,
-        };
-        if comes || gone >> held.peer.get() & 1 == 1 {
-            self.move_it(key, held, to, now, carried);
-            return Learned::Moved { from: held.peer };
-        }
-        Learned::Kept { holder: held.peer }
-    }
-}
 
 /// `is`, with the time of learning that was expected if it is at most 1/1000 of the session's age
 /// early: a word keeps no more of it.
@@ -145,6 +63,15 @@ fn run(table: &dyn Sessions, limits: Limits, keys: u32, may_lose: bool, seed: u6
                     model.use_it(id, held, now, true);
                 }
                 table.touch(id, &limits, now);
+                // A crowded table keeps every second, see `Limits::touched`.
+                if let (true, Some(held), LookUp::Found(is)) = (
+                    may_lose,
+                    model.live(id, now),
+                    table.look_up(id, &limits, now),
+                ) {
+                    let seen = if is.seen == now { now } else { held.seen };
+                    model.held.insert(id, Session { seen, ..held });
+                }
             }
             40..=84 => {
                 let claim = match random.below(4) {
@@ -244,7 +171,7 @@ fn a_full_shared_table_forgets_but_never_lies() {
 #[test]
 fn the_local_table_answers_as_a_map_does() {
     run(
-        &LocalTable::new(300),
+        &LocalTable::new(512),
         Limits {
             expires: 600,
             lifetime: Some(1500),

@@ -28,6 +28,13 @@ fn learn(table: &dyn Sessions, number: u64, claim: Claim, limits: &Limits, now: 
     )
 }
 
+/// A session to which a request has come back.
+fn learn_used(table: &dyn Sessions, number: u64, limits: &Limits, now: u32) -> Learned {
+    let learned = learn(table, number, Claim::Stranger, limits, now);
+    table.touch(key(number), limits, now);
+    learned
+}
+
 fn is_found(table: &dyn Sessions, number: u64, limits: &Limits, now: u32) -> bool {
     match table.look_up(key(number), limits, now) {
         LookUp::Found(held) => {
@@ -45,7 +52,7 @@ fn one_megabyte_holds_56500_sessions_before_a_live_one_goes() {
         let zone = Zone::new(WORDS_IN_1MB);
         let first = random.bits() >> 30;
         let mut learned = 0;
-        while learn(&zone.table(), first + learned, CARRIED, &HOUR, 0)
+        while learn_used(&zone.table(), first + learned, &HOUR, 0)
             == (Learned::New {
                 evicted: Evicted::Nothing,
             })
@@ -65,16 +72,15 @@ fn one_megabyte_holds_56500_sessions_before_a_live_one_goes() {
 
 /// Sessions in use must survive a million invented ones. All of them are used once while the
 /// flood passes, which takes a sixth of their idle limit.
-fn flood(table: &dyn Sessions, invented: u64) {
+fn flood(table: &dyn Sessions, invented: u64, claim: Claim) {
     const IN_USE: u64 = 5000;
     let now_at = |n: u64| (n * 600 / invented) as u32;
     for number in 0..IN_USE {
-        learn(table, number, Claim::Stranger, &HOUR, 0);
-        table.touch(key(number), &HOUR, 0);
+        learn_used(table, number, &HOUR, 0);
     }
     for number in 0..invented {
         let now = now_at(number);
-        learn(table, IN_USE + number, Claim::Stranger, &HOUR, now);
+        learn(table, IN_USE + number, claim, &HOUR, now);
         if number % (invented / IN_USE) == 0 {
             table.touch(key(number / (invented / IN_USE)), &HOUR, now);
         }
@@ -87,28 +93,63 @@ fn flood(table: &dyn Sessions, invented: u64) {
 
 #[test]
 fn a_flood_of_invented_ids_displaces_no_session_in_use() {
-    let zone = Zone::new(65_024);
-    flood(&zone.table(), 1_000_000);
-    assert_eq!(zone.evicted().1, 0);
-    assert!(
-        zone.evicted().0 > 900_000,
-        "the flood was none: {:?}",
-        zone.evicted()
-    );
-    assert_eq!(zone.counters.last_forced.load(Relaxed), 600);
+    // Handed out to somebody, or written into the answer to a request that has invented them.
+    for claim in [Claim::Stranger, CARRIED] {
+        let zone = Zone::new(65_024);
+        flood(&zone.table(), 1_000_000, claim);
+        assert_eq!(zone.evicted().1, 0);
+        assert!(
+            zone.evicted().0 > 900_000,
+            "the flood was none: {:?}",
+            zone.evicted()
+        );
+        assert_eq!(zone.counters.last_forced.load(Relaxed), 600);
+    }
 }
 
 #[test]
 fn a_flood_displaces_no_session_in_use_from_the_local_table() {
-    flood(&LocalTable::new(65_024), 1_000_000);
+    for claim in [Claim::Stranger, CARRIED] {
+        flood(&LocalTable::new(65_024), 1_000_000, claim);
+    }
+}
+
+/// Somebody else's ids come back once each, so they are in use, too, and fill the table again and
+/// again, each time in a minute. Whoever comes back within less than a sixth of that stays.
+fn rush(table: &dyn Sessions, capacity: u64) {
+    const PAUSE: u64 = 8;
+    let in_use = capacity / 13;
+    for number in 0..in_use {
+        learn_used(table, number, &HOUR, 0);
+    }
+    for number in 0..4 * capacity {
+        let now = 60 * number / capacity;
+        learn_used(table, in_use + number, &HOUR, now as u32);
+        let due = (in_use * number * 60 / PAUSE / capacity) % in_use;
+        if (in_use * (number + 1) * 60 / PAUSE / capacity) % in_use != due {
+            assert!(
+                is_found(table, due, &HOUR, now as u32),
+                "{due} is lost at {now}"
+            );
+            table.touch(key(due), &HOUR, now as u32);
+        }
+    }
 }
 
 #[test]
-fn no_session_in_use_goes_while_an_unconfirmed_one_can_be_reached() {
-    // So many confirmed sessions that most pairs of lines hold nothing else.
+fn ids_that_come_back_once_displace_none_that_come_back_more_often() {
+    let zone = Zone::new(16_384);
+    rush(&zone.table(), 16_384);
+    assert!(zone.evicted().1 > 40_000, "{:?}", zone.evicted());
+    rush(&LocalTable::new(16_384), 16_384);
+}
+
+#[test]
+fn no_session_in_use_goes_while_another_can_be_reached() {
+    // So many sessions in use that most pairs of lines hold nothing else.
     let zone = Zone::new(4096);
     for number in 0..3600 {
-        learn(&zone.table(), number, CARRIED, &HOUR, 0);
+        learn_used(&zone.table(), number, &HOUR, 0);
     }
     for number in 3600..20_000 {
         learn(&zone.table(), number, Claim::Stranger, &HOUR, 1);
@@ -123,19 +164,19 @@ fn evicts_in_order(table: &dyn Sessions) {
         expires: 100,
         lifetime: None,
     };
-    // Seen at 1, 2 … 8; 1 to 4 are in use.
+    // Learned at 1, 2 … 8; 1 to 4 are in use.
     for number in 1..=8 {
-        let claim = if number <= 4 {
-            CARRIED
-        } else {
-            Claim::Stranger
+        let now = number as u32;
+        match number {
+            1..=4 => learn_used(table, number, &limits, now),
+            5 | 6 => learn(table, number, CARRIED, &limits, now),
+            _ => learn(table, number, Claim::Stranger, &limits, now),
         };
-        learn(table, number, claim, &limits, number as u32);
     }
     let mut next = 9;
     let mut learn_next = |now| {
         next += 1;
-        learn(table, next, CARRIED, &limits, now)
+        learn_used(table, next, &limits, now)
     };
 
     // Session 1 is over at 101, and goes first.
@@ -146,7 +187,7 @@ fn evicts_in_order(table: &dyn Sessions) {
         }
     );
     assert!(!is_found(table, 1, &limits, 0));
-    // Then the unconfirmed ones, the oldest first.
+    // Then those not in use, the oldest first.
     for oldest in 5..=8 {
         assert!(is_found(table, oldest, &limits, 101));
         assert_eq!(
@@ -171,7 +212,7 @@ fn evicts_in_order(table: &dyn Sessions) {
 }
 
 #[test]
-fn expired_go_first_then_the_oldest_unconfirmed_then_the_least_recently_seen() {
+fn expired_go_first_then_the_oldest_not_in_use_then_the_least_recently_seen() {
     let zone = Zone::new(8);
     evicts_in_order(&zone.table());
     assert_eq!(zone.evicted(), (4, 3));
@@ -213,7 +254,7 @@ fn a_shared_zone_judges_a_word_by_the_longest_limits() {
             true => zone.table().shared_under(short.longer(long)),
             false => zone.table(),
         };
-        learn(&table, 1, CARRIED, &long, 0);
+        learn_used(&table, 1, &long, 0);
         for number in 2..=8 {
             learn(&table, number, Claim::Stranger, &long, 0);
         }

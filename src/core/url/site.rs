@@ -45,6 +45,12 @@ impl Site {
                 || self.others.iter().any(|pattern| matches(pattern, host)))
     }
 
+    /// Whether a reference leads to us.
+    pub(crate) fn owns(&self, link: &[u8]) -> bool {
+        let link = link::without_breaks(link::trimmed(link));
+        self.leads_here(&link::split(&link).0)
+    }
+
     /// The parts of a reference without breaks, when it leads to us.
     pub(super) fn own<'a>(&self, link: &'a [u8]) -> Option<link::Parts<'a>> {
         let (target, parts) = link::split(link);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use encoding_rs::X_USER_DEFINED;
 use lol_html::{doc_comments, doc_text, element, AsciiCompatibleEncoding, HtmlRewriter, Settings};
-use sticky_core::scan::html::{QUOTED, REACH};
+use sticky_core::scan::html::{QUOTED, REACH, RUN};
 use sticky_core::url::{Carried, Names, Site};
 
 /// What must be found, and where more may be.
@@ -165,6 +165,10 @@ impl State<'_> {
                 };
                 return self.link(url);
             }
+        }
+        if raw.len() > RUN {
+            self.opinion.elsewhere.extend_from_slice(raw);
+            return;
         }
         let ends = |b: &u8| *b <= b' ' || b"\"'`<>()\\".contains(b);
         for run in value.split(ends) {

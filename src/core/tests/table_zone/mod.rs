@@ -2,6 +2,8 @@
 //! tables behind one face.
 #![allow(dead_code)] // Each test file is a crate of its own and uses a part.
 
+pub mod model;
+
 use std::sync::atomic::Ordering::Relaxed;
 
 use portable_atomic::AtomicU128;

@@ -1,0 +1,41 @@
+//! What the fuzz targets share: how an input is taken apart, and the rules that every reader of
+//! outside bytes keeps. A target holds what is read against a second opinion: a naive writing of
+//! the same rule, or somebody else's parser.
+
+#[path = "../../src/core/tests/pages/oracle.rs"]
+pub mod oracle;
+pub mod pairs;
+pub mod pieces;
+
+use sticky_core::url::{Names, Site};
+
+/// The names that the first byte of an input chooses from: the usual one, one within another, one
+/// that links may write with an escape, one that is no anchor at all.
+const NAMES: [&[&[u8]]; 4] = [
+    &[b"sid"],
+    &[b"sid", b"id", b"xsid"],
+    &[b"$sid", b"PHPSESSID"],
+    &[b"!", b"a"],
+];
+
+/// The host whose pages are read.
+pub const HOST: &str = "shop.example";
+
+/// The names chosen by a byte, as the directive has them.
+pub fn names(choice: u8) -> (&'static [&'static [u8]], Names) {
+    let plain = NAMES[usize::from(choice) % NAMES.len()];
+    let names = Names::new(plain.iter().map(|name| (*name).into()).collect());
+    (plain, names)
+}
+
+/// The site of [`HOST`], with one other host and all below another.
+pub fn site() -> Site {
+    let others = [b"www.example"[..].into(), b".static.example"[..].into()];
+    Site::new(HOST.as_bytes(), &others)
+}
+
+/// Whether the site of [`site`] has this host, by the words of the README alone.
+pub fn is_own_host(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    [HOST, "www.example", "static.example"].contains(&&*host) || host.ends_with(".static.example")
+}

@@ -1,0 +1,64 @@
+//! A body in pieces: however it is cut, a learner hands out the same ids in the same order.
+
+use sticky_core::scan::Learner;
+use sticky_core::url::MAX_ID;
+
+/// The longest pieces that are tried: byte by byte, within a name, within a tag, as nginx has it.
+const LONGEST: [usize; 4] = [1, 5, 40, 3000];
+
+/// The ids of a body, after they were read from it whole and in two ways in pieces, which `seed`
+/// chooses.
+pub fn ids<L: Learner>(body: &[u8], seed: u32, learner: impl Fn() -> L) -> Vec<Vec<u8>> {
+    let whole = read(std::iter::once(body), learner());
+    let mut numbers = Numbers(u64::from(seed));
+    for _ in 0..2 {
+        let longest = LONGEST[numbers.below(LONGEST.len())];
+        let mut rest = body;
+        let pieces = std::iter::from_fn(|| {
+            let len = (numbers.below(longest) + 1).min(rest.len());
+            let (piece, after) = rest.split_at(len);
+            rest = after;
+            (!piece.is_empty()).then_some(piece)
+        });
+        let cut = read(pieces, learner());
+        assert_eq!(shown(&cut), shown(&whole), "pieces of up to {longest}");
+    }
+    whole
+}
+
+fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>, mut learner: impl Learner) -> Vec<Vec<u8>> {
+    let mut ids: Vec<Vec<u8>> = Vec::new();
+    for piece in pieces {
+        learner.feed(piece, &mut |id| ids.push(id.to_vec()));
+    }
+    learner.end(&mut |id| ids.push(id.to_vec()));
+    let late = &mut |id: &[u8]| panic!("{} after the end", id.escape_ascii());
+    learner.feed(b"<a href=\"?sid=late\">{\"sid\":\"late\"} ", late);
+    learner.end(late);
+    assert!(
+        ids.windows(2).all(|pair| pair[0] != pair[1]),
+        "an id twice in a row"
+    );
+    assert!(
+        ids.iter().all(|id| (1..=MAX_ID).contains(&id.len())),
+        "an id of a wrong length"
+    );
+    ids
+}
+
+/// Ids as a finding shows them.
+pub fn shown(ids: &[Vec<u8>]) -> Vec<String> {
+    ids.iter().map(|id| id.escape_ascii().to_string()).collect()
+}
+
+/// SplitMix64.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) % end as u64) as usize
+    }
+}

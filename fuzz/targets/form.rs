@@ -1,0 +1,17 @@
+//! The id in a posted form, against the URL Standard's parser of forms. First byte: the names.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sticky_fuzz::{names, pairs};
+
+fuzz_target!(|input: &[u8]| {
+    let Some((choice, form)) = input.split_first() else {
+        return;
+    };
+    let (plain, names) = names(*choice);
+    let carried = names.in_form(form);
+    pairs::assert_usable(&carried);
+    if let Some(expected) = pairs::carried(plain, form) {
+        assert_eq!(carried, expected);
+    }
+});

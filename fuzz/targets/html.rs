@@ -1,0 +1,79 @@
+//! Pages, however they are cut, against lol_html: the exact grammar wins. First byte: the names, and
+//! with bit 4 the control characters 1 to 4 stand for runs as long as the bounds of the learner; the
+//! next four: how the page is cut.
+#![no_main]
+
+use std::sync::Arc;
+
+use libfuzzer_sys::fuzz_target;
+use sticky_core::scan::html::{HtmlLearner, QUOTED, REACH, RUN};
+use sticky_fuzz::{names, oracle, pieces, site};
+
+fuzz_target!(|input: &[u8]| {
+    let Some(([choice, seed @ ..], page)) = input.split_first_chunk::<5>() else {
+        return;
+    };
+    let stretched;
+    let page = match choice & 0x10 {
+        0 => page,
+        _ => {
+            stretched = stretch(page);
+            &stretched
+        }
+    };
+    let (plain, names) = names(*choice);
+    let (names, site) = (Arc::new(names), site());
+    let found = pieces::ids(page, u32::from_le_bytes(*seed), || {
+        HtmlLearner::new(Arc::clone(&names), site.clone())
+    });
+
+    let [name] = plain else { return };
+    if is_beyond_the_learner(page, name) {
+        return;
+    }
+    let name = std::str::from_utf8(name).expect("ASCII");
+    for id in oracle::opinion(page, &names, name, &site).ids {
+        // An id with a quote or a space in it may read otherwise; no application makes one.
+        let is_clean = id.iter().all(u8::is_ascii_alphanumeric);
+        assert!(
+            !is_clean || found.contains(&id),
+            "missed {}, found {:?}",
+            id.escape_ascii(),
+            pieces::shown(&found)
+        );
+    }
+});
+
+fn stretch(page: &[u8]) -> Vec<u8> {
+    let mut long = Vec::new();
+    for byte in page {
+        let (len, with) = match byte {
+            1 => (QUOTED, b'x'),
+            2 => (RUN, b'y'),
+            3 => (REACH, b' '),
+            4 => (REACH, b'z'),
+            byte => (1, *byte),
+        };
+        long.resize(long.len() + len, with);
+    }
+    long
+}
+
+/// What the learner says that it does not see: a name of which a character is written as a reference
+/// or escape. And a base in another tag, which it takes for one; no application writes it.
+fn is_beyond_the_learner(page: &[u8], name: &[u8]) -> bool {
+    let has = |part: &[u8]| page.windows(part.len()).any(|window| window == part);
+    let lower = page.to_ascii_lowercase();
+    let mentions = |prefix: &[u8], digits: &str| {
+        let written = [prefix, digits.as_bytes()].concat();
+        lower.windows(written.len()).any(|window| window == written)
+    };
+    has(b"<base")
+        || name.iter().any(|byte| {
+            mentions(b"%", &format!("{byte:02x}"))
+                || mentions(b"&#x", &format!("{byte:x}"))
+                || mentions(b"&#", &byte.to_string())
+                || mentions(b"&#x0", "")
+                || mentions(b"&#0", "")
+        })
+}

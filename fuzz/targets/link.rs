@@ -1,0 +1,150 @@
+//! Links, and the headers that hold them, against the URL Standard's parser: no id is taken from a
+//! link that leads elsewhere, and none is missed. First byte: the names, and with bit 4 the first
+//! line is the page's `<base href>`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sticky_core::links;
+use sticky_core::url::{refresh_target, Carried, Names, Site};
+use sticky_fuzz::{is_own_host, names, pairs, site};
+use url::Url;
+
+/// The page in which the links stand; the module does not know its scheme.
+const PAGES: [&str; 2] = [
+    "http://shop.example/shop/page?old=1#top",
+    "https://shop.example/shop/page?old=1#top",
+];
+
+fuzz_target!(|input: &[u8]| {
+    let Some((choice, rest)) = input.split_first() else {
+        return;
+    };
+    let (plain, names) = names(*choice);
+    let page = Page {
+        plain,
+        names,
+        site: site(),
+        base: None,
+    };
+    if choice & 0x10 != 0 {
+        if let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            page.based(&rest[..end]).read(&rest[end + 1..]);
+        }
+        return;
+    }
+    page.read(rest);
+    for header in ["Location", "Content-Location", "Link", "Refresh", "X-Link"] {
+        links::in_header(header.as_bytes(), rest, |link| page.read(link));
+    }
+    let target = refresh_target(rest);
+    assert_eq!(target, refresh_by_the_book(rest));
+});
+
+struct Page<'a> {
+    plain: &'static [&'static [u8]],
+    names: Names,
+    site: Site,
+    base: Option<&'a [u8]>,
+}
+
+impl<'a> Page<'a> {
+    fn based(mut self, href: &'a [u8]) -> Self {
+        self.site.rebase(href);
+        Self {
+            base: Some(href),
+            ..self
+        }
+    }
+
+    fn read(&self, link: &[u8]) {
+        let carried = self.names.in_link(link, &self.site);
+        pairs::assert_usable(&carried);
+        let Ok(link) = std::str::from_utf8(link) else {
+            return;
+        };
+        for page in PAGES {
+            let Some(expected) = self.expected(page, link) else {
+                continue;
+            };
+            if carried == expected {
+                continue;
+            }
+            let is_missed = carried == Carried::Nothing;
+            assert!(
+                is_missed && (self.base.is_some() || is_passed_over(link)),
+                "{carried:?}, not {expected:?}, in {link:?} on {page}"
+            );
+        }
+    }
+
+    /// What a browser would send back; `None` where that cannot be told.
+    fn expected(&self, page: &str, link: &str) -> Option<Carried<'static>> {
+        let page = Url::parse(page).expect("a URL");
+        let base = match self.base {
+            None => page,
+            Some(href) => match page.join(std::str::from_utf8(href).ok()?) {
+                // HTML Standard, 4.2.3: such a base does not count.
+                Ok(base) if ["data", "javascript"].contains(&base.scheme()) => page,
+                Ok(base) => base,
+                Err(_) => page,
+            },
+        };
+        let Ok(url) = base.join(link) else {
+            return Some(Carried::Nothing);
+        };
+        let is_own =
+            ["http", "https"].contains(&url.scheme()) && url.host_str().is_some_and(is_own_host);
+        match url.query().filter(|_| is_own) {
+            Some(query) => pairs::carried(self.plain, query.replace(';', "&").as_bytes()),
+            None => Some(Carried::Nothing),
+        }
+    }
+}
+
+/// Links of our own host in which the module finds nothing, as it says: a scheme without a host,
+/// whose meaning the page's scheme decides, and hosts that IDNA would map.
+fn is_passed_over(link: &str) -> bool {
+    let link: String = link.chars().filter(|c| !"\t\r\n".contains(*c)).collect();
+    let link = link.trim_matches(|c| c <= ' ').to_ascii_lowercase();
+    let link = link.replace('\\', "/");
+    let after_scheme = ["http:", "https:"]
+        .iter()
+        .find_map(|scheme| link.strip_prefix(scheme));
+    if after_scheme.is_some_and(|rest| !rest.starts_with("//")) {
+        return true;
+    }
+    let authority = after_scheme.unwrap_or(&link).trim_start_matches('/');
+    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+    !authority.is_ascii() || authority.contains('%') || authority.contains("xn--")
+}
+
+/// HTML Standard, 4.2.5.3, shared declarative refresh steps, step by step.
+fn refresh_by_the_book(value: &[u8]) -> Option<&[u8]> {
+    let mut rest = value.trim_ascii();
+    let has_time = rest.first().is_some_and(u8::is_ascii_digit) || rest.first() == Some(&b'.');
+    if !has_time {
+        return None;
+    }
+    while let [b'0'..=b'9' | b'.', after @ ..] = rest {
+        rest = after;
+    }
+    match rest.first()? {
+        b';' | b',' => {}
+        byte if byte.is_ascii_whitespace() => {}
+        _ => return None,
+    }
+    rest = rest.trim_ascii_start();
+    if let [b';' | b',', after @ ..] = rest {
+        rest = after.trim_ascii_start();
+    }
+    if let [b'u' | b'U', b'r' | b'R', b'l' | b'L', after @ ..] = rest {
+        match after.trim_ascii_start() {
+            [b'=', after @ ..] => rest = after.trim_ascii_start(),
+            _ => return Some(rest),
+        }
+    }
+    if let [quote @ (b'"' | b'\''), after @ ..] = rest {
+        rest = after.split(|byte| byte == quote).next()?;
+    }
+    (!rest.is_empty()).then_some(rest)
+}

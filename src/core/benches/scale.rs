@@ -1,0 +1,182 @@
+//! What a session costs, and what a whole table does, from ten thousand sessions to 50 million.
+//!
+//!     cargo bench -p sticky-core --bench scale [-- SESSIONS …]
+//!
+//! Prints the tables of docs/performance.md, in Markdown. A table is 0.6 full of sessions, all
+//! alive. 50 million of them want 5 GB of memory, and 1 GB in cargo's target folder.
+
+use std::fs::{remove_file, File};
+use std::io;
+use std::time::{Duration, Instant};
+
+use sticky_core::state::{check, write, Head, Moment, Reader, StateError};
+use sticky_core::table::{Swept, Table};
+use sticky_core::word::Word;
+
+use population::{Population, Random, LIMITS, NOW};
+
+mod population;
+
+const SIZES: [usize; 4] = [10_000, 1_000_000, 10_000_000, 50_000_000];
+
+/// Sweeping is measured in pieces of 1 MB, as the module does it.
+const PIECE: usize = 1 << 16;
+
+fn main() {
+    // `cargo test --benches` runs this file too, without `--bench`.
+    if !std::env::args().any(|word| word == "--bench") {
+        return;
+    }
+    let wanted: Vec<usize> = std::env::args()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    let sizes = if wanted.is_empty() {
+        &SIZES[..]
+    } else {
+        &wanted
+    };
+
+    println!(
+        "| sessions | table, MB | hit, ns | miss, ns | learn, ns | sweep, ms/MB | to double, s \
+         | to half, s | kept | file, MB | written, s | read, s |"
+    );
+    println!("|{}", "---:|".repeat(12));
+    for &sessions in sizes {
+        let row = Row::measured(sessions).expect("a temporary file");
+        row.print();
+    }
+}
+
+struct Row {
+    sessions: usize,
+    table_bytes: usize,
+    hit: f64,
+    miss: f64,
+    learn: f64,
+    sweep: f64,
+    to_double: Duration,
+    to_half: Duration,
+    kept: usize,
+    file_bytes: u64,
+    written: Duration,
+    read: Duration,
+}
+
+impl Row {
+    fn measured(sessions: usize) -> io::Result<Row> {
+        let population = Population::filled(sessions);
+        let table = population.table();
+        let words = table.capacity();
+        let random = &mut Random(1);
+        let mut nanos = |run| population.nanos(Duration::from_secs(1), random, run);
+        let (hit, miss, learn) = (
+            nanos(Population::hit),
+            nanos(Population::miss),
+            nanos(Population::learn),
+        );
+        let (_, to_double) = copy(&table, words * 2);
+        let (kept, to_half) = copy(&table, words / 2);
+        let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/scale.state");
+        let (written, file_bytes) = save(&table, path)?;
+        let read = load(path, words, sessions)?;
+        remove_file(path)?;
+
+        Ok(Row {
+            sessions,
+            table_bytes: words * 16,
+            hit,
+            miss,
+            learn,
+            sweep: sweep(&table, sessions),
+            to_double,
+            to_half,
+            kept,
+            file_bytes,
+            written,
+            read,
+        })
+    }
+
+    fn print(&self) {
+        let seconds = |time: Duration| format!("{:.3}", time.as_secs_f64());
+        let mega = |bytes: f64| format!("{:.1}", bytes / 1e6);
+        println!(
+            "| {} | {} | {:.0} | {:.0} | {:.0} | {:.2} | {} | {} | {} | {} | {} | {} |",
+            self.sessions,
+            mega(self.table_bytes as f64),
+            self.hit,
+            self.miss,
+            self.learn,
+            self.sweep,
+            seconds(self.to_double),
+            seconds(self.to_half),
+            self.kept,
+            mega(self.file_bytes as f64),
+            seconds(self.written),
+            seconds(self.read),
+        );
+    }
+}
+
+/// Milliseconds for each megabyte of a table in which nobody is over.
+fn sweep(table: &Table, sessions: usize) -> f64 {
+    let mut whole = Swept::default();
+    let begin = Instant::now();
+    loop {
+        whole += table.sweep(whole.next, PIECE, &LIMITS, NOW);
+        if whole.next == 0 {
+            break;
+        }
+    }
+    let spent = begin.elapsed();
+    assert_eq!(whole.live, sessions as u64);
+    spent.as_secs_f64() * 1e3 / (table.capacity() as f64 / PIECE as f64)
+}
+
+/// Sessions that come into a table of so many words, and the time.
+fn copy(table: &Table, words: usize) -> (usize, Duration) {
+    let other = Population::empty(words, 1);
+    let begin = Instant::now();
+    other.table().copy_from(table);
+    let spent = begin.elapsed();
+    (other.table().sessions().count(), spent)
+}
+
+/// Until the file is on the disk. Also tells its bytes.
+fn save(table: &Table, path: &str) -> io::Result<(Duration, u64)> {
+    let head = Head {
+        sip_keys: (1, 2),
+        epoch: 0,
+        written: Moment {
+            monotonic: u64::from(NOW),
+            wall: 0,
+        },
+    };
+    let sessions = table.sessions();
+    let words = sessions.map(|(key, session)| Word::new(key, &session));
+
+    let begin = Instant::now();
+    let file = File::create(path)?;
+    write(&file, &head, words)?;
+    file.sync_all()?;
+    Ok((begin.elapsed(), file.metadata()?.len()))
+}
+
+/// Checks the file, then puts it into an empty table.
+fn load(path: &str, words: usize, sessions: usize) -> io::Result<Duration> {
+    let population = Population::empty(words, 1);
+    let begin = Instant::now();
+    check(File::open(path)?).map_err(io::Error::other)?;
+    let count = population.table().restore(|take| {
+        for word in Reader::open(File::open(path)?)? {
+            let word = word?;
+            if let Some(key) = word.key() {
+                take(key, &word.session());
+            }
+        }
+        Ok::<_, StateError>(())
+    });
+    let spent = begin.elapsed();
+    assert_eq!(count.map_err(io::Error::other)?, sessions);
+    Ok(spent)
+}

@@ -1,0 +1,22 @@
+//! `mode=rewrite`: the server's name as a parameter in the links of its pages.
+
+use std::sync::Arc;
+
+use super::error::DirectiveError;
+use super::parameters::Parameters;
+use super::{cookie, query, RewriteRule};
+use crate::url::Names;
+
+pub fn rule(given: &Parameters) -> Result<RewriteRule, DirectiveError> {
+    let name = given.value("name").unwrap_or(b"route");
+    if !Names::is_valid_name(name) {
+        let expected = "1 to 64 of the characters A-Z a-z 0-9 - _ . ~ ! $ * @ :";
+        return Err(DirectiveError::value("name", name, expected));
+    }
+    Ok(RewriteRule {
+        names: Arc::new(Names::new(vec![name.into()])),
+        recipe: cookie::recipe(given)?,
+        hosts: query::hosts(given)?,
+        no_fallback: given.has("no_fallback"),
+    })
+}

@@ -1,0 +1,182 @@
+//! The name of a server as a parameter in the links that a response hands out, for applications
+//! that have no session id in their URLs: whoever follows such a link comes back to that server.
+//! The balancer remembers nothing.
+//!
+//! A link is changed only when it leads to the site itself, and only where the parameter is then
+//! found again by the reader of requests ([`Names::in_query`]). Everything else in it stays as it
+//! is, byte for byte.
+
+mod page;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use percent_encoding::{percent_encode, AsciiSet, NON_ALPHANUMERIC};
+
+use crate::links;
+use crate::scan::references;
+use crate::url::{Carried, Names, Site};
+
+pub use page::PageRewriter;
+
+/// What a query need not escape, of what names of servers are made of (RFC 3986, 3.4).
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':')
+    .remove(b'/');
+
+/// The parameter that names one server.
+#[derive(Clone, Debug)]
+pub struct Parameter {
+    names: Arc<Names>,
+    value: Box<[u8]>,
+    /// `NAME=VALUE`, escaped for a query.
+    pair: Box<[u8]>,
+}
+
+/// In which language a link is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Notation {
+    /// As it is: in a header.
+    Plain,
+    /// With character references: in an attribute of a page.
+    Html,
+}
+
+impl Parameter {
+    /// The first of `names` is the parameter's; `value` is 1 to [`crate::url::MAX_ID`] bytes.
+    pub fn new(names: Arc<Names>, value: &[u8]) -> Self {
+        let name = names.nth(0).map(|name| &*name.bytes).unwrap_or_default();
+        let value_in_query = percent_encode(value, ESCAPED).to_string();
+        let pair = [name, b"=", value_in_query.as_bytes()].concat();
+        Self {
+            value: value.into(),
+            pair: pair.into(),
+            names,
+        }
+    }
+
+    /// The value of the header `name`, with the parameter in the URL of a Location or a Refresh
+    /// (RFC 9110, 10.2.2; HTML standard, "shared declarative refresh steps"). `None`: the header
+    /// is to stay as it is.
+    pub fn in_header(&self, name: &[u8], value: &[u8], site: &Site) -> Option<Vec<u8>> {
+        if name.eq_ignore_ascii_case(b"location") {
+            self.in_link(value, site, Notation::Plain)
+        } else if name.eq_ignore_ascii_case(b"refresh") {
+            self.in_refresh(value, site, Notation::Plain)
+        } else {
+            None
+        }
+    }
+
+    /// The link with the parameter as the last of its query. `None`: it leads elsewhere, to a
+    /// place in the same page, or is written in a way that leaves doubt.
+    fn in_link(&self, link: &[u8], site: &Site, notation: Notation) -> Option<Vec<u8>> {
+        let mut scratch = Vec::new();
+        let read = notation.read(link, &mut scratch).trim_ascii();
+        if matches!(read.first(), None | Some(b'#')) || !site.owns(read) {
+            return None;
+        }
+        let new = self.added(link.trim_ascii(), notation);
+        let mut scratch = Vec::new();
+        let found = self.names.in_link(notation.read(&new, &mut scratch), site);
+        (found == Carried::Id(Cow::Borrowed(&self.value)) && new != link).then_some(new)
+    }
+
+    /// The same for the URL in `5; url=…`.
+    fn in_refresh(&self, value: &[u8], site: &Site, notation: Notation) -> Option<Vec<u8>> {
+        let mut url = None;
+        links::in_header(b"refresh", value, |link| url = Some(link));
+        let url = url?;
+        // The URL is a part of the value, and what follows it is a quote at most.
+        let at = memchr::memmem::rfind(value, url)?;
+        let new = self.in_link(url, site, notation)?;
+        let (before, rest) = value.split_at_checked(at)?;
+        Some([before, &new, rest.get(url.len()..)?].concat())
+    }
+
+    fn added(&self, link: &[u8], notation: Notation) -> Vec<u8> {
+        let (link, fragment) = link
+            .split_at_checked(notation.fragment(link))
+            .unwrap_or((link, &[]));
+        let at = memchr::memchr(b'?', link).unwrap_or(link.len());
+        let (path, query) = link.split_at_checked(at).unwrap_or((link, &[]));
+        let query = query.get(1..).unwrap_or_default();
+        let query = without_pairs(&self.names, query, notation);
+        let separator = match notation {
+            _ if query.is_empty() || query.ends_with(b"&") => &b""[..],
+            Notation::Html if query.ends_with(b"&amp;") => b"",
+            Notation::Html => b"&amp;",
+            Notation::Plain => b"&",
+        };
+        [path, b"?", &query, separator, &self.pair, fragment].concat()
+    }
+}
+
+impl Notation {
+    /// What a browser makes of the text.
+    fn read<'a>(self, text: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
+        match self {
+            Notation::Plain => text,
+            Notation::Html => references::decoded(text, scratch),
+        }
+    }
+
+    /// Where the fragment of a link begins.
+    fn fragment(self, link: &[u8]) -> usize {
+        memchr::memchr_iter(b'#', link)
+            .find(|at| {
+                let before = at.checked_sub(1).and_then(|before| link.get(before));
+                self == Notation::Plain || before != Some(&b'&')
+            })
+            .unwrap_or(link.len())
+    }
+
+    /// How long the separator of pairs is with which `text` begins.
+    fn separator(self, text: &[u8]) -> usize {
+        if self == Notation::Html && text.starts_with(b"&amp;") {
+            5
+        } else {
+            1
+        }
+    }
+}
+
+/// A query without the pairs of these names, for a server that need not see them. The other pairs
+/// keep their bytes and their separators.
+pub fn without<'a>(names: &Names, query: &'a [u8]) -> Cow<'a, [u8]> {
+    without_pairs(names, query, Notation::Plain)
+}
+
+fn without_pairs<'a>(names: &Names, query: &'a [u8], notation: Notation) -> Cow<'a, [u8]> {
+    let mut kept = Vec::new();
+    let mut is_whole = true;
+    let mut rest = query;
+    let mut separator = &b""[..];
+    loop {
+        let end = memchr::memchr2(b'&', b';', rest).unwrap_or(rest.len());
+        let (pair, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+        if names.have_pair(pair) {
+            is_whole = false;
+        } else {
+            if !kept.is_empty() {
+                kept.extend_from_slice(separator);
+            }
+            kept.extend_from_slice(pair);
+        }
+        if after.is_empty() {
+            break;
+        }
+        (separator, rest) = after
+            .split_at_checked(notation.separator(after))
+            .unwrap_or((after, &[]));
+    }
+    if is_whole {
+        Cow::Borrowed(query)
+    } else {
+        Cow::Owned(kept)
+    }
+}

@@ -1,0 +1,83 @@
+//! The atomics of the session table: those of the processor, or with feature `model` those of
+//! loom, which goes through the orders in which threads may run and what each may see of the
+//! others' writes.
+
+#[cfg(not(feature = "model"))]
+pub use portable_atomic::AtomicU128;
+#[cfg(not(feature = "model"))]
+pub use std::sync::atomic::{fence, AtomicU64};
+
+#[cfg(feature = "model")]
+pub use loom::sync::atomic::{fence, AtomicU64};
+#[cfg(feature = "model")]
+pub use model::AtomicU128;
+
+#[cfg(feature = "model")]
+mod model {
+    use std::sync::atomic::Ordering;
+    use std::sync::{Mutex, PoisonError};
+
+    use loom::sync::atomic::AtomicU64;
+
+    /// Values by their numbers; the first is 0.
+    static VALUES: Mutex<Vec<u128>> = Mutex::new(Vec::new());
+
+    /// 128 bits, which loom does not have: it holds a number that stands for the value. Equal
+    /// values have equal numbers, so that a comparison comes out as it would.
+    #[derive(Debug)]
+    pub struct AtomicU128(AtomicU64);
+
+    impl AtomicU128 {
+        /// See the real one, here and below.
+        pub fn new(value: u128) -> Self {
+            Self(AtomicU64::new(number_of(value)))
+        }
+
+        #[allow(missing_docs)]
+        pub fn is_lock_free() -> bool {
+            true
+        }
+
+        #[allow(missing_docs)]
+        pub fn load(&self, order: Ordering) -> u128 {
+            value_of(self.0.load(order))
+        }
+
+        #[allow(missing_docs)]
+        pub fn store(&self, value: u128, order: Ordering) {
+            self.0.store(number_of(value), order);
+        }
+
+        #[allow(missing_docs)]
+        pub fn compare_exchange(
+            &self,
+            old: u128,
+            new: u128,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<u128, u128> {
+            self.0
+                .compare_exchange(number_of(old), number_of(new), success, failure)
+                .map(value_of)
+                .map_err(value_of)
+        }
+    }
+
+    fn number_of(value: u128) -> u64 {
+        let mut values = VALUES.lock().unwrap_or_else(PoisonError::into_inner);
+        if values.is_empty() {
+            values.push(0);
+        }
+        let number = values.iter().position(|known| *known == value);
+        let number = number.unwrap_or_else(|| {
+            values.push(value);
+            values.len() - 1
+        });
+        number as u64
+    }
+
+    fn value_of(number: u64) -> u128 {
+        let values = VALUES.lock().unwrap_or_else(PoisonError::into_inner);
+        values.get(number as usize).copied().unwrap_or_default()
+    }
+}

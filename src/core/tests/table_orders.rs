@@ -1,0 +1,443 @@
+//! Tests for two workers on one small table, in every order in which their steps may follow each
+//! other, up to a number of switches, and with whatever one may see of the other's writes in the
+//! memory model of Rust, which allows more than most processors do. Without this, an order of
+//! steps that loses a session could hide until a busy site comes upon it.
+//!
+//! `LOOM_MAX_PREEMPTIONS` sets the number of switches, see `make test-long`.
+
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
+
+use loom::model::Builder;
+use loom::thread;
+
+use sticky_core::key::Key;
+use sticky_core::sync::AtomicU128;
+use sticky_core::table::{Claim, Counters, Evicted, Learned, LookUp, Table, LINE};
+use sticky_core::word::{Limits, PeerId, Session, Tick, Word};
+
+const LIMITS: Limits = Limits {
+    expires: 640,
+    lifetime: None,
+};
+/// When the sessions in the table were last seen; they began at 0, so they are in use.
+const SEEN: Tick = 1;
+/// From here on they are refreshed.
+const DUE: Tick = 11;
+/// And from here on they are over, and no longer remembered.
+const OVER: Tick = 2 * 640 + SEEN;
+
+const NEW: Learned = Learned::New {
+    evicted: Evicted::Nothing,
+};
+
+/// The table has three lines. The sessions here have an id of their own and two lines.
+#[derive(Clone, Copy, Debug)]
+struct Id(u64, [u64; 2]);
+
+/// What is asked about: it stands in its second line and may be moved to its first, the one that a
+/// reader reads first.
+const MOBILE: Id = Id(1, [2, 0]);
+/// Finds both its lines full.
+const NEWCOMER: Id = Id(2, [0, 1]);
+/// The same; of the lines that it sees full, one is the mobile one's.
+const RIVAL: Id = Id(3, [1, 0]);
+
+impl Id {
+    fn key(self) -> Key {
+        let Id(number, [first, second]) = self;
+        // A third of all numbers of 32 bits for each line, and far from its borders.
+        let half = |line: u64| line * 0x5555_5555 + 0x1000_0000 + number;
+        Key::new(half(first) << 32 | half(second))
+    }
+
+    /// Every session begins at the peer with its number.
+    fn word(self, seen: Tick, confirmed: bool) -> Word {
+        let session = Session {
+            peer: PeerId::new(self.0 as u32),
+            seen,
+            created: 0,
+            confirmed,
+        };
+        Word::new(self.key(), &session)
+    }
+}
+
+/// One that stays where it is, in line 0 or 1: its other line is full too.
+fn resident(place: usize) -> Id {
+    Id(
+        100 + place as u64,
+        [place as u64 / LINE as u64, 1 - place as u64 / LINE as u64],
+    )
+}
+
+struct Zone {
+    words: Vec<AtomicU128>,
+    counters: Counters,
+}
+
+impl Zone {
+    fn with(word_at: impl Fn(usize) -> Word) -> Zone {
+        Zone {
+            words: (0..3 * LINE)
+                .map(|place| AtomicU128::new(word_at(place).bits()))
+                .collect(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Residents in lines 0 and 1 but for the mobile one; line 2 is empty.
+    fn crowded() -> Zone {
+        Zone::with(|place| match place {
+            1 => MOBILE.word(SEEN, true),
+            0..8 => resident(place).word(SEEN, true),
+            _ => Word::EMPTY,
+        })
+    }
+
+    fn table(&self) -> Table<'_> {
+        Table::new(&self.words, &self.counters)
+    }
+
+    fn learn(&self, id: Id, to: u32, claim: Claim, now: Tick) -> Learned {
+        let nobody = &mut |_| false;
+        self.table()
+            .learn(id.key(), PeerId::new(to), claim, &LIMITS, now, nobody)
+    }
+
+    fn arrive(&self, id: Id) {
+        self.arrive_at(id, SEEN);
+    }
+
+    fn arrive_at(&self, id: Id, now: Tick) {
+        assert_eq!(self.learn(id, id.0 as u32, Claim::Stranger, now), NEW);
+    }
+
+    fn session(&self, id: Id, now: Tick) -> Session {
+        match self.table().look_up(id.key(), &LIMITS, now) {
+            LookUp::Found(session) => session,
+            other => panic!("{id:?}: {other:?}"),
+        }
+    }
+
+    fn expect(&self, id: Id) {
+        assert_eq!(self.session(id, SEEN).peer.get(), id.0 as u32, "{id:?}");
+    }
+
+    fn copies(&self, id: Id) -> usize {
+        self.table()
+            .sessions()
+            .filter(|(key, _)| *key == id.key())
+            .count()
+    }
+
+    fn expect_residents(&self) {
+        (0..8)
+            .filter(|place| *place != 1)
+            .for_each(|place| self.expect(resident(place)));
+    }
+}
+
+/// Runs `here` and `there` at once on a table, then `after`, in all orders with at most so many
+/// forced switches between the two.
+fn race<A, B>(
+    switches: usize,
+    zone: fn() -> Zone,
+    here: fn(&Zone) -> A,
+    there: fn(&Zone) -> B,
+    after: fn(&Zone, A, B),
+) where
+    A: 'static,
+    B: 'static + Debug,
+{
+    let mut builder = Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(switches));
+    builder.max_branches = 20_000;
+    let orders = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&orders);
+    builder.check(move || {
+        count.fetch_add(1, Relaxed);
+        let zone = loom::sync::Arc::new(zone());
+        let other = zone.clone();
+        let there = thread::spawn(move || there(&other));
+        let here = here(&zone);
+        after(&zone, here, there.join().unwrap());
+    });
+    println!("{} orders", orders.load(Relaxed));
+}
+
+/// Two workers have learned one id, of peers 1 and 2.
+fn agreed(zone: &Zone, here: Learned, there: Learned) {
+    let held = zone.session(MOBILE, SEEN).peer.get();
+    let told = |outcome, own: u32| match outcome {
+        Learned::Kept { holder } => holder.get(),
+        outcome => {
+            assert_eq!(outcome, NEW);
+            own
+        }
+    };
+    let told = [told(here, 1), told(there, 2)];
+    assert!(told.contains(&held), "{told:?}, but {held} has it");
+    assert_eq!(zone.copies(MOBILE), 1);
+}
+
+#[test]
+fn of_two_that_learn_one_id_one_is_right_for_all() {
+    race(
+        4,
+        || Zone::with(|_| Word::EMPTY),
+        |zone| zone.learn(MOBILE, 1, Claim::Stranger, SEEN),
+        |zone| zone.learn(MOBILE, 2, Claim::Stranger, SEEN),
+        agreed,
+    );
+}
+
+#[test]
+fn of_two_that_learn_one_id_in_two_places_one_is_right_for_all() {
+    // Each frees a place of its own, and may not know of the other's.
+    race(
+        3,
+        || Zone::with(|place| Id(100 + place as u64, [2, 0]).word(SEEN, true)),
+        |zone| {
+            zone.table().forget(Id(108, [2, 0]).key());
+            zone.learn(MOBILE, 1, Claim::Stranger, SEEN)
+        },
+        |zone| {
+            zone.table().forget(Id(109, [2, 0]).key());
+            zone.learn(MOBILE, 2, Claim::Stranger, SEEN)
+        },
+        agreed,
+    );
+}
+
+#[test]
+fn a_reader_finds_a_session_that_is_being_relocated() {
+    race(
+        3,
+        Zone::crowded,
+        |zone| zone.arrive(NEWCOMER),
+        |zone| zone.expect(MOBILE),
+        |zone, (), ()| {
+            zone.expect(MOBILE);
+            zone.expect(NEWCOMER);
+            zone.expect_residents();
+        },
+    );
+}
+
+#[test]
+fn a_request_confirms_a_session_that_is_being_relocated() {
+    race(
+        3,
+        || {
+            Zone::with(|place| match place {
+                1 => MOBILE.word(SEEN, false),
+                0..8 => resident(place).word(SEEN, true),
+                _ => Word::EMPTY,
+            })
+        },
+        |zone| zone.arrive(NEWCOMER),
+        |zone| zone.table().touch(MOBILE.key(), &LIMITS, DUE),
+        |zone, (), ()| {
+            let held = zone.session(MOBILE, DUE);
+            assert_eq!((held.peer.get(), held.seen, held.confirmed), (1, DUE, true));
+            zone.expect_residents();
+        },
+    );
+}
+
+#[test]
+fn a_session_moves_to_another_peer_while_it_is_being_relocated() {
+    race(
+        3,
+        Zone::crowded,
+        |zone| zone.arrive(NEWCOMER),
+        |zone| {
+            zone.table()
+                .reassign(MOBILE.key(), PeerId::new(1), PeerId::new(9), &LIMITS, SEEN)
+        },
+        |zone, (), moved| {
+            assert!(moved);
+            assert_eq!(zone.session(MOBILE, SEEN).peer.get(), 9);
+            zone.expect_residents();
+        },
+    );
+}
+
+#[test]
+fn a_page_steals_no_session_that_is_being_relocated() {
+    race(
+        3,
+        Zone::crowded,
+        |zone| zone.arrive(NEWCOMER),
+        |zone| zone.learn(MOBILE, 9, Claim::Stranger, SEEN),
+        |zone, (), learned| {
+            assert_eq!(
+                learned,
+                Learned::Kept {
+                    holder: PeerId::new(1)
+                }
+            );
+            zone.expect(MOBILE);
+            zone.expect_residents();
+        },
+    );
+}
+
+#[test]
+fn two_that_make_room_at_once_lose_nobody() {
+    race(
+        3,
+        || {
+            Zone::with(|place| match place {
+                1 => MOBILE.word(SEEN, true),
+                4 => Id(104, [1, 2]).word(SEEN, true),
+                0..8 => resident(place).word(SEEN, true),
+                _ => Word::EMPTY,
+            })
+        },
+        |zone| zone.arrive(NEWCOMER),
+        |zone| zone.arrive(RIVAL),
+        |zone, (), ()| {
+            zone.expect(MOBILE);
+            zone.expect(NEWCOMER);
+            zone.expect(RIVAL);
+            zone.expect(Id(104, [1, 2]));
+            (0..8)
+                .filter(|place| ![1, 4].contains(place))
+                .for_each(|place| zone.expect(resident(place)));
+        },
+    );
+}
+
+#[test]
+fn of_two_copies_one_remains_when_it_is_relocated_at_once() {
+    // The newcomer makes one of two equal copies, wherever they are by then; the rival has found
+    // the place in line 2 before.
+    race(
+        2,
+        || {
+            Zone::with(|place| match place {
+                1 | 8 => MOBILE.word(SEEN, true),
+                4 => Id(104, [1, 2]).word(SEEN, true),
+                0..8 => resident(place).word(SEEN, true),
+                11 => Word::EMPTY,
+                _ => Id(200 + place as u64, [2, 1]).word(SEEN, true),
+            })
+        },
+        |zone| zone.learn(NEWCOMER, 2, Claim::Stranger, SEEN),
+        |zone| zone.learn(RIVAL, 3, Claim::Stranger, SEEN),
+        |zone, here, there| {
+            assert_eq!((here, there), (NEW, NEW));
+            zone.expect(MOBILE);
+            zone.expect(NEWCOMER);
+            zone.expect(RIVAL);
+            zone.expect(Id(104, [1, 2]));
+            (0..8)
+                .filter(|place| ![1, 4].contains(place))
+                .for_each(|place| zone.expect(resident(place)));
+            (9..11).for_each(|place| zone.expect(Id(200 + place, [2, 1])));
+        },
+    );
+}
+
+#[test]
+fn a_session_that_is_confirmed_is_not_evicted_as_unconfirmed() {
+    race(
+        4,
+        || {
+            Zone::with(|place| match place {
+                1 => Id(1, [0, 1]).word(SEEN, false),
+                2 => Id(5, [0, 1]).word(SEEN + 1, false),
+                0..8 => resident(place).word(SEEN, true),
+                _ => Word::EMPTY,
+            })
+        },
+        |zone| zone.learn(NEWCOMER, 2, Claim::Stranger, DUE),
+        |zone| zone.table().touch(Id(1, [0, 1]).key(), &LIMITS, DUE),
+        |zone, learned, ()| {
+            assert_eq!(
+                learned,
+                Learned::New {
+                    evicted: Evicted::Unconfirmed
+                }
+            );
+            zone.expect(NEWCOMER);
+            // The older of two unconfirmed ones has gone, or it was confirmed before that.
+            let older = zone.table().look_up(Id(1, [0, 1]).key(), &LIMITS, DUE);
+            match older {
+                LookUp::Found(held) => {
+                    assert_eq!((held.confirmed, held.seen), (true, DUE));
+                    assert_eq!(zone.copies(Id(5, [0, 1])), 0);
+                }
+                gone => {
+                    assert_eq!(gone, LookUp::Unknown);
+                    zone.expect(Id(5, [0, 1]));
+                }
+            }
+            (0..8)
+                .filter(|place| ![1, 2].contains(place))
+                .for_each(|place| zone.expect(resident(place)));
+        },
+    );
+}
+
+#[test]
+fn a_sweep_never_removes_what_was_just_learned_anew() {
+    race(
+        4,
+        || {
+            Zone::with(|place| match place {
+                1 | 9 => MOBILE.word(SEEN, true),
+                _ => Word::EMPTY,
+            })
+        },
+        |zone| zone.table().sweep(0, 12, &LIMITS, OVER),
+        |zone| zone.learn(MOBILE, 9, Claim::Stranger, OVER),
+        |zone, _, learned| {
+            assert_eq!(learned, NEW);
+            assert_eq!(zone.session(MOBILE, OVER).peer.get(), 9);
+            zone.table().sweep(0, 12, &LIMITS, OVER);
+            assert_eq!(zone.copies(MOBILE), 1);
+        },
+    );
+}
+
+#[test]
+fn a_sweep_never_removes_a_session_that_is_being_relocated() {
+    race(
+        3,
+        || {
+            Zone::with(|place| match place {
+                1 => MOBILE.word(OVER, true),
+                0..8 => resident(place).word(OVER, true),
+                // An older copy, as a worker leaves it that dies.
+                8 => MOBILE.word(SEEN, true),
+                _ => Word::EMPTY,
+            })
+        },
+        |zone| zone.arrive_at(NEWCOMER, OVER),
+        |zone| zone.table().sweep(0, 12, &LIMITS, OVER),
+        |zone, (), swept| {
+            assert_eq!(zone.session(MOBILE, OVER).seen, OVER);
+            assert!(swept.cleared <= 1);
+            zone.expect_residents();
+        },
+    );
+}
+
+#[test]
+fn a_forgotten_session_takes_nobody_with_it() {
+    race(
+        3,
+        Zone::crowded,
+        |zone| zone.arrive(NEWCOMER),
+        |zone| zone.table().forget(MOBILE.key()),
+        |zone, (), forgotten| {
+            assert!(forgotten);
+            zone.expect(NEWCOMER);
+            zone.expect_residents();
+        },
+    );
+}

@@ -1,0 +1,393 @@
+//! Tests for several workers on one table, simulated: a virtual clock, and after each single access
+//! to the table another worker may go on, or one may die. Whatever they do, the table must answer as
+//! a plain map says. Without this, nothing shows that relocation, eviction, expiry, sweeping and
+//! copying hold together when workers die in the middle of them.
+//!
+//! `STICKY_SEED` and `STICKY_STEPS` set another course and its length.
+
+#[path = "../table_zone/mod.rs"]
+mod table_zone;
+mod worker;
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
+
+use sticky_core::table::{Claim, Learned, LookUp};
+use sticky_core::word::{PeerId, Session, Tick};
+
+use table_zone::model::Model;
+use table_zone::{key, peer, Random, Zone};
+use worker::{Act, Answer, Job, Work, LIMITS};
+
+const WORKERS: usize = 6;
+
+/// Every id has two peers of its own: whoever finds another one has found a torn word.
+fn is_peer_of(peer: PeerId, number: u64) -> bool {
+    u64::from(peer.get()) / 2 == number
+}
+
+/// A reload into another size: the master copies while the old workers go on.
+struct Reload {
+    zone: Arc<Zone>,
+    work: Work,
+    /// All that the ids in use since it began have been; the new table may show any of it.
+    states: HashMap<u64, Vec<Option<Session>>>,
+}
+
+struct Simulation {
+    random: Random,
+    zone: Arc<Zone>,
+    now: Tick,
+    /// What the ids below `known` must have come to; of them, one is used by one worker at a time.
+    model: Model,
+    known: u64,
+    /// So many ids more are used by any number of workers at once.
+    guests: u64,
+    /// Sizes of tables, and whether these are too small for all.
+    sizes: &'static [usize],
+    is_tight: bool,
+    /// What the sessions have been: where live ones are evicted, a copy that was left behind, or a
+    /// relocation under way, may bring back something older.
+    past: HashMap<u64, Vec<Session>>,
+    jobs: [Option<Job>; WORKERS],
+    reload: Option<Reload>,
+    told: Told,
+}
+
+/// What has happened.
+#[derive(Default, Debug)]
+struct Told {
+    answers: u64,
+    found: u64,
+    deaths: u64,
+    reloads: u64,
+    relocated: u64,
+    lost: u64,
+    lost_in_use: u64,
+    evicted: u64,
+    evicted_in_use: u64,
+}
+
+impl Simulation {
+    fn new(seed: u64, known: u64, guests: u64, sizes: &'static [usize], is_tight: bool) -> Self {
+        Simulation {
+            random: Random::seeded(seed),
+            zone: Arc::new(Zone::new(sizes[0])),
+            now: 1000,
+            model: Model {
+                limits: LIMITS,
+                held: HashMap::new(),
+            },
+            known,
+            guests,
+            sizes,
+            is_tight,
+            past: HashMap::new(),
+            jobs: Default::default(),
+            reload: None,
+            told: Told::default(),
+        }
+    }
+
+    fn run(mut self, steps: u64) {
+        worker::stop_at_each_mark();
+        for _ in 0..steps {
+            self.step();
+        }
+        for slot in 0..WORKERS {
+            while self.jobs[slot].is_some() {
+                self.go_on(slot);
+            }
+        }
+        (0..self.known).for_each(|number| self.check(number));
+        self.count_evictions();
+        println!("{:?}", self.told);
+        let told = &self.told;
+        assert!(told.answers > steps / 500 && told.found > told.answers / 20);
+        assert!(told.deaths > steps / 20_000 && told.reloads > steps / 200_000);
+        assert!(told.relocated > steps / 4000);
+        // An eviction may go uncounted when a worker dies before it has counted it.
+        assert!(told.lost <= told.evicted + told.deaths);
+        assert!(told.lost_in_use <= told.evicted_in_use + told.deaths);
+        assert!(self.is_tight || told.lost_in_use + told.evicted_in_use == 0);
+    }
+
+    fn step(&mut self) {
+        if self.random.below(1500) == 0 {
+            self.now += self.random.below(LIMITS.expires / 40);
+        }
+        let slot = self.random.below(WORKERS as u32) as usize;
+        match &self.jobs[slot] {
+            None => self.begin(slot),
+            Some(_) if self.random.below(3000) == 0 => self.die(slot),
+            Some(_) => self.go_on(slot),
+        }
+        match &mut self.reload {
+            None if self.random.below(60_000) == 0 => self.begin_reload(),
+            Some(reload) if self.random.below(4) == 0 => {
+                if reload.work.resume().flatten().is_some() {
+                    self.end_reload();
+                }
+            }
+            _ => {}
+        }
+        let number = u64::from(self.random.below(self.known as u32));
+        if !self.is_busy(number) {
+            self.check(number);
+        }
+    }
+
+    fn is_busy(&self, number: u64) -> bool {
+        let mut jobs = self.jobs.iter().flatten();
+        jobs.any(|job| job.number == number)
+    }
+
+    fn begin(&mut self, slot: usize) {
+        let random = &mut self.random;
+        let is_guest = random.below(2) == 0;
+        let number = match is_guest {
+            true => self.known + u64::from(random.below(self.guests as u32)),
+            false => u64::from(random.below(self.known as u32)),
+        };
+        let own = |half: u32| peer(number as u32 * 2 + half);
+        let (from, to) = (own(random.below(2)), own(random.below(2)));
+        let claim = match random.below(4) {
+            0 | 1 => Claim::Stranger,
+            2 => Claim::Carried { from: None },
+            _ => Claim::Carried { from: Some(from) },
+        };
+        let act = match random.below(100) {
+            0..3 => Act::Sweep {
+                from: random.below(self.zone.words.len() as u32) as usize,
+            },
+            3..30 => Act::LookUp,
+            30..60 if is_guest => Act::Forget,
+            30..60 => Act::Touch,
+            ..90 => Act::Learn { to, claim },
+            _ => Act::Reassign { from, to },
+        };
+        if !is_guest {
+            if self.is_busy(number) {
+                return;
+            }
+            self.check(number);
+        }
+        self.jobs[slot] = Some(Job::new(Arc::clone(&self.zone), act, number, self.now));
+    }
+
+    fn go_on(&mut self, slot: usize) {
+        let Some(job) = &mut self.jobs[slot] else {
+            return;
+        };
+        if let Some(answer) = job.work.resume().flatten() {
+            if let Some(job) = self.jobs[slot].take() {
+                self.settle(job, Some(answer));
+            }
+        }
+    }
+
+    fn die(&mut self, slot: usize) {
+        if let Some(job) = self.jobs[slot].take() {
+            self.told.deaths += 1;
+            self.settle(job, None);
+        }
+    }
+
+    /// Compares the answer of a worker, or what it left behind at its death, with the model.
+    fn settle(&mut self, job: Job, answer: Option<Answer>) {
+        let (number, key) = (job.number, key(job.number));
+        if let Some(Answer::LookUp(LookUp::Found(session))) = &answer {
+            assert!(
+                is_peer_of(session.peer, number),
+                "{session:?} of id {number}"
+            );
+            self.told.found += 1;
+        }
+        self.told.answers += u64::from(answer.is_some());
+        if number >= self.known || matches!(job.act, Act::Sweep { .. }) {
+            return;
+        }
+
+        let held = self.model.held.get(&key).copied();
+        let mut states = vec![held];
+        let is_over = held.is_some() && self.model.live(key, self.now).is_none();
+        if held.is_none_or(|held| self.may_go(&held)) || is_over {
+            states.push(None);
+        }
+        states.extend(self.past(number).map(Some));
+
+        let mut outcomes = Vec::new();
+        for state in states {
+            match state {
+                Some(session) => self.model.held.insert(key, session),
+                None => self.model.held.remove(&key),
+            };
+            let expected = job.expected(&mut self.model);
+            let after = self.model.held.get(&key).copied();
+            match &answer {
+                // Others got ahead every time.
+                Some(Answer::Learned(Learned::Refused)) if self.is_tight => outcomes.push(state),
+                Some(answer) if !self.agree(answer, &expected) => {}
+                Some(_) => outcomes.push(after),
+                None => outcomes.extend([state, after]),
+            }
+        }
+        assert!(
+            !outcomes.is_empty(),
+            "{:?} of id {number} at {}: {answer:?}, held {held:?}",
+            job.act,
+            job.now
+        );
+        if let Some(reload) = &mut self.reload {
+            let states = reload.states.entry(number).or_default();
+            states.push(held);
+            states.extend(outcomes.iter().copied());
+        }
+        self.observe(number, held, &outcomes);
+    }
+
+    fn agree(&self, answer: &Answer, expected: &Answer) -> bool {
+        match (answer, expected) {
+            (Answer::LookUp(LookUp::Found(is)), Answer::LookUp(LookUp::Found(held))) => {
+                self.is_same(is, held)
+            }
+            (Answer::LookUp(LookUp::Found(_)), _) | (_, Answer::LookUp(LookUp::Found(_))) => false,
+            (Answer::LookUp(_), Answer::LookUp(_)) => true,
+            (Answer::Learned(Learned::New { .. }), Answer::Learned(Learned::New { .. })) => true,
+            _ => answer == expected,
+        }
+    }
+
+    /// Whether a session is as it must be. `seen` may be ahead, because merging copies and a crowded
+    /// table advance it, and `created` behind, because a word keeps no more of it.
+    fn is_same(&self, is: &Session, held: &Session) -> bool {
+        let seen = held.seen..=held.seen.max(self.now) + 8;
+        let early = 1 + held.seen.saturating_sub(held.created) / 1000;
+        is.peer == held.peer
+            && is.confirmed == held.confirmed
+            && seen.contains(&is.seen)
+            && (held.created.saturating_sub(early)..=held.created).contains(&is.created)
+    }
+
+    /// Looks at an id that no worker uses.
+    fn check(&mut self, number: u64) {
+        let held = self.model.held.get(&key(number)).copied();
+        self.observe(number, held, &[held]);
+    }
+
+    /// The table must show one of `outcomes`, which the model holds then.
+    fn observe(&mut self, number: u64, before: Option<Session>, outcomes: &[Option<Session>]) {
+        let key = key(number);
+        let is = match self.zone.table().look_up(key, &LIMITS, self.now) {
+            LookUp::Found(session) => Some(session),
+            _ => None,
+        };
+        let mut live = Vec::new();
+        for outcome in outcomes {
+            live.push(outcome.filter(|held| LIMITS.is_live(held, self.now)));
+        }
+        let matches = |held: &Option<Session>| match (is, held) {
+            (Some(is), Some(held)) => self.is_same(&is, held),
+            (None, None) => true,
+            _ => false,
+        };
+        let comes_back = is.is_some() && self.past(number).any(|past| matches(&Some(past)));
+        if !live.iter().any(matches) && !comes_back {
+            let lost = live.iter().flatten().next().copied();
+            let may_go = is.is_none() && lost.is_some_and(|held| self.may_go(&held));
+            assert!(
+                may_go,
+                "id {number} at {} of {} words, {:?}: {is:?}, before {before:?}, expected {live:?}",
+                self.now,
+                self.zone.words.len(),
+                self.told
+            );
+            let lost = lost.unwrap_or_else(|| unreachable!());
+            self.told.lost += 1;
+            self.told.lost_in_use += u64::from(lost.is_in_use());
+        }
+        let last = match is {
+            Some(session) => self.model.held.insert(key, session),
+            None => self.model.held.remove(&key),
+        };
+        let past = self.past.entry(number).or_default();
+        past.extend(last.filter(|last| past.last() != Some(last)));
+    }
+
+    fn past(&self, number: u64) -> impl Iterator<Item = Session> + '_ {
+        let all = self.past.get(&number).into_iter().flatten().rev().copied();
+        all.take(if self.is_tight { 50 } else { 0 })
+    }
+
+    fn evicted(&self) -> u64 {
+        self.told.evicted + self.zone.evicted().0 + self.zone.evicted().1
+    }
+
+    fn may_go(&self, held: &Session) -> bool {
+        self.is_tight || (!held.is_in_use() && self.evicted() > 0)
+    }
+
+    fn count_evictions(&mut self) {
+        let (unused, in_use) = self.zone.evicted();
+        self.told.evicted += unused + in_use;
+        self.told.evicted_in_use += in_use;
+        self.told.relocated += self.zone.counters.relocated.load(Relaxed);
+    }
+
+    fn begin_reload(&mut self) {
+        let size = self.sizes[self.random.below(self.sizes.len() as u32) as usize];
+        let (old, new) = (Arc::clone(&self.zone), Arc::new(Zone::new(size)));
+        let zone = Arc::clone(&new);
+        let copy = move || {
+            new.table().copy_from(&old.table());
+            Answer::Done(true)
+        };
+        let mut states: HashMap<u64, Vec<_>> = HashMap::new();
+        for job in self.jobs.iter().flatten() {
+            let held = self.model.held.get(&key(job.number)).copied();
+            states.entry(job.number).or_default().push(held);
+        }
+        self.reload = Some(Reload {
+            zone,
+            work: worker::work(copy),
+            states,
+        });
+    }
+
+    /// The old workers leave, at once; what they were about is lost or not.
+    fn end_reload(&mut self) {
+        for slot in 0..WORKERS {
+            self.die(slot);
+        }
+        let Some(reload) = self.reload.take() else {
+            return;
+        };
+        self.count_evictions();
+        self.zone = reload.zone;
+        self.told.reloads += 1;
+        for number in 0..self.known {
+            let held = self.model.held.get(&key(number)).copied();
+            let mut states = vec![held];
+            states.extend(reload.states.get(&number).into_iter().flatten());
+            self.observe(number, held, &states);
+        }
+    }
+}
+
+fn steps() -> u64 {
+    let given = std::env::var("STICKY_STEPS").ok();
+    given
+        .and_then(|steps| steps.parse().ok())
+        .unwrap_or(1_000_000)
+}
+
+#[test]
+fn a_table_with_room_answers_as_a_map_does() {
+    Simulation::new(61, 72, 30, &[96, 100, 104, 128], false).run(steps());
+}
+
+#[test]
+fn a_full_table_forgets_but_never_lies() {
+    Simulation::new(62, 60, 40, &[8, 12, 32, 64], true).run(steps());
+}

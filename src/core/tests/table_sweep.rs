@@ -1,0 +1,126 @@
+//! Tests for the sweep: it frees the words of sessions that are over and nothing else. Without
+//! this, housekeeping could cost a session.
+
+mod table_zone;
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use sticky_core::table::{Claim, LookUp, Swept, Table};
+use sticky_core::word::{Limits, Session, Tick, Word};
+
+use table_zone::{key, nobody, peer, Zone, HOUR};
+
+const CARRIED: Claim = Claim::Carried { from: None };
+
+/// A walk in pieces of `count` words; returns what they came to, and how many there were.
+fn whole(table: &Table, count: usize, limits: &Limits, now: Tick) -> (Swept, usize) {
+    let (mut swept, mut pieces) = (Swept::default(), 0);
+    loop {
+        swept += table.sweep(swept.next, count, limits, now);
+        pieces += 1;
+        if swept.next == 0 {
+            return (swept, pieces);
+        }
+    }
+}
+
+#[test]
+fn pieces_cover_the_table_once_and_free_what_is_over() {
+    for (count, pieces) in [(1, 512), (100, 6), (256, 2), (512, 1), (usize::MAX, 1)] {
+        let zone = Zone::new(512);
+        let table = zone.table();
+        for number in 0..300 {
+            let claim = if number % 3 == 0 {
+                CARRIED
+            } else {
+                Claim::Stranger
+            };
+            // 100 sessions begin at 0, 100 at 1000 and 100 at 2000.
+            let now = (number / 100 * 1000) as Tick;
+            table.learn(key(number), peer(1), claim, &HOUR, now, &mut nobody);
+        }
+        // The first 100 are over, and remembered, when the last 100 are live.
+        let (swept, _) = whole(&table, count, &HOUR, 5599);
+        assert_eq!((swept.live, swept.confirmed, swept.cleared), (100, 33, 0));
+        assert_eq!(table.look_up(key(0), &HOUR, 5599), LookUp::Expired);
+
+        let (swept, walked) = whole(&table, count, &HOUR, 8199);
+        assert_eq!(walked, pieces);
+        let expected = Swept {
+            next: 0,
+            live: 0,
+            confirmed: 0,
+            cleared: 100,
+        };
+        assert_eq!(swept, expected);
+        for number in 0..300 {
+            let found = table.look_up(key(number), &HOUR, 8199);
+            assert_eq!(found == LookUp::Expired, number >= 100);
+            assert_eq!(found == LookUp::Unknown, number < 100);
+        }
+        table.publish(&swept);
+        let counters = &zone.counters;
+        assert_eq!(counters.expired_swept.load(Relaxed), 100);
+        assert_eq!(counters.live.load(Relaxed), 0);
+        assert_eq!(whole(&table, count, &HOUR, 8200).0.cleared, 100);
+    }
+}
+
+#[test]
+fn a_session_that_is_over_is_remembered_for_as_long_again() {
+    let limits = Limits {
+        expires: 60,
+        lifetime: Some(100),
+    };
+    let zone = Zone::new(8);
+    zone.table()
+        .learn(key(1), peer(1), CARRIED, &limits, 10, &mut nobody);
+    let swept = |now| {
+        let swept = zone.table().sweep(0, 8, &limits, now);
+        (swept.live, swept.cleared)
+    };
+    assert_eq!((swept(69), swept(70)), ((1, 0), (0, 0)));
+    assert_eq!(swept(129), (0, 0));
+    zone.table().touch(key(1), &limits, 69);
+    // Now its lifetime ends it, at 110.
+    assert_eq!((swept(109), swept(110)), ((1, 0), (0, 0)));
+    assert_eq!((swept(169), swept(170)), ((0, 0), (0, 1)));
+}
+
+#[test]
+fn a_shared_zone_is_swept_under_the_longest_limits() {
+    let zone = Zone::new(8);
+    let short = Limits {
+        expires: 10,
+        lifetime: Some(20),
+    };
+    let table = zone.table().shared_under(short.longer(HOUR));
+    table.learn(key(1), peer(1), CARRIED, &HOUR, 0, &mut nobody);
+    assert_eq!(table.sweep(0, 8, &short, 7199).cleared, 0);
+    assert_eq!(table.sweep(0, 8, &short, 7200).cleared, 1);
+}
+
+#[test]
+fn a_word_that_no_key_leads_to_is_freed() {
+    let zone = Zone::new(4096);
+    for place in 0..4096 {
+        let session = Session {
+            peer: peer(1),
+            seen: 0,
+            created: 0,
+            confirmed: true,
+        };
+        zone.put(place, Word::new(key(1), &session));
+    }
+    let swept = zone.table().sweep(0, 4096, &HOUR, 0);
+    assert_eq!((swept.live, swept.cleared), (8, 4088));
+}
+
+#[test]
+fn a_start_beyond_the_end_begins_anew() {
+    let zone = Zone::new(8);
+    for from in [8, 9, usize::MAX] {
+        assert_eq!(zone.table().sweep(from, 4, &HOUR, 0), Swept::default());
+    }
+    assert_eq!(Zone::new(0).table().sweep(0, 4, &HOUR, 0), Swept::default());
+}

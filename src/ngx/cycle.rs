@@ -1,0 +1,80 @@
+//! A cycle, and which of nginx's processes this is.
+
+use super::shm::{Adopt, Zone};
+use super::sys;
+
+/// `ngx_cycle_t`: a configuration that is served.
+#[derive(Clone, Copy)]
+pub struct Cycle<'c>(&'c sys::ngx_cycle_t);
+
+impl<'c> Cycle<'c> {
+    /// # Safety
+    /// `cycle` is NULL or lives for `'c`.
+    pub unsafe fn from_ptr(cycle: *const sys::ngx_cycle_t) -> Option<Self> {
+        // SAFETY: the caller's promise.
+        unsafe { cycle.as_ref() }.map(Self)
+    }
+
+    /// The owner's zones.
+    pub fn zones<T: Adopt + 'c>(self) -> Vec<&'c Zone<T>> {
+        Zone::all(self.0)
+    }
+
+    /// User and group of the worker processes (`user`), where they are not those of this process.
+    pub fn workers_owner(self) -> Option<(u32, u32)> {
+        // SAFETY: geteuid() cannot fail. ngx_core_module is in every cycle, and its configuration,
+        // made by ngx_core_module_create_conf(), is found as ngx_get_conf() finds it.
+        unsafe {
+            if sys::geteuid() != 0 {
+                return None;
+            }
+            let core = &raw const sys::ngx_core_module;
+            let conf = (*self.0.conf_ctx.add((*core).index)).cast::<sys::ngx_core_conf_t>();
+            conf.as_ref().map(|conf| (conf.user, conf.group))
+        }
+    }
+}
+
+/// Which of nginx's processes this is (`ngx_process`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// With `master_process off` the only one, and any before it has become another.
+    Single,
+    /// It serves no requests.
+    Master,
+    /// The worker of that number, from 0.
+    Worker(usize),
+    /// One of the cache, or one that sends a signal.
+    Other,
+}
+
+/// What this process is.
+pub fn role() -> Role {
+    // SAFETY: words that are set before the event loop runs (main(), ngx_worker_process_cycle()).
+    unsafe {
+        match sys::ngx_process as u32 {
+            sys::NGX_PROCESS_SINGLE => Role::Single,
+            sys::NGX_PROCESS_MASTER => Role::Master,
+            sys::NGX_PROCESS_WORKER => Role::Worker(sys::ngx_worker),
+            _ => Role::Other,
+        }
+    }
+}
+
+/// The worker finishes the requests that it has and takes no new ones.
+pub fn is_draining() -> bool {
+    // SAFETY: a word that the event loop sets (ngx_worker_process_cycle()).
+    unsafe { sys::ngx_exiting != 0 }
+}
+
+/// The process was told to end at once.
+pub fn is_terminating() -> bool {
+    // SAFETY: a word that the signal handler sets (ngx_signal_handler()).
+    unsafe { (&raw const sys::ngx_terminate).read_volatile() != 0 }
+}
+
+/// The configuration is tested only (`nginx -t`).
+pub fn is_test() -> bool {
+    // SAFETY: a word that ngx_get_options() sets.
+    unsafe { sys::ngx_test_config != 0 }
+}

@@ -1,0 +1,254 @@
+//! `state=FILE`: when the session table of a zone is read from a file and written to it.
+//!
+//! A table that is new in this nginx begins with the file. From then on worker 0 writes it every
+//! minute, in a thread, because disks are slow; it also looks whether somebody else has written
+//! it: during an upgrade of the binary two nginx serve side by side, each with a table of its own,
+//! and learn of each other's sessions through the file. So do workers that end, when a reload has
+//! given the new ones a zone of another size. When nginx ends, its master writes last.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use portable_atomic::AtomicU128;
+use sticky_core::state::Moment;
+use sticky_core::table::{Counters, Prelude};
+use sticky_core::word::Limits;
+
+use crate::ngx::clock::{monotonic_seconds, unix_seconds};
+use crate::ngx::cycle;
+use crate::ngx::errand::{self, Errand, Panicked};
+use crate::ngx::log::Level;
+use crate::zone::{self, TableZone};
+
+mod exchange;
+mod file;
+mod parameter;
+
+pub use exchange::{Trouble, Whole};
+pub use file::StateFile;
+pub use parameter::{keep, Unusable};
+
+use exchange::{Found, Plan, Refused, Written};
+use file::Stamp;
+
+/// Seconds between two files.
+const INTERVAL: u64 = 60;
+
+/// The same while somebody else writes, or after the file could not be written.
+const SHORT_INTERVAL: u64 = 1;
+
+/// Somebody else who has not written for so long, in seconds, is gone.
+const COMPANY: u64 = 15;
+
+/// At most such a part of the time is spent on writing.
+const SHARE: u32 = 20;
+
+/// The time now, by both clocks.
+pub fn now() -> Moment {
+    Moment {
+        monotonic: monotonic_seconds(),
+        wall: unix_seconds().try_into().unwrap_or_default(),
+    }
+}
+
+/// How often sessions have come to the table or gone to another server.
+fn changes(zone: &TableZone) -> u64 {
+    let Some((prelude, _)) = zone.split::<Prelude, AtomicU128>() else {
+        return 0;
+    };
+    let Counters { learned, moved, .. } = &prelude.counters;
+    learned.load(Relaxed).wrapping_add(moved.load(Relaxed))
+}
+
+/// The state file of a zone, and what this process knows of it.
+pub struct State {
+    file: StateFile,
+    known: Cell<Option<Stamp>>,
+    errand: RefCell<Option<Errand<Result<Written, Trouble>>>>,
+    /// When this process began to write it the last time, in seconds of the monotonic clock.
+    begun: Cell<Option<u64>>,
+    /// What [`changes`] was then.
+    changes: Cell<Option<u64>>,
+    /// How long that took.
+    took: Cell<Duration>,
+    /// When somebody else was last seen to have written it.
+    company: Cell<Option<u64>>,
+    /// The trouble that the log tells of.
+    said: RefCell<Option<String>>,
+}
+
+impl State {
+    /// The state that is kept in a file.
+    pub fn new(file: StateFile) -> Self {
+        Self {
+            file,
+            known: Cell::new(None),
+            errand: RefCell::new(None),
+            begun: Cell::new(None),
+            changes: Cell::new(None),
+            took: Cell::new(Duration::ZERO),
+            company: Cell::new(None),
+            said: RefCell::new(None),
+        }
+    }
+
+    /// The file.
+    pub fn file(&self) -> &StateFile {
+        &self.file
+    }
+
+    /// What a new table begins with: the file, if there is one that is whole. `fill` puts it into
+    /// the table and tells how many sessions there are.
+    pub fn begin(&self, zone: &TableZone, fill: impl FnOnce(Whole) -> Result<usize, Trouble>) {
+        let found = exchange::find(&self.file).and_then(|Found { whole, refused }| {
+            if let Some(refused) = refused {
+                self.say_refused(zone, &refused);
+            }
+            let Some(whole) = whole else { return Ok(()) };
+            self.known.set(Some(whole.stamp()));
+            let count = fill(whole)?;
+            self.log(
+                zone,
+                Level::Notice,
+                format_args!("is read, {count} sessions"),
+            );
+            Ok(())
+        });
+        if let Err(trouble) = found {
+            self.say(zone, &trouble);
+        }
+    }
+
+    /// Once a second in a worker that keeps house, or one that ends: writes the file when that is due.
+    pub fn tick(&self, zone: &TableZone, limits: Limits) {
+        match self.errand.take() {
+            Some(errand) if errand.is_finished() => {
+                let panicked = |Panicked| Err(Trouble::Write(io::Error::other("a panic")));
+                self.end(zone, errand.outcome().unwrap_or_else(panicked));
+            }
+            Some(errand) => {
+                self.errand.replace(Some(errand));
+                return;
+            }
+            None => {}
+        }
+        let changes = changes(zone);
+        if cycle::is_draining() {
+            let known = self.changes.replace(self.changes.get().or(Some(changes)));
+            // Other memory is also that of a worker that stays.
+            if !zone::is_replaced(zone) || known.is_none_or(|known| known == changes) {
+                return;
+            }
+        }
+        let now = monotonic_seconds();
+        if self
+            .file
+            .stamp()
+            .is_ok_and(|stamp| stamp != self.known.get())
+        {
+            self.company.set(Some(now));
+        }
+        if !self.is_due(now) {
+            return;
+        }
+        self.begun.set(Some(now));
+        self.changes.set(Some(changes));
+        let plan = self.plan(limits, None);
+        let started = zone.errand(move |prelude: &Prelude, words: &[AtomicU128]| {
+            plan.write(prelude, words, errand::is_stopped)
+        });
+        match started {
+            Some(Ok(errand)) => drop(self.errand.replace(Some(errand))),
+            Some(Err(error)) => self.end(zone, Err(Trouble::Write(error))),
+            None => {}
+        }
+    }
+
+    fn is_due(&self, now: u64) -> bool {
+        let Some(begun) = self.begun.get() else {
+            return true;
+        };
+        let is_in_company = self.company.get().is_some_and(|seen| now < seen + COMPANY);
+        let interval = if is_in_company || cycle::is_draining() || self.said.borrow().is_some() {
+            SHORT_INTERVAL.max((self.took.get() * SHARE).as_secs())
+        } else {
+            INTERVAL
+        };
+        now >= begun + interval
+    }
+
+    /// Writes the file while nothing else goes on in this process, which ends after that.
+    pub fn finish(
+        &self,
+        zone: &TableZone,
+        limits: Limits,
+        owner: Option<(u32, u32)>,
+        is_stopped: fn() -> bool,
+    ) {
+        drop(self.errand.take());
+        if let Some((prelude, words)) = zone.split::<Prelude, AtomicU128>() {
+            self.end(
+                zone,
+                self.plan(limits, owner).write(prelude, words, is_stopped),
+            );
+        }
+    }
+
+    fn plan(&self, limits: Limits, owner: Option<(u32, u32)>) -> Plan {
+        Plan {
+            file: self.file.clone(),
+            known: self.known.get(),
+            limits,
+            now: now(),
+            owner,
+        }
+    }
+
+    fn end(&self, zone: &TableZone, outcome: Result<Written, Trouble>) {
+        let written = match outcome {
+            Ok(written) => written,
+            Err(Trouble::Stopped) => return,
+            Err(trouble) => return self.say(zone, &trouble),
+        };
+        self.known.set(Some(written.stamp));
+        self.took.set(written.took);
+        if let Some(refused) = written.refused {
+            self.say_refused(zone, &refused);
+        }
+        if self.said.take().is_some() {
+            self.log(zone, Level::Notice, format_args!("is written again"));
+        }
+    }
+
+    /// Once for each trouble.
+    fn say(&self, zone: &TableZone, trouble: &Trouble) {
+        let text = trouble.to_string();
+        if self.said.borrow().as_ref() != Some(&text) {
+            self.log(zone, Level::Error, format_args!("{text}"));
+            self.said.replace(Some(text));
+        }
+    }
+
+    fn say_refused(&self, zone: &TableZone, Refused { why, kept }: &Refused) {
+        let kept = kept.as_os_str().as_bytes().escape_ascii();
+        self.log(
+            zone,
+            Level::Error,
+            format_args!("is refused, {why}, kept as \"{kept}\""),
+        );
+    }
+
+    fn log(&self, zone: &TableZone, level: Level, what: std::fmt::Arguments<'_>) {
+        zone.log().write(
+            level,
+            format_args!(
+                "sticky: state file \"{}\" {what}, zone \"{}\"",
+                self.file.path().as_os_str().as_bytes().escape_ascii(),
+                zone.name().escape_ascii()
+            ),
+        );
+    }
+}

@@ -1,0 +1,60 @@
+#!/usr/bin/perl
+
+# Tests for nginx-conf/mcp.conf: servers and clients of the Model Context Protocol, by its official SDK, with the
+# streamable HTTP transport and with server-sent events; without it a session's calls reach servers
+# that do not know it.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+BEGIN { use FindBin; chdir("$FindBin::Bin/.."); }
+use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
+use Test::Nginx;
+use Sticky::Apps qw/ apps app published walked /;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+my $folder = apps('python/bin/python');
+my $python = "$folder/python/bin/python";
+
+my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(6);
+
+my %ports = ('streamable-http' => [8081 .. 8083], sse => [8084 .. 8086]);
+for my $transport (keys %ports) {
+    for my $port (map { port($_) } @{ $ports{$transport} }) {
+        # Its complaints about clients that have gone are not ours.
+        $t->run_daemon('sh', '-c', 'exec "$@" 2>/dev/null', 'mcp', $python, app('mcp/server.py'), $transport,
+            $port, "mcp-$port");
+    }
+}
+for my $port (map { port($_) } 8081 .. 8086) {
+    for (1 .. 12) {
+        last if $t->waitforsocket("127.0.0.1:$port");
+    }
+}
+
+my %url = ('streamable-http' => '/mcp', sse => '/sse');
+my $walk = sub {
+    my ($transport, $sessions, $calls) = @_;
+    my $url = 'http://127.0.0.1:' . port(8080) . $url{$transport};
+    return walked($python, app('mcp/client.py'), $transport, $url, $sessions, $calls);
+};
+
+published($t, 'mcp.conf', 1);
+$t->run();
+for my $transport (sort keys %ports) {
+    my $result = $walk->($transport, 24, 8);
+    is($result->{good}, 24, "$transport: sessions that hold") or diag(explain($result));
+    is($result->{servers}, 3, "$transport: at three servers");
+}
+$t->stop();
+
+published($t, 'mcp.conf', 0);
+$t->run();
+for my $transport (sort keys %ports) {
+    my $result = $walk->($transport, 12, 8);
+    cmp_ok($result->{good}, '<', 4, "$transport: without sticky most are lost");
+}

@@ -1,0 +1,59 @@
+#!/usr/bin/perl
+
+# Tests for nginx-conf/tomcat.conf: a servlet container with the session id in the path of its links
+# (encodeURL), behind the id the name of the node; without it users without cookies are logged out.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+BEGIN { use FindBin; chdir("$FindBin::Bin/.."); }
+use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
+use Test::Nginx;
+use Sticky::Apps qw/ apps app published /;
+use Sticky::AppsShops qw/ walk_all /;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+use File::Copy qw/ copy /;
+
+my $home = '/usr/share/tomcat10';
+apps("$home/bin/bootstrap.jar", '/usr/bin/java');
+
+my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(3);
+
+for my $number (1 .. 3) {
+    my $base = $t->testdir() . "/node$number";
+    mkdir "$base$_" for '', map { "/$_" }
+        qw{ conf logs temp work webapps webapps/ROOT webapps/ROOT/WEB-INF };
+    copy(app('tomcat/server.xml'), "$base/conf/server.xml");
+    copy('/etc/tomcat10/web.xml', "$base/conf/web.xml");
+    copy(app('tomcat/index.jsp'), "$base/webapps/ROOT/index.jsp");
+    copy(app('tomcat/web.xml'), "$base/webapps/ROOT/WEB-INF/web.xml");
+    $t->run_daemon('sh', '-c', 'exec "$@" >"$0" 2>&1', "$base/logs/out", '/usr/bin/java', '-Xmx128m',
+        '-XX:TieredStopAtLevel=1', '-cp', "$home/bin/bootstrap.jar:$home/bin/tomcat-juli.jar",
+        "-Dcatalina.home=$home", "-Dcatalina.base=$base", "-Djava.io.tmpdir=$base/temp",
+        "-Dshop.name=node$number", '-Dshop.port=' . port(8080 + $number),
+        'org.apache.catalina.startup.Bootstrap', 'start');
+}
+
+# A JVM takes its time.
+for my $port (map { port($_) } 8081 .. 8083) {
+    for (1 .. 12) {
+        last if $t->waitforsocket("127.0.0.1:$port");
+    }
+}
+
+published($t, 'tomcat.conf', 1);
+$t->run();
+my ($whole, $servers, $lost) = walk_all(60);
+is($whole, 60, 'sessions that stay whole') or diag($lost);
+is($servers, 3, 'at three servers');
+$t->stop();
+
+published($t, 'tomcat.conf', 0);
+$t->run();
+($whole) = walk_all(20);
+cmp_ok($whole, '<', 10, 'without sticky most are lost');

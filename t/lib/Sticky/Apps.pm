@@ -1,0 +1,93 @@
+package Sticky::Apps;
+
+# Real applications behind the configurations of nginx-conf/, for the tests in t/apps. What they want
+# is installed by `make test-apps`, which names the folder of it in STICKY_APPS.
+#
+# Each test runs its configuration as it is published, on the ports of the test, and once more without
+# the line that makes it sticky: that must break sessions, or the test proves nothing.
+
+use strict;
+use warnings;
+
+use Exporter qw/ import /;
+use FindBin;
+use JSON::PP qw/ decode_json /;
+use Test::More;
+use Test::Nginx qw/ http port /;
+
+our @EXPORT_OK = qw/ apps app published browse walked /;
+
+# The folder of installed applications; without it, or one of the files in it, the test is skipped.
+sub apps {
+    my (@files) = @_;
+    my $folder = $ENV{STICKY_APPS} // plan(skip_all => 'no applications, see make test-apps');
+    for my $file (@files) {
+        my $path = $file =~ m!^/! ? $file : "$folder/$file";
+        -e $path or plan(skip_all => "no $path, see make test-apps");
+    }
+    return $folder;
+}
+
+# A file beside the test.
+sub app { return "$FindBin::Bin/$_[0]" }
+
+# Writes the configuration of that name, sticky or not, as that of the test. More to replace: texts
+# and what takes their places.
+sub published {
+    my ($t, $name, $is_sticky, %replace) = @_;
+    open my $file, '<', app("../../nginx-conf/$name") or die "Can't open $name: $!";
+    my $text = do { local $/; <$file> };
+    $text =~ s/^load_module modules\/ngx_http_sticky_rs\.so;$/%%TEST_GLOBALS%%\ndaemon off;/m
+        or die "$name does not load the module\n";
+    $text =~ s/^(pid|error_log) .*$//mg;
+    $text =~ s/^ *sticky .*$//mg unless $is_sticky;
+    for my $old (keys %replace) {
+        $text =~ s/\Q$old\E/$replace{$old}/g or die "$name has no $old\n";
+    }
+    mkdir $t->testdir() . '/logs';
+    $t->write_file_expand('nginx.conf', $text);
+    return;
+}
+
+# What a browser without cookies does: a request, and what came of it.
+sub browse {
+    my ($method, $uri, $form) = @_;
+    my $host = '127.0.0.1:' . port(8080);
+    my $body = $form // '';
+    my @head = ("$method $uri HTTP/1.1", "Host: $host", 'Connection: close');
+    push @head, 'Content-Type: application/x-www-form-urlencoded', 'Content-Length: ' . length $body
+        if $method eq 'POST';
+    my $reply = http(join("\x0d\x0a", @head, '', $body)) // '';
+    my %page = (text => $reply);
+    $page{server} = $reply =~ /^X-Backend: (\S+)/mi ? $1 : 'none';
+    $page{count} = $reply =~ /^X-Count: (\d+)/mi ? $1 : 0;
+    if ($reply =~ /^Location: (\S+)/mi) {
+        $page{location} = $1 =~ s!^http://\Q$host\E!!r;
+    }
+    ($page{link}) = map { s/&amp;/&/gr } $reply =~ /<a href="([^"]+)"/;
+    $page{forms} = [map { form_of($_) } $reply =~ /<form.*?<\/form>/gs];
+    return \%page;
+}
+
+# Action and fields of a form, as they are sent.
+sub form_of {
+    my ($form) = @_;
+    my ($action) = $form =~ /action="([^"]*)"/;
+    my @fields = map {
+        my ($name) = /name="([^"]*)"/;
+        my ($value) = /value="([^"]*)"/;
+        "$name=$value";
+    } $form =~ /<input[^>]*>/g;
+    return { action => $action =~ s/&amp;/&/gr, fields => join '&', @fields };
+}
+
+# The line of JSON that a client in another language prints.
+sub walked {
+    my (@command) = @_;
+    open my $pipe, '-|', @command or die "Can't run $command[0]: $!";
+    my $text = do { local $/; <$pipe> };
+    close $pipe;
+    return decode_json($text =~ /^(\{.*\})$/m ? $1 : '{"good":-1}');
+}
+
+1;

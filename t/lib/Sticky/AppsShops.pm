@@ -1,0 +1,48 @@
+package Sticky::AppsShops;
+
+# Shops that count the requests of each session and hand its id out in their pages: PHP and servlets
+# alike. A walk asks for the first page, follows its link, sends its forms, the last of which gives the
+# session another id, and goes where it is redirected to.
+
+use strict;
+use warnings;
+
+use Exporter qw/ import /;
+use Sticky::Apps qw/ browse /;
+
+our @EXPORT_OK = qw/ walk_all /;
+
+# Walks that many sessions, one step of each at a time, so that they get in each other's way. Returns
+# how many stayed whole, how many servers they had, and the first that was lost.
+sub walk_all {
+    my ($sessions) = @_;
+    my @walks = map { { id => $_, page => undef, count => 0 } } 1 .. $sessions;
+    my $lost = '';
+    for my $step (qw/ first link form link login follow link /) {
+        for my $walk (grep { !$_->{lost} } @walks) {
+            my $page = step($step, $walk->{page});
+            $walk->{count}++;
+            $walk->{server} //= $page->{server};
+            if ($page->{server} ne $walk->{server} || $page->{count} != $walk->{count}) {
+                $walk->{lost} = 1;
+                $lost ||= "session $walk->{id} of $walk->{server} at step $walk->{count}, $step: "
+                    . "server $page->{server}, request $page->{count} of its session";
+            }
+            $walk->{page} = $page;
+        }
+    }
+    my @whole = grep { !$_->{lost} } @walks;
+    my %servers = map { $_->{server} => 1 } @whole;
+    return (scalar @whole, scalar keys %servers, $lost);
+}
+
+sub step {
+    my ($step, $page) = @_;
+    return browse('GET', '/') if $step eq 'first';
+    return browse('GET', $page->{link} // '/nowhere') if $step eq 'link';
+    return browse('GET', $page->{location} // '/nowhere') if $step eq 'follow';
+    my $form = $step eq 'form' ? $page->{forms}[0] : $page->{forms}[-1];
+    return browse('POST', $form->{action} // '/nowhere', $form->{fields});
+}
+
+1;

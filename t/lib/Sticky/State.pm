@@ -1,0 +1,95 @@
+package Sticky::State;
+
+# What the tests of state files share: to end nginx in each of the ways in which it may end, and to
+# ask what its log says of the file.
+
+use strict;
+use warnings;
+
+use Compress::Zlib qw/ crc32 /;
+use Exporter qw/ import /;
+
+use Test::Nginx;
+use Sticky::Pages qw/ workers eventually /;
+
+our @EXPORT = qw/ master ended started restarted said flaw mode_of changed /;
+
+sub master {
+    my ($t) = @_;
+    my ($pid) = $t->read_file('nginx.pid') =~ /(\d+)/;
+    return $pid;
+}
+
+# Sends the signal to the master, KILL to the workers too, and waits until all of them are gone.
+sub ended {
+    my ($t, $signal) = @_;
+    my @all = (master($t), workers($t));
+    kill $signal, $signal eq 'KILL' ? @all : $all[0];
+    my $gone = eventually(sub {
+        waitpid $all[0], 1;
+        return !grep { kill 0, $_ } @all;
+    });
+    # A master that was killed has left it.
+    unlink $t->testdir() . '/nginx.pid';
+    return $gone;
+}
+
+# Starts nginx, which repeats on standard error what it has against a file.
+sub started {
+    my ($t) = @_;
+    open my $saved, '>&', \*STDERR or die "Can't save stderr: $!";
+    open STDERR, '>', '/dev/null' or die "Can't silence stderr: $!";
+    my $started = eval { $t->run() };
+    open STDERR, '>&', $saved or die "Can't restore stderr: $!";
+    return $started;
+}
+
+sub restarted {
+    my ($t, $signal) = @_;
+    my $gone = ended($t, $signal);
+    $t->run();
+    return $gone;
+}
+
+# The lines of the log about state files, from the given one on, without what the system calls an
+# error and without the directory. In scalar context, how many.
+sub said {
+    my ($t, $from) = @_;
+    my $dir = $t->testdir();
+    my @lines = $t->read_file('error.log') =~ /\[\w+\] .*?(sticky: state file .*)$/mg;
+    s/\Q$dir\E\///g for @lines;
+    splice @lines, 0, $from // 0;
+    return @lines;
+}
+
+# What is wrong with a state file, by its bytes alone; nothing when it is whole.
+sub flaw {
+    my ($file) = @_;
+    open my $input, '<:raw', $file or return 'not there';
+    local $/;
+    my $bytes = <$input>;
+    my $count = length($bytes) / 16 - 5;
+    return 'cut short' if $count < 0 || $count != int $count;
+    return 'no state file' if substr($bytes, 0, 16) ne "sticky\n\0" . pack 'Q<', 1;
+    my ($end, $sum, $zero) = unpack 'V V Q<', substr $bytes, -16;
+    return 'a wrong number of words' if $end != $count || $zero != 0;
+    return 'a wrong sum' if $sum != crc32(substr $bytes, 0, -12);
+    return '';
+}
+
+# Permissions of a file, in octal.
+sub mode_of {
+    my ($file) = @_;
+    return sprintf '%o', (stat $file)[2] & 07777;
+}
+
+# Waits until somebody has replaced the file.
+sub changed {
+    my ($file, $act) = @_;
+    my $inode = sub { return join ' ', map { $_ // '' } (stat $file)[1, 9, 7] };
+    my $before = $inode->();
+    $act->();
+    return eventually(sub { my $now = $inode->(); return $now =~ /\d/ && $now ne $before });
+}
+
+1;

@@ -1,0 +1,137 @@
+package Sticky::Traffic;
+
+# Many requests in little time, for the tests that press the session table: on connections that are
+# kept, in processes of their own, so that a test goes on meanwhile.
+#
+# The servers are those of Sticky::Pages, or answer as they do: X-Backend names the server, X-Sticky
+# is $sticky_status. Requests go to port 8080.
+
+use strict;
+use warnings;
+
+use Exporter qw/ import /;
+use IO::Select;
+use POSIX ();
+
+use Test::Nginx;
+use Sticky::Pages qw/ backend status /;
+
+our @EXPORT = qw/ pipelined taught brought differing poured in_background outcome /;
+
+# At so many requests at a time all of them and their answers fit into the buffers of a connection.
+use constant AT_A_TIME => 40;
+
+# The header of the answer to each of these requests, on one connection; fewer when it fails.
+sub pipelined {
+    my @requests = @_;
+    my @replies;
+    my $socket = http('', start => 1) or return;
+    while (my @some = splice @requests, 0, AT_A_TIME) {
+        local $SIG{PIPE} = 'IGNORE';
+        $socket->print(join '', @some) or return @replies;
+        my $text = '';
+        my $wanted = @some;
+        while (1) {
+            my @heads = $text =~ /HTTP\/1\.1 .*?\r\n\r\n/gs;
+            if (@heads == $wanted) {
+                my ($length) = $heads[-1] =~ /^Content-Length: (\d+)/m;
+                my $body = substr $text, rindex($text, "\r\n\r\n") + 4;
+                if (length $body >= ($length // 0)) {
+                    push @replies, @heads;
+                    last;
+                }
+            }
+            IO::Select->new($socket)->can_read(5) or return @replies;
+            sysread $socket, $text, 65536, length $text or return @replies;
+        }
+    }
+    return @replies;
+}
+
+# Has so many ids handed out, eight by a page, and returns the server of each.
+sub taught {
+    my ($uri, $prefix, $count) = @_;
+    my @ids = map { "$prefix$_" } 1 .. $count;
+    my (@requests, %home);
+    while (my @eight = splice @ids, 0, 8) {
+        my $page = join '', map { "<a href=?sid=$_>" } @eight;
+        push @requests, [[@eight], "GET $uri HTTP/1.1\r\nHost: localhost\r\nX-Page: $page\r\n\r\n"];
+    }
+    my @replies = pipelined(map { $_->[1] } @requests);
+    for my $n (0 .. $#requests) {
+        $home{$_} = backend($replies[$n] // '') for @{ $requests[$n][0] };
+    }
+    return %home;
+}
+
+# The servers of requests that bring the ids back, of those that are known.
+sub brought {
+    my ($uri, @ids) = @_;
+    my @replies = pipelined(map { "GET $uri?sid=$_ HTTP/1.1\r\nHost: localhost\r\n\r\n" } @ids);
+    my %home;
+    for my $n (0 .. $#ids) {
+        my $reply = $replies[$n] // '';
+        $home{ $ids[$n] } = status($reply) eq 'HIT' ? backend($reply) : status($reply);
+    }
+    return %home;
+}
+
+# How many sessions are not at the server where they were.
+sub differing {
+    my ($expected, $got) = @_;
+    return scalar grep {
+        $expected->{$_} !~ /^[ABC]$/ || $expected->{$_} ne ($got->{$_} // '')
+    } keys %$expected;
+}
+
+# Sends as many requests as there are in the range, made of their number, and counts the answers,
+# each of which must end in $end.
+sub poured {
+    my ($first, $last, $end, $request) = @_;
+    my $socket = http('', start => 1) or return 0;
+    my $select = IO::Select->new($socket);
+    my $answers = 0;
+    while ($first <= $last) {
+        my $until = $first + AT_A_TIME - 1;
+        $until = $last if $until > $last;
+        $socket->print(join '', map { $request->($_) } $first .. $until) or return $answers;
+        my $missing = $until - $first + 1;
+        my $text = '';
+        while ($missing > 0) {
+            $select->can_read(10) or return $answers;
+            sysread $socket, $text, 65536, length $text or return $answers;
+            my $found = () = $text =~ /\Q$end\E/g;
+            $missing -= $found;
+            $answers += $found;
+            # Of an end that came in part.
+            $text = substr $text, rindex($text, $end) + length $end if $found;
+        }
+        $first = $until + 1;
+    }
+    return $answers;
+}
+
+# Runs the code in a process of its own.
+sub in_background {
+    my ($code) = @_;
+    my $pid = open(my $output, '-|') // die "Can't fork: $!";
+    if ($pid == 0) {
+        @SIG{qw/ INT TERM HUP /} = ('DEFAULT') x 3;
+        my $result = eval { join ' ', $code->() } // "died: $@";
+        syswrite STDOUT, $result;
+        # No destructor, no END: those are the test's.
+        POSIX::_exit(0);
+    }
+    return $output;
+}
+
+# What it has returned, as soon as it has: one line.
+sub outcome {
+    my ($output) = @_;
+    local $/;
+    my $result = <$output> // '';
+    close $output;
+    return $result;
+}
+
+1;

@@ -1,0 +1,124 @@
+#!/usr/bin/perl
+
+# Tests for processes that are killed while they write a state file, anywhere and, with a module that
+# was built with feature steps, between each two steps: there is a whole file or the one before, and
+# the next one to write is not in anybody's way; without it a crash at the wrong moment costs all
+# sessions.
+
+use warnings;
+use strict;
+
+use Test::More;
+use Time::HiRes qw/ sleep /;
+
+BEGIN { use FindBin; chdir($FindBin::Bin); }
+use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
+use Test::Nginx;
+use Sticky::Pages;
+use Sticky::State;
+use Sticky::Traffic;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+# The one of them that is passed often, when half of the file is written.
+my @marks = map { "state: $_" }
+    'locked:1', 'made:1', 'a word written:150', 'written:1', 'synced:1', 'renamed:1';
+
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(7 + 4 * @marks);
+
+$t->write_file_expand('backends.conf', backends());
+$t->write_file_expand('nginx.conf', <<'EOC');
+
+%%TEST_GLOBALS%%
+
+daemon off;
+
+worker_processes 2;
+
+env STICKY_KILL_AT;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    error_log %%TESTDIR%%/error.log notice;
+
+    include backends.conf;
+
+    upstream u {
+        sticky mode=query zone=u:128k state=u.state;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+    }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+        add_header   X-Sticky  $sticky_status  always;
+
+        location / {
+            proxy_pass http://u;
+        }
+    }
+}
+
+EOC
+
+my $file = $t->testdir() . '/u.state';
+
+# nginx writes an alert about each of them.
+$t->todo_alerts();
+$t->run();
+
+my %home = taught('/', 'id', 320);
+is(differing(\%home, { brought('/', keys %home) }), 0, 'all sessions hold');
+ok(restarted($t, 'TERM'), 'written');
+is(flaw($file), '', 'the file is whole');
+
+# Worker 0 writes as soon as it starts.
+
+my ($replaced, $flaws, $inode) = (0, '', 0);
+for my $round (1 .. 20) {
+    my @workers = eventually(sub { workers($t) == 2 }) ? workers($t) : ();
+    sleep rand 0.02;
+    kill 'KILL', @workers;
+    $flaws .= "$round: $_\n" for grep { $_ ne '' } flaw($file);
+    my $now = (stat $file)[1];
+    $replaced++ if $now != $inode;
+    $inode = $now;
+}
+is($flaws, '', 'killed anywhere: the file is whole at any time');
+cmp_ok($replaced, '>', 2, 'and was often written');
+ok(restarted($t, 'KILL'), 'all killed');
+is(differing(\%home, { brought('/', keys %home) }), 0, 'all sessions hold');
+ended($t, 'TERM');
+
+# Between two steps.
+
+my ($module) = $t->test_globals() =~ /load_module\s+([^;]*sticky[^;]*);/;
+my $has_marks = defined $module && do {
+    open my $input, '<:raw', $module or die "Can't open $module: $!";
+    local $/;
+    <$input> =~ /STICKY_KILL_AT/;
+};
+
+for my $mark (@marks) {
+    SKIP: {
+        skip 'needs a module built with feature steps', 4 unless $has_marks;
+        local $ENV{STICKY_KILL_AT} = $mark;
+        my $killed = () = $t->read_file('error.log') =~ /exited on signal 9/g;
+        $t->run();
+        ok(eventually(sub {
+            return (() = $t->read_file('error.log') =~ /exited on signal 9/g) > $killed + 1;
+        }), "$mark: killed there");
+        ended($t, 'KILL');
+        is(flaw($file), '', "$mark: the file is whole");
+        delete $ENV{STICKY_KILL_AT};
+        ok(changed($file, sub { $t->run() }), "$mark: the next one writes it");
+        is(differing(\%home, { brought('/', keys %home) }), 0, "$mark: all sessions hold");
+        ended($t, 'TERM');
+    }
+}

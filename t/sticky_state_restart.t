@@ -1,0 +1,118 @@
+#!/usr/bin/perl
+
+# Tests for state=FILE: sessions outlive nginx, however it ends, and grow older while it is down;
+# without it every restart of nginx logs out all users.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+BEGIN { use FindBin; chdir($FindBin::Bin); }
+use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
+use Test::Nginx;
+use Sticky::Pages;
+use Sticky::State;
+use Sticky::Traffic;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(19);
+
+$t->write_file_expand('backends.conf', backends());
+$t->write_file_expand('nginx.conf', <<'EOC');
+
+%%TEST_GLOBALS%%
+
+daemon off;
+
+worker_processes 2;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    error_log %%TESTDIR%%/error.log notice;
+
+    include backends.conf;
+
+    upstream u {
+        sticky mode=query zone=u:128k state=%%TESTDIR%%/u.state;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+    }
+
+    upstream short {
+        sticky mode=query expires=6s state=short.state;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+    }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+        add_header   X-Sticky  $sticky_status  always;
+
+        location / {
+            proxy_pass http://u;
+        }
+
+        location /short/ {
+            proxy_pass http://short/;
+        }
+    }
+}
+
+EOC
+
+my $file = $t->testdir() . '/u.state';
+$t->run();
+
+my %home = taught('/', 'id', 400);
+is(differing(\%home, { brought('/', keys %home) }), 0, 'all sessions hold');
+
+# At once when nginx starts, so that whoever cannot write it hears of it.
+
+ok(eventually(sub { -e $file }), 'the file is written when nginx starts');
+is(mode_of($file), '600', 'for nobody else to read');
+
+# Each way to end.
+
+for my $signal (qw/ QUIT TERM INT /) {
+    ok(restarted($t, $signal), "ended with $signal");
+    is(differing(\%home, { brought('/', keys %home) }), 0, "$signal: all sessions hold");
+}
+
+# Without a farewell: what the latest file has. A reload writes one.
+
+ok(changed($file, sub { $t->reload() }), 'a reload writes the file');
+ok(restarted($t, 'KILL'), 'all killed');
+is(differing(\%home, { brought('/', keys %home) }), 0, 'killed: all sessions hold');
+
+# Unused sessions too, and those of the other zone.
+
+my %unused = taught('/', 'unused', 40);
+my %short = taught('/short/', 'short', 8);
+ok(restarted($t, 'TERM'), 'ended before they are used');
+is(differing(\%unused, { brought('/', keys %unused) }), 0, 'sessions without a request hold');
+is(differing(\%short, { brought('/short/', keys %short) }), 0, 'in each zone');
+
+# Time goes on: not less than it was, not more.
+
+ended($t, 'TERM');
+sleep 3;
+$t->run();
+my ($first) = sort keys %short;
+is(status(get("/short/?sid=$first")), 'HIT', 'down for a part of the idle time');
+ended($t, 'TERM');
+sleep 3;
+$t->run();
+is(status(get("/short/?sid=$first")), 'HIT', 'used since then');
+my %rest = brought('/short/', grep { $_ ne $first } keys %short);
+is(join(' ', grep { /^[AB]$/ } values %rest), '', 'idle while nginx was down');
+
+my @odd = grep { !/ is read, \d+ sessions/ } said($t);
+is(join("\n", @odd), '', 'nothing to complain about');

@@ -1,0 +1,173 @@
+#!/usr/bin/perl
+
+# Tests for an upgrade of nginx's binary with state=FILE: two nginx serve side by side, and each
+# learns of the other's sessions, forwards and on the way back; without it an upgrade logs out all
+# users, and the file of one of the two destroys the other's.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+BEGIN { use FindBin; chdir($FindBin::Bin); }
+use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
+use Test::Nginx;
+use Sticky::Pages;
+use Sticky::State;
+use Sticky::Traffic;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(22);
+
+$t->write_file_expand('backends.conf', backends());
+
+my $conf = sub {
+    my ($zone) = @_;
+    return <<"EOC";
+
+%%TEST_GLOBALS%%
+
+worker_processes 2;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    error_log %%TESTDIR%%/error.log notice;
+
+    include backends.conf;
+
+    upstream u {
+        sticky mode=query zone=$zone state=%%TESTDIR%%/u.state;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+    }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+        add_header   X-Sticky  \$sticky_status  always;
+
+        location / {
+            proxy_pass http://u;
+        }
+    }
+}
+
+EOC
+};
+
+my $dir = $t->testdir();
+$t->write_file_expand('nginx.conf', $conf->('u:256k'));
+
+# nginx refuses to upgrade while the process that has started it is there, so it is a daemon, and no
+# child of the test: whatever happens, none must stay.
+my $owner = $$;
+END {
+    if (defined $owner && $owner == $$) {
+        kill 'KILL', map { all_of($_) } masters();
+    }
+}
+
+# Where the process that was started has left before its child has written the file, the library
+# takes that for a failure.
+eval { $t->run() };
+ok(eventually(sub { -e "$dir/nginx.pid" && workers($t) == 2 }), 'nginx runs');
+
+my %home = taught('/', 'first', 200);
+is(lost(), 0, 'all sessions hold');
+
+# Both serve. What one learns, the other knows soon.
+
+my $old = upgraded();
+ok($old, 'another nginx has started');
+%home = (%home, taught('/', 'both', 200));
+ok(eventually(sub { lost() == 0 && lost() == 0 && lost() == 0 }), 'each knows what both have learned');
+
+# The old one goes to rest; the new one is alone.
+
+retired($old);
+is(lost(), 0, 'the new one alone: all sessions hold');
+%home = (%home, taught('/', 'new', 200));
+is(lost(), 0, 'and new ones');
+
+# The way back.
+
+my $new = master($t);
+my @workers = workers_of($new);
+kill 'HUP', $old;
+ok(eventually(sub { workers_of($old) == 2 }), 'the old one serves again');
+kill 'QUIT', $new;
+ok(eventually(sub { !grep { kill 0, $_ } $new, @workers }), 'the new one has ended');
+ok(eventually(sub { lost() == 0 }), 'the old one alone: all sessions hold');
+%home = (%home, taught('/', 'back', 200));
+
+# Forward again, now for good, into a zone of another size.
+
+$t->write_file_expand('nginx.conf', $conf->('u:128k'));
+is(upgraded(), $old, 'another one');
+retired($old);
+is(lost(), 0, 'all sessions hold');
+kill 'QUIT', $old;
+ok(eventually(sub { !kill 0, $old }), 'the old one has ended');
+is(lost(), 0, 'its end takes nothing away');
+ok(restarted($t, 'TERM'), 'and a restart');
+is(lost(), 0, 'neither');
+is(scalar(keys %home), 800, 'of so many');
+
+# It has happened that nobody waits: USR2 and QUIT at once.
+
+%home = (%home, taught('/', 'late', 100));
+$old = master($t);
+my @old = workers_of($old);
+kill 'USR2', $old;
+ok(eventually(sub { -e "$dir/nginx.pid.oldbin" && -e "$dir/nginx.pid" }), 'an upgrade in haste');
+kill 'QUIT', $old;
+ok(eventually(sub { !grep { kill 0, $_ } $old, @old }), 'the old one has ended');
+ok(eventually(sub { workers_of(master($t)) == 2 && lost() == 0 }), 'all sessions hold');
+
+my @odd = grep { !/ is read, \d+ sessions/ } said($t);
+is(join("\n", @odd), '', 'nothing to complain about');
+my @bad = $t->read_file('error.log') =~ /\[(?:error|crit|alert|emerg)\].*/g;
+is(join("\n", @bad), '', 'nowhere');
+ok(ended($t, 'TERM'), 'all ended');
+
+sub lost { return differing(\%home, { brought('/', keys %home) }) }
+
+# Starts another nginx beside the one that serves, and returns the number of that one.
+sub upgraded {
+    my $old = master($t);
+    kill 'USR2', $old;
+    return eventually(sub {
+        return -e "$dir/nginx.pid.oldbin" && -e "$dir/nginx.pid" && workers_of(master($t)) == 2;
+    }) && $old;
+}
+
+# Sends the workers home, and waits until the other nginx has what they knew.
+sub retired {
+    my ($old) = @_;
+    my @old = workers_of($old);
+    kill 'WINCH', $old;
+    eventually(sub { !grep { kill 0, $_ } @old });
+    return eventually(sub { lost() == 0 });
+}
+
+# Masters that may be alive: of the files that name them.
+sub masters {
+    my @files = grep { -e } map { "$dir/nginx.pid$_" } '', '.oldbin';
+    return map { open my $file, '<', $_; <$file> =~ /(\d+)/ } @files;
+}
+
+sub all_of { return ($_[0], workers_of($_[0])) }
+
+# The workers of one of the two: the log says who has started whom.
+sub workers_of {
+    my ($master) = @_;
+    my $log = $t->read_file('error.log');
+    my %started = map { $_ => 1 } $log =~ /\b$master#\d+: start worker process (\d+)/g;
+    return grep { kill 0, $_ } sort keys %started;
+}

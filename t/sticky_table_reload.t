@@ -1,0 +1,149 @@
+#!/usr/bin/perl
+
+# Tests for reloads and zones that several upstreams use: another size, an upstream that leaves or
+# joins, shorter limits, and old workers that still answer long requests; without it a change of one
+# upstream's line logs out the users of another.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+BEGIN { use FindBin; chdir($FindBin::Bin); }
+use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
+use Test::Nginx;
+use Sticky::Pages;
+use Sticky::Traffic;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(36);
+
+$t->write_file_expand('backends.conf', backends());
+
+# The parameters of each upstream.
+my $conf = sub {
+    my (%parameters) = (
+        one => 'zone=all:128k', two => 'zone=all', three => 'zone=own:64k', slow => 'zone=all', @_
+    );
+    my $upstreams = '';
+    for my $name (sort keys %parameters) {
+        my $ports = { two => '8083 8082 8081', slow => '8084' }->{$name} // '8081 8082 8083';
+        my $servers = join "\n        ", map { "server 127.0.0.1:$_;" } split ' ', $ports;
+        $upstreams .= <<"EOC";
+
+    upstream $name {
+        sticky mode=query $parameters{$name};
+        $servers
+    }
+EOC
+    }
+    my $locations = join '', map { "\n        location /$_/ { proxy_pass http://$_/; }" }
+        sort keys %parameters;
+    return <<"EOC";
+
+%%TEST_GLOBALS%%
+
+daemon off;
+
+worker_processes 2;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    # Its debug messages would be most of the work.
+    error_log %%TESTDIR%%/error.log notice;
+
+    # Pieces of a response pass as they come.
+    postpone_output 0;
+    proxy_buffering off;
+
+    include backends.conf;
+$upstreams
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+        add_header   X-Sticky  \$sticky_status  always;
+$locations
+    }
+}
+
+EOC
+};
+
+$t->write_file_expand('nginx.conf', $conf->());
+$t->run_daemon(\&scripted, port(8084), 'S', $t->testdir());
+$t->run();
+$t->waitforsocket('127.0.0.1:' . port(8084));
+
+# The same ids in two upstreams, whose sessions are mostly at different servers.
+
+my %home = map { $_ => { taught("/$_/", 'id', 100) } } qw/ one two /;
+is(moved('one'), 0, 'sessions of the first');
+is(moved('two'), 0, 'sessions of the second');
+cmp_ok(differing($home{one}, $home{two}), '>', 0, 'at different servers');
+
+for (
+    ['larger',                  one => 'zone=all:256k'],
+    ['smaller',                 one => 'zone=all:64k'],
+    ['the size elsewhere',      one => 'zone=all', two => 'zone=all:64k'],
+    ['no size: the default',    one => 'zone=all'],
+    ['a third joins',           three => 'zone=all'],
+    ['it leaves, size changed', one => 'zone=all:96k'],
+    ['other limits',            one => 'zone=all:96k expires=2h', two => 'zone=all expires=1h'],
+) {
+    my ($what, %parameters) = @$_;
+    ok(reload_with($t, $conf->(%parameters)), "reload: $what");
+    is(moved('one'), 0, "$what: the first holds");
+    is(moved('two'), 0, "$what: the second holds");
+}
+
+# Away from the zone, in another one: its sessions stay behind, and are there when it comes back.
+
+ok(reload_with($t, $conf->(two => 'zone=other:64k')), 'reload: the second leaves');
+is(moved('one'), 0, 'the second away: the first holds');
+is(status(get('/two/?sid=id1')), 'MISS', 'the second away: begins anew');
+ok(reload_with($t, $conf->()), 'reload: the second comes back');
+is(moved('one') + moved('two'), 0, 'both hold');
+
+# A limit that is shorter than the time since a session was used; the others' limits stay.
+
+select undef, undef, undef, 2.1;
+ok(reload_with($t, $conf->(two => 'zone=all expires=1s')), 'reload: shorter limit');
+like(status(get('/two/?sid=id1')), qr/^(?:EXPIRED|MISS)$/, 'shorter limit: over at once');
+is(moved('one'), 0, 'shorter limit: not for the first');
+
+# A response that has begun before the reload, and hands its id out after it: by then other workers
+# look the id up. They have the same zone, or one of another size that was copied too early.
+
+my %late = (
+    'the same zone' => [$conf->(), 'HIT'],
+    # Should this become a HIT one day, docs/table.md wants to know.
+    'a zone of another size' => [$conf->(one => 'zone=all:256k'), 'MISS'],
+);
+for my $what ('the same zone', 'a zone of another size') {
+    my ($next, $expected) = @{ $late{$what} };
+    my $id = $expected eq 'HIT' ? 'late1' : 'late2';
+    my $script = script("Content-Type: text/html\x0d\x0a\x0d\x0a<html>", \2, "<a href='?sid=$id'>");
+    my $client = http("GET /slow/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        . "X-Script: $script\r\n\r\n", start => 1);
+    read_until($client, qr/<html>/);
+    my %before = map { $_ => 1 } workers($t);
+    $t->write_file_expand('nginx.conf', $next);
+    $t->reload();
+    eventually(sub { 2 <= grep { !$before{$_} } workers($t) });
+    my $early = status(get("/slow/?sid=$id"));
+    like(read_until($client, qr/sid=/), qr/sid=/, "$what: the old worker ends what it has begun");
+    is($early . ' ' . status(get("/slow/?sid=$id")), "MISS $expected", "$what: what it learned then");
+    eventually(sub { !grep { kill 0, $_ } keys %before });
+}
+
+# How many sessions are not where they were.
+sub moved {
+    my ($name) = @_;
+    return differing($home{$name}, { brought("/$name/", keys %{ $home{$name} }) });
+}

@@ -1,0 +1,91 @@
+#!/usr/bin/perl
+
+# Tests for a reload with a zone that cannot hold all sessions: those in use stay, the most recently
+# used first, however many ids a flood has just left behind; without it, an operator who saves
+# memory, or an attacker who waits for that moment, logs out whoever is clicking right now.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+BEGIN { use FindBin; chdir($FindBin::Bin); }
+use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
+use Test::Nginx;
+use Sticky::Pages;
+use Sticky::Traffic;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(9);
+
+$t->write_file_expand('backends.conf', backends());
+
+my $conf = sub {
+    my ($size) = @_;
+    return <<"EOC";
+
+%%TEST_GLOBALS%%
+
+daemon off;
+
+worker_processes 2;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    # The debug log would be most of the work.
+    error_log %%TESTDIR%%/error.log notice;
+
+    access_log off;
+    keepalive_requests 100000;
+
+    include backends.conf;
+
+    upstream u {
+        sticky mode=query zone=z:$size;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+    }
+
+    server {
+        listen       127.0.0.1:8080;
+        server_name  localhost;
+        add_header   X-Sticky  \$sticky_status  always;
+
+        location / {
+            proxy_pass http://u;
+        }
+    }
+}
+
+EOC
+};
+
+$t->write_file_expand('nginx.conf', $conf->('256k'));
+$t->run();
+
+# Sessions in use, and after them others, of which a zone of 32 KB can hold most: it has some 1,250
+# words. Then ids that nobody has brought back, later than all of them.
+
+my %early = taught('/', 'early', 2000);
+is(differing(\%early, { brought('/', keys %early) }), 0, 'sessions used early');
+select undef, undef, undef, 2.1;
+my %late = taught('/', 'late', 800);
+is(differing(\%late, { brought('/', keys %late) }), 0, 'sessions used late');
+select undef, undef, undef, 1.1;
+my %flood = taught('/', 'flood', 4000);
+is(scalar keys %flood, 4000, 'a flood after that');
+
+ok(reload_with($t, $conf->('32k')), 'reload: a much smaller zone');
+is(differing(\%late, { brought('/', keys %late) }), 0, 'all that were used late are there');
+my $gone = differing(\%early, { brought('/', keys %early) });
+cmp_ok($gone, '>', 1400, "many of the early ones are not: $gone of 2000");
+cmp_ok($gone, '<', 1900, 'but what room there is, they have');
+
+ok(reload_with($t, $conf->('1m')), 'reload: a larger one again');
+is(differing(\%late, { brought('/', keys %late) }), 0, 'the late ones still hold');
