@@ -16,7 +16,7 @@ use Sticky::Pages;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite ssi auth_request/)->plan(42);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite ssi auth_request/)->plan(45);
 
 $t->write_file_expand('backends.conf', backends());
 $t->write_file_expand('nginx.conf', <<'EOC');
@@ -203,6 +203,12 @@ ok(holds($reply, '/servlet/cart;jsessionid=tomcat'), 'servlet: the path, for a c
 ok(holds($reply, '/servlet/cart', Cookie => 'a=b; JSESSIONID=tomcat'), 'the cookie, for one with');
 is(status(get('/servlet/cart;jsessionid=tomcat', Cookie => 'JSESSIONID=other')), 'HIT',
     'the path comes first');
+
+$reply = get('/servlet/', 'X-Set-Cookie' => 'JSESSIONID=cookie; Path=/; HttpOnly');
+ok(holds($reply, '/servlet/cart', Cookie => 'JSESSIONID=cookie'), 'an answer with the cookie alone');
+ok(holds($reply, '/servlet/cart;jsessionid=cookie'), 'for the path, too');
+$reply = get('/servlet/302', 'X-Location' => '/servlet/cart;jsessionid=location');
+ok(holds($reply, '/servlet/cart', Cookie => 'JSESSIONID=location'), 'a redirect, for the cookie');
 
 # Two places in one link.
 
