@@ -18,10 +18,10 @@ async def walk():
     connect = sse_client if transport == "sse" else streamable_http_client
     async with connect(url) as streams:
         async with ClientSession(streams[0], streams[1]) as session:
-            await asyncio.wait_for(session.initialize(), 5)
+            await asyncio.wait_for(session.initialize(), 30)
             names = set()
             for number in range(1, int(calls) + 1):
-                result = await asyncio.wait_for(session.call_tool("count", {}), 5)
+                result = await asyncio.wait_for(session.call_tool("count", {}), 30)
                 name, count = result.content[0].text.split()
                 names.add(name)
                 if int(count) != number or len(names) > 1:

@@ -53,6 +53,8 @@ sub published {
 sub browse {
     my ($method, $uri, $form) = @_;
     my $host = '127.0.0.1:' . port(8080);
+    # All pages are at the top.
+    $uri =~ s!^(?:http://\Q$host\E)?/?!/!;
     my $body = $form // '';
     my @head = ("$method $uri HTTP/1.1", "Host: $host", 'Connection: close');
     push @head, 'Content-Type: application/x-www-form-urlencoded', 'Content-Length: ' . length $body
@@ -62,7 +64,7 @@ sub browse {
     $page{server} = $reply =~ /^X-Backend: (\S+)/mi ? $1 : 'none';
     $page{count} = $reply =~ /^X-Count: (\d+)/mi ? $1 : 0;
     if ($reply =~ /^Location: (\S+)/mi) {
-        $page{location} = $1 =~ s!^http://\Q$host\E!!r;
+        $page{location} = $1;
     }
     ($page{link}) = map { s/&amp;/&/gr } $reply =~ /<a href="([^"]+)"/;
     $page{forms} = [map { form_of($_) } $reply =~ /<form.*?<\/form>/gs];
