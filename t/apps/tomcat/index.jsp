@@ -14,4 +14,5 @@
 %><!DOCTYPE html>
 <title>Shop</title>
 <a href="<%= response.encodeURL("index.jsp?number=7") %>">an item</a>
+<form action="<%= response.encodeURL("index.jsp?do=buy") %>" method="post"><input name="number" value="7"></form>
 <form action="<%= response.encodeURL("index.jsp?do=login") %>" method="post"><input name="user" value="ann"></form>
