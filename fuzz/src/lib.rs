@@ -2,30 +2,44 @@
 //! outside bytes keeps. A target holds what is read against a second opinion: a naive writing of
 //! the same rule, or somebody else's parser.
 
+pub mod json;
 #[path = "../../src/core/tests/pages/oracle.rs"]
 pub mod oracle;
 pub mod pairs;
 pub mod pieces;
 
-use sticky_core::url::{Names, Site};
+use sticky_core::url::{LinkPart, Names, Site};
 
 /// The names that the first byte of an input chooses from: the usual one, one within another, one
-/// that links may write with an escape, one that is no anchor at all.
-const NAMES: [&[&[u8]]; 4] = [
+/// that links may write with an escape, one that is no anchor at all, those of paths.
+const NAMES: [&[&[u8]]; 8] = [
     &[b"sid"],
     &[b"sid", b"id", b"xsid"],
     &[b"$sid", b"PHPSESSID"],
     &[b"!", b"a"],
+    &[b"(S)"],
+    &[b"(S)", b"sid"],
+    &[b"jsessionid", b"JSESSIONID"],
+    &[b":sid", b"s:"],
 ];
 
 /// The host whose pages are read.
 pub const HOST: &str = "shop.example";
 
-/// The names chosen by a byte, as the directive has them.
+/// The names chosen by a byte, as the directive has them: with bit 3 looked for in paths, too.
 pub fn names(choice: u8) -> (&'static [&'static [u8]], Names) {
     let plain = NAMES[usize::from(choice) % NAMES.len()];
     let names = Names::new(plain.iter().map(|name| (*name).into()).collect());
-    (plain, names)
+    let parts = match choice & 0x08 {
+        0 => vec![LinkPart::Query],
+        _ => vec![LinkPart::Path, LinkPart::Query],
+    };
+    (plain, names.in_parts(parts))
+}
+
+/// What ends an id, with bit 5 of the byte.
+pub fn delimiter(choice: u8) -> Option<u8> {
+    (choice & 0x20 != 0).then_some(b'.')
 }
 
 /// The site of [`HOST`], with one other host and all below another.

@@ -5,23 +5,37 @@ use sticky_core::url::{Carried, MAX_ID};
 
 /// What the pairs of `name=value` in `encoded`, divided by `&`, say about the session, as text.
 /// `None` where bytes that are not UTF-8 have been lost, so that values cannot be told apart.
-pub fn carried(names: &[&[u8]], encoded: &[u8]) -> Option<Carried<'static>> {
+pub fn carried(names: &[&[u8]], delimiter: Option<u8>, encoded: &[u8]) -> Option<Carried<'static>> {
     let pairs: Vec<_> = parse(encoded).collect();
     if pairs.iter().any(|(_, value)| value.contains('\u{fffd}')) {
         return None;
     }
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+    Some(among(names, delimiter, &pairs.collect::<Vec<_>>()))
+}
+
+/// What decoded names and values say about the session: the first name with a usable value decides.
+pub fn among(
+    names: &[&[u8]],
+    delimiter: Option<u8>,
+    pairs: &[(Vec<u8>, Vec<u8>)],
+) -> Carried<'static> {
     for name in names {
-        let own = pairs.iter().filter(|(key, _)| key.as_bytes() == *name);
-        let mut usable = own
-            .map(|(_, value)| value)
-            .filter(|value| (1..=MAX_ID).contains(&value.len()));
+        let own = pairs.iter().filter(|(key, _)| key == name);
+        let ids = own.map(|(_, value)| {
+            let mut parts = value.split(|byte| Some(*byte) == delimiter);
+            parts.next().unwrap_or_default()
+        });
+        let mut usable = ids.filter(|id| (1..=MAX_ID).contains(&id.len()));
         let Some(first) = usable.next() else { continue };
         if usable.any(|other| other != first) {
-            return Some(Carried::Conflict);
+            return Carried::Conflict;
         }
-        return Some(Carried::Id(first.as_bytes().to_vec().into()));
+        return Carried::Id(first.to_vec().into());
     }
-    Some(Carried::Nothing)
+    Carried::Nothing
 }
 
 /// What holds of any id that is handed out.
@@ -29,4 +43,25 @@ pub fn assert_usable(carried: &Carried<'_>) {
     if let Carried::Id(id) = carried {
         assert!((1..=MAX_ID).contains(&id.len()), "an id of {}", id.len());
     }
+}
+
+/// `%XX` decoded, as naively as can be.
+pub fn unescaped(written: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = written;
+    while let [byte, after @ ..] = rest {
+        let digits = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let is_hex = |hex: &&str| hex.bytes().all(|digit| digit.is_ascii_hexdigit());
+        match digits.filter(is_hex) {
+            Some(hex) if *byte == b'%' => {
+                out.push(u8::from_str_radix(hex, 16).expect("two digits"));
+                rest = &after[2..];
+            }
+            _ => {
+                out.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    out
 }

@@ -1,5 +1,7 @@
 //! A body in pieces: however it is cut, a learner hands out the same ids in the same order.
 
+use std::collections::BTreeSet;
+
 use sticky_core::scan::Learner;
 use sticky_core::url::MAX_ID;
 
@@ -9,9 +11,36 @@ const LONGEST: [usize; 4] = [1, 5, 40, 3000];
 /// The ids of a body, after they were read from it whole and in two ways in pieces, which `seed`
 /// chooses.
 pub fn ids<L: Learner>(body: &[u8], seed: u32, learner: impl Fn() -> L) -> Vec<Vec<u8>> {
-    let whole = read(std::iter::once(body), learner());
+    let whole = read(&[body], learner());
+    for pieces in cuts(body, seed) {
+        let cut = read(&pieces, learner());
+        assert_eq!(shown(&cut), shown(&whole), "in {} pieces", pieces.len());
+    }
+    assert!(
+        whole.windows(2).all(|pair| pair[0] != pair[1]),
+        "an id twice in a row"
+    );
+    whole
+}
+
+/// The same of a learner that is two: which of them comes first depends on the pieces.
+pub fn sorted_ids<L: Learner>(body: &[u8], seed: u32, learner: impl Fn() -> L) -> Vec<Vec<u8>> {
+    let sorted = |pieces: &[&[u8]]| {
+        let ids: BTreeSet<_> = read(pieces, learner()).into_iter().collect();
+        ids.into_iter().collect::<Vec<_>>()
+    };
+    let whole = sorted(&[body]);
+    for pieces in cuts(body, seed) {
+        let cut = sorted(&pieces);
+        assert_eq!(shown(&cut), shown(&whole), "in {} pieces", pieces.len());
+    }
+    whole
+}
+
+/// Two ways to cut a body.
+pub fn cuts(body: &[u8], seed: u32) -> [Vec<&[u8]>; 2] {
     let mut numbers = Numbers(u64::from(seed));
-    for _ in 0..2 {
+    [(); 2].map(|()| {
         let longest = LONGEST[numbers.below(LONGEST.len())];
         let mut rest = body;
         let pieces = std::iter::from_fn(|| {
@@ -20,13 +49,12 @@ pub fn ids<L: Learner>(body: &[u8], seed: u32, learner: impl Fn() -> L) -> Vec<V
             rest = after;
             (!piece.is_empty()).then_some(piece)
         });
-        let cut = read(pieces, learner());
-        assert_eq!(shown(&cut), shown(&whole), "pieces of up to {longest}");
-    }
-    whole
+        pieces.collect()
+    })
 }
 
-fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>, mut learner: impl Learner) -> Vec<Vec<u8>> {
+/// What a learner finds, and that it keeps the rules of all of them.
+pub fn read(pieces: &[&[u8]], mut learner: impl Learner) -> Vec<Vec<u8>> {
     let mut ids: Vec<Vec<u8>> = Vec::new();
     for piece in pieces {
         learner.feed(piece, &mut |id| ids.push(id.to_vec()));
@@ -35,10 +63,6 @@ fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>, mut learner: impl Learner) -
     let late = &mut |id: &[u8]| panic!("{} after the end", id.escape_ascii());
     learner.feed(b"<a href=\"?sid=late\">{\"sid\":\"late\"} ", late);
     learner.end(late);
-    assert!(
-        ids.windows(2).all(|pair| pair[0] != pair[1]),
-        "an id twice in a row"
-    );
     assert!(
         ids.iter().all(|id| (1..=MAX_ID).contains(&id.len())),
         "an id of a wrong length"

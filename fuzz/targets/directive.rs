@@ -5,7 +5,9 @@
 use libfuzzer_sys::fuzz_target;
 use sticky_core::cookie::{self, SameSite};
 use sticky_core::directive::native::NativeRule;
-use sticky_core::directive::{parse, CookieRule, Mode, QueryRule, ZoneChoice};
+use sticky_core::directive::{parse, CookieRule, Mode, QueryRule, RewriteRule, ZoneChoice};
+use sticky_core::rewrite::Parameter;
+use sticky_core::url::Carried;
 
 /// nginx cuts an error of the configuration here (NGX_MAX_CONF_ERRSTR).
 const LONGEST: usize = 1024;
@@ -20,6 +22,7 @@ fuzz_target!(|input: &[u8]| {
     match parse(&words) {
         Ok(Mode::Cookie(rule)) => check_cookie(&rule),
         Ok(Mode::Query(rule)) => check_query(&rule),
+        Ok(Mode::Rewrite(rule)) => check_rewrite(&rule),
         Ok(Mode::Native(rule)) => check_native(&rule),
         Err(error) => {
             let line = error.to_string();
@@ -67,6 +70,8 @@ fn check_cookie(rule: &CookieRule) {
 
 fn check_query(rule: &QueryRule) {
     assert!(!rule.from.is_empty());
+    assert!(rule.state.as_ref().is_none_or(|file| !file.is_empty()));
+    assert!(rule.state.is_none() || rule.zone != ZoneChoice::Off);
     for (at, place) in rule.from.iter().enumerate() {
         assert!(!rule.from[..at].contains(place), "{place:?} twice");
     }
@@ -80,6 +85,18 @@ fn check_query(rule: &QueryRule) {
         assert!(!name.is_empty() && name != b"off");
         assert!(size.is_none_or(|size| size >= 32 << 10));
     }
+}
+
+fn check_rewrite(rule: &RewriteRule) {
+    assert!(rule.hosts.iter().all(|host| !host.is_empty()));
+    let value = rule.recipe.value(3, b"10.0.0.1:8080");
+    let parameter = Parameter::new(rule.names.clone(), &value);
+    let site = sticky_fuzz::site();
+    let link = parameter.in_header(b"Location", b"/page?a=1#b", &site);
+    let carried = rule
+        .names
+        .in_link(link.as_deref().unwrap_or_default(), &site);
+    assert_eq!(carried, Carried::Id(value.into()));
 }
 
 fn check_native(rule: &NativeRule) {

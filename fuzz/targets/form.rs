@@ -2,16 +2,18 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sticky_fuzz::{names, pairs};
+use sticky_fuzz::{delimiter, names, pairs};
 
 fuzz_target!(|input: &[u8]| {
     let Some((choice, form)) = input.split_first() else {
         return;
     };
+    let delimiter = delimiter(*choice);
     let (plain, names) = names(*choice);
+    let names = names.cut_at(delimiter);
     let carried = names.in_form(form);
     pairs::assert_usable(&carried);
-    if let Some(expected) = pairs::carried(plain, form) {
+    if let Some(expected) = pairs::carried(plain, delimiter, form) {
         assert_eq!(carried, expected);
     }
 });

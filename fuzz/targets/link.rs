@@ -1,6 +1,6 @@
 //! Links, and the headers that hold them, against the URL Standard's parser: no id is taken from a
-//! link that leads elsewhere, and none is missed. First byte: the names, and with bit 4 the first
-//! line is the page's `<base href>`.
+//! link that leads elsewhere, none is missed, and it is the one that the request will bring. First
+//! byte: the names, and with bit 4 the first line is the page's `<base href>`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -19,10 +19,10 @@ fuzz_target!(|input: &[u8]| {
     let Some((choice, rest)) = input.split_first() else {
         return;
     };
-    let (plain, names) = names(*choice);
+    let (_, names) = names(*choice);
     let page = Page {
-        plain,
         names,
+        searches_paths: choice & 0x08 != 0,
         site: site(),
         base: None,
     };
@@ -41,8 +41,8 @@ fuzz_target!(|input: &[u8]| {
 });
 
 struct Page<'a> {
-    plain: &'static [&'static [u8]],
     names: Names,
+    searches_paths: bool,
     site: Site,
     base: Option<&'a [u8]>,
 }
@@ -94,10 +94,28 @@ impl<'a> Page<'a> {
         };
         let is_own =
             ["http", "https"].contains(&url.scheme()) && url.host_str().is_some_and(is_own_host);
-        match url.query().filter(|_| is_own) {
-            Some(query) => pairs::carried(self.plain, query.replace(';', "&").as_bytes()),
-            None => Some(Carried::Nothing),
+        // What the request's line will be.
+        let path = url.path().as_bytes();
+        if !is_own {
+            return Some(Carried::Nothing);
         }
+        if self.searches_paths {
+            // A browser goes up before it asks: "/a;sid=1/../b" asks for "/b".
+            let lower = link.to_ascii_lowercase();
+            if lower.contains("/.")
+                || lower.contains("\\.")
+                || lower.contains("%2e")
+                || lower.starts_with('.')
+            {
+                return None;
+            }
+            let carried = self.names.in_path(path);
+            if carried != Carried::Nothing {
+                return Some(carried.into_owned());
+            }
+        }
+        let query = url.query().unwrap_or_default().as_bytes();
+        Some(self.names.in_query(query).into_owned())
     }
 }
 

@@ -2,13 +2,15 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sticky_fuzz::{names, pairs};
+use sticky_fuzz::{delimiter, names, pairs};
 
 fuzz_target!(|input: &[u8]| {
     let Some((choice, query)) = input.split_first() else {
         return;
     };
+    let delimiter = delimiter(*choice);
     let (plain, names) = names(*choice);
+    let names = names.cut_at(delimiter);
     let carried = names.in_query(query);
     pairs::assert_usable(&carried);
 
@@ -16,7 +18,7 @@ fuzz_target!(|input: &[u8]| {
         .iter()
         .map(|byte| if *byte == b';' { b'&' } else { *byte })
         .collect();
-    if let Some(expected) = pairs::carried(plain, &divided) {
+    if let Some(expected) = pairs::carried(plain, delimiter, &divided) {
         assert_eq!(carried, expected);
     }
 });

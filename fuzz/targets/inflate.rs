@@ -1,0 +1,132 @@
+//! Compressed bodies: whatever they are, no more is unpacked than the bounds allow, and what was packed is
+//! read as if it had not been. First byte: the coding, with bit 4 a text that is packed first, with bit
+//! 5 damaged then; the next four: how the body is cut.
+#![no_main]
+
+use std::cell::Cell;
+use std::io::Write;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+use flate2::Compression;
+use libfuzzer_sys::fuzz_target;
+use sticky_core::scan::inflate::{Coding, Inflating, LIMIT, RATIO};
+use sticky_core::scan::text::TextLearner;
+use sticky_core::scan::Learner;
+use sticky_core::url::Names;
+use sticky_fuzz::{pieces, site};
+
+/// So much may be unpacked from the first bytes of a body that can give anything.
+const SMALL: usize = 5 * RATIO as usize;
+
+fuzz_target!(|input: &[u8]| {
+    let Some(([choice, seed @ ..], rest)) = input.split_first_chunk::<5>() else {
+        return;
+    };
+    let seed = u32::from_le_bytes(*seed);
+    if choice & 0x10 == 0 {
+        read(*choice, rest, seed);
+        return;
+    }
+    let mut packed = pack(*choice, rest);
+    if choice & 0x20 != 0 {
+        let at = seed as usize % packed.len();
+        packed[at] ^= 1 + (seed >> 24) as u8 % 255;
+        read(*choice, &packed, seed);
+        return;
+    }
+    let (found, plain) = (read(*choice, &packed, seed), pieces::read(&[rest], text()));
+    assert!(plain.starts_with(&found));
+    if rest.len() <= SMALL {
+        assert_eq!(pieces::shown(&found), pieces::shown(&plain));
+        let cut = pieces::ids(&packed, seed, || {
+            Inflating::new(coding(*choice), Box::new(text()))
+        });
+        assert_eq!(cut, plain);
+    }
+});
+
+fn coding(choice: u8) -> Coding {
+    match choice & 0x07 {
+        0 | 5 => Coding::Gzip,
+        1 | 2 | 6 => Coding::Deflate,
+        3 => Coding::Brotli,
+        _ => Coding::Zstd,
+    }
+}
+
+fn text() -> TextLearner {
+    TextLearner::new(Arc::new(Names::new(vec![b"sid"[..].into()])), site())
+}
+
+/// The ids in a packed body. In pieces it may come to a bound earlier than whole, and of a broken one
+/// what stands before the damage may be read that is lost whole; the ids are the same as far as they go.
+fn read(choice: u8, packed: &[u8], seed: u32) -> Vec<Vec<u8>> {
+    let inflating = |learner| Inflating::new(coding(choice), learner);
+    let whole = pieces::read(&[packed], inflating(Box::new(text())));
+    for cut in pieces::cuts(packed, seed) {
+        let ids = pieces::read(&cut, inflating(Box::new(text())));
+        let is_prefix = whole.starts_with(&ids) || ids.starts_with(&whole);
+        assert!(is_prefix, "{:?}", pieces::shown(&ids));
+
+        let unpacked = Rc::new(Cell::new(0));
+        let counting = Counting(Rc::clone(&unpacked));
+        pieces::read(&cut, inflating(Box::new(counting)));
+        assert!(unpacked.get() <= LIMIT.min(RATIO * packed.len() as u64));
+    }
+    whole
+}
+
+fn pack(choice: u8, plain: &[u8]) -> Vec<u8> {
+    fn written<W: Write>(mut writer: W, plain: &[u8]) -> W {
+        // A vector takes everything.
+        let _ = writer.write_all(plain);
+        writer
+    }
+    let level = Compression::new(u32::from(choice >> 6) * 3);
+    match choice & 0x07 {
+        0 => written(GzEncoder::new(Vec::new(), level), plain)
+            .finish()
+            .expect("a vector"),
+        1 => written(ZlibEncoder::new(Vec::new(), level), plain)
+            .finish()
+            .expect("a vector"),
+        2 => written(DeflateEncoder::new(Vec::new(), level), plain)
+            .finish()
+            .expect("a vector"),
+        3 => {
+            let quality = u32::from(choice >> 6);
+            written(
+                brotli::CompressorWriter::new(Vec::new(), 4096, quality, 18),
+                plain,
+            )
+            .into_inner()
+        }
+        4 | 7 => zstd(plain),
+        // Several members.
+        5 => {
+            let (one, two) = plain.split_at(plain.len() / 2);
+            [pack(0, one), pack(0, two)].concat()
+        }
+        _ => pack(1, plain),
+    }
+}
+
+fn zstd(plain: &[u8]) -> Vec<u8> {
+    let mut packed = vec![0; zstd_safe::compress_bound(plain.len())];
+    let len = zstd_safe::compress(&mut packed[..], plain, 1).expect("there is room");
+    packed.truncate(len);
+    packed
+}
+
+/// Counts what it is given.
+struct Counting(Rc<Cell<u64>>);
+
+impl Learner for Counting {
+    fn feed(&mut self, piece: &[u8], _: &mut dyn FnMut(&[u8])) {
+        self.0.set(self.0.get() + piece.len() as u64);
+    }
+
+    fn end(&mut self, _: &mut dyn FnMut(&[u8])) {}
+}

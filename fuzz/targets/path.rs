@@ -1,0 +1,54 @@
+//! The id in the path of a URL, against the rule written naively. First byte: the names.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sticky_fuzz::pairs::{among, assert_usable, unescaped};
+use sticky_fuzz::{delimiter, names};
+
+fuzz_target!(|input: &[u8]| {
+    let Some((choice, path)) = input.split_first() else {
+        return;
+    };
+    let delimiter = delimiter(*choice);
+    let (plain, names) = names(*choice);
+    let carried = names.cut_at(delimiter).in_path(path);
+    assert_usable(&carried);
+
+    let mut found = Vec::new();
+    for segment in path.split(|byte| b"/\\".contains(byte)) {
+        let parameters = segment.split(|byte| *byte == b';').skip(1);
+        for parameter in parameters {
+            if let Some(end) = parameter.iter().position(|byte| *byte == b'=') {
+                let (name, value) = (&parameter[..end], &parameter[end + 1..]);
+                let name = unescaped(name);
+                // A letter is none in a parameter.
+                if !name.starts_with(b"(") {
+                    found.push((name, unescaped(value)));
+                }
+            }
+        }
+        found.extend(letters(&unescaped(segment)).unwrap_or_default());
+    }
+    assert_eq!(carried, among(plain, delimiter, &found), "{found:?}");
+});
+
+/// What ASP.NET writes: `(A(1)S(2))`, a letter once.
+fn letters(segment: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut rest = segment.strip_prefix(b"(")?.strip_suffix(b")")?;
+    while !rest.is_empty() {
+        let [letter, b'(', value @ ..] = rest else {
+            return None;
+        };
+        let end = value.iter().position(|byte| b"()".contains(byte))?;
+        rest = value[end..].strip_prefix(b")")?;
+        if !letter.is_ascii_alphabetic() {
+            return None;
+        }
+        let name = vec![b'(', *letter, b')'];
+        if !found.iter().any(|(other, _)| *other == name) {
+            found.push((name, value[..end].to_vec()));
+        }
+    }
+    Some(found)
+}
