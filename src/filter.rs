@@ -3,7 +3,7 @@
 //! Ids are learned from the headers and the body as they pass, before they are passed on; the bytes
 //! stay as they are. In mode cookie, the header gets a Set-Cookie.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use sticky_core::digest;
 use sticky_core::directive::QueryRule;
@@ -42,7 +42,7 @@ pub struct Lesson<'r> {
 }
 
 /// What reads a response's body, until it has read enough.
-type Reader = RefCell<Option<Box<dyn Learner>>>;
+type Reader = Cell<Option<Box<dyn Learner>>>;
 
 impl Lesson<'_> {
     /// The response may teach no more.
@@ -187,8 +187,8 @@ pub fn body(affinity: &Affinity<'_>, chain: Chain<'_>) {
     let Some(reader) = lesson.reader.get() else {
         return;
     };
-    let mut reading = reader.borrow_mut();
-    let Some(learner) = reading.as_mut() else {
+    // Taken away meanwhile, so that one that panics is not asked again.
+    let Some(mut learner) = reader.take() else {
         return;
     };
     let mut found = |id: &[u8]| teach(affinity, lesson, id);
@@ -203,8 +203,8 @@ pub fn body(affinity: &Affinity<'_>, chain: Chain<'_>) {
             break;
         }
     }
-    if is_over || lesson.is_full() {
-        *reading = None;
+    if !is_over && !lesson.is_full() {
+        reader.set(Some(learner));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cookie;
 use crate::directive::LearnSet;
-use crate::url::Names;
+use crate::url::{refresh_target, Names};
 
 /// Shows every id that the header `name: value` holds as such: the value of a cookie that it sets and
 /// does not delete, the whole value of a header. `now` is Unix time in seconds.
@@ -41,7 +41,7 @@ pub fn in_header<'a>(name: &[u8], value: &'a [u8], mut visit: impl FnMut(&'a [u8
         8 if name.eq_ignore_ascii_case(b"location") => visit(value),
         16 if name.eq_ignore_ascii_case(b"content-location") => visit(value),
         7 if name.eq_ignore_ascii_case(b"refresh") => {
-            if let Some(url) = refresh_url(value) {
+            if let Some(url) = refresh_target(value) {
                 visit(url);
             }
         }
@@ -57,23 +57,6 @@ pub fn in_header<'a>(name: &[u8], value: &'a [u8], mut visit: impl FnMut(&'a [u8
             }
         }
         _ => {}
-    }
-}
-
-/// The URL of a refresh: `5; url=/x`, the same in quotes, or without `url=`.
-fn refresh_url(value: &[u8]) -> Option<&[u8]> {
-    let after_time = value.iter().position(|&byte| matches!(byte, b';' | b','))?;
-    let mut url = value.get(after_time + 1..)?.trim_ascii();
-    if let Some((name, rest)) = url.split_at_checked(3) {
-        let rest = rest.trim_ascii_start();
-        if name.eq_ignore_ascii_case(b"url") && rest.first() == Some(&b'=') {
-            url = rest.get(1..)?.trim_ascii_start();
-        }
-    }
-    match url.first() {
-        Some(&quote @ (b'"' | b'\'')) => url.get(1..)?.split(|&byte| byte == quote).next(),
-        Some(_) => Some(url),
-        None => None,
     }
 }
 

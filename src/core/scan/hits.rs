@@ -30,7 +30,9 @@ impl Needles for Names {
 pub(super) struct Hits<'a, N> {
     needles: &'a N,
     bytes: &'a [u8],
+    /// Where each stands next, as many as there are.
     next: [Option<Found>; MAX_NEEDLES],
+    count: usize,
 }
 
 /// A needle that stands somewhere, ordered by where it ends.
@@ -47,11 +49,13 @@ impl<'a, N: Needles> Hits<'a, N> {
             needles,
             bytes,
             next: [None; MAX_NEEDLES],
+            count: 0,
         };
         for (index, next) in hits.next.iter_mut().enumerate() {
             let Some(needle) = needles.nth(index) else {
                 break;
             };
+            hits.count += 1;
             let end = first.end + usize::from(index < first.needle);
             *next = find(
                 needle,
@@ -68,7 +72,8 @@ impl<N: Needles> Iterator for Hits<'_, N> {
     type Item = Found;
 
     fn next(&mut self) -> Option<Found> {
-        let found = self.next.iter().flatten().min().copied()?;
+        let next = self.next.get(..self.count)?;
+        let found = next.iter().flatten().min().copied()?;
         let next = self.next.get_mut(found.needle);
         if let Some((next, needle)) = next.zip(self.needles.nth(found.needle)) {
             let from = (found.end + 1).saturating_sub(needle.needle().len());

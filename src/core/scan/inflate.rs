@@ -20,7 +20,7 @@ use super::Learner;
 /// So much of one body is unpacked at most, in bytes.
 pub const LIMIT: u64 = 256 * 1024;
 
-/// So many times as large as what has come may be what it unpacks to.
+/// So many times as large as what has come may be what it unpacks to, beyond the first 8 KB.
 pub const RATIO: u64 = 100;
 
 /// What is unpacked at a time, in bytes.
@@ -89,7 +89,8 @@ impl Inflating {
 
     /// What may still be unpacked of what has come.
     fn room(&self) -> u64 {
-        let allowed = LIMIT.min(self.taken.saturating_mul(RATIO));
+        // A short body is read whatever the pieces in which it comes.
+        let allowed = self.taken.saturating_mul(RATIO).max(STEP as u64).min(LIMIT);
         allowed.saturating_sub(self.given)
     }
 }

@@ -18,8 +18,7 @@ mod window;
 /// Reads a response body, in pieces as they come, for the session ids in it.
 pub trait Learner {
     /// Takes the next piece, of any length. `found` gets every id that has become complete, decoded,
-    /// 1 to [`MAX_ID`](crate::url::MAX_ID) bytes; it may get an id more than once, but not twice in
-    /// a row.
+    /// 1 to [`MAX_ID`](crate::url::MAX_ID) bytes; it may get an id more than once.
     fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8]));
 
     /// The body is complete. Further pieces are ignored.

@@ -11,6 +11,9 @@ const SEARCHED: usize = 16 * 1024;
 /// The longest `<base …>` that is read, in bytes.
 const LONGEST: usize = 2 * 1024;
 
+/// No word that matters is longer, in bytes.
+const LONGEST_WORD: usize = 10;
+
 /// Reads the beginning of a page.
 pub(super) struct Head {
     state: State,
@@ -60,18 +63,15 @@ impl Head {
                         break;
                     };
                     at += next + 1;
-                    // Most tags begin with another letter than those that matter.
-                    let is_text = matches!(self.state, State::Text);
-                    let matters =
-                        |b: &u8| matches!(b | 0x20, b'b' | b'f' | b's' | b't' | b'/') || *b == b'!';
-                    if is_text && !head.get(at).is_none_or(matters) {
+                    let rest = head.get(at..).unwrap_or_default();
+                    // Most tags matter not at all.
+                    if rest
+                        .first_chunk()
+                        .is_some_and(|start| !self.may_matter(*start))
+                    {
                         continue;
                     }
-                    self.tag.clear();
-                    self.state = match self.state {
-                        State::Raw(name) => State::RawWord(name),
-                        _ => State::Word,
-                    };
+                    at += self.begin_word(rest);
                     continue;
                 }
                 // The byte that ends a word is not consumed: it may be the next "<".
@@ -119,10 +119,55 @@ impl Head {
         None
     }
 
+    /// Whether a word that begins so behind a `<` may change the state.
+    fn may_matter(&self, start: [u8; 5]) -> bool {
+        let start = start.map(|byte| byte.to_ascii_lowercase());
+        match self.state {
+            State::Raw(name) => name.starts_with(&start),
+            _ => matches!(
+                start,
+                [b'b', b'a', b's', b'e', _]
+                    | [b'b', b'o', b'd', b'y', _]
+                    | [b'f', b'r', ..]
+                    | [b's', b'c', ..]
+                    | [b's', b't', b'y', ..]
+                    | [b't', b'i', ..]
+                    | [b'/', b'h', ..]
+                    | [b'!', b'-', b'-', ..]
+            ),
+        }
+    }
+
+    /// Takes of what stands behind a `<` as much as belongs to its word, and returns how much.
+    fn begin_word(&mut self, rest: &[u8]) -> usize {
+        self.tag.clear();
+        if let State::Raw(name) = self.state {
+            let is_same = |(own, byte): &(&u8, &u8)| own.eq_ignore_ascii_case(byte);
+            let len = name.iter().zip(rest).take_while(is_same).count();
+            self.tag.extend(name.iter().take(len));
+            self.state = match len {
+                len if len == name.len() => State::Text,
+                len if len == rest.len() => State::RawWord(name),
+                _ => State::Raw(name),
+            };
+            return len;
+        }
+        if rest.starts_with(b"!--") {
+            self.state = State::Comment(b'-', b'-');
+            return 3;
+        }
+        let word = rest
+            .iter()
+            .take(LONGEST_WORD)
+            .take_while(|byte| is_in_word(**byte));
+        self.tag.extend(word.map(u8::to_ascii_lowercase));
+        self.state = State::Word;
+        self.tag.len()
+    }
+
     fn after_word_byte(&mut self, byte: u8) -> State {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'!' | b'-') {
-            // No word that matters is longer.
-            if self.tag.len() < 10 {
+        if is_in_word(byte) {
+            if self.tag.len() < LONGEST_WORD {
                 self.tag.push(byte.to_ascii_lowercase());
             }
             // "<!-->" is a complete comment.
@@ -169,6 +214,10 @@ impl Head {
             }
         }
     }
+}
+
+fn is_in_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'!' | b'-')
 }
 
 fn href(tag: &[u8]) -> Option<&[u8]> {
