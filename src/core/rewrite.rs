@@ -15,7 +15,7 @@ use percent_encoding::{percent_encode, AsciiSet, NON_ALPHANUMERIC};
 
 use crate::links;
 use crate::scan::references;
-use crate::url::{Carried, Names, Site};
+use crate::url::{trimmed, Carried, Names, Site};
 
 pub use page::PageRewriter;
 
@@ -75,12 +75,15 @@ impl Parameter {
     /// The link with the parameter as the last of its query. `None`: it leads elsewhere, to a
     /// place in the same page, or is written in a way that leaves doubt.
     fn in_link(&self, link: &[u8], site: &Site, notation: Notation) -> Option<Vec<u8>> {
+        let link = trimmed(link);
         let mut scratch = Vec::new();
-        let read = notation.read(link, &mut scratch).trim_ascii();
-        if matches!(read.first(), None | Some(b'#')) || !site.owns(read) {
+        let read = notation.read(link, &mut scratch);
+        // A space that is written as a reference would stand before the parameter, and count.
+        let is_padded = trimmed(read).len() < read.len();
+        if is_padded || matches!(read.first(), None | Some(b'#')) || !site.owns(read) {
             return None;
         }
-        let new = self.added(link.trim_ascii(), notation);
+        let new = self.added(link, notation);
         let mut scratch = Vec::new();
         let found = self.names.in_link(notation.read(&new, &mut scratch), site);
         (found == Carried::Id(Cow::Borrowed(&self.value)) && new != link).then_some(new)

@@ -16,8 +16,8 @@ use crate::cookie;
 use crate::multipart::Field;
 use name::{decoded, unescaped};
 
-pub(crate) use link::is_absolute;
 pub use link::refresh_target;
+pub(crate) use link::{is_absolute, trimmed};
 pub(crate) use name::Name;
 pub use site::Site;
 

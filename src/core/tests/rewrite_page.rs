@@ -84,6 +84,15 @@ fn links_to_the_site_get_the_parameter() {
 }
 
 #[test]
+fn what_browsers_cut_off_a_link_stays_no_part_of_it() {
+    check(&[
+        ("<a href=\"/x?a\x1b \">", "<a href=\"/x?a&amp;route=A\">"),
+        ("<a href=\" \x01/x\n\">", "<a href=\"/x?route=A\">"),
+    ]);
+    same(&["<a href=\"/x?a&#32;\">", "<a href=\"/x?a&#x1b;#b&#32;\">"]);
+}
+
+#[test]
 fn the_parameter_stands_before_the_fragment() {
     check(&[
         ("<a href=\"/x#top\">", "<a href=\"/x?route=A#top\">"),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// The reference without the C0 controls and spaces at both ends.
-pub(super) fn trimmed(link: &[u8]) -> &[u8] {
+pub(crate) fn trimmed(link: &[u8]) -> &[u8] {
     let Some(start) = link.iter().position(|b| *b > b' ') else {
         return &[];
     };
