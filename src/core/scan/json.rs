@@ -87,7 +87,7 @@ impl Learner for JsonLearner {
         let mut found = handing_out(&self.names, &mut self.last, found);
         match &mut self.reader {
             Reader::Anywhere(around) => around.end(&mut found),
-            Reader::Tree(tree) => tree.end(&mut found),
+            Reader::Tree(tree) => tree.end(),
         }
     }
 }

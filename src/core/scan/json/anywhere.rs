@@ -111,6 +111,11 @@ impl Examine for Anywhere {
         found: &mut dyn FnMut(&[u8]),
     ) -> Progress {
         let end = if self.members.is_escape(hit.needle) {
+            match window.bytes.get(hit.end..hit.end + 2) {
+                Some(digits) if !self.members.has_character(digits) => return Progress::Done,
+                None if !window.to_end => return Progress::NeedsAfter,
+                _ => {}
+            }
             match self.end_of_name(window, hit.end) {
                 Ok(Some(end)) => end,
                 Ok(None) => return Progress::Done,

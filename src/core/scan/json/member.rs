@@ -61,6 +61,13 @@ impl Members {
         needle == self.anywhere.len()
     }
 
+    /// Whether the character of this hexadecimal number stands in one of the names.
+    pub(super) fn has_character(&self, digits: &[u8]) -> bool {
+        let byte = hexadecimal(digits).and_then(|number| u8::try_from(number).ok());
+        let mut names = self.anywhere.iter();
+        byte.is_some_and(|byte| names.any(|name| name.contains(&byte)))
+    }
+
     pub(super) fn has(&self, name: &[u8]) -> bool {
         self.anywhere.iter().any(|own| **own == *name)
     }
@@ -121,10 +128,7 @@ fn character(escape: &[u8]) -> Option<(char, usize)> {
 fn utf16(escape: &[u8]) -> Option<(char, usize)> {
     let unit = |at: usize| {
         let digits = escape.get(at..)?.strip_prefix(b"\\u")?.get(..4)?;
-        digits.iter().try_fold(0_u16, |unit, digit| {
-            let digit = char::from(*digit).to_digit(16)?;
-            Some(unit << 4 | digit as u16)
-        })
+        hexadecimal(digits)
     };
     let first = unit(0)?;
     let pair = [first, unit(ESCAPE).unwrap_or_default()];
@@ -136,4 +140,12 @@ fn utf16(escape: &[u8]) -> Option<(char, usize)> {
     };
     let character = char::decode_utf16(pair).next()?.ok()?;
     Some((character, units * ESCAPE))
+}
+
+/// The number of up to four digits.
+fn hexadecimal(digits: &[u8]) -> Option<u16> {
+    digits.iter().try_fold(0, |number, digit| {
+        let digit = char::from(*digit).to_digit(16)?;
+        Some(number << 4 | digit as u16)
+    })
 }

@@ -1,5 +1,5 @@
-//! The members that paths lead to: a document read from its start, one byte after the other but for
-//! the strings, which are passed over.
+//! The members that paths lead to: a document read from its start. Strings are passed over, and so is
+//! what lies in objects and arrays that no path leads into.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub(super) struct Tree {
     open: Open,
     /// How many names of each path lead to where the reading is.
     followed: Vec<usize>,
-    /// As much as has come of the string or number that is being read, where that matters.
+    /// What earlier pieces have brought of the string or number that is being read, where it matters.
     held: Vec<u8>,
     scratch: Vec<u8>,
     /// The value that comes next is an id.
@@ -35,16 +35,24 @@ enum State {
         or_end: bool,
     },
     Colon,
-    InName,
-    InString,
-    /// In a string, behind a backslash.
-    Escape {
-        in_name: bool,
-    },
-    /// In a number, `true`, `false` or `null`.
-    InScalar,
     /// Behind a value.
     After,
+    /// In a string; behind a backslash, the next byte is not its end.
+    Text {
+        is_name: bool,
+        is_escaped: bool,
+    },
+    /// In a number, `true`, `false` or `null`.
+    Scalar,
+    /// In an object or array that no path leads into, so many of them deep.
+    Passing {
+        depth: usize,
+    },
+    /// In a string there.
+    PassingText {
+        depth: usize,
+        is_escaped: bool,
+    },
     /// Not JSON: nothing more is read.
     Broken,
 }
@@ -64,91 +72,85 @@ impl Tree {
 
     pub(super) fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
         let mut rest = piece;
-        while !rest.is_empty() && self.state != State::Broken {
+        while let Some((byte, after)) = rest.split_first() {
             let taken = match self.state {
-                State::Outside => memchr::memchr2(b'{', b'[', rest).unwrap_or(rest.len()),
-                State::InName | State::InString => {
-                    memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len())
+                State::Outside => match memchr::memchr2(b'{', b'[', rest) {
+                    Some(0) => {
+                        self.state = self.begin(*byte);
+                        1
+                    }
+                    next => next.unwrap_or(rest.len()),
+                },
+                State::Text {
+                    is_name,
+                    is_escaped,
+                } => self.text(is_name, is_escaped, rest, found),
+                State::Scalar => self.scalar(rest, found),
+                State::Passing { depth } => self.pass(depth, rest),
+                State::PassingText { depth, is_escaped } => {
+                    let taken = usize::from(is_escaped);
+                    let text = if is_escaped { after } else { rest };
+                    let (len, end) = text_in(text);
+                    self.state = match end {
+                        Some(b'"') => State::Passing { depth },
+                        end => State::PassingText {
+                            depth,
+                            is_escaped: end.is_some(),
+                        },
+                    };
+                    taken + len + usize::from(end.is_some())
                 }
-                State::InScalar => rest.iter().take_while(|b| is_scalar(**b)).count(),
-                _ => 0,
+                State::Broken => return,
+                _ => {
+                    if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+                        self.state = self.after(*byte);
+                    }
+                    usize::from(self.state != State::Scalar)
+                }
             };
-            self.hold(rest.get(..taken).unwrap_or_default());
             rest = rest.get(taken..).unwrap_or_default();
-            let Some((byte, after)) = rest.split_first() else {
-                break;
-            };
-            rest = after;
-            self.state = self.after(*byte, found);
         }
     }
 
-    pub(super) fn end(&mut self, _: &mut dyn FnMut(&[u8])) {
-        // A member is complete when something follows it, the end of its object at least.
+    /// A member is complete when something follows it, the end of its object at least: nothing is left
+    /// to hand out.
+    pub(super) fn end(&mut self) {
         self.state = State::Broken;
     }
 
-    fn after(&mut self, byte: u8, found: &mut dyn FnMut(&[u8])) -> State {
+    /// What follows a byte between strings and numbers.
+    fn after(&mut self, byte: u8) -> State {
         match (self.state, byte) {
-            (State::InString, b'"') => {
-                self.hand_out(found);
-                State::After
-            }
-            (State::InName, b'"') => {
-                self.is_wanted = self.is_name_wanted();
-                State::Colon
-            }
-            (State::InName | State::InString, _) => {
-                self.hold(&[byte]);
-                State::Escape {
-                    in_name: self.state == State::InName,
-                }
-            }
-            (State::Escape { in_name }, _) => {
-                self.hold(&[byte]);
-                if in_name {
-                    State::InName
-                } else {
-                    State::InString
-                }
-            }
-            (State::InScalar, _) => {
-                let is_number = self.held.iter().all(u8::is_ascii_digit);
-                self.is_wanted &= is_number;
-                self.hand_out(found);
-                self.state = State::After;
-                self.after(byte, found)
-            }
-            (State::Outside, b'{' | b'[') => self.begin(byte),
-            (State::Outside | State::Broken, _) => self.state,
-            (_, b' ' | b'\t' | b'\n' | b'\r') => self.state,
             (State::Colon, b':') => State::Value { or_end: false },
-            (State::Name { .. }, b'"') => {
-                self.held.clear();
-                State::InName
-            }
-            (State::Name { or_end: true }, b'}') | (State::Value { or_end: true }, b']') => {
-                self.close(byte)
-            }
-            (State::After, b'}' | b']') => self.close(byte),
+            (State::Name { .. }, b'"') => self.begin_text(true),
+            (State::Value { .. }, b'"') => self.begin_text(false),
             (State::After, b',') if self.open.is_in_object() => State::Name { or_end: false },
             (State::After, b',') => State::Value { or_end: false },
+            (State::After, b'}' | b']')
+            | (State::Name { or_end: true }, b'}')
+            | (State::Value { or_end: true }, b']') => self.close(byte),
             (State::Value { .. }, b'{' | b'[') => self.begin(byte),
-            (State::Value { .. }, b'"') => {
-                self.held.clear();
-                State::InString
-            }
             (State::Value { .. }, byte) if is_scalar(byte) => {
                 self.held.clear();
-                self.hold(&[byte]);
-                State::InScalar
+                State::Scalar
             }
             _ => State::Broken,
         }
     }
 
+    fn begin_text(&mut self, is_name: bool) -> State {
+        self.held.clear();
+        State::Text {
+            is_name,
+            is_escaped: false,
+        }
+    }
+
     fn begin(&mut self, byte: u8) -> State {
         self.is_wanted = false;
+        if !self.leads_on() {
+            return State::Passing { depth: 1 };
+        }
         match (self.open.push(byte == b'{'), byte) {
             (false, _) => State::Broken,
             (true, b'{') => State::Name { or_end: true },
@@ -169,12 +171,99 @@ impl Tree {
         }
     }
 
-    /// Whether the value of the name that has been read is an id. Follows the paths.
-    fn is_name_wanted(&mut self) -> bool {
-        if self.held.len() > LONGEST_NAME {
-            self.held.clear();
+    /// Whether an id may stand in the value that comes.
+    fn leads_on(&self) -> bool {
+        let objects = self.open.objects;
+        let mut paths = self.members.paths.iter().zip(&self.followed);
+        !self.members.anywhere.is_empty()
+            || paths.any(|(path, followed)| *followed >= objects && path.len() > objects)
+    }
+
+    /// Reads on in a string; returns how much.
+    fn text(
+        &mut self,
+        is_name: bool,
+        is_escaped: bool,
+        rest: &[u8],
+        found: &mut dyn FnMut(&[u8]),
+    ) -> usize {
+        let is_read = is_name || self.is_wanted;
+        let skipped = usize::from(is_escaped);
+        let (len, end) = text_in(rest.get(skipped..).unwrap_or_default());
+        let len = skipped + len;
+        let written = rest.get(..len).unwrap_or_default();
+        if end == Some(b'"') {
+            self.state = match is_name {
+                true => State::Colon,
+                false => State::After,
+            };
+            if is_read && self.held.is_empty() {
+                self.end_text(is_name, written, found);
+            } else if is_read {
+                self.hold(written);
+                let held = std::mem::take(&mut self.held);
+                self.end_text(is_name, &held, found);
+                self.held = held;
+            }
+            return len + 1;
         }
-        let name = unescaped(&self.held, &mut self.scratch).unwrap_or_default();
+        let taken = len + usize::from(end.is_some());
+        if is_read {
+            self.hold(rest.get(..taken).unwrap_or_default());
+        }
+        self.state = State::Text {
+            is_name,
+            is_escaped: end.is_some(),
+        };
+        taken
+    }
+
+    fn end_text(&mut self, is_name: bool, written: &[u8], found: &mut dyn FnMut(&[u8])) {
+        if is_name {
+            self.is_wanted = written.len() <= LONGEST_NAME && self.follow(written);
+        } else {
+            self.hand_out(written, found);
+        }
+    }
+
+    /// Reads on in a number or a word; returns how much.
+    fn scalar(&mut self, rest: &[u8], found: &mut dyn FnMut(&[u8])) -> usize {
+        let len = rest.iter().take_while(|byte| is_scalar(**byte)).count();
+        if self.is_wanted {
+            self.hold(rest.get(..len).unwrap_or_default());
+        }
+        if len < rest.len() {
+            self.state = State::After;
+            if self.is_wanted && self.held.iter().all(u8::is_ascii_digit) {
+                let held = std::mem::take(&mut self.held);
+                self.hand_out(&held, found);
+            }
+            self.is_wanted = false;
+        }
+        len
+    }
+
+    /// Reads on where nothing matters but the end; returns how much.
+    fn pass(&mut self, depth: usize, rest: &[u8]) -> usize {
+        let Some(at) = rest.iter().position(|byte| MATTERS[usize::from(*byte)]) else {
+            return rest.len();
+        };
+        self.state = match rest.get(at) {
+            Some(b'"') => State::PassingText {
+                depth,
+                is_escaped: false,
+            },
+            Some(b'{' | b'[') => State::Passing { depth: depth + 1 },
+            _ if depth > 1 => State::Passing { depth: depth - 1 },
+            _ if self.open.depth == 0 => State::Outside,
+            _ => State::After,
+        };
+        at + 1
+    }
+
+    /// Follows the paths by a name; returns whether its value is an id.
+    fn follow(&mut self, written: &[u8]) -> bool {
+        let name = unescaped(written, &mut self.scratch).unwrap_or_default();
         let Some(outer) = self.open.objects.checked_sub(1) else {
             return false;
         };
@@ -190,28 +279,39 @@ impl Tree {
         is_wanted
     }
 
+    /// Holds one byte more than can count at most, which tells that it is too much.
     fn hold(&mut self, bytes: &[u8]) {
-        let is_held = match self.state {
-            State::InName | State::Escape { in_name: true } => true,
-            State::Outside => false,
-            _ => self.is_wanted,
-        };
-        // One more than can count tells that it is too much.
         let room = (LONGEST_VALUE + 1).saturating_sub(self.held.len());
-        if is_held {
-            let taken = bytes.get(..room).unwrap_or(bytes);
-            self.held.extend_from_slice(taken);
-        }
+        self.held
+            .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
-    fn hand_out(&mut self, found: &mut dyn FnMut(&[u8])) {
-        if std::mem::take(&mut self.is_wanted) && self.held.len() <= LONGEST_VALUE {
-            if let Some(value) = unescaped(&self.held, &mut self.scratch) {
+    fn hand_out(&mut self, written: &[u8], found: &mut dyn FnMut(&[u8])) {
+        self.is_wanted = false;
+        if written.len() <= LONGEST_VALUE {
+            if let Some(value) = unescaped(written, &mut self.scratch) {
                 found(value);
             }
         }
     }
 }
+
+/// How far a string goes on, and what stands there, if anything: its end or a backslash.
+fn text_in(rest: &[u8]) -> (usize, Option<u8>) {
+    let len = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+    (len, rest.get(len).copied())
+}
+
+/// What tells strings and the ends of objects and arrays.
+static MATTERS: [bool; 256] = {
+    let mut matters = [false; 256];
+    let mut bytes: &[u8] = b"\"{}[]";
+    while let Some((byte, rest)) = bytes.split_first() {
+        matters[*byte as usize] = true;
+        bytes = rest;
+    }
+    matters
+};
 
 fn is_scalar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.')
