@@ -14,8 +14,8 @@ pub fn ids_in_header(
     mut visit: impl FnMut(&[u8]),
 ) {
     if !learn.cookies.is_empty() && name.eq_ignore_ascii_case(b"set-cookie") {
-        let set = |own: &Box<[u8]>| cookie::value_set(value, own);
-        if let Some(id) = learn.cookies.iter().find_map(set) {
+        let mut own = learn.cookies.iter();
+        if let Some(id) = own.find_map(|own| cookie::value_set(value, own)) {
             let id = names.id_in_cookie(id);
             if let Some(id) = id.filter(|_| !cookie::is_deletion(value, now())) {
                 visit(&id);

@@ -272,6 +272,6 @@ fn inflate(decompress: &mut Decompress, input: &[u8], output: &mut [u8]) -> Opti
 
 /// Whether these two bytes begin a zlib header without a preset dictionary (RFC 1950, 2.2).
 fn is_zlib(cmf: u8, flg: u8) -> bool {
-    let is_checked = u16::from_be_bytes([cmf, flg]) % 31 == 0;
+    let is_checked = u16::from_be_bytes([cmf, flg]).is_multiple_of(31);
     cmf & 0x0f == 8 && cmf >> 4 <= 7 && flg & 0x20 == 0 && is_checked
 }

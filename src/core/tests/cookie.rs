@@ -142,7 +142,6 @@ fn attributes_have_the_order_and_spelling_of_nginx_sticky_module_ng() {
         httponly: true,
         samesite: Some(SameSite::Lax),
         partitioned: true,
-        ..BARE
     };
     assert_eq!(
         written(everything),
