@@ -205,6 +205,12 @@ impl Page {
 
 /// Sets an attribute to bytes as they shall stand in the page.
 fn set(element: &mut Element<'_, '_>, attribute: &str, value: &[u8]) {
+    // lol_html divides the attributes of a tag that it writes anew by spaces: "x/=y" is two of them,
+    // "x =y" is one.
+    let attributes = element.attributes();
+    if attributes.iter().any(|other| other.name().starts_with('=')) {
+        return;
+    }
     // The name is one of ours, so no error can come of it.
     let _ = element.set_attribute(attribute, &text_of(value));
 }

@@ -93,6 +93,15 @@ fn what_browsers_cut_off_a_link_stays_no_part_of_it() {
 }
 
 #[test]
+fn the_other_attributes_stay_what_they_are() {
+    check(&[(
+        "<a x=''y=1 z /href=/x w='a\"b'>",
+        "<a x='' y=1 z href=\"/x?route=A\" w='a\"b'>",
+    )]);
+    same(&["<a href=/x x/=y>", "<a href=/x x=''=y>"]);
+}
+
+#[test]
 fn the_parameter_stands_before_the_fragment() {
     check(&[
         ("<a href=\"/x#top\">", "<a href=\"/x?route=A#top\">"),
