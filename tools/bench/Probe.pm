@@ -23,7 +23,8 @@ sub new {
 }
 
 # Asks until $done says so, which is asked every EVERY. Returns what became of the requests: for each
-# [when it was due, seconds it waited, whether on a kept connection, answer's head].
+# [when it was due, seconds it waited, whether on a kept connection, answer's head, how many of these
+# seconds the client itself was late].
 sub ask_until {
     my ($self, $done) = @_;
     my ($due, $number, @answers) = (time, 0);
@@ -50,6 +51,7 @@ sub ask {
 
     my $connection = $kept && pop @{ $self->{idle} } || $self->connect($kept);
     $connection->{due} = $due;
+    $connection->{late} = time - $due;
     $connection->{got} = '';
     my $close = $kept ? '' : "Connection: close\r\n";
     # A connection that nginx has just closed is found out when the answer is read.
@@ -83,7 +85,8 @@ sub answers {
 
         my ($head, $length) = ($connection->{got} // '') =~ /\A(.*?^Content-Length: (\d+)\r\n.*?\r\n)\r\n/ms or next;
         next if length $connection->{got} < length($head) + 2 + $length;
-        push @answers, [$connection->{due}, time - $connection->{due}, $connection->{kept}, $head];
+        push @answers, [$connection->{due}, time - $connection->{due}, $connection->{kept}, $head,
+            $connection->{late}];
         $connection->{due} = 0;
         $connection->{got} = '';
         $head =~ /^Connection: close/m ? $self->close($connection) : push @{ $self->{idle} }, $connection;
