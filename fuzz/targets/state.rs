@@ -2,6 +2,7 @@
 //! in whatever pieces the disk gives them. First byte: 0 for a valid one, which the rest describes.
 #![no_main]
 
+use std::convert::Infallible;
 use std::io::Read;
 
 use arbitrary::{Arbitrary, Unstructured};
@@ -146,9 +147,13 @@ fn read(file: &[u8], piece: usize, now: Moment) -> Option<(Head, Vec<Word>)> {
         .iter()
         .filter_map(|word| shift.session(*word))
         .collect();
-    for (key, session) in &sessions {
-        table.restore(*key, session);
-    }
+    let Ok::<_, Infallible>(restored) = table.restore(|take| {
+        sessions
+            .iter()
+            .for_each(|(key, session)| take(*key, session));
+        Ok(())
+    });
+    assert!(restored <= table.capacity());
     for (key, session) in table.sessions() {
         let is_held = |(own, held): &(_, Session)| *own == key && held.peer == session.peer;
         assert!(sessions.iter().any(is_held), "{key:?} {session:?}");
