@@ -38,9 +38,6 @@ events {
 http {
     %%TEST_GLOBALS_HTTP%%
 
-    # The debug log would be most of the work.
-    error_log %%TESTDIR%%/error.log notice;
-
     access_log off;
     keepalive_requests 1000000;
     keepalive_timeout 1h;
@@ -88,6 +85,7 @@ http {
 
 EOC
 
+without_debug($t);
 $t->run();
 
 my %home = taught('/page', 'used', 5000);
