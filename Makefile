@@ -50,7 +50,7 @@ endif
 # What make matrix builds for and tests with.
 MATRIX ?= debian trixie vendored testing
 
-.PHONY: all module module-path install demo test test-core test-long tsan miri test-layout test-nginx test-static matrix \
+.PHONY: all module module-path install demo test test-core test-long tsan miri test-layout test-nginx test-killed test-static matrix \
 	matrix-row lint bench bench-core bench-scale bench-nginx bench-instructions bench-reload fuzz clean help packages
 
 all: module
@@ -62,6 +62,7 @@ help:
 	@echo 'make test         all tests: cargo test, then prove -r t'
 	@echo 'make test-long    the session table'"'"'s simulation, killed workers and models for longer, SEED=number'
 	@echo 'make tsan, miri   threads on a session table under ThreadSanitizer, under Miri; with nightly Rust'
+	@echo 'make test-killed  nginx workers killed between any two steps of the session table'
 	@echo 'make matrix       builds and tests for each of: $(MATRIX)'
 	@echo 'make test-static  builds nginx 1.28 with --add-module, with --add-dynamic-module; tests both'
 	@echo 'make lint         format, clippy, documentation'
@@ -145,6 +146,14 @@ test-nginx: module
 	@tools/packages 'testing' $(RUN_PACKAGES) perl
 	@tools/test-packages || true
 	@tools/test-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" $(T)
+
+# Workers that die between two steps, in a module with marks there; see src/core/step.rs.
+test-killed: packages
+	$(WITH_NGINX) $(CARGO) build --release --locked --target-dir $(OUT)/steps $(FEATURES) --features steps
+	@cp $(OUT)/steps/release/libngx_http_sticky_rs.so $(OUT)/steps/ngx_http_sticky_rs.so
+	@tools/packages 'testing' $(RUN_PACKAGES) perl
+	@tools/test-nginx $(CURDIR)/$(OUT)/steps/ngx_http_sticky_rs.so "$(NGINX_BINARY)" \
+		t/sticky_state_killed.t t/sticky_table_killed.t t/sticky_table_steps.t
 
 # The source of nginx 1.28, which crate nginx-src brings; or another.
 STATIC_SOURCE ?= $(shell $(CARGO) metadata --locked --format-version 1 --features vendored \

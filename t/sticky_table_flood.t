@@ -55,7 +55,10 @@ http {
         add_header X-Backend $letter;
 
         location / {
-            return 200 "<a href=?sid=$arg_sid><a href=?sid=${arg_sid}b><a href=?sid=${arg_sid}c><a href=?sid=${arg_sid}d><a href=?sid=${arg_sid}e><a href=?sid=${arg_sid}f><a href=?sid=${arg_sid}g><a href=?sid=${arg_sid}h><!-- taught -->";
+            return 200 "<a href=?sid=$arg_sid><a href=?sid=${arg_sid}b>
+                <a href=?sid=${arg_sid}c><a href=?sid=${arg_sid}d><a href=?sid=${arg_sid}e>
+                <a href=?sid=${arg_sid}f><a href=?sid=${arg_sid}g><a href=?sid=${arg_sid}h>
+                <!-- taught -->";
         }
 
         location /page {
