@@ -50,7 +50,7 @@ fn an_unknown_parameter_like_no_other_gets_the_whole_list() {
                   \"delimiter=TEXT\", \"hide_cookie\", \"no_fallback\"";
     let query = "expected \"mode=cookie|query\", \"name=NAME\", \"from=query,form\", \
                  \"learn=html,location\", \"expires=TIME\", \"lifetime=TIME\", \
-                 \"zone=NAME[:SIZE]|off\", \"hosts=HOST\", \"no_fallback\"";
+                 \"zone=NAME[:SIZE]|off\", \"state=FILE\", \"hosts=HOST\", \"no_fallback\"";
     for (line, word, expected) in [
         ("timeout=1h", "timeout=1h", cookie),
         ("=", "=", cookie),

@@ -195,17 +195,22 @@ fn of_two_that_learn_one_id_one_is_right_for_all() {
 
 #[test]
 fn of_two_that_learn_one_id_in_two_places_one_is_right_for_all() {
-    // Each frees a place of its own, and may not know of the other's.
+    // Each frees a place of its own, and may not know of the other's. Of two words that nothing
+    // else tells apart the one of the higher peer counts; it is the one that a reader passes first.
     race(
         3,
         || Zone::with(|place| Id(100 + place as u64, [2, 0]).word(SEEN, true)),
         |zone| {
-            zone.table().forget(Id(108, [2, 0]).key());
-            zone.learn(MOBILE, 1, Claim::Stranger, SEEN)
+            zone.table().forget(Id(101, [2, 0]).key());
+            let learned = zone.learn(MOBILE, 1, Claim::Stranger, SEEN);
+            zone.session(MOBILE, SEEN);
+            learned
         },
         |zone| {
             zone.table().forget(Id(109, [2, 0]).key());
-            zone.learn(MOBILE, 2, Claim::Stranger, SEEN)
+            let learned = zone.learn(MOBILE, 2, Claim::Stranger, SEEN);
+            zone.session(MOBILE, SEEN);
+            learned
         },
         agreed,
     );
