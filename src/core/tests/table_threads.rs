@@ -98,7 +98,7 @@ fn a_reader_never_misses_a_session_that_is_being_relocated() {
     );
     assert_eq!(zone.evicted().1, 0, "no room: the test shows nothing");
     assert!(
-        cfg!(miri) || zone.counters.relocated.load(Relaxed) > 10_000,
+        cfg!(miri) || zone.counters.relocated.load(Relaxed) > 1000,
         "hardly anything was relocated"
     );
 }
