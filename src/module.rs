@@ -284,11 +284,16 @@ unsafe extern "C" fn install_filters(cf: *mut ngx_conf_t) -> ngx_int_t {
     })
 }
 
+// Every response comes by. One of an upstream that is not sticky pays for a look at its context.
 unsafe extern "C" fn header_filter(r: sys::RequestPtr) -> ngx_int_t {
+    #[inline(never)]
+    fn guarded<'r>(request: Request<'r>, affinity: &'r Affinity<'r>) {
+        guard((), || filter::header(request, affinity));
+    }
     // SAFETY: ngx_http_send_header() passes a live request.
     if let Some(request) = unsafe { Request::from_ptr(r) } {
         if let Some(affinity) = request.context::<Affinity<'_>>() {
-            guard((), || filter::header(request, affinity));
+            guarded(request, affinity);
         }
     }
     // SAFETY: install_filters() has saved the next filter.
@@ -296,12 +301,15 @@ unsafe extern "C" fn header_filter(r: sys::RequestPtr) -> ngx_int_t {
 }
 
 unsafe extern "C" fn body_filter(r: sys::RequestPtr, chain: *mut sys::ngx_chain_t) -> ngx_int_t {
+    #[inline(never)]
+    fn guarded(affinity: &Affinity<'_>, chain: Chain<'_>) {
+        guard((), || filter::body(affinity, chain));
+    }
     // SAFETY: ngx_http_output_filter() passes a live request and a chain or NULL.
     if let Some(request) = unsafe { Request::from_ptr(r) } {
-        if let Some(affinity) = request.context::<Affinity<'_>>() {
-            guard((), || {
-                filter::body(affinity, unsafe { Chain::from_ptr(chain) })
-            });
+        let affinity = request.context::<Affinity<'_>>();
+        if let Some(affinity) = affinity.filter(|affinity| filter::reads_body(affinity)) {
+            guarded(affinity, unsafe { Chain::from_ptr(chain) });
         }
     }
     // SAFETY: install_filters() has saved the next filter.

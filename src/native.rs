@@ -121,6 +121,7 @@ pub struct Follower<'r> {
 
 impl<'r> Follower<'r> {
     /// Reads what a request says. `None`: no memory is left.
+    #[inline(never)]
     pub fn begin(
         r: Request<'r>,
         native: &'r Native<'r>,
@@ -159,6 +160,7 @@ impl<'r> Follower<'r> {
     }
 
     /// Gives a try to the server that the request or its session names.
+    #[inline(never)]
     pub fn choose(&self, affinity: &Affinity<'r>, attempt: &Try<'_>) -> Choice {
         self.taken.set(None);
         if self.id.is_empty() {
@@ -215,6 +217,7 @@ impl<'r> Follower<'r> {
     }
 
     /// A try has been given to a peer. `None`: no memory is left.
+    #[inline(never)]
     pub fn taken(&self, affinity: &Affinity<'r>, peer: PeerKey) -> Option<()> {
         let directory = affinity.directory();
         // A peer that came this moment has no cookie yet.
@@ -260,6 +263,7 @@ impl<'r> Follower<'r> {
     /// Unlike in nginx, a live session of another server stays where it is unless the request has
     /// carried it, and so does one whose server is merely full; what the server has not answered,
     /// or with 5xx, makes no session.
+    #[inline(never)]
     pub fn learn(&self, affinity: &Affinity<'r>) {
         let (Some(learn), Some(peer)) = (&self.native.learn, self.taken.get()) else {
             return;

@@ -125,25 +125,19 @@ impl<'c> Sessions<'c> {
 
     /// What the table knows of a session whose id a request has brought, which confirms it.
     pub fn recall(&self, key: Key, limits: &Limits) -> LookUp {
-        let Some(open) = self.open() else {
-            return LookUp::Unknown;
-        };
-        let (found, now) = match &open {
-            Open::Shared(table, now) => (table.look_up(key, limits, *now), *now),
-            Open::Local(table, now) => (table.look_up(key, limits, *now), *now),
-        };
-        if let LookUp::Found(session) = &found {
-            match open {
-                Open::Shared(table, _) if table.is_due(session, limits, now) => {
-                    table.touch(key, limits, now);
+        match self.open() {
+            Some(Open::Shared(table, now)) => {
+                let found = table.look_up(key, limits, now);
+                if let LookUp::Found(session) = &found {
+                    if table.is_due(session, limits, now) {
+                        table.touch(key, limits, now);
+                    }
                 }
-                Open::Local(table, _) if table.is_due(session, limits, now) => {
-                    table.touch(key, limits, now);
-                }
-                _ => {}
+                found
             }
+            Some(Open::Local(table, now)) => recall_local(table, key, limits, now),
+            None => LookUp::Unknown,
         }
-        found
     }
 
     /// What the table knows of a session, which is left as it is.
@@ -279,6 +273,18 @@ impl Place<'_> {
             }
         }
     }
+}
+
+/// Out of line: it would make the way to the shared table longer.
+#[inline(never)]
+fn recall_local(table: &LocalTable, key: Key, limits: &Limits, now: Tick) -> LookUp {
+    let found = table.look_up(key, limits, now);
+    if let LookUp::Found(session) = &found {
+        if table.is_due(session, limits, now) {
+            table.touch(key, limits, now);
+        }
+    }
+    found
 }
 
 enum Open<'a> {

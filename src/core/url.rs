@@ -231,8 +231,8 @@ fn is_one_plain_pair(query: &[u8]) -> bool {
         let word = u64::from_le_bytes(*bytes);
         // The high bit of some byte is set if and only if some byte is zero.
         let zeros = |word: u64| word.wrapping_sub(EACH) & !word;
-        let plus_or_semicolon = (word | EACH * 0x10) ^ (EACH * 0x3b);
-        let percent_or_ampersand = (word | EACH * 0x03) ^ (EACH * 0x27);
+        let plus_or_semicolon = (word | (EACH * 0x10)) ^ (EACH * 0x3b);
+        let percent_or_ampersand = (word | (EACH * 0x03)) ^ (EACH * 0x27);
         (zeros(plus_or_semicolon) | zeros(percent_or_ampersand)) & (EACH * 0x80) == 0
     };
     let mut rest = query;
