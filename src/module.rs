@@ -15,6 +15,7 @@ use sticky_core::table::Prelude;
 
 use crate::conf::{self, LocationConf, UpstreamConf};
 use crate::filter;
+use crate::housekeeping;
 use crate::ngx::chain::Chain;
 use crate::ngx::conf::Conf;
 use crate::ngx::cycle::{self, Cycle, Role};
@@ -70,7 +71,7 @@ impl EverySecond for Housekeeping {
     fn tick() {
         // SAFETY: the event loop runs in a cycle.
         if let Some(running) = unsafe { Cycle::from_ptr(sys::ngx_cycle) } {
-            zone::tick(running);
+            housekeeping::tick(running);
         }
     }
 }
@@ -245,14 +246,14 @@ unsafe extern "C" fn init_process(_: *mut sys::ngx_cycle_t) -> ngx_int_t {
 unsafe extern "C" fn exit_process(cycle: *mut sys::ngx_cycle_t) {
     // SAFETY: ngx_worker_process_exit() and ngx_single_process_cycle() pass the running cycle.
     if let Some(running) = unsafe { Cycle::from_ptr(cycle) } {
-        guard((), || zone::leave_worker(running));
+        guard((), || housekeeping::leave_worker(running));
     }
 }
 
 unsafe extern "C" fn exit_master(cycle: *mut sys::ngx_cycle_t) {
     // SAFETY: ngx_master_process_exit() passes the running cycle.
     if let Some(running) = unsafe { Cycle::from_ptr(cycle) } {
-        guard((), || zone::leave_master(running));
+        guard((), || housekeeping::leave_master(running));
     }
 }
 
