@@ -50,8 +50,8 @@ endif
 # What make matrix builds for and tests with.
 MATRIX ?= debian trixie vendored testing
 
-.PHONY: all module module-path install demo test test-core test-layout test-nginx test-apps test-static matrix \
-	matrix-row lint bench bench-core bench-scale bench-nginx bench-reload fuzz clean help packages
+.PHONY: all module module-path install demo test test-core test-long tsan miri test-layout test-nginx test-apps test-killed test-static matrix \
+	matrix-row lint bench bench-core bench-scale bench-nginx bench-instructions bench-reload fuzz clean help packages
 
 all: module
 
@@ -61,11 +61,15 @@ help:
 	@echo 'make demo         a shop without cookies, behind nginx without and with the module'
 	@echo 'make test         all tests: cargo test, then prove -r t'
 	@echo 'make test-apps    PHP, Tomcat, Socket.IO and MCP behind the configurations of nginx-conf'
+	@echo 'make test-long    the session table'"'"'s simulation, killed workers and models for longer, SEED=number'
+	@echo 'make tsan, miri   threads on a session table under ThreadSanitizer, under Miri; with nightly Rust'
+	@echo 'make test-killed  nginx workers killed between any two steps of the session table'
 	@echo 'make matrix       builds and tests for each of: $(MATRIX)'
 	@echo 'make test-static  builds nginx 1.28 with --add-module, with --add-dynamic-module; tests both'
 	@echo 'make lint         format, clippy, documentation'
 	@echo 'make bench        bench-core: the session table, the page scanner; bench-nginx: whole requests'
 	@echo 'make bench-scale  a session and a whole table, from 10 thousand to 50 million sessions'
+	@echo 'make bench-instructions  what the module adds to a request, in instructions'
 	@echo 'make bench-reload what a reload with 10 million sessions makes requests wait'
 	@echo 'make fuzz         fuzzes whatever reads bytes from outside, FUZZ_SECONDS=600 for each of FUZZ_TARGETS'
 	@echo 'make module-path  where the module is'
@@ -106,7 +110,33 @@ test: test-core test-layout test-nginx
 
 test-core: packages
 	pages=$$(tools/pages target/pages) && \
-	env $${pages:+STICKY_PAGES="$$pages"} $(CARGO) test --locked -p sticky-core --target-dir target/core
+	env $${pages:+STICKY_PAGES="$$pages"} $(CARGO) test --locked -p sticky-core --features steps --target-dir target/core
+	$(CARGO) test --locked -p sticky-core --features model --target-dir target/core --test table_orders
+
+# The proofs of the session table once more, on another course and for some minutes longer.
+SEED ?= $(shell date +%s)
+test-long: packages
+	STICKY_SEED=$(SEED) STICKY_STEPS=30000000 STICKY_DEATHS=100 $(CARGO) test --locked -p sticky-core \
+		--features steps --target-dir target/core --test table_simulation --test table_killed --test table_work
+	LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --locked -p sticky-core --features model --target-dir target/core --test table_orders
+
+# Threads on one table under ThreadSanitizer, which only nightly Rust has.
+NIGHTLY ?= +nightly
+tsan: packages
+	@$(CARGO) $(NIGHTLY) --version >/dev/null 2>&1 || \
+		{ echo 'sticky: a nightly Rust is needed: rustup toolchain install nightly' >&2; exit 1; }
+	RUSTFLAGS='-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer' \
+		TSAN_OPTIONS='suppressions=$(CURDIR)/tools/tsan-suppressions' \
+		$(CARGO) $(NIGHTLY) test --locked -p sticky-core --target-dir target/tsan \
+		--target "$$(rustc -vV | sed -n 's/^host: //p')" --test table_threads -- --test-threads 1
+
+# The table under Miri, in a small number of rounds. On x86-64 it must be told of 16-byte atomics.
+miri: packages
+	@$(CARGO) $(NIGHTLY) miri --version >/dev/null 2>&1 || \
+		{ echo 'sticky: Miri is needed: rustup component add miri rust-src --toolchain nightly' >&2; exit 1; }
+	RUSTFLAGS="$$(rustc -vV | sed -n 's/^host: x86_64.*/-Ctarget-feature=+cmpxchg16b/p')" MIRIFLAGS=-Zmiri-disable-isolation \
+		$(CARGO) $(NIGHTLY) miri test --locked -p sticky-core --target-dir target/miri $(addprefix --test table_, \
+		word claims bytes model room sweep threads)
 
 # Structures as the module sees them, and as C does.
 test-layout: packages
@@ -123,6 +153,14 @@ test-apps: module
 	@tools/packages 'testing' $(RUN_PACKAGES) perl
 	@tools/test-apps $(CURDIR)/target/apps
 	@STICKY_APPS=$(CURDIR)/target/apps tools/test-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" $(or $(T),t/apps)
+
+# Workers that die between two steps, in a module with marks there; see src/core/step.rs.
+test-killed: packages
+	$(WITH_NGINX) $(CARGO) build --release --locked --target-dir $(OUT)/steps $(FEATURES) --features steps
+	@cp $(OUT)/steps/release/libngx_http_sticky_rs.so $(OUT)/steps/ngx_http_sticky_rs.so
+	@tools/packages 'testing' $(RUN_PACKAGES) perl
+	@tools/test-nginx $(CURDIR)/$(OUT)/steps/ngx_http_sticky_rs.so "$(NGINX_BINARY)" \
+		t/sticky_state_killed.t t/sticky_table_killed.t t/sticky_table_steps.t
 
 # The source of nginx 1.28, which crate nginx-src brings; or another.
 STATIC_SOURCE ?= $(shell $(CARGO) metadata --locked --format-version 1 --features vendored \
@@ -145,6 +183,8 @@ lint: packages
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(WITH_NGINX) $(CARGO) clippy --release --locked --workspace --all-targets --target-dir $(OUT) $(FEATURES) -- -D warnings
+	$(CARGO) clippy --locked -p sticky-core --all-targets --features steps --target-dir target/core -- -D warnings
+	$(CARGO) clippy --locked -p sticky-core --features model --test table_orders --target-dir target/core -- -D warnings
 	$(WITH_NGINX) RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' $(CARGO) doc --release --locked --workspace --no-deps --document-private-items --target-dir $(OUT) $(FEATURES)
 
 bench: bench-core bench-nginx
@@ -161,6 +201,11 @@ bench-scale: packages
 bench-nginx: module
 	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl wrk taskset=util-linux
 	@tools/bench-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
+
+# What the module adds to a request; fails where a goal is missed.
+bench-instructions: module
+	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl valgrind
+	@tools/bench-instructions $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
 
 # How long requests wait while nginx reloads with ten million sessions.
 bench-reload: module

@@ -65,6 +65,12 @@ fn main() {
         println!("cargo::rustc-cfg=ngx_feature=\"{feature}\"");
     }
 
+    // nginx unloads a module when a configuration does without it, but not the timers and the threads
+    // of a process that goes on.
+    if env::var("CARGO_CFG_TARGET_VENDOR").as_deref() != Ok("apple") {
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    }
+
     // For tests/layout.rs, which compiles a C probe against the same headers.
     println!("cargo::rustc-env=NGINX_INCLUDE={}", metadata("INCLUDE"));
     // For the Makefile: where a vendored nginx was built.

@@ -179,6 +179,13 @@ fn read_header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, rule: &QueryRule,
     }
 }
 
+/// The response's body is to be read; that may be over meanwhile.
+#[inline]
+pub fn reads_body(affinity: &Affinity<'_>) -> bool {
+    let lesson = affinity.lesson.get();
+    lesson.is_some_and(|lesson| lesson.reader.get().is_some())
+}
+
 /// A piece of the response's body passes.
 pub fn body(affinity: &Affinity<'_>, chain: Chain<'_>) {
     let Some(lesson) = affinity.lesson.get() else {

@@ -4,7 +4,8 @@
 //! module.rs                     what nginx sees
 //!     │
 //! conf, upstream, native,       policy, in the order of a request's life
-//! filter, rewrite, zone, state
+//! filter, rewrite, zone,
+//! state, housekeeping
 //!     │              │
 //! sticky-core        ngx        the rules; safe views of nginx
 //! ```
@@ -16,6 +17,7 @@ mod conf;
 mod cookie;
 mod directory;
 mod filter;
+mod housekeeping;
 #[allow(unsafe_code)]
 mod module;
 mod native;

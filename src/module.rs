@@ -15,6 +15,7 @@ use sticky_core::table::Prelude;
 
 use crate::conf::{self, LocationConf, MainConf, UpstreamConf};
 use crate::filter;
+use crate::housekeeping;
 use crate::ngx::chain::Chain;
 use crate::ngx::conf::Conf;
 use crate::ngx::cycle::{self, Cycle, Role};
@@ -26,7 +27,7 @@ use crate::ngx::shm::{Adopt, Shareable, Zone};
 use crate::ngx::sys::{self, ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module_t};
 use crate::ngx::timer::{self, EverySecond};
 use crate::ngx::upstream::Upstream;
-use crate::rewrite::{self, Replacement};
+use crate::rewrite::{self, Page, Replacement};
 use crate::upstream::Affinity;
 use crate::zone::{self, ZoneConf};
 
@@ -71,7 +72,7 @@ impl EverySecond for Housekeeping {
     fn tick() {
         // SAFETY: the event loop runs in a cycle.
         if let Some(running) = unsafe { Cycle::from_ptr(sys::ngx_cycle) } {
-            zone::tick(running);
+            housekeeping::tick(running);
         }
     }
 }
@@ -258,14 +259,14 @@ unsafe extern "C" fn init_process(_: *mut sys::ngx_cycle_t) -> ngx_int_t {
 unsafe extern "C" fn exit_process(cycle: *mut sys::ngx_cycle_t) {
     // SAFETY: ngx_worker_process_exit() and ngx_single_process_cycle() pass the running cycle.
     if let Some(running) = unsafe { Cycle::from_ptr(cycle) } {
-        guard((), || zone::leave_worker(running));
+        guard((), || housekeeping::leave_worker(running));
     }
 }
 
 unsafe extern "C" fn exit_master(cycle: *mut sys::ngx_cycle_t) {
     // SAFETY: ngx_master_process_exit() passes the running cycle.
     if let Some(running) = unsafe { Cycle::from_ptr(cycle) } {
-        guard((), || zone::leave_master(running));
+        guard((), || housekeeping::leave_master(running));
     }
 }
 
@@ -297,11 +298,16 @@ unsafe extern "C" fn install_filters(cf: *mut ngx_conf_t) -> ngx_int_t {
     })
 }
 
+// Every response comes by. One of an upstream that is not sticky pays for a look at its context.
 unsafe extern "C" fn header_filter(r: sys::RequestPtr) -> ngx_int_t {
+    #[inline(never)]
+    fn guarded<'r>(request: Request<'r>, affinity: &'r Affinity<'r>) {
+        guard((), || filter::header(request, affinity));
+    }
     // SAFETY: ngx_http_send_header() passes a live request.
     if let Some(request) = unsafe { Request::from_ptr(r) } {
         if let Some(affinity) = request.context::<Affinity<'_>>() {
-            guard((), || filter::header(request, affinity));
+            guarded(request, affinity);
         }
     }
     // SAFETY: install_filters() has saved the next filter.
@@ -312,19 +318,33 @@ unsafe extern "C" fn body_filter(r: sys::RequestPtr, chain: *mut sys::ngx_chain_
     // SAFETY: install_filters() has saved the next filter.
     let next =
         |chain| unsafe { (*NEXT_BODY_FILTER.0.get()).map_or(sys::ERROR, |next| next(r, chain)) };
-    // SAFETY: ngx_http_output_filter() passes a live request and a chain or NULL.
-    let (request, pieces) = unsafe { (Request::from_ptr(r), Chain::from_ptr(chain)) };
+    // SAFETY: ngx_http_output_filter() passes a live request.
+    let request = unsafe { Request::from_ptr(r) };
     let Some((request, affinity)) = request.and_then(|r| Some((r, r.context::<Affinity<'_>>()?)))
     else {
         return next(chain);
     };
+    // SAFETY: ngx_http_output_filter() passes a chain or NULL.
+    let pieces = || unsafe { Chain::from_ptr(chain) };
     if let Some(page) = affinity.page.get() {
-        return match guard(None, || rewrite::body(request, page, pieces)) {
+        return match replaced(request, page, pieces()) {
             Some(Replacement::Chain(filling)) => filling.send(next),
             Some(Replacement::Later) => sys::OK,
             None => sys::ERROR,
         };
     }
-    guard((), || filter::body(affinity, pieces));
+    if filter::reads_body(affinity) {
+        read(affinity, pieces());
+    }
     next(chain)
+}
+
+#[inline(never)]
+fn read(affinity: &Affinity<'_>, pieces: Chain<'_>) {
+    guard((), || filter::body(affinity, pieces));
+}
+
+#[inline(never)]
+fn replaced<'r>(r: Request<'r>, page: &'r Page, pieces: Chain<'_>) -> Option<Replacement<'r>> {
+    guard(None, || rewrite::body(r, page, pieces))
 }

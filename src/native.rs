@@ -122,6 +122,7 @@ pub struct Follower<'r> {
 
 impl<'r> Follower<'r> {
     /// Reads what a request says. `None`: no memory is left.
+    #[inline(never)]
     pub fn begin(
         r: Request<'r>,
         native: &'r Native<'r>,
@@ -160,6 +161,7 @@ impl<'r> Follower<'r> {
     }
 
     /// Gives a try to the server that the request or its session names.
+    #[inline(never)]
     pub fn choose(&self, affinity: &Affinity<'r>, attempt: &Try<'_>) -> Choice {
         self.taken.set(None);
         if self.id.is_empty() {
@@ -216,6 +218,7 @@ impl<'r> Follower<'r> {
     }
 
     /// A try has been given to a peer. `None`: no memory is left.
+    #[inline(never)]
     pub fn taken(&self, affinity: &Affinity<'r>, peer: PeerKey) -> Option<()> {
         let directory = affinity.directory();
         // A peer that came this moment has no cookie yet.
@@ -261,6 +264,7 @@ impl<'r> Follower<'r> {
     /// Unlike in nginx, a live session of another server stays where it is unless the request has
     /// carried it, and so does one whose server is merely full; what the server has not answered,
     /// or with 5xx, makes no session.
+    #[inline(never)]
     pub fn learn(&self, affinity: &Affinity<'r>) {
         let (Some(learn), Some(peer)) = (&self.native.learn, self.taken.get()) else {
             return;

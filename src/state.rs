@@ -10,18 +10,18 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portable_atomic::AtomicU128;
 use sticky_core::state::Moment;
-use sticky_core::table::{Counters, Prelude};
+use sticky_core::table::Prelude;
 use sticky_core::word::Limits;
 
 use crate::ngx::clock::{monotonic_seconds, unix_seconds};
 use crate::ngx::cycle;
 use crate::ngx::errand::{self, Errand, Panicked};
 use crate::ngx::log::Level;
-use crate::zone::{self, TableZone};
+use crate::zone::TableZone;
 
 mod exchange;
 mod file;
@@ -40,11 +40,16 @@ const INTERVAL: u64 = 60;
 /// The same while somebody else writes, or after the file could not be written.
 const SHORT_INTERVAL: u64 = 1;
 
-/// Somebody else who has not written for so long, in seconds, is gone.
-const COMPANY: u64 = 15;
-
 /// At most such a part of the time is spent on writing.
 const SHARE: u32 = 20;
+
+/// What writing came to, and how long it took.
+type Outcome = (Result<Option<Written>, Trouble>, Duration);
+
+fn timed(write: impl FnOnce() -> Result<Option<Written>, Trouble>) -> Outcome {
+    let begun = Instant::now();
+    (write(), begun.elapsed())
+}
 
 /// The time now, by both clocks.
 pub fn now() -> Moment {
@@ -54,28 +59,15 @@ pub fn now() -> Moment {
     }
 }
 
-/// How often sessions have come to the table or gone to another server.
-fn changes(zone: &TableZone) -> u64 {
-    let Some((prelude, _)) = zone.split::<Prelude, AtomicU128>() else {
-        return 0;
-    };
-    let Counters { learned, moved, .. } = &prelude.counters;
-    learned.load(Relaxed).wrapping_add(moved.load(Relaxed))
-}
-
 /// The state file of a zone, and what this process knows of it.
 pub struct State {
     file: StateFile,
     known: Cell<Option<Stamp>>,
-    errand: RefCell<Option<Errand<Result<Written, Trouble>>>>,
+    errand: RefCell<Option<Errand<Outcome>>>,
     /// When this process began to write it the last time, in seconds of the monotonic clock.
     begun: Cell<Option<u64>>,
-    /// What [`changes`] was then.
-    changes: Cell<Option<u64>>,
     /// How long that took.
     took: Cell<Duration>,
-    /// When somebody else was last seen to have written it.
-    company: Cell<Option<u64>>,
     /// The trouble that the log tells of.
     said: RefCell<Option<String>>,
 }
@@ -88,9 +80,7 @@ impl State {
             known: Cell::new(None),
             errand: RefCell::new(None),
             begun: Cell::new(None),
-            changes: Cell::new(None),
             took: Cell::new(Duration::ZERO),
-            company: Cell::new(None),
             said: RefCell::new(None),
         }
     }
@@ -122,11 +112,15 @@ impl State {
         }
     }
 
-    /// Once a second in a worker that keeps house, or one that ends: writes the file when that is due.
+    /// Once a second in the worker that keeps house, or one that ends: writes the file when that is
+    /// due.
     pub fn tick(&self, zone: &TableZone, limits: Limits) {
         match self.errand.take() {
             Some(errand) if errand.is_finished() => {
-                let panicked = |Panicked| Err(Trouble::Write(io::Error::other("a panic")));
+                let panicked = |Panicked| {
+                    let trouble = Trouble::Write(io::Error::other("a panic"));
+                    (Err(trouble), Duration::ZERO)
+                };
                 self.end(zone, errand.outcome().unwrap_or_else(panicked));
             }
             Some(errand) => {
@@ -135,86 +129,87 @@ impl State {
             }
             None => {}
         }
-        let changes = changes(zone);
-        if cycle::is_draining() {
-            let known = self.changes.replace(self.changes.get().or(Some(changes)));
-            // Other memory is also that of a worker that stays.
-            if !zone::is_replaced(zone) || known.is_none_or(|known| known == changes) {
-                return;
-            }
-        }
         let now = monotonic_seconds();
-        if self
-            .file
-            .stamp()
-            .is_ok_and(|stamp| stamp != self.known.get())
-        {
-            self.company.set(Some(now));
-        }
-        if !self.is_due(now) {
+        if !self.is_due(zone, now) {
             return;
         }
         self.begun.set(Some(now));
-        self.changes.set(Some(changes));
-        let plan = self.plan(limits, None);
+        let plan = self.plan(limits, None, cycle::is_draining());
         let started = zone.errand(move |prelude: &Prelude, words: &[AtomicU128]| {
-            plan.write(prelude, words, errand::is_stopped)
+            timed(|| plan.write(prelude, words, errand::is_stopped))
         });
         match started {
             Some(Ok(errand)) => drop(self.errand.replace(Some(errand))),
-            Some(Err(error)) => self.end(zone, Err(Trouble::Write(error))),
+            Some(Err(error)) => self.end(zone, (Err(Trouble::Write(error)), Duration::ZERO)),
             None => {}
         }
     }
 
-    fn is_due(&self, now: u64) -> bool {
+    fn is_due(&self, zone: &TableZone, now: u64) -> bool {
+        if cycle::is_draining() && !self.is_alone_with(zone) {
+            return false;
+        }
         let Some(begun) = self.begun.get() else {
             return true;
         };
-        let is_in_company = self.company.get().is_some_and(|seen| now < seen + COMPANY);
-        let interval = if is_in_company || cycle::is_draining() || self.said.borrow().is_some() {
-            SHORT_INTERVAL.max((self.took.get() * SHARE).as_secs())
+        // Two that write one file answer each other, until one of them is gone.
+        let is_pressing = || {
+            let stamp = self.file.stamp();
+            stamp.is_ok_and(|stamp| stamp != self.known.get())
+        };
+        let interval = if cycle::is_draining() || self.said.borrow().is_some() || is_pressing() {
+            SHORT_INTERVAL
         } else {
             INTERVAL
         };
-        now >= begun + interval
+        now >= begun + interval.max((self.took.get() * SHARE).as_secs())
     }
 
-    /// Writes the file while nothing else goes on in this process, which ends after that.
+    /// Whether sessions have come to a table that no worker has but those that end, since it was
+    /// last written.
+    pub fn is_alone_with(&self, zone: &TableZone) -> bool {
+        zone.split::<Prelude, AtomicU128>()
+            .is_some_and(|(Prelude { header, counters }, _)| {
+                header.is_replaced() && counters.changes() != counters.written.load(Relaxed)
+            })
+    }
+
+    /// Writes the file while nothing else goes on in this process, which ends after that; with
+    /// `changes_only` if sessions have come to the table since it was last written.
     pub fn finish(
         &self,
         zone: &TableZone,
         limits: Limits,
         owner: Option<(u32, u32)>,
+        changes_only: bool,
         is_stopped: fn() -> bool,
     ) {
         drop(self.errand.take());
         if let Some((prelude, words)) = zone.split::<Prelude, AtomicU128>() {
-            self.end(
-                zone,
-                self.plan(limits, owner).write(prelude, words, is_stopped),
-            );
+            let plan = self.plan(limits, owner, changes_only);
+            self.end(zone, timed(|| plan.write(prelude, words, is_stopped)));
         }
     }
 
-    fn plan(&self, limits: Limits, owner: Option<(u32, u32)>) -> Plan {
+    fn plan(&self, limits: Limits, owner: Option<(u32, u32)>, changes_only: bool) -> Plan {
         Plan {
             file: self.file.clone(),
             known: self.known.get(),
             limits,
             now: now(),
             owner,
+            changes_only,
         }
     }
 
-    fn end(&self, zone: &TableZone, outcome: Result<Written, Trouble>) {
+    fn end(&self, zone: &TableZone, (outcome, took): Outcome) {
+        self.took.set(took);
         let written = match outcome {
-            Ok(written) => written,
-            Err(Trouble::Stopped) => return,
+            Ok(Some(written)) => written,
+            Ok(None) => return,
             Err(trouble) => return self.say(zone, &trouble),
         };
         self.known.set(Some(written.stamp));
-        self.took.set(written.took);
         if let Some(refused) = written.refused {
             self.say_refused(zone, &refused);
         }

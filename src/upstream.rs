@@ -269,7 +269,7 @@ fn decide<'r>(
             Finding::without_session(status)
         }
     };
-    let affinity = Affinity {
+    let affinity = || Affinity {
         request: r,
         sticky,
         peers,
@@ -284,15 +284,15 @@ fn decide<'r>(
         status: Cell::new(finding.status),
         holding: Cell::new(Holding::Untried),
     };
-    if affinity.holder.is_some() || affinity.follower.is_some() {
-        let steered = r.pool()?.place(Steered {
-            affinity,
+    if finding.holder.is_some() || follower.is_some() {
+        let steered = r.pool()?.place_with(|| Steered {
+            affinity: affinity(),
             balancer: Balancer::new(),
         })?;
         r.set_context(&steered.affinity);
         interpose(r, steered);
     } else {
-        r.set_context(r.pool()?.place(affinity)?);
+        r.set_context(r.pool()?.place_with(affinity)?);
     }
     Some(())
 }

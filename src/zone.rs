@@ -12,8 +12,7 @@ use sticky_core::table::{Claim, Evicted, Learned, LookUp, Prelude, Swept, Table}
 use sticky_core::word::{Limits, PeerId, Tick};
 
 use crate::ngx::clock::monotonic_seconds;
-use crate::ngx::cycle::{self, Cycle, Role};
-use crate::ngx::errand;
+use crate::ngx::cycle;
 use crate::ngx::log::{Level, Log};
 use crate::ngx::shm::Zone;
 use crate::state::{self, State};
@@ -31,9 +30,6 @@ const CALM: u64 = 60;
 /// ones, waits for 0.1 s and tells the old ones to go (ngx_master_process_cycle()).
 const OVERLAP: Tick = 5;
 
-/// Words of a table that are swept in a second: 1 MB of them, in less than a millisecond.
-const SWEPT_AT_ONCE: usize = 1 << 16;
-
 /// A zone with a session table in it.
 pub type TableZone = Zone<ZoneConf>;
 
@@ -41,11 +37,11 @@ pub type TableZone = Zone<ZoneConf>;
 #[derive(Default)]
 pub struct ZoneConf {
     /// Under which the words of any upstream in the zone are judged.
-    longest: Cell<Option<Limits>>,
+    pub longest: Cell<Option<Limits>>,
     /// `state=`.
     pub state: OnceCell<State>,
     /// How far the sweep of the table has come.
-    swept: Cell<Swept>,
+    pub swept: Cell<Swept>,
 }
 
 /// The sessions of one upstream.
@@ -125,25 +121,19 @@ impl<'c> Sessions<'c> {
 
     /// What the table knows of a session whose id a request has brought, which confirms it.
     pub fn recall(&self, key: Key, limits: &Limits) -> LookUp {
-        let Some(open) = self.open() else {
-            return LookUp::Unknown;
-        };
-        let (found, now) = match &open {
-            Open::Shared(table, now) => (table.look_up(key, limits, *now), *now),
-            Open::Local(table, now) => (table.look_up(key, limits, *now), *now),
-        };
-        if let LookUp::Found(session) = &found {
-            match open {
-                Open::Shared(table, _) if table.is_due(session, limits, now) => {
-                    table.touch(key, limits, now);
+        match self.open() {
+            Some(Open::Shared(table, now)) => {
+                let found = table.look_up(key, limits, now);
+                if let LookUp::Found(session) = &found {
+                    if table.is_due(session, limits, now) {
+                        table.touch(key, limits, now);
+                    }
                 }
-                Open::Local(table, _) if table.is_due(session, limits, now) => {
-                    table.touch(key, limits, now);
-                }
-                _ => {}
+                found
             }
+            Some(Open::Local(table, now)) => recall_local(table, key, limits, now),
+            None => LookUp::Unknown,
         }
-        found
     }
 
     /// What the table knows of a session, which is left as it is.
@@ -281,6 +271,18 @@ impl Place<'_> {
     }
 }
 
+/// Out of line: it would make the way to the shared table longer.
+#[inline(never)]
+fn recall_local(table: &LocalTable, key: Key, limits: &Limits, now: Tick) -> LookUp {
+    let found = table.look_up(key, limits, now);
+    if let LookUp::Found(session) = &found {
+        if table.is_due(session, limits, now) {
+            table.touch(key, limits, now);
+        }
+    }
+    found
+}
+
 enum Open<'a> {
     Shared(Table<'a>, Tick),
     Local(&'a LocalTable, Tick),
@@ -329,77 +331,6 @@ pub fn adopt(zone: &TableZone, before: Option<&TableZone>) -> bool {
         header.init(words.len(), k0, k1, monotonic_seconds());
     }
     true
-}
-
-/// Whether a newer cycle has a zone of another size in place of this one.
-pub fn is_replaced(zone: &TableZone) -> bool {
-    zone.split::<Prelude, AtomicU128>()
-        .is_some_and(|(prelude, _)| prelude.header.is_replaced())
-}
-
-/// Housekeeping, once a second: in one worker, and in those that end.
-pub fn tick(running: Cycle<'_>) {
-    let keeps_house = matches!(cycle::role(), Role::Worker(0) | Role::Single);
-    if !keeps_house && !cycle::is_draining() {
-        return;
-    }
-    for zone in running.zones::<ZoneConf>() {
-        let Some(limits) = zone.conf().longest.get() else {
-            continue;
-        };
-        if !cycle::is_draining() {
-            sweep(zone, &limits);
-        }
-        if let Some(state) = zone.conf().state.get() {
-            state.tick(zone, limits);
-        }
-    }
-}
-
-/// Frees the words of sessions that have been over for long, a piece of the table at a time.
-fn sweep(zone: &TableZone, limits: &Limits) {
-    let Some((prelude, words)) = zone.split::<Prelude, AtomicU128>() else {
-        return;
-    };
-    let table = Table::new(words, &prelude.counters);
-    let now = tick_at(prelude.header.epoch(), monotonic_seconds());
-    let mut swept = zone.conf().swept.take();
-    swept += table.sweep(swept.next, SWEPT_AT_ONCE, limits, now);
-    if swept.next == 0 {
-        table.publish(&swept);
-        swept = Swept::default();
-    }
-    zone.conf().swept.set(swept);
-}
-
-/// Before a worker ends: the first one writes the state files, and each those of tables that no
-/// other process has any more.
-pub fn leave_worker(running: Cycle<'_>) {
-    errand::stop_all();
-    let Role::Worker(number) = cycle::role() else {
-        return;
-    };
-    if !cycle::is_terminating() {
-        finish(running, cycle::is_terminating, |zone| {
-            number == 0 || is_replaced(zone)
-        });
-    }
-}
-
-/// Before nginx ends, when no worker is left: writes the state files.
-pub fn leave_master(running: Cycle<'_>) {
-    finish(running, || false, |_| true);
-}
-
-fn finish(running: Cycle<'_>, is_stopped: fn() -> bool, wanted: impl Fn(&TableZone) -> bool) {
-    for zone in running.zones::<ZoneConf>() {
-        let conf = zone.conf();
-        if let (Some(state), Some(limits)) = (conf.state.get(), conf.longest.get()) {
-            if wanted(zone) {
-                state.finish(zone, limits, running.workers_owner(), is_stopped);
-            }
-        }
-    }
 }
 
 /// 128 bits from the operating system, by way of the standard library's hash maps.

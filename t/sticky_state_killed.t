@@ -14,6 +14,7 @@ use Time::HiRes qw/ sleep /;
 BEGIN { use FindBin; chdir($FindBin::Bin); }
 use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
 use Test::Nginx;
+use Sticky::Killed qw/ has_marks /;
 use Sticky::Pages;
 use Sticky::State;
 use Sticky::Traffic;
@@ -98,16 +99,9 @@ ended($t, 'TERM');
 
 # Between two steps.
 
-my ($module) = $t->test_globals() =~ /load_module\s+([^;]*sticky[^;]*);/;
-my $has_marks = defined $module && do {
-    open my $input, '<:raw', $module or die "Can't open $module: $!";
-    local $/;
-    <$input> =~ /STICKY_KILL_AT/;
-};
-
 for my $mark (@marks) {
     SKIP: {
-        skip 'needs a module built with feature steps', 4 unless $has_marks;
+        skip 'needs a module built with feature steps', 4 unless has_marks($t);
         local $ENV{STICKY_KILL_AT} = $mark;
         my $killed = () = $t->read_file('error.log') =~ /exited on signal 9/g;
         $t->run();

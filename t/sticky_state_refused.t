@@ -137,3 +137,6 @@ $t->write_file('u.state', 'not a state file');
 ended($t, 'TERM');
 like(join("\n", said($t, $lines)), qr/refused, it is no state file/, 'found when it is written');
 is(length $t->read_file('u.state'), 64 + 41 * 16, 'and replaced');
+
+# For the library to end.
+$t->run();

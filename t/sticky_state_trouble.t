@@ -143,4 +143,5 @@ SKIP: {
     is(join(' ', (stat $file)[4], mode_of($file)), "$user 600", 'its owner and mode');
     ok(changed($file, sub { ended($t, 'TERM') }), 'written by the master');
     is(join(' ', (stat $file)[4], mode_of($file)), "$user 600", 'for the worker to read');
+    $t->run();
 }

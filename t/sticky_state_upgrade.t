@@ -19,7 +19,7 @@ use Sticky::Traffic;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(22);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(21);
 
 $t->write_file_expand('backends.conf', backends());
 
@@ -67,11 +67,8 @@ $t->write_file_expand('nginx.conf', $conf->('u:256k'));
 # nginx refuses to upgrade while the process that has started it is there, so it is a daemon, and no
 # child of the test: whatever happens, none must stay.
 my $owner = $$;
-END {
-    if (defined $owner && $owner == $$) {
-        kill 'KILL', map { all_of($_) } masters();
-    }
-}
+my %seen;
+END { kill 'KILL', keys %seen if defined $owner && $owner == $$ && %seen }
 
 # Where the process that was started has left before its child has written the file, the library
 # takes that for a failure.
@@ -80,6 +77,12 @@ ok(eventually(sub { -e "$dir/nginx.pid" && workers($t) == 2 }), 'nginx runs');
 
 my %home = taught('/', 'first', 200);
 is(lost(), 0, 'all sessions hold');
+
+SKIP: {
+# It was started by way of a dynamic linker that is not the system's.
+workers_of(masters('nginx.pid'));
+skip 'this nginx cannot start itself again', 19
+    if (readlink('/proc/' . master($t) . '/exe') // '') =~ /\/ld-[^\/]*$/;
 
 # Both serve. What one learns, the other knows soon.
 
@@ -134,16 +137,20 @@ my @odd = grep { !/ is read, \d+ sessions/ } said($t);
 is(join("\n", @odd), '', 'nothing to complain about');
 my @bad = $t->read_file('error.log') =~ /\[(?:error|crit|alert|emerg)\].*/g;
 is(join("\n", @bad), '', 'nowhere');
-ok(ended($t, 'TERM'), 'all ended');
+
+masters('nginx.pid');
+
+}
 
 sub lost { return differing(\%home, { brought('/', keys %home) }) }
 
 # Starts another nginx beside the one that serves, and returns the number of that one.
 sub upgraded {
-    my $old = master($t);
+    my ($old) = masters('nginx.pid');
     kill 'USR2', $old;
     return eventually(sub {
-        return -e "$dir/nginx.pid.oldbin" && -e "$dir/nginx.pid" && workers_of(master($t)) == 2;
+        my ($new) = masters('nginx.pid', 'nginx.pid.oldbin');
+        return defined $new && $new != $old && workers_of($new) == 2;
     }) && $old;
 }
 
@@ -156,18 +163,24 @@ sub retired {
     return eventually(sub { lost() == 0 });
 }
 
-# Masters that may be alive: of the files that name them.
+# The masters that these files name, where they are all there.
 sub masters {
-    my @files = grep { -e } map { "$dir/nginx.pid$_" } '', '.oldbin';
-    return map { open my $file, '<', $_; <$file> =~ /(\d+)/ } @files;
+    my @names = map { contents($_) =~ /(\d+)/ } @_;
+    @seen{@names} = ();
+    return @names == @_ ? @names : ();
 }
-
-sub all_of { return ($_[0], workers_of($_[0])) }
 
 # The workers of one of the two: the log says who has started whom.
 sub workers_of {
     my ($master) = @_;
-    my $log = $t->read_file('error.log');
-    my %started = map { $_ => 1 } $log =~ /\b$master#\d+: start worker process (\d+)/g;
+    my %started = map { $_ => 1 } contents('error.log') =~ /\b$master#\d+: start worker process (\d+)/g;
+    @seen{ keys %started } = ();
     return grep { kill 0, $_ } sort keys %started;
+}
+
+sub contents {
+    my ($name) = @_;
+    open my $file, '<', "$dir/$name" or return '';
+    local $/;
+    return <$file> // '';
 }

@@ -38,9 +38,6 @@ events {
 http {
     %%TEST_GLOBALS_HTTP%%
 
-    # The debug log would be most of the work.
-    error_log %%TESTDIR%%/error.log notice;
-
     access_log off;
     keepalive_requests 1000000;
     keepalive_timeout 1h;
@@ -58,7 +55,10 @@ http {
         add_header X-Backend $letter;
 
         location / {
-            return 200 "<a href=?sid=$arg_sid><a href=?sid=${arg_sid}b><a href=?sid=${arg_sid}c><a href=?sid=${arg_sid}d><a href=?sid=${arg_sid}e><a href=?sid=${arg_sid}f><a href=?sid=${arg_sid}g><a href=?sid=${arg_sid}h><!-- taught -->";
+            return 200 "<a href=?sid=$arg_sid><a href=?sid=${arg_sid}b>
+                <a href=?sid=${arg_sid}c><a href=?sid=${arg_sid}d><a href=?sid=${arg_sid}e>
+                <a href=?sid=${arg_sid}f><a href=?sid=${arg_sid}g><a href=?sid=${arg_sid}h>
+                <!-- taught -->";
         }
 
         location /page {
@@ -88,6 +88,7 @@ http {
 
 EOC
 
+without_debug($t);
 $t->run();
 
 my %home = taught('/page', 'used', 5000);

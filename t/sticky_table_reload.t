@@ -18,7 +18,7 @@ use Sticky::Traffic;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(36);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(48);
 
 $t->write_file_expand('backends.conf', backends());
 
@@ -109,6 +109,31 @@ is(moved('one'), 0, 'the second away: the first holds');
 is(status(get('/two/?sid=id1')), 'MISS', 'the second away: begins anew');
 ok(reload_with($t, $conf->()), 'reload: the second comes back');
 is(moved('one') + moved('two'), 0, 'both hold');
+
+# Other names: a zone is known by its name, an upstream in it by its own.
+
+ok(reload_with($t, $conf->() =~ s/zone=all/zone=renamed/gr), 'reload: another name of the zone');
+is(status(get('/one/?sid=id1')), 'MISS', 'zone renamed: begins anew');
+ok(reload_with($t, $conf->()), 'reload: a zone of the old name');
+is(status(get('/one/?sid=id1')), 'MISS', 'which has not waited');
+
+%home = map { $_ => { taught("/$_/", 'id', 100) } } qw/ one two /;
+my $renamed = $conf->() =~ s/upstream two /upstream other /r =~ s!http://two/!http://other/!r;
+ok(reload_with($t, $renamed), 'reload: another name of an upstream');
+is(status(get('/two/?sid=id1')), 'MISS', 'upstream renamed: begins anew');
+ok(reload_with($t, $conf->()), 'reload: the old name');
+is(moved('one') + moved('two'), 0, 'both hold');
+
+# Refused: nothing has happened.
+
+$t->write_file_expand('nginx.conf', $conf->(one => 'zone=all:256k', two => 'zone=all:64k'));
+$t->reload();
+ok(eventually(sub {
+    return $t->read_file('error.log') =~ /\[emerg\].*conflicts with already declared size/;
+}), 'a reload that is refused');
+is(moved('one') + moved('two'), 0, 'both hold');
+ok(reload_with($t, $conf->()), 'reload: as it was');
+is(moved('one') + moved('two'), 0, 'both hold after that');
 
 # A limit that is shorter than the time since a session was used; the others' limits stay.
 

@@ -35,8 +35,6 @@ events {
 http {
     %%TEST_GLOBALS_HTTP%%
 
-    error_log %%TESTDIR%%/error.log notice;
-
     include backends.conf;
 
     upstream u {
@@ -58,6 +56,7 @@ http {
 
 EOC
 
+without_debug($t);
 $t->run();
 
 my %home = taught('/', 'id', 400);

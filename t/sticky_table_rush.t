@@ -43,9 +43,6 @@ events {
 http {
     %%TEST_GLOBALS_HTTP%%
 
-    # The debug log would be most of the work.
-    error_log %%TESTDIR%%/error.log notice;
-
     access_log off;
     keepalive_requests 100000;
 
@@ -71,6 +68,7 @@ http {
 
 EOC
 
+without_debug($t);
 $t->run();
 
 my %busy = taught('/', 'busy', 200);

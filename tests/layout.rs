@@ -138,7 +138,7 @@ fn structures_lie_where_c_puts_them() {
             unparsed_uri, headers_in.headers,
         }
         ngx_http_request_body_t { bufs }
-        ngx_connection_s { log }
+        ngx_connection_s { fd, log }
         ngx_table_elt_t { hash, key, value, lowcase_key }
         ngx_list_t { part }
         ngx_list_part_s { elts, nelts, next }
@@ -168,10 +168,15 @@ fn structures_lie_where_c_puts_them() {
         ngx_conf_s { args, cycle, pool, ctx }
         ngx_http_conf_ctx_t { main_conf, srv_conf, loc_conf }
         ngx_command_s { name, type_, set, conf }
-        ngx_module_s { ctx_index, type_, ctx, commands }
-        ngx_cycle_s { modules, modules_n, shared_memory }
+        ngx_module_s {
+            ctx_index, index, type_, ctx, commands, init_module, init_process, exit_process,
+            exit_master,
+        }
+        ngx_cycle_s { conf_ctx, log, modules, modules_n, shared_memory }
+        ngx_core_conf_t { user, group }
+        ngx_event_s { data, handler, log, timer }
         ngx_shm_zone_s { data, shm, init, tag }
-        ngx_shm_t { addr, size, name }
+        ngx_shm_t { addr, size, name, log }
         ngx_slab_pool_t { data, pfree }
         ngx_log_s { log_level }
     }
@@ -211,6 +216,7 @@ fn structures_lie_where_c_puts_them() {
         }
         ngx_http_upstream_server_t { backup / set_backup }
         ngx_peer_connection_s { cached / set_cached }
+        ngx_event_s { cancelable / set_cancelable, timer_set / set_timer_set }
         ngx_variable_value_t {
             len / set_len, valid / set_valid, no_cacheable / set_no_cacheable,
             not_found / set_not_found, escape / set_escape,

@@ -214,11 +214,14 @@ impl<R: Read> Reader<R> {
         let mut sum = self.sum.clone();
         sum.update(&self.count.to_le_bytes());
         let closing = u128::from(self.count) | u128::from(sum.finalize()) << 32;
-        let is_end = self.input.read(&mut [0])? == 0;
-        if word.bits() != closing || !is_end {
+        if word.bits() != closing {
             return Err(StateError::Damaged);
         }
-        Ok(None)
+        match self.input.read_exact(&mut [0]) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error.into()),
+            Ok(()) => Err(StateError::Damaged),
+        }
     }
 }
 

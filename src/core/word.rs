@@ -122,14 +122,16 @@ impl Limits {
         }
     }
 
-    /// Limits under which a session that is over is remembered for as long again, so that who comes
-    /// back late is told that it is over.
+    /// Limits under which a session that is over is remembered for as long again, an hour at least,
+    /// so that who comes back late is told that it is over. Newcomers do not wait for that.
     pub fn remembered(self) -> Limits {
+        const AT_LEAST: Tick = 3600;
+        let longer = self.expires.max(AT_LEAST);
         Limits {
-            expires: self.expires.saturating_mul(2),
+            expires: self.expires.saturating_add(longer),
             lifetime: self
                 .lifetime
-                .map(|lifetime| lifetime.saturating_add(self.expires)),
+                .map(|lifetime| lifetime.saturating_add(longer)),
         }
     }
 

@@ -199,6 +199,7 @@ impl Try<'_> {
 ///
 /// # Safety
 /// The balancer's data were initialised for `primary`, and `list` is that or the one next to it.
+#[cold]
 unsafe fn go_to(balancer: &Balancer, primary: *mut Peers, list: *mut Peers) {
     // SAFETY: tried has room for the longer of both lists as they were for the request
     // (ngx_http_upstream_init_round_robin_peer()); locked, they stay so. If they are not the same

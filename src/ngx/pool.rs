@@ -30,12 +30,19 @@ impl<'p> Pool<'p> {
     }
 
     /// Puts a value, which needs no drop, into the pool. `None`: out of memory.
+    #[inline]
     pub fn place<T>(self, value: T) -> Option<&'p T> {
+        self.place_with(|| value)
+    }
+
+    /// The same with a value that is made where it stays.
+    #[inline]
+    pub fn place_with<T>(self, value: impl FnOnce() -> T) -> Option<&'p T> {
         const { assert!(!needs_drop::<T>() && align_of::<T>() <= sys::NGX_ALIGNMENT) };
         // SAFETY: ngx_palloc() returns NULL or memory of that size, aligned to NGX_ALIGNMENT.
         unsafe {
             let place = NonNull::new(sys::ngx_palloc(self.0.as_ptr(), size_of::<T>()))?.cast::<T>();
-            place.write(value);
+            place.write(value());
             Some(place.as_ref())
         }
     }

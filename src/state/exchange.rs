@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Seek, Write};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering::Relaxed;
 
 use portable_atomic::AtomicU128;
 use sticky_core::key::Key;
@@ -35,8 +35,6 @@ pub enum Trouble {
     SetAside(StateError, io::Error),
     /// The sessions in the file have other keys.
     OtherTable,
-    /// This process is to end first.
-    Stopped,
 }
 
 impl fmt::Display for Trouble {
@@ -52,7 +50,6 @@ impl fmt::Display for Trouble {
                 "is left alone, it holds the sessions of another table: does another nginx \
                  use it?"
             ),
-            Trouble::Stopped => write!(f, "is not written, nginx ends"),
         }
     }
 }
@@ -203,6 +200,8 @@ pub struct Plan {
     pub now: Moment,
     /// Who is to read the file.
     pub owner: Option<(u32, u32)>,
+    /// Not when another process has done it meanwhile.
+    pub changes_only: bool,
 }
 
 /// What writing came to.
@@ -211,37 +210,42 @@ pub struct Written {
     pub stamp: Stamp,
     /// Somebody else's file was not believed.
     pub refused: Option<Refused>,
-    /// How long it took.
-    pub took: Duration,
 }
 
 impl Plan {
     /// Writes the file. When somebody else has written it, the table gets his sessions first. May
-    /// take long: `is_stopped` tells that there is no time left.
+    /// take long: `is_stopped` tells that there is no time left. `None`: nothing was written.
     pub fn write(
         &self,
         prelude: &Prelude,
         words: &[AtomicU128],
         is_stopped: impl Fn() -> bool,
-    ) -> Result<Written, Trouble> {
-        let begun = Instant::now();
-        let header = &prelude.header;
+    ) -> Result<Option<Written>, Trouble> {
+        let written = self.exchange(prelude, words, &is_stopped);
+        match written {
+            Err(Trouble::Write(_)) if is_stopped() => Ok(None),
+            written => written,
+        }
+    }
+
+    fn exchange(
+        &self,
+        Prelude { header, counters }: &Prelude,
+        words: &[AtomicU128],
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<Option<Written>, Trouble> {
+        let lock = self.file.lock(is_stopped).map_err(Trouble::Write)?;
+        let changes = counters.changes();
+        if self.changes_only && changes == counters.written.load(Relaxed) {
+            return Ok(None);
+        }
         let head = Head {
             sip_keys: header.sip_keys(),
             epoch: header.epoch(),
             written: self.now,
         };
-        let table = Table::new(words, &prelude.counters).shared_under(self.limits);
-        let stopped_or = |trouble: fn(io::Error) -> Trouble, error: io::Error| {
-            if is_stopped() {
-                Trouble::Stopped
-            } else {
-                trouble(error)
-            }
-        };
+        let table = Table::new(words, counters).shared_under(self.limits);
 
-        let lock = self.file.lock(&is_stopped);
-        let lock = lock.map_err(|error| stopped_or(Trouble::Write, error))?;
         let mut refused = None;
         if self.file.stamp().map_err(Trouble::Read)? != self.known {
             let found = find_locked(&self.file, &lock)?;
@@ -261,28 +265,22 @@ impl Plan {
             .sessions()
             .filter(|(_, session)| self.limits.is_live(session, now))
             .map(|(key, session)| Word::new(key, &session));
-        let stamp = lock.replace(self.owner, |file| {
-            let out = Stoppable {
-                file,
-                is_stopped: &is_stopped,
-            };
-            state::write(out, &head, live).map(drop)
+        let replaced = lock.replace(self.owner, |file| {
+            state::write(Stoppable { file, is_stopped }, &head, live).map(drop)
         });
-        Ok(Written {
-            stamp: stamp.map_err(|error| stopped_or(Trouble::Write, error))?,
-            refused,
-            took: begun.elapsed(),
-        })
+        let stamp = replaced.map_err(Trouble::Write)?;
+        counters.written.store(changes, Relaxed);
+        Ok(Some(Written { stamp, refused }))
     }
 }
 
 /// A file that can be written as long as there is time.
-struct Stoppable<'f, F> {
+struct Stoppable<'f> {
     file: &'f mut File,
-    is_stopped: F,
+    is_stopped: &'f dyn Fn() -> bool,
 }
 
-impl<F: Fn() -> bool> Write for Stoppable<'_, F> {
+impl Write for Stoppable<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if (self.is_stopped)() {
             return Err(ErrorKind::ConnectionAborted.into());

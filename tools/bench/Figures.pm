@@ -34,15 +34,17 @@ sub grouped {
 sub table {
     my ($heads, @rows) = @_;
 
-    my @widths = map { my $at = $_; max map { length($_->[$at] // '') } $heads, @rows } 0 .. $#$heads;
+    my @columns = 0 .. $#$heads;
+    my @widths = map { my $at = $_; max map { length($_->[$at] // '') } $heads, @rows } @columns;
     my $line = sub {
         my ($cells) = @_;
-        my @padded = map { sprintf $_ ? "%$widths[$_]s" : "%-$widths[$_]s", $cells->[$_] // '' } 0 .. $#$heads;
+        my @padded
+            = map { sprintf $_ ? "%$widths[$_]s" : "%-$widths[$_]s", $cells->[$_] // '' } @columns;
         return '| ' . join(' | ', @padded) . " |\n";
     };
-    my $rule = '|' . join('|', map { $_ ? '-' x ($widths[$_] + 1) . ':' : '-' x ($widths[$_] + 2) } 0 .. $#$heads);
+    my @rules = map { '-' x ($widths[$_] + 1) . ($_ ? ':' : '-') } @columns;
 
-    return join '', $line->($heads), "$rule|\n", map { $line->($_) } @rows;
+    return join '', $line->($heads), '|' . join('|', @rules) . "|\n", map { $line->($_) } @rows;
 }
 
 # nginx's version, the machine, and the rest of what a figure depends on, in one line.

@@ -19,11 +19,13 @@ use constant EVERY => 0.004;
 # $path makes the path of a request.
 sub new {
     my ($class, $port, $path) = @_;
-    return bless { port => $port, path => $path, select => IO::Select->new(), open => {}, idle => [] }, $class;
+    my %self = (port => $port, path => $path, select => IO::Select->new(), open => {}, idle => []);
+    return bless \%self, $class;
 }
 
 # Asks until $done says so, which is asked every EVERY. Returns what became of the requests: for each
-# [when it was due, seconds it waited, whether on a kept connection, answer's head].
+# [when it was due, seconds it waited, whether on a kept connection, answer's head, how many of these
+# seconds the client itself was late].
 sub ask_until {
     my ($self, $done) = @_;
     my ($due, $number, @answers) = (time, 0);
@@ -50,11 +52,13 @@ sub ask {
 
     my $connection = $kept && pop @{ $self->{idle} } || $self->connect($kept);
     $connection->{due} = $due;
+    $connection->{late} = time - $due;
     $connection->{got} = '';
     my $close = $kept ? '' : "Connection: close\r\n";
     # A connection that nginx has just closed is found out when the answer is read.
     local $SIG{PIPE} = 'IGNORE';
-    syswrite $connection->{socket}, 'GET ' . $self->{path}->() . " HTTP/1.1\r\nHost: shop.example\r\n$close\r\n";
+    syswrite $connection->{socket},
+        'GET ' . $self->{path}->() . " HTTP/1.1\r\nHost: shop.example\r\n$close\r\n";
 }
 
 sub connect {
@@ -81,12 +85,18 @@ sub answers {
             next;
         }
 
-        my ($head, $length) = ($connection->{got} // '') =~ /\A(.*?^Content-Length: (\d+)\r\n.*?\r\n)\r\n/ms or next;
+        my ($head, $length)
+            = $connection->{got} =~ /\A(.*?^Content-Length: (\d+)\r\n.*?\r\n)\r\n/ms or next;
         next if length $connection->{got} < length($head) + 2 + $length;
-        push @answers, [$connection->{due}, time - $connection->{due}, $connection->{kept}, $head];
+        push @answers, [$connection->{due}, time - $connection->{due}, $connection->{kept}, $head,
+            $connection->{late}];
         $connection->{due} = 0;
         $connection->{got} = '';
-        $head =~ /^Connection: close/m ? $self->close($connection) : push @{ $self->{idle} }, $connection;
+        if ($head =~ /^Connection: close/m) {
+            $self->close($connection);
+        } else {
+            push @{ $self->{idle} }, $connection;
+        }
     }
 
     return @answers;

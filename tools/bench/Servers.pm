@@ -32,7 +32,8 @@ sub new {
     # Workers of a root's nginx run as another user.
     chmod 0755, $dir;
     my ($own, $others) = processors();
-    my $self = bless { dir => $dir, own => $own, others => $others, pids => [], owner => $$ }, $class;
+    my $self = bless { dir => $dir, own => $own, others => $others, pids => [], owner => $$ },
+        $class;
     push @all, $self;
 
     return $self;
@@ -96,8 +97,17 @@ sub start {
 }
 
 # Processes that are to end with the benchmark.
-sub keep    { my ($self, $pid) = @_; push @{ $self->{pids} }, $pid; return }
-sub release { my ($self, $pid) = @_; @{ $self->{pids} } = grep { $_ != $pid } @{ $self->{pids} }; return }
+sub keep {
+    my ($self, $pid) = @_;
+    push @{ $self->{pids} }, $pid;
+    return;
+}
+
+sub release {
+    my ($self, $pid) = @_;
+    @{ $self->{pids} } = grep { $_ != $pid } @{ $self->{pids} };
+    return;
+}
 
 # Writes the configuration of an nginx, or a new one for a reload.
 sub configure {
@@ -197,7 +207,8 @@ sub error_log {
 sub give_up_with {
     my ($self, $name, $why) = @_;
 
-    my $said = join '', map { -s $_ ? read_file($_) : '' } map { "$self->{dir}/$name.$_" } qw/ out log /;
+    my @files = grep { -s } map { "$self->{dir}/$name.$_" } qw/ out log /;
+    my $said = join '', map { read_file($_) } @files;
     return give_up("nginx of $name $why\n$said");
 }
 

@@ -106,18 +106,9 @@ impl Table<'_> {
                 .min_by_key(|(_, bits)| Word::from_bits(**bits).seen())
         };
         let near = least_seen(false);
-        let reach = match near {
-            Some(_) if self.is_pressed(rule) => SHORT_SEARCH,
-            _ if matches!(
-                rule,
-                Rule::Merge {
-                    is_thorough: false,
-                    ..
-                }
-            ) =>
-            {
-                SHORT_SEARCH
-            }
+        let reach = match rule {
+            Rule::Learn { .. } if near.is_some() && self.is_pressed(rule) => SHORT_SEARCH,
+            Rule::Merge { is_thorough, .. } if !is_thorough => SHORT_SEARCH,
             _ => SEARCH,
         };
         let mut steps = [Step::default(); SEARCH];

@@ -130,13 +130,22 @@ pub struct Counters {
     pub confirmed: AtomicU64,
     /// Tick of the latest newcomer that had to look far for a place, plus 1; 0 when there was none.
     pub crowded: AtomicU64,
-    spare: [AtomicU64; 4],
+    /// What [`Counters::changes`] was when the state file was last written.
+    pub written: AtomicU64,
+    spare: [AtomicU64; 3],
 }
 
 /// Seconds after which a table counts as crowded no longer.
 const CROWDED_FOR: u64 = 60;
 
 impl Counters {
+    /// How often a session has come to the table, or gone to another peer.
+    pub fn changes(&self) -> u64 {
+        self.learned
+            .load(Relaxed)
+            .wrapping_add(self.moved.load(Relaxed))
+    }
+
     pub(super) fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Relaxed);
     }

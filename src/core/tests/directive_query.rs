@@ -34,9 +34,20 @@ fn the_defaults_are_those_of_the_design() {
         }
     );
     assert_eq!((rule.limits.expires, rule.limits.lifetime), (3_600, None));
-    assert_eq!(rule.zone, ZoneChoice::Own);
+    assert_eq!((rule.zone, rule.state), (ZoneChoice::Own, None));
     assert!(rule.hosts.is_empty());
     assert!(!rule.no_fallback);
+}
+
+#[test]
+fn a_state_file_is_taken_as_it_is_written() {
+    for file in ["/var/lib/x.state", "x", "a=b:c", " "] {
+        let word = format!("state={file}");
+        for zone in [&["zone=z:1m"][..], &["zone=z"], &[]] {
+            let rule = rule(&[&[&word[..]], zone].concat());
+            assert_eq!(rule.state.as_deref(), Some(file.as_bytes()));
+        }
+    }
 }
 
 #[test]

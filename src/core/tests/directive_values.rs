@@ -204,6 +204,12 @@ fn contradictions_are_refused() {
             "no links are read",
         ),
         (
+            "mode=query state=/x zone=off",
+            "state",
+            "zone=off",
+            "there is no zone to be kept",
+        ),
+        (
             "mode=query learn=forms,location,html",
             "learn=html",
             "learn=forms",

@@ -8,14 +8,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use sticky_core::table::{is_lock_free, Claim, Evicted, Learned, LookUp, Prelude, Table};
 use sticky_core::word::{Limits, Session, Word};
 
-use table_zone::{key, nobody, peer, Random, Zone, HOUR};
+use table_zone::{key, nobody, peer, rounds, Random, Zone, HOUR};
 
 const CARRIED: Claim = Claim::Carried { from: None };
 
 #[test]
 fn random_words_neither_panic_nor_loop() {
     let mut random = Random::seeded(41);
-    for round in 0..300 {
+    for round in 0..rounds(300) as usize {
         let zone = Zone::new(8 + round % 90);
         let known: Vec<_> = (0..4).map(|_| random.key()).collect();
         for slot in &zone.words {

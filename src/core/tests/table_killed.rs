@@ -137,7 +137,7 @@ fn worker() {
             _ => {
                 let to = own(guest, random.below(2));
                 // Or long ago, which leaves something for the sweep.
-                let now = now - random.below(3) * LIMITS.expires;
+                let now = now - random.below(2) * LIMITS.remembered().expires;
                 table.learn(key(guest), to, Claim::Stranger, &LIMITS, now, &mut nobody);
             }
         }

@@ -11,9 +11,9 @@ use sticky_core::table::{Claim, Evicted, Learned, LookUp};
 use sticky_core::word::{Limits, Session, Tick};
 
 use table_zone::model::Model;
-use table_zone::{key, peer, Random, Sessions, Zone};
+use table_zone::{key, peer, rounds, Random, Sessions, Zone};
 
-const STEPS: u32 = 200_000;
+const STEPS: u32 = rounds(200_000);
 
 /// `is`, with the time of learning that was expected if it is at most 1/1000 of the session's age
 /// early: a word keeps no more of it.

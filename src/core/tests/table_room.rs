@@ -46,6 +46,7 @@ fn is_found(table: &dyn Sessions, number: u64, limits: &Limits, now: u32) -> boo
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn one_megabyte_holds_56500_sessions_before_a_live_one_goes() {
     let mut random = Random::seeded(31);
     for _ in 0..3 {
@@ -92,6 +93,7 @@ fn flood(table: &dyn Sessions, invented: u64, claim: Claim) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn a_flood_of_invented_ids_displaces_no_session_in_use() {
     // Handed out to somebody, or written into the answer to a request that has invented them.
     for claim in [Claim::Stranger, CARRIED] {
@@ -108,6 +110,7 @@ fn a_flood_of_invented_ids_displaces_no_session_in_use() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn a_flood_displaces_no_session_in_use_from_the_local_table() {
     for claim in [Claim::Stranger, CARRIED] {
         flood(&LocalTable::new(65_024), 1_000_000, claim);
@@ -145,6 +148,7 @@ fn ids_that_come_back_once_displace_none_that_come_back_more_often() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn no_session_in_use_goes_while_another_can_be_reached() {
     // So many sessions in use that most pairs of lines hold nothing else.
     let zone = Zone::new(4096);
@@ -267,6 +271,7 @@ fn a_shared_zone_judges_a_word_by_the_longest_limits() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn a_copy_into_a_larger_table_keeps_every_session() {
     let small = Zone::new(4096);
     for number in 0..3500 {
@@ -292,6 +297,7 @@ fn a_copy_into_a_larger_table_keeps_every_session() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn a_copy_into_a_smaller_table_keeps_those_seen_last() {
     let large = Zone::new(65_536);
     let mut random = Random::seeded(32);
@@ -336,6 +342,7 @@ fn a_copy_does_not_undo_what_is_newer() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn a_local_table_stays_within_its_bound() {
     let table = LocalTable::new(100);
     let mut random = Random::seeded(33);

@@ -67,7 +67,7 @@ fn pieces_cover_the_table_once_and_free_what_is_over() {
 }
 
 #[test]
-fn a_session_that_is_over_is_remembered_for_as_long_again() {
+fn a_session_that_is_over_is_remembered_for_an_hour_at_least() {
     let limits = Limits {
         expires: 60,
         lifetime: Some(100),
@@ -84,7 +84,20 @@ fn a_session_that_is_over_is_remembered_for_as_long_again() {
     zone.table().touch(key(1), &limits, 69);
     // Now its lifetime ends it, at 110.
     assert_eq!((swept(109), swept(110)), ((1, 0), (0, 0)));
-    assert_eq!((swept(169), swept(170)), ((0, 0), (0, 1)));
+    assert_eq!((swept(3709), swept(3710)), ((0, 0), (0, 1)));
+}
+
+#[test]
+fn one_that_might_have_been_long_is_remembered_for_as_long_again() {
+    let limits = Limits {
+        expires: 7200,
+        lifetime: None,
+    };
+    let zone = Zone::new(8);
+    zone.table()
+        .learn(key(1), peer(1), CARRIED, &limits, 10, &mut nobody);
+    assert_eq!(zone.table().sweep(0, 8, &limits, 14_409).cleared, 0);
+    assert_eq!(zone.table().sweep(0, 8, &limits, 14_410).cleared, 1);
 }
 
 #[test]

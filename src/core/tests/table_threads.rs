@@ -3,6 +3,7 @@
 
 mod table_zone;
 
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use sticky_core::key::Key;
 use sticky_core::table::{Claim, Evicted, Learned, LookUp, Table};
 use sticky_core::word::{Limits, PeerId};
 
-use table_zone::{key, nobody, peer, Random, Zone, HOUR};
+use table_zone::{key, nobody, peer, rounds, Random, Zone, HOUR};
 
 const BLIND: Claim = Claim::Carried { from: None };
 
@@ -27,12 +28,19 @@ const WORDS: usize = 128;
 fn for_a_while(span: Duration, work: &[&(dyn Fn(&AtomicBool) + Sync)]) {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        for work in work {
-            scope.spawn(|| work(&stop));
-        }
+        let threads: Vec<_> = work
+            .iter()
+            .map(|work| scope.spawn(|| work(&stop)))
+            .collect();
         thread::sleep(span);
         stop.store(true, Relaxed);
+        threads.into_iter().for_each(joined);
     });
+}
+
+/// ThreadSanitizer sees that a thread has ended when it is joined, not when its scope ends.
+fn joined(thread: thread::ScopedJoinHandle<()>) {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic));
 }
 
 /// Residents fill the table so far that newcomers keep moving them about.
@@ -80,7 +88,7 @@ fn a_reader_never_misses_a_session_that_is_being_relocated() {
             reads.fetch_add(1, Relaxed);
         }
     };
-    let span = Duration::from_millis(1500);
+    let span = Duration::from_micros(u64::from(rounds(1_500_000)));
     for_a_while(span, &[&read, &|stop| come_and_go(table, 52, stop)]);
     for_a_while(
         span,
@@ -90,7 +98,7 @@ fn a_reader_never_misses_a_session_that_is_being_relocated() {
     );
     assert_eq!(zone.evicted().1, 0, "no room: the test shows nothing");
     assert!(
-        zone.counters.relocated.load(Relaxed) > 10_000,
+        cfg!(miri) || zone.counters.relocated.load(Relaxed) > 1000,
         "hardly anything was relocated"
     );
 }
@@ -133,7 +141,7 @@ fn sessions_that_are_used_and_relocated_at_once_are_kept() {
         }
     };
     for_a_while(
-        Duration::from_millis(2500),
+        Duration::from_micros(u64::from(rounds(2_500_000))),
         &[&touch, &churn(56), &churn(57)],
     );
     assert_eq!(zone.evicted().1, 0);
@@ -164,7 +172,7 @@ fn in_step(rounds: u64, work: impl Fn(u64, u64) + Sync, check: impl Fn(u64)) {
         }
     };
     thread::scope(|scope| {
-        scope.spawn(|| {
+        let other = scope.spawn(|| {
             for round in 1..=rounds {
                 wait(&ready[0], round);
                 work(1, round);
@@ -185,6 +193,8 @@ fn in_step(rounds: u64, work: impl Fn(u64, u64) + Sync, check: impl Fn(u64)) {
             wait(&ready[1], round);
             check(round);
         }
+        drop(release);
+        joined(other);
     });
 }
 
@@ -193,7 +203,7 @@ fn two_workers_that_learn_one_id_end_with_one_answer() {
     // Tables of two full lines, in which each thread first frees a word of its own: so they see
     // different free places and insert side by side. Many tables, so that the threads, which go
     // through them at their own pace, often meet.
-    const TABLES: usize = 256;
+    const TABLES: usize = if cfg!(miri) { 4 } else { 256 };
     let zones: Vec<Zone> = (0..TABLES).map(|_| Zone::new(8)).collect();
     let outcomes: Vec<[AtomicU64; 2]> = (0..TABLES).map(|_| Default::default()).collect();
     let both_new = AtomicU64::new(0);
@@ -212,7 +222,7 @@ fn two_workers_that_learn_one_id_end_with_one_answer() {
         refill(zone.table(), 0);
     }
     in_step(
-        1000,
+        u64::from(rounds(1000)),
         |thread, round| {
             for (zone, outcomes) in zones.iter().zip(&outcomes) {
                 let table = zone.table();
@@ -253,7 +263,7 @@ fn two_workers_that_learn_one_id_of_the_same_peer_agree() {
     let zone = Zone::new(64);
     let table = zone.table();
     in_step(
-        20_000,
+        u64::from(rounds(20_000)),
         |_, round| {
             let learned = learn(table, key(round), peer(1), BLIND);
             assert!(
@@ -279,7 +289,7 @@ fn of_two_workers_that_reassign_a_session_one_succeeds() {
     let done = [AtomicBool::new(false), AtomicBool::new(false)];
     learn(table, key(0), peer(9), BLIND);
     in_step(
-        20_000,
+        u64::from(rounds(20_000)),
         |thread, _| {
             let to = peer(1 + thread as u32);
             let success = table.reassign(key(0), peer(9), to, &HOUR, 0);

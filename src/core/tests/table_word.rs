@@ -7,7 +7,7 @@ mod table_zone;
 use sticky_core::key::{Key, Keyer};
 use sticky_core::word::{Limits, PeerId, Session, Word, LAST_TICK};
 
-use table_zone::Random;
+use table_zone::{rounds, Random};
 
 /// The age from which on `created` may be kept in periods of 2^17 seconds.
 const WIDE: u32 = 2047 << 14;
@@ -94,7 +94,7 @@ fn no_key_is_zero_and_no_session_is_an_empty_word() {
 #[test]
 fn a_word_returns_what_it_was_given() {
     let mut random = Random::seeded(11);
-    for _ in 0..200_000 {
+    for _ in 0..rounds(200_000) {
         let seen = random.below(LAST_TICK + 1) >> random.below(28);
         let age = (random.below(LAST_TICK + 1) >> random.below(28)).min(seen);
         let given = session(
@@ -254,7 +254,7 @@ fn seen_is_due_after_a_64th_of_the_idle_limit() {
 #[test]
 fn any_bits_are_some_session() {
     let mut random = Random::seeded(12);
-    for _ in 0..100_000 {
+    for _ in 0..rounds(100_000) {
         let bits = (u128::from(random.bits()) << 64) | u128::from(random.bits());
         let read = Word::from_bits(bits).session();
         assert!(read.created <= read.seen && read.seen <= LAST_TICK);

@@ -16,10 +16,20 @@ use POSIX ();
 use Test::Nginx;
 use Sticky::Pages qw/ backend status /;
 
-our @EXPORT = qw/ pipelined taught brought differing poured in_background outcome /;
+our @EXPORT = qw/
+    without_debug pipelined taught brought differing poured in_background outcome
+/;
 
 # At so many requests at a time all of them and their answers fit into the buffers of a connection.
 use constant AT_A_TIME => 40;
+
+# Takes the debug messages of the event loop out of nginx.conf: they would be most of the work.
+sub without_debug {
+    my ($t) = @_;
+    my $text = $t->read_file('nginx.conf');
+    $text =~ s/^(error_log \S+) debug;/$1 notice;/mg;
+    $t->write_file('nginx.conf', $text);
+}
 
 # The header of the answer to each of these requests, on one connection; fewer when it fails.
 sub pipelined {

@@ -123,14 +123,14 @@ impl Simulation {
             Some(_) if self.random.below(3000) == 0 => self.die(slot),
             Some(_) => self.go_on(slot),
         }
-        match &mut self.reload {
-            None if self.random.below(60_000) == 0 => self.begin_reload(),
-            Some(reload) if self.random.below(4) == 0 => {
-                if reload.work.resume().flatten().is_some() {
-                    self.end_reload();
-                }
-            }
-            _ => {}
+        let is_copied = match &mut self.reload {
+            Some(reload) => self.random.below(4) == 0 && reload.work.resume().flatten().is_some(),
+            None => false,
+        };
+        if is_copied {
+            self.end_reload();
+        } else if self.reload.is_none() && self.random.below(60_000) == 0 {
+            self.begin_reload();
         }
         let number = u64::from(self.random.below(self.known as u32));
         if !self.is_busy(number) {
@@ -164,7 +164,7 @@ impl Simulation {
             3..30 => Act::LookUp,
             30..60 if is_guest => Act::Forget,
             30..60 => Act::Touch,
-            ..90 => Act::Learn { to, claim },
+            60..90 => Act::Learn { to, claim },
             _ => Act::Reassign { from, to },
         };
         if !is_guest {

@@ -5,167 +5,12 @@
 //!
 //! `LOOM_MAX_PREEMPTIONS` sets the number of switches, see `make test-long`.
 
-use std::fmt::Debug;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::Arc;
+mod pair;
 
-use loom::model::Builder;
-use loom::thread;
+use sticky_core::table::{Absorbed, Claim, Evicted, Learned, LookUp};
+use sticky_core::word::{PeerId, Word};
 
-use sticky_core::key::Key;
-use sticky_core::sync::AtomicU128;
-use sticky_core::table::{Claim, Counters, Evicted, Learned, LookUp, Table, LINE};
-use sticky_core::word::{Limits, PeerId, Session, Tick, Word};
-
-const LIMITS: Limits = Limits {
-    expires: 640,
-    lifetime: None,
-};
-/// When the sessions in the table were last seen; they began at 0, so they are in use.
-const SEEN: Tick = 1;
-/// From here on they are refreshed.
-const DUE: Tick = 11;
-/// And from here on they are over, and no longer remembered.
-const OVER: Tick = 2 * 640 + SEEN;
-
-const NEW: Learned = Learned::New {
-    evicted: Evicted::Nothing,
-};
-
-/// The table has three lines. The sessions here have an id of their own and two lines.
-#[derive(Clone, Copy, Debug)]
-struct Id(u64, [u64; 2]);
-
-/// What is asked about: it stands in its second line and may be moved to its first, the one that a
-/// reader reads first.
-const MOBILE: Id = Id(1, [2, 0]);
-/// Finds both its lines full.
-const NEWCOMER: Id = Id(2, [0, 1]);
-/// The same; of the lines that it sees full, one is the mobile one's.
-const RIVAL: Id = Id(3, [1, 0]);
-
-impl Id {
-    fn key(self) -> Key {
-        let Id(number, [first, second]) = self;
-        // A third of all numbers of 32 bits for each line, and far from its borders.
-        let half = |line: u64| line * 0x5555_5555 + 0x1000_0000 + number;
-        Key::new(half(first) << 32 | half(second))
-    }
-
-    /// Every session begins at the peer with its number.
-    fn word(self, seen: Tick, confirmed: bool) -> Word {
-        let session = Session {
-            peer: PeerId::new(self.0 as u32),
-            seen,
-            created: 0,
-            confirmed,
-        };
-        Word::new(self.key(), &session)
-    }
-}
-
-/// One that stays where it is, in line 0 or 1: its other line is full too.
-fn resident(place: usize) -> Id {
-    Id(
-        100 + place as u64,
-        [place as u64 / LINE as u64, 1 - place as u64 / LINE as u64],
-    )
-}
-
-struct Zone {
-    words: Vec<AtomicU128>,
-    counters: Counters,
-}
-
-impl Zone {
-    fn with(word_at: impl Fn(usize) -> Word) -> Zone {
-        Zone {
-            words: (0..3 * LINE)
-                .map(|place| AtomicU128::new(word_at(place).bits()))
-                .collect(),
-            counters: Counters::default(),
-        }
-    }
-
-    /// Residents in lines 0 and 1 but for the mobile one; line 2 is empty.
-    fn crowded() -> Zone {
-        Zone::with(|place| match place {
-            1 => MOBILE.word(SEEN, true),
-            0..8 => resident(place).word(SEEN, true),
-            _ => Word::EMPTY,
-        })
-    }
-
-    fn table(&self) -> Table<'_> {
-        Table::new(&self.words, &self.counters)
-    }
-
-    fn learn(&self, id: Id, to: u32, claim: Claim, now: Tick) -> Learned {
-        let nobody = &mut |_| false;
-        self.table()
-            .learn(id.key(), PeerId::new(to), claim, &LIMITS, now, nobody)
-    }
-
-    fn arrive(&self, id: Id) {
-        self.arrive_at(id, SEEN);
-    }
-
-    fn arrive_at(&self, id: Id, now: Tick) {
-        assert_eq!(self.learn(id, id.0 as u32, Claim::Stranger, now), NEW);
-    }
-
-    fn session(&self, id: Id, now: Tick) -> Session {
-        match self.table().look_up(id.key(), &LIMITS, now) {
-            LookUp::Found(session) => session,
-            other => panic!("{id:?}: {other:?}"),
-        }
-    }
-
-    fn expect(&self, id: Id) {
-        assert_eq!(self.session(id, SEEN).peer.get(), id.0 as u32, "{id:?}");
-    }
-
-    fn copies(&self, id: Id) -> usize {
-        self.table()
-            .sessions()
-            .filter(|(key, _)| *key == id.key())
-            .count()
-    }
-
-    fn expect_residents(&self) {
-        (0..8)
-            .filter(|place| *place != 1)
-            .for_each(|place| self.expect(resident(place)));
-    }
-}
-
-/// Runs `here` and `there` at once on a table, then `after`, in all orders with at most so many
-/// forced switches between the two.
-fn race<A, B>(
-    switches: usize,
-    zone: fn() -> Zone,
-    here: fn(&Zone) -> A,
-    there: fn(&Zone) -> B,
-    after: fn(&Zone, A, B),
-) where
-    A: 'static,
-    B: 'static + Debug,
-{
-    let mut builder = Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(switches));
-    builder.max_branches = 20_000;
-    let orders = Arc::new(AtomicU64::new(0));
-    let count = Arc::clone(&orders);
-    builder.check(move || {
-        count.fetch_add(1, Relaxed);
-        let zone = loom::sync::Arc::new(zone());
-        let other = zone.clone();
-        let there = thread::spawn(move || there(&other));
-        let here = here(&zone);
-        after(&zone, here, there.join().unwrap());
-    });
-    println!("{} orders", orders.load(Relaxed));
-}
+use pair::*;
 
 /// Two workers have learned one id, of peers 1 and 2.
 fn agreed(zone: &Zone, here: Learned, there: Learned) {
@@ -195,17 +40,22 @@ fn of_two_that_learn_one_id_one_is_right_for_all() {
 
 #[test]
 fn of_two_that_learn_one_id_in_two_places_one_is_right_for_all() {
-    // Each frees a place of its own, and may not know of the other's.
+    // Each frees a place of its own, and may not know of the other's. Of two words that nothing
+    // else tells apart the one of the higher peer counts; it is the one that a reader passes first.
     race(
         3,
         || Zone::with(|place| Id(100 + place as u64, [2, 0]).word(SEEN, true)),
         |zone| {
-            zone.table().forget(Id(108, [2, 0]).key());
-            zone.learn(MOBILE, 1, Claim::Stranger, SEEN)
+            zone.table().forget(Id(101, [2, 0]).key());
+            let learned = zone.learn(MOBILE, 1, Claim::Stranger, SEEN);
+            zone.session(MOBILE, SEEN);
+            learned
         },
         |zone| {
             zone.table().forget(Id(109, [2, 0]).key());
-            zone.learn(MOBILE, 2, Claim::Stranger, SEEN)
+            let learned = zone.learn(MOBILE, 2, Claim::Stranger, SEEN);
+            zone.session(MOBILE, SEEN);
+            learned
         },
         agreed,
     );
@@ -422,6 +272,48 @@ fn a_sweep_never_removes_a_session_that_is_being_relocated() {
         |zone, (), swept| {
             assert_eq!(zone.session(MOBILE, OVER).seen, OVER);
             assert!(swept.cleared <= 1);
+            zone.expect_residents();
+        },
+    );
+}
+
+#[test]
+fn what_another_nginx_has_and_what_is_learned_here_come_to_one() {
+    // The other's session is in use, so it counts.
+    race(
+        3,
+        || Zone::with(|_| Word::EMPTY),
+        |zone| {
+            let theirs = MOBILE.word(SEEN, true).session();
+            zone.table()
+                .absorb(MOBILE.key(), &theirs, &LIMITS, SEEN, true)
+        },
+        |zone| zone.learn(MOBILE, 9, Claim::Stranger, SEEN),
+        |zone, _, learned| {
+            let kept = Learned::Kept {
+                holder: PeerId::new(1),
+            };
+            assert!(learned == NEW || learned == kept, "{learned:?}");
+            zone.expect(MOBILE);
+            assert_eq!(zone.copies(MOBILE), 1);
+        },
+    );
+}
+
+#[test]
+fn what_another_nginx_has_is_known_while_it_is_being_relocated() {
+    race(
+        3,
+        Zone::crowded,
+        |zone| zone.arrive(NEWCOMER),
+        |zone| {
+            let theirs = MOBILE.word(DUE, true).session();
+            zone.table()
+                .absorb(MOBILE.key(), &theirs, &LIMITS, SEEN, true)
+        },
+        |zone, (), absorbed| {
+            assert_eq!(absorbed, Absorbed::Known);
+            assert_eq!(zone.session(MOBILE, SEEN).seen, DUE);
             zone.expect_residents();
         },
     );

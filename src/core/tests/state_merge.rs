@@ -1,0 +1,293 @@
+//! Tests for what two nginx that share a state file give to each other, against plain maps, and for
+//! the time in it. Without this, an upgrade loses sessions, or keeps for ever what nobody uses.
+
+mod table_zone;
+
+use std::collections::HashMap;
+
+use sticky_core::key::Key;
+use sticky_core::state::{tick_at, Head, Moment};
+use sticky_core::table::{Absorbed, Claim, LookUp};
+use sticky_core::word::{Limits, Session, Tick, Word, LAST_TICK};
+
+use table_zone::{key, nobody, peer, Random, Zone, HOUR};
+
+const YEAR: u64 = 365 * 86_400;
+
+fn moment(monotonic: u64, wall: u64) -> Moment {
+    Moment { monotonic, wall }
+}
+
+fn head(epoch: u64, written: Moment) -> Head {
+    Head {
+        sip_keys: (1, 2),
+        epoch,
+        written,
+    }
+}
+
+fn session(peer_number: u32, seen: Tick, created: Tick, confirmed: bool) -> Session {
+    Session {
+        peer: peer(peer_number),
+        seen,
+        created,
+        confirmed,
+    }
+}
+
+#[test]
+fn ticks_count_from_an_epoch_before_the_clock_too() {
+    assert_eq!(tick_at(10, 10), 0);
+    assert_eq!(tick_at(10, 25), 15);
+    assert_eq!(tick_at(10, 3), 0, "a clock that lags");
+    assert_eq!(tick_at(0u64.wrapping_sub(100), 3), 103);
+    assert_eq!(tick_at(0, u64::MAX >> 1), Tick::MAX);
+    assert_eq!(tick_at(0, u64::MAX), 0);
+}
+
+/// A restart: what `now` is in ticks, when the file was written at tick 5000.
+#[test]
+fn idle_time_goes_on_while_nginx_is_down() {
+    const WALL: u64 = 1_800_000_000;
+    let cases = [
+        ("at once", moment(6000, WALL), 5000),
+        ("a minute later", moment(6060, WALL + 60), 5060),
+        ("seconds read late", moment(6060, WALL + 62), 5060),
+        ("and early", moment(6060, WALL + 58), 5060),
+        ("after a boot", moment(20, WALL + 300), 5300),
+        ("after a suspension", moment(6010, WALL + 900), 5900),
+        ("the date was set back", moment(6010, WALL - 5000), 5000),
+        ("and after a boot", moment(10, WALL - 86_400), 5000),
+        (
+            "a month later",
+            moment(77, WALL + 30 * 86_400),
+            5000 + 30 * 86_400,
+        ),
+    ];
+    for (what, now, expected) in cases {
+        let head = head(1000, moment(6000, WALL));
+        let (epoch, shift) = head.resume(now);
+        assert_eq!(tick_at(epoch, now.monotonic), expected, "{what}");
+        let old = session(1, 4900, 4000, true);
+        let word = Word::new(key(1), &old);
+        assert_eq!(
+            shift.session(word),
+            Some((key(1), word.session())),
+            "{what}"
+        );
+        let is_live = HOUR.is_live(&word.session(), tick_at(epoch, now.monotonic));
+        assert_eq!(is_live, expected < 4900 + 3600, "{what}");
+        // The same boot has the same epoch: both processes of an upgrade count alike.
+        assert_eq!(
+            epoch == 1000,
+            expected <= 5060 && now.monotonic >= 6000 && now.wall >= WALL,
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn nobody_was_seen_after_the_file_was_written() {
+    let written = moment(6000, 9000);
+    let (_, shift) = head(1000, written).resume(written);
+    let word = Word::new(key(1), &session(1, 70_000, 65_000, true));
+    let (_, cut) = shift.session(word).unwrap();
+    assert_eq!((cut.seen, cut.created), (5000, 5000));
+    assert_eq!(shift.session(Word::EMPTY), None);
+}
+
+/// Restarts for a hundred years, every month: a session used shortly before each of them is live
+/// after it, one that was not used for an hour is over.
+#[test]
+fn ticks_do_not_come_to_an_end() {
+    let mut now = moment(50, 1_800_000_000);
+    let mut epoch = now.monotonic;
+    for _ in 0..1200 {
+        now.monotonic += YEAR / 12;
+        now.wall += YEAR / 12;
+        let tick = tick_at(epoch, now.monotonic);
+        assert!(tick < LAST_TICK);
+        let words = [
+            Word::new(key(1), &session(1, tick - 100, tick - 300, true)),
+            Word::new(key(2), &session(1, tick - 3700, tick - 3700, false)),
+        ];
+        let head = head(epoch, now);
+        now = moment(70, now.wall + 60);
+        let (next, shift) = head.resume(now);
+        let tick = tick_at(next, now.monotonic);
+        let [used, unused] = words.map(|word| shift.session(word).unwrap().1);
+        assert_eq!(used.seen, tick - 160);
+        assert!(used.created.abs_diff(tick - 360) <= 1);
+        assert!(HOUR.is_live(&used, tick) && !HOUR.is_live(&unused, tick));
+        assert!(used.is_in_use() && !unused.is_in_use());
+        epoch = next;
+    }
+}
+
+#[test]
+fn words_come_into_the_time_of_the_other_table() {
+    let now = moment(6000, 9000);
+    let word = Word::new(key(1), &session(1, 1000, 1000, false));
+    let seen = |head: Head, epoch: u64, now: Moment| {
+        head.shift_into(epoch, now).session(word).unwrap().1.seen
+    };
+    assert_eq!(seen(head(500, now), 500, now), 1000, "the same epoch");
+    assert_eq!(seen(head(500, now), 200, now), 1300);
+    assert_eq!(seen(head(500, now), 700, now), 800);
+    assert_eq!(seen(head(500, now), 5000, now), 0, "before our time");
+    let negative = 0u64.wrapping_sub(700);
+    assert_eq!(seen(head(500, now), negative, now), 2200);
+    assert_eq!(seen(head(negative, now), 0, now), 300);
+    // Another machine: by the wall clock, and never younger than it was.
+    let theirs = head(100, moment(9100, 9000));
+    let there = seen(theirs, 500, now);
+    // It is 9000 there, and 5500 here.
+    assert_eq!(there, 0);
+    let later = seen(theirs, 0u64.wrapping_sub(7000), now);
+    assert!((4996..=5000).contains(&later), "13,000 here: {later}");
+    assert_eq!(seen(head(100, moment(1_000_100, 9000)), 500, now), 0);
+}
+
+/// To and fro between two tables for as long as nobody uses a session: it must come to its end, by
+/// whichever clock the ticks are carried over.
+#[test]
+fn nobody_gets_younger_by_going_to_and_fro() {
+    for (their_monotonic, their_epoch) in [(0i64, 0u64), (0, 77), (50_000, 50_500)] {
+        let limits = Limits {
+            expires: 60,
+            lifetime: None,
+        };
+        let mut random = Random::seeded(3);
+        let mut ours = session(1, 1000, 1000, true);
+        let our_epoch = 100u64;
+        for second in 0..=60u64 {
+            let at = |late: u64| second + 1100 + late;
+            let there = |at: u64| (at as i64 + their_monotonic) as u64;
+            let late = u64::from(random.below(2));
+            let file = head(our_epoch, moment(at(0), 5000 + second + late));
+            let now = moment(there(at(0)), 5000 + second);
+            let into = file.shift_into(their_epoch, now);
+            let theirs = into.session(Word::new(key(1), &ours)).unwrap().1;
+            let late = u64::from(random.below(2));
+            let file = head(their_epoch, moment(there(at(0)), 5000 + second + late));
+            let into = file.shift_into(our_epoch, moment(at(0), 5000 + second));
+            let back = into.session(Word::new(key(1), &theirs)).unwrap().1;
+            ours.seen = ours.seen.max(back.seen);
+            let now = tick_at(our_epoch, at(0));
+            assert_eq!(
+                limits.is_live(&ours, now),
+                second < 60,
+                "{their_epoch} {second}"
+            );
+        }
+    }
+}
+
+/// Which of two sessions of one key stays, written once more.
+fn best(a: (Key, Session), b: (Key, Session), limits: &Limits, now: Tick) -> Session {
+    let rank = |(key, session): &(Key, Session)| {
+        let live = limits.is_live(session, now);
+        (
+            live,
+            session.confirmed,
+            session.seen,
+            Word::new(*key, session).bits(),
+        )
+    };
+    if rank(&a) >= rank(&b) {
+        a.1
+    } else {
+        b.1
+    }
+}
+
+#[test]
+fn two_tables_come_to_hold_the_same() {
+    for seed in 0..40 {
+        let mut random = Random::seeded(seed);
+        let now = 10_000;
+        let mut fill = |zone: &Zone| -> HashMap<Key, Session> {
+            let mut map = HashMap::new();
+            for _ in 0..600 {
+                let number = u64::from(random.below(900));
+                let seen = now - random.below(5000);
+                let created = seen - random.below(50);
+                let new = session(random.below(5), seen, created, random.below(2) == 1);
+                let word = Word::new(key(number), &new);
+                if !map.contains_key(&key(number)) && HOUR.is_live(&new, now) {
+                    zone.table().absorb(key(number), &new, &HOUR, now, true);
+                    map.insert(key(number), word.session());
+                }
+            }
+            map
+        };
+        // The second is smaller, but has room for all.
+        let (one, two) = (Zone::new(4096), Zone::new(2048));
+        let (mut first, second) = (fill(&one), fill(&two));
+
+        let give = |from: &Zone, to: &Zone| {
+            for (key, session) in from.table().sessions() {
+                let absorbed = to.table().absorb(key, &session, &HOUR, now, true);
+                assert!(matches!(absorbed, Absorbed::New | Absorbed::Known));
+            }
+        };
+        give(&one, &two);
+        give(&two, &one);
+        give(&one, &two);
+        for (key, theirs) in second {
+            let merged = match first.get(&key) {
+                Some(ours) => best((key, *ours), (key, theirs), &HOUR, now),
+                None => theirs,
+            };
+            first.insert(key, merged);
+        }
+        for zone in [&one, &two] {
+            let mut all: Vec<_> = zone.table().sessions().collect();
+            all.sort_by_key(|(key, _)| *key);
+            let mut expected: Vec<_> = first.clone().into_iter().collect();
+            expected.sort_by_key(|(key, _)| *key);
+            assert_eq!(all, expected, "seed {seed}");
+            assert_eq!(zone.evicted(), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn no_live_session_goes_for_one_of_another_nginx() {
+    for is_thorough in [true, false] {
+        let zone = Zone::new(1024);
+        let table = zone.table();
+        for number in 0..3000 {
+            table.learn(
+                key(number),
+                peer(1),
+                Claim::Stranger,
+                &HOUR,
+                100,
+                &mut nobody,
+            );
+        }
+        let mut before: Vec<_> = table.sessions().collect();
+        let mut refused = 0;
+        for number in 10_000..11_000 {
+            let better = session(2, 200, 150, true);
+            let absorbed = table.absorb(key(number), &better, &HOUR, 200, is_thorough);
+            refused += u32::from(absorbed == Absorbed::NoRoom);
+        }
+        assert!(refused > 900, "{refused}");
+        for (key, session) in before.drain(..) {
+            assert_eq!(table.look_up(key, &HOUR, 200), LookUp::Found(session));
+        }
+        // Those that are over do.
+        let late = session(2, 3700, 3700, false);
+        assert_eq!(
+            table.absorb(key(1), &late, &HOUR, 3700, false),
+            Absorbed::New
+        );
+        let old = session(2, 100, 100, true);
+        assert_eq!(
+            table.absorb(key(2), &old, &HOUR, 3700, true),
+            Absorbed::Over
+        );
+    }
+}

@@ -1,0 +1,163 @@
+//! Two workers and their table.
+
+use std::fmt::Debug;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
+
+use loom::model::Builder;
+use loom::thread;
+
+use sticky_core::key::Key;
+use sticky_core::sync::AtomicU128;
+use sticky_core::table::{Claim, Counters, Evicted, Learned, LookUp, Table, LINE};
+use sticky_core::word::{Limits, PeerId, Session, Tick, Word};
+
+pub const LIMITS: Limits = Limits {
+    expires: 640,
+    lifetime: None,
+};
+/// When the sessions in the table were last seen; they began at 0, so they are in use.
+pub const SEEN: Tick = 1;
+/// From here on they are refreshed.
+pub const DUE: Tick = 11;
+/// And from here on they are over, and no longer remembered.
+pub const OVER: Tick = 10_000;
+
+pub const NEW: Learned = Learned::New {
+    evicted: Evicted::Nothing,
+};
+
+/// The table has three lines. The sessions here have an id of their own and two lines.
+#[derive(Clone, Copy, Debug)]
+pub struct Id(pub u64, pub [u64; 2]);
+
+/// What is asked about: it stands in its second line and may be moved to its first, the one that a
+/// reader reads first.
+pub const MOBILE: Id = Id(1, [2, 0]);
+/// Finds both its lines full.
+pub const NEWCOMER: Id = Id(2, [0, 1]);
+/// The same; of the lines that it sees full, one is the mobile one's.
+pub const RIVAL: Id = Id(3, [1, 0]);
+
+impl Id {
+    pub fn key(self) -> Key {
+        let Id(number, [first, second]) = self;
+        // A third of all numbers of 32 bits for each line, and far from its borders.
+        let half = |line: u64| line * 0x5555_5555 + 0x1000_0000 + number;
+        Key::new(half(first) << 32 | half(second))
+    }
+
+    /// Every session begins at the peer with its number.
+    pub fn word(self, seen: Tick, confirmed: bool) -> Word {
+        let session = Session {
+            peer: PeerId::new(self.0 as u32),
+            seen,
+            created: 0,
+            confirmed,
+        };
+        Word::new(self.key(), &session)
+    }
+}
+
+/// One that stays where it is, in line 0 or 1: its other line is full too.
+pub fn resident(place: usize) -> Id {
+    Id(
+        100 + place as u64,
+        [place as u64 / LINE as u64, 1 - place as u64 / LINE as u64],
+    )
+}
+
+pub struct Zone {
+    words: Vec<AtomicU128>,
+    counters: Counters,
+}
+
+impl Zone {
+    pub fn with(word_at: impl Fn(usize) -> Word) -> Zone {
+        Zone {
+            words: (0..3 * LINE)
+                .map(|place| AtomicU128::new(word_at(place).bits()))
+                .collect(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Residents in lines 0 and 1 but for the mobile one; line 2 is empty.
+    pub fn crowded() -> Zone {
+        Zone::with(|place| match place {
+            1 => MOBILE.word(SEEN, true),
+            0..8 => resident(place).word(SEEN, true),
+            _ => Word::EMPTY,
+        })
+    }
+
+    pub fn table(&self) -> Table<'_> {
+        Table::new(&self.words, &self.counters)
+    }
+
+    pub fn learn(&self, id: Id, to: u32, claim: Claim, now: Tick) -> Learned {
+        let nobody = &mut |_| false;
+        self.table()
+            .learn(id.key(), PeerId::new(to), claim, &LIMITS, now, nobody)
+    }
+
+    pub fn arrive(&self, id: Id) {
+        self.arrive_at(id, SEEN);
+    }
+
+    pub fn arrive_at(&self, id: Id, now: Tick) {
+        assert_eq!(self.learn(id, id.0 as u32, Claim::Stranger, now), NEW);
+    }
+
+    pub fn session(&self, id: Id, now: Tick) -> Session {
+        match self.table().look_up(id.key(), &LIMITS, now) {
+            LookUp::Found(session) => session,
+            other => panic!("{id:?}: {other:?}"),
+        }
+    }
+
+    pub fn expect(&self, id: Id) {
+        assert_eq!(self.session(id, SEEN).peer.get(), id.0 as u32, "{id:?}");
+    }
+
+    pub fn copies(&self, id: Id) -> usize {
+        self.table()
+            .sessions()
+            .filter(|(key, _)| *key == id.key())
+            .count()
+    }
+
+    pub fn expect_residents(&self) {
+        (0..8)
+            .filter(|place| *place != 1)
+            .for_each(|place| self.expect(resident(place)));
+    }
+}
+
+/// Runs `here` and `there` at once on a table, then `after`, in all orders with at most so many
+/// forced switches between the two.
+pub fn race<A, B>(
+    switches: usize,
+    zone: fn() -> Zone,
+    here: fn(&Zone) -> A,
+    there: fn(&Zone) -> B,
+    after: fn(&Zone, A, B),
+) where
+    A: 'static,
+    B: 'static + Debug,
+{
+    let mut builder = Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(switches));
+    builder.max_branches = 20_000;
+    let orders = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&orders);
+    builder.check(move || {
+        count.fetch_add(1, Relaxed);
+        let zone = loom::sync::Arc::new(zone());
+        let other = zone.clone();
+        let there = thread::spawn(move || there(&other));
+        let here = here(&zone);
+        after(&zone, here, there.join().unwrap());
+    });
+    println!("{} orders", orders.load(Relaxed));
+}

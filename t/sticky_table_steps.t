@@ -1,0 +1,66 @@
+#!/usr/bin/perl
+
+# Tests for workers that die between two steps of an operation on the session table, at every place
+# where there is one; without it, the one instruction after which a death does harm may never be hit.
+#
+# Such places are marked in a module that was built for tests, see `make test-killed`.
+
+use warnings;
+use strict;
+
+use Test::More;
+
+BEGIN { use FindBin; chdir($FindBin::Bin); }
+use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
+use Test::Nginx;
+use Sticky::Killed;
+use Sticky::Pages;
+use Sticky::Traffic;
+
+select STDERR; $| = 1;
+select STDOUT; $| = 1;
+
+# The marks, and how often a worker comes by before it dies: often enough to serve some requests.
+my @marks = (
+    ['learn: inserted',         100],
+    ['learn: looked again',     100],
+    ['search: a word',          20_000],
+    ['shift: copied',           6],
+    ['shift: counted',          6],
+    ['replace: written',        20],
+    ['swap',                    250],
+    ['view: a word',            5000],
+);
+
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/);
+plan(skip_all => 'the module has no marks, see make test-killed') unless has_marks($t);
+$t->plan(1 + 10 * @marks);
+
+# nginx writes an alert about each of them.
+$t->todo_alerts();
+prepare($t);
+$t->run();
+
+my %home = taught('/', 'used', SESSIONS);
+is(differing(\%home, { brought('/', keys %home) }), 0, 'sessions in use');
+
+for my $case (@marks) {
+    my ($mark, $times) = @$case;
+    note("Workers die at: $mark");
+    my $before = deaths($t);
+    my $over = $t->testdir() . '/over';
+    unlink $over;
+
+    ok(die_at($t, $mark, $times), 'reload');
+    my @clients = clients($over, \%home);
+    eventually(sub { deaths($t) >= $before + 8 });
+    $t->write_file('over', '');
+    my $wrong = 0;
+    $wrong += (split ' ', outcome($_))[1] for @clients;
+    ok(die_at($t), 'and back');
+
+    is($wrong, 0, 'no answer of another server');
+    my $deaths = deaths($t);
+    cmp_ok($deaths - $before, '>=', 8, "$mark: workers have died");
+    is_sound($t, \%home, $deaths);
+}
