@@ -152,7 +152,7 @@ test-killed: packages
 	$(WITH_NGINX) $(CARGO) build --release --locked --target-dir $(OUT)/steps $(FEATURES) --features steps
 	@cp $(OUT)/steps/release/libngx_http_sticky_rs.so $(OUT)/steps/ngx_http_sticky_rs.so
 	@tools/packages 'testing' $(RUN_PACKAGES) perl
-	@tools/test-nginx $(CURDIR)/$(OUT)/steps/ngx_http_sticky_rs.so "$(NGINX_BINARY)" \
+	@TEST_NGINX_MARKS=1 tools/test-nginx $(CURDIR)/$(OUT)/steps/ngx_http_sticky_rs.so "$(NGINX_BINARY)" \
 		t/sticky_state_killed.t t/sticky_table_killed.t t/sticky_table_steps.t
 
 # The source of nginx 1.28, which crate nginx-src brings; or another.
