@@ -117,7 +117,7 @@ SEED ?= $(shell date +%s)
 test-long: packages
 	STICKY_SEED=$(SEED) STICKY_STEPS=30000000 STICKY_DEATHS=100 $(CARGO) test --locked -p sticky-core \
 		--features steps --target-dir target/core --test table_simulation --test table_killed --test table_work
-	LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --locked -p sticky-core --features model --target-dir target/core --test table_orders
+	LOOM_MAX_PREEMPTIONS=4 $(CARGO) test --locked -p sticky-core --features model --target-dir target/core --test table_orders
 
 # Threads on one table under ThreadSanitizer, which only nightly Rust has.
 NIGHTLY ?= +nightly
