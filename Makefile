@@ -118,7 +118,7 @@ SEED ?= $(shell date +%s)
 test-long: packages
 	STICKY_SEED=$(SEED) STICKY_STEPS=30000000 STICKY_DEATHS=100 $(CARGO) test --locked -p sticky-core \
 		--features steps --target-dir target/core --test table_simulation --test table_killed --test table_work
-	LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --locked -p sticky-core --features model --target-dir target/core --test table_orders
+	LOOM_MAX_PREEMPTIONS=4 $(CARGO) test --locked -p sticky-core --features model --target-dir target/core --test table_orders
 
 # Threads on one table under ThreadSanitizer, which only nightly Rust has.
 NIGHTLY ?= +nightly
@@ -159,7 +159,7 @@ test-killed: packages
 	$(WITH_NGINX) $(CARGO) build --release --locked --target-dir $(OUT)/steps $(FEATURES) --features steps
 	@cp $(OUT)/steps/release/libngx_http_sticky_rs.so $(OUT)/steps/ngx_http_sticky_rs.so
 	@tools/packages 'testing' $(RUN_PACKAGES) perl
-	@tools/test-nginx $(CURDIR)/$(OUT)/steps/ngx_http_sticky_rs.so "$(NGINX_BINARY)" \
+	@TEST_NGINX_MARKS=1 tools/test-nginx $(CURDIR)/$(OUT)/steps/ngx_http_sticky_rs.so "$(NGINX_BINARY)" \
 		t/sticky_state_killed.t t/sticky_table_killed.t t/sticky_table_steps.t
 
 # The source of nginx 1.28, which crate nginx-src brings; or another.

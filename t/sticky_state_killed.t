@@ -101,7 +101,7 @@ ended($t, 'TERM');
 
 for my $mark (@marks) {
     SKIP: {
-        skip 'needs a module built with feature steps', 4 unless has_marks($t);
+        skip 'needs a module built with feature steps', 4 unless has_marks();
         local $ENV{STICKY_KILL_AT} = $mark;
         my $killed = () = $t->read_file('error.log') =~ /exited on signal 9/g;
         $t->run();

@@ -93,15 +93,8 @@ EOC
     $t->waitforfile("$dir/servers.pid");
 }
 
-# Whether the module under test has marks, see src/core/step.rs: built with feature `steps` only.
-sub has_marks {
-    my ($t) = @_;
-    my ($module) = $t->test_globals() =~ /load_module\s+([^;]*sticky[^;]*);/;
-    return 0 unless defined $module;
-    open my $input, '<:raw', $module or die "Can't open $module: $!";
-    local $/;
-    return <$input> =~ /shift: source changed/;
-}
+# Whether the module under test has marks, see src/core/step.rs: `make test-killed` says so.
+sub has_marks { return $ENV{TEST_NGINX_MARKS} }
 
 # From now on each worker dies when it has come to the mark for so many times; or no longer. True when
 # the workers before are gone.
