@@ -51,7 +51,8 @@ endif
 MATRIX ?= debian trixie vendored testing
 
 .PHONY: all module module-path install demo test test-core test-layout test-nginx test-apps test-static matrix \
-	matrix-row lint bench bench-core bench-scale bench-nginx bench-reload fuzz clean help packages
+	matrix-row lint bench bench-core bench-instructions bench-scale bench-nginx \
+	bench-reload fuzz clean help packages
 
 all: module
 
@@ -65,6 +66,7 @@ help:
 	@echo 'make test-static  builds nginx 1.28 with --add-module, with --add-dynamic-module; tests both'
 	@echo 'make lint         format, clippy, documentation'
 	@echo 'make bench        bench-core: the session table, the page scanner; bench-nginx: whole requests'
+	@echo 'make bench-instructions  what the module adds to a request and to a page, in instructions'
 	@echo 'make bench-scale  a session and a whole table, from 10 thousand to 50 million sessions'
 	@echo 'make bench-reload what a reload with 10 million sessions makes requests wait'
 	@echo 'make fuzz         fuzzes whatever reads bytes from outside, FUZZ_SECONDS=600 for each of FUZZ_TARGETS'
@@ -161,6 +163,13 @@ bench-scale: packages
 bench-nginx: module
 	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl wrk taskset=util-linux
 	@tools/bench-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
+
+# Under callgrind: repeatable, whatever else the machine does.
+bench-instructions: module
+	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl valgrind
+	@status=0; for part in '' --pages; do \
+		tools/bench-instructions $$part $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" || status=1; \
+	done; exit $$status
 
 # How long requests wait while nginx reloads with ten million sessions.
 bench-reload: module
