@@ -17,10 +17,8 @@ fuzz_target!(|input: &[u8]| {
         FormsLearner::new(Arc::clone(&names), site.clone(), None)
     });
     let [name] = plain else { return };
-    let has_base = page
-        .to_ascii_lowercase()
-        .windows(5)
-        .any(|part| part == b"<base");
+    let is_base = |part: &[u8]| part[0] == b'<' && part.eq_ignore_ascii_case(b"<base");
+    let has_base = page.windows(5).any(is_base);
     if has_base {
         return;
     }

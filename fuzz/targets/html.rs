@@ -62,18 +62,20 @@ fn stretch(page: &[u8]) -> Vec<u8> {
 /// What the learner says that it does not see: a name of which a character is written as a reference
 /// or escape. And a base in another tag, which it takes for one; no application writes it.
 fn is_beyond_the_learner(page: &[u8], name: &[u8]) -> bool {
-    let has = |part: &[u8]| page.windows(part.len()).any(|window| window == part);
-    let lower = page.to_ascii_lowercase();
-    let mentions = |prefix: &[u8], digits: &str| {
-        let written = [prefix, digits.as_bytes()].concat();
-        lower.windows(written.len()).any(|window| window == written)
+    let starts = |rest: &[u8], with: &str| {
+        let start = rest.get(..with.len()).unwrap_or_default();
+        start.eq_ignore_ascii_case(with.as_bytes())
     };
-    has(b"<base")
-        || name.iter().any(|byte| {
-            mentions(b"%", &format!("{byte:02x}"))
-                || mentions(b"&#x", &format!("{byte:x}"))
-                || mentions(b"&#", &byte.to_string())
-                || mentions(b"&#x0", "")
-                || mentions(b"&#0", "")
-        })
+    let is_odd = |rest: &[u8]| match rest.first() {
+        Some(b'<') => starts(rest, "<base"),
+        Some(b'&') if starts(rest, "&#0") || starts(rest, "&#x0") => true,
+        Some(b'&') => name.iter().any(|byte| {
+            starts(rest, &format!("&#{byte}")) || starts(rest, &format!("&#x{byte:x}"))
+        }),
+        Some(b'%') => name
+            .iter()
+            .any(|byte| starts(rest, &format!("%{byte:02x}"))),
+        _ => false,
+    };
+    (0..page.len()).any(|at| is_odd(&page[at..]))
 }
