@@ -101,6 +101,7 @@ fn urls_stand_in_any_text() {
 fn a_string_has_its_bounds() {
     for (before, id, count) in [
         (RUN - 10, 10, 1),
+        (RUN - 10, 500, 1),
         (RUN + 1, 10, 0),
         (100_000, 10, 0),
         (10, 512, 1),
