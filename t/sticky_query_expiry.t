@@ -42,7 +42,7 @@ http {
     }
 
     upstream life {
-        sticky mode=query expires=3s lifetime=3s;
+        sticky mode=query expires=4s lifetime=4s;
         server 127.0.0.1:8081;
         server 127.0.0.1:8082;
     }
@@ -94,10 +94,10 @@ for my $where (qw/ idle life worker long /) {
     }
 }
 
-# Used, or shown in pages, twice in a second, for more than expires=2s and lifetime=3s.
+# Used, or shown in pages, twice in a second, for more than expires=2s and lifetime=4s.
 
 my %statuses;
-while (time() - $start < 4.2) {
+while (time() - $start < 5.2) {
     sleep 0.45;
     for my $where (qw/ idle life worker long /) {
         my $reply = get("/$where/?sid=used");
@@ -105,6 +105,7 @@ while (time() - $start < 4.2) {
         my $status = backend($reply) eq $home{"$where used"} || status($reply) ne 'HIT'
             ? status($reply) : 'HIT elsewhere';
         push @{ $statuses{$where} }, $status;
+        # Up to two seconds before its time, which is counted in whole ones.
         push @{ $statuses{"$where early"} }, $status if time() - $start < 1.9;
     }
     # The same server may show it, the other one may not change it: ask until it was the first.
