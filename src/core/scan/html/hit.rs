@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::hits::Found;
 use super::last::{hand_out, Last, Value};
 use super::strings::{ends_string, ends_string_with_letter, link_in, run_around, Run};
-use super::tag::{is_space, Attribute, Part, Tag};
+use super::tag::{field_value, is_space, Attribute, Part, Tag};
 use super::whole::{ends_parameter_name, is_whole_value, starts_parameter};
 use super::window::{Progress, Window};
 use super::{QUOTED, REACH};
@@ -405,29 +405,6 @@ fn site_at<'a>(site: &'a Site, based: &'a Option<(u64, Site)>, place: u64) -> &'
     match based {
         Some((from, based)) if place >= *from => based,
         _ => site,
-    }
-}
-
-/// Where the value of a field stands whose name stands at `name_at`, when the tag is complete; empty
-/// when that is not the name that counts, the first.
-fn field_value(mut tag: Tag<'_>, name_at: usize) -> Option<Range<usize>> {
-    let mut value = None;
-    let mut named = None;
-    loop {
-        match tag.next() {
-            Part::Unfinished => return None,
-            Part::End(_) => {
-                return Some(value.filter(|_| named == Some(name_at)).unwrap_or_default());
-            }
-            Part::Attribute(attribute) => {
-                if attribute.name.eq_ignore_ascii_case(b"name") {
-                    named.get_or_insert(attribute.value_at);
-                } else if attribute.name.eq_ignore_ascii_case(b"value") {
-                    let end = attribute.value_at + attribute.value.len();
-                    value.get_or_insert(attribute.value_at..end);
-                }
-            }
-        }
     }
 }
 

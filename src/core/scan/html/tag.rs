@@ -1,5 +1,7 @@
 //! The attributes of one tag, cut as browsers cut them (HTML Standard, 13.2.5.32 to 13.2.5.39).
 
+use std::ops::Range;
+
 /// White space of HTML; a CR counts as the line feed that it is normalised to.
 pub(in crate::scan) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0c')
@@ -113,5 +115,28 @@ impl<'a> Tag<'a> {
         let len = rest.iter().position(|b| ends(*b)).unwrap_or(rest.len());
         self.at += len;
         rest.get(..len).unwrap_or_default()
+    }
+}
+
+/// Where the value of a field stands whose name stands at `name_at`, when the tag is complete; empty
+/// when that is not the name that counts, the first.
+pub(super) fn field_value(mut tag: Tag<'_>, name_at: usize) -> Option<Range<usize>> {
+    let mut value = None;
+    let mut named = None;
+    loop {
+        match tag.next() {
+            Part::Unfinished => return None,
+            Part::End(_) => {
+                return Some(value.filter(|_| named == Some(name_at)).unwrap_or_default());
+            }
+            Part::Attribute(attribute) => {
+                if attribute.name.eq_ignore_ascii_case(b"name") {
+                    named.get_or_insert(attribute.value_at);
+                } else if attribute.name.eq_ignore_ascii_case(b"value") {
+                    let end = attribute.value_at + attribute.value.len();
+                    value.get_or_insert(attribute.value_at..end);
+                }
+            }
+        }
     }
 }
