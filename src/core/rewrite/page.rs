@@ -182,7 +182,11 @@ impl Page {
         if !posts && method.trim_ascii().eq_ignore_ascii_case(b"dialog") {
             return;
         }
-        let action = forms::bytes_of(form, "action").unwrap_or_default();
+        let action = forms::bytes_of(form, "action");
+        if action.is_none() && form.has_attribute("action") {
+            return;
+        }
+        let action = action.unwrap_or_default();
         let mut scratch = Vec::new();
         let read = references::decoded(&action, &mut scratch).trim_ascii();
         if posts && !read.is_empty() {

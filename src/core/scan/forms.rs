@@ -170,9 +170,16 @@ pub(crate) fn is_readable(charset: Option<&[u8]>) -> bool {
     })
 }
 
-/// The bytes of an attribute as they stand in the page.
+/// The bytes of an attribute as they stand in the page. `None`: there is none, or its value begins with
+/// a byte order mark, which makes lol_html read it in another encoding than the page.
 pub(crate) fn bytes_of(element: &Element<'_, '_>, name: &str) -> Option<Vec<u8>> {
-    let value = element.get_attribute(name)?;
+    let attributes = element.attributes();
+    let attribute = attributes
+        .iter()
+        .find(|attribute| attribute.name() == name)?;
     // The low byte is the byte: U+0000 to U+007F, and U+F780 to U+F7FF for the others.
-    Some(value.chars().map(|c| (u32::from(c) & 0xff) as u8).collect())
+    let value = attribute.value();
+    let value: Vec<u8> = value.chars().map(|c| (u32::from(c) & 0xff) as u8).collect();
+    let place = attribute.value_source_location();
+    (value.len() == place.map_or(0, |place| place.bytes().len())).then_some(value)
 }

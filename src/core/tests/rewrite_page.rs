@@ -301,6 +301,24 @@ fn bytes_of_any_charset_pass_unchanged() {
 }
 
 #[test]
+fn a_link_that_begins_with_a_byte_order_mark_stays() {
+    same(&[
+        "<a href=\"\u{feff}/x\">",
+        "<a href=\"\u{feff}/\u{e4}\">",
+        "<form action=\"\u{feff}/x\">",
+        "<form method=post action=\"\u{feff}/x\">",
+    ]);
+    for page in [&b"<a href='\xff\xfe/x'>"[..], b"<a href='\xfe\xff/x'>"] {
+        assert_eq!(rewritten_with(b"A", page, None, 5), page);
+    }
+    let page = b"<a href='\x01\xff\xfe/x'>";
+    assert_eq!(
+        rewritten_with(b"A", page, None, 5),
+        b"<a href=\"\xff\xfe/x?route=A\">"
+    );
+}
+
+#[test]
 fn a_page_that_cannot_be_followed_passes_as_it_is() {
     let long = format!("<a href='{}'>", "x".repeat(1 << 20));
     let page = format!("<a href=/1>{long}<a href=/2>");

@@ -92,6 +92,19 @@ fn ids_keep_their_bytes_in_any_charset_compatible_with_ascii() {
 }
 
 #[test]
+fn no_value_is_read_in_another_encoding_than_its_page() {
+    for mark in [&b"\xef\xbb\xbf"[..], b"\xff\xfe", b"\xfe\xff"] {
+        let page = [
+            b"<input name=sid value='",
+            mark,
+            b"ab'><input name=sid value=1>",
+        ]
+        .concat();
+        assert_eq!(read(&page, None, 7), "1", "{}", mark.escape_ascii());
+    }
+}
+
+#[test]
 fn a_tag_beyond_the_memory_ends_learning_without_a_panic() {
     let mut page = b"<input name=sid value=1><input title='".to_vec();
     page.resize(page.len() + 2 * MEMORY, b'x');
