@@ -248,7 +248,7 @@ fn teach(affinity: &Affinity<'_>, lesson: &Lesson<'_>, id: &[u8]) {
         Claim::Stranger
     };
     let learned = sessions.learn(key, lesson.peer, claim, &rule.limits, &mut |holder| {
-        is_lost(affinity, holder, || sessions.is_ahead(key, &rule.limits))
+        is_lost(affinity, holder, || affinity.has_ahead(key))
     });
     if matches!(learned, Learned::New { .. }) && affinity.status.get() == Status::None {
         affinity.status.set(Status::New);

@@ -287,7 +287,7 @@ impl<'r> Follower<'r> {
         let teaches = (1..500).contains(&status);
         let is_carried = Some(key) == self.key;
         let from = self.holder.get().filter(|_| is_carried);
-        let is_ahead = || sessions.is_ahead(key, limits);
+        let is_ahead = || !affinity.peers.may_change() && sessions.is_ahead(key, limits);
         let is_unknown = |from| affinity.directory().by_id(from).is_none();
         let stays = self.is_full.get()
             || from.is_some_and(|from| from == peer || is_unknown(from) && is_ahead());

@@ -165,8 +165,17 @@ impl Affinity<'_> {
     /// See [`Sessions::is_ahead`].
     #[cold]
     fn is_ahead(&self) -> bool {
-        match (&self.sticky.rule, self.carried) {
-            (Rule::Query(rule, sessions, _), Some(key)) => sessions.is_ahead(key, &rule.limits),
+        self.carried.is_some_and(|key| self.has_ahead(key))
+    }
+
+    /// The session of `key` [is ahead](Sessions::is_ahead). Where servers come and go (`resolve`), one
+    /// that is not known has left.
+    #[cold]
+    pub fn has_ahead(&self, key: Key) -> bool {
+        match &self.sticky.rule {
+            Rule::Query(rule, sessions, _) if !self.peers.may_change() => {
+                sessions.is_ahead(key, &rule.limits)
+            }
             _ => false,
         }
     }

@@ -58,6 +58,9 @@ http {
 
         location / {
             proxy_pass http://u;
+            # The servers are reloaded, too: a connection that nginx keeps (by itself since 1.29.7)
+            # could be one that its server closes at this moment.
+            proxy_set_header Connection close;
         }
     }
 }
