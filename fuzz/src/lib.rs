@@ -9,6 +9,7 @@ pub mod pairs;
 pub mod pieces;
 
 use sticky_core::url::{LinkPart, Names, Site};
+use url::{ParseError, Url};
 
 /// The names that the first byte of an input chooses from: the usual one, one within another, one
 /// that links may write with an escape, one that is no anchor at all, those of paths.
@@ -46,6 +47,18 @@ pub fn delimiter(choice: u8) -> Option<u8> {
 pub fn site() -> Site {
     let others = [b"www.example"[..].into(), b".static.example"[..].into()];
     Site::new(HOST.as_bytes(), &others)
+}
+
+/// A link on a page of http, as the URL Standard reads it. Crate url takes the host of `///host` for
+/// empty; the Standard passes over all slashes ("special authority ignore slashes state").
+pub fn joined(page: &Url, link: &str) -> Result<Url, ParseError> {
+    let plain: String = link.chars().filter(|c| !"\t\r\n".contains(*c)).collect();
+    let plain = plain.trim_matches(|c| c <= ' ');
+    let rest = plain.trim_start_matches(['/', '\\']);
+    if plain.len() - rest.len() > 2 && ["http", "https"].contains(&page.scheme()) {
+        return page.join(&format!("//{rest}"));
+    }
+    page.join(link)
 }
 
 /// Whether the site of [`site`] has this host, by the words of the README alone.

@@ -6,7 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use sticky_core::links;
 use sticky_core::url::{refresh_target, Carried, Names, Site};
-use sticky_fuzz::{is_own_host, names, pairs, site};
+use sticky_fuzz::{is_own_host, joined, names, pairs, site};
 use url::Url;
 
 /// The page in which the links stand; the module does not know its scheme.
@@ -86,14 +86,14 @@ impl<'a> Page<'a> {
         let page = Url::parse(page).expect("a URL");
         let base = match self.base {
             None => page,
-            Some(href) => match page.join(std::str::from_utf8(href).ok()?) {
+            Some(href) => match joined(&page, std::str::from_utf8(href).ok()?) {
                 // HTML Standard, 4.2.3: such a base does not count.
                 Ok(base) if ["data", "javascript"].contains(&base.scheme()) => page,
                 Ok(base) => base,
                 Err(_) => page,
             },
         };
-        let Ok(url) = base.join(link) else {
+        let Ok(url) = joined(&base, link) else {
             return Some(Carried::Nothing);
         };
         let is_own =

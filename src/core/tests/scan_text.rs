@@ -88,6 +88,8 @@ fn urls_stand_in_any_text() {
             "6",
         ),
         ("(S(8)) f(S(9))", "8"),
+        ("'/a;sid=1' '/a;sid=1\\u0026'", "1 1&"),
+        ("'/a;sid=1' '/a;sid=1\\/b'", "1"),
     ] {
         let read = ids_at_any_cut(&|| text_in(&["sid", "(S)"], &path), body.as_bytes());
         assert_eq!(read.join(" "), ids, "{body}");

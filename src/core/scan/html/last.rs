@@ -38,7 +38,8 @@ impl Last {
             (Place::Query, [b'&', next, ..]) => Some(next.is_ascii_alphabetic()),
             (Place::Query, [b'&']) | (_, []) => window.to_end.then_some(false),
             (Place::Parentheses, [byte, ..]) => Some(*byte == b')'),
-            (Place::Path, [b'/' | b'\\' | b'?', ..]) => Some(true),
+            // Not `\`: in a text it may begin an escape.
+            (Place::Path, [b'/' | b'?', ..]) => Some(true),
             (_, [byte, ..]) => {
                 Some(matches!(byte, b'#' | b';' | b'"' | b'\'' | b'>') || is_space(*byte))
             }
