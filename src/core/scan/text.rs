@@ -101,6 +101,8 @@ impl Examine for Reader {
             _ if name.anchor_is_name => return Progress::Done,
             _ => None,
         };
+        // Where the id before ends in a mark, what looks like it may be the id and the mark of a sentence.
+        let value_at = value_at.filter(|_| !self.last.end().is_some_and(is_punctuation));
         if let Some((value_at, kind)) = value_at.zip(Value::of(&self.names, name, window, at)) {
             match self.last.is_repeated(window, value_at, kind) {
                 Some(true) => return Progress::Done,
@@ -281,7 +283,11 @@ fn ascii(digits: Option<&[u8]>) -> u8 {
 }
 
 fn without_punctuation(url: &[u8]) -> &[u8] {
-    let is_part = |byte: &u8| !matches!(byte, b'.' | b',' | b';' | b':' | b'!' | b'?');
+    let is_part = |byte: &u8| !is_punctuation(*byte);
     let end = url.iter().rposition(is_part).map_or(0, |last| last + 1);
     url.get(..end).unwrap_or_default()
+}
+
+fn is_punctuation(byte: u8) -> bool {
+    matches!(byte, b'.' | b',' | b';' | b':' | b'!' | b'?')
 }

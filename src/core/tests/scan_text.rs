@@ -90,6 +90,7 @@ fn urls_stand_in_any_text() {
         ("(S(8)) f(S(9))", "8"),
         ("'/a;sid=1' '/a;sid=1\\u0026'", "1 1&"),
         ("'/a;sid=1' '/a;sid=1\\/b'", "1"),
+        ("'/a;sid=1:' /a;sid=1:; '/?sid=2.' /?sid=2. ", "1: 1 2. 2"),
     ] {
         let read = ids_at_any_cut(&|| text_in(&["sid", "(S)"], &path), body.as_bytes());
         assert_eq!(read.join(" "), ids, "{body}");

@@ -46,6 +46,11 @@ impl Last {
         }
     }
 
+    /// The last byte of the id.
+    pub(in crate::scan) fn end(&self) -> Option<u8> {
+        self.id.last().copied()
+    }
+
     /// An id that need not be handed out, none when it is empty.
     pub(in crate::scan) fn remember(&mut self, id: &[u8]) {
         self.id.clear();
