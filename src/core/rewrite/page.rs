@@ -141,6 +141,8 @@ fn settings(page: &Rc<Page>, encoding: AsciiCompatibleEncoding) -> Settings<'sta
         .with_encoding(encoding)
         .with_adjust_charset_on_meta_tag(false)
         .with_memory_settings(memory)
+        // Its own errors are of this kind, too: without it they would take the rest of a piece along.
+        .with_graceful_bail_out_on_content_handler_error(true)
         .with_strict(false)
 }
 

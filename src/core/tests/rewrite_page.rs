@@ -356,3 +356,20 @@ fn arguments_without_the_parameter() {
         assert_eq!(String::from_utf8(got).unwrap(), expected, "{query}");
     }
 }
+
+#[test]
+fn a_page_that_the_parser_gives_up_loses_nothing() {
+    // After a tag that ends in "=>", lol_html 3.0.3 can take one tag for another.
+    for broken in [
+        &b"<script e=><a </a>"[..],
+        b"<script type=><a x></a>",
+        b"<style e=><a </a>",
+    ] {
+        let page = [&b"<p>before</p>"[..], broken, b"<p>after</p>"].concat();
+        for size in 1..=page.len() {
+            let got = rewritten_with(b"A", &page, None, size);
+            let got = String::from_utf8_lossy(&got);
+            assert_eq!(got, String::from_utf8_lossy(&page), "in pieces of {size}");
+        }
+    }
+}
