@@ -9,18 +9,27 @@ use sticky_core::url::MAX_ID;
 const LONGEST: [usize; 4] = [1, 5, 40, 3000];
 
 /// The ids of a body, after they were read from it whole and in two ways in pieces, which `seed`
-/// chooses.
+/// chooses. How often an id comes again may depend on the pieces, but no new one comes, and none
+/// earlier or later.
 pub fn ids<L: Learner>(body: &[u8], seed: u32, learner: impl Fn() -> L) -> Vec<Vec<u8>> {
-    let whole = read(&[body], learner());
+    let whole = new_ids(&[body], learner());
     for pieces in cuts(body, seed) {
-        let cut = read(&pieces, learner());
+        let cut = new_ids(&pieces, learner());
         assert_eq!(shown(&cut), shown(&whole), "in {} pieces", pieces.len());
     }
+    whole
+}
+
+/// What a learner finds, each id once.
+pub fn new_ids(pieces: &[&[u8]], learner: impl Learner) -> Vec<Vec<u8>> {
+    let mut ids = read(pieces, learner);
     assert!(
-        whole.windows(2).all(|pair| pair[0] != pair[1]),
+        ids.windows(2).all(|pair| pair[0] != pair[1]),
         "an id twice in a row"
     );
-    whole
+    let mut known = BTreeSet::new();
+    ids.retain(|id| known.insert(id.clone()));
+    ids
 }
 
 /// The same of a learner that is two: which of them comes first depends on the pieces.

@@ -43,7 +43,8 @@ fuzz_target!(|input: &[u8]| {
         pieces::ids(body, seed, || ScriptLearner::new(learner()));
         return;
     }
-    let found = pieces::ids(body, seed, learner);
+    pieces::ids(body, seed, learner);
+    let found = pieces::read(&[body], learner());
 
     let is_space = |byte: &u8| byte.is_ascii_whitespace();
     if body.windows(SPACE).any(|part| part.iter().all(is_space)) {
