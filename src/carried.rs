@@ -23,6 +23,7 @@ pub fn id<'r>(r: Request<'r>, rule: &QueryRule) -> Option<&'r [u8]> {
 /// client sent it, or in the posted form.
 pub fn value<'r>(r: Request<'r>, names: &Names) -> Option<&'r [u8]> {
     let sent = r.main().unparsed_uri();
+    let sent = sent.split(|byte| *byte == b'#').next().unwrap_or_default();
     let sent = sent.splitn(2, |byte| *byte == b'?').nth(1);
     let places: [&dyn Fn() -> Carried<'r>; 3] = [
         &|| in_place(r, names, &Place::Query),

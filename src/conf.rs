@@ -83,6 +83,8 @@ pub struct Sticky<'c> {
     pub attributes: RefCell<Attributes>,
     /// This worker has said that bodies are compressed in a way that it cannot read.
     pub said_compressed: Cell<bool>,
+    /// That the rest of a page is not rewritten.
+    pub said_given_up: Cell<bool>,
     /// This worker has said that the balancer cannot be steered.
     pub said_unknown_balancer: Cell<bool>,
 }
@@ -193,6 +195,7 @@ pub fn sticky(cf: Conf<'_>) -> Result<(), Refusal> {
         directory: RefCell::default(),
         attributes: RefCell::default(),
         said_compressed: Cell::new(false),
+        said_given_up: Cell::new(false),
         said_unknown_balancer: Cell::new(false),
     };
     conf.sticky.set(sticky).map_err(|_| Refusal::Duplicate)
