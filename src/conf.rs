@@ -1,6 +1,6 @@
 //! Directive words to configuration: of an upstream, and of a location.
 
-use std::cell::{Cell, OnceCell, Ref, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 
 #[cfg(not(nginx_since = "1.29.6"))]
@@ -12,7 +12,7 @@ use sticky_core::table;
 use sticky_core::url::Names;
 
 use crate::cookie::Attributes;
-use crate::directory::Directory;
+use crate::directory::{Directory, Known};
 use crate::module;
 use crate::native::{Learn, Native};
 use crate::ngx::complex::Text;
@@ -78,6 +78,9 @@ pub struct Sticky<'c> {
     pub upstream: &'c [u8],
     /// How requests find their peer.
     pub rule: Rule<'c>,
+    /// The map of peers that stay as they are, from the first use on.
+    fixed: OnceCell<Directory>,
+    /// That of peers that come and go.
     directory: RefCell<Directory>,
     /// What follows the value in each Set-Cookie.
     pub attributes: RefCell<Attributes>,
@@ -92,23 +95,29 @@ pub struct Sticky<'c> {
 impl Sticky<'_> {
     /// This worker's map of the upstream's peers, read again when they have changed.
     #[inline]
-    pub fn directory(&self, peers: PeerList) -> Ref<'_, Directory> {
-        let known = self.directory.borrow();
-        if known.is_of(peers) {
-            return known;
+    pub fn directory(&self, peers: PeerList) -> Known<'_> {
+        match self.fixed.get() {
+            Some(directory) => Known::Fixed(directory),
+            None => self.renewed(peers),
         }
-        drop(known);
-        self.renewed(peers)
     }
 
-    #[cold]
-    fn renewed(&self, peers: PeerList) -> Ref<'_, Directory> {
+    #[inline(never)]
+    fn renewed(&self, peers: PeerList) -> Known<'_> {
+        let known = self.directory.borrow();
+        if known.is_of(peers) {
+            return Known::Now(known);
+        }
+        drop(known);
         let read = Directory::read(peers, self.us, &self.rule);
+        if !peers.may_change() {
+            return Known::Fixed(self.fixed.get_or_init(|| read));
+        }
         // Whoever asks while it is in use gets it as it is.
         if let Ok(mut directory) = self.directory.try_borrow_mut() {
             *directory = read;
         }
-        self.directory.borrow()
+        Known::Now(self.directory.borrow())
     }
 }
 
@@ -192,6 +201,7 @@ pub fn sticky(cf: Conf<'_>) -> Result<(), Refusal> {
         us,
         upstream: us.name(),
         rule,
+        fixed: OnceCell::new(),
         directory: RefCell::default(),
         attributes: RefCell::default(),
         said_compressed: Cell::new(false),

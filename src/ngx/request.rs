@@ -141,11 +141,24 @@ impl<'r> Request<'r> {
         }
     }
 
+    /// Whether nginx holds anything of the request's body.
+    #[inline]
+    pub fn has_body(self) -> bool {
+        !self.body_chain().is_empty()
+    }
+
+    fn body_chain(self) -> Chain<'r> {
+        // SAFETY: NULL, or made with its chain by ngx_http_read_client_request_body().
+        unsafe {
+            let body = (*self.raw()).request_body.as_ref();
+            Chain::from_ptr(body.map_or(std::ptr::null_mut(), |body| body.bufs))
+        }
+    }
+
     /// The first bytes of the request's body, at most `limit` of them, as far as nginx holds it in
     /// memory; `None` when it holds none.
     pub fn body(self, limit: usize) -> Option<Body<'r>> {
-        // SAFETY: NULL, or made with its chain by ngx_http_read_client_request_body().
-        let chain = unsafe { Chain::from_ptr((*self.raw()).request_body.as_ref()?.bufs) };
+        let chain = self.body_chain();
         // SAFETY: a bit of a live request, which that function clears when it has read all. A
         // subrequest has the body of its request, but not the bit (ngx_http_subrequest()).
         let is_coming = unsafe { (*self.main().raw()).request_body_no_buffering() != 0 };

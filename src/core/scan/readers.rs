@@ -6,12 +6,12 @@ use super::forms::FormsLearner;
 use super::html::HtmlLearner;
 use super::inflate::{Coding, Inflating};
 use super::json::{JsonLearner, Members, ScriptLearner};
-use super::media::{is, is_json, is_page, is_text};
+use super::media::{is_json, is_page, is_text};
 use super::sse::SseLearner;
 use super::text::TextLearner;
 use super::Learner;
 use crate::directive::{LearnSet, PageLearner};
-use crate::parameter::parameter;
+use crate::parameter::{is_value, parameter};
 use crate::url::{Names, Site};
 
 /// What reads the bodies of an upstream's responses, prepared once per configuration.
@@ -50,6 +50,7 @@ impl Readers {
     }
 
     /// Whether a body of this type would be read, were it not compressed.
+    #[inline]
     pub fn read(&self, media_type: &[u8]) -> bool {
         (is_page(media_type) && (self.page.is_some() || self.json))
             || (self.json && holds_json(media_type))
@@ -109,11 +110,11 @@ impl Readers {
 
 /// JSON, and plain text: Engine.IO sends its packets so.
 fn holds_json(media_type: &[u8]) -> bool {
-    is_json(media_type) || is(media_type, b"text/plain")
+    is_json(media_type) || is_value(media_type, b"text/plain")
 }
 
 fn is_event_stream(media_type: &[u8]) -> bool {
-    is(media_type, b"text/event-stream")
+    is_value(media_type, b"text/event-stream")
 }
 
 /// Learners that read the same body.
