@@ -1,8 +1,8 @@
 //! The place in the choice of a peer where a module may choose instead: the callbacks of a
 //! request's balancer are saved, and called around our own.
 //!
-//! How a peer is taken is told by [`Steer`], of which there is one implementation for each kind of
-//! nginx: by a search of our own, or, where nginx knows `pc->hint`, by that.
+//! A session's peer is taken by its place in the list. What more there is to [`Steer`] depends on
+//! the kind of nginx: where it knows `pc->hint`, the balancers themselves can be asked for a peer.
 
 use std::cell::Cell;
 use std::os::raw::c_void;
@@ -16,6 +16,7 @@ use super::upstream::Exchange;
 #[cfg_attr(nginx_since = "1.29.6", path = "balancer/hint.rs")]
 #[cfg_attr(not(nginx_since = "1.29.6"), path = "balancer/search.rs")]
 mod steer;
+mod take;
 
 /// NGX_HTTP_UPSTREAM_NOTIFY_HEADER; no nginx before 1.29.6 says it.
 const NOTIFY_HEADER: usize = 1;
