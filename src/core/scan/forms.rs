@@ -11,7 +11,10 @@ use lol_html::errors::RewritingError;
 use lol_html::html_content::Element;
 use lol_html::{element, AsciiCompatibleEncoding, HtmlRewriter, MemorySettings, Settings};
 
+use super::media::is_page;
+use super::source::Source;
 use super::{references, Learner};
+use crate::parameter::parameter;
 use crate::url::{Carried, Names, Site};
 
 /// What lol_html may hold of one page, in bytes: the tag in progress, and 128 for each element that has
@@ -90,6 +93,19 @@ impl Learner for FormsLearner {
         }
     }
 }
+
+/// As `learn=` has it.
+pub static SOURCE: Source = Source {
+    word: "forms",
+    reads: is_page,
+    finds_urls: true,
+    finds_members: false,
+    learner: |of| {
+        let charset = parameter(of.body.media_type, b"charset");
+        let learner = FormsLearner::new(Arc::clone(of.names), of.site.clone(), charset.as_deref());
+        Box::new(learner)
+    },
+};
 
 fn rewriter(
     names: Arc<Names>,

@@ -21,7 +21,10 @@ use std::sync::Arc;
 use self::anywhere::Anywhere;
 use self::tree::Tree;
 use super::around::Around;
+use super::media::{is_json, is_page};
+use super::source::{Reading, Source};
 use super::Learner;
+use crate::parameter::is_value;
 use crate::url::Names;
 
 pub use self::member::Members;
@@ -51,6 +54,12 @@ impl JsonLearner {
         }
     }
 
+    /// A learner for this body.
+    pub(super) fn of(reading: &Reading<'_>) -> Self {
+        let learner = Self::new(Arc::clone(reading.members), Arc::clone(reading.names));
+        learner.knowing(reading.body.known)
+    }
+
     /// The same, for a response whose request has brought an id that need not be learned.
     pub fn knowing(mut self, id: &[u8]) -> Self {
         self.last = id.to_vec();
@@ -62,6 +71,24 @@ impl JsonLearner {
         self.reader = Reader::new(&self.members);
     }
 }
+
+/// As `learn=` has it: what holds JSON, plain text, as which Engine.IO sends its packets, and the scripts
+/// of pages.
+pub static SOURCE: Source = Source {
+    word: "json",
+    reads: |media_type| {
+        is_json(media_type) || is_value(media_type, b"text/plain") || is_page(media_type)
+    },
+    finds_urls: false,
+    finds_members: true,
+    learner: |of| {
+        let learner = JsonLearner::of(of);
+        match is_page(of.body.media_type) {
+            true => Box::new(ScriptLearner::new(learner)),
+            false => Box::new(learner),
+        }
+    },
+};
 
 impl Reader {
     fn new(members: &Arc<Members>) -> Self {

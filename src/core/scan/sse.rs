@@ -5,8 +5,10 @@
 //! them; a line without anything ends the event. Other fields and comments teach nothing.
 
 use super::json::JsonLearner;
+use super::source::Source;
 use super::text::TextLearner;
 use super::Learner;
+use crate::parameter::is_value;
 
 /// A byte order mark may stand before the first line.
 const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -19,6 +21,15 @@ pub struct SseLearner {
     json: JsonLearner,
     state: State,
 }
+
+/// As `learn=` has it.
+pub static SOURCE: Source = Source {
+    word: "sse",
+    reads: |media_type| is_value(media_type, b"text/event-stream"),
+    finds_urls: true,
+    finds_members: true,
+    learner: |of| Box::new(SseLearner::new(TextLearner::of(of), JsonLearner::of(of))),
+};
 
 #[derive(Clone, Copy)]
 enum State {
