@@ -121,6 +121,25 @@ pub fn observe<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) {
     }
 }
 
+/// The server hands the request over to another place of the configuration: of its header, the client
+/// gets the cookies.
+pub fn handed_over<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) {
+    let (Some((name, true)), Some(exchange)) = (answer(r, affinity), r.upstream()) else {
+        return;
+    };
+    match &affinity.sticky.rule {
+        Rule::Query(rule, sessions, _) if is_lesson(r, exchange.answer()) => {
+            reassign_lost(affinity, rule, sessions, name);
+            let all = exchange.headers().filter(|_| r.is_main());
+            for header in all.filter(|header| header.name().eq_ignore_ascii_case(b"set-cookie")) {
+                read_one_header(r, affinity, rule, name, header);
+            }
+        }
+        Rule::Cookie(rule) => cookie::set(r, affinity, rule, name),
+        _ => {}
+    }
+}
+
 /// The name of the peer that has answered, and whether that is news. `None`: the response is not a
 /// peer's, but nginx's own or from its cache.
 #[inline]
@@ -150,11 +169,16 @@ fn observe_query<'r>(
     sessions: &Sessions<'_>,
     name: &[u8],
 ) {
-    if affinity.holding.get() == Holding::Lost {
-        reassign(affinity, rule, sessions, name);
-    }
+    reassign_lost(affinity, rule, sessions, name);
     if rule.learn.reads_header() && r.is_main() {
         read_header(r, affinity, rule, name);
+    }
+}
+
+#[inline(always)]
+fn reassign_lost(affinity: &Affinity<'_>, rule: &QueryRule, sessions: &Sessions<'_>, name: &[u8]) {
+    if affinity.holding.get() == Holding::Lost {
+        reassign(affinity, rule, sessions, name);
     }
 }
 
@@ -318,7 +342,11 @@ pub fn is_lost(affinity: &Affinity<'_>, holder: PeerId, is_ahead: impl Fn() -> b
 
 /// Responses teach, but for those that the server could not give.
 fn teaches(r: Request<'_>) -> bool {
-    r.status() < 500 && !r.is_background()
+    is_lesson(r, r.status())
+}
+
+fn is_lesson(r: Request<'_>, status: usize) -> bool {
+    status < 500 && !r.is_background()
 }
 
 fn peer_id(affinity: &Affinity<'_>, name: &[u8]) -> PeerId {

@@ -16,10 +16,11 @@ use sticky_core::word::PeerId;
 use crate::carried;
 use crate::conf::{Rule, Sticky, UpstreamConf};
 use crate::directory::{Directory, Known, Peer};
-use crate::filter::Lesson;
+use crate::filter::{self, Lesson};
 use crate::module;
 use crate::native::Follower;
 use crate::ngx::balancer::{interpose, Balancer, Choice, Chooser, Steer, Try};
+use crate::ngx::handover::{self, Finalize, Witness};
 use crate::ngx::hook::{Hook, Policy};
 use crate::ngx::log::Level;
 use crate::ngx::peers::{round_robin, PeerKey, PeerList, Unusable};
@@ -57,6 +58,7 @@ pub struct Affinity<'r> {
     pub status: Cell<Status>,
     /// What has come of that peer.
     pub holding: Cell<Holding>,
+    finalize: Finalize,
 }
 
 impl<'r> Affinity<'r> {
@@ -239,6 +241,18 @@ pub enum Holding {
 /// The policy of sticky upstreams.
 pub struct Steering;
 
+impl Witness for Steering {
+    type Context<'r> = Affinity<'r>;
+
+    fn finalize<'a>(affinity: &'a Affinity<'_>) -> &'a Finalize {
+        &affinity.finalize
+    }
+
+    fn handed_over<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) {
+        filter::handed_over(r, affinity);
+    }
+}
+
 impl Policy for Steering {
     fn hook<'c>(us: Upstream<'c>) -> Option<&'c Hook> {
         module::upstream_conf(us).map(|conf| &conf.hook)
@@ -320,15 +334,17 @@ fn decide<'r>(
         tries: Tries::begin(r, finding.status != Status::None),
         status: Cell::new(finding.status),
         holding: Cell::new(Holding::Untried),
+        finalize: Finalize::default(),
     };
     match follower {
-        Some(follower) => Steered::begin(r, affinity, follower),
-        None if finding.holder.is_some() => Steered::begin(r, affinity, Holder),
-        None => {
-            r.set_context(r.pool()?.place_with(affinity)?);
-            Some(())
-        }
+        Some(follower) => Steered::begin(r, affinity, follower)?,
+        None if finding.holder.is_some() => Steered::begin(r, affinity, Holder)?,
+        None => r.set_context(r.pool()?.place_with(affinity)?),
     }
+    if sticky.rule.reads_cookies_set() {
+        handover::watch::<Steering>(r);
+    }
+    Some(())
 }
 
 /// Once in each worker.

@@ -12,7 +12,8 @@ fn a_wrong_value_is_told_what_was_expected() {
     let places =
         "expected a list of \"query\", \"form\", \"path\", \"cookie\" and \"header:NAME\", \
                   divided by commas";
-    let learners = "expected \"off\", or a list of \"html\", \"forms\", \"json\", \"sse\", \"text\", \
+    let learners =
+        "expected \"off\", or a list of \"html\", \"forms\", \"json\", \"sse\", \"text\", \
                     \"json:NAME\", \"location\", \"cookie\", \"cookie:NAME\" and \"header:NAME\", \
                     divided by commas";
     let delimiter = "expected one character, as in \"id_delimiter=.\", that is no letter or digit";
