@@ -236,7 +236,7 @@ impl<'r> Request<'r> {
 
     /// The body will have another length than the server said, and other bytes: takes back what the
     /// header says of either, as nginx's own filters do (`ngx_http_clear_content_length()`,
-    /// `ngx_http_clear_accept_ranges()`, `ngx_http_weak_etag()`).
+    /// `ngx_http_clear_last_modified()`, `ngx_http_clear_accept_ranges()`, `ngx_http_weak_etag()`).
     pub fn body_will_change(self) {
         // SAFETY: NULL or elements of a live request, in the one thread of the worker.
         unsafe {
@@ -248,6 +248,11 @@ impl<'r> Request<'r> {
                     length.hash = 0;
                 }
                 out.content_length = std::ptr::null_mut();
+                out.last_modified_time = -1;
+                if let Some(date) = out.last_modified.as_mut() {
+                    date.hash = 0;
+                }
+                out.last_modified = std::ptr::null_mut();
             }
             if let Some(ranges) = out.accept_ranges.as_mut() {
                 ranges.hash = 0;
