@@ -61,11 +61,11 @@ pub(super) fn split(link: &[u8]) -> (Target<'_>, Parts<'_>) {
 }
 
 /// The same for a link that is relative at a glance, of which nothing is to be trimmed or left out:
-/// without `:`, `\`, `#`, spaces and control characters, and without two slashes at its start. `None`
-/// for others, and for a few bytes.
+/// without `:`, `\`, and the bytes up to `#`, which are control characters, the space, `!`, `"`; and
+/// without two slashes at its start. `None` for others, and for a few bytes.
 pub(super) fn split_plain(link: &[u8]) -> Option<Parts<'_>> {
     fn is_plain(block: &[u8; 16]) -> bool {
-        let is_odd = |b: u8| (b <= b' ') | (b == b':') | (b == b'\\') | (b == b'#');
+        let is_odd = |b: u8| (b <= b'#') | (b == b':') | (b == b'\\');
         !block.iter().fold(false, |any, b| any | is_odd(*b))
     }
     if link.starts_with(b"//") || !are_all(link, is_plain) {
