@@ -38,7 +38,7 @@ pub struct Lesson<'r> {
     /// The peer that gives it.
     peer: PeerId,
     /// Keys of the sessions that were learned.
-    keys: Cell<[Option<Key>; IDS_PER_RESPONSE]>,
+    keys: [Cell<Option<Key>>; IDS_PER_RESPONSE],
     reader: Cell<Option<&'r Reader>>,
 }
 
@@ -48,21 +48,22 @@ type Reader = Cell<Option<Box<dyn Learner>>>;
 impl Lesson<'_> {
     /// The response may teach no more.
     fn is_full(&self) -> bool {
-        self.keys.get().iter().all(Option::is_some)
+        self.keys.iter().all(|key| key.get().is_some())
     }
 
     /// Takes note of a key; false when it is known, or one too many.
     fn notes(&self, key: Key) -> bool {
-        let mut keys = self.keys.get();
-        if keys.contains(&Some(key)) {
-            return false;
+        for place in &self.keys {
+            match place.get() {
+                Some(known) if known == key => return false,
+                Some(_) => {}
+                None => {
+                    place.set(Some(key));
+                    return true;
+                }
+            }
         }
-        let Some(free) = keys.iter_mut().find(|key| key.is_none()) else {
-            return false;
-        };
-        *free = Some(key);
-        self.keys.set(keys);
-        true
+        false
     }
 }
 
@@ -239,10 +240,11 @@ fn read_one_header<'r>(
         }
     };
     if rule.learn.location {
-        let mut own_site = None;
         links::in_header(name, value, |link| {
-            let site = own_site.get_or_insert_with(|| site(r, rule));
-            if let Carried::Id(id) = rule.names.in_link(link, site) {
+            // Nearly all are relative, and then nobody asks for the site.
+            let carried = rule.names.in_plain_link(link);
+            let carried = carried.unwrap_or_else(|| rule.names.in_link(link, &site(r, rule)));
+            if let Carried::Id(id) = carried {
                 learn(&id);
             }
         });
@@ -292,7 +294,7 @@ fn lesson<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, name: &[u8]) -> Option
     if affinity.lesson.get().is_none() {
         affinity.lesson.set(r.pool()?.place(Lesson {
             peer: peer_id(affinity, name),
-            keys: Cell::default(),
+            keys: Default::default(),
             reader: Cell::default(),
         }));
     }

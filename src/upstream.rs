@@ -52,6 +52,7 @@ pub struct Affinity<'r> {
     /// Its page that is being rewritten.
     pub page: Cell<Option<&'r Page>>,
     /// What goes by the rules of nginx's own directive, if the upstream does.
+    #[cfg(not(nginx_since = "1.29.6"))]
     pub follower: Option<&'r Follower<'r>>,
     tries: Tries,
     /// What became of its session.
@@ -330,6 +331,7 @@ fn decide<'r>(
         answered: Cell::new(None),
         lesson: Cell::new(None),
         page: Cell::new(None),
+        #[cfg(not(nginx_since = "1.29.6"))]
         follower,
         tries: Tries::begin(r, finding.status != Status::None),
         status: Cell::new(finding.status),

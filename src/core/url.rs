@@ -136,6 +136,11 @@ impl Names {
         match self.in_plain_query(query) {
             Some(None) => Carried::Nothing,
             Some(Some(id)) => Carried::Id(Cow::Borrowed(id)),
+            None if is_unescaped(query) && self.plain().all(|name| name.anchor_is_name) => {
+                first_of(self.plain(), |name| {
+                    self.single(name.values_in_unescaped(query).map(Cow::Borrowed))
+                })
+            }
             None => self.in_pairs(query, |pairs| memchr::memchr2(b'&', b';', pairs)),
         }
     }
@@ -208,9 +213,19 @@ impl Names {
 
     /// The same for a link without spaces at its ends and without control characters.
     pub(crate) fn in_clean_link<'a>(&self, link: &'a [u8], site: &Site) -> Carried<'a> {
-        let Some(link) = site.own(link) else {
-            return Carried::Nothing;
-        };
+        match site.own(link) {
+            Some(link) => self.in_parts_of(link),
+            None => Carried::Nothing,
+        }
+    }
+
+    /// What [`Names::in_link`] comes to for a link that is relative at a glance, which leads to the site
+    /// wherever that is. `None`: it may be another.
+    pub fn in_plain_link<'a>(&self, link: &'a [u8]) -> Option<Carried<'a>> {
+        link::split_plain(link).map(|link| self.in_parts_of(link))
+    }
+
+    fn in_parts_of<'a>(&self, link: link::Parts<'a>) -> Carried<'a> {
         for part in &self.parts {
             let carried = match part {
                 LinkPart::Query => self.in_query(link.query),
@@ -334,25 +349,38 @@ fn first_of<'a, 'n>(
 /// a few bytes.
 #[inline]
 fn is_one_plain_pair(query: &[u8]) -> bool {
-    /// The compiler looks at all bytes of such a block at once.
     fn is_plain<const N: usize>(block: &[u8; N]) -> bool {
         let is_odd = |b: u8| (b == b'&') | (b == b';') | (b == b'%') | (b == b'+');
         !block.iter().fold(false, |any, b| any | is_odd(*b))
     }
-    fn are_plain<const N: usize>(query: &[u8]) -> bool {
-        let mut rest = query;
-        while let Some((block, after)) = rest.split_first_chunk::<N>() {
-            if !is_plain(block) {
-                return false;
-            }
-            rest = after;
-        }
-        // The last block overlaps the one before.
-        query.last_chunk::<N>().is_some_and(is_plain)
-    }
     if query.len() < 16 {
-        are_plain::<8>(query)
+        are_all(query, is_plain::<8>)
     } else {
-        are_plain::<16>(query)
+        are_all(query, is_plain::<16>)
     }
+}
+
+/// Whether the pairs of a query surely are separated by `&` alone, and nothing in them is to be decoded.
+/// False also for a few bytes.
+fn is_unescaped(query: &[u8]) -> bool {
+    fn is_plain(block: &[u8; 16]) -> bool {
+        let is_odd = |b: u8| (b == b';') | (b == b'%') | (b == b'+');
+        !block.iter().fold(false, |any, b| any | is_odd(*b))
+    }
+    are_all(query, is_plain)
+}
+
+/// Whether `test` holds for all bytes, taken in blocks: the compiler looks at all of a block at once,
+/// where `test` has no branches. False for less than a block.
+#[inline(always)]
+fn are_all<const N: usize>(bytes: &[u8], test: impl Fn(&[u8; N]) -> bool) -> bool {
+    let mut rest = bytes;
+    while let Some((block, after)) = rest.split_first_chunk() {
+        if !test(block) {
+            return false;
+        }
+        rest = after;
+    }
+    // The last block overlaps the one before.
+    bytes.last_chunk().is_some_and(test)
 }

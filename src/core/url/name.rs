@@ -70,6 +70,28 @@ impl Name {
         pair.strip_prefix(&*self.bytes)?.strip_prefix(b"=")
     }
 
+    /// The values of the pairs of this name in a query that `&` alone separates and in which nothing is
+    /// escaped. The anchor must be the name.
+    pub(super) fn values_in_unescaped<'a, 'n>(
+        &'n self,
+        query: &'a [u8],
+    ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let mut from = 0;
+        std::iter::from_fn(move || loop {
+            let at = from + self.anchor.find(query.get(from..)?)?;
+            from = at + self.bytes.len();
+            let is_first = at
+                .checked_sub(1)
+                .is_none_or(|before| query.get(before) == Some(&b'&'));
+            if is_first && query.get(from) == Some(&b'=') {
+                let value = query.get(from + 1..)?;
+                let end = memchr::memchr(b'&', value).unwrap_or(value.len());
+                from += 1 + end;
+                return value.get(..end);
+            }
+        })
+    }
+
     /// The raw value, when the pair is one of this name.
     pub(super) fn value_in<'a>(&self, pair: &'a [u8]) -> Option<&'a [u8]> {
         let own = &*self.bytes;
