@@ -2,9 +2,10 @@
 //! a path of names leads to.
 //!
 //! Names that may stand anywhere are looked for as bytes, `"sid"`, and only what follows them is
-//! read; see [`anywhere`]. A path needs to know what encloses what, so the document is read from its
-//! start; see [`tree`]. On a document that keeps to the grammar (RFC 8259) both find exactly what a
-//! parser finds. Where it does not, `anywhere` reads on and `tree` stops.
+//! read; see [`anywhere`]. A path needs to know what encloses what, so the brackets of a document are
+//! followed from its start; see [`tree`]. On a document that keeps to the grammar (RFC 8259) both find
+//! exactly what a parser finds. Where it does not, they read on; only a backslash outside a string ends
+//! the reading of a path.
 //!
 //! Bounds: nothing is held but the tail that a member may straddle, less than 4 KB. An id is a string,
 //! or a number without sign, fraction and exponent as it is written. What stands before, between
@@ -13,6 +14,8 @@
 
 mod anywhere;
 mod member;
+mod open;
+mod outline;
 mod script;
 mod tree;
 

@@ -19,6 +19,8 @@ const FIELD: &[u8] = b"data";
 pub struct SseLearner {
     urls: TextLearner,
     json: JsonLearner,
+    /// The id that was handed out last: a URL and a member often say the same.
+    last: Vec<u8>,
     state: State,
 }
 
@@ -54,13 +56,22 @@ impl SseLearner {
         Self {
             urls,
             json,
+            last: Vec::new(),
             state: State::Mark(0),
         }
     }
 
     fn read(&mut self, data: &[u8], found: &mut dyn FnMut(&[u8])) {
-        self.urls.feed(data, found);
-        self.json.feed(data, found);
+        let last = &mut self.last;
+        let mut found = |id: &[u8]| {
+            if *last != id {
+                last.clear();
+                last.extend_from_slice(id);
+                found(id);
+            }
+        };
+        self.urls.feed(data, &mut found);
+        self.json.feed(data, &mut found);
     }
 }
 
