@@ -45,6 +45,8 @@ pub struct Affinity<'r> {
     pub carried_id: &'r [u8],
     /// The peer that held its session when it came.
     pub holder: Option<PeerId>,
+    /// That peer, where it is known already and stays as it is.
+    found: Option<&'r Peer>,
     /// Name of the peer that answered.
     pub answered: Cell<Option<&'r [u8]>>,
     /// What its response teaches.
@@ -71,8 +73,12 @@ impl<'r> Affinity<'r> {
 
     /// The peer that the client is told to come back to: the one that answered and is called `name`,
     /// or the one that is merely full.
-    pub fn peer_to_show<'d>(&self, directory: &'d Directory, name: &[u8]) -> Option<&'d Peer> {
+    pub fn peer_to_show<'d>(&self, directory: &'d Directory, name: &[u8]) -> Option<&'d Peer>
+    where
+        'r: 'd,
+    {
         match (self.holding.get(), self.holder) {
+            (Holding::Steered, Some(_)) if self.found.is_some() => self.found,
             (Holding::Full, Some(holder)) => directory.by_id(holder),
             _ => directory.answering(self.request, name),
         }
@@ -167,14 +173,14 @@ impl<'r> Chooser for Steered<'r, &'r Follower<'r>> {
 impl Affinity<'_> {
     fn choose_holder(&self, attempt: &Try<'_>) -> Choice {
         let holding = self.holding.get();
-        let steered = {
-            let directory = self.directory();
-            let target = self.holder.and_then(|holder| directory.by_id(holder));
-            match (holding, target) {
-                (Holding::Untried, Some(peer)) => Some(attempt.steer(peer.handle)),
-                (Holding::Steered, Some(peer)) => attempt.steer_again(peer.handle),
-                _ => None,
-            }
+        let target = self.found.map(|peer| peer.handle).or_else(|| {
+            let peer = self.directory().by_id(self.holder?)?.handle;
+            Some(peer)
+        });
+        let steered = match (holding, target) {
+            (Holding::Untried, Some(peer)) => Some(attempt.steer(peer)),
+            (Holding::Steered, Some(peer)) => attempt.steer_again(peer),
+            _ => None,
         };
         self.holding.set(match (steered, holding) {
             (Some(Ok(())), _) => {
@@ -278,15 +284,40 @@ struct Finding<'r> {
     carried: Option<Key>,
     carried_id: &'r [u8],
     holder: Option<PeerId>,
+    found: Option<&'r Peer>,
 }
 
-impl Finding<'_> {
+impl<'r> Finding<'r> {
     fn without_session(status: Status) -> Self {
         Self {
             status,
             carried: None,
             carried_id: &[],
             holder: None,
+            found: None,
+        }
+    }
+
+    /// The peer that a request names, as `named` has it from the upstream's peers.
+    #[inline]
+    fn of_peer(
+        known: &Known<'r>,
+        named: impl for<'d> Fn(&'d Directory) -> Option<&'d Peer>,
+    ) -> Self {
+        let (holder, found) = match known {
+            Known::Fixed(directory) => {
+                let found = named(directory);
+                (found.map(|peer| peer.id), found)
+            }
+            Known::Now(directory) => (named(directory).map(|peer| peer.id), None),
+        };
+        match holder {
+            Some(_) => Self {
+                holder,
+                found,
+                ..Self::without_session(Status::Hit)
+            },
+            None => Self::without_session(Status::Miss),
         }
     }
 }
@@ -328,6 +359,7 @@ fn decide<'r>(
         carried: finding.carried,
         carried_id: finding.carried_id,
         holder: finding.holder,
+        found: finding.found,
         answered: Cell::new(None),
         lesson: Cell::new(None),
         page: Cell::new(None),
@@ -361,21 +393,14 @@ fn say_unknown_balancer(r: Request<'_>, sticky: &Sticky<'_>) {
     }
 }
 
-fn find_by_cookie<'r>(r: Request<'r>, rule: &CookieRule, directory: &Directory) -> Finding<'r> {
+fn find_by_cookie<'r>(r: Request<'r>, rule: &CookieRule, known: &Known<'r>) -> Finding<'r> {
     let Some(cookie) = cookie::find(r.cookies(), &rule.name) else {
         return Finding::without_session(Status::None);
     };
-    let known = if rule.transfer {
-        find_by_route(cookie, rule, directory)
+    if rule.transfer {
+        Finding::of_peer(known, |directory| find_by_route(cookie, rule, directory))
     } else {
-        directory.by_value(cookie)
-    };
-    match known {
-        None => Finding::without_session(Status::Miss),
-        Some(peer) => Finding {
-            holder: Some(peer.id),
-            ..Finding::without_session(Status::Hit)
-        },
+        Finding::of_peer(known, |directory| directory.by_value(cookie))
     }
 }
 
@@ -391,17 +416,11 @@ fn find_by_route<'d>(
 }
 
 /// By the parameter that a link or a form of one of our pages has put into the request.
-fn find_by_value<'r>(r: Request<'r>, rule: &RewriteRule, directory: &Directory) -> Finding<'r> {
+fn find_by_value<'r>(r: Request<'r>, rule: &RewriteRule, known: &Known<'r>) -> Finding<'r> {
     let Some(value) = carried::value(r, &rule.names) else {
         return Finding::without_session(Status::None);
     };
-    match directory.by_value(value) {
-        Some(peer) => Finding {
-            holder: Some(peer.id),
-            ..Finding::without_session(Status::Hit)
-        },
-        None => Finding::without_session(Status::Miss),
-    }
+    Finding::of_peer(known, |directory| directory.by_value(value))
 }
 
 fn find_by_id<'r>(rule: &QueryRule, sessions: &Sessions<'_>, id: &'r [u8]) -> Finding<'r> {
@@ -418,5 +437,6 @@ fn find_by_id<'r>(rule: &QueryRule, sessions: &Sessions<'_>, id: &'r [u8]) -> Fi
         carried: Some(key),
         carried_id: id,
         holder,
+        found: None,
     }
 }
