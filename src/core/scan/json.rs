@@ -24,6 +24,7 @@ use std::sync::Arc;
 use self::anywhere::Anywhere;
 use self::tree::Tree;
 use super::around::Around;
+use super::hits::Needles;
 use super::Learner;
 use crate::url::Names;
 
@@ -58,6 +59,12 @@ impl JsonLearner {
     pub fn knowing(mut self, id: &[u8]) -> Self {
         self.last = id.to_vec();
         self
+    }
+
+    /// Whether an id may stand in a text that is whole: each takes the first name of its path, or an
+    /// escape.
+    pub(super) fn may_hold(&self, text: &[u8]) -> bool {
+        self.members.stand_in(text)
     }
 
     /// What comes next has nothing to do with what has come, though something may have been cut.

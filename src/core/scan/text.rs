@@ -16,7 +16,7 @@
 use std::sync::Arc;
 
 use super::around::{Around, Examine};
-use super::hits::Found;
+use super::hits::{Found, Needles};
 use super::html::last::{hand_out, Last, Value};
 use super::html::strings::link_in;
 use super::references::decoded;
@@ -54,6 +54,11 @@ impl TextLearner {
     pub fn knowing(mut self, id: &[u8]) -> Self {
         self.strings.reader.last.remember(id);
         self
+    }
+
+    /// Whether an id may stand in a text that is whole.
+    pub(super) fn may_hold(&self, text: &[u8]) -> bool {
+        self.strings.reader.names.stand_in(text)
     }
 }
 
