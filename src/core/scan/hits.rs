@@ -10,12 +10,6 @@ pub(super) trait Needles {
 
     /// The length of the longest; 0 without any.
     fn longest(&self) -> usize;
-
-    /// Whether one of them stands in these bytes.
-    fn stand_in(&self, bytes: &[u8]) -> bool {
-        let mut needles = (0..).map_while(|index| self.nth(index));
-        needles.any(|needle| needle.find(bytes).is_some())
-    }
 }
 
 /// The names, and what else has to be looked for.

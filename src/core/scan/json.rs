@@ -24,7 +24,6 @@ use std::sync::Arc;
 use self::anywhere::Anywhere;
 use self::tree::Tree;
 use super::around::Around;
-use super::hits::Needles;
 use super::Learner;
 use crate::url::Names;
 
@@ -61,10 +60,10 @@ impl JsonLearner {
         self
     }
 
-    /// Whether an id may stand in a text that is whole: each takes the first name of its path, or an
+    /// Without one of these, no id stands in a text: each takes the first name of its path, or an
     /// escape.
-    pub(super) fn may_hold(&self, text: &[u8]) -> bool {
-        self.members.stand_in(text)
+    pub(super) fn needles(&self) -> Arc<Members> {
+        Arc::clone(&self.members)
     }
 
     /// What comes next has nothing to do with what has come, though something may have been cut.

@@ -5,6 +5,9 @@
 //! them; a line without anything ends the event. Other fields and comments teach nothing. Nor does an
 //! event without a name in it: most are passed over whole.
 
+use std::iter::Peekable;
+
+use super::hits::{Found, Hits, Needles};
 use super::json::JsonLearner;
 use super::text::TextLearner;
 use super::Learner;
@@ -13,6 +16,8 @@ use super::Learner;
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
 const FIELD: &[u8] = b"data";
+
+const START: Found = Found { end: 0, needle: 0 };
 
 /// Learns the session ids of one event stream.
 pub struct SseLearner {
@@ -41,6 +46,15 @@ enum State {
     Other,
 }
 
+impl State {
+    fn start(after_cr: bool, begins_event: bool) -> Self {
+        Self::Start {
+            after_cr,
+            begins_event,
+        }
+    }
+}
+
 impl SseLearner {
     /// A learner for one response.
     pub fn new(urls: TextLearner, json: JsonLearner) -> Self {
@@ -50,11 +64,6 @@ impl SseLearner {
             last: Vec::new(),
             state: State::Mark(0),
         }
-    }
-
-    /// Whether an id may stand in a whole event.
-    fn may_hold(&self, event: &[u8]) -> bool {
-        self.urls.may_hold(event) || self.json.may_hold(event)
     }
 
     fn read(&mut self, data: &[u8], found: &mut dyn FnMut(&[u8])) {
@@ -73,44 +82,37 @@ impl SseLearner {
 
 impl Learner for SseLearner {
     fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
+        let (names, members) = (self.urls.needles(), self.json.needles());
+        let mut in_urls = Hits::new(&*names, piece, START).peekable();
+        let mut in_json = Hits::new(&*members, piece, START).peekable();
         let mut rest = piece;
         while let Some((byte, after)) = rest.split_first() {
             let ends_line = matches!(byte, b'\r' | b'\n');
-            let start = State::Start {
-                after_cr: false,
-                begins_event: true,
-            };
             let (state, left) = match self.state {
                 State::Mark(len) => match MARK.get(len) {
                     Some(expected) if byte == expected => (State::Mark(len + 1), after),
                     Some(_) if len > 0 => (State::Other, rest),
-                    _ => (start, rest),
+                    _ => (State::start(false, true), rest),
                 },
                 State::Start {
                     after_cr: true,
                     begins_event,
-                } if *byte == b'\n' => {
-                    let after_cr = false;
-                    let state = State::Start {
-                        after_cr,
-                        begins_event,
-                    };
-                    (state, after)
-                }
+                } if *byte == b'\n' => (State::start(false, begins_event), after),
                 State::Start { begins_event, .. } if ends_line => {
                     if !begins_event {
                         self.json.restart();
                     }
-                    let state = State::Start {
-                        after_cr: *byte == b'\r',
-                        begins_event: true,
-                    };
-                    (state, after)
+                    (State::start(*byte == b'\r', true), after)
                 }
                 State::Start { begins_event, .. } => {
-                    let event = begins_event.then(|| event_in(rest)).flatten();
-                    match event.filter(|(event, _)| !self.may_hold(event)) {
-                        Some((_, left)) => (start, left),
+                    let at = piece.len() - rest.len();
+                    let quiet = match begins_event && members.are_few() {
+                        true => first_behind(&mut in_urls, at).min(first_behind(&mut in_json, at)),
+                        false => at,
+                    };
+                    let quiet = piece.get(at..quiet.min(piece.len())).unwrap_or_default();
+                    match events_in(quiet).and_then(|len| rest.split_at_checked(len)) {
+                        Some((events, left)) => (State::start(events.ends_with(b"\r"), true), left),
                         None => (State::Field(0), rest),
                     }
                 }
@@ -135,11 +137,8 @@ impl Learner for SseLearner {
                             self.read(line, found);
                         }
                     }
-                    let next = State::Start {
-                        after_cr,
-                        begins_event: false,
-                    };
-                    (end.map_or(self.state, |_| next), left)
+                    let next = end.map(|_| State::start(after_cr, false));
+                    (next.unwrap_or(self.state), left)
                 }
             };
             self.state = state;
@@ -153,21 +152,22 @@ impl Learner for SseLearner {
     }
 }
 
-/// The event that the bytes begin with, when it has ended in them, and what follows it.
-fn event_in(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut at = 0;
-    loop {
-        let line = bytes.get(at..)?;
-        let end = memchr::memchr2(b'\r', b'\n', line)?;
-        at += match line.get(end..)? {
-            [b'\n', ..] => end + 1,
-            [b'\r', b'\n', ..] => end + 2,
-            [b'\r', _, ..] => end + 1,
-            // A LF may follow.
-            _ => return None,
-        };
-        if end == 0 {
-            return bytes.split_at_checked(at);
-        }
-    }
+/// Where a needle ends that ends behind `at`.
+fn first_behind<N: Needles>(hits: &mut Peekable<Hits<'_, N>>, at: usize) -> usize {
+    while hits.next_if(|hit| hit.end <= at).is_some() {}
+    hits.peek().map_or(usize::MAX, |hit| hit.end)
+}
+
+/// How long the events are that end in these bytes; `None` when none does.
+fn events_in(bytes: &[u8]) -> Option<usize> {
+    let mut line_ends = memchr::memchr2_iter(b'\r', b'\n', bytes).rev();
+    let last = line_ends.find(|at| {
+        matches!(
+            bytes.get(..=*at),
+            Some(
+                [.., b'\n', b'\n'] | [.., b'\r' | b'\n', b'\r'] | [.., b'\r' | b'\n', b'\r', b'\n']
+            )
+        )
+    });
+    last.map(|at| at + 1)
 }

@@ -16,7 +16,7 @@
 use std::sync::Arc;
 
 use super::around::{Around, Examine};
-use super::hits::{Found, Needles};
+use super::hits::Found;
 use super::html::last::{hand_out, Last, Value};
 use super::html::strings::link_in;
 use super::references::decoded;
@@ -56,9 +56,9 @@ impl TextLearner {
         self
     }
 
-    /// Whether an id may stand in a text that is whole.
-    pub(super) fn may_hold(&self, text: &[u8]) -> bool {
-        self.strings.reader.names.stand_in(text)
+    /// Without one of these, no id stands in a text.
+    pub(super) fn needles(&self) -> Arc<Names> {
+        Arc::clone(&self.strings.reader.names)
     }
 }
 
