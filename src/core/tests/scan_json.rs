@@ -138,6 +138,7 @@ fn nothing_grows() {
             (format!(r#"{{"{}sid":"1"}}"#, "\\u0061".repeat(10_000)), 0),
             (format!(r#"{{"sid":"{}"}}"#, "\\".repeat(10_001)), 0),
             (format!(r#"{{"sid":{}}}"#, "1".repeat(10_000)), 0),
+            (format!(r#"{{"{}\"sid":"1"}}"#, "a".repeat(500)), 0),
             (format!(r#"{{"sid":{} "1"}}"#, " ".repeat(200)), 1),
         ] {
             for size in [1, 7, 4096] {
