@@ -4,7 +4,8 @@
 //! that any reader can do (memchr) and a whole parser (lol_html); and instructions per KB, which
 //! repeat to the digit where time does not. For those the bench runs itself under callgrind with
 //! one and with three rounds: the difference is two rounds without the start. The goals are those
-//! of PERFORMANCE.md: 700 without the name, 2,800 with an id in every link.
+//! of PERFORMANCE.md: 700 without the name, 2,800 with an id in every link. Then the same for the
+//! learners of JSON, event streams and text.
 //!
 //! Reads the pages under STICKY_PAGES (an even sample of them), or our own without it.
 
@@ -21,6 +22,7 @@ use sticky_core::url::{Names, Site};
 
 #[path = "../tests/pages/corpus.rs"]
 mod corpus;
+mod documents;
 
 use corpus::Random;
 
@@ -47,9 +49,11 @@ const GOALS: [u64; 2] = [700, 2_800];
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     // What the bench asks of itself under callgrind.
-    if let [_, flag, reader, large, with_ids, rounds] = &arguments[..] {
-        if flag == "--rounds" {
-            let number = |text: &String| text.parse::<usize>().unwrap_or_default();
+    let number = |text: &String| text.parse::<usize>().unwrap_or_default();
+    match &arguments[..] {
+        [_, flag, rounds, what, reader, large, with_ids]
+            if flag == "--rounds" && what == "pages" =>
+        {
             let pages = Corpus {
                 large: large == "true",
                 with_ids: with_ids == "true",
@@ -60,6 +64,14 @@ fn main() -> ExitCode {
             }
             return ExitCode::SUCCESS;
         }
+        [_, flag, rounds, what, row, ids] if flag == "--rounds" && what == "document" => {
+            let document = documents::document(number(row), number(ids));
+            for _ in 0..number(rounds) {
+                black_box(documents::round(number(row), &document));
+            }
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
     }
     let valgrind = Command::new("valgrind")
         .arg("--version")
@@ -70,6 +82,9 @@ fn main() -> ExitCode {
     }
     for large in [true, false] {
         measure(large, valgrind);
+    }
+    if valgrind {
+        documents::measure();
     }
     ExitCode::SUCCESS
 }
@@ -166,20 +181,26 @@ impl Corpus {
 
     /// The instructions of one round.
     fn instructions(&self, reader: usize) -> Option<u64> {
-        let count = |rounds: &str| {
-            let output = Command::new("valgrind")
-                .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-                .arg(std::env::current_exe().ok()?)
-                .args(["--rounds", &reader.to_string(), &self.large.to_string()])
-                .args([&self.with_ids.to_string(), rounds])
-                .output()
-                .ok()?;
-            let report = String::from_utf8_lossy(&output.stderr);
-            let line = report.lines().find(|line| line.contains("Collected"))?;
-            line.rsplit(' ').next()?.parse::<u64>().ok()
-        };
-        Some(count("3")?.checked_sub(count("1")?)? / 2)
+        let [large, with_ids] = [self.large, self.with_ids].map(|is| is.to_string());
+        instructions(&["pages", &reader.to_string(), &large, &with_ids])
     }
+}
+
+/// The instructions of one round over what the arguments say.
+fn instructions(what: &[&str]) -> Option<u64> {
+    let count = |rounds: &str| {
+        let output = Command::new("valgrind")
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .arg(std::env::current_exe().ok()?)
+            .args(["--rounds", rounds])
+            .args(what)
+            .output()
+            .ok()?;
+        let report = String::from_utf8_lossy(&output.stderr);
+        let line = report.lines().find(|line| line.contains("Collected"))?;
+        line.rsplit(' ').next()?.parse::<u64>().ok()
+    };
+    Some(count("3")?.checked_sub(count("1")?)? / 2)
 }
 
 /// One reader over all pages; what it counted.
@@ -202,12 +223,12 @@ fn round(reader: usize, pages: &[Vec<u8>]) -> usize {
                     .sum::<usize>()
             }
             2 => learn(
-                HtmlLearner::new(Arc::clone(&names), site.clone()),
+                Box::new(HtmlLearner::new(Arc::clone(&names), site.clone())),
                 pieces,
                 &mut count,
             ),
             3 => learn(
-                FormsLearner::new(Arc::clone(&names), site.clone(), None),
+                Box::new(FormsLearner::new(Arc::clone(&names), site.clone(), None)),
                 pieces,
                 &mut count,
             ),
@@ -231,7 +252,11 @@ fn round(reader: usize, pages: &[Vec<u8>]) -> usize {
     count
 }
 
-fn learn<'a>(mut learner: impl Learner, pieces: impl Iterator<Item = &'a [u8]>, count: &mut usize) {
+fn learn<'a>(
+    mut learner: Box<dyn Learner>,
+    pieces: impl Iterator<Item = &'a [u8]>,
+    count: &mut usize,
+) {
     for piece in pieces {
         learner.feed(piece, &mut |_| *count += 1);
     }

@@ -69,6 +69,12 @@ impl JsonLearner {
         self
     }
 
+    /// Without one of these, no id stands in a text: each takes the first name of its path, or an
+    /// escape.
+    pub(super) fn needles(&self) -> Arc<Members> {
+        Arc::clone(&self.members)
+    }
+
     /// What comes next has nothing to do with what has come, though something may have been cut.
     pub(super) fn restart(&mut self) {
         self.reader = Reader::new(&self.members);

@@ -2,8 +2,12 @@
 //! data lines, as in the `endpoint` event of MCP, whose data is `/messages?session_id=…`.
 //!
 //! Lines end with CR, LF or both; the data lines of one event are one text, with a line feed between
-//! them; a line without anything ends the event. Other fields and comments teach nothing.
+//! them; a line without anything ends the event. Other fields and comments teach nothing. Nor does an
+//! event without a name in it: most are passed over whole.
 
+use std::iter::Peekable;
+
+use super::hits::{Found, Hits, Needles};
 use super::json::JsonLearner;
 use super::source::Source;
 use super::text::TextLearner;
@@ -14,6 +18,8 @@ use crate::parameter::is_value;
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
 const FIELD: &[u8] = b"data";
+
+const START: Found = Found { end: 0, needle: 0 };
 
 /// Learns the session ids of one event stream.
 pub struct SseLearner {
@@ -40,6 +46,7 @@ enum State {
     /// At the start of a line; behind a CR, a LF belongs to it.
     Start {
         after_cr: bool,
+        begins_event: bool,
     },
     /// So many bytes of the name of the field have come.
     Field(usize),
@@ -48,6 +55,15 @@ enum State {
     Data,
     /// In a line of something else.
     Other,
+}
+
+impl State {
+    fn start(after_cr: bool, begins_event: bool) -> Self {
+        Self::Start {
+            after_cr,
+            begins_event,
+        }
+    }
 }
 
 impl SseLearner {
@@ -77,26 +93,40 @@ impl SseLearner {
 
 impl Learner for SseLearner {
     fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
+        let (names, members) = (self.urls.needles(), self.json.needles());
+        let mut in_urls = Hits::new(&*names, piece, START).peekable();
+        let mut in_json = Hits::new(&*members, piece, START).peekable();
         let mut rest = piece;
         while let Some((byte, after)) = rest.split_first() {
             let ends_line = matches!(byte, b'\r' | b'\n');
-            let begins_line = State::Start {
-                after_cr: *byte == b'\r',
-            };
             let (state, left) = match self.state {
                 State::Mark(len) => match MARK.get(len) {
                     Some(expected) if byte == expected => (State::Mark(len + 1), after),
                     Some(_) if len > 0 => (State::Other, rest),
-                    _ => (State::Start { after_cr: false }, rest),
+                    _ => (State::start(false, true), rest),
                 },
-                State::Start { after_cr: true } if *byte == b'\n' => {
-                    (State::Start { after_cr: false }, after)
+                State::Start {
+                    after_cr: true,
+                    begins_event,
+                } if *byte == b'\n' => (State::start(false, begins_event), after),
+                State::Start { begins_event, .. } if ends_line => {
+                    if !begins_event {
+                        self.json.restart();
+                    }
+                    (State::start(*byte == b'\r', true), after)
                 }
-                State::Start { .. } if ends_line => {
-                    self.json.restart();
-                    (begins_line, after)
+                State::Start { begins_event, .. } => {
+                    let at = piece.len() - rest.len();
+                    let quiet = match begins_event && members.are_few() {
+                        true => first_behind(&mut in_urls, at).min(first_behind(&mut in_json, at)),
+                        false => at,
+                    };
+                    let quiet = piece.get(at..quiet.min(piece.len())).unwrap_or_default();
+                    match events_in(quiet).and_then(|len| rest.split_at_checked(len)) {
+                        Some((events, left)) => (State::start(events.ends_with(b"\r"), true), left),
+                        None => (State::Field(0), rest),
+                    }
                 }
-                State::Start { .. } => (State::Field(0), rest),
                 State::Field(len) => match FIELD.get(len) {
                     Some(expected) if byte == expected => (State::Field(len + 1), after),
                     None if *byte == b':' => (State::Colon, after),
@@ -107,21 +137,19 @@ impl Learner for SseLearner {
                 State::Data | State::Other => {
                     let end = memchr::memchr2(b'\r', b'\n', rest);
                     let (line, left) = rest
-                        .split_at_checked(end.unwrap_or(rest.len()))
+                        .split_at_checked(end.map_or(rest.len(), |end| end + 1))
                         .unwrap_or((rest, &[]));
+                    let after_cr = end.is_some() && line.ends_with(b"\r");
                     if matches!(self.state, State::Data) {
-                        self.read(line, found);
-                    }
-                    match left.split_first() {
-                        None => (self.state, left),
-                        Some((end, left)) => {
-                            if matches!(self.state, State::Data) {
-                                self.read(b"\n", found);
-                            }
-                            let after_cr = *end == b'\r';
-                            (State::Start { after_cr }, left)
+                        if after_cr {
+                            self.read(line.get(..line.len() - 1).unwrap_or_default(), found);
+                            self.read(b"\n", found);
+                        } else {
+                            self.read(line, found);
                         }
                     }
+                    let next = end.map(|_| State::start(after_cr, false));
+                    (next.unwrap_or(self.state), left)
                 }
             };
             self.state = state;
@@ -133,4 +161,24 @@ impl Learner for SseLearner {
         // An event that no empty line ends is none.
         self.state = State::Other;
     }
+}
+
+/// Where a needle ends that ends behind `at`.
+fn first_behind<N: Needles>(hits: &mut Peekable<Hits<'_, N>>, at: usize) -> usize {
+    while hits.next_if(|hit| hit.end <= at).is_some() {}
+    hits.peek().map_or(usize::MAX, |hit| hit.end)
+}
+
+/// How long the events are that end in these bytes; `None` when none does.
+fn events_in(bytes: &[u8]) -> Option<usize> {
+    let mut line_ends = memchr::memchr2_iter(b'\r', b'\n', bytes).rev();
+    let last = line_ends.find(|at| {
+        matches!(
+            bytes.get(..=*at),
+            Some(
+                [.., b'\n', b'\n'] | [.., b'\r' | b'\n', b'\r'] | [.., b'\r' | b'\n', b'\r', b'\n']
+            )
+        )
+    });
+    last.map(|at| at + 1)
 }

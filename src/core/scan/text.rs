@@ -63,6 +63,11 @@ impl TextLearner {
         self.strings.reader.last.remember(id);
         self
     }
+
+    /// Without one of these, no id stands in a text.
+    pub(super) fn needles(&self) -> Arc<Names> {
+        Arc::clone(&self.strings.reader.names)
+    }
 }
 
 impl Learner for TextLearner {

@@ -146,6 +146,11 @@ fn nothing_grows() {
             }
         }
     }
+    // What is too long for a name is forgotten, but not the escape that a border cuts.
+    let long = format!(r#"{{"{}\"#, "a".repeat(500));
+    let pieces = [long.as_bytes(), br#""s"#, br#"id":"1"}"#];
+    let wanted = members(&["sid", "a.b"]);
+    assert!(ids_in(Box::new(json(&wanted)), pieces).is_empty());
     // What lies too deep is not read; what lies as deep as it may is.
     for (depth, ids) in [(500, "1"), (520, "")] {
         let body = format!("{}{{\"a\":{{\"b\":\"1\"}}}}", "[".repeat(depth));

@@ -164,6 +164,20 @@ fn events_hold_urls_and_json() {
             "data: /m?sid=1\n\ndata: /m?sid=1\n\ndata: {\"sid\":\"2\"}\n\n",
             "1 2",
         ),
+        // Events without a name are passed over, whatever ends their lines.
+        (
+            "data: x\n\n\ndata: y\r\n\r\nid: 7\rdata: z\r\rdata: /m?sid=1\n\ndata: x\n\n",
+            "1",
+        ),
+        (
+            "data: {\"a\":\n\ndata: {}\n\ndata: {\"sid\":\"1\"}\n\n",
+            "1",
+        ),
+        (
+            "data: {\"sid\":\n\ndata: x\n\ndata: \"1\"}\n\n",
+            "",
+        ),
+        ("data: {\"\\u0073id\":\"1\"}\n\n", "1"),
         // The URL and the member of one record say the same.
         (
             "data: {\"u\":\"/m?sid=1\",\"sid\":\"1\"}\n\ndata: {\"sid\":\"1\",\"u\":\"/m?sid=1\"}\n\n",

@@ -62,7 +62,12 @@ impl Members {
     pub(super) fn stand_anywhere(&self) -> bool {
         let may_open = |step: &Step| !step.name.starts_with(b":");
         let is_plain = |path: &Path| path.is_anywhere && path.steps.iter().all(may_open);
-        self.paths.len() <= MAX_NAMES && self.paths.iter().all(is_plain)
+        self.are_few() && self.paths.iter().all(is_plain)
+    }
+
+    /// Whether they can be looked for together.
+    pub(in crate::scan) fn are_few(&self) -> bool {
+        self.paths.len() <= MAX_NAMES
     }
 
     /// Whether this needle is an escape, not a name.

@@ -1,0 +1,153 @@
+//! What reading JSON, event streams and text costs: documents of a quarter of a megabyte, in
+//! instructions per KB.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use sticky_core::directive::Member;
+use sticky_core::scan::json::{JsonLearner, Members};
+use sticky_core::scan::sse::SseLearner;
+use sticky_core::scan::text::TextLearner;
+use sticky_core::scan::Learner;
+use sticky_core::url::{Names, Site};
+
+use super::{instructions, learn, PIECE};
+
+const SIZE: usize = 256 * 1024;
+
+/// What is read, and by what: `sid`, `data.sid`, an event stream or a text.
+const ROWS: [(&str, Record, Reader); 7] = [
+    ("json:sid", Record::Compact, Reader::Anywhere),
+    ("json:data.sid", Record::Compact, Reader::Path),
+    ("   pretty-printed", Record::Pretty, Reader::Path),
+    ("   long texts", Record::Long, Reader::Path),
+    ("   small members", Record::Small, Reader::Path),
+    ("sse", Record::Event, Reader::Events),
+    ("text", Record::Line, Reader::Text),
+];
+
+/// How many of the records have an id.
+const IDS: [&str; 3] = ["none", "one", "all"];
+
+#[derive(Clone, Copy, PartialEq)]
+enum Record {
+    Compact,
+    Pretty,
+    Long,
+    Small,
+    Event,
+    Line,
+}
+
+#[derive(Clone, Copy)]
+enum Reader {
+    Anywhere,
+    Path,
+    Events,
+    Text,
+}
+
+/// Prints the table.
+pub fn measure() {
+    println!("\nDocuments of {} KB, instructions per KB", SIZE / 1024);
+    println!(
+        "{:22} {:>12} {:>12} {:>12}",
+        "with an id in", IDS[0], IDS[1], IDS[2]
+    );
+    for (row, (name, ..)) in ROWS.iter().enumerate() {
+        let counts = [0, 1, 2].map(|ids| {
+            let size = document(row, ids).len() as u64;
+            let count = instructions(&["document", &row.to_string(), &ids.to_string()]);
+            count.map_or("-".into(), |count| (count * 1024 / size).to_string())
+        });
+        println!(
+            "{name:22} {:>12} {:>12} {:>12}",
+            counts[0], counts[1], counts[2]
+        );
+    }
+}
+
+/// The document of a row, with the one id in as many of its records as [`IDS`] says.
+pub fn document(row: usize, ids: usize) -> Vec<u8> {
+    let record = ROWS[row].1;
+    let (open, close) = match record {
+        Record::Compact | Record::Long | Record::Small => (r#"{"data":["#, "{}]}"),
+        Record::Pretty => ("{\n  \"data\": [\n", "    {}\n  ]\n}\n"),
+        Record::Event | Record::Line => ("", ""),
+    };
+    let mut text = String::from(open);
+    for i in 0.. {
+        if text.len() >= SIZE {
+            break;
+        }
+        let id = match ids == 2 || ids == 1 && i == 0 {
+            true => "0123456789abcdef0123456789abcdef",
+            false => "",
+        };
+        write(&mut text, record, i, id);
+    }
+    text.push_str(close);
+    text.into_bytes()
+}
+
+fn write(text: &mut String, record: Record, i: u64, id: &str) {
+    let member = |space: &str| match id {
+        "" => String::new(),
+        id => format!("\"sid\":{space}\"{id}\","),
+    };
+    let written = match record {
+        Record::Compact => write!(
+            text,
+            r#"{{"id":{i},{}"name":"Item {i}","price":{}.25,"tags":["a","b","clothes"],"active":true,"owner":null,"description":"A text of some length that goes on for a while and tells little","url":"https://shop.example/item/{i}","stock":{{"here":true,"count":{i}}}}},"#,
+            member(""),
+            i % 90,
+        ),
+        Record::Pretty => write!(
+            text,
+            "    {{\n      \"id\": {i},\n      {}\"name\": \"Item {i}\",\n      \"tags\": [\n        \"a\",\n        \"clothes\"\n      ],\n      \"active\": true,\n      \"description\": \"A text of some length that goes on for a while and tells little\",\n      \"url\": \"https://shop.example/item/{i}\",\n      \"stock\": {{\n        \"here\": true,\n        \"count\": {i}\n      }}\n    }},\n",
+            member(" "),
+        ),
+        Record::Long => write!(
+            text,
+            r#"{{"id":{i},{}"text":"{}"}},"#,
+            member(""),
+            "lorem ipsum dolor sit amet ".repeat(60),
+        ),
+        Record::Small => write!(
+            text,
+            r#"{{"id":{i},{}"n":"u{i}","x":{},"ok":true,"t":"a"}},"#,
+            member(""),
+            i % 7,
+        ),
+        Record::Event => write!(
+            text,
+            "event: message\nid: {i}\ndata: {{\"jsonrpc\":\"2.0\",{}\"id\":{i},\"result\":{{\"content\":[{{\"type\":\"text\",\"text\":\"some words of an answer\"}}]}}}}\n\n",
+            member(""),
+        ),
+        Record::Line => writeln!(
+            text,
+            "The quick brown fox goes to http://shop.example/page?a={i}{} for more of it.",
+            if id.is_empty() { String::new() } else { format!("&sid={id}") },
+        ),
+    };
+    written.expect("a String takes everything");
+}
+
+/// One round over a document; what it counted.
+pub fn round(row: usize, document: &[u8]) -> usize {
+    let names = Arc::new(Names::new(vec![b"sid"[..].into()]));
+    let member = match ROWS[row].2 {
+        Reader::Path => Member::At([b"data"[..].into(), b"sid"[..].into()].into()),
+        _ => Member::Anywhere(b"sid"[..].into()),
+    };
+    let json = || JsonLearner::new(Arc::new(Members::new(&[member])), Arc::clone(&names));
+    let text = || TextLearner::new(Arc::clone(&names), Site::new(b"shop.example", &[]));
+    let learner: Box<dyn Learner> = match ROWS[row].2 {
+        Reader::Anywhere | Reader::Path => Box::new(json()),
+        Reader::Events => Box::new(SseLearner::new(text(), json())),
+        Reader::Text => Box::new(text()),
+    };
+    let mut count = 0;
+    learn(learner, document.chunks(PIECE), &mut count);
+    count
+}
