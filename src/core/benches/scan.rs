@@ -4,7 +4,8 @@
 //! that any reader can do (memchr) and a whole parser (lol_html); and instructions per KB, which
 //! repeat to the digit where time does not. For those the bench runs itself under callgrind with
 //! one and with three rounds: the difference is two rounds without the start. The goals are those
-//! of PERFORMANCE.md: 700 without the name, 2,800 with an id in every link.
+//! of PERFORMANCE.md: 700 without the name, 2,800 with an id in every link. And what 1 MB of the name
+//! costs, which somebody may write into a page.
 //!
 //! Reads the pages under STICKY_PAGES (an even sample of them), or our own without it.
 
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use lol_html::{element, HtmlRewriter, Settings};
 use sticky_core::scan::forms::FormsLearner;
 use sticky_core::scan::html::HtmlLearner;
+use sticky_core::scan::text::TextLearner;
 use sticky_core::scan::Learner;
 use sticky_core::url::{Names, Site};
 
@@ -44,6 +46,27 @@ const READERS: [&str; 6] = [
 /// For the plain pages, and for those with ids.
 const GOALS: [u64; 2] = [700, 2_800];
 
+/// What is repeated behind something that begins it.
+const REPEATED: [(&str, &str); 14] = [
+    ("", "sid="),
+    ("", "?sid="),
+    ("", "/?sid=a "),
+    ("", "&sid=a"),
+    ("", "&amp;sid=a&quot;"),
+    ("", "<a href=\"?sid=a\">"),
+    ("<a href=\"", "?sid="),
+    ("<a href=/", "?sid="),
+    ("<a title=\"", " >?sid="),
+    ("", "<a ?sid="),
+    ("", "<a x=\">\" ?sid="),
+    ("", "<input name=sid "),
+    ("<input ", "name=sid "),
+    ("<b x='<b x=\"", "> '=\"?sid="),
+];
+/// Who reads them, and of what name.
+const REPEATED_TO: [&str; 2] = ["html learner", "text learner"];
+const MEGABYTE: usize = 1_000_000;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     // What the bench asks of itself under callgrind.
@@ -68,9 +91,21 @@ fn main() -> ExitCode {
     if !valgrind {
         println!("valgrind is not installed: instructions are NOT measured, the goals not checked");
     }
-    for large in [true, false] {
-        measure(large, valgrind);
+    if let [_, flag, reader, index] = &arguments[..] {
+        if flag == "--repeated" {
+            let index: Option<usize> = index.parse().ok();
+            if let Some(text) = index.and_then(repeated) {
+                black_box(read_repeated(reader, &text));
+            }
+            return ExitCode::SUCCESS;
+        }
     }
+    if std::env::var_os("STICKY_REPEATED").is_none() {
+        for large in [true, false] {
+            measure(large, valgrind);
+        }
+    }
+    measure_repeated(valgrind);
     ExitCode::SUCCESS
 }
 
@@ -127,6 +162,67 @@ fn measure(large: bool, valgrind: bool) {
     }
 }
 
+/// What the name costs when it fills a page, in pieces as ever.
+fn measure_repeated(valgrind: bool) {
+    println!(
+        "\n{:28} {:>22} {:>22}",
+        "1 MB of", REPEATED_TO[0], REPEATED_TO[1]
+    );
+    for index in 0..REPEATED.len() {
+        let (first, then) = REPEATED[index];
+        print!("{:28}", format!("{first}{then}…"));
+        let Some(text) = repeated(index) else {
+            continue;
+        };
+        for reader in REPEATED_TO {
+            let begun = Instant::now();
+            black_box(read_repeated(reader, &text));
+            let time = begun.elapsed().as_micros() as f64 / 1000.0;
+            let count = valgrind
+                .then(|| callgrind(&["--repeated", reader, &index.to_string()]))
+                .flatten()
+                .map(|count| (count * 1024 / text.len() as u64).to_string());
+            print!(" {time:>7.1} ms {:>9}/KB", count.unwrap_or("-".into()));
+        }
+        println!();
+    }
+}
+
+fn repeated(index: usize) -> Option<Vec<u8>> {
+    let (first, then) = REPEATED.get(index)?;
+    let mut text = first.as_bytes().to_vec();
+    while text.len() < MEGABYTE {
+        text.extend_from_slice(then.as_bytes());
+    }
+    Some(text)
+}
+
+fn read_repeated(reader: &str, text: &[u8]) -> usize {
+    let names = Arc::new(Names::new(vec![b"sid"[..].into()]));
+    let site = Site::new(b"shop.example", &[]);
+    let mut count = 0;
+    let pieces = text.chunks(PIECE);
+    if reader == REPEATED_TO[0] {
+        learn(HtmlLearner::new(names, site), pieces, &mut count);
+    } else {
+        learn(TextLearner::new(names, site), pieces, &mut count);
+    }
+    count
+}
+
+/// The instructions of this program with these arguments.
+fn callgrind(arguments: &[&str]) -> Option<u64> {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(std::env::current_exe().ok()?)
+        .args(arguments)
+        .output()
+        .ok()?;
+    let report = String::from_utf8_lossy(&output.stderr);
+    let line = report.lines().find(|line| line.contains("Collected"))?;
+    line.rsplit(' ').next()?.parse::<u64>().ok()
+}
+
 /// How often the name stands in the pages.
 fn hits(pages: &[Vec<u8>]) -> usize {
     pages
@@ -166,18 +262,12 @@ impl Corpus {
 
     /// The instructions of one round.
     fn instructions(&self, reader: usize) -> Option<u64> {
-        let count = |rounds: &str| {
-            let output = Command::new("valgrind")
-                .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-                .arg(std::env::current_exe().ok()?)
-                .args(["--rounds", &reader.to_string(), &self.large.to_string()])
-                .args([&self.with_ids.to_string(), rounds])
-                .output()
-                .ok()?;
-            let report = String::from_utf8_lossy(&output.stderr);
-            let line = report.lines().find(|line| line.contains("Collected"))?;
-            line.rsplit(' ').next()?.parse::<u64>().ok()
-        };
+        let [reader, large, with_ids] = [
+            reader.to_string(),
+            self.large.to_string(),
+            self.with_ids.to_string(),
+        ];
+        let count = |rounds| callgrind(&["--rounds", &reader, &large, &with_ids, rounds]);
         Some(count("3")?.checked_sub(count("1")?)? / 2)
     }
 }

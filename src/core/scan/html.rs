@@ -18,10 +18,13 @@
 //! seen, nor `%XX` for characters that need no escape. However a page is cut into pieces, the same
 //! ids come out in the same order.
 
+mod allowance;
 mod border;
 mod head;
 mod hit;
 pub(super) mod last;
+mod links;
+mod open;
 pub(super) mod strings;
 pub(super) mod tag;
 mod whole;
@@ -32,9 +35,12 @@ use self::head::Head;
 use self::hit::Reader;
 use super::around::{Around, Examine};
 use super::hits::{self, Found};
+use super::stretch;
 use super::window::{self, Progress, Window};
 use super::Learner;
 use crate::url::{Names, Site, MAX_NAME};
+
+pub use self::allowance::{ALLOWED, ALLOWED_EACH};
 
 /// How far a tag reaches, in bytes: one that starts further before a hit is not looked at, and one
 /// that has not ended by then is not read.
@@ -65,8 +71,15 @@ impl HtmlLearner {
 
     /// The same, for a response whose request has brought an id that need not be learned.
     pub fn knowing(mut self, id: &[u8]) -> Self {
-        self.pages.reader.know(id);
+        self.pages.reader.links.know(id);
         self
+    }
+
+    /// The bytes that have been looked at so far beside the search for names and strings: what
+    /// [`ALLOWED`] and [`ALLOWED_EACH`] bound.
+    #[doc(hidden)]
+    pub fn looked_at(&self) -> u64 {
+        self.pages.reader.allowance.used()
     }
 }
 
@@ -74,7 +87,7 @@ impl Learner for HtmlLearner {
     fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
         if let Some((at, href)) = self.head.feed(piece) {
             let place = self.pages.place() + at as u64;
-            self.pages.reader.rebase(place, href);
+            self.pages.reader.links.rebase(place, href);
         }
         self.pages.feed(piece, found);
     }

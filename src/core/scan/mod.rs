@@ -12,6 +12,7 @@ pub mod media;
 pub mod readers;
 pub(crate) mod references;
 pub mod sse;
+mod stretch;
 pub mod text;
 mod window;
 
