@@ -13,7 +13,11 @@
 //! Bounds: a tag is looked at up to [`REACH`] bytes before a hit and read up to [`REACH`] bytes from
 //! its start, a string up to [`RUN`] bytes to each side of the hit; so at most about twice [`REACH`]
 //! is ever carried over a border of pieces. A quoted value with a `>` in it may be up to [`QUOTED`]
-//! bytes long, or the rest of its tag is not read. `<base href>` counts when it stands in the head and in
+//! bytes long, or the rest of its tag is not read. A string is searched for and read once, however many
+//! names stand in it. Of the tags around names, [`ALLOWED`] bytes are looked at in any page, and
+//! [`ALLOWED_EACH`] more for each byte that lies before the name; a name for which nothing is left is
+//! passed over, unless it stands in the quoted value of an attribute and reads as a link of ours. What one
+//! name takes may go beyond that by some [`REACH`]es. `<base href>` counts when it stands in the head and in
 //! the first 16 KB. The name must stand literally: characters of it written as references are not
 //! seen, nor `%XX` for characters that need no escape. However a page is cut into pieces, the same
 //! ids come out in the same order.

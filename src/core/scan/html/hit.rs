@@ -89,7 +89,6 @@ impl Reader {
             return Progress::Done;
         };
         let at = end.saturating_sub(name.anchor.needle().len());
-        let place = start + at as u64;
         let Some(before) = at.checked_sub(1).and_then(|at| window.bytes.get(at)) else {
             return if window.from_start {
                 Progress::Done
@@ -136,22 +135,36 @@ impl Reader {
                 None => return Progress::NeedsAfter,
             }
         }
-        let mut hit = Hit {
+        let hit = Hit {
             window,
             at,
-            place,
+            place: start + at as u64,
             in_link,
             in_field,
             is_letter: name.letter.is_some(),
             run: None,
         };
-        if in_link {
+        self.look_around(hit, found)
+    }
+
+    /// Reads the string and the tags around a hit. Apart from the above, which is all that most of them
+    /// need, and costs less alone.
+    #[inline(never)]
+    fn look_around(&mut self, mut hit: Hit<'_>, found: &mut dyn FnMut(&[u8])) -> Progress {
+        let Hit { window, place, .. } = hit;
+        if hit.in_link {
             let [around_names, around_letters] = &mut self.stretches;
             let stretch = match hit.is_letter {
                 true => around_letters,
                 false => around_names,
             };
-            match run_around(window, start, at, stretch, ends_around(hit.is_letter)) {
+            match run_around(
+                window,
+                hit.start(),
+                hit.at,
+                stretch,
+                ends_around(hit.is_letter),
+            ) {
                 Ok(run) => hit.run = run,
                 Err(progress) => return progress,
             }
@@ -165,7 +178,7 @@ impl Reader {
                 }
             }
         }
-        let is_settled = !in_field && self.links.has_settled(place);
+        let is_settled = !hit.in_field && self.links.has_settled(place);
         if is_settled || !self.allowance.is_left(place) {
             return Progress::Done;
         }

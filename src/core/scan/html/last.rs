@@ -81,6 +81,7 @@ enum Place {
 impl Value {
     /// How the value of the name at `at` ends, `None` when that takes more than a look at what stands
     /// before it; an error when that is not at hand.
+    #[inline]
     pub(in crate::scan) fn of(
         names: &Names,
         name: &Name,
@@ -94,21 +95,25 @@ impl Value {
 }
 
 impl Place {
+    #[inline]
     fn of(
         names: &Names,
         name: &Name,
         window: &Window<'_>,
         at: usize,
     ) -> Result<Option<Self>, Progress> {
+        match (name.letter, names.are_in_paths()) {
+            (Some(_), _) => Ok(Some(Self::Parentheses)),
+            (None, false) => Ok(Some(Self::Query)),
+            (None, true) => Self::behind(window, at),
+        }
+    }
+
+    /// What the bytes before a name say of its place.
+    fn behind(window: &Window<'_>, at: usize) -> Result<Option<Self>, Progress> {
         // Far enough for most paths.
         const NEAR: usize = 128;
 
-        if name.letter.is_some() {
-            return Ok(Some(Self::Parentheses));
-        }
-        if !names.are_in_paths() {
-            return Ok(Some(Self::Query));
-        }
         let before = window.bytes.get(at.saturating_sub(NEAR)..at);
         let place = match before.unwrap_or_default() {
             [.., b'?' | b'&'] => Some(Self::Query),

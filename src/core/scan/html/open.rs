@@ -13,7 +13,7 @@ const LOOK: usize = 24;
 const SEARCHED: usize = 64;
 
 /// What a step from one `>` back to another costs.
-const STEP: usize = 4;
+const STEP: usize = 12;
 
 /// Where the `<` of an open tag may stand.
 pub(super) struct Open {
