@@ -91,3 +91,106 @@ impl Stretch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    const REACH: usize = 50;
+
+    fn ends(byte: u8) -> bool {
+        byte == b' '
+    }
+
+    /// The same, looked for anew.
+    fn around(text: &[u8], at: usize) -> (Option<usize>, Option<usize>) {
+        let before = text[..at].iter().rposition(|b| ends(*b));
+        let from = before.map_or(0, |end| end + 1);
+        let to = text[at..].iter().position(|b| ends(*b));
+        let to = to.filter(|len| *len < REACH).map(|len| at + len);
+        ((at - from <= REACH).then_some(from), to)
+    }
+
+    /// Strings of any length, with a name where the text has an `x`.
+    fn text() -> Vec<u8> {
+        let mut state = 1_u32;
+        let mut numbers = std::iter::from_fn(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            Some(state >> 16)
+        });
+        let mut text = Vec::new();
+        while text.len() < 20_000 {
+            let len = numbers.next().unwrap_or_default() % 160;
+            let mut byte = || match numbers.next().unwrap_or_default() % 4 {
+                0 => b'x',
+                _ => b'-',
+            };
+            text.extend((0..len).map(|_| byte()));
+            text.push(b' ');
+        }
+        text
+    }
+
+    #[test]
+    fn strings_are_the_same_as_looked_for_anew_in_any_window() {
+        let text = text();
+        for size in [REACH / 3, REACH, 4 * REACH, text.len()] {
+            let mut stretch = Stretch::default();
+            for at in memchr::memchr_iter(b'x', &text) {
+                let (from, to) = around(&text, at);
+                // A piece, and then with what stands around it.
+                for (back, more) in [(0, 0), (size, 0), (2 * REACH, 0), (2 * REACH, 2 * REACH)] {
+                    let start = (at - at % size).saturating_sub(back);
+                    let end = (at - at % size + size + more).min(text.len());
+                    let window = Window {
+                        bytes: &text[start..end],
+                        from_start: start == 0,
+                        to_end: end == text.len(),
+                    };
+                    let (place, at) = (start as u64, at - start);
+                    match stretch.begin(&window, place, at, REACH, ends) {
+                        Ok(begin) => assert_eq!(begin.map(|begin| start + begin), from),
+                        Err(_) => {
+                            assert!(start > 0 && from.is_none_or(|from| from <= start));
+                            continue;
+                        }
+                    }
+                    if from.is_none() {
+                        break;
+                    }
+                    match stretch.end(&window, place, at, REACH, ends) {
+                        Ok(found) => assert_eq!(found.map(|end| start + end), to),
+                        Err(_) => assert!(to.is_none_or(|to| to >= end)),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_byte_is_looked_at_more_than_a_few_times() {
+        for unit in ["x", "xx-", "x ", "--x--x--x "] {
+            let text = unit.repeat(30_000 / unit.len());
+            let window = Window {
+                bytes: text.as_bytes(),
+                from_start: true,
+                to_end: true,
+            };
+            let looked_at = Cell::new(0);
+            let ends = |byte| {
+                looked_at.set(looked_at.get() + 1);
+                ends(byte)
+            };
+            let mut stretch = Stretch::default();
+            for at in memchr::memchr_iter(b'x', text.as_bytes()) {
+                if let Ok(Some(_)) = stretch.begin(&window, 0, at, 2000, ends) {
+                    let _ = stretch.end(&window, 0, at, 2000, ends);
+                }
+            }
+            let limit = 3 * text.len();
+            assert!(looked_at.get() < limit, "{unit}: {}", looked_at.get());
+        }
+    }
+}
