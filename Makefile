@@ -214,7 +214,7 @@ bench-reload: module
 	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl wrk taskset=util-linux
 	@tools/bench-reload $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
 
-# Seconds for each target, and which of those in fuzz/targets; none means all.
+# Seconds for each target, and which of those in fuzz/targets; none means all. FUZZ_JOBS run at once.
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?=
 

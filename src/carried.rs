@@ -15,32 +15,48 @@ const SEARCHED: usize = 64 * 1024;
 /// The session id that a request carries, decoded. `None`: it has none, or several in one place, or no
 /// memory is left.
 pub fn id<'r>(r: Request<'r>, rule: &QueryRule) -> Option<&'r [u8]> {
-    let places = rule.from.iter();
-    first(r, places.map(|place| in_place(r, &rule.names, place)))
+    for place in &rule.from {
+        // Nearly all ids come by the first two, and nothing is to be decoded.
+        let carried = match place {
+            Place::Query => match rule.names.in_plain_query(r.args()) {
+                Some(Some(id)) => return Some(id),
+                Some(None) if r.is_main() => continue,
+                _ => in_place(r, &rule.names, place),
+            },
+            Place::Form if !r.has_body() => continue,
+            _ => in_place(r, &rule.names, place),
+        };
+        if carried != Carried::Nothing {
+            return decoded(r, carried);
+        }
+    }
+    None
 }
 
 /// The parameter of `mode=rewrite` that a request carries, decoded: in its query, as it is now or as the
 /// client sent it, or in the posted form.
 pub fn value<'r>(r: Request<'r>, names: &Names) -> Option<&'r [u8]> {
     let sent = r.main().unparsed_uri();
+    let sent = sent.split(|byte| *byte == b'#').next().unwrap_or_default();
     let sent = sent.splitn(2, |byte| *byte == b'?').nth(1);
     let places: [&dyn Fn() -> Carried<'r>; 3] = [
         &|| in_place(r, names, &Place::Query),
         &|| names.in_query(sent.unwrap_or_default()),
         &|| in_place(r, names, &Place::Form),
     ];
-    first(r, places.into_iter().map(|place| place()))
+    let mut carried = places.into_iter().map(|place| place());
+    decoded(r, carried.find(|carried| *carried != Carried::Nothing)?)
 }
 
-/// What the first of the places says that says anything.
-fn first<'r>(r: Request<'r>, mut places: impl Iterator<Item = Carried<'r>>) -> Option<&'r [u8]> {
-    match places.find(|carried| *carried != Carried::Nothing)? {
+fn decoded<'r>(r: Request<'r>, carried: Carried<'r>) -> Option<&'r [u8]> {
+    match carried {
         Carried::Id(Cow::Borrowed(id)) => Some(id),
         Carried::Id(Cow::Owned(id)) => r.pool()?.copy(&id),
         Carried::Nothing | Carried::Conflict => None,
     }
 }
 
+#[inline(never)]
 fn in_place<'r>(r: Request<'r>, names: &Names, place: &Place) -> Carried<'r> {
     match place {
         Place::Query => match names.in_query(r.args()) {
@@ -69,7 +85,7 @@ fn in_form<'a>(names: &Names, media_type: &[u8], body: &'a [u8], is_whole: bool)
     if let Some(fields) = multipart::fields(media_type, body) {
         return names.in_fields(fields);
     }
-    if !parameter::value_of(media_type).eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+    if !parameter::is_value(media_type, b"application/x-www-form-urlencoded") {
         return Carried::Nothing;
     }
     if is_whole {

@@ -1,6 +1,6 @@
 //! Directive words to configuration: of an upstream, and of a location.
 
-use std::cell::{Cell, OnceCell, Ref, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 
 #[cfg(not(nginx_since = "1.29.6"))]
@@ -12,7 +12,7 @@ use sticky_core::table;
 use sticky_core::url::Names;
 
 use crate::cookie::Attributes;
-use crate::directory::Directory;
+use crate::directory::{Directory, Known};
 use crate::module;
 use crate::native::{Learn, Native};
 use crate::ngx::complex::Text;
@@ -78,11 +78,16 @@ pub struct Sticky<'c> {
     pub upstream: &'c [u8],
     /// How requests find their peer.
     pub rule: Rule<'c>,
+    /// The map of peers that stay as they are, from the first use on.
+    fixed: OnceCell<Directory>,
+    /// That of peers that come and go.
     directory: RefCell<Directory>,
     /// What follows the value in each Set-Cookie.
     pub attributes: RefCell<Attributes>,
     /// This worker has said that bodies are compressed in a way that it cannot read.
     pub said_compressed: Cell<bool>,
+    /// That the rest of a page is not rewritten.
+    pub said_given_up: Cell<bool>,
     /// This worker has said that the balancer cannot be steered.
     pub said_unknown_balancer: Cell<bool>,
 }
@@ -90,23 +95,29 @@ pub struct Sticky<'c> {
 impl Sticky<'_> {
     /// This worker's map of the upstream's peers, read again when they have changed.
     #[inline]
-    pub fn directory(&self, peers: PeerList) -> Ref<'_, Directory> {
-        let known = self.directory.borrow();
-        if known.is_of(peers) {
-            return known;
+    pub fn directory(&self, peers: PeerList) -> Known<'_> {
+        match self.fixed.get() {
+            Some(directory) => Known::Fixed(directory),
+            None => self.renewed(peers),
         }
-        drop(known);
-        self.renewed(peers)
     }
 
-    #[cold]
-    fn renewed(&self, peers: PeerList) -> Ref<'_, Directory> {
+    #[inline(never)]
+    fn renewed(&self, peers: PeerList) -> Known<'_> {
+        let known = self.directory.borrow();
+        if known.is_of(peers) {
+            return Known::Now(known);
+        }
+        drop(known);
         let read = Directory::read(peers, self.us, &self.rule);
+        if !peers.may_change() {
+            return Known::Fixed(self.fixed.get_or_init(|| read));
+        }
         // Whoever asks while it is in use gets it as it is.
         if let Ok(mut directory) = self.directory.try_borrow_mut() {
             *directory = read;
         }
-        self.directory.borrow()
+        Known::Now(self.directory.borrow())
     }
 }
 
@@ -129,6 +140,15 @@ impl<'c> Rule<'c> {
             Rule::Cookie(_) | Rule::Rewrite(_) => None,
             Rule::Query(_, sessions, _) => Some(sessions),
             Rule::Native(native) => native.learn.as_ref()?.sessions.get(),
+        }
+    }
+
+    /// What a response sets as cookies concerns the session, whoever else answers in the end.
+    pub fn reads_cookies_set(&self) -> bool {
+        match self {
+            Rule::Cookie(rule) => !rule.hide_cookie,
+            Rule::Query(rule, ..) => !rule.learn.cookies.is_empty(),
+            Rule::Rewrite(_) | Rule::Native(_) => false,
         }
     }
 
@@ -190,9 +210,11 @@ pub fn sticky(cf: Conf<'_>) -> Result<(), Refusal> {
         us,
         upstream: us.name(),
         rule,
+        fixed: OnceCell::new(),
         directory: RefCell::default(),
         attributes: RefCell::default(),
         said_compressed: Cell::new(false),
+        said_given_up: Cell::new(false),
         said_unknown_balancer: Cell::new(false),
     };
     conf.sticky.set(sticky).map_err(|_| Refusal::Duplicate)

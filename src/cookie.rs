@@ -3,7 +3,7 @@
 use sticky_core::cookie;
 use sticky_core::directive::CookieRule;
 
-use crate::directory::Directory;
+use crate::directory::{Directory, Known, Peer};
 use crate::module;
 use crate::ngx::clock;
 use crate::ngx::request::Request;
@@ -44,10 +44,16 @@ pub fn is_shown(r: Request<'_>, rule: &CookieRule) -> bool {
 /// Replaces the server's cookies of that name by ours, as nginx-sticky-module-ng does. `name` is that
 /// of the peer which gives the response.
 pub fn set<'r>(r: Request<'r>, affinity: &Affinity<'r>, rule: &CookieRule, name: &[u8]) {
-    let directory = affinity.directory();
-    let Some(peer) = affinity.peer_to_show(&directory, name) else {
-        return;
+    let known = affinity.directory();
+    // What stays as it is outlives the request, and need not be copied.
+    let (peer, line) = match &known {
+        Known::Fixed(directory) => {
+            let peer = affinity.peer_to_show(directory, name);
+            (peer, peer.map(|peer| &*peer.set_cookie))
+        }
+        Known::Now(directory) => (affinity.peer_to_show(directory, name), None),
     };
+    let Some(peer) = peer else { return };
     let mut theirs = None;
     for header in r.response_headers() {
         if !header.name().eq_ignore_ascii_case(b"set-cookie") {
@@ -61,23 +67,35 @@ pub fn set<'r>(r: Request<'r>, affinity: &Affinity<'r>, rule: &CookieRule, name:
     if !is_shown(r, rule) {
         return;
     }
-    let mut attributes = affinity.sticky.attributes.borrow_mut();
-    let attributes = attributes.now(rule);
-    let pool = r.pool();
-    let line = match theirs {
-        _ if !rule.transfer => pool.and_then(|pool| pool.concat(&[&peer.pair, attributes])),
-        Some(theirs) => {
-            pool.and_then(|pool| pool.concat(&[&peer.pair, &rule.delimiter, theirs, attributes]))
-        }
-        // The client keeps what the application gave it before; it starts with the delimiter.
-        None => {
-            let transferred = transferred(r, rule, &directory);
-            pool.and_then(|pool| pool.concat(&[&peer.pair, transferred, attributes]))
-        }
-    };
+    let line = line
+        .filter(|line| !line.is_empty())
+        .or_else(|| new_line(r, affinity, rule, &known, peer, theirs));
     if let Some(line) = line {
         // Out of memory: the response goes without the cookie, the next one brings it.
         let _ = r.push_response_header(b"Set-Cookie", line);
+    }
+}
+
+#[inline(never)]
+fn new_line<'r>(
+    r: Request<'r>,
+    affinity: &Affinity<'r>,
+    rule: &CookieRule,
+    directory: &Directory,
+    peer: &Peer,
+    theirs: Option<&[u8]>,
+) -> Option<&'r [u8]> {
+    let mut attributes = affinity.sticky.attributes.borrow_mut();
+    let attributes = attributes.now(rule);
+    let pool = r.pool()?;
+    match theirs {
+        _ if !rule.transfer => pool.concat(&[&peer.pair, attributes]),
+        Some(theirs) => pool.concat(&[&peer.pair, &rule.delimiter, theirs, attributes]),
+        // The client keeps what the application gave it before; it starts with the delimiter.
+        None => {
+            let transferred = transferred(r, rule, directory);
+            pool.concat(&[&peer.pair, transferred, attributes])
+        }
     }
 }
 

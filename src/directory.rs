@@ -1,6 +1,8 @@
 //! A worker's knowledge of an upstream's peers, read again when they come or go.
 
 use std::borrow::Borrow;
+use std::cell::Ref;
+use std::ops::Deref;
 
 use sticky_core::digest;
 use sticky_core::word::PeerId;
@@ -17,75 +19,138 @@ use crate::ngx::upstream::Upstream;
 pub struct Directory {
     generation: Option<usize>,
     peers: Vec<Peer>,
-    by_id: Sorted<PeerId>,
-    by_name: Sorted<Box<[u8]>>,
-    by_value: Sorted<Text>,
+    by_id: Slots<PeerId>,
+    by_name: Slots<Box<[u8]>>,
+    by_value: Slots<Box<[u8]>>,
     /// Under nginx's own forms of the directive, a backup peer of the same value.
-    backup_by_value: Sorted<Text>,
-    by_key: Sorted<PeerKey>,
+    backup_by_value: Slots<Box<[u8]>>,
+    by_key: Slots<PeerKey>,
 }
 
-/// Positions of peers, by a key, of which the first peer counts. A request asks once or twice among
-/// few: that is cheaper than a hash of the key.
-struct Sorted<K>(Vec<(K, usize)>);
+/// Positions of peers by a key, of which the first peer counts: mostly the first look finds it,
+/// however many there are.
+struct Slots<K> {
+    /// At least half of them empty, so that every search ends.
+    slots: Vec<Option<(K, usize)>>,
+    /// Leaves as many bits as the number of a slot has.
+    shift: u32,
+}
 
-impl<K> Default for Sorted<K> {
+/// What a peer is found by.
+trait Spread {
+    /// A number that is mostly another one for another key.
+    fn spread(&self) -> u64;
+}
+
+impl Spread for PeerId {
+    #[inline]
+    fn spread(&self) -> u64 {
+        self.get().into()
+    }
+}
+
+impl Spread for PeerKey {
+    #[inline]
+    fn spread(&self) -> u64 {
+        self.number() as u64
+    }
+}
+
+impl Spread for [u8] {
+    #[inline]
+    fn spread(&self) -> u64 {
+        // The start and the end, which are one in a short one.
+        let (start, end) = match (self.first_chunk(), self.last_chunk()) {
+            (Some(start), Some(end)) => (u64::from_le_bytes(*start), u64::from_le_bytes(*end)),
+            _ => (0, self.iter().fold(0, |all, b| all << 8 | u64::from(*b))),
+        };
+        start.rotate_left(29) ^ end
+    }
+}
+
+impl Spread for Box<[u8]> {
+    fn spread(&self) -> u64 {
+        (**self).spread()
+    }
+}
+
+impl<K> Default for Slots<K> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self {
+            slots: Vec::new(),
+            shift: 0,
+        }
     }
 }
 
-impl<K: Ord> Sorted<K> {
+impl<K: Spread + Eq> Slots<K> {
+    /// Room for that many peers.
+    fn for_peers(peers: usize) -> Self {
+        let bits = usize::BITS - peers.leading_zeros() + 1;
+        Self {
+            slots: std::iter::repeat_with(|| None).take(1 << bits).collect(),
+            shift: u64::BITS - bits,
+        }
+    }
+
     fn push(&mut self, key: K, position: usize) {
-        self.0.push((key, position));
+        let mut at = self.first_slot(key.spread());
+        while let Some(slot) = self.slots.get_mut(at) {
+            match slot {
+                Some((known, _)) if *known == key => return,
+                Some(_) => at = self.next_slot(at),
+                None => {
+                    *slot = Some((key, position));
+                    return;
+                }
+            }
+        }
     }
 
-    /// To be called before the first look.
-    fn sort(&mut self) {
-        self.0.sort_unstable();
-        self.0.dedup_by(|later, earlier| later.0 == earlier.0);
-    }
-
-    fn position<Q: Ord + ?Sized>(&self, key: &Q) -> Option<usize>
+    #[inline]
+    fn position<Q: Spread + Eq + ?Sized>(&self, key: &Q) -> Option<usize>
     where
         K: Borrow<Q>,
     {
-        self.first_not(|known| known.borrow() < key)
-            .filter(|(known, _)| known.borrow() == key)
-            .map(|(_, position)| *position)
+        let mut at = self.first_slot(key.spread());
+        loop {
+            match self.slots.get(at)? {
+                Some((known, position)) if known.borrow() == key => return Some(*position),
+                Some(_) => at = self.next_slot(at),
+                None => return None,
+            }
+        }
     }
 
-    /// The first key for which `is_before` does not hold.
-    fn first_not(&self, is_before: impl Fn(&K) -> bool) -> Option<&(K, usize)> {
-        let at = self.0.partition_point(|(known, _)| is_before(known));
-        self.0.get(at)
+    #[inline]
+    fn first_slot(&self, spread: u64) -> usize {
+        // The golden ratio (Fibonacci hashing): every bit counts in the high ones.
+        (spread.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize
     }
-}
 
-/// Bytes, and their start as a number, which mostly tells two of them apart. In the order of that.
-#[derive(Eq, Ord, PartialEq, PartialOrd)]
-struct Text(u64, Box<[u8]>);
-
-impl Text {
-    fn start(bytes: &[u8]) -> u64 {
-        bytes.first_chunk().copied().map_or(0, u64::from_be_bytes)
-    }
-}
-
-impl From<&[u8]> for Text {
-    fn from(bytes: &[u8]) -> Self {
-        Self(Self::start(bytes), bytes.into())
+    #[inline]
+    fn next_slot(&self, at: usize) -> usize {
+        (at + 1) % self.slots.len()
     }
 }
 
-impl Sorted<Text> {
-    fn of(&self, bytes: &[u8]) -> Option<usize> {
-        let start = Text::start(bytes);
-        let is_before =
-            |Text(other, text): &Text| *other < start || (*other == start && **text < *bytes);
-        self.first_not(is_before)
-            .filter(|(Text(_, text), _)| **text == *bytes)
-            .map(|(_, position)| *position)
+/// An upstream's map of its peers.
+pub enum Known<'a> {
+    /// They stay as they are.
+    Fixed(&'a Directory),
+    /// As they are now.
+    Now(Ref<'a, Directory>),
+}
+
+impl Deref for Known<'_> {
+    type Target = Directory;
+
+    #[inline]
+    fn deref(&self) -> &Directory {
+        match self {
+            Self::Fixed(directory) => directory,
+            Self::Now(directory) => directory,
+        }
     }
 }
 
@@ -98,6 +163,8 @@ pub struct Peer {
     pub value: Box<[u8]>,
     /// The cookie that stands for it, name and value, in `mode=cookie`.
     pub pair: Box<[u8]>,
+    /// The whole Set-Cookie, where it is always the same; else empty.
+    pub set_cookie: Box<[u8]>,
     /// Where nginx has it.
     pub handle: PeerHandle,
 }
@@ -129,9 +196,15 @@ impl Directory {
             names.push(route.as_deref().unwrap_or(name));
         }
         let ids = digest::peer_ids(&names);
+        let count = found.len();
         let mut read = Self {
             generation: Some(generation),
-            ..Self::default()
+            peers: Vec::with_capacity(count),
+            by_id: Slots::for_peers(count),
+            by_name: Slots::for_peers(count),
+            by_value: Slots::for_peers(count),
+            backup_by_value: Slots::for_peers(count),
+            by_key: Slots::for_peers(count),
         };
         for (index, ((name, route, handle), id)) in found.into_iter().zip(ids).enumerate() {
             let value = match rule {
@@ -152,21 +225,23 @@ impl Directory {
             };
             read.by_key.push(handle.key(), index);
             by_value.push(value.as_slice().into(), index);
+            let mut pair = Vec::new();
+            let mut set_cookie = Vec::new();
+            if let Rule::Cookie(rule) = rule {
+                pair = [&rule.name, &b"="[..], &value].concat();
+                if rule.expires.is_none() && !rule.transfer {
+                    set_cookie.extend_from_slice(&pair);
+                    rule.attributes(None).write(&mut set_cookie);
+                }
+            }
             read.peers.push(Peer {
                 id,
-                pair: match rule {
-                    Rule::Cookie(rule) => [&rule.name, &b"="[..], &value].concat().into(),
-                    _ => Box::default(),
-                },
+                pair: pair.into(),
+                set_cookie: set_cookie.into(),
                 value: value.into(),
                 handle,
             });
         }
-        read.by_id.sort();
-        read.by_name.sort();
-        read.by_value.sort();
-        read.backup_by_value.sort();
-        read.by_key.sort();
         read
     }
 
@@ -197,8 +272,8 @@ impl Directory {
 
     /// The peers with that server id.
     pub fn bearers(&self, sid: &[u8]) -> Bearers {
-        let first = |map: &Sorted<Text>| {
-            let peer = self.peers.get(map.of(sid)?)?;
+        let first = |map: &Slots<Box<[u8]>>| {
+            let peer = self.peers.get(map.position(sid)?)?;
             Some(peer.handle)
         };
         Bearers {
@@ -209,6 +284,6 @@ impl Directory {
 
     /// The peer that a cookie names.
     pub fn by_value(&self, value: &[u8]) -> Option<&Peer> {
-        self.peers.get(self.by_value.of(value)?)
+        self.peers.get(self.by_value.position(value)?)
     }
 }

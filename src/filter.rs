@@ -6,7 +6,7 @@
 use std::cell::Cell;
 
 use sticky_core::digest;
-use sticky_core::directive::QueryRule;
+use sticky_core::directive::{CookieRule, QueryRule};
 use sticky_core::key::Key;
 use sticky_core::links;
 use sticky_core::scan::inflate::Coding;
@@ -20,6 +20,7 @@ use crate::conf::Rule;
 use crate::cookie;
 use crate::ngx::chain::Chain;
 use crate::ngx::clock;
+use crate::ngx::header::Header;
 use crate::ngx::log::Level;
 use crate::ngx::peers::Unusable;
 use crate::ngx::request::Request;
@@ -37,7 +38,7 @@ pub struct Lesson<'r> {
     /// The peer that gives it.
     peer: PeerId,
     /// Keys of the sessions that were learned.
-    keys: Cell<[Option<Key>; IDS_PER_RESPONSE]>,
+    keys: [Cell<Option<Key>>; IDS_PER_RESPONSE],
     reader: Cell<Option<&'r Reader>>,
 }
 
@@ -47,66 +48,110 @@ type Reader = Cell<Option<Box<dyn Learner>>>;
 impl Lesson<'_> {
     /// The response may teach no more.
     fn is_full(&self) -> bool {
-        self.keys.get().iter().all(Option::is_some)
+        self.keys.iter().all(|key| key.get().is_some())
     }
 
     /// Takes note of a key; false when it is known, or one too many.
     fn notes(&self, key: Key) -> bool {
-        let mut keys = self.keys.get();
-        if keys.contains(&Some(key)) {
-            return false;
+        for place in &self.keys {
+            match place.get() {
+                Some(known) if known == key => return false,
+                Some(_) => {}
+                None => {
+                    place.set(Some(key));
+                    return true;
+                }
+            }
         }
-        let Some(free) = keys.iter_mut().find(|key| key.is_none()) else {
-            return false;
-        };
-        *free = Some(key);
-        self.keys.set(keys);
-        true
+        false
     }
 }
 
 /// The header of a response is about to be sent.
 pub fn header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) {
-    let Some(name) = observe(r, affinity) else {
+    let Some((name, is_new)) = answer(r, affinity) else {
         return;
     };
     match &affinity.sticky.rule {
-        Rule::Rewrite(rule) => rewrite::header(r, affinity, rule, name),
-        // Its cookie was set with the choice of the server.
-        Rule::Native(_) => {}
-        Rule::Cookie(rule) => cookie::set(r, affinity, rule, name),
-        Rule::Query(rule, _, readers) => {
-            if let Some(learner) = body_learner(r, affinity, rule, readers, name) {
-                let reader = r.pool().and_then(|pool| pool.keep(Some(learner).into()));
-                if let (Some(lesson), Some(_)) = (lesson(r, affinity, name), reader) {
-                    lesson.reader.set(reader);
-                    r.need_body_in_memory();
-                }
+        Rule::Query(rule, sessions, readers) => {
+            if !teaches(r) {
+                return;
             }
+            if is_new {
+                observe_query(r, affinity, rule, sessions, name);
+            }
+            if is_body_read(r, readers) {
+                begin_body(r, affinity, rule, readers, name);
+            }
+        }
+        Rule::Cookie(rule) => {
+            if is_new {
+                observe_cookie(r, affinity, rule);
+            }
+            cookie::set(r, affinity, rule, name);
+        }
+        Rule::Rewrite(rule) => {
+            if is_new {
+                observe_rewrite(r, affinity);
+            }
+            rewrite::header(r, affinity, rule, name);
+        }
+        Rule::Native(_) => {
+            if is_new {
+                observe_native(affinity);
+            }
+            // Its cookie was set with the choice of the server.
         }
     }
 }
 
-/// Reads what the header tells, once: who answered, and the session ids in it. Also called when
-/// `$sticky_status` is wanted before the header filter (`add_header`). `None`: the response is not
-/// a peer's, but nginx's own or from its cache.
+/// Reads what the header tells, once: who answered, and the session ids in it. For `$sticky_status`,
+/// which may be wanted before the header filter (`add_header`).
+pub fn observe<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) {
+    let Some((name, true)) = answer(r, affinity) else {
+        return;
+    };
+    match &affinity.sticky.rule {
+        Rule::Query(rule, sessions, _) if teaches(r) => {
+            observe_query(r, affinity, rule, sessions, name);
+        }
+        Rule::Query(..) => {}
+        Rule::Cookie(rule) => observe_cookie(r, affinity, rule),
+        Rule::Rewrite(_) => observe_rewrite(r, affinity),
+        Rule::Native(_) => observe_native(affinity),
+    }
+}
+
+/// The server hands the request over to another place of the configuration: of its header, the client
+/// gets the cookies.
+pub fn handed_over<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) {
+    let (Some((name, true)), Some(exchange)) = (answer(r, affinity), r.upstream()) else {
+        return;
+    };
+    match &affinity.sticky.rule {
+        Rule::Query(rule, sessions, _) if is_lesson(r, exchange.answer()) => {
+            reassign_lost(affinity, rule, sessions, name);
+            let all = exchange.headers().filter(|_| r.is_main());
+            for header in all.filter(|header| header.name().eq_ignore_ascii_case(b"set-cookie")) {
+                read_one_header(r, affinity, rule, name, header);
+            }
+        }
+        Rule::Cookie(rule) => cookie::set(r, affinity, rule, name),
+        _ => {}
+    }
+}
+
+/// The name of the peer that has answered, and whether that is news. `None`: the response is not a
+/// peer's, but nginx's own or from its cache.
 #[inline]
-pub fn observe<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) -> Option<&'r [u8]> {
+fn answer<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) -> Option<(&'r [u8], bool)> {
     if r.is_cached() {
         return None;
     }
     let name = r.upstream()?.answering_peer()?;
-    match affinity.answered.get() {
-        None => observe_first(r, affinity, name),
-        answered => answered,
+    if let Some(name) = affinity.answered.get() {
+        return Some((name, false));
     }
-}
-
-fn observe_first<'r>(
-    r: Request<'r>,
-    affinity: &'r Affinity<'r>,
-    name: &'r [u8],
-) -> Option<&'r [u8]> {
     // A peer that may leave takes its name with it when the request is done.
     let name = if affinity.peers.may_change() {
         r.pool()?.copy(name)?
@@ -114,37 +159,51 @@ fn observe_first<'r>(
         name
     };
     affinity.answered.set(Some(name));
+    Some((name, true))
+}
 
-    match &affinity.sticky.rule {
-        Rule::Native(_) => {
-            // Later versions tell by Chooser::header_came().
-            #[cfg(not(nginx_since = "1.29.6"))]
-            if let Some(follower) = affinity.follower.filter(|at| at.learns_from_header()) {
-                follower.learn(affinity);
-            }
-        }
-        Rule::Cookie(rule) => {
-            if affinity.status.get() == Status::None && cookie::is_shown(r, rule) {
-                affinity.status.set(Status::New);
-            }
-        }
-        Rule::Rewrite(_) => {
-            if affinity.status.get() == Status::None && r.is_main() && rewrite::has_links(r) {
-                affinity.status.set(Status::New);
-            }
-        }
-        Rule::Query(rule, sessions, _) => {
-            if teaches(r) {
-                if affinity.holding.get() == Holding::Lost {
-                    reassign(affinity, rule, sessions, name);
-                }
-                if rule.learn.reads_header() && r.is_main() {
-                    read_header(r, affinity, rule, name);
-                }
-            }
-        }
+#[inline(always)]
+fn observe_query<'r>(
+    r: Request<'r>,
+    affinity: &'r Affinity<'r>,
+    rule: &QueryRule,
+    sessions: &Sessions<'_>,
+    name: &[u8],
+) {
+    reassign_lost(affinity, rule, sessions, name);
+    if rule.learn.reads_header() && r.is_main() {
+        read_header(r, affinity, rule, name);
     }
-    Some(name)
+}
+
+#[inline(always)]
+fn reassign_lost(affinity: &Affinity<'_>, rule: &QueryRule, sessions: &Sessions<'_>, name: &[u8]) {
+    if affinity.holding.get() == Holding::Lost {
+        reassign(affinity, rule, sessions, name);
+    }
+}
+
+#[inline]
+fn observe_cookie(r: Request<'_>, affinity: &Affinity<'_>, rule: &CookieRule) {
+    if affinity.status.get() == Status::None && cookie::is_shown(r, rule) {
+        affinity.status.set(Status::New);
+    }
+}
+
+fn observe_rewrite(r: Request<'_>, affinity: &Affinity<'_>) {
+    if affinity.status.get() == Status::None && r.is_main() && rewrite::has_links(r) {
+        affinity.status.set(Status::New);
+    }
+}
+
+/// Later versions tell by `Chooser::header_came`.
+fn observe_native(affinity: &Affinity<'_>) {
+    #[cfg(not(nginx_since = "1.29.6"))]
+    if let Some(follower) = affinity.follower.filter(|at| at.learns_from_header()) {
+        follower.learn(affinity);
+    }
+    #[cfg(nginx_since = "1.29.6")]
+    let _ = affinity;
 }
 
 /// The server of the request's session could not be used and another has answered: the session
@@ -157,26 +216,41 @@ fn reassign(affinity: &Affinity<'_>, rule: &QueryRule, sessions: &Sessions<'_>, 
 }
 
 /// Learns the ids in the response's header.
+#[inline(always)]
 fn read_header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, rule: &QueryRule, peer: &[u8]) {
-    let mut own_site = None;
+    for header in r.response_headers() {
+        if links::may_hold_id(&rule.learn, header.name()) {
+            read_one_header(r, affinity, rule, peer, header);
+        }
+    }
+}
+
+#[inline(never)]
+fn read_one_header<'r>(
+    r: Request<'r>,
+    affinity: &'r Affinity<'r>,
+    rule: &QueryRule,
+    peer: &[u8],
+    header: Header<'r>,
+) {
+    let (name, value) = (header.name(), header.value());
     let learn = |id: &[u8]| {
         if let Some(lesson) = lesson(r, affinity, peer) {
             teach(affinity, lesson, id);
         }
     };
-    for header in r.response_headers() {
-        let (name, value) = (header.name(), header.value());
-        if rule.learn.location {
-            links::in_header(name, value, |link| {
-                let site = own_site.get_or_insert_with(|| site(r, rule));
-                if let Carried::Id(id) = rule.names.in_link(link, site) {
-                    learn(&id);
-                }
-            });
-        }
-        let now = clock::unix_seconds;
-        links::ids_in_header(&rule.learn, &rule.names, (name, value), now, learn);
+    if rule.learn.location {
+        links::in_header(name, value, |link| {
+            // Nearly all are relative, and then nobody asks for the site.
+            let carried = rule.names.in_plain_link(link);
+            let carried = carried.unwrap_or_else(|| rule.names.in_link(link, &site(r, rule)));
+            if let Carried::Id(id) = carried {
+                learn(&id);
+            }
+        });
     }
+    let now = clock::unix_seconds;
+    links::ids_in_header(&rule.learn, &rule.names, (name, value), now, learn);
 }
 
 /// The response's body is to be read; that may be over meanwhile.
@@ -220,7 +294,7 @@ fn lesson<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, name: &[u8]) -> Option
     if affinity.lesson.get().is_none() {
         affinity.lesson.set(r.pool()?.place(Lesson {
             peer: peer_id(affinity, name),
-            keys: Cell::default(),
+            keys: Default::default(),
             reader: Cell::default(),
         }));
     }
@@ -270,7 +344,11 @@ pub fn is_lost(affinity: &Affinity<'_>, holder: PeerId, is_ahead: impl Fn() -> b
 
 /// Responses teach, but for those that the server could not give.
 fn teaches(r: Request<'_>) -> bool {
-    r.status() < 500 && !r.is_background()
+    is_lesson(r, r.status())
+}
+
+fn is_lesson(r: Request<'_>, status: usize) -> bool {
+    status < 500 && !r.is_background()
 }
 
 fn peer_id(affinity: &Affinity<'_>, name: &[u8]) -> PeerId {
@@ -284,6 +362,31 @@ fn site(r: Request<'_>, rule: &QueryRule) -> Site {
     Site::new(r.host(), &rule.hosts)
 }
 
+/// Whether the body of this response is there, and of a type that is read.
+#[inline]
+fn is_body_read(r: Request<'_>, readers: &Readers) -> bool {
+    let has_body =
+        !r.is_head() && !r.is_header_only() && !matches!(r.status(), 100..200 | 204 | 206 | 304);
+    has_body && readers.read(r.response_type())
+}
+
+#[inline(never)]
+fn begin_body<'r>(
+    r: Request<'r>,
+    affinity: &'r Affinity<'r>,
+    rule: &QueryRule,
+    readers: &Readers,
+    name: &[u8],
+) {
+    if let Some(learner) = body_learner(r, affinity, rule, readers, name) {
+        let reader = r.pool().and_then(|pool| pool.keep(Some(learner).into()));
+        if let (Some(lesson), Some(_)) = (lesson(r, affinity, name), reader) {
+            lesson.reader.set(reader);
+            r.need_body_in_memory();
+        }
+    }
+}
+
 /// What reads the body of this response; `None`: nothing does.
 fn body_learner(
     r: Request<'_>,
@@ -292,14 +395,6 @@ fn body_learner(
     readers: &Readers,
     name: &[u8],
 ) -> Option<Box<dyn Learner>> {
-    let has_body = !r.is_head() && !r.is_header_only();
-    if !teaches(r) || !has_body || matches!(r.status(), 100..200 | 204 | 206 | 304) {
-        return None;
-    }
-    let media_type = r.response_type();
-    if !readers.read(media_type) {
-        return None;
-    }
     let coding = match r.content_coding() {
         None => None,
         Some(name) => match Coding::named(name) {
@@ -313,7 +408,7 @@ fn body_learner(
     let is_known = affinity.holder == Some(peer_id(affinity, name));
     let known = if is_known { affinity.carried_id } else { &[] };
     let body = Body {
-        media_type,
+        media_type: r.response_type(),
         coding,
         known,
     };

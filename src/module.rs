@@ -327,7 +327,7 @@ unsafe extern "C" fn body_filter(r: sys::RequestPtr, chain: *mut sys::ngx_chain_
     // SAFETY: ngx_http_output_filter() passes a chain or NULL.
     let pieces = || unsafe { Chain::from_ptr(chain) };
     if let Some(page) = affinity.page.get() {
-        return match replaced(request, page, pieces()) {
+        return match replaced(request, affinity, page, pieces()) {
             Some(Replacement::Chain(filling)) => filling.send(next),
             Some(Replacement::Later) => sys::OK,
             None => sys::ERROR,
@@ -345,6 +345,11 @@ fn read(affinity: &Affinity<'_>, pieces: Chain<'_>) {
 }
 
 #[inline(never)]
-fn replaced<'r>(r: Request<'r>, page: &'r Page, pieces: Chain<'_>) -> Option<Replacement<'r>> {
-    guard(None, || rewrite::body(r, page, pieces))
+fn replaced<'r>(
+    r: Request<'r>,
+    affinity: &Affinity<'_>,
+    page: &'r Page,
+    pieces: Chain<'_>,
+) -> Option<Replacement<'r>> {
+    guard(None, || rewrite::body(r, affinity, page, pieces))
 }

@@ -19,6 +19,9 @@ use crate::ngx::log::Level;
 use crate::ngx::request::Request;
 use crate::upstream::Affinity;
 
+/// Headers that hold a digest of the page as the server has sent it (RFC 9530; RFC 3230; RFC 2616, 14.15).
+const DIGESTS: [&[u8]; 4] = [b"Content-Digest", b"Repr-Digest", b"Digest", b"Content-MD5"];
+
 /// A page that is being rewritten.
 pub struct Page {
     rewriter: RefCell<PageRewriter>,
@@ -83,7 +86,7 @@ pub fn header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, rule: &RewriteRule
     };
     if r.is_head() {
         // As if the page followed.
-        r.body_will_change();
+        page_will_change(r);
     } else if !r.is_header_only() {
         let page = Page {
             rewriter: RefCell::new(rewriter),
@@ -91,9 +94,36 @@ pub fn header<'r>(r: Request<'r>, affinity: &'r Affinity<'r>, rule: &RewriteRule
         };
         if let Some(page) = r.pool().and_then(|pool| pool.keep(page)) {
             affinity.page.set(Some(page));
-            r.body_will_change();
+            page_will_change(r);
             r.need_body_in_memory();
         }
+    }
+}
+
+fn page_will_change(r: Request<'_>) {
+    r.body_will_change();
+    for header in r.response_headers() {
+        if DIGESTS
+            .iter()
+            .any(|name| header.name().eq_ignore_ascii_case(name))
+        {
+            header.hide();
+        }
+    }
+}
+
+/// Once for each upstream and worker.
+#[cold]
+fn say_given_up(r: Request<'_>, affinity: &Affinity<'_>) {
+    if !affinity.sticky.said_given_up.replace(true) {
+        r.log().write(
+            Level::Notice,
+            format_args!(
+                "sticky: the rest of a page is not rewritten, its markup is broken or too deep, \
+                 upstream \"{}\"",
+                affinity.sticky.upstream.escape_ascii()
+            ),
+        );
     }
 }
 
@@ -106,7 +136,12 @@ pub enum Replacement<'o> {
 }
 
 /// A piece of the page passes; an empty one asks for what is on its way. `None`: out of memory.
-pub fn body<'r>(r: Request<'r>, page: &'r Page, chain: Chain<'_>) -> Option<Replacement<'r>> {
+pub fn body<'r>(
+    r: Request<'r>,
+    affinity: &Affinity<'_>,
+    page: &'r Page,
+    chain: Chain<'_>,
+) -> Option<Replacement<'r>> {
     let mut rewriter = page.rewriter.borrow_mut();
     let mut filling = page.output.begin(r.pool()?);
     let mut pushed = Some(());
@@ -117,6 +152,9 @@ pub fn body<'r>(r: Request<'r>, page: &'r Page, chain: Chain<'_>) -> Option<Repl
         if let Some(bytes) = buffer.bytes() {
             rewriter.feed(bytes, &mut |bytes| pass(&mut filling, bytes));
             buffer.consume();
+            if rewriter.has_given_up() {
+                say_given_up(r, affinity);
+            }
         }
         if buffer.ends_response() {
             rewriter.end(&mut |bytes| pass(&mut filling, bytes));

@@ -49,7 +49,7 @@ impl Tries {
     pub fn begin(r: Request<'_>, has_id: bool) -> Self {
         Self {
             hits: Cell::new(0),
-            before: u32::try_from(r.tries()).unwrap_or(u32::MAX),
+            before: noted(r),
             has_id,
         }
     }
@@ -74,7 +74,11 @@ impl Tries {
 
     /// Tries of this exchange so far.
     fn count(&self, r: Request<'_>) -> u32 {
-        let noted = u32::try_from(r.tries()).unwrap_or(u32::MAX);
-        noted.saturating_sub(self.before)
+        noted(r).saturating_sub(self.before)
     }
+}
+
+/// Tries that nginx has noted. There are not as many as would be cut off.
+fn noted(r: Request<'_>) -> u32 {
+    r.tries() as u32
 }

@@ -5,7 +5,7 @@
 //! balancer asked (`Affinity::choose`). A request without a session takes the path that it took
 //! before.
 
-use std::cell::{Cell, Ref};
+use std::cell::Cell;
 
 use sticky_core::cookie;
 use sticky_core::directive::{CookieRule, QueryRule, RewriteRule};
@@ -15,11 +15,12 @@ use sticky_core::word::PeerId;
 
 use crate::carried;
 use crate::conf::{Rule, Sticky, UpstreamConf};
-use crate::directory::{Directory, Peer};
-use crate::filter::Lesson;
+use crate::directory::{Directory, Known, Peer};
+use crate::filter::{self, Lesson};
 use crate::module;
 use crate::native::Follower;
 use crate::ngx::balancer::{interpose, Balancer, Choice, Chooser, Steer, Try};
+use crate::ngx::handover::{self, Finalize, Witness};
 use crate::ngx::hook::{Hook, Policy};
 use crate::ngx::log::Level;
 use crate::ngx::peers::{round_robin, PeerKey, PeerList, Unusable};
@@ -51,17 +52,20 @@ pub struct Affinity<'r> {
     /// Its page that is being rewritten.
     pub page: Cell<Option<&'r Page>>,
     /// What goes by the rules of nginx's own directive, if the upstream does.
+    #[cfg(not(nginx_since = "1.29.6"))]
     pub follower: Option<&'r Follower<'r>>,
     tries: Tries,
     /// What became of its session.
     pub status: Cell<Status>,
     /// What has come of that peer.
     pub holding: Cell<Holding>,
+    finalize: Finalize,
 }
 
-impl Affinity<'_> {
+impl<'r> Affinity<'r> {
     /// The upstream's peers as they are now.
-    pub fn directory(&self) -> Ref<'_, Directory> {
+    #[inline]
+    pub fn directory(&self) -> Known<'r> {
         self.sticky.directory(self.peers)
     }
 
@@ -81,54 +85,81 @@ impl Affinity<'_> {
     }
 }
 
-/// A request whose tries are steered.
-struct Steered<'r> {
+/// A request whose tries are steered, `by` what it carries.
+struct Steered<'r, By> {
     affinity: Affinity<'r>,
     balancer: Balancer,
+    by: By,
 }
 
-impl Chooser for Steered<'_> {
-    fn balancer(&self) -> &Balancer {
-        &self.balancer
-    }
+/// By the holder of its session.
+struct Holder;
 
-    fn choose(&self, attempt: &Try<'_>) -> Choice {
-        let choice = match self.affinity.follower {
-            Some(follower) => follower.choose(&self.affinity, attempt),
-            None => self.affinity.choose_holder(attempt),
-        };
+impl<'r, By> Steered<'r, By> {
+    fn chosen(&self, choice: Choice) -> Choice {
         if choice == Choice::Steered {
             self.affinity.tries.hit(self.affinity.request);
         }
         choice
     }
 
+    /// Remembers the affinity of a request, and steers its tries.
+    fn begin(r: Request<'r>, affinity: impl FnOnce() -> Affinity<'r>, by: By) -> Option<()>
+    where
+        Self: Chooser,
+    {
+        let exchange = r.upstream()?;
+        let steered = r.pool()?.place_with(|| Steered {
+            affinity: affinity(),
+            balancer: Balancer::of(exchange),
+            by,
+        })?;
+        r.set_context(&steered.affinity);
+        interpose(exchange, steered);
+        Some(())
+    }
+}
+
+impl Chooser for Steered<'_, Holder> {
+    fn balancer(&self) -> &Balancer {
+        &self.balancer
+    }
+
+    fn choose(&self, attempt: &Try<'_>) -> Choice {
+        self.chosen(self.affinity.choose_holder(attempt))
+    }
+}
+
+impl<'r> Chooser for Steered<'r, &'r Follower<'r>> {
+    fn balancer(&self) -> &Balancer {
+        &self.balancer
+    }
+
+    fn choose(&self, attempt: &Try<'_>) -> Choice {
+        self.chosen(self.by.choose(&self.affinity, attempt))
+    }
+
     fn awaits_peer(&self) -> bool {
-        self.affinity.follower.is_some()
+        true
     }
 
     fn taken(&self, peer: PeerKey) -> Option<()> {
-        self.affinity
-            .follower
-            .map_or(Some(()), |follower| follower.taken(&self.affinity, peer))
+        self.by.taken(&self.affinity, peer)
     }
 
     fn awaits_header(&self) -> bool {
-        let follower = self.affinity.follower;
-        cfg!(nginx_since = "1.29.6") && follower.is_some_and(Follower::learns_from_header)
+        cfg!(nginx_since = "1.29.6") && self.by.learns_from_header()
     }
 
     fn header_came(&self) {
-        let follower = self.affinity.follower;
-        if let Some(follower) = follower.filter(|at| at.learns_from_header()) {
-            follower.learn(&self.affinity);
+        if self.by.learns_from_header() {
+            self.by.learn(&self.affinity);
         }
     }
 
     fn served(&self) {
-        let follower = self.affinity.follower;
-        if let Some(follower) = follower.filter(|at| !at.learns_from_header()) {
-            follower.learn(&self.affinity);
+        if !self.by.learns_from_header() {
+            self.by.learn(&self.affinity);
         }
     }
 }
@@ -211,6 +242,18 @@ pub enum Holding {
 /// The policy of sticky upstreams.
 pub struct Steering;
 
+impl Witness for Steering {
+    type Context<'r> = Affinity<'r>;
+
+    fn finalize<'a>(affinity: &'a Affinity<'_>) -> &'a Finalize {
+        &affinity.finalize
+    }
+
+    fn handed_over<'r>(r: Request<'r>, affinity: &'r Affinity<'r>) {
+        filter::handed_over(r, affinity);
+    }
+}
+
 impl Policy for Steering {
     fn hook<'c>(us: Upstream<'c>) -> Option<&'c Hook> {
         module::upstream_conf(us).map(|conf| &conf.hook)
@@ -288,20 +331,20 @@ fn decide<'r>(
         answered: Cell::new(None),
         lesson: Cell::new(None),
         page: Cell::new(None),
+        #[cfg(not(nginx_since = "1.29.6"))]
         follower,
         tries: Tries::begin(r, finding.status != Status::None),
         status: Cell::new(finding.status),
         holding: Cell::new(Holding::Untried),
+        finalize: Finalize::default(),
     };
-    if finding.holder.is_some() || follower.is_some() {
-        let steered = r.pool()?.place_with(|| Steered {
-            affinity: affinity(),
-            balancer: Balancer::new(),
-        })?;
-        r.set_context(&steered.affinity);
-        interpose(r, steered);
-    } else {
-        r.set_context(r.pool()?.place_with(affinity)?);
+    match follower {
+        Some(follower) => Steered::begin(r, affinity, follower)?,
+        None if finding.holder.is_some() => Steered::begin(r, affinity, Holder)?,
+        None => r.set_context(r.pool()?.place_with(affinity)?),
+    }
+    if sticky.rule.reads_cookies_set() {
+        handover::watch::<Steering>(r);
     }
     Some(())
 }
@@ -323,8 +366,7 @@ fn find_by_cookie<'r>(r: Request<'r>, rule: &CookieRule, directory: &Directory) 
         return Finding::without_session(Status::None);
     };
     let known = if rule.transfer {
-        rule.routes(cookie)
-            .find_map(|route| directory.by_value(route))
+        find_by_route(cookie, rule, directory)
     } else {
         directory.by_value(cookie)
     };
@@ -335,6 +377,17 @@ fn find_by_cookie<'r>(r: Request<'r>, rule: &CookieRule, directory: &Directory) 
             ..Finding::without_session(Status::Hit)
         },
     }
+}
+
+/// By what the application's part follows in the cookie.
+#[inline(never)]
+fn find_by_route<'d>(
+    cookie: &[u8],
+    rule: &CookieRule,
+    directory: &'d Directory,
+) -> Option<&'d Peer> {
+    let mut routes = rule.routes(cookie);
+    routes.find_map(|route| directory.by_value(route))
 }
 
 /// By the parameter that a link or a form of one of our pages has put into the request.

@@ -49,6 +49,8 @@ pub struct Sessions<'c> {
     place: Place<'c>,
     scope: &'c [u8],
     keyer: OnceCell<ScopedKeyer>,
+    /// The shared table and its tick 0, from the first use on: a zone stays where it is.
+    opened: OnceCell<(Table<'c>, u64)>,
     /// Second of the monotonic clock in which the configuration was read.
     read_at: u64,
 }
@@ -92,6 +94,7 @@ impl<'c> Sessions<'c> {
             place,
             scope,
             keyer: OnceCell::new(),
+            opened: OnceCell::new(),
             read_at: monotonic_seconds(),
         }
     }
@@ -104,10 +107,14 @@ impl<'c> Sessions<'c> {
     }
 
     /// The key of a session id. `None`: the zone is not there.
+    #[inline]
     pub fn key(&self, id: &[u8]) -> Option<Key> {
-        if let Some(keyer) = self.keyer.get() {
-            return Some(keyer.key(id));
-        }
+        let keyer = self.keyer.get().or_else(|| self.new_keyer())?;
+        Some(keyer.key(id))
+    }
+
+    #[cold]
+    fn new_keyer(&self) -> Option<&ScopedKeyer> {
         let keyer = match &self.place {
             Place::Local { keyer, .. } => keyer.scope(self.scope),
             Place::Shared(zone) => {
@@ -116,7 +123,7 @@ impl<'c> Sessions<'c> {
                 Keyer::new(k0, k1).scope(self.scope)
             }
         };
-        Some(self.keyer.get_or_init(|| keyer).key(id))
+        Some(self.keyer.get_or_init(|| keyer))
     }
 
     /// What the table knows of a session whose id a request has brought, which confirms it.
@@ -236,22 +243,30 @@ impl<'c> Sessions<'c> {
         );
     }
 
+    #[inline]
     fn open(&self) -> Option<Open<'_>> {
         match &self.place {
             Place::Shared(zone) => {
-                let (prelude, words) = zone.split::<Prelude, AtomicU128>()?;
-                let table = Table::new(words, &prelude.counters);
-                let table = match zone.conf().longest.get() {
-                    Some(longest) => table.shared_under(longest),
-                    None => table,
-                };
-                let now = tick_at(prelude.header.epoch(), monotonic_seconds());
-                Some(Open::Shared(table, now))
+                let opened = self.opened.get();
+                let (table, epoch) = opened.or_else(|| self.open_zone(zone))?;
+                Some(Open::Shared(table, tick_at(*epoch, monotonic_seconds())))
             }
             Place::Local { table, epoch, .. } => {
                 Some(Open::Local(table, tick_at(*epoch, monotonic_seconds())))
             }
         }
+    }
+
+    #[cold]
+    fn open_zone(&self, zone: &'c TableZone) -> Option<&(Table<'c>, u64)> {
+        let (prelude, words) = zone.split::<Prelude, AtomicU128>()?;
+        let table = Table::new(words, &prelude.counters);
+        let table = match zone.conf().longest.get() {
+            Some(longest) => table.shared_under(longest),
+            None => table,
+        };
+        let epoch = prelude.header.epoch();
+        Some(self.opened.get_or_init(|| (table, epoch)))
     }
 }
 
@@ -284,7 +299,7 @@ fn recall_local(table: &LocalTable, key: Key, limits: &Limits, now: Tick) -> Loo
 }
 
 enum Open<'a> {
-    Shared(Table<'a>, Tick),
+    Shared(&'a Table<'a>, Tick),
     Local(&'a LocalTable, Tick),
 }
 

@@ -102,11 +102,7 @@ for my $upstream (qw/ plain zone least /) {
         push @steered, visit($upstream, $cookies[$_ % 3]) for 1 .. $_ % 4;
         (split / /, visit($upstream))[0];
     } 1 .. 8;
-    SKIP: {
-        # nginx does the steering there, see low_limit in ngx_http_upstream_get_peer().
-        skip 'nginx 1.29.6 and later count them', 1 if $t->has_version('1.29.6');
-        is_deeply(\@between, \@order, "$upstream: steered requests do not take a turn");
-    }
+    is_deeply(\@between, \@order, "$upstream: steered requests do not take a turn");
     is(scalar(grep { / HIT$/ } @steered), 12, "$upstream: steered whatever the weight");
 }
 

@@ -101,7 +101,7 @@ for my $header (qw/ X-Location X-Link X-Refresh X-Content-Location /) {
 
 # A request of another session, at its own server, to which the owner's link is shown.
 
-# Several times: from nginx 1.29.6 on a session's request counts as a turn of its server.
+# Until the balancer has chosen another server.
 my $mine = backend(get('/', 'X-Page' => link_to('mine')));
 my ($other, $others) = ($mine);
 for (1 .. 4) {

@@ -134,7 +134,6 @@ like($tried[0], qr/^127\.0\.0\.200:/, 'backup: after its own server');
 # An address that is listed twice
 
 my %value = map { $_ => md5_hex("127.0.0.1:$_") } $first, $second;
-# First: from nginx 1.29.6 on a session's request counts as a turn of its server.
 my %seen;
 for (1 .. 6) {
     my $reply = request('/twice');

@@ -147,7 +147,7 @@ fn structures_lie_where_c_puts_them() {
         ngx_chain_s { buf, next }
         ngx_buf_s { pos, last }
         ngx_pool_cleanup_s { handler, data }
-        ngx_http_upstream_t { peer, headers_in.status_n }
+        ngx_http_upstream_t { peer, headers_in.status_n, headers_in.headers, finalize_request }
         ngx_peer_connection_s {
             connection, sockaddr, socklen, name, get, free, notify, data,
         }

@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use sticky_core::links;
 use sticky_core::url::{refresh_target, Carried, Names, Site};
 use sticky_fuzz::{is_own_host, joined, names, pairs, site};
-use url::Url;
+use url::{ParseError, Url};
 
 /// The page in which the links stand; the module does not know its scheme.
 const PAGES: [&str; 2] = [
@@ -93,8 +93,11 @@ impl<'a> Page<'a> {
                 Err(_) => page,
             },
         };
-        let Ok(url) = joined(&base, link) else {
-            return Some(Carried::Nothing);
+        let url = match joined(&base, link) {
+            Ok(url) => url,
+            // To a name that cannot be: nobody follows it, so what is found in it harms nobody.
+            Err(ParseError::IdnaError | ParseError::InvalidDomainCharacter) => return None,
+            Err(_) => return Some(Carried::Nothing),
         };
         let is_own =
             ["http", "https"].contains(&url.scheme()) && url.host_str().is_some_and(is_own_host);

@@ -37,9 +37,10 @@ fuzz_target!(|input: &[u8]| {
 /// The id in a URL that is written without anything special and stands alone.
 fn id_of_plain_url(plain: &[&[u8]], word: &[u8]) -> Option<Vec<u8>> {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b":/?&=-_.#".contains(byte);
+    let has_reference = word.windows(2).any(|pair| pair == b"&#");
     let starts = word.starts_with(b"http://") || word.starts_with(b"https://");
     let ends = word.last()?.is_ascii_alphanumeric();
-    if !starts || !ends || word.len() >= RUN || !word.iter().all(is_plain) {
+    if !starts || !ends || has_reference || word.len() >= RUN || !word.iter().all(is_plain) {
         return None;
     }
     let url = Url::parse(std::str::from_utf8(word).ok()?).ok()?;

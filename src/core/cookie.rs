@@ -14,11 +14,12 @@ pub use expiry::is_deletion;
 /// Pairs are separated by `;` only. Spaces and tabs around the name and the value are not part of
 /// them; double quotes and further `=` are part of the value. The name is compared whole and
 /// case-sensitively. A pair without `=` is no cookie; a cookie with an empty value is one.
+#[inline]
 pub fn find<'a>(
     mut header_values: impl Iterator<Item = &'a [u8]>,
     name: &[u8],
 ) -> Option<&'a [u8]> {
-    header_values.find_map(|header| values(header, name).next())
+    header_values.find_map(|header| next_value(header, name).map(|(value, _)| value))
 }
 
 /// The values of all cookies `name` in the value of one Cookie header, by the same rules.
@@ -26,28 +27,18 @@ pub fn values<'a, 'n>(
     header_value: &'a [u8],
     name: &'n [u8],
 ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-    let initial = name.first();
-    let mut rest = header_value;
-    let mut is_read = false;
-    std::iter::from_fn(move || loop {
-        if is_read {
-            rest = rest.get(memchr(b';', rest)? + 1..)?;
-        }
-        is_read = true;
-        rest = trim_start(rest);
-        // Nearly every pair is somebody else's, and one byte mostly tells.
-        if rest.first() == initial {
-            if let Some(value) = first_value(rest, name) {
-                return Some(value);
-            }
-        }
+    let mut rest = Some(header_value);
+    std::iter::from_fn(move || {
+        let (value, after) = next_value(rest?, name)?;
+        rest = after;
+        Some(value)
     })
 }
 
 /// The value of a Set-Cookie header when it sets the cookie `name` (RFC 6265 section 5.2): what
 /// stands before the first `;`, by the rules of [`find`].
 pub fn value_set<'a>(header_value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    first_value(header_value, name)
+    first_value(trim_start(header_value), name).map(|(value, _)| value)
 }
 
 /// The cookie attribute SameSite (RFC 6265bis section 5.6.7).
@@ -191,13 +182,33 @@ fn civil_date(days: u64) -> (u64, &'static [u8], u64) {
     (year, month.unwrap_or_default(), day)
 }
 
-/// The value of the first of several pairs when it bears that name.
-fn first_value<'a>(pairs: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let after = trim_start(trim_start(pairs).strip_prefix(name)?);
-    match after.split_first() {
+/// The value of the first of several pairs that bears that name, and the pairs after it.
+#[inline]
+fn next_value<'a>(mut pairs: &'a [u8], name: &[u8]) -> Option<(&'a [u8], Option<&'a [u8]>)> {
+    let initial = name.first();
+    loop {
+        pairs = trim_start(pairs);
+        // Nearly every pair is somebody else's, and one byte mostly tells.
+        if pairs.first() == initial {
+            if let Some(found) = first_value(pairs, name) {
+                return Some(found);
+            }
+        }
+        pairs = pairs.get(memchr(b';', pairs)? + 1..)?;
+    }
+}
+
+/// The value of the first of several pairs when it bears that name, and the pairs after it. Nothing is
+/// trimmed off before the name.
+#[inline]
+fn first_value<'a>(pairs: &'a [u8], name: &[u8]) -> Option<(&'a [u8], Option<&'a [u8]>)> {
+    match trim_start(pairs.strip_prefix(name)?).split_first() {
         Some((b'=', value)) if !name.is_empty() => {
-            let end = memchr(b';', value).unwrap_or(value.len());
-            Some(trim_end(trim_start(value.get(..end)?)))
+            let (value, after) = match memchr(b';', value) {
+                Some(end) => (value.get(..end)?, value.get(end + 1..)),
+                None => (value, None),
+            };
+            Some((trim_end(trim_start(value)), after))
         }
         _ => None,
     }

@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use crate::cookie::SameSite;
 use crate::digest::Recipe;
+use crate::scan::source::Source;
 use crate::url::Names;
 use crate::word::Limits;
 
@@ -129,16 +130,10 @@ pub enum Place {
 /// Where a response hands out session ids. With nothing at all, no session is learned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LearnSet {
-    /// How HTML pages are read, if they are.
-    pub page: Option<PageLearner>,
-    /// Whether JSON documents are read.
-    pub json: bool,
-    /// Whether event streams are read: the URLs and the JSON in them.
-    pub sse: bool,
+    /// How bodies are read.
+    pub bodies: Vec<&'static Source>,
     /// Which strings of JSON are ids, in documents and elsewhere. Not empty where documents are read.
     pub members: Vec<Member>,
-    /// Whether the URLs in any text are read.
-    pub text: bool,
     /// Whether the headers that hold links are read: Location and its like.
     pub location: bool,
     /// The names of the cookies whose values are ids.
@@ -150,24 +145,13 @@ pub struct LearnSet {
 impl LearnSet {
     /// Whether URLs are read anywhere.
     pub fn reads_links(&self) -> bool {
-        self.page.is_some() || self.location || self.sse || self.text
+        self.location || self.bodies.iter().any(|source| source.finds_urls)
     }
-}
 
-impl LearnSet {
     /// Whether anything in the header of a response may be an id.
     pub fn reads_header(&self) -> bool {
         self.location || !self.cookies.is_empty() || !self.headers.is_empty()
     }
-}
-
-/// How HTML pages are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PageLearner {
-    /// Every link and every input.
-    Html,
-    /// Only the forms.
-    Forms,
 }
 
 /// Which string of a JSON document is a session id.

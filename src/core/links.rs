@@ -4,6 +4,14 @@ use crate::cookie;
 use crate::directive::LearnSet;
 use crate::url::{refresh_target, Names};
 
+/// Whether a header of that name may hold an id, as far as that is told at a glance.
+#[inline]
+pub fn may_hold_id(learn: &LearnSet, name: &[u8]) -> bool {
+    (learn.location && matches!(name.len(), 4 | 7 | 8 | 16))
+        || !learn.cookies.is_empty()
+        || !learn.headers.is_empty()
+}
+
 /// Shows every id that the header `name: value` holds as such: the value of a cookie that it sets and
 /// does not delete, the whole value of a header. `now` is Unix time in seconds.
 pub fn ids_in_header(

@@ -22,7 +22,7 @@ pub struct Field<'a> {
 /// names no boundary. Files are left out, and so is a field whose end the body lacks; whatever is not
 /// well-formed ends the form. Lines end with CR LF, as everybody sends them.
 pub fn fields<'a>(content_type: &[u8], body: &'a [u8]) -> Option<impl Iterator<Item = Field<'a>>> {
-    if !parameter::value_of(content_type).eq_ignore_ascii_case(b"multipart/form-data") {
+    if !parameter::is_value(content_type, b"multipart/form-data") {
         return None;
     }
     let boundary = parameter::parameter(content_type, b"boundary")?;
@@ -115,7 +115,7 @@ fn field(part: &[u8]) -> Option<Field<'_>> {
             .eq_ignore_ascii_case(b"content-disposition")
             .then(|| value.get(1..).unwrap_or_default())
     })?;
-    let is_field = parameter::value_of(disposition).eq_ignore_ascii_case(b"form-data");
+    let is_field = parameter::is_value(disposition, b"form-data");
     let mut name = None;
     for (parameter, value) in parameter::parameters(disposition) {
         if parameter.eq_ignore_ascii_case(b"name") {

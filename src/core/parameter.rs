@@ -8,6 +8,22 @@ pub fn value_of(header: &[u8]) -> &[u8] {
     header.get(..end).unwrap_or_default().trim_ascii()
 }
 
+/// Whether that is `expected`, in any case; a word without spaces and semicolons.
+#[inline]
+pub fn is_value(header: &[u8], expected: &[u8]) -> bool {
+    // The length is asked about first: mostly it tells.
+    if header.len() < expected.len() {
+        return false;
+    }
+    let header = header.trim_ascii_start();
+    header
+        .split_at_checked(expected.len())
+        .is_some_and(|(value, rest)| {
+            matches!(rest.trim_ascii_start(), [] | [b';', ..])
+                && value.eq_ignore_ascii_case(expected)
+        })
+}
+
 /// The value of the first parameter of that name, in any case.
 pub fn parameter<'a>(header: &'a [u8], name: &[u8]) -> Option<Cow<'a, [u8]>> {
     let mut all = parameters(header);

@@ -138,14 +138,33 @@ impl Notation {
             .unwrap_or(link.len())
     }
 
-    /// How long the separator of pairs is with which `text` begins.
-    fn separator(self, text: &[u8]) -> usize {
-        if self == Notation::Html && text.starts_with(b"&amp;") {
-            5
-        } else {
-            1
+    /// Where the first separator of pairs stands, and how long it is.
+    fn separator(self, text: &[u8]) -> Option<(usize, usize)> {
+        let mut from = 0;
+        loop {
+            let at = from + memchr::memchr2(b'&', b';', text.get(from..)?)?;
+            let reference = match self {
+                Notation::Plain => None,
+                Notation::Html => text.get(at..).and_then(reference),
+            };
+            match reference {
+                None => return Some((at, 1)),
+                Some(b"&amp;" | b"&#38;" | b"&#x26;") => return Some((at, reference?.len())),
+                // "&lt;" is part of a value.
+                Some(other) => from = at + other.len(),
+            }
         }
     }
+}
+
+/// The character reference with which a text begins, when a semicolon ends it.
+fn reference(text: &[u8]) -> Option<&[u8]> {
+    let rest = text.strip_prefix(b"&")?;
+    let end = rest
+        .iter()
+        .position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'#')?;
+    let is_one = end > 0 && rest.get(end) == Some(&b';');
+    is_one.then_some(text.get(..end + 2)).flatten()
 }
 
 /// A query without the pairs of these names, for a server that need not see them. The other pairs
@@ -160,7 +179,7 @@ fn without_pairs<'a>(names: &Names, query: &'a [u8], notation: Notation) -> Cow<
     let mut rest = query;
     let mut separator = &b""[..];
     loop {
-        let end = memchr::memchr2(b'&', b';', rest).unwrap_or(rest.len());
+        let (end, len) = notation.separator(rest).unwrap_or((rest.len(), 0));
         let (pair, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
         if names.have_pair(pair) {
             is_whole = false;
@@ -173,9 +192,7 @@ fn without_pairs<'a>(names: &Names, query: &'a [u8], notation: Notation) -> Cow<
         if after.is_empty() {
             break;
         }
-        (separator, rest) = after
-            .split_at_checked(notation.separator(after))
-            .unwrap_or((after, &[]));
+        (separator, rest) = after.split_at_checked(len).unwrap_or((after, &[]));
     }
     if is_whole {
         Cow::Borrowed(query)

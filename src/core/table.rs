@@ -107,9 +107,20 @@ impl<'a> Table<'a> {
     }
 
     /// The session of `key`. Reads only.
-    #[inline]
+    #[inline(always)]
     pub fn look_up(&self, key: Key, limits: &Limits, now: Tick) -> LookUp {
-        match self.find(key, limits, now).held {
+        let before = self.counters.relocated.load(Acquire);
+        let (first, second) = self.lines_of(key);
+        let mut words = [0; 2 * LINE];
+        self.read(first, second, &mut words);
+        let held = match Held::among(&words, key, limits, now) {
+            Held::Live(_, session) => return LookUp::Found(session),
+            _ if self.counters.relocated.load(Acquire) != before => {
+                self.look_again(key, limits, now).held
+            }
+            held => held,
+        };
+        match held {
             Held::Live(_, session) => LookUp::Found(session),
             Held::Over => LookUp::Expired,
             Held::Nowhere => LookUp::Unknown,
@@ -284,19 +295,26 @@ impl<'a> Table<'a> {
     #[inline(always)]
     fn view(&self, key: Key, limits: &Limits, now: Tick) -> View {
         let (first, second) = self.lines_of(key);
-        let words = match (self.line(first), self.line(second)) {
-            // All eight before any is examined: the two cache misses overlap.
-            (Some([a, b, c, d]), Some([e, f, g, h])) => [a, b, c, d, e, f, g, h].map(|slot| {
-                step::at("view: a word");
-                slot.load(Acquire)
-            }),
-            _ => [0; 2 * LINE],
-        };
-        View {
+        let mut view = View {
             first,
             second,
-            words,
-            held: Held::among(&words, key, limits, now),
+            words: [0; 2 * LINE],
+            held: Held::Nowhere,
+        };
+        self.read(first, second, &mut view.words);
+        view.held = Held::among(&view.words, key, limits, now);
+        view
+    }
+
+    /// Reads the words of two lines; of none in a table without lines.
+    #[inline(always)]
+    fn read(&self, first: usize, second: usize, words: &mut [u128; 2 * LINE]) {
+        // All eight before any is examined: the two cache misses overlap.
+        if let (Some(first), Some(second)) = (self.line(first), self.line(second)) {
+            for (word, slot) in words.iter_mut().zip(first.iter().chain(second)) {
+                step::at("view: a word");
+                *word = slot.load(Acquire);
+            }
         }
     }
 

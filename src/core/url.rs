@@ -114,6 +114,7 @@ impl Names {
 
     /// The id in a decoded value that is handed out as such, in a field or a header: without the name
     /// of a node behind it. `None` when nothing is left, or more than [`MAX_ID`] bytes.
+    #[inline]
     pub fn id_in<'a>(&self, value: &'a [u8]) -> Option<&'a [u8]> {
         let end = self.delimiter.and_then(|byte| memchr::memchr(byte, value));
         let id = end.map_or(Some(value), |end| value.get(..end))?;
@@ -130,11 +131,32 @@ impl Names {
     /// the name is compared whole and case-sensitively, `%XX` and `+` are decoded once, in names
     /// and values. The first configured name that has a usable value decides. An empty value, or
     /// one of more than [`MAX_ID`] decoded bytes, counts as absent.
+    #[inline]
     pub fn in_query<'a>(&self, query: &'a [u8]) -> Carried<'a> {
-        if is_one_plain_pair(query) {
-            return self.in_plain_pair(query);
+        match self.in_plain_query(query) {
+            Some(None) => Carried::Nothing,
+            Some(Some(id)) => Carried::Id(Cow::Borrowed(id)),
+            None if is_unescaped(query) && self.plain().all(|name| name.anchor_is_name) => {
+                first_of(self.plain(), |name| {
+                    self.single(name.values_in_unescaped(query).map(Cow::Borrowed))
+                })
+            }
+            None => self.in_pairs(query, |pairs| memchr::memchr2(b'&', b';', pairs)),
         }
-        self.in_pairs(query, |pairs| memchr::memchr2(b'&', b';', pairs))
+    }
+
+    /// What the common case of [`Names::in_query`] comes to, without the others: in a query that is
+    /// empty, or one pair and nothing in it to decode, the id, if there is one. `None`: it is no such
+    /// query.
+    #[inline(always)]
+    pub fn in_plain_query<'a>(&self, query: &'a [u8]) -> Option<Option<&'a [u8]>> {
+        if query.is_empty() {
+            return Some(None);
+        }
+        is_one_plain_pair(query).then(|| {
+            let values = self.plain().filter_map(|name| name.value_in_plain(query));
+            values.filter_map(|value| self.id_in(value)).next()
+        })
     }
 
     /// The id in a body of `application/x-www-form-urlencoded`: as in a query, but only `&`
@@ -191,9 +213,19 @@ impl Names {
 
     /// The same for a link without spaces at its ends and without control characters.
     pub(crate) fn in_clean_link<'a>(&self, link: &'a [u8], site: &Site) -> Carried<'a> {
-        let Some(link) = site.own(link) else {
-            return Carried::Nothing;
-        };
+        match site.own(link) {
+            Some(link) => self.in_parts_of(link),
+            None => Carried::Nothing,
+        }
+    }
+
+    /// What [`Names::in_link`] comes to for a link that is relative at a glance, which leads to the site
+    /// wherever that is. `None`: it may be another.
+    pub fn in_plain_link<'a>(&self, link: &'a [u8]) -> Option<Carried<'a>> {
+        link::split_plain(link).map(|link| self.in_parts_of(link))
+    }
+
+    fn in_parts_of<'a>(&self, link: link::Parts<'a>) -> Carried<'a> {
         for part in &self.parts {
             let carried = match part {
                 LinkPart::Query => self.in_query(link.query),
@@ -242,17 +274,6 @@ impl Names {
     /// Whether a pair of a query is one of these names.
     pub(crate) fn have_pair(&self, pair: &[u8]) -> bool {
         self.plain().any(|name| name.value_in(pair).is_some())
-    }
-
-    /// What the common case comes to: a query of one pair, and nothing in it to decode.
-    fn in_plain_pair<'a>(&self, pair: &'a [u8]) -> Carried<'a> {
-        let values = self
-            .plain()
-            .filter_map(|name| pair.strip_prefix(&*name.bytes)?.strip_prefix(b"="));
-        values
-            .filter_map(|value| self.id_in(value))
-            .next()
-            .map_or(Carried::Nothing, |id| Carried::Id(Cow::Borrowed(id)))
     }
 
     /// `separator` finds the next separator.
@@ -325,25 +346,41 @@ fn first_of<'a, 'n>(
 }
 
 /// Whether a query surely has neither separators nor escapes: no `&`, `;`, `%`, `+`. False also for
-/// `$` and `'`, which two bits tell from `%` and `&`, and for a few bytes.
+/// a few bytes.
+#[inline]
 fn is_one_plain_pair(query: &[u8]) -> bool {
-    const WORD: usize = size_of::<u64>();
-    const EACH: u64 = u64::MAX / 0xff;
-    let is_plain = |bytes: &[u8; WORD]| {
-        let word = u64::from_le_bytes(*bytes);
-        // The high bit of some byte is set if and only if some byte is zero.
-        let zeros = |word: u64| word.wrapping_sub(EACH) & !word;
-        let plus_or_semicolon = (word | (EACH * 0x10)) ^ (EACH * 0x3b);
-        let percent_or_ampersand = (word | (EACH * 0x03)) ^ (EACH * 0x27);
-        (zeros(plus_or_semicolon) | zeros(percent_or_ampersand)) & (EACH * 0x80) == 0
-    };
-    let mut rest = query;
-    while let Some((word, after)) = rest.split_first_chunk() {
-        if !is_plain(word) {
+    fn is_plain<const N: usize>(block: &[u8; N]) -> bool {
+        let is_odd = |b: u8| (b == b'&') | (b == b';') | (b == b'%') | (b == b'+');
+        !block.iter().fold(false, |any, b| any | is_odd(*b))
+    }
+    if query.len() < 16 {
+        are_all(query, is_plain::<8>)
+    } else {
+        are_all(query, is_plain::<16>)
+    }
+}
+
+/// Whether the pairs of a query surely are separated by `&` alone, and nothing in them is to be decoded.
+/// False also for a few bytes.
+fn is_unescaped(query: &[u8]) -> bool {
+    fn is_plain(block: &[u8; 16]) -> bool {
+        let is_odd = |b: u8| (b == b';') | (b == b'%') | (b == b'+');
+        !block.iter().fold(false, |any, b| any | is_odd(*b))
+    }
+    are_all(query, is_plain)
+}
+
+/// Whether `test` holds for all bytes, taken in blocks: the compiler looks at all of a block at once,
+/// where `test` has no branches. False for less than a block.
+#[inline(always)]
+fn are_all<const N: usize>(bytes: &[u8], test: impl Fn(&[u8; N]) -> bool) -> bool {
+    let mut rest = bytes;
+    while let Some((block, after)) = rest.split_first_chunk() {
+        if !test(block) {
             return false;
         }
         rest = after;
     }
-    // The last word overlaps the one before.
-    query.last_chunk().is_some_and(is_plain)
+    // The last block overlaps the one before.
+    bytes.last_chunk().is_some_and(test)
 }

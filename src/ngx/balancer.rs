@@ -1,8 +1,8 @@
 //! The place in the choice of a peer where a module may choose instead: the callbacks of a
 //! request's balancer are saved, and called around our own.
 //!
-//! How a peer is taken is told by [`Steer`], of which there is one implementation for each kind of
-//! nginx: by a search of our own, or, where nginx knows `pc->hint`, by that.
+//! A session's peer is taken by its place in the list. What more there is to [`Steer`] depends on
+//! the kind of nginx: where it knows `pc->hint`, the balancers themselves can be asked for a peer.
 
 use std::cell::Cell;
 use std::os::raw::c_void;
@@ -10,12 +10,13 @@ use std::ptr::{self, NonNull};
 
 use super::guard::guard;
 use super::peers::{is_current, Lock, PeerData, PeerHandle, PeerKey, PeerList, Peers, Unusable};
-use super::request::Request;
 use super::sys;
+use super::upstream::Exchange;
 
 #[cfg_attr(nginx_since = "1.29.6", path = "balancer/hint.rs")]
 #[cfg_attr(not(nginx_since = "1.29.6"), path = "balancer/search.rs")]
 mod steer;
+mod take;
 
 /// NGX_HTTP_UPSTREAM_NOTIFY_HEADER; no nginx before 1.29.6 says it.
 const NOTIFY_HEADER: usize = 1;
@@ -105,34 +106,32 @@ pub struct Balancer {
 }
 
 impl Balancer {
-    /// Nothing saved yet.
-    pub const fn new() -> Self {
+    /// That of a request, as peer.init has set it.
+    #[inline]
+    pub fn of(exchange: Exchange<'_>) -> Self {
+        // SAFETY: fields of a live structure.
+        let pc = unsafe { exchange.peer().as_ref() };
         Self {
-            data: Cell::new(ptr::null_mut()),
-            get: Cell::new(None),
-            free: Cell::new(None),
-            notify: Cell::new(None),
+            data: Cell::new(pc.data),
+            get: Cell::new(pc.get),
+            free: Cell::new(pc.free),
+            notify: Cell::new(pc.notify),
             #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]
-            set_session: Cell::new(None),
+            set_session: Cell::new(pc.set_session),
             #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]
-            save_session: Cell::new(None),
+            save_session: Cell::new(pc.save_session),
             primary: Cell::new(ptr::null_mut()),
             tries: Cell::new(0),
         }
     }
 }
 
-/// Puts `chooser` before the request's balancer.
-pub fn interpose<'r, T: Chooser>(r: Request<'r>, chooser: &'r T) {
-    let Some(exchange) = r.upstream() else { return };
-    let balancer = chooser.balancer();
+/// Puts `chooser`, who keeps the [`Balancer::of`] the exchange, before it.
+#[inline]
+pub fn interpose<'r, T: Chooser>(exchange: Exchange<'r>, chooser: &'r T) {
     // SAFETY: the callbacks that peer.init has set are called with the data that it has set.
     unsafe {
         let pc = exchange.peer().as_ptr();
-        balancer.data.set((*pc).data);
-        balancer.get.set((*pc).get);
-        balancer.free.set((*pc).free);
-        balancer.notify.set((*pc).notify);
         (*pc).data = ptr::from_ref(chooser).cast_mut().cast();
         (*pc).get = Some(get::<T>);
         (*pc).free = Some(free::<T>);
@@ -141,8 +140,6 @@ pub fn interpose<'r, T: Chooser>(r: Request<'r>, chooser: &'r T) {
         }
         #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]
         {
-            balancer.set_session.set((*pc).set_session);
-            balancer.save_session.set((*pc).save_session);
             if (*pc).set_session.is_some() {
                 (*pc).set_session = Some(set_session::<T>);
             }

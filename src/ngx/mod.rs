@@ -12,6 +12,7 @@ pub mod conf;
 pub mod cycle;
 pub mod errand;
 pub mod guard;
+pub mod handover;
 pub mod header;
 pub mod hook;
 pub mod log;

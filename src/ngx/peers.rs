@@ -54,6 +54,13 @@ pub struct PeerHandle {
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct PeerKey(pub(super) usize);
 
+impl PeerKey {
+    /// A number that no other peer of the upstream has.
+    pub fn number(self) -> usize {
+        self.0
+    }
+}
+
 impl PeerHandle {
     /// The key of the peer.
     pub fn key(self) -> PeerKey {

@@ -141,11 +141,24 @@ impl<'r> Request<'r> {
         }
     }
 
+    /// Whether nginx holds anything of the request's body.
+    #[inline]
+    pub fn has_body(self) -> bool {
+        !self.body_chain().is_empty()
+    }
+
+    fn body_chain(self) -> Chain<'r> {
+        // SAFETY: NULL, or made with its chain by ngx_http_read_client_request_body().
+        unsafe {
+            let body = (*self.raw()).request_body.as_ref();
+            Chain::from_ptr(body.map_or(std::ptr::null_mut(), |body| body.bufs))
+        }
+    }
+
     /// The first bytes of the request's body, at most `limit` of them, as far as nginx holds it in
     /// memory; `None` when it holds none.
     pub fn body(self, limit: usize) -> Option<Body<'r>> {
-        // SAFETY: NULL, or made with its chain by ngx_http_read_client_request_body().
-        let chain = unsafe { Chain::from_ptr((*self.raw()).request_body.as_ref()?.bufs) };
+        let chain = self.body_chain();
         // SAFETY: a bit of a live request, which that function clears when it has read all. A
         // subrequest has the body of its request, but not the bit (ngx_http_subrequest()).
         let is_coming = unsafe { (*self.main().raw()).request_body_no_buffering() != 0 };
@@ -223,7 +236,7 @@ impl<'r> Request<'r> {
 
     /// The body will have another length than the server said, and other bytes: takes back what the
     /// header says of either, as nginx's own filters do (`ngx_http_clear_content_length()`,
-    /// `ngx_http_clear_accept_ranges()`, `ngx_http_weak_etag()`).
+    /// `ngx_http_clear_last_modified()`, `ngx_http_clear_accept_ranges()`, `ngx_http_weak_etag()`).
     pub fn body_will_change(self) {
         // SAFETY: NULL or elements of a live request, in the one thread of the worker.
         unsafe {
@@ -235,6 +248,11 @@ impl<'r> Request<'r> {
                     length.hash = 0;
                 }
                 out.content_length = std::ptr::null_mut();
+                out.last_modified_time = -1;
+                if let Some(date) = out.last_modified.as_mut() {
+                    date.hash = 0;
+                }
+                out.last_modified = std::ptr::null_mut();
             }
             if let Some(ranges) = out.accept_ranges.as_mut() {
                 ranges.hash = 0;

@@ -29,6 +29,9 @@ pub const ERROR: ngx_int_t = NGX_ERROR as ngx_int_t;
 pub const BUSY: ngx_int_t = NGX_BUSY as ngx_int_t;
 
 /// See [`OK`].
+pub const DECLINED: ngx_int_t = NGX_DECLINED as ngx_int_t;
+
+/// See [`OK`].
 pub const DONE: ngx_int_t = NGX_DONE as ngx_int_t;
 
 /// The bytes of an nginx string; empty when it has none.

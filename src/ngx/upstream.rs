@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::mem::offset_of;
 use std::ptr::NonNull;
 
+use super::header::{headers, Header};
 use super::peers::{Peer, PeerKey};
 use super::sys;
 
@@ -16,6 +17,17 @@ impl<'r> Exchange<'r> {
     /// `u` is NULL or lives for `'r`.
     pub unsafe fn from_ptr(u: *mut sys::ngx_http_upstream_t) -> Option<Self> {
         NonNull::new(u).map(|u| Self(u, PhantomData))
+    }
+
+    /// The pointer for nginx's own functions.
+    pub(super) fn as_ptr(self) -> *mut sys::ngx_http_upstream_t {
+        self.0.as_ptr()
+    }
+
+    /// The headers of the answer, as the peer has sent them.
+    pub fn headers(self) -> impl Iterator<Item = Header<'r>> {
+        // SAFETY: ngx_http_upstream_init_request() and reinit() initialise the list.
+        unsafe { headers(&raw const (*self.0.as_ptr()).headers_in.headers) }
     }
 
     /// The part that balancers work on.

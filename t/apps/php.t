@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Tests for nginx-conf/php.conf: PHP with its own sessions and without cookies (session.use_trans_sid), behind
-# proxy_pass; without it users of such a shop are logged out by round robin.
+# Tests for nginx-conf/php.conf: PHP with its own sessions (session.use_trans_sid), behind proxy_pass, for browsers
+# with and without cookies; without it users of such a shop are logged out by round robin.
 
 use warnings;
 use strict;
@@ -27,8 +27,8 @@ for my $port (map { port($_) } 8081 .. 8083) {
     mkdir $sessions;
     local $ENV{SHOP_NAME} = "php-$port";
     $t->run_daemon('/usr/bin/php', '-q', '-n', '-d', "session.save_path=$sessions",
-        (map { ('-d', $_) } 'session.use_cookies=0', 'session.use_only_cookies=0', 'session.use_trans_sid=1',
-            'log_errors=0', 'display_errors=0'),
+        (map { ('-d', $_) } 'session.use_only_cookies=0', 'session.use_trans_sid=1', 'log_errors=0',
+            'display_errors=0'),
         '-S', "127.0.0.1:$port", app('php/index.php'));
 }
 $t->waitforsocket("127.0.0.1:" . port($_)) for 8081 .. 8083;

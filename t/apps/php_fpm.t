@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Tests for nginx-conf/php-fpm.conf: PHP with its own sessions and without cookies behind fastcgi_pass, each
-# php-fpm with sessions of its own; without it users of such a shop are logged out by round robin.
+# Tests for nginx-conf/php-fpm.conf: PHP with its own sessions behind fastcgi_pass, each php-fpm with
+# sessions of its own, for browsers with and without cookies; without it users of such a shop are logged out by round robin.
 
 use warnings;
 use strict;
@@ -36,7 +36,6 @@ pm = static
 pm.max_children = 2
 env[SHOP_NAME] = fpm-$port
 php_admin_value[session.save_path] = $dir/sessions_$port
-php_admin_value[session.use_cookies] = 0
 php_admin_value[session.use_only_cookies] = 0
 php_admin_value[session.use_trans_sid] = 1
 EOC

@@ -39,10 +39,13 @@ for my $number (1 .. 3) {
         'org.apache.catalina.startup.Bootstrap', 'start');
 }
 
-# A JVM takes its time.
-for my $port (map { port($_) } 8081 .. 8083) {
+# A JVM takes its time, and so does the first page, which it compiles.
+for my $node (map { '127.0.0.1:' . port($_) } 8081 .. 8083) {
     for (1 .. 12) {
-        last if $t->waitforsocket("127.0.0.1:$port");
+        last if $t->waitforsocket($node);
+    }
+    for (1 .. 12) {
+        last if (http("GET / HTTP/1.0\nHost: $node\n\n", PeerAddr => $node) // '') =~ /X-Backend/;
     }
 }
 

@@ -1,9 +1,13 @@
 //! `from=` and `learn=`: where a request carries the session id, and where a response hands it out.
 
+use std::sync::LazyLock;
+
 use super::error::DirectiveError;
 use super::parameters::Parameters;
 use super::query::{list, push_once};
-use super::{LearnSet, Member, PageLearner, Place};
+use super::{LearnSet, Member, Place};
+use crate::scan::source::{Source, SOURCES};
+use crate::scan::{forms, html, json};
 use crate::url::Names;
 
 /// What a place wants that has no parentheses around ids.
@@ -32,11 +36,6 @@ pub(super) fn from(given: &Parameters) -> Result<Vec<Place>, DirectiveError> {
 
 /// `names` are those of `name=`: what is learned under that name when the source names no other.
 pub(super) fn learn(given: &Parameters, names: &[Box<[u8]>]) -> Result<LearnSet, DirectiveError> {
-    const EXPECTED: &str =
-        "\"off\", or a list of \"html\" or \"forms\", \"location\", \"cookie\", \
-                            \"cookie:NAME\", \"header:NAME\", \"json\", \"json:NAME\", \"sse\" and \
-                            \"text\", divided by commas";
-
     let words = given.value("learn").unwrap_or(b"html,location");
     let plain = names.iter().filter(|name| !Names::is_letter(name));
     let plain: Vec<Box<[u8]>> = plain.cloned().collect();
@@ -50,11 +49,7 @@ pub(super) fn learn(given: &Parameters, names: &[Box<[u8]>]) -> Result<LearnSet,
             None => (Some(value), None),
         };
         match (source.unwrap_or_default(), name) {
-            (b"html", None) => page(&mut learn, PageLearner::Html, value)?,
-            (b"forms", None) => page(&mut learn, PageLearner::Forms, value)?,
             (b"location", None) => once(&mut learn.location, value)?,
-            (b"sse", None) => once(&mut learn.sse, value)?,
-            (b"text", None) => once(&mut learn.text, value)?,
             (b"cookie" | b"json", None) if plain.is_empty() => {
                 return Err(DirectiveError::value("learn", value, NAME_ELSEWHERE));
             }
@@ -71,7 +66,7 @@ pub(super) fn learn(given: &Parameters, names: &[Box<[u8]>]) -> Result<LearnSet,
                 push_once("learn", &mut learn.headers, name, value)?;
             }
             (b"json", None) => {
-                learn.json = true;
+                read_json(&mut learn);
                 for member in members_named(&plain) {
                     push_once("learn", &mut learn.members, member, value)?;
                 }
@@ -82,36 +77,58 @@ pub(super) fn learn(given: &Parameters, names: &[Box<[u8]>]) -> Result<LearnSet,
                     (1, Some(name)) => Member::Anywhere(name),
                     (_, last) => Member::At(path.into_iter().chain(last).collect()),
                 };
-                learn.json = true;
+                read_json(&mut learn);
                 push_once("learn", &mut learn.members, member, value)?;
             }
             (b"off", None) => {
                 let expected = "\"off\" to stand alone";
                 return Err(DirectiveError::value("learn", words, expected));
             }
-            _ => return Err(DirectiveError::value("learn", value, EXPECTED)),
+            (word, None) => {
+                let source = Source::named(word);
+                let source = source.ok_or_else(|| unknown(value))?;
+                push_once("learn", &mut learn.bodies, source, value)?;
+            }
+            _ => return Err(unknown(value)),
         }
     }
-    if learn.sse && learn.members.is_empty() {
+    if [&html::SOURCE, &forms::SOURCE]
+        .iter()
+        .all(|page| learn.bodies.contains(page))
+    {
+        return Err(DirectiveError::Together {
+            one: "learn=html",
+            other: "learn=forms",
+            why: "\"html\" reads the forms too, \"forms\" nothing else, expected one of them",
+        });
+    }
+    if learn.bodies.iter().any(|source| source.finds_members) && learn.members.is_empty() {
         learn.members.extend(members_named(&plain));
     }
     Ok(learn)
 }
 
-fn members_named(names: &[Box<[u8]>]) -> impl Iterator<Item = Member> + '_ {
-    names.iter().cloned().map(Member::Anywhere)
+fn unknown(value: &[u8]) -> DirectiveError {
+    static EXPECTED: LazyLock<String> = LazyLock::new(|| {
+        let bodies = SOURCES.map(|source| format!("\"{}\"", source.word));
+        format!(
+            "\"off\", or a list of {}, \"json:NAME\", \"location\", \"cookie\", \"cookie:NAME\" and \
+             \"header:NAME\", divided by commas",
+            bodies.join(", ")
+        )
+    });
+    DirectiveError::value("learn", value, &EXPECTED)
 }
 
-fn page(learn: &mut LearnSet, reader: PageLearner, value: &[u8]) -> Result<(), DirectiveError> {
-    match learn.page.replace(reader) {
-        None => Ok(()),
-        Some(known) if known == reader => Err(DirectiveError::repeated("learn", value)),
-        Some(_) => Err(DirectiveError::Together {
-            one: "learn=html",
-            other: "learn=forms",
-            why: "\"html\" reads the forms too, \"forms\" nothing else, expected one of them",
-        }),
+/// Several members may be named.
+fn read_json(learn: &mut LearnSet) {
+    if !learn.bodies.contains(&&json::SOURCE) {
+        learn.bodies.push(&json::SOURCE);
     }
+}
+
+fn members_named(names: &[Box<[u8]>]) -> impl Iterator<Item = Member> + '_ {
+    names.iter().cloned().map(Member::Anywhere)
 }
 
 fn once(known: &mut bool, value: &[u8]) -> Result<(), DirectiveError> {

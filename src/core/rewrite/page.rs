@@ -9,12 +9,9 @@ use lol_html::html_content::{ContentType, Element};
 use lol_html::{element, AsciiCompatibleEncoding, HtmlRewriter, MemorySettings, Settings};
 
 use super::{Notation, Parameter};
-use crate::scan::{forms, references};
+use crate::scan::forms::{self, MEMORY, NO_MARKUP};
+use crate::scan::references;
 use crate::url::Site;
-
-/// What lol_html may hold of one page, in bytes: the tag in progress and the open elements. Beyond
-/// that the rest of the page passes as it is.
-pub const MEMORY: usize = 256 * 1024;
 
 /// Puts the parameter into one page, piece by piece. Nothing is lost: what comes in goes out, at
 /// the latest with [`PageRewriter::end`].
@@ -24,6 +21,8 @@ pub const MEMORY: usize = 256 * 1024;
 /// that names no action, gets the parameter as a hidden input, because browsers replace the query
 /// of a GET form by its fields (HTML standard, "form submission algorithm"). Scripts, images and
 /// style sheets are left alone, and with them what `integrity` guards.
+///
+/// Beyond the [`MEMORY`] that lol_html may hold of one page the rest of the page passes as it is.
 pub struct PageRewriter {
     /// `None` when the rest of the page passes as it is.
     rewriter: Option<HtmlRewriter<'static, Sink>>,
@@ -76,6 +75,11 @@ impl PageRewriter {
             None => pass(piece),
         }
         self.hand_out(pass);
+    }
+
+    /// Whether the rest of the page passes as it is, because the parser cannot read it.
+    pub fn has_given_up(&self) -> bool {
+        self.rewriter.is_none()
     }
 
     /// The page is over; gives the rest to `pass`.
@@ -138,6 +142,7 @@ fn settings(page: &Rc<Page>, encoding: AsciiCompatibleEncoding) -> Settings<'sta
         ))
         .append_element_content_handler(form)
         .append_element_content_handler(refresh)
+        .append_element_content_handler(element!(NO_MARKUP, |_| Ok(())))
         .with_encoding(encoding)
         .with_adjust_charset_on_meta_tag(false)
         .with_memory_settings(memory)

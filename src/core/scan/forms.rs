@@ -11,12 +11,21 @@ use lol_html::errors::RewritingError;
 use lol_html::html_content::Element;
 use lol_html::{element, AsciiCompatibleEncoding, HtmlRewriter, MemorySettings, Settings};
 
+use super::media::is_page;
+use super::source::Source;
 use super::{references, Learner};
+use crate::parameter::parameter;
 use crate::url::{Carried, Names, Site};
 
-/// What lol_html may hold of one page, in bytes: the tag in progress and the open elements. Beyond
+/// What lol_html may hold of one page, in bytes: the tag in progress, and 128 for each element that has
+/// no end tag yet. Valid pages leave out those of `li`, `td` or `option`, so thousands may be open. Beyond
 /// that the rest of the page teaches nothing.
-pub const MEMORY: usize = 256 * 1024;
+pub const MEMORY: usize = 4 * 1024 * 1024;
+
+/// The elements whose content is no markup. Someone must ask for them: of tags that nobody asks for,
+/// lol_html 3.0.3 does not see the end in `<script type=>`, and takes what follows for markup.
+pub(crate) const NO_MARKUP: &str =
+    "script, style, title, textarea, iframe, noembed, noframes, noscript, xmp, plaintext";
 
 type Rewriter = HtmlRewriter<'static, Discard>;
 type Discard = fn(&[u8]);
@@ -85,6 +94,19 @@ impl Learner for FormsLearner {
     }
 }
 
+/// As `learn=` has it.
+pub static SOURCE: Source = Source {
+    word: "forms",
+    reads: is_page,
+    finds_urls: true,
+    finds_members: false,
+    learner: |of| {
+        let charset = parameter(of.body.media_type, b"charset");
+        let learner = FormsLearner::new(Arc::clone(of.names), of.site.clone(), charset.as_deref());
+        Box::new(learner)
+    },
+};
+
 fn rewriter(
     names: Arc<Names>,
     site: Site,
@@ -133,6 +155,7 @@ fn rewriter(
         .append_element_content_handler(base)
         .append_element_content_handler(action)
         .append_element_content_handler(field)
+        .append_element_content_handler(element!(NO_MARKUP, |_| Ok(())))
         .with_encoding(encoding)
         .with_adjust_charset_on_meta_tag(false)
         .with_memory_settings(memory)

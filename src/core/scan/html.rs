@@ -39,6 +39,8 @@ use self::head::Head;
 use self::hit::Reader;
 use super::around::{Around, Examine};
 use super::hits::{self, Found};
+use super::media::is_page;
+use super::source::Source;
 use super::stretch;
 use super::window::{self, Progress, Window};
 use super::Learner;
@@ -100,6 +102,18 @@ impl Learner for HtmlLearner {
         self.pages.end(found);
     }
 }
+
+/// As `learn=` has it.
+pub static SOURCE: Source = Source {
+    word: "html",
+    reads: is_page,
+    finds_urls: true,
+    finds_members: false,
+    learner: |of| {
+        let learner = HtmlLearner::new(Arc::clone(of.names), of.site.clone());
+        Box::new(learner.knowing(of.body.known))
+    },
+};
 
 impl Examine for Reader {
     type Needles = Names;

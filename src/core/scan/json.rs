@@ -2,9 +2,10 @@
 //! a path of names leads to.
 //!
 //! Names that may stand anywhere are looked for as bytes, `"sid"`, and only what follows them is
-//! read; see [`anywhere`]. A path needs to know what encloses what, so the document is read from its
-//! start; see [`tree`]. On a document that keeps to the grammar (RFC 8259) both find exactly what a
-//! parser finds. Where it does not, `anywhere` reads on and `tree` stops.
+//! read; see [`anywhere`]. A path needs to know what encloses what, so the brackets of a document are
+//! followed from its start; see [`tree`]. On a document that keeps to the grammar (RFC 8259) both find
+//! exactly what a parser finds. Where it does not, they read on; only a backslash outside a string ends
+//! the reading of a path.
 //!
 //! Bounds: nothing is held but the tail that a member may straddle, less than 4 KB. An id is a string,
 //! or a number without sign, fraction and exponent as it is written. What stands before, between
@@ -13,6 +14,8 @@
 
 mod anywhere;
 mod member;
+mod open;
+mod outline;
 mod script;
 mod tree;
 
@@ -21,7 +24,10 @@ use std::sync::Arc;
 use self::anywhere::Anywhere;
 use self::tree::Tree;
 use super::around::Around;
+use super::media::{is_json, is_page};
+use super::source::{Reading, Source};
 use super::Learner;
+use crate::parameter::is_value;
 use crate::url::Names;
 
 pub use self::member::Members;
@@ -51,6 +57,12 @@ impl JsonLearner {
         }
     }
 
+    /// A learner for this body.
+    pub(super) fn of(reading: &Reading<'_>) -> Self {
+        let learner = Self::new(Arc::clone(reading.members), Arc::clone(reading.names));
+        learner.knowing(reading.body.known)
+    }
+
     /// The same, for a response whose request has brought an id that need not be learned.
     pub fn knowing(mut self, id: &[u8]) -> Self {
         self.last = id.to_vec();
@@ -62,6 +74,24 @@ impl JsonLearner {
         self.reader = Reader::new(&self.members);
     }
 }
+
+/// As `learn=` has it: what holds JSON, plain text, as which Engine.IO sends its packets, and the scripts
+/// of pages.
+pub static SOURCE: Source = Source {
+    word: "json",
+    reads: |media_type| {
+        is_json(media_type) || is_value(media_type, b"text/plain") || is_page(media_type)
+    },
+    finds_urls: false,
+    finds_members: true,
+    learner: |of| {
+        let learner = JsonLearner::of(of);
+        match is_page(of.body.media_type) {
+            true => Box::new(ScriptLearner::new(learner)),
+            false => Box::new(learner),
+        }
+    },
+};
 
 impl Reader {
     fn new(members: &Arc<Members>) -> Self {

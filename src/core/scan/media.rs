@@ -1,10 +1,11 @@
 //! Media types, as far as they decide what reads a body.
 
-use crate::parameter::value_of;
+use crate::parameter::{is_value, value_of};
 
 /// HTML, in either of its two syntaxes.
+#[inline]
 pub fn is_page(media_type: &[u8]) -> bool {
-    is(media_type, b"text/html") || is(media_type, b"application/xhtml+xml")
+    is_value(media_type, b"text/html") || is_value(media_type, b"application/xhtml+xml")
 }
 
 /// JSON: `application/json`, `text/json`, what ends in `+json` (RFC 6839, 3.1), and a JSON text per
@@ -34,10 +35,6 @@ pub(super) fn is_text(media_type: &[u8]) -> bool {
         || is_json(media_type)
         || ends_with(subtype, b"+xml")
         || kinds.iter().any(|kind| subtype.eq_ignore_ascii_case(kind))
-}
-
-pub(super) fn is(media_type: &[u8], expected: &[u8]) -> bool {
-    value_of(media_type).eq_ignore_ascii_case(expected)
 }
 
 fn subtype(media_type: &[u8]) -> &[u8] {

@@ -5,8 +5,10 @@
 //! them; a line without anything ends the event. Other fields and comments teach nothing.
 
 use super::json::JsonLearner;
+use super::source::Source;
 use super::text::TextLearner;
 use super::Learner;
+use crate::parameter::is_value;
 
 /// A byte order mark may stand before the first line.
 const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -17,8 +19,19 @@ const FIELD: &[u8] = b"data";
 pub struct SseLearner {
     urls: TextLearner,
     json: JsonLearner,
+    /// The id that was handed out last: a URL and a member often say the same.
+    last: Vec<u8>,
     state: State,
 }
+
+/// As `learn=` has it.
+pub static SOURCE: Source = Source {
+    word: "sse",
+    reads: |media_type| is_value(media_type, b"text/event-stream"),
+    finds_urls: true,
+    finds_members: true,
+    learner: |of| Box::new(SseLearner::new(TextLearner::of(of), JsonLearner::of(of))),
+};
 
 #[derive(Clone, Copy)]
 enum State {
@@ -43,13 +56,22 @@ impl SseLearner {
         Self {
             urls,
             json,
+            last: Vec::new(),
             state: State::Mark(0),
         }
     }
 
     fn read(&mut self, data: &[u8], found: &mut dyn FnMut(&[u8])) {
-        self.urls.feed(data, found);
-        self.json.feed(data, found);
+        let last = &mut self.last;
+        let mut found = |id: &[u8]| {
+            if *last != id {
+                last.clear();
+                last.extend_from_slice(id);
+                found(id);
+            }
+        };
+        self.urls.feed(data, &mut found);
+        self.json.feed(data, &mut found);
     }
 }
 

@@ -20,7 +20,9 @@ use super::around::{Around, Examine};
 use super::hits::Found;
 use super::html::last::{hand_out, Last, Value};
 use super::html::strings::link_in;
+use super::media::is_text;
 use super::references::decoded;
+use super::source::{Reading, Source};
 use super::stretch::Stretch;
 use super::window::{Progress, Window};
 use super::Learner;
@@ -53,6 +55,12 @@ impl TextLearner {
         }
     }
 
+    /// A learner for this body.
+    pub(super) fn of(reading: &Reading<'_>) -> Self {
+        let learner = Self::new(Arc::clone(reading.names), reading.site.clone());
+        learner.knowing(reading.body.known)
+    }
+
     /// The same, for a response whose request has brought an id that need not be learned.
     pub fn knowing(mut self, id: &[u8]) -> Self {
         self.strings.reader.last.remember(id);
@@ -69,6 +77,15 @@ impl Learner for TextLearner {
         self.strings.end(found);
     }
 }
+
+/// As `learn=` has it.
+pub static SOURCE: Source = Source {
+    word: "text",
+    reads: is_text,
+    finds_urls: true,
+    finds_members: false,
+    learner: |of| Box::new(TextLearner::of(of)),
+};
 
 struct Reader {
     names: Arc<Names>,

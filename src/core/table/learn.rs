@@ -8,7 +8,7 @@ use crate::sync::fence;
 use crate::word::{Limits, PeerId, Session, Tick, Word};
 
 use super::room::{Placed, Rule};
-use super::{rank, Claim, Counters, Held, Learned, Table, ATTEMPTS};
+use super::{rank, Claim, Counters, Held, Learned, Table, View, ATTEMPTS, LINE};
 
 impl Table<'_> {
     /// A response of `peer` at `now` hands out the id. `gone` tells whether a peer is not there
@@ -75,7 +75,28 @@ impl Table<'_> {
         // Between our write and our reads, for both workers, or a processor with a weaker order than
         // x86 might let each read before the other's write is there.
         fence(SeqCst);
-        let view = self.view(key, limits, now);
+        let (first, second) = self.lines_of(key);
+        let mut words = [0; 2 * LINE];
+        self.read(first, second, &mut words);
+        step::at("learn: looked again");
+        let is_another =
+            |bits: &u128| *bits != word.bits() && Word::from_bits(*bits).key() == Some(key);
+        if !words.iter().any(is_another) {
+            return true;
+        }
+        let view = View {
+            first,
+            second,
+            words,
+            held: Held::Nowhere,
+        };
+        self.outranks(&view, key, word, limits, now)
+    }
+
+    /// Of several different words of a key that a look has shown, the highest ranking one stays. False
+    /// when that is not `word`, nor of the same peer.
+    #[cold]
+    fn outranks(&self, view: &View, key: Key, word: Word, limits: &Limits, now: Tick) -> bool {
         let ours = rank(word, limits, now);
         let mut winner = word;
         let mut highest = ours;
@@ -90,9 +111,8 @@ impl Table<'_> {
             }
         }
         let beaten = winner != word;
-        step::at("learn: looked again");
 
-        let removed = self.remove_copies(&view, key, |_, other| {
+        let removed = self.remove_copies(view, key, |_, other| {
             if beaten {
                 other == word
             } else {

@@ -92,7 +92,10 @@ impl Table<'_> {
                 .position(|bits| wanted(Word::from_bits(*bits)))
         };
 
-        let own = index_of(&|other| other.key() == key);
+        let own = match view.held {
+            Held::Nowhere => None,
+            Held::Live(..) | Held::Over => index_of(&|other| other.key() == key),
+        };
         let free = own
             .or_else(|| free_place(view))
             .or_else(|| index_of(&|w| rule.is_over(w)));

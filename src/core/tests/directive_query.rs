@@ -1,9 +1,8 @@
 //! Tests for `sticky mode=query`; without them a word of the directive may be taken for another, or
 //! a default may change under a configuration that relies on it.
 
-use sticky_core::directive::{
-    parse, LearnSet, Member, Mode, PageLearner, Place, QueryRule, ZoneChoice,
-};
+use sticky_core::directive::{parse, LearnSet, Member, Mode, Place, QueryRule, ZoneChoice};
+use sticky_core::scan::{forms, html, json, sse, text};
 use sticky_core::url::{Carried, Site};
 
 fn rule(words: &[&str]) -> QueryRule {
@@ -28,7 +27,7 @@ fn the_defaults_are_those_of_the_design() {
     assert_eq!(
         rule.learn,
         LearnSet {
-            page: Some(PageLearner::Html),
+            bodies: vec![&html::SOURCE],
             location: true,
             ..LearnSet::default()
         }
@@ -147,7 +146,6 @@ fn the_name_of_a_node_can_be_cut_off() {
 #[test]
 fn learners_can_be_combined() {
     let none = LearnSet::default;
-    let (html, forms) = (Some(PageLearner::Html), Some(PageLearner::Forms));
     let name = |name: &str| -> Box<[u8]> { name.as_bytes().into() };
     let anywhere = |member: &str| Member::Anywhere(name(member));
     for (word, learn) in [
@@ -155,14 +153,14 @@ fn learners_can_be_combined() {
         (
             "learn=html",
             LearnSet {
-                page: html,
+                bodies: vec![&html::SOURCE],
                 ..none()
             },
         ),
         (
             "learn=forms",
             LearnSet {
-                page: forms,
+                bodies: vec![&forms::SOURCE],
                 ..none()
             },
         ),
@@ -176,7 +174,7 @@ fn learners_can_be_combined() {
         (
             "learn=html,location",
             LearnSet {
-                page: html,
+                bodies: vec![&html::SOURCE],
                 location: true,
                 ..none()
             },
@@ -184,7 +182,7 @@ fn learners_can_be_combined() {
         (
             "learn=location,html",
             LearnSet {
-                page: html,
+                bodies: vec![&html::SOURCE],
                 location: true,
                 ..none()
             },
@@ -192,7 +190,7 @@ fn learners_can_be_combined() {
         (
             "learn=forms,location",
             LearnSet {
-                page: forms,
+                bodies: vec![&forms::SOURCE],
                 location: true,
                 ..none()
             },
@@ -200,7 +198,7 @@ fn learners_can_be_combined() {
         (
             "learn=text",
             LearnSet {
-                text: true,
+                bodies: vec![&text::SOURCE],
                 ..none()
             },
         ),
@@ -228,7 +226,7 @@ fn learners_can_be_combined() {
         (
             "learn=json",
             LearnSet {
-                json: true,
+                bodies: vec![&json::SOURCE],
                 members: vec![anywhere("id")],
                 ..none()
             },
@@ -236,7 +234,7 @@ fn learners_can_be_combined() {
         (
             "learn=json:connectionToken",
             LearnSet {
-                json: true,
+                bodies: vec![&json::SOURCE],
                 members: vec![anywhere("connectionToken")],
                 ..none()
             },
@@ -244,7 +242,7 @@ fn learners_can_be_combined() {
         (
             "learn=json:a.b.c,json",
             LearnSet {
-                json: true,
+                bodies: vec![&json::SOURCE],
                 members: vec![
                     Member::At([name("a"), name("b"), name("c")].into()),
                     anywhere("id"),
@@ -255,7 +253,7 @@ fn learners_can_be_combined() {
         (
             "learn=sse",
             LearnSet {
-                sse: true,
+                bodies: vec![&sse::SOURCE],
                 members: vec![anywhere("id")],
                 ..none()
             },
@@ -263,8 +261,7 @@ fn learners_can_be_combined() {
         (
             "learn=sse,json:t",
             LearnSet {
-                sse: true,
-                json: true,
+                bodies: vec![&sse::SOURCE, &json::SOURCE],
                 members: vec![anywhere("t")],
                 ..none()
             },
@@ -272,11 +269,8 @@ fn learners_can_be_combined() {
         (
             "learn=html,json,sse,text,location,cookie,header:x",
             LearnSet {
-                page: html,
-                json: true,
-                sse: true,
+                bodies: vec![&html::SOURCE, &json::SOURCE, &sse::SOURCE, &text::SOURCE],
                 members: vec![anywhere("id")],
-                text: true,
                 location: true,
                 cookies: vec![name("id")],
                 headers: vec![name("x")],

@@ -12,8 +12,9 @@ fn a_wrong_value_is_told_what_was_expected() {
     let places =
         "expected a list of \"query\", \"form\", \"path\", \"cookie\" and \"header:NAME\", \
                   divided by commas";
-    let learners = "expected \"off\", or a list of \"html\" or \"forms\", \"location\", \"cookie\", \
-                    \"cookie:NAME\", \"header:NAME\", \"json\", \"json:NAME\", \"sse\" and \"text\", \
+    let learners =
+        "expected \"off\", or a list of \"html\", \"forms\", \"json\", \"sse\", \"text\", \
+                    \"json:NAME\", \"location\", \"cookie\", \"cookie:NAME\" and \"header:NAME\", \
                     divided by commas";
     let delimiter = "expected one character, as in \"id_delimiter=.\", that is no letter or digit";
     let letters = "expected a name without parentheses to look for there";

@@ -2,7 +2,7 @@
 //! or a file that holds a form is taken for one.
 
 use sticky_core::multipart::fields;
-use sticky_core::parameter::{parameter, value_of};
+use sticky_core::parameter::{is_value, parameter, value_of};
 
 const TYPE: &str = "multipart/form-data; boundary=b";
 
@@ -212,6 +212,24 @@ fn parameters_follow_a_value() {
     }
     assert_eq!(value_of(b" text/html ; charset=utf-8"), b"text/html");
     assert_eq!(value_of(b""), b"");
+    for (header, is_html) in [
+        ("text/html", true),
+        (" Text/HTML ; charset=utf-8", true),
+        ("text/html;charset=utf-8", true),
+        ("text/html \t", true),
+        ("text/htm", false),
+        ("text/html5", false),
+        ("text/html charset=utf-8", false),
+        ("text/plain", false),
+        ("x", false),
+        ("", false),
+    ] {
+        assert_eq!(
+            is_value(header.as_bytes(), b"text/html"),
+            is_html,
+            "{header}"
+        );
+    }
 }
 
 /// Bytes of all kinds around the marks of a form: an answer, and no field that is not there.

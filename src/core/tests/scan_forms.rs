@@ -61,6 +61,11 @@ fn forms_and_fields_hand_ids_out_and_nothing_else_does() {
             "1 2",
         ),
         ("<form action='?sid=1", ""),
+        (
+            "<script e=><a </a></script><plaintext e=><form action='?sid=1'>",
+            "",
+        ),
+        ("<script e=><a </a></script><form action='?sid=1'>", "1"),
     ] {
         for size in [1, 7, 4096] {
             assert_eq!(read(page.as_bytes(), None, size), ids, "{page} by {size}");

@@ -12,7 +12,7 @@ use sticky_core::scan::json::{JsonLearner, Members};
 use sticky_core::scan::sse::SseLearner;
 use sticky_core::scan::text::{TextLearner, RUN};
 use sticky_core::scan::Learner;
-use sticky_core::url::{LinkPart, Names};
+use sticky_core::url::{LinkPart, Names, MAX_NAME};
 
 fn text(own: &[&str]) -> Box<dyn Learner> {
     Box::new(TextLearner::new(names(own), site()))
@@ -119,6 +119,21 @@ fn a_string_has_its_bounds() {
     }
 }
 
+/// The host stands as far before the name as it may, and the name is as long as it may be.
+#[test]
+fn a_name_that_waits_for_its_value_keeps_its_string() {
+    let name = "n".repeat(MAX_NAME);
+    for (start, count) in [("//other.example/", 0), ("//shop.example/", 1)] {
+        let path = "x".repeat(RUN - start.len() - 1);
+        let body = format!(" {start}{path}?{name}={} ", "i".repeat(400));
+        for at in RUN + 1..body.len() {
+            let (one, two) = body.as_bytes().split_at(at);
+            let ids = ids_in(text(&[&name]), [one, two]);
+            assert_eq!(ids.len(), count, "{start} {at}");
+        }
+    }
+}
+
 #[test]
 fn events_hold_urls_and_json() {
     for (stream, ids) in [
@@ -148,6 +163,11 @@ fn events_hold_urls_and_json() {
         (
             "data: /m?sid=1\n\ndata: /m?sid=1\n\ndata: {\"sid\":\"2\"}\n\n",
             "1 2",
+        ),
+        // The URL and the member of one record say the same.
+        (
+            "data: {\"u\":\"/m?sid=1\",\"sid\":\"1\"}\n\ndata: {\"sid\":\"1\",\"u\":\"/m?sid=1\"}\n\n",
+            "1",
         ),
         ("\u{feff}data: /m?sid=1\n\ndata: /m?sid=2\n\n", "1 2"),
     ] {

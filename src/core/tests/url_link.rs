@@ -55,6 +55,36 @@ fn links_to_us_carry_the_id_of_their_query() {
     }
 }
 
+/// A relative link is read without a site, and never otherwise than with it.
+#[test]
+fn a_link_that_is_relative_at_a_glance_reads_as_any_other() {
+    let names = Names::new(vec![b"sid"[..].into()]);
+    let plain = b"/shop/page.php?a=b&sid=1&c=d";
+    assert_eq!(
+        names.in_plain_link(plain),
+        Some(Carried::Id(b"1"[..].into()))
+    );
+    assert_eq!(
+        names.in_plain_link(b"/shop/page.php?a=b&c=d"),
+        Some(Carried::Nothing)
+    );
+    let mut plain_ones = 0;
+    for at in 0..plain.len() {
+        for byte in 0..=255 {
+            for second in *b"/?x" {
+                let mut link = plain.to_vec();
+                (link[1], link[at]) = (second, byte);
+                if let Some(carried) = names.in_plain_link(&link) {
+                    plain_ones += 1;
+                    let shown = link.escape_ascii();
+                    assert_eq!(carried, names.in_link(&link, &shop()), "{shown}");
+                }
+            }
+        }
+    }
+    assert!(plain_ones > 10_000, "{plain_ones}");
+}
+
 #[test]
 fn links_elsewhere_and_links_without_the_name_carry_nothing() {
     for link in [

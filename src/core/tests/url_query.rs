@@ -59,11 +59,17 @@ fn a_query_carries_the_value_of_the_whole_name() {
         ("sid%3D1", "-"),
         ("sid%3D=1", "-"),
     ] {
-        assert_eq!(
-            shown(names(&["sid"]).in_query(query.as_bytes())),
-            id,
-            "{query}"
-        );
+        // A long query is read in blocks.
+        let pad = "pad=0123456789abcdef";
+        for query in [
+            query.to_owned(),
+            format!("{query}&{pad}"),
+            format!("{pad}&{query}"),
+            format!("{pad}&{query}&{pad}"),
+        ] {
+            let carried = names(&["sid"]).in_query(query.as_bytes());
+            assert_eq!(shown(carried), id, "{query}");
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::are_all;
+
 /// The reference without the C0 controls and spaces at both ends.
 pub(crate) fn trimmed(link: &[u8]) -> &[u8] {
     let Some(start) = link.iter().position(|b| *b > b' ') else {
@@ -56,6 +58,23 @@ pub(super) fn split(link: &[u8]) -> (Target<'_>, Parts<'_>) {
         .unwrap_or(query);
     let (target, path) = target(place);
     (target, Parts { path, query })
+}
+
+/// The same for a link that is relative at a glance, of which nothing is to be trimmed or left out:
+/// without `:`, `\`, and the bytes up to `#`, which are control characters, the space, `!`, `"`; and
+/// without two slashes at its start. `None` for others, and for a few bytes.
+pub(super) fn split_plain(link: &[u8]) -> Option<Parts<'_>> {
+    fn is_plain(block: &[u8; 16]) -> bool {
+        let is_odd = |b: u8| (b <= b'#') | (b == b':') | (b == b'\\');
+        !block.iter().fold(false, |any, b| any | is_odd(*b))
+    }
+    if link.starts_with(b"//") || !are_all(link, is_plain) {
+        return None;
+    }
+    let end = memchr::memchr(b'?', link).unwrap_or(link.len());
+    let (path, rest) = link.split_at_checked(end)?;
+    let query = rest.get(1..).unwrap_or_default();
+    Some(Parts { path, query })
 }
 
 fn target(place: &[u8]) -> (Target<'_>, &[u8]) {

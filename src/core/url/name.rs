@@ -5,6 +5,9 @@ use std::borrow::Cow;
 use memchr::memmem::Finder;
 use percent_encoding::percent_decode;
 
+/// Bytes that are compared at once.
+const START: usize = size_of::<u64>();
+
 /// A name with what a search of a body for it needs, prepared once per configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Name {
@@ -14,16 +17,25 @@ pub(crate) struct Name {
     pub(crate) anchor: Finder<'static>,
     /// The anchor is the name, so the bytes next to it tell whether the name stands there whole.
     pub(crate) anchor_is_name: bool,
+    /// The first bytes of the name and its `=`, and which bits of them count.
+    start: (u64, u64),
     /// The letter of a name like `(S)`, which stands in paths only.
     pub(crate) letter: Option<u8>,
 }
 
 impl Name {
     pub(super) fn new(bytes: Box<[u8]>) -> Self {
+        let (mut first, mut mask) = ([0; START], [0; START]);
+        let with_sign = bytes.iter().chain(b"=");
+        for ((byte, mask), of_name) in first.iter_mut().zip(&mut mask).zip(with_sign) {
+            (*byte, *mask) = (*of_name, 0xff);
+        }
+        let start = (u64::from_le_bytes(first), u64::from_le_bytes(mask));
         if let [b'(', letter, b')'] = *bytes {
             return Self {
                 anchor: Finder::new(&[letter, b'(']).into_owned(),
                 anchor_is_name: false,
+                start,
                 letter: Some(letter),
                 bytes,
             };
@@ -39,9 +51,45 @@ impl Name {
         Self {
             anchor,
             anchor_is_name,
+            start,
             letter: None,
             bytes,
         }
+    }
+
+    /// The value, when a pair of 8 bytes and more, in which nothing is escaped, is one of this name.
+    #[inline]
+    pub(super) fn value_in_plain<'a>(&self, pair: &'a [u8]) -> Option<&'a [u8]> {
+        let (start, mask) = self.start;
+        if u64::from_le_bytes(*pair.first_chunk()?) & mask != start {
+            return None;
+        }
+        if self.bytes.len() < START {
+            return pair.get(self.bytes.len() + 1..);
+        }
+        pair.strip_prefix(&*self.bytes)?.strip_prefix(b"=")
+    }
+
+    /// The values of the pairs of this name in a query that `&` alone separates and in which nothing is
+    /// escaped. The anchor must be the name.
+    pub(super) fn values_in_unescaped<'a, 'n>(
+        &'n self,
+        query: &'a [u8],
+    ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        let mut from = 0;
+        std::iter::from_fn(move || loop {
+            let at = from + self.anchor.find(query.get(from..)?)?;
+            from = at + self.bytes.len();
+            let is_first = at
+                .checked_sub(1)
+                .is_none_or(|before| query.get(before) == Some(&b'&'));
+            if is_first && query.get(from) == Some(&b'=') {
+                let value = query.get(from + 1..)?;
+                let end = memchr::memchr(b'&', value).unwrap_or(value.len());
+                from += 1 + end;
+                return value.get(..end);
+            }
+        })
     }
 
     /// The raw value, when the pair is one of this name.

@@ -1,11 +1,14 @@
 //! Steering since nginx 1.29.6: every balancer takes the peer whose server id is `pc->hint`, if it
-//! can be used, and tells in `pc->sid` whom it has taken. Whether it can be used is nginx's to say;
-//! it is asked here only to know why not.
+//! can be used, and tells in `pc->sid` whom it has taken. For that it compares the server ids of the
+//! list one after the other, and round robin then weighs all peers anew. So it is asked only where it
+//! must be: when nginx's own `sticky` is followed, and when it keeps accounts of its own
+//! (`least_time`).
 
+use std::os::raw::c_void;
 use std::ptr;
 
 use crate::ngx::peers::{
-    generation_of, is_current, Lock, PeerData, PeerHandle, PeerList, Unusable,
+    generation_of, is_current, is_usable, Lock, PeerHandle, PeerList, Unusable,
 };
 use crate::ngx::sys;
 
@@ -14,19 +17,18 @@ use super::{go_to, Bearers, Steer, Try};
 /// NGX_HTTP_UPSTREAM_SID_LEN: no server id is longer.
 const SID_LEN: usize = 32;
 
+type Free = unsafe extern "C" fn(*mut sys::ngx_peer_connection_t, *mut c_void, sys::ngx_uint_t);
+
+/// What gives a peer back under every balancer that keeps its accounts in the peers alone.
+const ROUND_ROBIN_FREE: Free = sys::ngx_http_upstream_free_round_robin_peer;
+
 impl Steer for Try<'_> {
     fn steer(&self, peer: PeerHandle) -> Result<(), Unusable> {
-        let peers = self.peers()?;
-        peers.check(peer)?;
-        let (sid, length) = sid_of(peers, peer)?;
-        if peer.backup {
-            return self.ask_backup(peers, peer, &sid[..length]);
+        if self.gives_back_as_round_robin() {
+            self.take_from_either(peer, is_usable)
+        } else {
+            self.ask_for(peer)
         }
-        if self.ask(&sid[..length]) {
-            return Ok(());
-        }
-        // Another request has taken the last connection meanwhile.
-        Err(peers.check(peer).err().unwrap_or(Unusable::Failed))
     }
 
     // nginx does not count a try on a kept connection (ngx_http_upstream_next()), but its balancers
@@ -51,8 +53,30 @@ impl Steer for Try<'_> {
 impl Try<'_> {
     fn peers(&self) -> Result<PeerList, Unusable> {
         // SAFETY: round_robin() has seen what data points to.
-        let peers = unsafe { (*self.balancer.data.get().cast::<PeerData>()).peers };
+        let peers = unsafe { (*self.data()).peers };
         ptr::NonNull::new(peers).map(PeerList).ok_or(Unusable::Gone)
+    }
+
+    /// A peer that is given back needs no more than round robin knows of it.
+    fn gives_back_as_round_robin(&self) -> bool {
+        let ours = self.balancer.free.get();
+        ours.is_some_and(|free| ptr::fn_addr_eq(free, ROUND_ROBIN_FREE))
+    }
+
+    /// Has the balancer itself take the peer.
+    #[cold]
+    fn ask_for(&self, peer: PeerHandle) -> Result<(), Unusable> {
+        let peers = self.peers()?;
+        peers.check(peer)?;
+        let (sid, length) = sid_of(peers, peer)?;
+        if peer.backup {
+            return self.ask_backup(peers, peer, &sid[..length]);
+        }
+        if self.ask(&sid[..length]) {
+            return Ok(());
+        }
+        // Another request has taken the last connection meanwhile.
+        Err(peers.check(peer).err().unwrap_or(Unusable::Failed))
     }
 
     /// Asks the balancer for the peer with that server id; whether it has given it.
@@ -82,7 +106,7 @@ impl Try<'_> {
     fn ask_backup(&self, peers: PeerList, peer: PeerHandle, sid: &[u8]) -> Result<(), Unusable> {
         let list = peers.list_of(peer).ok_or(Unusable::Gone)?;
         // SAFETY: round_robin() has seen what data points to.
-        if !unsafe { is_current(self.balancer.data.get().cast(), peers.0.as_ptr()) } {
+        if !unsafe { is_current(self.data(), peers.0.as_ptr()) } {
             return Err(Unusable::Gone);
         }
         // SAFETY: as above; the list is the next one.
@@ -105,16 +129,15 @@ impl Try<'_> {
         unsafe {
             let list = peers.list_of(handle).ok_or(Unusable::Gone)?;
             let _list = Lock::read_list(list);
-            let data = self.balancer.data.get().cast::<PeerData>();
             let known = peers.0.as_ptr();
-            if generation_of(known) != handle.generation || !is_current(data, known) {
+            if generation_of(known) != handle.generation || !is_current(self.data(), known) {
                 return Err(Unusable::Gone);
             }
             let peer = handle.peer.as_ptr();
             let _peer = Lock::peer(list, peer);
             (*peer).fails = (*peer).fails.saturating_sub(1);
-            let bits = usize::BITS as usize;
-            *(*data).tried.add(handle.index / bits) &= !(1 << (handle.index % bits));
+            let (word, bit) = self.tried(handle);
+            *word &= !bit;
         }
         Ok(())
     }

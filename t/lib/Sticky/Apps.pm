@@ -40,7 +40,7 @@ sub published {
     $text =~ s/^load_module modules\/ngx_http_sticky_rs\.so;$/%%TEST_GLOBALS%%\ndaemon off;/m
         or die "$name does not load the module\n";
     $text =~ s/^(pid|error_log) .*$//mg;
-    $text =~ s/^ *sticky .*$//mg unless $is_sticky;
+    $text =~ s/^ *sticky [^;]*;$//mg unless $is_sticky;
     for my $old (keys %replace) {
         $text =~ s/\Q$old\E/$replace{$old}/g or die "$name has no $old\n";
     }
@@ -49,9 +49,10 @@ sub published {
     return;
 }
 
-# What a browser without cookies does: a request, and what came of it.
+# What a browser does: a request, and what came of it. `jar` has its cookies by name; without one it takes
+# none.
 sub browse {
-    my ($method, $uri, $form) = @_;
+    my ($method, $uri, $form, $jar) = @_;
     my $host = '127.0.0.1:' . port(8080);
     # All pages are at the top.
     $uri =~ s!^(?:http://\Q$host\E)?/?!/!;
@@ -59,7 +60,9 @@ sub browse {
     my @head = ("$method $uri HTTP/1.1", "Host: $host", 'Connection: close');
     push @head, 'Content-Type: application/x-www-form-urlencoded', 'Content-Length: ' . length $body
         if $method eq 'POST';
+    push @head, 'Cookie: ' . join '; ', map { "$_=$jar->{$_}" } sort keys %$jar if $jar && %$jar;
     my $reply = http(join("\x0d\x0a", @head, '', $body)) // '';
+    $jar->{$1} = $2 while $jar && $reply =~ /^Set-Cookie: ([^=]+)=([^;\x0d]*)/mig;
     my %page = (text => $reply);
     $page{server} = $reply =~ /^X-Backend: (\S+)/mi ? $1 : 'none';
     $page{count} = $reply =~ /^X-Count: (\d+)/mi ? $1 : 0;

@@ -12,15 +12,17 @@ use Sticky::Apps qw/ browse /;
 
 our @EXPORT_OK = qw/ walk_all /;
 
-# Walks that many sessions, one step of each at a time, so that they get in each other's way. Returns
-# how many stayed whole, how many servers they had, and the first that was lost.
+# Walks that many sessions, one step of each at a time, so that they get in each other's way: of
+# browsers that take cookies and of such that do not, every other one, or all without. Returns how many
+# stayed whole, how many servers they had, and the first that was lost.
 sub walk_all {
-    my ($sessions) = @_;
-    my @walks = map { { id => $_, page => undef, count => 0 } } 1 .. $sessions;
+    my ($sessions, %options) = @_;
+    my $jar = sub { $options{without_cookies} || $_[0] % 2 ? undef : {} };
+    my @walks = map { { id => $_, page => undef, count => 0, jar => $jar->($_) } } 1 .. $sessions;
     my $lost = '';
     for my $step (qw/ first link form link login follow link /) {
         for my $walk (grep { !$_->{lost} } @walks) {
-            my $page = step($step, $walk->{page});
+            my $page = step($step, $walk->{page}, $walk->{jar});
             $walk->{count}++;
             $walk->{server} //= $page->{server};
             if ($page->{server} ne $walk->{server} || $page->{count} != $walk->{count}) {
@@ -37,12 +39,12 @@ sub walk_all {
 }
 
 sub step {
-    my ($step, $page) = @_;
-    return browse('GET', '/') if $step eq 'first';
-    return browse('GET', $page->{link} // '/nowhere') if $step eq 'link';
-    return browse('GET', $page->{location} // '/nowhere') if $step eq 'follow';
+    my ($step, $page, $jar) = @_;
+    return browse('GET', '/', undef, $jar) if $step eq 'first';
+    return browse('GET', $page->{link} // '/nowhere', undef, $jar) if $step eq 'link';
+    return browse('GET', $page->{location} // '/nowhere', undef, $jar) if $step eq 'follow';
     my $form = $step eq 'form' ? $page->{forms}[0] : $page->{forms}[-1];
-    return browse('POST', $form->{action} // '/nowhere', $form->{fields});
+    return browse('POST', $form->{action} // '/nowhere', $form->{fields}, $jar);
 }
 
 1;

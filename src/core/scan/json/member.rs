@@ -18,69 +18,106 @@ pub(super) const LONGEST_VALUE: usize = ESCAPE * MAX_ID;
 /// The members that are session ids, prepared once per configuration.
 #[derive(Debug, Clone)]
 pub struct Members {
-    /// The names of those that count wherever they stand.
-    pub(super) anywhere: Vec<Box<[u8]>>,
-    /// The names that lead to the others from the outermost object.
-    pub(super) paths: Vec<Box<[Box<[u8]>]>>,
-    /// The names in quotes, and behind them the escape with which an ASCII character may be written.
-    needles: Vec<Finder<'static>>,
+    pub(super) paths: Vec<Path>,
+    /// How an escape begins with which an ASCII character may be written.
+    escape: Finder<'static>,
+}
+
+/// The names that lead to a member.
+#[derive(Debug, Clone)]
+pub(super) struct Path {
+    pub(super) steps: Box<[Step]>,
+    /// Its one name counts wherever it stands; others lead from the outermost object.
+    pub(super) is_anywhere: bool,
+}
+
+/// A name, and the search for it in quotes.
+#[derive(Debug, Clone)]
+pub(super) struct Step {
+    pub(super) name: Box<[u8]>,
+    pub(super) quoted: Finder<'static>,
 }
 
 impl Members {
     /// Prepares the search for these members.
     pub fn new(members: &[Member]) -> Self {
-        let mut anywhere = Vec::new();
-        let mut paths = Vec::new();
-        for member in members {
-            match member {
-                Member::Anywhere(name) => anywhere.push(name.clone()),
-                Member::At(path) => paths.push(path.clone()),
-            }
-        }
-        let quoted = anywhere.iter().map(|name| [b"\"", &**name, b"\""].concat());
-        let needles = quoted.chain([b"\\u00".to_vec()]);
-        let needles = needles.map(|needle| Finder::new(&needle).into_owned());
-        let needles = needles.collect();
+        let path = |member: &Member| match member {
+            Member::Anywhere(name) => Path {
+                steps: [Step::new(name)].into(),
+                is_anywhere: true,
+            },
+            Member::At(names) => Path {
+                steps: names.iter().map(|name| Step::new(name)).collect(),
+                is_anywhere: false,
+            },
+        };
         Self {
-            anywhere,
-            paths,
-            needles,
+            paths: members.iter().map(path).collect(),
+            escape: Finder::new(b"\\u00").into_owned(),
         }
     }
 
     /// Whether the bytes of the names tell where they stand. Not those of `:sid`: in `"a":sid"` the
     /// first quote would close a string.
     pub(super) fn stand_anywhere(&self) -> bool {
-        self.paths.is_empty()
-            && self.anywhere.len() <= MAX_NAMES
-            && !self.anywhere.iter().any(|name| name.starts_with(b":"))
+        let may_open = |step: &Step| !step.name.starts_with(b":");
+        let is_plain = |path: &Path| path.is_anywhere && path.steps.iter().all(may_open);
+        self.paths.len() <= MAX_NAMES && self.paths.iter().all(is_plain)
     }
 
     /// Whether this needle is an escape, not a name.
     pub(super) fn is_escape(&self, needle: usize) -> bool {
-        needle == self.anywhere.len()
+        needle == self.paths.len()
     }
 
     /// Whether the character of this hexadecimal number stands in one of the names.
     pub(super) fn has_character(&self, digits: &[u8]) -> bool {
         let byte = hexadecimal(digits).and_then(|number| u8::try_from(number).ok());
-        let mut names = self.anywhere.iter();
-        byte.is_some_and(|byte| names.any(|name| name.contains(&byte)))
+        let mut steps = self.paths.iter().flat_map(|path| &path.steps);
+        byte.is_some_and(|byte| steps.any(|step| step.name.contains(&byte)))
     }
 
+    /// Whether a member of this name counts wherever it stands.
     pub(super) fn has(&self, name: &[u8]) -> bool {
-        self.anywhere.iter().any(|own| **own == *name)
+        self.paths
+            .iter()
+            .any(|path| path.is_anywhere && path.has_step(0, name))
+    }
+}
+
+impl Path {
+    pub(super) fn has_step(&self, index: usize, name: &[u8]) -> bool {
+        self.steps
+            .get(index)
+            .is_some_and(|step| *step.name == *name)
+    }
+}
+
+impl Step {
+    fn new(name: &[u8]) -> Self {
+        let quoted = [b"\"", name, b"\""].concat();
+        Self {
+            name: name.into(),
+            quoted: Finder::new(&quoted).into_owned(),
+        }
     }
 }
 
 impl Needles for Members {
     fn nth(&self, index: usize) -> Option<&Finder<'static>> {
-        self.needles.get(index)
+        match self.paths.get(index) {
+            Some(path) => path.steps.first().map(|step| &step.quoted),
+            None => self.is_escape(index).then_some(&self.escape),
+        }
     }
 
     fn longest(&self) -> usize {
-        let lengths = self.needles.iter().map(|needle| needle.needle().len());
-        lengths.max().unwrap_or(0)
+        let names = self.paths.iter().flat_map(|path| &path.steps);
+        let needles = names.map(|step| &step.quoted).chain([&self.escape]);
+        needles
+            .map(|needle| needle.needle().len())
+            .max()
+            .unwrap_or(0)
     }
 }
 

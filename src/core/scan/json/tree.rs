@@ -1,114 +1,102 @@
-//! The members that paths lead to: a document read from its start. Strings are passed over, and so is
-//! what lies in objects and arrays that no path leads into.
+//! The members that paths lead to: a document read from its start, but only its brackets. A name is
+//! looked for as bytes, as [`anywhere`](super::anywhere) does, and counts where the brackets say that
+//! its path is.
 
 use std::sync::Arc;
 
-use super::member::{unescaped, Members, LONGEST_NAME, LONGEST_VALUE};
-
-/// How deep objects and arrays may lie in each other.
-const DEPTH: usize = 512;
+use super::member::{unescaped, Members, Path, LONGEST_NAME, LONGEST_VALUE};
+use super::open::Open;
+use super::outline::Outline;
 
 /// Reads JSON documents, one after the other.
 pub(super) struct Tree {
     members: Arc<Members>,
     state: State,
+    outline: Outline,
     open: Open,
-    /// How many names of each path lead to where the reading is.
-    followed: Vec<usize>,
-    /// What earlier pieces have brought of the string or number that is being read, where it matters.
+    /// One for each path.
+    followed: Vec<Followed>,
+    /// What earlier pieces have brought of the string or number that is being read.
     held: Vec<u8>,
     scratch: Vec<u8>,
     /// The value that comes next is an id.
     is_wanted: bool,
+    has_anywhere: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     /// Before, between or behind documents.
     Outside,
-    /// A value comes; in an array that has just been opened, its end may come instead.
-    Value {
-        or_end: bool,
-    },
-    /// A name comes; in an object that has just been opened, its end may come instead.
-    Name {
-        or_end: bool,
-    },
+    /// In a document, where only brackets and names matter.
+    Within,
+    /// Behind a name that leads on, or a value that looks like it.
     Colon,
-    /// Behind a value.
-    After,
-    /// In a string; behind a backslash, the next byte is not its end.
-    Text {
-        is_name: bool,
-        is_escaped: bool,
-    },
-    /// In a number, `true`, `false` or `null`.
+    /// Behind the colon.
+    Value,
+    /// In a string that may be such a name, or is an id; behind a backslash, the next byte is not its
+    /// end.
+    Text { is_name: bool, is_escaped: bool },
+    /// In an id that is a number, in `true`, `false` or `null`.
     Scalar,
-    /// In an object or array that no path leads into, so many of them deep.
-    Passing {
-        depth: usize,
-    },
-    /// In a string there.
-    PassingText {
-        depth: usize,
-        is_escaped: bool,
-    },
     /// Not JSON: nothing more is read.
     Broken,
 }
 
+/// How far a path has been followed.
+struct Followed {
+    /// How many of its names lead to where the reading is.
+    steps: usize,
+    /// Where each of them stands next in this piece, in quotes; its length when nowhere, `None` before
+    /// anybody has looked.
+    next: Box<[Option<usize>]>,
+}
+
 impl Tree {
     pub(super) fn new(members: Arc<Members>) -> Self {
+        let followed = |path: &Path| Followed {
+            steps: 0,
+            next: vec![None; path.steps.len()].into(),
+        };
+        let has_anywhere = members.paths.iter().any(|path| path.is_anywhere);
         Self {
-            followed: vec![0; members.paths.len()],
+            followed: members.paths.iter().map(followed).collect(),
             members,
             state: State::Outside,
-            open: Open::default(),
+            outline: Outline::default(),
+            open: Open::new(),
             held: Vec::new(),
             scratch: Vec::new(),
             is_wanted: false,
+            has_anywhere,
         }
     }
 
     pub(super) fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
-        let mut rest = piece;
-        while let Some((byte, after)) = rest.split_first() {
-            let taken = match self.state {
+        for followed in &mut self.followed {
+            followed.next.fill(None);
+        }
+        let mut at = 0;
+        while let Some(rest @ [byte, ..]) = piece.get(at..) {
+            match self.state {
                 State::Outside => match memchr::memchr2(b'{', b'[', rest) {
                     Some(0) => {
-                        self.state = self.begin(*byte);
-                        1
+                        self.open.push(*byte);
+                        self.open.lead_in();
+                        self.state = State::Within;
+                        at += 1;
                     }
-                    next => next.unwrap_or(rest.len()),
+                    next => at += next.unwrap_or(rest.len()),
                 },
+                State::Within => at = self.within(piece, at),
                 State::Text {
                     is_name,
                     is_escaped,
-                } => self.text(is_name, is_escaped, rest, found),
-                State::Scalar => self.scalar(rest, found),
-                State::Passing { depth } => self.pass(depth, rest),
-                State::PassingText { depth, is_escaped } => {
-                    let taken = usize::from(is_escaped);
-                    let text = if is_escaped { after } else { rest };
-                    let (len, end) = text_in(text);
-                    self.state = match end {
-                        Some(b'"') => State::Passing { depth },
-                        end => State::PassingText {
-                            depth,
-                            is_escaped: end.is_some(),
-                        },
-                    };
-                    taken + len + usize::from(end.is_some())
-                }
+                } => at += self.text(is_name, is_escaped, rest, found),
+                State::Scalar => at += self.scalar(rest, found),
+                State::Colon | State::Value => at += self.behind_name(*byte),
                 State::Broken => return,
-                _ => {
-                    if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
-                        self.state = self.after(*byte);
-                    }
-                    usize::from(self.state != State::Scalar)
-                }
-            };
-            rest = rest.get(taken..).unwrap_or_default();
+            }
         }
     }
 
@@ -118,65 +106,183 @@ impl Tree {
         self.state = State::Broken;
     }
 
-    /// What follows a byte between strings and numbers.
-    fn after(&mut self, byte: u8) -> State {
-        match (self.state, byte) {
-            (State::Colon, b':') => State::Value { or_end: false },
-            (State::Name { .. }, b'"') => self.begin_text(true),
-            (State::Value { .. }, b'"') => self.begin_text(false),
-            (State::After, b',') if self.open.is_in_object() => State::Name { or_end: false },
-            (State::After, b',') => State::Value { or_end: false },
-            (State::After, b'}' | b']')
-            | (State::Name { or_end: true }, b'}')
-            | (State::Value { or_end: true }, b']') => self.close(byte),
-            (State::Value { .. }, b'{' | b'[') => self.begin(byte),
-            (State::Value { .. }, byte) if is_scalar(byte) => {
-                self.held.clear();
-                State::Scalar
+    /// Reads on from `from` to what is more than a bracket; returns where that is.
+    fn within(&mut self, piece: &[u8], from: usize) -> usize {
+        let members = Arc::clone(&self.members);
+        let opened = from + usize::from(self.outline.is_escaped);
+        let mut at = from;
+        let mut searched = from;
+        loop {
+            let name = self.next_name(&members, piece, searched);
+            let end = name.map_or(piece.len(), |(place, _)| place);
+            if let Some(stop) = self.brackets(&members, piece, at, end) {
+                at = stop + 1;
+                searched = searched.max(at);
+                if piece.get(stop) != Some(&b'\\') {
+                    self.leave();
+                } else if !self.outline.in_string {
+                    self.state = State::Broken;
+                } else if self.is_among_names() {
+                    if let Some(text) = self.begin_name(piece, opened, stop) {
+                        return text;
+                    }
+                }
+                if self.state != State::Within {
+                    return at;
+                }
+                continue;
             }
-            _ => State::Broken,
+            at = end;
+            let may_begin = self.is_among_names();
+            let Some((_, name)) = name else {
+                // What the border cuts may be a name.
+                let is_cut = may_begin && self.outline.in_string;
+                let text = is_cut.then(|| self.begin_name(piece, opened, at));
+                return text.flatten().unwrap_or(at);
+            };
+            searched = at + 1;
+            if may_begin && !self.outline.in_string {
+                at += name.len() + 2;
+                searched = at;
+                if self.follow(name) {
+                    self.state = State::Colon;
+                    return at;
+                }
+            }
         }
     }
 
-    fn begin_text(&mut self, is_name: bool) -> State {
+    /// The first name behind `from` that would lead on here, with its place.
+    fn next_name<'a>(
+        &mut self,
+        members: &'a Members,
+        piece: &[u8],
+        from: usize,
+    ) -> Option<(usize, &'a [u8])> {
+        let paths = self.followed.iter_mut().zip(&members.paths);
+        let names = paths.filter_map(|(followed, path)| {
+            let step = path.steps.get(followed.steps)?;
+            let next = followed.next.get_mut(followed.steps)?;
+            if next.is_none_or(|next| next < from) {
+                let place = step.quoted.find(piece.get(from..)?);
+                *next = Some(place.map_or(piece.len(), |place| from + place));
+            }
+            let place = next.filter(|next| *next < piece.len())?;
+            Some((place, &*step.name))
+        });
+        names.min_by_key(|(place, _)| *place)
+    }
+
+    /// Follows the brackets up to `end`, or to a place where something else matters, which is
+    /// returned: a bracket, or a backslash in what may be a name.
+    #[inline(never)] // The reading of blocks needs all the registers.
+    fn brackets(
+        &mut self,
+        members: &Members,
+        piece: &[u8],
+        from: usize,
+        end: usize,
+    ) -> Option<usize> {
+        let Self { outline, open, .. } = self;
+        let bytes = piece.get(from..end).unwrap_or_default();
+        let stop = outline.read(bytes, |place, byte, in_string| match byte {
+            b'\\' => !in_string || may_name(members, piece, from + place),
+            b'{' | b'[' => {
+                open.push(byte);
+                false
+            }
+            _ => open.pop(),
+        });
+        stop.map(|place| from + place)
+    }
+
+    /// Whether strings here may be the names of members that matter.
+    fn is_among_names(&mut self) -> bool {
+        self.open.settle();
+        self.open.is_in_object() && (self.has_anywhere || self.open.is_followed())
+    }
+
+    /// Reads the string in which `end` lies as a name, when it is short enough and nothing has shown
+    /// that it is none; returns where its text begins. That is not before `from`.
+    fn begin_name(&mut self, piece: &[u8], from: usize, end: usize) -> Option<usize> {
+        let low = from.max(end.saturating_sub(LONGEST_NAME + 1));
+        let quote = low + memchr::memrchr(b'"', piece.get(low..end)?)?;
+        let before = quote.checked_sub(1).and_then(|at| piece.get(at));
+        if before == Some(&b'\\') {
+            return None;
+        }
+        self.begin_text(true);
+        Some(quote + 1)
+    }
+
+    fn begin_text(&mut self, is_name: bool) {
+        self.outline = Outline::default();
         self.held.clear();
-        State::Text {
+        self.state = State::Text {
             is_name,
             is_escaped: false,
+        };
+    }
+
+    /// What was followed has ended.
+    fn leave(&mut self) {
+        self.open.leave();
+        self.leave_value();
+        if self.open.is_empty() {
+            self.state = State::Outside;
         }
     }
 
-    fn begin(&mut self, byte: u8) -> State {
+    /// A value leads nowhere any more.
+    fn leave_value(&mut self) {
         self.is_wanted = false;
-        if !self.leads_on() {
-            return State::Passing { depth: 1 };
-        }
-        match (self.open.push(byte == b'{'), byte) {
-            (false, _) => State::Broken,
-            (true, b'{') => State::Name { or_end: true },
-            (true, _) => State::Value { or_end: true },
+        let outer = self.open.outer();
+        for followed in &mut self.followed {
+            followed.steps = followed.steps.min(outer);
         }
     }
 
-    fn close(&mut self, byte: u8) -> State {
-        if self.open.is_in_object() != (byte == b'}') {
-            return State::Broken;
-        }
-        self.open.pop();
-        if self.open.depth == 0 {
-            self.followed.fill(0);
-            State::Outside
-        } else {
-            State::After
-        }
-    }
-
-    /// Whether an id may stand in the value that comes.
-    fn leads_on(&self) -> bool {
-        let objects = self.open.objects;
+    /// Enters the object or array that is the value of a name.
+    fn begin(&mut self, byte: u8) {
+        self.is_wanted = false;
+        self.state = State::Within;
+        let objects = self.open.objects();
         let mut paths = self.members.paths.iter().zip(&self.followed);
-        !self.members.anywhere.is_empty()
-            || paths.any(|(path, followed)| *followed >= objects && path.len() > objects)
+        if paths.any(|(path, followed)| followed.steps == objects && path.steps.len() > objects) {
+            self.open.push(byte);
+            self.open.lead_in();
+        } else {
+            self.leave_value();
+            self.open.push(byte);
+        }
+    }
+
+    /// What follows a name; returns how much of it is read.
+    fn behind_name(&mut self, byte: u8) -> usize {
+        match (self.state, byte) {
+            (_, b' ' | b'\t' | b'\n' | b'\r') => return 1,
+            (State::Colon, b':') => {
+                self.state = State::Value;
+                return 1;
+            }
+            (State::Value, b'{' | b'[') => {
+                self.begin(byte);
+                return 1;
+            }
+            (State::Value, b'"') if self.is_wanted => {
+                self.begin_text(false);
+                return 1;
+            }
+            (State::Value, _) if self.is_wanted && is_scalar(byte) => {
+                self.held.clear();
+                self.state = State::Scalar;
+            }
+            _ => {
+                self.leave_value();
+                self.state = State::Within;
+            }
+        }
+        0
     }
 
     /// Reads on in a string; returns how much.
@@ -187,19 +293,14 @@ impl Tree {
         rest: &[u8],
         found: &mut dyn FnMut(&[u8]),
     ) -> usize {
-        let is_read = is_name || self.is_wanted;
         let skipped = usize::from(is_escaped);
         let (len, end) = text_in(rest.get(skipped..).unwrap_or_default());
         let len = skipped + len;
         let written = rest.get(..len).unwrap_or_default();
         if end == Some(b'"') {
-            self.state = match is_name {
-                true => State::Colon,
-                false => State::After,
-            };
-            if is_read && self.held.is_empty() {
+            if self.held.is_empty() {
                 self.end_text(is_name, written, found);
-            } else if is_read {
+            } else {
                 self.hold(written);
                 let held = std::mem::take(&mut self.held);
                 self.end_text(is_name, &held, found);
@@ -208,9 +309,7 @@ impl Tree {
             return len + 1;
         }
         let taken = len + usize::from(end.is_some());
-        if is_read {
-            self.hold(rest.get(..taken).unwrap_or_default());
-        }
+        self.hold(rest.get(..taken).unwrap_or_default());
         self.state = State::Text {
             is_name,
             is_escaped: end.is_some(),
@@ -219,64 +318,49 @@ impl Tree {
     }
 
     fn end_text(&mut self, is_name: bool, written: &[u8], found: &mut dyn FnMut(&[u8])) {
-        if is_name {
-            self.is_wanted = written.len() <= LONGEST_NAME && self.follow(written);
-        } else {
+        self.state = State::Within;
+        if !is_name {
             self.hand_out(written, found);
+        } else if written.len() <= LONGEST_NAME {
+            let mut scratch = std::mem::take(&mut self.scratch);
+            if unescaped(written, &mut scratch).is_some_and(|name| self.follow(name)) {
+                self.state = State::Colon;
+            }
+            self.scratch = scratch;
         }
     }
 
     /// Reads on in a number or a word; returns how much.
     fn scalar(&mut self, rest: &[u8], found: &mut dyn FnMut(&[u8])) -> usize {
         let len = rest.iter().take_while(|byte| is_scalar(**byte)).count();
-        if self.is_wanted {
-            self.hold(rest.get(..len).unwrap_or_default());
-        }
+        self.hold(rest.get(..len).unwrap_or_default());
         if len < rest.len() {
-            self.state = State::After;
-            if self.is_wanted && self.held.iter().all(u8::is_ascii_digit) {
-                let held = std::mem::take(&mut self.held);
-                self.hand_out(&held, found);
+            self.state = State::Within;
+            let held = std::mem::take(&mut self.held);
+            match held.iter().all(u8::is_ascii_digit) {
+                true => self.hand_out(&held, found),
+                false => self.leave_value(),
             }
-            self.is_wanted = false;
+            self.held = held;
         }
         len
     }
 
-    /// Reads on where nothing matters but the end; returns how much.
-    fn pass(&mut self, depth: usize, rest: &[u8]) -> usize {
-        let Some(at) = rest.iter().position(|byte| MATTERS[usize::from(*byte)]) else {
-            return rest.len();
-        };
-        self.state = match rest.get(at) {
-            Some(b'"') => State::PassingText {
-                depth,
-                is_escaped: false,
-            },
-            Some(b'{' | b'[') => State::Passing { depth: depth + 1 },
-            _ if depth > 1 => State::Passing { depth: depth - 1 },
-            _ if self.open.depth == 0 => State::Outside,
-            _ => State::After,
-        };
-        at + 1
-    }
-
-    /// Follows the paths by a name; returns whether its value is an id.
-    fn follow(&mut self, written: &[u8]) -> bool {
-        let name = unescaped(written, &mut self.scratch).unwrap_or_default();
-        let Some(outer) = self.open.objects.checked_sub(1) else {
-            return false;
-        };
-        let mut is_wanted = self.members.has(name);
+    /// Follows the paths by the name of a member; returns whether its value matters.
+    fn follow(&mut self, name: &[u8]) -> bool {
+        let outer = self.open.outer();
+        let is_followed = self.open.is_followed();
+        let mut leads_on = false;
         for (path, followed) in self.members.paths.iter().zip(&mut self.followed) {
-            // What stood before in this object leads nowhere any more.
-            *followed = outer.min(*followed);
-            if *followed == outer && path.get(outer).is_some_and(|step| **step == *name) {
-                *followed += 1;
-                is_wanted |= *followed == path.len();
+            if path.is_anywhere {
+                self.is_wanted |= path.has_step(0, name);
+            } else if is_followed && followed.steps == outer && path.has_step(outer, name) {
+                followed.steps += 1;
+                leads_on = true;
+                self.is_wanted |= followed.steps == path.steps.len();
             }
         }
-        is_wanted
+        leads_on || self.is_wanted
     }
 
     /// Holds one byte more than can count at most, which tells that it is too much.
@@ -287,7 +371,7 @@ impl Tree {
     }
 
     fn hand_out(&mut self, written: &[u8], found: &mut dyn FnMut(&[u8])) {
-        self.is_wanted = false;
+        self.leave_value();
         if written.len() <= LONGEST_VALUE {
             if let Some(value) = unescaped(written, &mut self.scratch) {
                 found(value);
@@ -296,62 +380,20 @@ impl Tree {
     }
 }
 
+/// Whether the escape at `at` stands for a character of a name: what a border cuts is read anyway.
+#[inline]
+fn may_name(members: &Members, piece: &[u8], at: usize) -> bool {
+    let escape = piece.get(at..).unwrap_or_default();
+    let digits = escape.strip_prefix(b"\\u00").and_then(|rest| rest.get(..2));
+    digits.is_some_and(|digits| members.has_character(digits))
+}
+
 /// How far a string goes on, and what stands there, if anything: its end or a backslash.
 fn text_in(rest: &[u8]) -> (usize, Option<u8>) {
     let len = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
     (len, rest.get(len).copied())
 }
 
-/// What tells strings and the ends of objects and arrays.
-static MATTERS: [bool; 256] = {
-    let mut matters = [false; 256];
-    let mut bytes: &[u8] = b"\"{}[]";
-    while let Some((byte, rest)) = bytes.split_first() {
-        matters[*byte as usize] = true;
-        bytes = rest;
-    }
-    matters
-};
-
 fn is_scalar(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.')
-}
-
-/// The objects and arrays that the reading is in.
-#[derive(Default)]
-struct Open {
-    /// A bit for each, set for an object.
-    kinds: [u64; DEPTH / 64],
-    depth: usize,
-    objects: usize,
-}
-
-impl Open {
-    /// `false`: it would lie too deep.
-    fn push(&mut self, is_object: bool) -> bool {
-        let Some(kinds) = self.kinds.get_mut(self.depth / 64) else {
-            return false;
-        };
-        let bit = 1 << (self.depth % 64);
-        *kinds = if is_object {
-            *kinds | bit
-        } else {
-            *kinds & !bit
-        };
-        self.depth += 1;
-        self.objects += usize::from(is_object);
-        true
-    }
-
-    fn pop(&mut self) {
-        self.objects -= usize::from(self.is_in_object());
-        self.depth = self.depth.saturating_sub(1);
-    }
-
-    fn is_in_object(&self) -> bool {
-        self.depth.checked_sub(1).is_some_and(|depth| {
-            let kinds = self.kinds.get(depth / 64);
-            kinds.is_some_and(|kinds| kinds & 1 << (depth % 64) != 0)
-        })
-    }
 }

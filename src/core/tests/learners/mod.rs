@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use sticky_core::directive::Member;
+use sticky_core::scan::json::{JsonLearner, Members};
 use sticky_core::scan::Learner;
 use sticky_core::url::{Names, Site};
 
@@ -15,6 +17,23 @@ pub fn names(names: &[&str]) -> Arc<Names> {
 
 pub fn site() -> Site {
     Site::new(b"shop.example", &[b".cdn.example"[..].into()])
+}
+
+/// The members that are ids: `sid` stands anywhere, `a.b.sid` is a path.
+pub fn members(members: &[&str]) -> Vec<Member> {
+    let member = |member: &&str| {
+        let mut path: Vec<Box<[u8]>> = member.split('.').map(|s| s.as_bytes().into()).collect();
+        if path.len() == 1 {
+            Member::Anywhere(path.remove(0))
+        } else {
+            Member::At(path.into())
+        }
+    };
+    members.iter().map(member).collect()
+}
+
+pub fn json(wanted: &[Member]) -> JsonLearner {
+    JsonLearner::new(Arc::new(Members::new(wanted)), names(&["sid"]))
 }
 
 /// The ids that a learner finds, as text.

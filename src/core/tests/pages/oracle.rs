@@ -166,7 +166,8 @@ impl State<'_> {
                 return self.link(url);
             }
         }
-        if raw.len() > RUN {
+        // Without quotes the string that is read begins with the attribute's name.
+        if attribute.len() + raw.len() >= RUN {
             self.opinion.elsewhere.extend_from_slice(raw);
             return;
         }

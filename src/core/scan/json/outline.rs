@@ -1,0 +1,162 @@
+//! The brackets of a JSON text that stand outside its strings: all that tells what lies in what. Most
+//! of a document is none of them, so it is looked at in blocks, with a few instructions for each.
+
+use wide::{i8x16, CmpEq, CmpGt};
+
+/// Where in the text the reading is.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Outline {
+    pub(super) in_string: bool,
+    /// The byte that comes belongs to the escape before it.
+    pub(super) is_escaped: bool,
+}
+
+const WIDTH: usize = 64;
+const LANE: usize = 16;
+
+impl Outline {
+    /// Reads on. `on` gets the brackets outside strings, and all backslashes, with their places and
+    /// whether they stand in a string; when it returns true, the reading stops behind that byte, the
+    /// place of which is returned.
+    #[inline]
+    pub(super) fn read(
+        &mut self,
+        bytes: &[u8],
+        mut on: impl FnMut(usize, u8, bool) -> bool,
+    ) -> Option<usize> {
+        let mut at = usize::from(self.is_escaped);
+        let mut in_string = self.in_string;
+        while let Some(marked) = Marked::next(bytes, &mut at, &mut in_string) {
+            let Marked {
+                mut marks,
+                mut quotes,
+            } = marked;
+            let before = u64::from(in_string);
+            let mut strings = sums(quotes ^ before);
+            let start = at;
+            at = bytes.len().min(start + WIDTH);
+            while marks != 0 {
+                let bit = marks & marks.wrapping_neg();
+                let place = start + marks.trailing_zeros() as usize;
+                marks ^= bit;
+                in_string = strings & bit != 0;
+                let byte = bytes.get(place).copied().unwrap_or_default();
+                if byte == b'\\' {
+                    let escaped = bit << 1;
+                    marks &= !escaped;
+                    if quotes & escaped != 0 {
+                        quotes ^= escaped;
+                        strings = sums(quotes ^ before);
+                    }
+                    at = at.max(place + 2);
+                } else if in_string || byte == b'|' {
+                    continue;
+                }
+                if on(place, byte, in_string) {
+                    self.in_string = in_string;
+                    self.is_escaped = byte == b'\\';
+                    return Some(place);
+                }
+            }
+            in_string = strings >> (WIDTH - 1) != 0;
+        }
+        self.in_string = in_string;
+        self.is_escaped = at > bytes.len();
+        None
+    }
+}
+
+/// A block in which something stands that matters, with a bit for each byte.
+struct Marked {
+    /// Brackets, backslashes, and `|`.
+    marks: u64,
+    quotes: u64,
+}
+
+impl Marked {
+    /// The next one from `at` on, which becomes its place, and whether a string is open there.
+    #[inline]
+    fn next(bytes: &[u8], at: &mut usize, in_string: &mut bool) -> Option<Self> {
+        let mut rest = bytes.get(*at..)?;
+        // An odd number of bits in a string.
+        let mut seen = u32::from(*in_string);
+        let found = loop {
+            let padding;
+            let block = match rest.first_chunk::<WIDTH>() {
+                Some(block) => block,
+                None if rest.is_empty() => break None,
+                None => {
+                    padding = padded(rest);
+                    &padding
+                }
+            };
+            let lanes = [0, 1, 2, 3].map(|lane| lane_of(block, lane));
+            let marks = lanes.map(marks_in);
+            let quotes = lanes.map(|lane| lane.cmp_eq(i8x16::splat(b'"' as i8)));
+            let any = (marks[0] | marks[1]) | (marks[2] | marks[3]);
+            if any.move_mask() != 0 {
+                break Some(Self {
+                    marks: bits(marks),
+                    quotes: bits(quotes),
+                });
+            }
+            let odd = (quotes[0] ^ quotes[1]) ^ (quotes[2] ^ quotes[3]);
+            seen ^= odd.move_mask() as u32;
+            rest = rest.get(WIDTH..).unwrap_or_default();
+        };
+        *at = bytes.len() - rest.len();
+        *in_string = is_odd(seen);
+        found
+    }
+}
+
+#[inline]
+fn lane_of(block: &[u8; WIDTH], index: usize) -> i8x16 {
+    let lane = block.get(index * LANE..).and_then(<[u8]>::first_chunk);
+    lane.map_or(i8x16::ZERO, |lane: &[u8; LANE]| {
+        i8x16::new(lane.map(|byte| byte as i8))
+    })
+}
+
+/// A byte of ones for each bracket, backslash and `|`.
+#[inline]
+fn marks_in(lane: i8x16) -> i8x16 {
+    // By this bit `[\]` become `{|}`, and these the greatest numbers there are by adding two.
+    let greatest = (lane | i8x16::splat(0x20)) + i8x16::splat(2);
+    greatest.cmp_gt(i8x16::splat(0x7c))
+}
+
+/// A bit for each byte.
+#[inline]
+fn bits(lanes: [i8x16; WIDTH / LANE]) -> u64 {
+    let [a, b, c, d] = lanes.map(|lane| lane.move_mask() as u64);
+    a | b << LANE | c << (2 * LANE) | d << (3 * LANE)
+}
+
+/// Each bit is the sum of this bit and those below it, of which only odd or even is kept: between a
+/// quote and the next one they are set.
+#[inline]
+fn sums(bits: u64) -> u64 {
+    let mut sums = bits;
+    for shift in [1, 2, 4, 8, 16, 32] {
+        sums ^= sums << shift;
+    }
+    sums
+}
+
+#[inline]
+fn is_odd(bits: u32) -> bool {
+    let mut sums = bits;
+    for shift in [8, 4, 2, 1] {
+        sums ^= sums >> shift;
+    }
+    sums & 1 != 0
+}
+
+fn padded(rest: &[u8]) -> [u8; WIDTH] {
+    let mut block = [0; WIDTH];
+    if let Some(start) = block.get_mut(..rest.len()) {
+        start.copy_from_slice(rest);
+    }
+    block
+}
