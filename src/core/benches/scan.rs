@@ -5,7 +5,7 @@
 //! repeat to the digit where time does not. For those the bench runs itself under callgrind with
 //! one and with three rounds: the difference is two rounds without the start. The goals are those
 //! of PERFORMANCE.md: 700 without the name, 2,800 with an id in every link. And what 1 MB of the name
-//! costs, which somebody may write into a page.
+//! costs, which somebody may write into a page; with STICKY_REPEATED set, that alone.
 //!
 //! Reads the pages under STICKY_PAGES (an even sample of them), or our own without it.
 
@@ -63,7 +63,7 @@ const REPEATED: [(&str, &str); 14] = [
     ("<input ", "name=sid "),
     ("<b x='<b x=\"", "> '=\"?sid="),
 ];
-/// Who reads them, and of what name.
+/// Who reads it.
 const REPEATED_TO: [&str; 2] = ["html learner", "text learner"];
 const MEGABYTE: usize = 1_000_000;
 
@@ -84,13 +84,6 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     }
-    let valgrind = Command::new("valgrind")
-        .arg("--version")
-        .output()
-        .is_ok_and(|o| o.status.success());
-    if !valgrind {
-        println!("valgrind is not installed: instructions are NOT measured, the goals not checked");
-    }
     if let [_, flag, reader, index] = &arguments[..] {
         if flag == "--repeated" {
             let index: Option<usize> = index.parse().ok();
@@ -99,6 +92,13 @@ fn main() -> ExitCode {
             }
             return ExitCode::SUCCESS;
         }
+    }
+    let valgrind = Command::new("valgrind")
+        .arg("--version")
+        .output()
+        .is_ok_and(|o| o.status.success());
+    if !valgrind {
+        println!("valgrind is not installed: instructions are NOT measured, the goals not checked");
     }
     if std::env::var_os("STICKY_REPEATED").is_none() {
         for large in [true, false] {
@@ -168,8 +168,7 @@ fn measure_repeated(valgrind: bool) {
         "\n{:28} {:>22} {:>22}",
         "1 MB of", REPEATED_TO[0], REPEATED_TO[1]
     );
-    for index in 0..REPEATED.len() {
-        let (first, then) = REPEATED[index];
+    for (index, (first, then)) in REPEATED.iter().enumerate() {
         print!("{:28}", format!("{first}{then}…"));
         let Some(text) = repeated(index) else {
             continue;
