@@ -143,15 +143,6 @@ impl<'c> Rule<'c> {
         }
     }
 
-    /// What a response sets as cookies concerns the session, whoever else answers in the end.
-    pub fn reads_cookies_set(&self) -> bool {
-        match self {
-            Rule::Cookie(rule) => !rule.hide_cookie,
-            Rule::Query(rule, ..) => !rule.learn.cookies.is_empty(),
-            Rule::Rewrite(_) | Rule::Native(_) => false,
-        }
-    }
-
     /// The directive says `no_fallback`.
     pub fn no_fallback(&self) -> bool {
         match self {

@@ -101,7 +101,7 @@ struct Steered<'r, By> {
 /// By the holder of its session.
 struct Holder;
 
-impl<'r, By> Steered<'r, By> {
+impl<'r, By: 'r> Steered<'r, By> {
     fn chosen(&self, choice: Choice) -> Choice {
         if choice == Choice::Steered {
             self.affinity.tries.hit(self.affinity.request);
@@ -110,7 +110,11 @@ impl<'r, By> Steered<'r, By> {
     }
 
     /// Remembers the affinity of a request, and steers its tries.
-    fn begin(r: Request<'r>, affinity: impl FnOnce() -> Affinity<'r>, by: By) -> Option<()>
+    fn begin(
+        r: Request<'r>,
+        affinity: impl FnOnce() -> Affinity<'r>,
+        by: By,
+    ) -> Option<&'r Affinity<'r>>
     where
         Self: Chooser,
     {
@@ -122,7 +126,7 @@ impl<'r, By> Steered<'r, By> {
         })?;
         r.set_context(&steered.affinity);
         interpose(exchange, steered);
-        Some(())
+        Some(&steered.affinity)
     }
 }
 
@@ -370,13 +374,23 @@ fn decide<'r>(
         holding: Cell::new(Holding::Untried),
         finalize: Finalize::default(),
     };
-    match follower {
+    let affinity = match follower {
         Some(follower) => Steered::begin(r, affinity, follower)?,
         None if finding.holder.is_some() => Steered::begin(r, affinity, Holder)?,
-        None => r.set_context(r.pool()?.place_with(affinity)?),
-    }
-    if sticky.rule.reads_cookies_set() {
-        handover::watch::<Steering>(r);
+        None => {
+            let affinity = r.pool()?.place_with(affinity)?;
+            r.set_context(affinity);
+            affinity
+        }
+    };
+    let awaits_cookie = match &sticky.rule {
+        // Who brings it has it.
+        Rule::Cookie(rule) => !rule.hide_cookie && finding.holder.is_none(),
+        Rule::Query(rule, ..) => !rule.learn.cookies.is_empty(),
+        Rule::Rewrite(_) | Rule::Native(_) => false,
+    };
+    if awaits_cookie {
+        handover::watch::<Steering>(r, affinity);
     }
     Some(())
 }

@@ -1,13 +1,17 @@
 //! Pages, however they are cut, against lol_html: the exact grammar wins. First byte: the names, and
 //! with bit 4 the control characters 1 to 4 stand for runs as long as the bounds of the learner; the
-//! next four: how the page is cut.
+//! next four: how the page is cut, on which what is looked at must not depend either.
 #![no_main]
 
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use sticky_core::scan::html::{HtmlLearner, QUOTED, REACH, RUN};
+use sticky_core::scan::html::{HtmlLearner, ALLOWED, ALLOWED_EACH, QUOTED, REACH, RUN};
+use sticky_core::scan::Learner;
 use sticky_fuzz::{names, oracle, pieces, site};
+
+/// What one name may take beyond what is left.
+const ONE: u64 = 12 * REACH as u64;
 
 fuzz_target!(|input: &[u8]| {
     let Some(([choice, seed @ ..], page)) = input.split_first_chunk::<5>() else {
@@ -23,10 +27,20 @@ fuzz_target!(|input: &[u8]| {
     };
     let (plain, names) = names(*choice);
     let (names, site) = (Arc::new(names), site());
-    let found = pieces::ids(page, u32::from_le_bytes(*seed), || {
-        HtmlLearner::new(Arc::clone(&names), site.clone())
-    });
+    let seed = u32::from_le_bytes(*seed);
+    let learner = || HtmlLearner::new(Arc::clone(&names), site.clone());
+    let found = pieces::ids(page, seed, learner);
 
+    let used = looked_at(&[page], learner());
+    for pieces in pieces::cuts(page, seed) {
+        let cut = looked_at(&pieces, learner());
+        assert_eq!(cut, used, "looked at, in {} pieces", pieces.len());
+    }
+    assert!(used <= ALLOWED + ALLOWED_EACH * page.len() as u64 + ONE);
+    // A name for which nothing was left may have been passed over.
+    if used >= ALLOWED {
+        return;
+    }
     let [name] = plain else { return };
     if is_beyond_the_learner(page, name) {
         return;
@@ -43,6 +57,14 @@ fuzz_target!(|input: &[u8]| {
         );
     }
 });
+
+fn looked_at(pieces: &[&[u8]], mut learner: HtmlLearner) -> u64 {
+    for piece in pieces {
+        learner.feed(piece, &mut |_| {});
+    }
+    learner.end(&mut |_| {});
+    learner.looked_at()
+}
 
 fn stretch(page: &[u8]) -> Vec<u8> {
     let mut long = Vec::new();

@@ -24,11 +24,10 @@ pub trait Witness {
     fn handed_over<'r>(r: Request<'r>, context: &'r Self::Context<'r>);
 }
 
-/// Has it told when the exchange of this request ends so; its context is set.
-pub fn watch<'r, W: Witness + 'r>(r: Request<'r>) {
-    let (Some(exchange), Some(context)) = (r.upstream(), r.context::<W::Context<'r>>()) else {
-        return;
-    };
+/// Has it told when the exchange of this request, whose context is set, ends so.
+#[inline]
+pub fn watch<'r, W: Witness + 'r>(r: Request<'r>, context: &'r W::Context<'r>) {
+    let Some(exchange) = r.upstream() else { return };
     // SAFETY: a field of a live structure, in the one thread of the worker.
     unsafe {
         let place = &raw mut (*exchange.as_ptr()).finalize_request;
@@ -38,6 +37,11 @@ pub fn watch<'r, W: Witness + 'r>(r: Request<'r>) {
 }
 
 unsafe extern "C" fn finalize<W: Witness>(r: sys::RequestPtr, code: sys::ngx_int_t) {
+    #[cold]
+    #[inline(never)]
+    fn tell<'r, W: Witness + 'r>(r: Request<'r>, context: &'r W::Context<'r>) {
+        guard((), || W::handed_over(r, context));
+    }
     // SAFETY: ngx_http_upstream_finalize_request() passes a live request.
     let request = unsafe { Request::from_ptr(r) };
     // Gone when the request was led elsewhere meanwhile. All protocols of nginx but write a line into
@@ -48,7 +52,7 @@ unsafe extern "C" fn finalize<W: Witness>(r: sys::RequestPtr, code: sys::ngx_int
     };
     // Nothing else ends an exchange with this code.
     if code == sys::DECLINED {
-        guard((), || W::handed_over(request, context));
+        tell::<W>(request, context);
     }
     if let Some(original) = W::finalize(context).0.get() {
         // SAFETY: the protocol's own callback, with nginx's arguments.

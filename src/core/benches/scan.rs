@@ -5,7 +5,8 @@
 //! repeat to the digit where time does not. For those the bench runs itself under callgrind with
 //! one and with three rounds: the difference is two rounds without the start. The goals are those
 //! of PERFORMANCE.md: 700 without the name, 2,800 with an id in every link. Then the same for the
-//! learners of JSON, event streams and text.
+//! learners of JSON, event streams and text; and what 1 MB of the name costs, which somebody may write
+//! into a page: with STICKY_REPEATED set, that alone.
 //!
 //! Reads the pages under STICKY_PAGES (an even sample of them), or our own without it.
 
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use lol_html::{element, HtmlRewriter, Settings};
 use sticky_core::scan::forms::FormsLearner;
 use sticky_core::scan::html::HtmlLearner;
+use sticky_core::scan::text::TextLearner;
 use sticky_core::scan::Learner;
 use sticky_core::url::{Names, Site};
 
@@ -46,6 +48,27 @@ const READERS: [&str; 6] = [
 /// For the plain pages, and for those with ids.
 const GOALS: [u64; 2] = [700, 2_800];
 
+/// What is repeated behind something that begins it.
+const REPEATED: [(&str, &str); 14] = [
+    ("", "sid="),
+    ("", "?sid="),
+    ("", "/?sid=a "),
+    ("", "&sid=a"),
+    ("", "&amp;sid=a&quot;"),
+    ("", "<a href=\"?sid=a\">"),
+    ("<a href=\"", "?sid="),
+    ("<a href=/", "?sid="),
+    ("<a title=\"", " >?sid="),
+    ("", "<a ?sid="),
+    ("", "<a x=\">\" ?sid="),
+    ("", "<input name=sid "),
+    ("<input ", "name=sid "),
+    ("<b x='<b x=\"", "> '=\"?sid="),
+];
+/// Who reads it.
+const REPEATED_TO: [&str; 2] = ["html learner", "text learner"];
+const MEGABYTE: usize = 1_000_000;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     // What the bench asks of itself under callgrind.
@@ -73,6 +96,15 @@ fn main() -> ExitCode {
         }
         _ => {}
     }
+    if let [_, flag, reader, index] = &arguments[..] {
+        if flag == "--repeated" {
+            let index: Option<usize> = index.parse().ok();
+            if let Some(text) = index.and_then(repeated) {
+                black_box(read_repeated(reader, &text));
+            }
+            return ExitCode::SUCCESS;
+        }
+    }
     let valgrind = Command::new("valgrind")
         .arg("--version")
         .output()
@@ -80,12 +112,15 @@ fn main() -> ExitCode {
     if !valgrind {
         println!("valgrind is not installed: instructions are NOT measured, the goals not checked");
     }
-    for large in [true, false] {
-        measure(large, valgrind);
+    if std::env::var_os("STICKY_REPEATED").is_none() {
+        for large in [true, false] {
+            measure(large, valgrind);
+        }
     }
-    if valgrind {
+    if valgrind && std::env::var_os("STICKY_REPEATED").is_none() {
         documents::measure();
     }
+    measure_repeated(valgrind);
     ExitCode::SUCCESS
 }
 
@@ -142,6 +177,66 @@ fn measure(large: bool, valgrind: bool) {
     }
 }
 
+/// What the name costs when it fills a page, in pieces as ever.
+fn measure_repeated(valgrind: bool) {
+    println!(
+        "\n{:28} {:>22} {:>22}",
+        "1 MB of", REPEATED_TO[0], REPEATED_TO[1]
+    );
+    for (index, (first, then)) in REPEATED.iter().enumerate() {
+        print!("{:28}", format!("{first}{then}…"));
+        let Some(text) = repeated(index) else {
+            continue;
+        };
+        for reader in REPEATED_TO {
+            let begun = Instant::now();
+            black_box(read_repeated(reader, &text));
+            let time = begun.elapsed().as_micros() as f64 / 1000.0;
+            let count = valgrind
+                .then(|| callgrind(&["--repeated", reader, &index.to_string()]))
+                .flatten()
+                .map(|count| (count * 1024 / text.len() as u64).to_string());
+            print!(" {time:>7.1} ms {:>9}/KB", count.unwrap_or("-".into()));
+        }
+        println!();
+    }
+}
+
+fn repeated(index: usize) -> Option<Vec<u8>> {
+    let (first, then) = REPEATED.get(index)?;
+    let mut text = first.as_bytes().to_vec();
+    while text.len() < MEGABYTE {
+        text.extend_from_slice(then.as_bytes());
+    }
+    Some(text)
+}
+
+fn read_repeated(reader: &str, text: &[u8]) -> usize {
+    let names = Arc::new(Names::new(vec![b"sid"[..].into()]));
+    let site = Site::new(b"shop.example", &[]);
+    let mut count = 0;
+    let pieces = text.chunks(PIECE);
+    if reader == REPEATED_TO[0] {
+        learn(Box::new(HtmlLearner::new(names, site)), pieces, &mut count);
+    } else {
+        learn(Box::new(TextLearner::new(names, site)), pieces, &mut count);
+    }
+    count
+}
+
+/// The instructions of this program with these arguments.
+fn callgrind(arguments: &[&str]) -> Option<u64> {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(std::env::current_exe().ok()?)
+        .args(arguments)
+        .output()
+        .ok()?;
+    let report = String::from_utf8_lossy(&output.stderr);
+    let line = report.lines().find(|line| line.contains("Collected"))?;
+    line.rsplit(' ').next()?.parse::<u64>().ok()
+}
+
 /// How often the name stands in the pages.
 fn hits(pages: &[Vec<u8>]) -> usize {
     pages
@@ -188,18 +283,7 @@ impl Corpus {
 
 /// The instructions of one round over what the arguments say.
 fn instructions(what: &[&str]) -> Option<u64> {
-    let count = |rounds: &str| {
-        let output = Command::new("valgrind")
-            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-            .arg(std::env::current_exe().ok()?)
-            .args(["--rounds", rounds])
-            .args(what)
-            .output()
-            .ok()?;
-        let report = String::from_utf8_lossy(&output.stderr);
-        let line = report.lines().find(|line| line.contains("Collected"))?;
-        line.rsplit(' ').next()?.parse::<u64>().ok()
-    };
+    let count = |rounds: &str| callgrind(&[&["--rounds", rounds][..], what].concat());
     Some(count("3")?.checked_sub(count("1")?)? / 2)
 }
 

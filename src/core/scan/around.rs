@@ -105,17 +105,13 @@ impl<E: Examine> Around<E> {
         self.join(border, piece, behind);
         let end = border + behind;
         let needles = Arc::clone(&self.needles);
+        let searched = self.carry.get(..end).unwrap_or_default();
+        let mut hits = Hits::new(&*needles, searched, self.resume);
         // The carry may grow meanwhile, but what is searched stays.
-        let next = |learner: &Self| {
-            let searched = learner.carry.get(..end).unwrap_or_default();
-            Hits::new(&*needles, searched, learner.resume).next()
-        };
-        while let Some(hit) = next(self) {
-            self.resume = hit;
+        while let Some(hit) = hits.next(self.carry.get(..end).unwrap_or_default()) {
             if self.examine_joined(border, piece, to_end, hit, found) {
                 return Some(hit);
             }
-            self.resume.needle += 1;
         }
         self.resume = Found {
             end: end + 1,
@@ -138,7 +134,8 @@ impl<E: Examine> Around<E> {
             ..self.resume
         };
         let start = self.offset + border as u64;
-        for hit in Hits::new(&*needles, piece, first) {
+        let mut hits = Hits::new(&*needles, piece, first);
+        while let Some(hit) = hits.next(piece) {
             let joined = Found {
                 end: border + hit.end,
                 ..hit

@@ -29,7 +29,6 @@ impl Needles for Names {
 /// order whether or not the piece ends between their ends.
 pub(super) struct Hits<'a, N> {
     needles: &'a N,
-    bytes: &'a [u8],
     /// Where each stands next, as many as there are.
     next: [Option<Found>; MAX_NEEDLES],
     count: usize,
@@ -44,10 +43,9 @@ pub(super) struct Found {
 
 impl<'a, N: Needles> Hits<'a, N> {
     /// Those from `first` on.
-    pub(super) fn new(needles: &'a N, bytes: &'a [u8], first: Found) -> Self {
+    pub(super) fn new(needles: &'a N, bytes: &[u8], first: Found) -> Self {
         let mut hits = Self {
             needles,
-            bytes,
             next: [None; MAX_NEEDLES],
             count: 0,
         };
@@ -66,18 +64,16 @@ impl<'a, N: Needles> Hits<'a, N> {
         }
         hits
     }
-}
 
-impl<N: Needles> Iterator for Hits<'_, N> {
-    type Item = Found;
-
-    fn next(&mut self) -> Option<Found> {
+    /// The next one. `bytes` are the same as before, though they may have moved.
+    #[inline]
+    pub(super) fn next(&mut self, bytes: &[u8]) -> Option<Found> {
         let next = self.next.get(..self.count)?;
         let found = next.iter().flatten().min().copied()?;
         let next = self.next.get_mut(found.needle);
         if let Some((next, needle)) = next.zip(self.needles.nth(found.needle)) {
             let from = (found.end + 1).saturating_sub(needle.needle().len());
-            *next = find(needle, found.needle, self.bytes, from);
+            *next = find(needle, found.needle, bytes, from);
         }
         Some(found)
     }

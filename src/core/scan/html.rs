@@ -13,15 +13,22 @@
 //! Bounds: a tag is looked at up to [`REACH`] bytes before a hit and read up to [`REACH`] bytes from
 //! its start, a string up to [`RUN`] bytes to each side of the hit; so at most about twice [`REACH`]
 //! is ever carried over a border of pieces. A quoted value with a `>` in it may be up to [`QUOTED`]
-//! bytes long, or the rest of its tag is not read. `<base href>` counts when it stands in the head and in
+//! bytes long, or the rest of its tag is not read. A string is searched for and read once, however many
+//! names stand in it. Of the tags around names, [`ALLOWED`] bytes are looked at in any page, and
+//! [`ALLOWED_EACH`] more for each byte that lies before the name; a name for which nothing is left is
+//! passed over, unless it stands in the quoted value of an attribute and reads as a link of ours. What one
+//! name takes may go beyond that by some [`REACH`]es. `<base href>` counts when it stands in the head and in
 //! the first 16 KB. The name must stand literally: characters of it written as references are not
 //! seen, nor `%XX` for characters that need no escape. However a page is cut into pieces, the same
 //! ids come out in the same order.
 
+mod allowance;
 mod border;
 mod head;
 mod hit;
 pub(super) mod last;
+mod links;
+mod open;
 pub(super) mod strings;
 pub(super) mod tag;
 mod whole;
@@ -34,9 +41,12 @@ use super::around::{Around, Examine};
 use super::hits::{self, Found};
 use super::media::is_page;
 use super::source::Source;
+use super::stretch;
 use super::window::{self, Progress, Window};
 use super::Learner;
 use crate::url::{Names, Site, MAX_NAME};
+
+pub use self::allowance::{ALLOWED, ALLOWED_EACH};
 
 /// How far a tag reaches, in bytes: one that starts further before a hit is not looked at, and one
 /// that has not ended by then is not read.
@@ -67,8 +77,15 @@ impl HtmlLearner {
 
     /// The same, for a response whose request has brought an id that need not be learned.
     pub fn knowing(mut self, id: &[u8]) -> Self {
-        self.pages.reader.know(id);
+        self.pages.reader.links.know(id);
         self
+    }
+
+    /// The bytes that have been looked at so far beside the search for names and strings: what
+    /// [`ALLOWED`] and [`ALLOWED_EACH`] bound.
+    #[doc(hidden)]
+    pub fn looked_at(&self) -> u64 {
+        self.pages.reader.allowance.used()
     }
 }
 
@@ -76,7 +93,7 @@ impl Learner for HtmlLearner {
     fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
         if let Some((at, href)) = self.head.feed(piece) {
             let place = self.pages.place() + at as u64;
-            self.pages.reader.rebase(place, href);
+            self.pages.reader.links.rebase(place, href);
         }
         self.pages.feed(piece, found);
     }

@@ -13,6 +13,7 @@ pub mod readers;
 pub(crate) mod references;
 pub mod source;
 pub mod sse;
+mod stretch;
 pub mod text;
 mod window;
 

@@ -94,8 +94,8 @@ impl SseLearner {
 impl Learner for SseLearner {
     fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
         let (names, members) = (self.urls.needles(), self.json.needles());
-        let mut in_urls = Hits::new(&*names, piece, START).peekable();
-        let mut in_json = Hits::new(&*members, piece, START).peekable();
+        let mut in_urls = hits(&*names, piece).peekable();
+        let mut in_json = hits(&*members, piece).peekable();
         let mut rest = piece;
         while let Some((byte, after)) = rest.split_first() {
             let ends_line = matches!(byte, b'\r' | b'\n');
@@ -163,8 +163,13 @@ impl Learner for SseLearner {
     }
 }
 
+fn hits<'a, N: Needles>(needles: &'a N, bytes: &'a [u8]) -> impl Iterator<Item = Found> + 'a {
+    let mut hits = Hits::new(needles, bytes, START);
+    std::iter::from_fn(move || hits.next(bytes))
+}
+
 /// Where a needle ends that ends behind `at`.
-fn first_behind<N: Needles>(hits: &mut Peekable<Hits<'_, N>>, at: usize) -> usize {
+fn first_behind(hits: &mut Peekable<impl Iterator<Item = Found>>, at: usize) -> usize {
     while hits.next_if(|hit| hit.end <= at).is_some() {}
     hits.peek().map_or(usize::MAX, |hit| hit.end)
 }

@@ -11,7 +11,8 @@
 //! being a path, `next?sid=1`, cannot be told from prose that looks like one; an id in it that no server
 //! has given out is learned, and harms nobody.
 //!
-//! Bounds: a string reaches [`RUN`] bytes to each side of the name.
+//! Bounds: a string reaches [`RUN`] bytes to each side of the name. It is searched for its ends, and read,
+//! once however many names stand in it.
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use super::html::strings::link_in;
 use super::media::is_text;
 use super::references::decoded;
 use super::source::{Reading, Source};
+use super::stretch::Stretch;
 use super::window::{Progress, Window};
 use super::Learner;
 use crate::url::{Names, Site, MAX_NAME};
@@ -46,6 +48,7 @@ impl TextLearner {
             unescaped: Vec::new(),
             scratch: Vec::new(),
             last: Last::default(),
+            strings: Default::default(),
         };
         Self {
             strings: Around::new(names, reader),
@@ -95,6 +98,16 @@ struct Reader {
     unescaped: Vec<u8>,
     scratch: Vec<u8>,
     last: Last,
+    /// Around names, and around letters.
+    strings: [Seen; 2],
+}
+
+/// What has been seen of the string in progress.
+#[derive(Default)]
+struct Seen {
+    stretch: Stretch,
+    /// Strings have been read up to this place in the text.
+    read: u64,
 }
 
 impl Examine for Reader {
@@ -106,7 +119,7 @@ impl Examine for Reader {
         &mut self,
         window: &Window<'_>,
         hit: Found,
-        _: u64,
+        start: u64,
         found: &mut dyn FnMut(&[u8]),
     ) -> Progress {
         let Some(name) = self.names.nth(hit.needle) else {
@@ -114,6 +127,14 @@ impl Examine for Reader {
         };
         let at = hit.end.saturating_sub(name.anchor.needle().len());
         let is_letter = name.letter.is_some();
+        let [around_names, around_letters] = &mut self.strings;
+        let seen = match is_letter {
+            true => around_letters,
+            false => around_names,
+        };
+        if start + (at as u64) < seen.read {
+            return Progress::Done;
+        }
         let value_at = match window.bytes.get(hit.end) {
             None if !window.to_end => return Progress::NeedsAfter,
             _ if is_letter => Some(hit.end),
@@ -125,7 +146,11 @@ impl Examine for Reader {
         };
         // Where the id before ends in a mark, what looks like it may be the id and the mark of a sentence.
         let value_at = value_at.filter(|_| !self.last.end().is_some_and(is_punctuation));
-        if let Some((value_at, kind)) = value_at.zip(Value::of(&self.names, name, window, at)) {
+        let value = match Value::of(&self.names, name, window, at) {
+            Ok(value) => value,
+            Err(progress) => return progress,
+        };
+        if let Some((value_at, kind)) = value_at.zip(value) {
             match self.last.is_repeated(window, value_at, kind) {
                 Some(true) => return Progress::Done,
                 Some(false) => {}
@@ -136,15 +161,21 @@ impl Examine for Reader {
             true => ends_string_with_letter,
             false => ends_string,
         };
-        match string_around(window, at, ends) {
-            Ok(Some((from, to))) => {
-                let string = window.bytes.get(from..to).unwrap_or_default();
-                self.read(string, window.bytes.get(to).copied(), ends, found);
-                Progress::Done
-            }
-            Ok(None) => Progress::Done,
-            Err(progress) => progress,
-        }
+        let string = match seen.stretch.begin(window, start, at, RUN, ends) {
+            Ok(None) => return Progress::Done,
+            Ok(Some(from)) => match seen.stretch.end(window, start, at, RUN, ends) {
+                Ok(None) => return Progress::Done,
+                Ok(Some(to)) => from..to,
+                Err(_) if window.to_end => from..window.bytes.len(),
+                Err(progress) => return progress,
+            },
+            Err(progress) => return progress,
+        };
+        seen.read = start + string.end as u64;
+        let end = window.bytes.get(string.end).copied();
+        let string = window.bytes.get(string).unwrap_or_default();
+        self.read(string, end, ends, found);
+        Progress::Done
     }
 
     fn first_needed(&self, carry: &[u8], piece: &[u8]) -> usize {
@@ -185,6 +216,7 @@ impl Reader {
             unescaped,
             scratch,
             last,
+            ..
         } = self;
         let string = unescape(string, unescaped);
         let mut parts = decoded(string, scratch).split(|b| ends(*b)).peekable();
@@ -236,30 +268,6 @@ fn ends_string_with_letter(byte: u8) -> bool {
 
 fn is_quote(byte: u8) -> bool {
     matches!(byte, b'"' | b'\'' | b'`')
-}
-
-/// Where the string around a name stands; `None` when it is too long.
-fn string_around(
-    window: &Window<'_>,
-    at: usize,
-    ends: fn(u8) -> bool,
-) -> Result<Option<(usize, usize)>, Progress> {
-    let low = at.saturating_sub(RUN + 1);
-    let before = window.bytes.get(low..at).unwrap_or_default();
-    let from = match before.iter().rposition(|b| ends(*b)) {
-        Some(end) => low + end + 1,
-        None if at > RUN => return Ok(None),
-        None if window.from_start => 0,
-        None => return Err(Progress::NeedsBefore),
-    };
-    let rest = window.bytes.get(at..).unwrap_or_default();
-    let readable = rest.get(..RUN).unwrap_or(rest);
-    match readable.iter().position(|b| ends(*b)) {
-        Some(len) => Ok(Some((from, at + len))),
-        None if rest.len() >= RUN => Ok(None),
-        None if window.to_end => Ok(Some((from, at + rest.len()))),
-        None => Err(Progress::NeedsAfter),
-    }
 }
 
 /// The string with the escapes of JavaScript and JSON decoded; those that no URL needs become a space.

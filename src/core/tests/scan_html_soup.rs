@@ -112,7 +112,7 @@ fn read<'a>(
     pieces: impl Iterator<Item = &'a [u8]>,
     names: &Arc<Names>,
     site: &Site,
-) -> Vec<Vec<u8>> {
+) -> (Vec<Vec<u8>>, u64) {
     let mut learner = HtmlLearner::new(Arc::clone(names), site.clone());
     let mut ids: Vec<Vec<u8>> = Vec::new();
     for piece in pieces {
@@ -127,7 +127,7 @@ fn read<'a>(
         ids.iter().all(|id| (1..=512).contains(&id.len())),
         "an id of a wrong length"
     );
-    ids
+    (ids, learner.looked_at())
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn read_soups(names: Names, parts: &[&[u8]]) -> usize {
                 shown()
             );
         }
-        let whole: BTreeSet<Vec<u8>> = whole.into_iter().collect();
+        let whole: BTreeSet<Vec<u8>> = whole.0.into_iter().collect();
         let opinion = oracle::opinion(&soup, &names, "sid", &site);
         // An id with a quote or a space in it may read otherwise; no application makes one.
         let is_clean = |id: &&Vec<u8>| id.iter().all(u8::is_ascii_alphanumeric);

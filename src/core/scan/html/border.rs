@@ -26,9 +26,7 @@ pub(super) fn first_needed(carry: &[u8], piece: &[u8], ends: fn(u8) -> bool) -> 
     let low = end.saturating_sub(REACH + NEAR);
     let string = joined.string_start(end, ends);
     // Bytes before `low` are needed by no tag that still counts.
-    joined
-        .tag_start(low, end)
-        .map_or(string, |tag| tag.min(string))
+    joined.tag_start(low, end).min(string)
 }
 
 impl Joined<'_> {
@@ -52,18 +50,6 @@ impl Joined<'_> {
         memchr::memrchr(byte, carry).map(|at| from + at)
     }
 
-    /// The first such byte in `from..`.
-    fn first(&self, byte: u8, from: usize) -> Option<usize> {
-        let carry = self.carry.get(from..).unwrap_or_default();
-        if let Some(at) = memchr::memchr(byte, carry) {
-            return Some(from + at);
-        }
-        let border = self.carry.len();
-        let start = from.saturating_sub(border);
-        let piece = self.piece.get(start..).unwrap_or_default();
-        memchr::memchr(byte, piece).map(|at| border + start + at)
-    }
-
     /// The start of the string that the end cuts, with the two bytes before it, which tell what
     /// kind of string it is.
     fn string_start(&self, end: usize, ends: fn(u8) -> bool) -> usize {
@@ -83,17 +69,20 @@ impl Joined<'_> {
         })
     }
 
-    /// The earliest place at which a tag may have begun that is open at the end.
-    fn tag_start(&self, low: usize, end: usize) -> Option<usize> {
+    /// The place before which no tag begins that is open at the end, and nothing stands that tells
+    /// so. From the `>` on, not from the next `<`: a quote between them decides what is examined.
+    fn tag_start(&self, low: usize, end: usize) -> usize {
         let Some(closed) = self.last(b'>', low, end) else {
-            return self.first(b'<', low);
+            return low;
         };
         let opened = closed.saturating_sub(QUOTED).max(low);
-        if self.may_be_in_value(b'"', opened, closed) || self.may_be_in_value(b'\'', opened, closed)
-        {
-            return self.first(b'<', low);
+        let may_be_in_value = [b'"', b'\'']
+            .into_iter()
+            .any(|quote| self.may_be_in_value(quote, opened, closed));
+        match may_be_in_value {
+            true => low,
+            false => closed,
         }
-        self.first(b'<', closed)
     }
 
     fn may_be_in_value(&self, quote: u8, low: usize, closed: usize) -> bool {

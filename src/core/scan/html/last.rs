@@ -3,7 +3,7 @@
 
 use super::strings::spaces_and;
 use super::tag::is_space;
-use super::window::Window;
+use super::window::{Progress, Window};
 use crate::url::{Carried, Name, Names};
 
 /// The id that was handed out last.
@@ -60,8 +60,9 @@ impl Last {
     }
 }
 
-/// What tells whether a URL is still in its path: its start, or its query's.
-static MARKS: [bool; 256] = spaces_and(b"?&\"'");
+/// What tells whether a URL is still in its path: its start, or its query's. What ends a string is
+/// among them, as what stands before that may no longer be at hand.
+static MARKS: [bool; 256] = spaces_and(b"?&\"'`<>()\\");
 
 /// What tells how a value ends.
 #[derive(Clone, Copy)]
@@ -79,44 +80,56 @@ enum Place {
 
 impl Value {
     /// How the value of the name at `at` ends, `None` when that takes more than a look at what stands
-    /// before it.
+    /// before it; an error when that is not at hand.
+    #[inline]
     pub(in crate::scan) fn of(
         names: &Names,
         name: &Name,
         window: &Window<'_>,
         at: usize,
-    ) -> Option<Self> {
-        let place = Place::of(names, name, window, at)?;
+    ) -> Result<Option<Self>, Progress> {
         let delimiter = names.delimiter();
-        Some(Self { place, delimiter })
+        let place = Place::of(names, name, window, at)?;
+        Ok(place.map(|place| Self { place, delimiter }))
     }
 }
 
 impl Place {
-    fn of(names: &Names, name: &Name, window: &Window<'_>, at: usize) -> Option<Self> {
+    #[inline]
+    fn of(
+        names: &Names,
+        name: &Name,
+        window: &Window<'_>,
+        at: usize,
+    ) -> Result<Option<Self>, Progress> {
+        match (name.letter, names.are_in_paths()) {
+            (Some(_), _) => Ok(Some(Self::Parentheses)),
+            (None, false) => Ok(Some(Self::Query)),
+            (None, true) => Self::behind(window, at),
+        }
+    }
+
+    /// What the bytes before a name say of its place.
+    fn behind(window: &Window<'_>, at: usize) -> Result<Option<Self>, Progress> {
         // Far enough for most paths.
         const NEAR: usize = 128;
 
-        if name.letter.is_some() {
-            return Some(Self::Parentheses);
-        }
-        if !names.are_in_paths() {
-            return Some(Self::Query);
-        }
-        let before = window.bytes.get(at.saturating_sub(NEAR)..at)?;
-        match before {
+        let before = window.bytes.get(at.saturating_sub(NEAR)..at);
+        let place = match before.unwrap_or_default() {
             [.., b'?' | b'&'] => Some(Self::Query),
-            _ if before.ends_with(b"&amp;") => Some(Self::Query),
-            // A "&" may be a reference to "?".
+            before if before.ends_with(b"&amp;") => Some(Self::Query),
             [before @ .., b';'] => {
                 let mark = before.iter().rfind(|byte| MARKS[usize::from(**byte)]);
                 match mark {
-                    None | Some(b'?' | b'&') => None,
-                    Some(_) => Some(Self::Path),
+                    None if at < NEAR && !window.from_start => return Err(Progress::NeedsBefore),
+                    Some(b'"' | b'\'' | ..=b' ') => Some(Self::Path),
+                    // A "&" may be a reference to "?".
+                    _ => None,
                 }
             }
             _ => None,
-        }
+        };
+        Ok(place)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The string around a name: what stands between quotes, white space, `<`, `>`, parentheses and
 //! backslashes, in a script, in text, or in an attribute that is more than one URL.
 
+use super::stretch::Stretch;
 use super::window::{Progress, Window};
 use super::RUN;
 use crate::url::{is_absolute, Names};
@@ -32,41 +33,40 @@ pub(in crate::scan) const fn spaces_and(marks: &[u8]) -> [bool; 256] {
 static ENDS_STRING: [bool; 256] = spaces_and(b"\"'`<>()\\");
 
 /// Whether a byte ends a string that may be a URL, outside a value known to be one.
-pub(in crate::scan) fn ends_string(byte: u8) -> bool {
+fn ends_string(byte: u8) -> bool {
     ENDS_STRING[usize::from(byte)]
 }
 
 /// The same for a string that may hold a URL with parentheses.
-pub(in crate::scan) fn ends_string_with_letter(byte: u8) -> bool {
+fn ends_string_with_letter(byte: u8) -> bool {
     ends_string(byte) && !matches!(byte, b'(' | b')')
+}
+
+/// What ends a string around a name, or around a letter.
+pub(in crate::scan) fn ends_around(letter: bool) -> fn(u8) -> bool {
+    match letter {
+        true => ends_string_with_letter,
+        false => ends_string,
+    }
 }
 
 /// The string around a hit, up to the bytes that end it; `None` when it is too long or the page ends
 /// in it, so that nobody knows whether the id is complete.
 pub(in crate::scan) fn run_around(
     window: &Window<'_>,
+    start: u64,
     at: usize,
+    stretch: &mut Stretch,
     ends: impl Fn(u8) -> bool,
 ) -> Result<Option<Run>, Progress> {
-    let low = at.saturating_sub(RUN + 1);
-    let before = window.bytes.get(low..at).unwrap_or_default();
-    let from = match before.iter().rposition(|b| ends(*b)) {
-        Some(end) => Some(low + end + 1),
-        None if at > RUN => None,
-        None if window.from_start => Some(0),
-        None => return Err(Progress::NeedsBefore),
+    let Some(from) = stretch.begin(window, start, at, RUN, &ends)? else {
+        return Ok(None);
     };
-    let limit = at + RUN;
-    let after = window
-        .bytes
-        .get(at..limit.min(window.bytes.len()))
-        .unwrap_or_default();
-    let to = match after.iter().position(|b| ends(*b)) {
-        Some(len) => Some(at + len),
-        None if window.bytes.len() < limit && !window.to_end => return Err(Progress::NeedsAfter),
-        None => None,
-    };
-    Ok(from.zip(to).map(|(from, to)| Run { from, to }))
+    match stretch.end(window, start, at, RUN, &ends) {
+        Ok(to) => Ok(to.map(|to| Run { from, to })),
+        Err(_) if window.to_end => Ok(None),
+        Err(progress) => Err(progress),
+    }
 }
 
 impl Run {

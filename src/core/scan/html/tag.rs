@@ -118,21 +118,15 @@ impl<'a> Tag<'a> {
     }
 }
 
-/// Where the value of a field stands whose name stands at `name_at`, when the tag is complete; empty
-/// when that is not the name that counts, the first.
-pub(super) fn field_value(mut tag: Tag<'_>, name_at: usize) -> Option<Range<usize>> {
+/// Where the value of a field stands and where its tag ends, when that is complete.
+pub(super) fn field_value(mut tag: Tag<'_>) -> Option<(Range<usize>, usize)> {
     let mut value = None;
-    let mut named = None;
     loop {
         match tag.next() {
             Part::Unfinished => return None,
-            Part::End(_) => {
-                return Some(value.filter(|_| named == Some(name_at)).unwrap_or_default());
-            }
+            Part::End(end) => return Some((value.unwrap_or_default(), end)),
             Part::Attribute(attribute) => {
-                if attribute.name.eq_ignore_ascii_case(b"name") {
-                    named.get_or_insert(attribute.value_at);
-                } else if attribute.name.eq_ignore_ascii_case(b"value") {
+                if attribute.name.eq_ignore_ascii_case(b"value") {
                     let end = attribute.value_at + attribute.value.len();
                     value.get_or_insert(attribute.value_at..end);
                 }

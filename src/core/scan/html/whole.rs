@@ -30,7 +30,10 @@ pub(super) fn starts_parameter(window: &Window<'_>, at: usize, before: u8) -> Op
                 .bytes
                 .get(at.saturating_sub(REFERENCE)..at)
                 .unwrap_or_default();
-            let is_reference = near.windows(2).any(|pair| pair == b"&#");
+            let in_reference = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b'x' | b'X');
+            let rest = near.iter().rposition(|byte| !in_reference(byte));
+            let rest = rest.and_then(|at| near.get(..=at)).unwrap_or_default();
+            let is_reference = rest.ends_with(b"&#");
             (is_reference || at >= REFERENCE || window.from_start).then_some(is_reference)
         }
         _ => Some(false),

@@ -8,12 +8,18 @@ use crate::scan::Learner;
 /// The longest `<script …>` that is read, in bytes.
 const LONGEST: usize = 2 * 1024;
 
+/// How much of a tag is read in all to tell which `>` ends it, in bytes: each one in a value has it read
+/// once more.
+const READ: usize = 8 * LONGEST;
+
 /// Learns the session ids in the JSON of one page.
 pub struct ScriptLearner {
     json: JsonLearner,
     state: State,
     /// What has come of the tag that is being read, without the `<`.
     tag: Vec<u8>,
+    /// What has been read of it, over and over.
+    read: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -35,6 +41,7 @@ impl ScriptLearner {
             json,
             state: State::Text,
             tag: Vec::new(),
+            read: 0,
         }
     }
 
@@ -47,12 +54,15 @@ impl ScriptLearner {
             Some(expected) if byte.eq_ignore_ascii_case(expected) => State::Name,
             Some(_) => self.not_in_tag(byte),
             None if at == NAME.len() && !ends_name(byte) => State::Text,
-            None if byte == b'>' => match holds_json(&self.tag) {
-                Some(true) => State::Json,
-                Some(false) => State::Text,
-                None => State::Attributes,
-            },
-            None if at > LONGEST => State::Text,
+            None if at > LONGEST || self.read > READ => State::Text,
+            None if byte == b'>' => {
+                self.read += self.tag.len();
+                match holds_json(&self.tag) {
+                    Some(true) => State::Json,
+                    Some(false) => State::Text,
+                    None => State::Attributes,
+                }
+            }
             None => State::Attributes,
         }
     }
@@ -60,6 +70,7 @@ impl ScriptLearner {
     /// A name of another tag; a `<` begins the next one.
     fn not_in_tag(&mut self, byte: u8) -> State {
         self.tag.clear();
+        self.read = 0;
         if byte == b'<' {
             State::Name
         } else {
@@ -84,6 +95,7 @@ impl Learner for ScriptLearner {
                         self.state = next.map_or(State::Json, |_| State::JsonEnd(0));
                     } else if next.is_some() {
                         self.tag.clear();
+                        self.read = 0;
                         self.state = State::Name;
                     }
                 }

@@ -1,0 +1,129 @@
+//! Tests for what a page may cost that says the name again and again, counted in bytes that are looked
+//! at; without these, 8 KB that somebody wrote into a page take milliseconds of everybody's time.
+
+mod learners;
+
+use learners::{names, site};
+use sticky_core::scan::html::{HtmlLearner, ALLOWED, ALLOWED_EACH, REACH};
+use sticky_core::scan::Learner;
+
+#[path = "pages/corpus.rs"]
+mod corpus;
+
+use corpus::Random;
+
+/// What the examination of one name may take beyond what is left.
+const ONE: u64 = 12 * REACH as u64;
+
+/// What is repeated behind what begins it.
+const REPEATED: [(&str, &str); 16] = [
+    ("", "sid="),
+    ("", "?sid="),
+    ("", "/?sid=a "),
+    ("", "&sid=a"),
+    ("", "&amp;sid=a&quot;"),
+    ("", "<a href=\"?sid=a\">"),
+    ("<a href=\"", "?sid="),
+    ("<a href=/", "?sid="),
+    ("<a title=\"", " >?sid="),
+    ("", "<a ?sid="),
+    ("", "<a x=\">\" ?sid="),
+    ("", "<p x=\">?sid="),
+    ("", "=\">'?sid="),
+    ("", "<input name=sid "),
+    ("<input ", "name=sid "),
+    ("<b x='<b x=\"", "> '=\"?sid="),
+];
+
+fn filled(first: &str, then: &str, len: usize) -> Vec<u8> {
+    let mut page = first.as_bytes().to_vec();
+    while page.len() < len {
+        page.extend_from_slice(then.as_bytes());
+    }
+    page
+}
+
+/// The ids of a page, and how many bytes were looked at for them.
+fn read(page: &[u8], piece: usize) -> (Vec<String>, u64) {
+    let mut learner = HtmlLearner::new(names(&["sid"]), site());
+    let mut ids = Vec::new();
+    let mut found = |id: &[u8]| ids.push(String::from_utf8_lossy(id).into_owned());
+    for piece in page.chunks(piece) {
+        learner.feed(piece, &mut found);
+    }
+    learner.end(&mut found);
+    (ids, learner.looked_at())
+}
+
+#[test]
+fn a_page_full_of_the_name_costs_what_it_may() {
+    for (first, then) in REPEATED {
+        let page = filled(first, then, 200_000);
+        let whole = read(&page, page.len());
+        let may = ALLOWED + ALLOWED_EACH * page.len() as u64 + ONE;
+        assert!(whole.1 <= may, "{first}{then}: {} of {may}", whole.1);
+        // By place, not by piece: what is passed over must not depend on how the page is cut.
+        for piece in [1, 1000, 4096] {
+            assert_eq!(read(&page, piece), whole, "{first}{then} by {piece}");
+        }
+    }
+}
+
+#[test]
+fn ids_behind_such_text_are_found() {
+    for (first, then) in REPEATED {
+        let text = filled(first, then, 8 * 1024);
+        for (rest, way) in [
+            ("<a href=\"/x?sid=after1\">x</a>", "in quotes"),
+            ("<a href=/x?sid=after1>x</a>", "without quotes"),
+            (
+                "<form action=/x><input type=hidden name=sid value=after1>",
+                "in a field",
+            ),
+            ("<script>u='/x?sid=after1';</script>", "in a script"),
+        ] {
+            // What has begun is ended, whatever it is, and then comes a page of some length.
+            let end = "\"'></b></a><p>Thank you for these words, dear guest. </p>\n".repeat(400);
+            let page = [&text, end.as_bytes(), rest.as_bytes()].concat();
+            let (ids, _) = read(&page, 4096);
+            assert!(
+                ids.iter().any(|id| id == "after1"),
+                "{way} after {first}{then}: {ids:?}"
+            );
+        }
+    }
+    // In quotes at once, and where nothing is left.
+    let text = filled("", "<input name=sid ", 100_000);
+    let page = [&text[..], b"><a href=\"/x?sid=after1\">x</a>"].concat();
+    assert_eq!(read(&page, 4096).0, ["after1"]);
+}
+
+#[test]
+fn pages_full_of_ids_use_little_of_it() {
+    let mut most = (0.0, String::new());
+    let mut use_of = |name: &str, page: &[u8]| {
+        let (_, used) = read(page, 4096);
+        let each = used as f64 / page.len() as f64;
+        if used > ALLOWED / 16 && each > most.0 {
+            most = (each, name.to_owned());
+        }
+        let limit = (ALLOWED + ALLOWED_EACH * page.len() as u64) / 2;
+        assert!(used < limit, "{name}: {used} of {} bytes", page.len());
+        most.clone()
+    };
+    let mut random = Random(6);
+    let mut most_of_pages = (0.0, String::new());
+    for page in corpus::committed().into_iter().chain(corpus::unpacked()) {
+        use_of(&page.name, &page.bytes);
+        let (with_ids, _) = corpus::with_ids(&page.bytes, &mut random);
+        let (each, name) = use_of(&page.name, &with_ids);
+        most_of_pages = (each, name);
+    }
+    // As short as links get, each with an id of its own and in no quotes.
+    let links: Vec<String> = (0..20_000)
+        .map(|n| format!("<a href=?sid={n}>{n}</a> "))
+        .collect();
+    let (each, _) = use_of("short links", links.concat().as_bytes());
+    let (of_pages, name) = most_of_pages;
+    println!("for each byte: {of_pages:.3} in {name}, {each:.2} in short links");
+}
