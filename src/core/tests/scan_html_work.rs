@@ -70,6 +70,22 @@ fn a_page_full_of_the_name_costs_what_it_may() {
 }
 
 #[test]
+fn what_is_looked_at_does_not_depend_on_pieces() {
+    for page in [
+        // No reference, as a ">" stands in it, which a piece may have let go of.
+        "&#x26>sidsid=<a <!--<b>?sid=1>",
+        // A quote that opens no value, as no tag is open before it.
+        "</a> content=\"0;url=?sid=a1<button > href='x?q=1&amp;sid=g7'>value='e5';<href=\"</head>\
+         <input onclick='<b sid=c3?<body><input &<+<base in1title=\"&quot;</a>sid=&#38;s<input name=sid value=h8>",
+    ] {
+        let whole = read(page.as_bytes(), page.len());
+        for piece in 1..page.len() {
+            assert_eq!(read(page.as_bytes(), piece), whole, "{page} by {piece}");
+        }
+    }
+}
+
+#[test]
 fn ids_behind_such_text_are_found() {
     for (first, then) in REPEATED {
         let text = filled(first, then, 8 * 1024);
