@@ -69,6 +69,10 @@ fn looked_at(pieces: &[&[u8]], mut learner: HtmlLearner) -> u64 {
 fn stretch(page: &[u8]) -> Vec<u8> {
     let mut long = Vec::new();
     for byte in page {
+        // More only takes time.
+        if long.len() > 32 * REACH {
+            break;
+        }
         let (len, with) = match byte {
             1 => (QUOTED, b'x'),
             2 => (RUN, b'y'),
