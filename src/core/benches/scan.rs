@@ -25,8 +25,11 @@ use sticky_core::url::{Names, Site};
 #[path = "../tests/pages/corpus.rs"]
 mod corpus;
 mod documents;
+#[path = "../tests/pages/repeated.rs"]
+mod repeated;
 
 use corpus::Random;
+use repeated::{filled, REPEATED};
 
 const PIECE: usize = 4096;
 /// Pages of this size and more are measured apart: in small ones the start and the end, which every
@@ -48,23 +51,6 @@ const READERS: [&str; 6] = [
 /// For the plain pages, and for those with ids.
 const GOALS: [u64; 2] = [700, 2_800];
 
-/// What is repeated behind something that begins it.
-const REPEATED: [(&str, &str); 14] = [
-    ("", "sid="),
-    ("", "?sid="),
-    ("", "/?sid=a "),
-    ("", "&sid=a"),
-    ("", "&amp;sid=a&quot;"),
-    ("", "<a href=\"?sid=a\">"),
-    ("<a href=\"", "?sid="),
-    ("<a href=/", "?sid="),
-    ("<a title=\"", " >?sid="),
-    ("", "<a ?sid="),
-    ("", "<a x=\">\" ?sid="),
-    ("", "<input name=sid "),
-    ("<input ", "name=sid "),
-    ("<b x='<b x=\"", "> '=\"?sid="),
-];
 /// Who reads it.
 const REPEATED_TO: [&str; 2] = ["html learner", "text learner"];
 const MEGABYTE: usize = 1_000_000;
@@ -204,11 +190,7 @@ fn measure_repeated(valgrind: bool) {
 
 fn repeated(index: usize) -> Option<Vec<u8>> {
     let (first, then) = REPEATED.get(index)?;
-    let mut text = first.as_bytes().to_vec();
-    while text.len() < MEGABYTE {
-        text.extend_from_slice(then.as_bytes());
-    }
-    Some(text)
+    Some(filled(first, then, MEGABYTE))
 }
 
 fn read_repeated(reader: &str, text: &[u8]) -> usize {

@@ -9,39 +9,14 @@ use sticky_core::scan::Learner;
 
 #[path = "pages/corpus.rs"]
 mod corpus;
+#[path = "pages/repeated.rs"]
+mod repeated;
 
 use corpus::Random;
+use repeated::{filled, REPEATED};
 
 /// What the examination of one name may take beyond what is left.
 const ONE: u64 = 12 * REACH as u64;
-
-/// What is repeated behind what begins it.
-const REPEATED: [(&str, &str); 16] = [
-    ("", "sid="),
-    ("", "?sid="),
-    ("", "/?sid=a "),
-    ("", "&sid=a"),
-    ("", "&amp;sid=a&quot;"),
-    ("", "<a href=\"?sid=a\">"),
-    ("<a href=\"", "?sid="),
-    ("<a href=/", "?sid="),
-    ("<a title=\"", " >?sid="),
-    ("", "<a ?sid="),
-    ("", "<a x=\">\" ?sid="),
-    ("", "<p x=\">?sid="),
-    ("", "=\">'?sid="),
-    ("", "<input name=sid "),
-    ("<input ", "name=sid "),
-    ("<b x='<b x=\"", "> '=\"?sid="),
-];
-
-fn filled(first: &str, then: &str, len: usize) -> Vec<u8> {
-    let mut page = first.as_bytes().to_vec();
-    while page.len() < len {
-        page.extend_from_slice(then.as_bytes());
-    }
-    page
-}
 
 /// The ids of a page, and how many bytes were looked at for them.
 fn read(page: &[u8], piece: usize) -> (Vec<String>, u64) {
