@@ -24,7 +24,15 @@ sub master {
 sub ended {
     my ($t, $signal) = @_;
     my @all = (master($t), workers($t));
-    kill $signal, $signal eq 'KILL' ? @all : $all[0];
+    if ($signal eq 'KILL') {
+        # A worker that takes the place of a killed one may not be in the log yet; stopped, the master
+        # starts no more.
+        kill 'STOP', $all[0];
+        @all = ($all[0], children($all[0]));
+        kill 'KILL', @all;
+    } else {
+        kill $signal, $all[0];
+    }
     my $gone = eventually(sub {
         waitpid $all[0], 1;
         return !grep { kill 0, $_ } @all;
@@ -32,6 +40,19 @@ sub ended {
     # A master that was killed has left it.
     unlink $t->testdir() . '/nginx.pid';
     return $gone;
+}
+
+# The processes that this one has started.
+sub children {
+    my ($parent) = @_;
+    return grep { (status_of($_) // '') =~ /^PPid:\s*$parent$/m } map { m!(\d+)! } glob '/proc/[0-9]*';
+}
+
+sub status_of {
+    my ($pid) = @_;
+    open my $file, '<', "/proc/$pid/status" or return;
+    local $/;
+    return scalar <$file>;
 }
 
 # Starts nginx, which repeats on standard error what it has against a file.
