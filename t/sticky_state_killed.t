@@ -116,3 +116,7 @@ for my $mark (@marks) {
         ended($t, 'TERM');
     }
 }
+
+# Both libraries end what runs.
+
+$t->run();
