@@ -16,7 +16,9 @@ our @EXPORT = qw/ master ended started restarted said flaw mode_of changed /;
 
 sub master {
     my ($t) = @_;
-    my ($pid) = $t->read_file('nginx.pid') =~ /(\d+)/;
+    my $pid;
+    # nginx makes the file before it writes into it.
+    eventually(sub { ($pid) = $t->read_file('nginx.pid') =~ /(\d+)/ });
     return $pid;
 }
 
