@@ -17,6 +17,7 @@ mod conf;
 mod cookie;
 mod directory;
 mod filter;
+mod finding;
 mod housekeeping;
 #[allow(unsafe_code)]
 mod module;

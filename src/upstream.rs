@@ -7,16 +7,14 @@
 
 use std::cell::Cell;
 
-use sticky_core::cookie;
-use sticky_core::directive::{CookieRule, QueryRule, RewriteRule};
 use sticky_core::key::Key;
-use sticky_core::table::LookUp;
 use sticky_core::word::PeerId;
 
 use crate::carried;
 use crate::conf::{Rule, Sticky, UpstreamConf};
 use crate::directory::{Directory, Known, Peer};
 use crate::filter::{self, Lesson};
+use crate::finding::{self, Finding};
 use crate::module;
 use crate::native::Follower;
 use crate::ngx::balancer::{interpose, Balancer, Choice, Chooser, Steer, Try};
@@ -28,7 +26,6 @@ use crate::ngx::request::Request;
 use crate::ngx::upstream::Upstream;
 use crate::rewrite::Page;
 use crate::status::{Status, Tries};
-use crate::zone::Sessions;
 
 /// What is remembered of a request while it is served. Every request of a sticky upstream has one:
 /// the larger it is, the more often nginx needs another block of memory for a request.
@@ -203,13 +200,13 @@ impl Affinity<'_> {
         }
     }
 
-    /// See [`Sessions::is_ahead`].
+    /// See [`crate::zone::Sessions::is_ahead`].
     #[cold]
     fn is_ahead(&self) -> bool {
         self.carried.is_some_and(|key| self.has_ahead(key))
     }
 
-    /// The session of `key` [is ahead](Sessions::is_ahead). Where servers come and go (`resolve`), one
+    /// The session of `key` [is ahead](crate::zone::Sessions::is_ahead). Where servers come and go (`resolve`), one
     /// that is not known has left.
     #[cold]
     pub fn has_ahead(&self, key: Key) -> bool {
@@ -282,50 +279,6 @@ impl Policy for Steering {
     }
 }
 
-/// What a request says of its session.
-struct Finding<'r> {
-    status: Status,
-    carried: Option<Key>,
-    carried_id: &'r [u8],
-    holder: Option<PeerId>,
-    found: Option<&'r Peer>,
-}
-
-impl<'r> Finding<'r> {
-    fn without_session(status: Status) -> Self {
-        Self {
-            status,
-            carried: None,
-            carried_id: &[],
-            holder: None,
-            found: None,
-        }
-    }
-
-    /// The peer that a request names, as `named` has it from the upstream's peers.
-    #[inline]
-    fn of_peer(
-        known: &Known<'r>,
-        named: impl for<'d> Fn(&'d Directory) -> Option<&'d Peer>,
-    ) -> Self {
-        let (holder, found) = match known {
-            Known::Fixed(directory) => {
-                let found = named(directory);
-                (found.map(|peer| peer.id), found)
-            }
-            Known::Now(directory) => (named(directory).map(|peer| peer.id), None),
-        };
-        match holder {
-            Some(_) => Self {
-                holder,
-                found,
-                ..Self::without_session(Status::Hit)
-            },
-            None => Self::without_session(Status::Miss),
-        }
-    }
-}
-
 fn decide<'r>(
     r: Request<'r>,
     us: Upstream<'r>,
@@ -338,11 +291,11 @@ fn decide<'r>(
     };
     let mut follower = None;
     let finding = match &sticky.rule {
-        Rule::Cookie(rule) => find_by_cookie(r, rule, &sticky.directory(peers)),
-        Rule::Rewrite(rule) => find_by_value(r, rule, &sticky.directory(peers)),
+        Rule::Cookie(rule) => finding::by_cookie(r, rule, &sticky.directory(peers)),
+        Rule::Rewrite(rule) => finding::by_value(r, rule, &sticky.directory(peers)),
         Rule::Query(rule, sessions, _) => match carried::id(r, rule) {
             None => Finding::without_session(Status::None),
-            Some(id) => find_by_id(rule, sessions, id),
+            Some(id) => finding::by_id(rule, sessions, id),
         },
         Rule::Native(native) => {
             let secret = conf.secret.get().copied();
@@ -404,53 +357,5 @@ fn say_unknown_balancer(r: Request<'_>, sticky: &Sticky<'_>) {
             Level::Error,
             format_args!("sticky: requests are not steered, unknown balancer, upstream \"{name}\""),
         );
-    }
-}
-
-fn find_by_cookie<'r>(r: Request<'r>, rule: &CookieRule, known: &Known<'r>) -> Finding<'r> {
-    let Some(cookie) = cookie::find(r.cookies(), &rule.name) else {
-        return Finding::without_session(Status::None);
-    };
-    if rule.transfer {
-        Finding::of_peer(known, |directory| find_by_route(cookie, rule, directory))
-    } else {
-        Finding::of_peer(known, |directory| directory.by_value(cookie))
-    }
-}
-
-/// By what the application's part follows in the cookie.
-#[inline(never)]
-fn find_by_route<'d>(
-    cookie: &[u8],
-    rule: &CookieRule,
-    directory: &'d Directory,
-) -> Option<&'d Peer> {
-    let mut routes = rule.routes(cookie);
-    routes.find_map(|route| directory.by_value(route))
-}
-
-/// By the parameter that a link or a form of one of our pages has put into the request.
-fn find_by_value<'r>(r: Request<'r>, rule: &RewriteRule, known: &Known<'r>) -> Finding<'r> {
-    let Some(value) = carried::value(r, &rule.names) else {
-        return Finding::without_session(Status::None);
-    };
-    Finding::of_peer(known, |directory| directory.by_value(value))
-}
-
-fn find_by_id<'r>(rule: &QueryRule, sessions: &Sessions<'_>, id: &'r [u8]) -> Finding<'r> {
-    let Some(key) = sessions.key(id) else {
-        return Finding::without_session(Status::Miss);
-    };
-    let (status, holder) = match sessions.recall(key, &rule.limits) {
-        LookUp::Unknown => (Status::Miss, None),
-        LookUp::Expired => (Status::Expired, None),
-        LookUp::Found(session) => (Status::Hit, Some(session.peer)),
-    };
-    Finding {
-        status,
-        carried: Some(key),
-        carried_id: id,
-        holder,
-        found: None,
     }
 }

@@ -1,4 +1,4 @@
-//! Thin, safe views of nginx. All `unsafe` code of the project is here and in `module.rs`.
+//! Thin, safe views of nginx. All `unsafe` code of the module is here and in `module.rs` with its parts.
 //!
 //! A view is a pointer that nginx passed to a callback, with the lifetime of that callback. What it
 //! points to lives longer: a request as long as its pool, a configuration as long as its cycle.
