@@ -1,31 +1,23 @@
 //! Session affinity for nginx, as a dynamic module.
 //!
+//! A file imports only from floors below its own:
+//!
 //! ```text
-//! module.rs                     what nginx sees
-//!     │
-//! conf, upstream, native,       policy, in the order of a request's life
-//! filter, rewrite, zone,
-//! state, housekeeping
-//!     │              │
-//! sticky-core        ngx        the rules; safe views of nginx
+//! module      what nginx sees: tables, callbacks, who holds which configuration
+//! response    header and body filter: learn, cookie, rewrite
+//! request     what is remembered of a request; its session id; look-up; steering; status
+//! config      directives to types, types, index of peers
+//! zone        sessions, adoption over a reload, housekeeping, state files
+//! core | ngx  the rules (crate sticky-core) | safe views of nginx; neither knows the other
 //! ```
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
-mod carried;
-mod conf;
-mod cookie;
-mod directory;
-mod filter;
-mod finding;
-mod housekeeping;
+mod config;
 #[allow(unsafe_code)]
 mod module;
-mod native;
 #[allow(unsafe_code)]
 mod ngx;
-mod rewrite;
-mod state;
-mod status;
-mod upstream;
+mod request;
+mod response;
 mod zone;

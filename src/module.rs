@@ -11,25 +11,29 @@ use std::ptr;
 
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 use portable_atomic::AtomicU128;
-use sticky_core::table::Prelude;
+use sticky_core::table::ZoneHeader;
 
-use crate::conf::{self, LocationConf, MainConf, UpstreamConf};
-use crate::filter;
-use crate::housekeeping;
+use crate::config::directives;
+use crate::config::types::{LocationConf, MainConf, UpstreamConf};
+use crate::ngx::background_task;
 use crate::ngx::chain::Chain;
 use crate::ngx::conf::Conf;
 use crate::ngx::cycle::{self, Cycle, Role};
-use crate::ngx::errand;
 use crate::ngx::guard::guard;
+use crate::ngx::hook::{Hook, Policy};
+use crate::ngx::owned;
 use crate::ngx::pool::Pool;
-use crate::ngx::request::{Context, Request};
+use crate::ngx::request::Request;
 use crate::ngx::shm::{Adopt, Shareable, Zone};
 use crate::ngx::sys::{self, ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module_t};
 use crate::ngx::timer::{self, EverySecond};
 use crate::ngx::upstream::Upstream;
-use crate::rewrite::{self, Page, Replacement};
-use crate::upstream::Affinity;
-use crate::zone::{self, ZoneConf};
+use crate::request::context::{Page, RequestContext};
+use crate::request::steer;
+use crate::response::rewrite::{self, Replacement};
+use crate::response::{self, learn, AccelRedirect};
+use crate::zone::sessions::ZoneConf;
+use crate::zone::{adopt, housekeeping};
 
 mod commands;
 mod variables;
@@ -38,30 +42,65 @@ use commands::{refuse, COMMANDS};
 use variables::add_variables;
 
 // SAFETY: `repr(C)` structures of 64-bit atomics; core reads any value without harm.
-unsafe impl Shareable for Prelude {}
+unsafe impl Shareable for ZoneHeader {}
 // SAFETY: an atomic of 16 bytes; every value is a word.
 unsafe impl Shareable for AtomicU128 {}
 
-// SAFETY: set_context() is called with an Affinity only.
-unsafe impl Context for Affinity<'_> {
-    fn module() -> *const ngx_module_t {
-        tag()
-    }
+/// The module: the tag of its zones, the owner of its contexts and configurations.
+fn tag() -> *const ngx_module_t {
+    MODULE.0.get()
 }
 
-/// The module: the tag of its zones, the owner of its contexts and configurations.
-pub fn tag() -> *const ngx_module_t {
-    MODULE.0.get()
+/// What nginx keeps for the module, and in which place.
+macro_rules! owned {
+    ($($kept:ty: $($place:ident)?;)*) => {
+        $(
+            // SAFETY: the callbacks of CONTEXT make a MainConf, an UpstreamConf and a LocationConf in
+            // the places of that name; set_context() takes a Context, which is RequestContext alone;
+            // Zone::add() is called for a ZoneConf only.
+            unsafe impl owned::Owned for $kept {
+                fn module() -> *const ngx_module_t {
+                    tag()
+                }
+            }
+            $(
+                // SAFETY: as above.
+                unsafe impl owned::$place for $kept {}
+            )?
+        )*
+    };
+}
+
+owned! {
+    MainConf: MainConf;
+    UpstreamConf<'_>: SrvConf;
+    LocationConf: LocConf;
+    RequestContext<'_>: Context;
+    ZoneConf: ;
 }
 
 // SAFETY: Zone::add() is called for a ZoneConf only.
 unsafe impl Adopt for ZoneConf {
-    fn tag() -> *const ngx_module_t {
-        tag()
+    fn adopt(zone: &Zone<Self>, before: Option<&Zone<Self>>) -> bool {
+        adopt::adopt(zone, before)
+    }
+}
+
+/// What is done with requests of sticky upstreams.
+struct Steering;
+
+impl Policy for Steering {
+    fn hook<'c>(us: Upstream<'c>) -> Option<&'c Hook> {
+        us.srv_conf::<UpstreamConf<'_>>().map(|conf| &conf.hook)
     }
 
-    fn adopt(zone: &Zone<Self>, before: Option<&Zone<Self>>) -> bool {
-        zone::adopt(zone, before)
+    fn is_wanted(us: Upstream<'_>) -> bool {
+        us.srv_conf::<UpstreamConf<'_>>()
+            .is_some_and(|conf| conf.engaged().is_some())
+    }
+
+    fn decide(r: Request<'_>, us: Upstream<'_>) {
+        steer::steer::<AccelRedirect>(r, us);
     }
 }
 
@@ -75,24 +114,6 @@ impl EverySecond for Housekeeping {
             housekeeping::tick(running);
         }
     }
-}
-
-/// What the module keeps for an upstream. `None`: the upstream is no block of the configuration.
-pub fn upstream_conf<'c>(us: Upstream<'c>) -> Option<&'c UpstreamConf<'c>> {
-    // SAFETY: create_srv_conf() makes an UpstreamConf.
-    unsafe { us.srv_conf(tag()) }
-}
-
-/// What the module keeps for the whole of `http`.
-pub fn main_conf<'r>(r: Request<'r>) -> Option<&'r MainConf> {
-    // SAFETY: create_main_conf() makes a MainConf.
-    unsafe { r.main_conf(tag()) }
-}
-
-/// What the module keeps for the request's location.
-pub fn location_conf<'r>(r: Request<'r>) -> Option<&'r LocationConf> {
-    // SAFETY: create_loc_conf() makes a LocationConf.
-    unsafe { r.loc_conf(tag()) }
 }
 
 /// A table that nginx writes to: ctx_index, index, name.
@@ -234,15 +255,17 @@ unsafe extern "C" fn init_main_conf(cf: *mut ngx_conf_t, main: *mut c_void) -> *
     else {
         return NGX_CONF_ERROR;
     };
-    guard(NGX_CONF_ERROR, || match conf::complete(cf, main) {
-        Ok(()) => NGX_CONF_OK,
-        Err(why) => refuse(cf, &why),
+    guard(NGX_CONF_ERROR, || {
+        match directives::complete::<Steering>(cf, main) {
+            Ok(()) => NGX_CONF_OK,
+            Err(why) => refuse(cf, &why),
+        }
     })
 }
 
 /// With `master_process off`, the zones of the cycle before are about to go.
 unsafe extern "C" fn init_module(_: *mut sys::ngx_cycle_t) -> ngx_int_t {
-    guard((), errand::stop_all);
+    guard((), background_task::stop_all);
     sys::OK
 }
 
@@ -279,7 +302,7 @@ unsafe extern "C" fn install_filters(cf: *mut ngx_conf_t) -> ngx_int_t {
     let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
         return sys::ERROR;
     };
-    guard(sys::ERROR, || match conf::is_used(cf) {
+    guard(sys::ERROR, || match directives::is_used::<Steering>(cf) {
         Ok(false) => sys::OK,
         Err(why) => {
             cf.refuse(format_args!("{why}"));
@@ -301,13 +324,13 @@ unsafe extern "C" fn install_filters(cf: *mut ngx_conf_t) -> ngx_int_t {
 // Every response comes by. One of an upstream that is not sticky pays for a look at its context.
 unsafe extern "C" fn header_filter(r: sys::RequestPtr) -> ngx_int_t {
     #[inline(never)]
-    fn guarded<'r>(request: Request<'r>, affinity: &'r Affinity<'r>) {
-        guard((), || filter::header(request, affinity));
+    fn guarded<'r>(request: Request<'r>, context: &'r RequestContext<'r>) {
+        guard((), || response::header(request, context));
     }
     // SAFETY: ngx_http_send_header() passes a live request.
     if let Some(request) = unsafe { Request::from_ptr(r) } {
-        if let Some(affinity) = request.context::<Affinity<'_>>() {
-            guarded(request, affinity);
+        if let Some(context) = request.context::<RequestContext<'_>>() {
+            guarded(request, context);
         }
     }
     // SAFETY: install_filters() has saved the next filter.
@@ -320,36 +343,37 @@ unsafe extern "C" fn body_filter(r: sys::RequestPtr, chain: *mut sys::ngx_chain_
         |chain| unsafe { (*NEXT_BODY_FILTER.0.get()).map_or(sys::ERROR, |next| next(r, chain)) };
     // SAFETY: ngx_http_output_filter() passes a live request.
     let request = unsafe { Request::from_ptr(r) };
-    let Some((request, affinity)) = request.and_then(|r| Some((r, r.context::<Affinity<'_>>()?)))
+    let Some((request, context)) =
+        request.and_then(|r| Some((r, r.context::<RequestContext<'_>>()?)))
     else {
         return next(chain);
     };
     // SAFETY: ngx_http_output_filter() passes a chain or NULL.
     let pieces = || unsafe { Chain::from_ptr(chain) };
-    if let Some(page) = affinity.page.get() {
-        return match replaced(request, affinity, page, pieces()) {
+    if let Some(page) = context.page.get() {
+        return match replaced(request, context, page, pieces()) {
             Some(Replacement::Chain(filling)) => filling.send(next),
             Some(Replacement::Later) => sys::OK,
             None => sys::ERROR,
         };
     }
-    if filter::reads_body(affinity) {
-        read(affinity, pieces());
+    if learn::scans_body(context) {
+        read(context, pieces());
     }
     next(chain)
 }
 
 #[inline(never)]
-fn read(affinity: &Affinity<'_>, pieces: Chain<'_>) {
-    guard((), || filter::body(affinity, pieces));
+fn read(context: &RequestContext<'_>, pieces: Chain<'_>) {
+    guard((), || learn::body(context, pieces));
 }
 
 #[inline(never)]
 fn replaced<'r>(
     r: Request<'r>,
-    affinity: &Affinity<'_>,
+    context: &RequestContext<'_>,
     page: &'r Page,
     pieces: Chain<'_>,
 ) -> Option<Replacement<'r>> {
-    guard(None, || rewrite::body(r, affinity, page, pieces))
+    guard(None, || rewrite::body(r, context, page, pieces))
 }

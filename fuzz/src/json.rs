@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use sticky_core::directive::Member;
+use sticky_core::scan::learn_set::Member;
 use sticky_core::url::MAX_ID;
 
 /// A document.

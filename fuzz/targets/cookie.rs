@@ -5,7 +5,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use libfuzzer_sys::fuzz_target;
-use sticky_core::cookie::{self, Attributes, SameSite};
+use sticky_core::http::cookie::{self, Attributes, SameSite};
 
 fuzz_target!(|input: &[u8]| {
     let mut lines = input.split(|byte| *byte == b'\n');

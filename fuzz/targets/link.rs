@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sticky_core::links;
+use sticky_core::scan::response_headers;
 use sticky_core::url::{refresh_target, Carried, Names, Site};
 use sticky_fuzz::{is_own_host, joined, names, pairs, site};
 use url::{ParseError, Url};
@@ -34,7 +34,7 @@ fuzz_target!(|input: &[u8]| {
     }
     page.read(rest);
     for header in ["Location", "Content-Location", "Link", "Refresh", "X-Link"] {
-        links::in_header(header.as_bytes(), rest, |link| page.read(link));
+        response_headers::in_header(header.as_bytes(), rest, |link| page.read(link));
     }
     let target = refresh_target(rest);
     assert_eq!(target, refresh_by_the_book(rest));

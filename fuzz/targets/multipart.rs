@@ -4,7 +4,7 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use sticky_core::multipart;
+use sticky_core::http::multipart;
 use sticky_fuzz::{names, pairs};
 
 #[derive(Arbitrary, Debug)]

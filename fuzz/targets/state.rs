@@ -8,9 +8,9 @@ use std::io::Read;
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use portable_atomic::AtomicU128;
-use sticky_core::state::{self, tick_at, Head, Moment, Reader};
+use sticky_core::snapshot::{self, tick_at, Head, Moment, Reader};
 use sticky_core::table::{Counters, Table};
-use sticky_core::word::{Session, Word};
+use sticky_core::table::word::{Session, Word};
 
 const HEAD: usize = 64;
 const RECORD: usize = 16;
@@ -93,7 +93,7 @@ fn changed(mut valid: Valid) {
         .map(|(key, rest)| Word::from_bits(u128::from(*key) << 64 | u128::from(*rest)))
         .collect();
     let mut file = Vec::new();
-    let count = state::write(&mut file, &head, words.iter().copied()).expect("a vector takes all");
+    let count = snapshot::write(&mut file, &head, words.iter().copied()).expect("a vector takes all");
     assert_eq!(file.len(), HEAD + (count as usize + 1) * RECORD);
 
     let whole = file.clone();
@@ -120,8 +120,8 @@ fn changed(mut valid: Valid) {
 
 /// What a file says, if it is believed, after a table was filled with it.
 fn read(file: &[u8], piece: usize, now: Moment) -> Option<(Head, Vec<Word>)> {
-    let verdict = state::check(file);
-    let in_pieces = state::check(Pieces { file, piece });
+    let verdict = snapshot::check(file);
+    let in_pieces = snapshot::check(Pieces { file, piece });
     assert_eq!(format!("{verdict:?}"), format!("{in_pieces:?}"));
     if let Err(error) = &verdict {
         assert!(!error.to_string().is_empty());
@@ -168,13 +168,13 @@ fn grows_older(head: &Head, now: Moment) {
     let (tick, here) = (head.tick(), tick_at(epoch, now.monotonic));
     for idle in [0, 1, 60, 3600, 86_400, 1 << 25] {
         let session = Session {
-            peer: sticky_core::word::PeerId::new(1),
+            peer: sticky_core::table::word::PeerId::new(1),
             seen: tick.saturating_sub(idle),
             created: 0,
             confirmed: true,
         };
         let was_idle = i64::from(tick - session.seen);
-        let word = Word::new(sticky_core::key::Key::new(1), &session);
+        let word = Word::new(sticky_core::table::key::Key::new(1), &session);
         let (_, shifted) = shift.session(word).expect("a word with a key");
         let is_idle = i64::from(here) - i64::from(shifted.seen);
         let expected = (was_idle + down).min(LONGEST);

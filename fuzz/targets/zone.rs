@@ -9,18 +9,19 @@ use std::sync::atomic::Ordering::Relaxed;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use portable_atomic::AtomicU128;
-use sticky_core::key::Key;
+use sticky_core::table::key::Key;
 use sticky_core::table::{
-    Absorbed, Claim, Counters, Evicted, Learned, LookUp, Prelude, Table, LINE,
+    Absorbed, Claim, Counters, Evicted, Learned, LookUp, ZoneHeader, Table, LINE,
 };
-use sticky_core::word::{Limits, PeerId, Session, Tick, Word, LAST_TICK};
+use sticky_core::table::tick::{Tick, LAST_TICK};
+use sticky_core::table::word::{Limits, PeerId, Session, Word};
 
 const MOST_WORDS: usize = 96;
 const MOST_STEPS: usize = 64;
 
 #[derive(Arbitrary, Debug)]
 struct Input {
-    prelude: [u64; size_of::<Prelude>() / 8],
+    prelude: [u64; size_of::<ZoneHeader>() / 8],
     is_sound: bool,
     words: Vec<Written>,
     expires: u32,
@@ -123,9 +124,9 @@ fuzz_target!(|input: Input| {
         steps,
         ..
     } = input;
-    // SAFETY: Prelude is repr(C) and nothing but 64-bit atomics, for which any bits are a value; that
+    // SAFETY: ZoneHeader is repr(C) and nothing but 64-bit atomics, for which any bits are a value; that
     // is what lets the module look at shared memory that others have written.
-    let prelude: Prelude = unsafe { std::mem::transmute(prelude) };
+    let prelude: ZoneHeader = unsafe { std::mem::transmute(prelude) };
     let expires = input.expires % (366 * 86_400) + 1;
     let limits = Limits {
         expires,

@@ -14,6 +14,7 @@
 mod cookie;
 mod error;
 pub mod native;
+pub mod nginx_units;
 mod parameters;
 mod places;
 mod query;
@@ -21,11 +22,11 @@ mod rewrite;
 
 use std::sync::Arc;
 
-use crate::cookie::SameSite;
 use crate::digest::Recipe;
-use crate::scan::source::Source;
+use crate::http::cookie::SameSite;
+use crate::scan::learn_set::LearnSet;
+use crate::table::word::Limits;
 use crate::url::Names;
-use crate::word::Limits;
 
 pub use error::DirectiveError;
 use native::{Form, NativeRule};
@@ -125,42 +126,6 @@ pub enum Place {
     Cookie,
     /// In this header, whose name is in lower case.
     Header(Box<[u8]>),
-}
-
-/// Where a response hands out session ids. With nothing at all, no session is learned.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LearnSet {
-    /// How bodies are read.
-    pub bodies: Vec<&'static Source>,
-    /// Which strings of JSON are ids, in documents and elsewhere. Not empty where documents are read.
-    pub members: Vec<Member>,
-    /// Whether the headers that hold links are read: Location and its like.
-    pub location: bool,
-    /// The names of the cookies whose values are ids.
-    pub cookies: Vec<Box<[u8]>>,
-    /// The names, in lower case, of the headers whose values are ids.
-    pub headers: Vec<Box<[u8]>>,
-}
-
-impl LearnSet {
-    /// Whether URLs are read anywhere.
-    pub fn reads_links(&self) -> bool {
-        self.location || self.bodies.iter().any(|source| source.finds_urls)
-    }
-
-    /// Whether anything in the header of a response may be an id.
-    pub fn reads_header(&self) -> bool {
-        self.location || !self.cookies.is_empty() || !self.headers.is_empty()
-    }
-}
-
-/// Which string of a JSON document is a session id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Member {
-    /// The members of this name, wherever they stand.
-    Anywhere(Box<[u8]>),
-    /// The member that these names lead to from the outermost object, two or more of them.
-    At(Box<[Box<[u8]>]>),
 }
 
 /// Where the sessions of an upstream are kept.

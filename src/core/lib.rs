@@ -6,20 +6,12 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
-pub mod cookie;
 pub mod digest;
 pub mod directive;
-pub mod key;
-pub mod links;
-pub mod local;
-pub mod multipart;
-pub mod parameter;
+pub mod http;
+pub mod peer_id;
 pub mod rewrite;
 pub mod scan;
-pub mod state;
-pub mod step;
-pub mod sync;
+pub mod snapshot;
 pub mod table;
-pub mod unit;
 pub mod url;
-pub mod word;

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use percent_encoding::{percent_encode, AsciiSet, NON_ALPHANUMERIC};
 
-use crate::links;
-use crate::scan::references;
+use crate::scan::response_headers;
+use crate::scan::search::references;
 use crate::url::{trimmed, Carried, Names, Site};
 
 pub use page::PageRewriter;
@@ -92,7 +92,7 @@ impl Parameter {
     /// The same for the URL in `5; url=…`.
     fn in_refresh(&self, value: &[u8], site: &Site, notation: Notation) -> Option<Vec<u8>> {
         let mut url = None;
-        links::in_header(b"refresh", value, |link| url = Some(link));
+        response_headers::in_header(b"refresh", value, |link| url = Some(link));
         let url = url?;
         // The URL is a part of the value, and what follows it is a quote at most.
         let at = memchr::memmem::rfind(value, url)?;

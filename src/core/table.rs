@@ -26,23 +26,29 @@
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, SeqCst};
 
-use crate::key::Key;
-use crate::step;
-use crate::sync::AtomicU128;
-use crate::word::{Limits, PeerId, Session, Tick, Word};
+use crate::table::key::Key;
+use crate::table::sync::AtomicU128;
+use crate::table::tick::Tick;
+use crate::table::word::{Limits, PeerId, Session, Word};
 
 mod claim;
 mod copy;
+pub mod key;
+mod layout;
 mod learn;
+pub mod local;
+mod place;
 mod restore;
-mod room;
 mod sweep;
-mod zone;
+pub mod sync;
+pub mod test_points;
+pub mod tick;
+pub mod word;
 
 pub use claim::{Claim, Evicted, Learned};
 pub use copy::Absorbed;
+pub use layout::{Counters, Header, ZoneHeader};
 pub use sweep::Swept;
-pub use zone::{Counters, Header, Prelude};
 
 /// Words in a line; with lines of 64 bytes, one cache line.
 pub const LINE: usize = 4;
@@ -170,7 +176,7 @@ impl<'a> Table<'a> {
                 };
                 let bits = slot.load(SeqCst);
                 if Word::from_bits(bits).key() == Some(key) {
-                    step::at("forget: a copy found");
+                    test_points::at("forget: a copy found");
                     clean = false;
                     forgotten |= self.swap(place, bits, Word::EMPTY.bits());
                 }
@@ -238,7 +244,7 @@ impl<'a> Table<'a> {
         if !self.swap(view.place(at), view.bits(at), word.bits()) {
             return None;
         }
-        step::at("replace: written");
+        test_points::at("replace: written");
         let ours = rank(word, limits, now);
         Some(self.remove_copies(view, key, |index, other| {
             index != at && rank(other, limits, now) < ours
@@ -255,7 +261,7 @@ impl<'a> Table<'a> {
             let word = Word::from_bits(*bits);
             if word.key() == Some(key) && loses(index, word) {
                 self.count_relocation();
-                step::at("remove copies: counted");
+                test_points::at("remove copies: counted");
                 removed |= self.swap(view.place(index), *bits, Word::EMPTY.bits());
             }
         }
@@ -312,7 +318,7 @@ impl<'a> Table<'a> {
         // All eight before any is examined: the two cache misses overlap.
         if let (Some(first), Some(second)) = (self.line(first), self.line(second)) {
             for (word, slot) in words.iter_mut().zip(first.iter().chain(second)) {
-                step::at("view: a word");
+                test_points::at("view: a word");
                 *word = slot.load(Acquire);
             }
         }
@@ -339,7 +345,7 @@ impl<'a> Table<'a> {
     /// Replaces a word that still is what it was. Sequentially consistent: two workers that
     /// insert one key in two places and then read must not both miss the other's word.
     fn swap(&self, place: usize, old: u128, new: u128) -> bool {
-        step::at("swap");
+        test_points::at("swap");
         self.words
             .get(place)
             .is_some_and(|slot| slot.compare_exchange(old, new, SeqCst, Acquire).is_ok())

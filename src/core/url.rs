@@ -12,8 +12,8 @@ mod site;
 
 use std::borrow::Cow;
 
-use crate::cookie;
-use crate::multipart::Field;
+use crate::http::cookie;
+use crate::http::multipart::Field;
 use name::{decoded, unescaped};
 
 pub use link::refresh_target;

@@ -6,14 +6,15 @@ use std::ptr;
 
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 
-use crate::conf::{self, LocationConf, UpstreamConf};
+use crate::config::directives;
+use crate::config::error::Refusal;
+use crate::config::types::{LocationConf, UpstreamConf};
 use crate::ngx::conf::Conf;
 use crate::ngx::guard::guard;
 use crate::ngx::hook;
 use crate::ngx::sys::{self, ngx_command_t, ngx_conf_t};
-use crate::upstream::Steering;
 
-use super::{tag, Table};
+use super::{tag, Steering, Table};
 
 const fn command(
     name: &'static CStr,
@@ -102,16 +103,18 @@ unsafe extern "C" fn set_sticky(
     let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
         return NGX_CONF_ERROR;
     };
-    guard(NGX_CONF_ERROR, || match conf::sticky(cf) {
-        Ok(()) => NGX_CONF_OK,
-        Err(why) => refuse(cf, &why),
+    guard(NGX_CONF_ERROR, || {
+        match directives::sticky::<Steering>(cf) {
+            Ok(()) => NGX_CONF_OK,
+            Err(why) => refuse(cf, &why),
+        }
     })
 }
 
-pub(super) fn refuse(cf: Conf<'_>, why: &conf::Refusal) -> *mut c_char {
+pub(super) fn refuse(cf: Conf<'_>, why: &Refusal) -> *mut c_char {
     match why {
-        conf::Refusal::Reported => {}
-        conf::Refusal::Passed(code) => return *code,
+        Refusal::Reported => {}
+        Refusal::Passed(code) => return *code,
         _ => cf.refuse(format_args!("{why}")),
     }
     NGX_CONF_ERROR
@@ -127,7 +130,7 @@ unsafe extern "C" fn set_server(
     let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
         return NGX_CONF_ERROR;
     };
-    guard(NGX_CONF_ERROR, || match conf::server(cf) {
+    guard(NGX_CONF_ERROR, || match directives::server(cf) {
         Ok(()) => NGX_CONF_OK,
         Err(why) => refuse(cf, &why),
     })
@@ -142,7 +145,7 @@ unsafe extern "C" fn set_secret(
     let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
         return NGX_CONF_ERROR;
     };
-    guard(NGX_CONF_ERROR, || match conf::secret(cf) {
+    guard(NGX_CONF_ERROR, || match directives::secret(cf) {
         Ok(true) => NGX_CONF_OK,
         Ok(false) => c"is duplicate".as_ptr().cast_mut(),
         Err(why) => refuse(cf, &why),
@@ -192,7 +195,7 @@ unsafe extern "C" fn set_keepalive(
     };
     guard(NGX_CONF_ERROR, || {
         if let Some(us) = cf.upstream() {
-            hook::beneath::<Steering>(us);
+            hook::below_keepalive::<Steering>(us);
         }
         cf.pass_on(tag())
     })

@@ -1,12 +1,11 @@
 //! The variables, and their handlers.
 
-use crate::filter;
 use crate::ngx::guard::guard;
 use crate::ngx::request::Request;
 use crate::ngx::sys::{self, ngx_conf_t, ngx_int_t};
 use crate::ngx::variable;
-use crate::rewrite;
-use crate::upstream::Affinity;
+use crate::request::context::RequestContext;
+use crate::response::{self, rewrite};
 
 /// Makes the variables known.
 ///
@@ -43,15 +42,15 @@ unsafe extern "C" fn sticky_status(
     _: usize,
 ) -> ngx_int_t {
     // SAFETY: ngx_http_get_indexed_variable() passes a live request.
-    let affinity = unsafe { Request::from_ptr(r) }.and_then(|r| {
-        let affinity = r.context::<Affinity<'_>>()?;
+    let context = unsafe { Request::from_ptr(r) }.and_then(|r| {
+        let context = r.context::<RequestContext<'_>>()?;
         guard((), || {
             // add_header asks before the header filter does.
-            filter::observe(r, affinity);
+            response::observe(r, context);
         });
-        Some(affinity)
+        Some(context)
     });
-    let status = affinity.map(|affinity| affinity.status.get().name().as_bytes());
+    let status = context.map(|context| context.status.get().name().as_bytes());
     // SAFETY: value is nginx's, the bytes are static.
     unsafe { variable::answer(value, status) };
     sys::OK
@@ -64,8 +63,8 @@ unsafe extern "C" fn upstream_sticky_status(
 ) -> ngx_int_t {
     // SAFETY: ngx_http_get_indexed_variable() passes a live request.
     let tries = unsafe { Request::from_ptr(r) }.and_then(|r| {
-        let affinity = r.context::<Affinity<'_>>()?;
-        let tries = guard(String::new(), || affinity.tries());
+        let context = r.context::<RequestContext<'_>>()?;
+        let tries = guard(String::new(), || context.tries());
         r.pool()?.copy(tries.as_bytes())
     });
     let tries = tries.filter(|tries| !tries.is_empty());
@@ -81,11 +80,11 @@ unsafe extern "C" fn sticky_peer(
 ) -> ngx_int_t {
     // SAFETY: ngx_http_get_indexed_variable() passes a live request.
     let peer = unsafe { Request::from_ptr(r) }.and_then(|r| {
-        let affinity = r.context::<Affinity<'_>>()?;
+        let context = r.context::<RequestContext<'_>>()?;
         guard((), || {
-            filter::observe(r, affinity);
+            response::observe(r, context);
         });
-        affinity.answered.get()
+        context.answered.get()
     });
     // SAFETY: value is nginx's, the name is a copy in the request's pool.
     unsafe { variable::answer(value, peer) };

@@ -3,7 +3,7 @@
 //! nginx initialises an upstream in two steps: `init_upstream` once, `init_peer` for each request.
 //! A balancer sets the first, which sets the second; `keepalive` wraps both. A module that steers
 //! must stand directly around the balancer and beneath keepalive, wherever its directive was
-//! written: beneath() takes that place before keepalive does, around() takes the outermost place
+//! written: below_keepalive() takes that place before keepalive does, outermost() takes the outermost place
 //! when the configuration is complete, and the first of them to be initialised gets the peer.
 
 use std::cell::Cell;
@@ -21,9 +21,9 @@ use super::upstream::Upstream;
 /// The callbacks that were there before.
 #[derive(Default)]
 pub struct Hook {
-    beneath: Cell<sys::ngx_http_upstream_init_pt>,
-    is_beneath: Cell<bool>,
-    around: Cell<sys::ngx_http_upstream_init_pt>,
+    below_keepalive: Cell<sys::ngx_http_upstream_init_pt>,
+    is_below_keepalive: Cell<bool>,
+    outermost: Cell<sys::ngx_http_upstream_init_pt>,
     init_peer: Cell<sys::ngx_http_upstream_init_peer_pt>,
     is_hooked: Cell<bool>,
     #[cfg(nginx_since = "1.29.6")]
@@ -43,15 +43,15 @@ pub trait Policy {
 }
 
 /// Takes the place above the balancer, if there is one by now, and below whatever comes next.
-pub fn beneath<P: Policy>(us: Upstream<'_>) {
+pub fn below_keepalive<P: Policy>(us: Upstream<'_>) {
     let Some(hook) = P::hook(us) else { return };
-    if hook.is_beneath.replace(true) {
+    if hook.is_below_keepalive.replace(true) {
         return;
     }
     // SAFETY: the configuration is being read, in one thread.
     let peer = unsafe { &mut (*us.as_ptr()).peer };
-    hook.beneath.set(peer.init_upstream);
-    peer.init_upstream = Some(init_beneath::<P>);
+    hook.below_keepalive.set(peer.init_upstream);
+    peer.init_upstream = Some(init_below_keepalive::<P>);
 }
 
 /// Lets nginx's own directive, which `set` hands the words on to, take its place, for the upstreams
@@ -61,7 +61,7 @@ pub fn beside_built_in<P: Policy>(
     us: Upstream<'_>,
     set: impl FnOnce() -> *mut c_char,
 ) -> Result<(), *mut c_char> {
-    // SAFETY: as in beneath(); no reference is held, for set() changes the structure.
+    // SAFETY: as in below_keepalive(); no reference is held, for set() changes the structure.
     let (peer, without) = unsafe {
         let peer = &raw mut (*us.as_ptr()).peer;
         (peer, (*peer).init_upstream)
@@ -106,12 +106,12 @@ unsafe extern "C" fn init_either<P: Policy>(
 }
 
 /// Takes the outermost place. To be called before ngx_http_upstream_init_main_conf().
-pub fn around<P: Policy>(us: Upstream<'_>) {
+pub fn outermost<P: Policy>(us: Upstream<'_>) {
     let Some(hook) = P::hook(us) else { return };
-    // SAFETY: as in beneath().
+    // SAFETY: as in below_keepalive().
     let peer = unsafe { &mut (*us.as_ptr()).peer };
-    hook.around.set(peer.init_upstream);
-    peer.init_upstream = Some(init_around::<P>);
+    hook.outermost.set(peer.init_upstream);
+    peer.init_upstream = Some(init_outermost::<P>);
 }
 
 /// nginx will ask us for each request of the upstream.
@@ -147,23 +147,23 @@ unsafe fn init<P: Policy>(
     }
 }
 
-unsafe extern "C" fn init_beneath<P: Policy>(
+unsafe extern "C" fn init_below_keepalive<P: Policy>(
     cf: *mut sys::ngx_conf_t,
     us: *mut sys::ngx_http_upstream_srv_conf_t,
 ) -> sys::ngx_int_t {
     // SAFETY: nginx's arguments, passed on.
     guard(sys::ERROR, || unsafe {
-        init::<P>(cf, us, |hook| hook.beneath.get())
+        init::<P>(cf, us, |hook| hook.below_keepalive.get())
     })
 }
 
-unsafe extern "C" fn init_around<P: Policy>(
+unsafe extern "C" fn init_outermost<P: Policy>(
     cf: *mut sys::ngx_conf_t,
     us: *mut sys::ngx_http_upstream_srv_conf_t,
 ) -> sys::ngx_int_t {
     // SAFETY: nginx's arguments, passed on.
     guard(sys::ERROR, || unsafe {
-        init::<P>(cf, us, |hook| hook.around.get())
+        init::<P>(cf, us, |hook| hook.outermost.get())
     })
 }
 

@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 use super::chain::Chain;
 use super::header::{headers, Header};
 use super::log::Log;
+use super::owned::{Context, LocConf, MainConf};
 use super::pool::Pool;
 use super::sys;
 
@@ -21,15 +22,6 @@ pub struct Body<'r> {
     pub bytes: Cow<'r, [u8]>,
     /// There are no others.
     pub is_whole: bool,
-}
-
-/// What a module keeps with a request.
-///
-/// # Safety
-/// `module()` is an HTTP module of ours, and nothing but `Self` is ever stored for it.
-pub unsafe trait Context {
-    /// The module that the context belongs to.
-    fn module() -> *const sys::ngx_module_t;
 }
 
 impl<'r> Request<'r> {
@@ -290,7 +282,7 @@ impl<'r> Request<'r> {
 
     /// What our module keeps with this request.
     pub fn context<T: Context + 'r>(self) -> Option<&'r T> {
-        // SAFETY: the promise of Context; ngx_http_create_request() makes ctx, with a place for
+        // SAFETY: Context says what the place holds; ngx_http_create_request() makes ctx, with a place for
         // every module.
         unsafe {
             let slot = (*self.raw()).ctx.add((*T::module()).ctx_index);
@@ -307,27 +299,23 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// The request's configuration of a module at its location.
-    ///
-    /// # Safety
-    /// The module keeps a `T` for locations.
-    pub unsafe fn loc_conf<T>(self, module: *const sys::ngx_module_t) -> Option<&'r T> {
-        // SAFETY: loc_conf has a place for every HTTP module (ngx_http_block()).
+    /// What a module keeps for the request's location.
+    pub fn loc_conf<T: LocConf>(self) -> Option<&'r T> {
+        // SAFETY: LocConf says what the place holds; loc_conf has one for every HTTP module
+        // (ngx_http_block()).
         unsafe {
-            (*(*self.raw()).loc_conf.add((*module).ctx_index))
+            (*(*self.raw()).loc_conf.add((*T::module()).ctx_index))
                 .cast::<T>()
                 .as_ref()
         }
     }
 
-    /// The configuration of a module for the whole of `http`.
-    ///
-    /// # Safety
-    /// The module keeps a `T` for it.
-    pub unsafe fn main_conf<T>(self, module: *const sys::ngx_module_t) -> Option<&'r T> {
-        // SAFETY: main_conf has a place for every HTTP module (ngx_http_block()).
+    /// What a module keeps for the whole of `http`.
+    pub fn main_conf<T: MainConf>(self) -> Option<&'r T> {
+        // SAFETY: MainConf says what the place holds; main_conf has one for every HTTP module
+        // (ngx_http_block()).
         unsafe {
-            (*(*self.raw()).main_conf.add((*module).ctx_index))
+            (*(*self.raw()).main_conf.add((*T::module()).ctx_index))
                 .cast::<T>()
                 .as_ref()
         }

@@ -8,9 +8,10 @@ use std::io;
 use std::mem::{align_of, size_of};
 use std::ptr::NonNull;
 
+use super::background_task::BackgroundTask;
 use super::conf::Conf;
-use super::errand::Errand;
 use super::log::Log;
+use super::owned::Owned;
 use super::sys;
 
 /// What may stand in shared memory: any bytes are a valid value, all access is atomic.
@@ -22,11 +23,8 @@ pub unsafe trait Shareable {}
 /// What the owner keeps for each of its zones in a configuration.
 ///
 /// # Safety
-/// Zones with the tag have this type and no other.
-pub unsafe trait Adopt: Default {
-    /// What tells the owner's zones from those of other modules.
-    fn tag() -> *const sys::ngx_module_t;
-
+/// Zones whose tag is the module have this type and no other.
+pub unsafe trait Adopt: Owned + Default {
     /// Called for the zone of a new cycle, after its memory was found or made; `before` is the zone
     /// of the same name, of another size, in the cycle before. `false` refuses the configuration.
     fn adopt(zone: &Zone<Self>, before: Option<&Zone<Self>>) -> bool;
@@ -58,7 +56,7 @@ impl<T: Adopt> Zone<T> {
         // name and tag, whose data nobody else sets.
         unsafe {
             let mut name = sys::string(name);
-            let tag = T::tag().cast_mut().cast();
+            let tag = T::module().cast_mut().cast();
             let shm_zone = sys::ngx_shared_memory_add(cf.as_ptr(), &mut name, size, tag);
             let Some(at) = shm_zone.as_mut() else {
                 return Err(ZoneError::Reported);
@@ -123,10 +121,10 @@ impl<T: Adopt> Zone<T> {
 
     /// Starts work on the header and the words, as [`Zone::split`] has them, in a thread beside the
     /// event loop. `None` before the zone was made.
-    pub fn errand<H, W, R>(
+    pub fn task<H, W, R>(
         &self,
         work: impl FnOnce(&H, &[W]) -> R + Send + 'static,
-    ) -> Option<io::Result<Errand<R>>>
+    ) -> Option<io::Result<BackgroundTask<R>>>
     where
         H: Shareable + Sync + 'static,
         W: Shareable + Sync + 'static,
@@ -137,7 +135,7 @@ impl<T: Adopt> Zone<T> {
         // is gone, after init_module, where the module waits for all errands.
         let (header, words): (&'static H, &'static [W]) =
             unsafe { (&*std::ptr::from_ref(header), &*std::ptr::from_ref(words)) };
-        Some(Errand::start(move || work(header, words)))
+        Some(BackgroundTask::start(move || work(header, words)))
     }
 
     /// Allocates the block: the largest run of whole pages that the zone has.
@@ -190,7 +188,7 @@ impl<T: Adopt> Zone<T> {
             while let Some(this) = part.as_ref() {
                 for index in 0..this.nelts {
                     let zone = this.elts.cast::<sys::ngx_shm_zone_t>().add(index);
-                    if (*zone).tag == T::tag().cast_mut().cast() {
+                    if (*zone).tag == T::module().cast_mut().cast() {
                         zones.extend((*zone).data.cast::<Self>().as_ref());
                     }
                 }

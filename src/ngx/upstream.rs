@@ -5,6 +5,7 @@ use std::mem::offset_of;
 use std::ptr::NonNull;
 
 use super::header::{headers, Header};
+use super::owned::SrvConf;
 use super::peers::{Peer, PeerKey};
 use super::sys;
 
@@ -133,15 +134,12 @@ impl<'c> Upstream<'c> {
 
     /// What a module keeps for this upstream. `None` for an upstream that is no block of the
     /// configuration (`proxy_pass http://10.0.0.1`).
-    ///
-    /// # Safety
-    /// The module keeps a `T` for servers.
-    pub unsafe fn srv_conf<T>(self, module: *const sys::ngx_module_t) -> Option<&'c T> {
-        // SAFETY: ngx_http_upstream() makes srv_conf with a place for every HTTP module;
-        // ngx_http_upstream_add() leaves it NULL.
+    pub fn srv_conf<T: SrvConf>(self) -> Option<&'c T> {
+        // SAFETY: SrvConf says what the place holds. ngx_http_upstream() makes srv_conf with a place
+        // for every HTTP module; ngx_http_upstream_add() leaves it NULL.
         unsafe {
             let confs = NonNull::new(self.0.as_ref().srv_conf)?;
-            (*confs.as_ptr().add((*module).ctx_index))
+            (*confs.as_ptr().add((*T::module()).ctx_index))
                 .cast::<T>()
                 .as_ref()
         }

@@ -9,9 +9,9 @@ use std::fs::{remove_file, File};
 use std::io;
 use std::time::{Duration, Instant};
 
-use sticky_core::state::{check, write, Head, Moment, Reader, StateError};
+use sticky_core::snapshot::{check, write, Head, Moment, Reader, StateError};
+use sticky_core::table::word::Word;
 use sticky_core::table::{Swept, Table};
-use sticky_core::word::Word;
 
 use population::{Population, Random, LIMITS, NOW};
 

@@ -8,14 +8,14 @@
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use sticky_core::table::{Evicted, Learned, Prelude};
+use sticky_core::table::{Evicted, Learned, ZoneHeader};
 
 use population::{Operation, Population, Random, NOW};
 
 mod population;
 
 /// Words in a zone of 1 MB: nginx's slab allocator hands out 253 whole pages of it.
-const WORDS_IN_1MB: usize = (253 * 4096 - size_of::<Prelude>()) / 16;
+const WORDS_IN_1MB: usize = (253 * 4096 - size_of::<ZoneHeader>()) / 16;
 
 fn main() {
     let quick = std::env::args().any(|word| word == "--quick");

@@ -5,9 +5,9 @@ use memchr::memmem;
 use super::error::DirectiveError;
 use super::parameters::Parameters;
 use super::CookieRule;
-use crate::cookie::{Attributes, SameSite};
 use crate::digest::{Algorithm, Recipe};
-use crate::unit;
+use crate::directive::nginx_units;
+use crate::http::cookie::{Attributes, SameSite};
 
 impl CookieRule {
     /// The cookie values of servers that the value of a client's cookie may stand for, the
@@ -160,7 +160,7 @@ fn expires(given: &Parameters) -> Result<Option<u64>, DirectiveError> {
     let Some(value) = given.value("expires") else {
         return Ok(None);
     };
-    match unit::parse_time(value) {
+    match nginx_units::parse_time(value) {
         Some(seconds) if seconds > 0 => Ok(Some(seconds)),
         _ => {
             let expected = "a time of at least 1 second, as in \"1h30m\"";

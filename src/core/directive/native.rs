@@ -4,9 +4,10 @@
 
 use std::fmt;
 
-use crate::cookie;
-use crate::unit;
-use crate::word::{Limits, Tick, LAST_TICK};
+use crate::directive::nginx_units;
+use crate::http::cookie;
+use crate::table::tick::{Tick, LAST_TICK};
+use crate::table::word::Limits;
 
 /// The rule of one of nginx's own forms.
 #[derive(Clone, Debug)]
@@ -230,7 +231,7 @@ fn cookie(name: &[u8], words: &[&[u8]]) -> Result<NativeCookie, NativeError> {
             }
             rule.expires = Some(match value {
                 b"max" => Expires::Max,
-                _ => unit::parse_time(value)
+                _ => nginx_units::parse_time(value)
                     .map(Expires::After)
                     .ok_or(Text("invalid \"expires\" parameter value"))?,
             });
@@ -275,7 +276,7 @@ fn learn(words: &[&[u8]]) -> Result<NativeLearn, NativeError> {
             if name.is_empty() {
                 return Err(Text("zone name is not specified"));
             }
-            let size = unit::parse_size(size).ok_or(Text("invalid zone size"))?;
+            let size = nginx_units::parse_size(size).ok_or(Text("invalid zone size"))?;
             if size < SMALLEST_ZONE {
                 return Err(Text("zone is too small"));
             }
@@ -284,7 +285,7 @@ fn learn(words: &[&[u8]]) -> Result<NativeLearn, NativeError> {
             if timeout.is_some() {
                 return Err(Text("duplicate timeout"));
             }
-            timeout = match unit::parse_milliseconds(value) {
+            timeout = match nginx_units::parse_milliseconds(value) {
                 None | Some(0) => return Err(Text("invalid timeout")),
                 given => given,
             };

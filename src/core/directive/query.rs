@@ -5,10 +5,12 @@ use std::sync::Arc;
 use super::error::DirectiveError;
 use super::parameters::Parameters;
 use super::places::{from, learn, NAME_ELSEWHERE};
-use super::{LearnSet, Member, Place, QueryRule, ZoneChoice};
-use crate::unit;
+use super::{Place, QueryRule, ZoneChoice};
+use crate::directive::nginx_units;
+use crate::scan::learn_set::{LearnSet, Member};
+use crate::table::tick::Tick;
+use crate::table::word::Limits;
 use crate::url::{LinkPart, Names, MAX_NAMES};
-use crate::word::{Limits, Tick};
 
 /// How long a session may live without a request when the directive does not say.
 const DEFAULT_EXPIRES: Tick = 3_600;
@@ -155,7 +157,7 @@ fn seconds(given: &Parameters, parameter: &'static str) -> Result<Option<Tick>, 
     let Some(value) = given.value(parameter) else {
         return Ok(None);
     };
-    match unit::parse_time(value).and_then(|seconds| Tick::try_from(seconds).ok()) {
+    match nginx_units::parse_time(value).and_then(|seconds| Tick::try_from(seconds).ok()) {
         Some(seconds) if (1..=LONGEST).contains(&seconds) => Ok(Some(seconds)),
         _ => {
             let expected = "a time of 1 second to 366 days, as in \"1h30m\"";
@@ -178,7 +180,7 @@ fn zone(given: &Parameters) -> Result<ZoneChoice, DirectiveError> {
         let expected = "\"zone=off\", or \"zone=NAME\" or \"zone=NAME:SIZE\" as in \"shop:1m\"";
         return Err(DirectiveError::value("zone", value, expected));
     }
-    let size = match parts.next().map(unit::parse_size) {
+    let size = match parts.next().map(nginx_units::parse_size) {
         None => None,
         Some(None) => {
             return Err(DirectiveError::ZoneSize {

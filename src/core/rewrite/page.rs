@@ -10,7 +10,7 @@ use lol_html::{element, AsciiCompatibleEncoding, HtmlRewriter, MemorySettings, S
 
 use super::{Notation, Parameter};
 use crate::scan::forms::{self, MEMORY, NO_MARKUP};
-use crate::scan::references;
+use crate::scan::search::references;
 use crate::url::Site;
 
 /// Puts the parameter into one page, piece by piece. Nothing is lost: what comes in goes out, at

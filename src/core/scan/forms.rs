@@ -11,10 +11,11 @@ use lol_html::errors::RewritingError;
 use lol_html::html_content::Element;
 use lol_html::{element, AsciiCompatibleEncoding, HtmlRewriter, MemorySettings, Settings};
 
-use super::media::is_page;
+use super::search::references;
 use super::source::Source;
-use super::{references, Learner};
-use crate::parameter::parameter;
+use super::Learner;
+use crate::http::header_value::parameter;
+use crate::http::media_type::is_page;
 use crate::url::{Carried, Names, Site};
 
 /// What lol_html may hold of one page, in bytes: the tag in progress, and 128 for each element that has

@@ -22,31 +22,30 @@
 //! seen, nor `%XX` for characters that need no escape. However a page is cut into pieces, the same
 //! ids come out in the same order.
 
-mod allowance;
-mod border;
+mod budget;
+mod carry_over;
+mod enclosing_tag;
 mod head;
 mod hit;
 pub(super) mod last;
 mod links;
-mod open;
+mod name_boundary;
 pub(super) mod strings;
 pub(super) mod tag;
-mod whole;
 
 use std::sync::Arc;
 
 use self::head::Head;
 use self::hit::Reader;
-use super::around::{Around, Examine};
-use super::hits::{self, Found};
-use super::media::is_page;
+use super::search::hits::Found;
+use super::search::window::{Progress, Window};
+use super::search::windowed::{Around, Examine};
 use super::source::Source;
-use super::stretch;
-use super::window::{self, Progress, Window};
 use super::Learner;
+use crate::http::media_type::is_page;
 use crate::url::{Names, Site, MAX_NAME};
 
-pub use self::allowance::{ALLOWED, ALLOWED_EACH};
+pub use self::budget::{ALLOWED, ALLOWED_EACH};
 
 /// How far a tag reaches, in bytes: one that starts further before a hit is not looked at, and one
 /// that has not ended by then is not read.
@@ -132,6 +131,6 @@ impl Examine for Reader {
     }
 
     fn first_needed(&self, carry: &[u8], piece: &[u8]) -> usize {
-        border::first_needed(carry, piece, self.ends_string())
+        carry_over::first_needed(carry, piece, self.ends_string())
     }
 }

@@ -2,8 +2,8 @@
 //! a path of names leads to.
 //!
 //! Names that may stand anywhere are looked for as bytes, `"sid"`, and only what follows them is
-//! read; see [`anywhere`]. A path needs to know what encloses what, so the brackets of a document are
-//! followed from its start; see [`tree`]. On a document that keeps to the grammar (RFC 8259) both find
+//! read; see [`by_name`]. A path needs to know what encloses what, so the brackets of a document are
+//! followed from its start; see [`by_path`]. On a document that keeps to the grammar (RFC 8259) both find
 //! exactly what a parser finds. Where it does not, they read on; only a backslash outside a string ends
 //! the reading of a path.
 //!
@@ -12,22 +12,22 @@
 //! and behind documents is passed over: the digit of an Engine.IO packet (`0{"sid":"…"}`), the call
 //! around JSONP, the next line of a log.
 
-mod anywhere;
+mod brackets;
+mod by_name;
+mod by_path;
 mod member;
-mod open;
-mod outline;
+mod nesting;
 mod script;
-mod tree;
 
 use std::sync::Arc;
 
-use self::anywhere::Anywhere;
-use self::tree::Tree;
-use super::around::Around;
-use super::media::{is_json, is_page};
+use self::by_name::Anywhere;
+use self::by_path::Tree;
+use super::search::windowed::Around;
 use super::source::{Reading, Source};
 use super::Learner;
-use crate::parameter::is_value;
+use crate::http::header_value::is_value;
+use crate::http::media_type::{is_json, is_page};
 use crate::url::Names;
 
 pub use self::member::Members;

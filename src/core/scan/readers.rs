@@ -6,7 +6,7 @@ use super::inflate::{Coding, Inflating};
 use super::json::Members;
 use super::source::{Reading, Source, SOURCES};
 use super::Learner;
-use crate::directive::LearnSet;
+use crate::scan::learn_set::LearnSet;
 use crate::url::{Names, Site};
 
 /// What reads the bodies of an upstream's responses, prepared once per configuration.

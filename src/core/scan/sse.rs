@@ -7,12 +7,12 @@
 
 use std::iter::Peekable;
 
-use super::hits::{Found, Hits, Needles};
 use super::json::JsonLearner;
+use super::search::hits::{Found, Hits, Needles};
 use super::source::Source;
 use super::text::TextLearner;
 use super::Learner;
-use crate::parameter::is_value;
+use crate::http::header_value::is_value;
 
 /// A byte order mark may stand before the first line.
 const MARK: &[u8] = b"\xef\xbb\xbf";

@@ -16,16 +16,16 @@
 
 use std::sync::Arc;
 
-use super::around::{Around, Examine};
-use super::hits::Found;
 use super::html::last::{hand_out, Last, Value};
 use super::html::strings::link_in;
-use super::media::is_text;
-use super::references::decoded;
+use super::search::hits::Found;
+use super::search::references::decoded;
+use super::search::string_bounds::Stretch;
+use super::search::window::{Progress, Window};
+use super::search::windowed::{Around, Examine};
 use super::source::{Reading, Source};
-use super::stretch::Stretch;
-use super::window::{Progress, Window};
 use super::Learner;
+use crate::http::media_type::is_text;
 use crate::url::{Names, Site, MAX_NAME};
 
 /// How far a string reaches to each side of a name, in bytes.

@@ -1,7 +1,7 @@
 //! When a session goes to another peer, and when it stays: the one rule for the shared table and
 //! the local one.
 
-use crate::word::{PeerId, Session};
+use crate::table::word::{PeerId, Session};
 
 /// How a response stands to the id that it hands out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -4,10 +4,11 @@
 use std::convert::Infallible;
 use std::sync::atomic::Ordering::Acquire;
 
-use crate::key::Key;
-use crate::word::{Limits, Session, Tick, Word};
+use crate::table::key::Key;
+use crate::table::tick::Tick;
+use crate::table::word::{Limits, Session, Word};
 
-use super::room::{Placed, Rule};
+use super::place::{Placed, Rule};
 use super::{rank, Evicted, Held, Table, ATTEMPTS};
 
 /// A walk misses a session that is relocated from before it to behind it, by a worker of a table

@@ -2,12 +2,13 @@
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-use crate::key::Key;
-use crate::step;
-use crate::sync::fence;
-use crate::word::{Limits, PeerId, Session, Tick, Word};
+use crate::table::key::Key;
+use crate::table::sync::fence;
+use crate::table::test_points;
+use crate::table::tick::Tick;
+use crate::table::word::{Limits, PeerId, Session, Word};
 
-use super::room::{Placed, Rule};
+use super::place::{Placed, Rule};
 use super::{rank, Claim, Counters, Held, Learned, Table, View, ATTEMPTS, LINE};
 
 impl Table<'_> {
@@ -55,7 +56,7 @@ impl Table<'_> {
                 Placed::Raced => {}
                 Placed::NoRoom => break,
                 Placed::In(evicted) => {
-                    step::at("learn: inserted");
+                    test_points::at("learn: inserted");
                     if self.prevails(key, word, limits, now) {
                         Counters::count(&self.counters.learned);
                         return Learned::New { evicted };
@@ -78,7 +79,7 @@ impl Table<'_> {
         let (first, second) = self.lines_of(key);
         let mut words = [0; 2 * LINE];
         self.read(first, second, &mut words);
-        step::at("learn: looked again");
+        test_points::at("learn: looked again");
         let is_another =
             |bits: &u128| *bits != word.bits() && Word::from_bits(*bits).key() == Some(key);
         if !words.iter().any(is_another) {

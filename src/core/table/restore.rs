@@ -1,9 +1,10 @@
 //! Many sessions at once into a table that nobody uses yet, of which they may be too many.
 
-use crate::key::Key;
-use crate::word::{Limits, Session, Tick};
+use crate::table::key::Key;
+use crate::table::tick::Tick;
+use crate::table::word::{Limits, Session};
 
-use super::room::Rule;
+use super::place::Rule;
 use super::{Evicted, Table};
 
 /// Nobody is judged: there is no clock, or the caller has judged.

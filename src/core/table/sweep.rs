@@ -5,8 +5,9 @@
 use std::ops::AddAssign;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::step;
-use crate::word::{Limits, Tick, Word};
+use crate::table::test_points;
+use crate::table::tick::Tick;
+use crate::table::word::{Limits, Word};
 
 use super::{Table, LINE};
 
@@ -57,7 +58,7 @@ impl Table<'_> {
             let is_lost = place / LINE != first && place / LINE != second;
             let session = word.session();
             if is_lost || !remembered.is_live(&session, now) {
-                step::at("sweep: one is over");
+                test_points::at("sweep: one is over");
                 swept.cleared += u64::from(self.swap(place, bits, Word::EMPTY.bits()));
             } else if limits.is_live(&session, now) {
                 swept.live += 1;

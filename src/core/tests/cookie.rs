@@ -1,7 +1,7 @@
 //! Tests for the cookie header and the Set-Cookie header; without them a client's cookie is taken
 //! for another one, or a browser does not keep ours.
 
-use sticky_core::cookie::{find, value_set, write_date, Attributes, SameSite};
+use sticky_core::http::cookie::{find, value_set, write_date, Attributes, SameSite};
 
 fn route(headers: &[&'static str]) -> Option<String> {
     let found = find(headers.iter().map(|header| header.as_bytes()), b"route")?;

@@ -1,7 +1,7 @@
 //! Tests for cookies that a server takes away; without them the id that a logout deletes is learned
 //! as if it had been handed out.
 
-use sticky_core::cookie::is_deletion;
+use sticky_core::http::cookie::is_deletion;
 
 #[test]
 fn cookies_are_deleted_by_a_time_that_has_passed() {

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use sticky_core::digest::{peer_id, peer_ids, Algorithm, Recipe};
-use sticky_core::word::PeerId;
+use sticky_core::table::word::PeerId;
 use Algorithm::{Md5, Sha1, Sha256};
 
 fn value(recipe: Recipe, index: usize, name: &str) -> String {

@@ -1,9 +1,9 @@
 //! Tests for `sticky` and `sticky mode=cookie`; without them a configuration written for
 //! nginx-sticky-module-ng may no longer start, or name other servers in its cookies.
 
-use sticky_core::cookie::SameSite;
 use sticky_core::digest::{Algorithm, Recipe};
 use sticky_core::directive::{parse, CookieRule, Mode};
+use sticky_core::http::cookie::SameSite;
 
 fn rule(words: &[&str]) -> CookieRule {
     let bytes: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();

@@ -9,9 +9,10 @@ use sticky_core::digest::{salted, server_id};
 use sticky_core::directive::native::{
     server_words, Expires, NativeCookie, NativeLearn, NativeRule, ServerWords,
 };
+use sticky_core::directive::nginx_units::parse_milliseconds;
 use sticky_core::directive::{parse, Mode};
-use sticky_core::unit::parse_milliseconds;
-use sticky_core::word::{Limits, LAST_TICK};
+use sticky_core::table::tick::LAST_TICK;
+use sticky_core::table::word::Limits;
 
 #[track_caller]
 fn rule(line: &str) -> NativeRule {

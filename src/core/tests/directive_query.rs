@@ -1,7 +1,8 @@
 //! Tests for `sticky mode=query`; without them a word of the directive may be taken for another, or
 //! a default may change under a configuration that relies on it.
 
-use sticky_core::directive::{parse, LearnSet, Member, Mode, Place, QueryRule, ZoneChoice};
+use sticky_core::directive::{parse, Mode, Place, QueryRule, ZoneChoice};
+use sticky_core::scan::learn_set::{LearnSet, Member};
 use sticky_core::scan::{forms, html, json, sse, text};
 use sticky_core::url::{Carried, Site};
 

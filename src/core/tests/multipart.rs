@@ -1,8 +1,8 @@
 //! Tests for forms sent as multipart/form-data; without these a session is lost with the first upload,
 //! or a file that holds a form is taken for one.
 
-use sticky_core::multipart::fields;
-use sticky_core::parameter::{is_value, parameter, value_of};
+use sticky_core::http::header_value::{is_value, parameter, value_of};
+use sticky_core::http::multipart::fields;
 
 const TYPE: &str = "multipart/form-data; boundary=b";
 

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use corpus::Random;
 use learners::{ids_at_any_cut, ids_in, json, members};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use sticky_core::directive::Member;
+use sticky_core::scan::learn_set::Member;
 
 /// Random documents, spelled in random ways: what serde_json reads is what is found.
 #[test]

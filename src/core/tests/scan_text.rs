@@ -7,8 +7,8 @@ mod learners;
 use std::sync::Arc;
 
 use learners::{ids_at_any_cut, ids_in, names, site};
-use sticky_core::directive::Member;
 use sticky_core::scan::json::{JsonLearner, Members};
+use sticky_core::scan::learn_set::Member;
 use sticky_core::scan::sse::SseLearner;
 use sticky_core::scan::text::{TextLearner, RUN};
 use sticky_core::scan::Learner;

@@ -5,10 +5,11 @@ mod table_zone;
 
 use std::io::{self, Read, Write};
 
-use sticky_core::key::Key;
-use sticky_core::state::{check, write, Head, Moment, Reader, StateError};
+use sticky_core::snapshot::{check, write, Head, Moment, Reader, StateError};
+use sticky_core::table::key::Key;
+use sticky_core::table::tick::Tick;
+use sticky_core::table::word::{Limits, Session, Word};
 use sticky_core::table::{LookUp, Table};
-use sticky_core::word::{Limits, Session, Tick, Word};
 
 use table_zone::{key, peer, Random, Zone};
 

@@ -5,10 +5,12 @@ mod table_zone;
 
 use std::collections::HashMap;
 
-use sticky_core::key::Key;
-use sticky_core::state::{tick_at, Head, Moment};
+use sticky_core::snapshot::{Head, Moment};
+use sticky_core::table::key::Key;
+use sticky_core::table::tick::tick_at;
+use sticky_core::table::tick::{Tick, LAST_TICK};
+use sticky_core::table::word::{Limits, Session, Word};
 use sticky_core::table::{Absorbed, Claim, LookUp};
-use sticky_core::word::{Limits, Session, Tick, Word, LAST_TICK};
 
 use table_zone::{key, nobody, peer, Random, Zone, HOUR};
 

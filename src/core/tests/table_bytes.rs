@@ -5,8 +5,8 @@ mod table_zone;
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use sticky_core::table::{is_lock_free, Claim, Evicted, Learned, LookUp, Prelude, Table};
-use sticky_core::word::{Limits, Session, Word};
+use sticky_core::table::word::{Limits, Session, Word};
+use sticky_core::table::{is_lock_free, Claim, Evicted, Learned, LookUp, Table, ZoneHeader};
 
 use table_zone::{key, nobody, peer, rounds, Random, Zone, HOUR};
 
@@ -90,7 +90,7 @@ fn words_beyond_the_last_whole_line_are_left_alone() {
 
 #[test]
 fn a_header_is_valid_only_as_it_was_made() {
-    let prelude = Prelude::default();
+    let prelude = ZoneHeader::default();
     let header = &prelude.header;
     assert!(!header.is_valid_for(0), "zeros are no header");
     header.init(64_760, 1, 2, 3);

@@ -5,9 +5,9 @@ mod table_zone;
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use sticky_core::local::LocalTable;
+use sticky_core::table::local::LocalTable;
+use sticky_core::table::word::{Limits, PeerId};
 use sticky_core::table::{Claim, Evicted, Learned, LookUp};
-use sticky_core::word::{Limits, PeerId};
 
 use table_zone::{key, nobody, peer, Sessions, Zone, HOUR};
 

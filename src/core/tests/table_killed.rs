@@ -17,9 +17,10 @@ use std::{env, mem, thread};
 use memmap2::MmapRaw;
 use portable_atomic::AtomicU128;
 
-use sticky_core::step::KILL_AT;
-use sticky_core::table::{Claim, LookUp, Prelude, Table};
-use sticky_core::word::{Limits, PeerId, Tick, Word};
+use sticky_core::table::test_points::KILL_AT;
+use sticky_core::table::tick::Tick;
+use sticky_core::table::word::{Limits, PeerId, Word};
+use sticky_core::table::{Claim, LookUp, Table, ZoneHeader};
 
 use table_zone::{key, nobody, peer, Random, Zone};
 
@@ -62,7 +63,7 @@ struct Shared {
 
 #[repr(C)]
 struct Layout {
-    prelude: Prelude,
+    prelude: ZoneHeader,
     words: [AtomicU128; WORDS],
     clock: AtomicU64,
     /// Operations of all workers.

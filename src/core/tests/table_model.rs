@@ -6,9 +6,10 @@ mod table_zone;
 
 use std::collections::HashMap;
 
-use sticky_core::local::LocalTable;
+use sticky_core::table::local::LocalTable;
+use sticky_core::table::tick::Tick;
+use sticky_core::table::word::{Limits, Session};
 use sticky_core::table::{Claim, Evicted, Learned, LookUp};
-use sticky_core::word::{Limits, Session, Tick};
 
 use table_zone::model::Model;
 use table_zone::{key, peer, rounds, Random, Sessions, Zone};

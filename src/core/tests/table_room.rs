@@ -6,16 +6,16 @@ mod table_zone;
 use std::mem::size_of;
 use std::sync::atomic::Ordering::Relaxed;
 
-use sticky_core::local::LocalTable;
-use sticky_core::table::{Claim, Evicted, Learned, LookUp, Prelude};
-use sticky_core::word::Limits;
+use sticky_core::table::local::LocalTable;
+use sticky_core::table::word::Limits;
+use sticky_core::table::{Claim, Evicted, Learned, LookUp, ZoneHeader};
 
 use table_zone::{key, nobody, peer, Random, Sessions, Zone, HOUR};
 
 const CARRIED: Claim = Claim::Carried { from: None };
 
 /// nginx's slab allocator hands out whole pages; of 1 MB it keeps 3 for itself (ngx_slab_init).
-const WORDS_IN_1MB: usize = (253 * 4096 - size_of::<Prelude>()) / 16;
+const WORDS_IN_1MB: usize = (253 * 4096 - size_of::<ZoneHeader>()) / 16;
 
 fn learn(table: &dyn Sessions, number: u64, claim: Claim, limits: &Limits, now: u32) -> Learned {
     table.learn(

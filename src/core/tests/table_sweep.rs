@@ -5,8 +5,9 @@ mod table_zone;
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use sticky_core::table::tick::Tick;
+use sticky_core::table::word::{Limits, Session, Word};
 use sticky_core::table::{Claim, LookUp, Swept, Table};
-use sticky_core::word::{Limits, Session, Tick, Word};
 
 use table_zone::{key, nobody, peer, Zone, HOUR};
 

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed, Ord
 use std::thread;
 use std::time::Duration;
 
-use sticky_core::key::Key;
+use sticky_core::table::key::Key;
+use sticky_core::table::word::{Limits, PeerId};
 use sticky_core::table::{Claim, Evicted, Learned, LookUp, Table};
-use sticky_core::word::{Limits, PeerId};
 
 use table_zone::{key, nobody, peer, rounds, Random, Zone, HOUR};
 

@@ -4,8 +4,9 @@
 
 mod table_zone;
 
-use sticky_core::key::{Key, Keyer};
-use sticky_core::word::{Limits, PeerId, Session, Word, LAST_TICK};
+use sticky_core::table::key::{Key, Keyer};
+use sticky_core::table::tick::LAST_TICK;
+use sticky_core::table::word::{Limits, PeerId, Session, Word};
 
 use table_zone::{rounds, Random};
 

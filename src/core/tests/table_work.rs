@@ -8,10 +8,11 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use sticky_core::key::Key;
-use sticky_core::step;
+use sticky_core::table::key::Key;
+use sticky_core::table::test_points;
+use sticky_core::table::tick::LAST_TICK;
+use sticky_core::table::word::{Limits, PeerId, Session, Word};
 use sticky_core::table::{Claim, LookUp};
-use sticky_core::word::{Limits, PeerId, Session, Word, LAST_TICK};
 
 use table_zone::{peer, Random, Zone};
 
@@ -26,7 +27,7 @@ impl Work {
     fn bounded() -> Work {
         let left = Rc::new(Cell::new(0));
         let hook = Rc::clone(&left);
-        step::hook(Some(Rc::new(move |mark| match hook.get() {
+        test_points::hook(Some(Rc::new(move |mark| match hook.get() {
             0 => panic!("there is no end to it: {mark}"),
             left => hook.set(left - 1),
         })));
@@ -156,5 +157,5 @@ fn no_bytes_make_an_operation_long_or_find_what_is_not_there() {
         work.within(8 * words * MOST, || larger.table().copy_from(&table));
         work.within(8 * 128 * MOST, || table.copy_from(&others.table()));
     }
-    step::hook(None);
+    test_points::hook(None);
 }

@@ -1,7 +1,7 @@
 //! Tests for times and sizes; without them a configuration may mean something else to this module
 //! than to nginx. Expected values follow from `ngx_parse_time()` and `ngx_parse_size()`.
 
-use sticky_core::unit::{parse_size, parse_time};
+use sticky_core::directive::nginx_units::{parse_size, parse_time};
 
 #[test]
 fn times_are_read_as_nginx_reads_them() {

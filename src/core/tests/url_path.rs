@@ -1,7 +1,7 @@
 //! Tests for the id in the path of a URL, in cookies and in headers, and for the suffix of a node;
 //! without these a servlet's or an ASP.NET session is lost, or two sessions are taken for one.
 
-use sticky_core::multipart::Field;
+use sticky_core::http::multipart::Field;
 use sticky_core::url::{Carried, LinkPart, Names, Site, MAX_ID};
 
 fn names(names: &[&str]) -> Names {

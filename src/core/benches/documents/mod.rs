@@ -4,8 +4,8 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use sticky_core::directive::Member;
 use sticky_core::scan::json::{JsonLearner, Members};
+use sticky_core::scan::learn_set::Member;
 use sticky_core::scan::sse::SseLearner;
 use sticky_core::scan::text::TextLearner;
 use sticky_core::scan::Learner;

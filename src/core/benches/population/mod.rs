@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use portable_atomic::AtomicU128;
 
-use sticky_core::key::{Keyer, ScopedKeyer};
+use sticky_core::table::key::{Keyer, ScopedKeyer};
+use sticky_core::table::tick::Tick;
+use sticky_core::table::word::{Limits, PeerId};
 use sticky_core::table::{Claim, Counters, Learned, LookUp, Table};
-use sticky_core::word::{Limits, PeerId, Tick};
 
 pub const LIMITS: Limits = Limits {
     expires: 3600,

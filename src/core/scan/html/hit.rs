@@ -4,17 +4,17 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::allowance::Allowance;
-use super::hits::Found;
+use super::budget::Allowance;
+use super::enclosing_tag::Open;
 use super::last::Value;
 use super::links::Links;
-use super::open::Open;
-use super::stretch::Stretch;
+use super::name_boundary::{ends_parameter_name, is_whole_value, starts_parameter};
 use super::strings::{ends_around, run_around, Run};
 use super::tag::{field_value, Part, Tag};
-use super::whole::{ends_parameter_name, is_whole_value, starts_parameter};
-use super::window::{Progress, Window};
 use super::{QUOTED, REACH};
+use crate::scan::search::hits::Found;
+use crate::scan::search::string_bounds::Stretch;
+use crate::scan::search::window::{Progress, Window};
 use crate::url::{Names, Site};
 
 /// What a `<` costs, in bytes, whether or not it begins a tag.

@@ -3,7 +3,7 @@
 
 use super::strings::spaces_and;
 use super::tag::is_space;
-use super::window::{Progress, Window};
+use crate::scan::search::window::{Progress, Window};
 use crate::url::{Carried, Name, Names};
 
 /// The id that was handed out last.

@@ -8,7 +8,7 @@ use super::hit::Hit;
 use super::last::{hand_out, Last};
 use super::strings::{ends_around, link_in, Run};
 use super::tag::{Attribute, Tag};
-use crate::scan::references::{are_separators, decoded};
+use crate::scan::search::references::{are_separators, decoded};
 use crate::url::{refresh_target, Carried, Names, Site};
 
 /// The attributes whose whole value is one URL.

@@ -1,9 +1,9 @@
 //! The string around a name: what stands between quotes, white space, `<`, `>`, parentheses and
 //! backslashes, in a script, in text, or in an attribute that is more than one URL.
 
-use super::stretch::Stretch;
-use super::window::{Progress, Window};
 use super::RUN;
+use crate::scan::search::string_bounds::Stretch;
+use crate::scan::search::window::{Progress, Window};
 use crate::url::{is_absolute, Names};
 
 /// The string around a hit.

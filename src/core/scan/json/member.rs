@@ -2,8 +2,8 @@
 
 use memchr::memmem::Finder;
 
-use crate::directive::Member;
-use crate::scan::hits::Needles;
+use crate::scan::learn_set::Member;
+use crate::scan::search::hits::Needles;
 use crate::url::{MAX_ID, MAX_NAME, MAX_NAMES};
 
 /// The longest way to write a byte: `\u0041`.

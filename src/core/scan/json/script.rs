@@ -1,8 +1,8 @@
 //! The JSON in an HTML page: what stands in `<script type="application/json">`.
 
 use super::JsonLearner;
+use crate::http::media_type::is_json;
 use crate::scan::html::tag::{Part, Tag};
-use crate::scan::media::is_json;
 use crate::scan::Learner;
 
 /// The longest `<script …>` that is read, in bytes.

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use sticky_core::directive::Member;
 use sticky_core::scan::json::{JsonLearner, Members};
+use sticky_core::scan::learn_set::Member;
 use sticky_core::scan::Learner;
 use sticky_core::url::{Names, Site};
 

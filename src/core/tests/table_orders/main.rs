@@ -7,8 +7,8 @@
 
 mod pair;
 
+use sticky_core::table::word::{PeerId, Word};
 use sticky_core::table::{Absorbed, Claim, Evicted, Learned, LookUp};
-use sticky_core::word::{PeerId, Word};
 
 use pair::*;
 

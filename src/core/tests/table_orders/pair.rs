@@ -7,10 +7,11 @@ use std::sync::Arc;
 use loom::model::Builder;
 use loom::thread;
 
-use sticky_core::key::Key;
-use sticky_core::sync::AtomicU128;
+use sticky_core::table::key::Key;
+use sticky_core::table::sync::AtomicU128;
+use sticky_core::table::tick::Tick;
+use sticky_core::table::word::{Limits, PeerId, Session, Word};
 use sticky_core::table::{Claim, Counters, Evicted, Learned, LookUp, Table, LINE};
-use sticky_core::word::{Limits, PeerId, Session, Tick, Word};
 
 pub const LIMITS: Limits = Limits {
     expires: 640,

@@ -13,8 +13,9 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
 
+use sticky_core::table::tick::Tick;
+use sticky_core::table::word::{PeerId, Session};
 use sticky_core::table::{Claim, Learned, LookUp};
-use sticky_core::word::{PeerId, Session, Tick};
 
 use table_zone::model::Model;
 use table_zone::{key, peer, Random, Zone};

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use generator::{Generator, Gn};
 
-use sticky_core::step;
+use sticky_core::table::test_points;
+use sticky_core::table::tick::Tick;
+use sticky_core::table::word::{Limits, PeerId};
 use sticky_core::table::{Claim, Learned, LookUp};
-use sticky_core::word::{Limits, PeerId, Tick};
 
 use crate::table_zone::model::Model;
 use crate::table_zone::{key, nobody, Zone};
@@ -21,7 +22,7 @@ pub type Work = Generator<'static, (), Option<Answer>>;
 
 /// From now on, each worker of this thread stops at each mark until it is resumed.
 pub fn stop_at_each_mark() {
-    step::hook(Some(Rc::new(|_| {
+    test_points::hook(Some(Rc::new(|_| {
         if generator::is_generator() {
             // The hook is the same for all workers, so it cannot hold the scope of one.
             #[allow(deprecated)]

@@ -8,10 +8,11 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use portable_atomic::AtomicU128;
 
-use sticky_core::key::Key;
-use sticky_core::local::LocalTable;
+use sticky_core::table::key::Key;
+use sticky_core::table::local::LocalTable;
+use sticky_core::table::tick::Tick;
+use sticky_core::table::word::{Limits, PeerId, Word};
 use sticky_core::table::{Claim, Counters, Learned, LookUp, Table};
-use sticky_core::word::{Limits, PeerId, Tick, Word};
 
 pub const HOUR: Limits = Limits {
     expires: 3600,

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use sticky_core::key::Key;
+use sticky_core::table::key::Key;
+use sticky_core::table::tick::Tick;
+use sticky_core::table::word::{Limits, PeerId, Session};
 use sticky_core::table::{Claim, Evicted, Learned, LookUp};
-use sticky_core::word::{Limits, PeerId, Session, Tick};
 
 /// The promises, written once more and as plainly as they can be.
 pub struct Model {

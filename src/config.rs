@@ -1,0 +1,8 @@
+//! Configuration: directives to types, and the index of an upstream's peers.
+
+pub mod directives;
+pub mod error;
+pub mod nginx_forms;
+pub mod peer_index;
+pub mod state_file;
+pub mod types;

@@ -1,0 +1,245 @@
+//! Directive words to configuration: of an upstream, and of a location.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::sync::Arc;
+
+#[cfg(not(nginx_since = "1.29.6"))]
+use ngx::core::NGX_CONF_OK;
+use sticky_core::directive::native::NativeRule;
+use sticky_core::directive::{self, Mode, QueryRule, ZoneChoice};
+use sticky_core::scan::readers::Readers;
+use sticky_core::table;
+
+use crate::ngx::complex::Text;
+use crate::ngx::conf::Conf;
+use crate::ngx::hook::{self, Policy};
+use crate::ngx::owned::Owned;
+#[cfg(not(nginx_since = "1.29.6"))]
+use crate::ngx::peers::DRAINING;
+use crate::ngx::shm::ZoneError;
+use crate::ngx::upstream::Upstream;
+use crate::zone::sessions::{Sessions, TableZone, DEFAULT_SIZE};
+
+use super::error::Refusal;
+use super::nginx_forms::{NginxForm, NginxLearn};
+use super::state_file;
+use super::types::{MainConf, Rule, Sticky, UpstreamConf};
+
+/// The directive `sticky`.
+pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
+    let us = cf.upstream().ok_or(Refusal::Reported)?;
+    let conf = us.srv_conf::<UpstreamConf<'_>>().ok_or(Refusal::Reported)?;
+    if conf.sticky.get().is_some() {
+        return Err(Refusal::Duplicate);
+    }
+    let rule = match directive::parse(&cf.words()).map_err(Refusal::Words)? {
+        Mode::Cookie(rule) => Rule::Cookie(rule),
+        Mode::Query(rule) => {
+            let sessions = sessions(cf, us.name(), &rule)?;
+            let readers = Readers::new(&rule.learn, &rule.names);
+            Rule::Query(rule, sessions, readers)
+        }
+        Mode::Rewrite(rule) => Rule::Rewrite(rule),
+        Mode::Native(rule) => Rule::Native(native::<P>(cf, us, rule)?),
+    };
+    let sticky = Sticky {
+        us,
+        upstream: us.name(),
+        rule,
+        fixed: OnceCell::new(),
+        changing: RefCell::default(),
+        attributes: RefCell::default(),
+        said_compressed: Cell::new(false),
+        said_given_up: Cell::new(false),
+        said_unknown_balancer: Cell::new(false),
+    };
+    conf.sticky.set(sticky).map_err(|_| Refusal::Duplicate)
+}
+
+/// One of nginx's own forms. Where nginx has them too, it gets the words first.
+fn native<'c, P: Policy>(
+    cf: Conf<'c>,
+    us: Upstream<'c>,
+    rule: NativeRule,
+) -> Result<NginxForm<'c>, Refusal> {
+    #[cfg(nginx_since = "1.29.6")]
+    let is_ours = matches!(&rule, NativeRule::Learn(learn) if learn.norefresh);
+    #[cfg(not(nginx_since = "1.29.6"))]
+    let is_ours = true;
+    #[cfg(nginx_since = "1.29.6")]
+    if !is_ours {
+        hook::beside_built_in::<P>(us, || cf.pass_on(<UpstreamConf<'_> as Owned>::module()))
+            .map_err(Refusal::Passed)?;
+    }
+    let native = NginxForm::new(cf, rule).ok_or(Refusal::Reported)?;
+    if let Some(learn) = native.learn.as_ref().filter(|_| is_ours) {
+        for other in cf.upstreams() {
+            let conf = other.srv_conf::<UpstreamConf<'_>>();
+            let sessions = conf.and_then(|conf| conf.sticky.get()?.rule.sessions());
+            if sessions.and_then(Sessions::zone_name) == Some(&learn.rule.zone) {
+                return Err(Refusal::ZoneInUse {
+                    zone: learn.rule.zone.clone(),
+                    upstream: other.name().to_vec(),
+                });
+            }
+        }
+        learned_in(cf, us.name(), learn, &learn.rule.zone)?;
+    }
+    Ok(native)
+}
+
+/// Gives `sticky learn` the zone that its sessions are in.
+fn learned_in<'c>(
+    cf: Conf<'c>,
+    upstream: &'c [u8],
+    learn: &NginxLearn<'c>,
+    zone: &[u8],
+) -> Result<(), Refusal> {
+    let (limits, size) = (learn.rule.limits, learn.rule.size);
+    let sessions = Sessions::shared(table_zone(cf, zone, size)?, upstream, limits);
+    // Set once: the directive is read once.
+    let _ = learn.sessions.set(sessions);
+    Ok(())
+}
+
+/// The directive `sticky_secret`. `false`: it is a duplicate.
+pub fn secret(cf: Conf<'_>) -> Result<bool, Refusal> {
+    let us = cf.upstream().ok_or(Refusal::Reported)?;
+    let conf = us.srv_conf::<UpstreamConf<'_>>().ok_or(Refusal::Reported)?;
+    let words = cf.words();
+    let word = words.first().copied().unwrap_or_default();
+    let text = Text::compile(cf, word).ok_or(Refusal::Reported)?;
+    Ok(conf.secret.set(text).is_ok())
+}
+
+/// The directive `server` of an upstream, before nginx knew `route=` and `drain`: takes these words
+/// away, and lets `pass_on` do the rest.
+#[cfg(not(nginx_since = "1.29.6"))]
+pub fn server(cf: Conf<'_>) -> Result<(), Refusal> {
+    use sticky_core::directive::native::server_words;
+
+    let us = cf.upstream().ok_or(Refusal::Reported)?;
+    let conf = us.srv_conf::<UpstreamConf<'_>>().ok_or(Refusal::Reported)?;
+    let words = cf.words();
+    let parameters = words.get(1..).unwrap_or_default();
+    let (found, ours) = server_words(parameters).map_err(Refusal::Server)?;
+    if found.drain && !us.supports_down() {
+        return Err(Refusal::NoDrain);
+    }
+    if ours.contains(&true) {
+        let keep: Vec<bool> = std::iter::once(true)
+            .chain(ours.iter().map(|is_ours| !is_ours))
+            .collect();
+        cf.retain_words(&keep);
+    }
+    let position = us.servers().len();
+    let code = cf.pass_on(<UpstreamConf<'_> as Owned>::module());
+    if code != NGX_CONF_OK {
+        return Err(Refusal::Passed(code));
+    }
+    if found.drain {
+        us.set_down(DRAINING);
+    }
+    if let Some(route) = found.route {
+        let mut routes = conf.routes.borrow_mut();
+        routes.resize(position, None);
+        routes.push(Some(route.into()));
+    }
+    Ok(())
+}
+
+fn sessions<'c>(
+    cf: Conf<'c>,
+    upstream: &'c [u8],
+    rule: &QueryRule,
+) -> Result<Sessions<'c>, Refusal> {
+    let (name, size) = match &rule.zone {
+        ZoneChoice::Off => return Ok(Sessions::local(upstream)),
+        // A name of its own kind: `zone NAME size` of the upstream is another zone.
+        ZoneChoice::Own => ([b"sticky:", upstream].concat(), DEFAULT_SIZE),
+        ZoneChoice::Named { name, size } => (name.clone(), size.unwrap_or(0)),
+    };
+    let zone = table_zone(cf, &name, size)?;
+    if let Some(word) = &rule.state {
+        state_file::keep(cf, zone, word).map_err(Refusal::State)?;
+    }
+    Ok(Sessions::shared(zone, upstream, rule.limits))
+}
+
+fn table_zone<'c>(cf: Conf<'c>, name: &[u8], size: usize) -> Result<&'c TableZone, Refusal> {
+    if !table::is_lock_free() {
+        return Err(Refusal::NotLockFree);
+    }
+    let name = cf
+        .pool()
+        .and_then(|pool| pool.copy(name))
+        .ok_or(Refusal::Reported)?;
+    TableZone::add(cf, name, size)
+        .map_err(|(ZoneError::Reported | ZoneError::OutOfMemory)| Refusal::Reported)
+}
+
+/// When the configuration was read, before the upstreams are initialised.
+pub fn complete<P: Policy>(cf: Conf<'_>, main: &MainConf) -> Result<(), Refusal> {
+    for us in cf.upstreams() {
+        let Some(conf) = us.srv_conf::<UpstreamConf<'_>>() else {
+            continue;
+        };
+        are_used(us, conf)?;
+        let Some(sticky) = conf.engaged() else {
+            continue;
+        };
+        if let Rule::Native(NginxForm {
+            learn: Some(learn), ..
+        }) = &sticky.rule
+        {
+            if learn.sessions.get().is_none() {
+                // The zone that the directive names is nginx's own module's by now.
+                learned_in(cf, us.name(), learn, &[b"sticky:", us.name()].concat())?;
+            }
+        }
+        if let Rule::Rewrite(rule) = &sticky.rule {
+            let mut known = main.own_parameters.borrow_mut();
+            known.push(Arc::clone(&rule.names));
+        }
+        if let Some(sessions) = sticky.rule.sessions() {
+            sessions.default_size();
+        }
+        hook::outermost::<P>(us);
+    }
+    Ok(())
+}
+
+/// Every directive of the upstream does something.
+fn are_used(us: Upstream<'_>, conf: &UpstreamConf<'_>) -> Result<(), Refusal> {
+    let rule = conf.sticky.get().map(|sticky| &sticky.rule);
+    let names_servers = matches!(rule, Some(Rule::Native(native)) if native.learn.is_none());
+    let (directive, needed) = if conf.secret.get().is_some() && !names_servers {
+        ("sticky_secret", "\"sticky cookie\" or \"sticky route\"")
+    } else if conf.strict.get().is_some() && rule.is_none() {
+        ("sticky_strict", "\"sticky\"")
+    } else {
+        return Ok(());
+    };
+    Err(Refusal::Idle {
+        directive,
+        upstream: us.name().to_vec(),
+        needed,
+    })
+}
+
+/// Some upstream of the configuration is sticky; every one of them will be asked.
+pub fn is_used<P: Policy>(cf: Conf<'_>) -> Result<bool, Refusal> {
+    let mut is_used = false;
+    for us in cf.upstreams() {
+        if us
+            .srv_conf::<UpstreamConf<'_>>()
+            .is_some_and(|conf| conf.engaged().is_some())
+        {
+            if !hook::is_hooked::<P>(us) {
+                return Err(Refusal::NotHooked(us.name().to_vec()));
+            }
+            is_used = true;
+        }
+    }
+    Ok(is_used)
+}

@@ -1,0 +1,85 @@
+//! nginx's own forms of the directive, `sticky cookie|route|learn`, compiled: their variables are
+//! known to nginx.
+
+use std::cell::OnceCell;
+
+use sticky_core::directive::native::{NativeCookie, NativeLearn, NativeRule};
+
+use crate::ngx::complex::{Text, Variable};
+use crate::ngx::conf::Conf;
+use crate::zone::sessions::Sessions;
+
+/// One of nginx's own forms, with what it needs at run time.
+pub struct NginxForm<'c> {
+    /// The first that has a value decides.
+    pub lookup: Vec<Variable>,
+    /// `sticky cookie`.
+    pub cookie: Option<NginxCookie<'c>>,
+    /// `sticky learn`.
+    pub learn: Option<NginxLearn<'c>>,
+}
+
+/// What `sticky cookie` needs.
+pub struct NginxCookie<'c> {
+    /// As the directive says.
+    pub rule: NativeCookie,
+    /// The attribute domain.
+    pub domain: Option<Text<'c>>,
+    /// The attribute samesite.
+    pub samesite: Option<Text<'c>>,
+}
+
+/// What `sticky learn` needs.
+pub struct NginxLearn<'c> {
+    /// Name a session to be learned; the first that has a value decides.
+    pub create: Vec<Variable>,
+    /// As the directive says.
+    pub rule: NativeLearn,
+    /// Set when the zone is known.
+    pub sessions: OnceCell<Sessions<'c>>,
+}
+
+impl<'c> NginxForm<'c> {
+    /// Compiles what the words of a directive say. `None`: nginx has written why not.
+    pub fn new(cf: Conf<'c>, rule: NativeRule) -> Option<Self> {
+        let variables = |names: &[Vec<u8>]| -> Option<Vec<Variable>> {
+            let mut names = names.iter();
+            names.try_fold(Vec::new(), |mut all, name| {
+                all.push(Variable::named(cf, name)?);
+                Some(all)
+            })
+        };
+        let native = match rule {
+            NativeRule::Cookie(rule) => {
+                let text = |text: &Option<Vec<u8>>| match text {
+                    Some(text) => Text::compile(cf, text).map(Some),
+                    None => Some(None),
+                };
+                NginxForm {
+                    lookup: variables(&[[b"cookie_", &rule.name[..]].concat()])?,
+                    cookie: Some(NginxCookie {
+                        domain: text(&rule.domain)?,
+                        samesite: text(&rule.samesite)?,
+                        rule,
+                    }),
+                    learn: None,
+                }
+            }
+            NativeRule::Route(names) => NginxForm {
+                lookup: variables(&names)?,
+                cookie: None,
+                learn: None,
+            },
+            NativeRule::Learn(rule) => NginxForm {
+                lookup: variables(&rule.lookup)?,
+                cookie: None,
+                learn: Some(NginxLearn {
+                    create: variables(&rule.create)?,
+                    rule,
+                    sessions: OnceCell::new(),
+                }),
+            },
+        };
+        Some(native)
+    }
+}

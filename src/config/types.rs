@@ -1,0 +1,230 @@
+//! What the module keeps for the whole of `http`, for each upstream and for each location.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::sync::Arc;
+
+use sticky_core::digest;
+use sticky_core::directive::{CookieRule, QueryRule, RewriteRule};
+use sticky_core::scan::readers::Readers;
+use sticky_core::url::Names;
+
+use crate::ngx::clock;
+use crate::ngx::complex::Text;
+use crate::ngx::hook::Hook;
+use crate::ngx::peers::PeerList;
+use crate::ngx::upstream::Upstream;
+use crate::zone::sessions::Sessions;
+
+use super::nginx_forms::NginxForm;
+use super::peer_index::{IndexView, PeerIndex, Shown};
+
+/// What the module keeps for each upstream block.
+#[derive(Default)]
+pub struct UpstreamConf<'c> {
+    /// What the `sticky` directive says, where there is one.
+    pub sticky: OnceCell<Sticky<'c>>,
+    /// Our place among the upstream's balancers.
+    pub hook: Hook,
+    /// `sticky_secret`.
+    pub secret: OnceCell<Text<'c>>,
+    /// `sticky_strict`.
+    pub strict: Cell<Option<bool>>,
+    /// `route=` of each `server` directive, where nginx does not know it itself.
+    pub routes: RefCell<Vec<Option<Box<[u8]>>>>,
+}
+
+impl<'c> UpstreamConf<'c> {
+    /// `sticky_strict on`.
+    pub fn is_strict(&self) -> bool {
+        self.strict.get() == Some(true)
+    }
+
+    /// The `sticky` directive, where it is ours to follow. Since 1.29.6, nginx's own forms are
+    /// nginx's business, unless they use what nginx does not know.
+    pub fn engaged(&self) -> Option<&Sticky<'c>> {
+        let sticky = self.sticky.get()?;
+        #[cfg(nginx_since = "1.29.6")]
+        if let Rule::Native(native) = &sticky.rule {
+            let learn = native.learn.as_ref();
+            if !learn.is_some_and(|learn| learn.rule.norefresh)
+                && self.secret.get().is_none()
+                && !self.is_strict()
+            {
+                return None;
+            }
+        }
+        Some(sticky)
+    }
+}
+
+/// A sticky upstream.
+pub struct Sticky<'c> {
+    /// The upstream.
+    pub us: Upstream<'c>,
+    /// Its name.
+    pub upstream: &'c [u8],
+    /// How requests find their peer.
+    pub rule: Rule<'c>,
+    /// The map of peers that stay as they are, from the first use on.
+    pub(super) fixed: OnceCell<PeerIndex>,
+    /// That of peers that come and go.
+    pub(super) changing: RefCell<PeerIndex>,
+    /// What follows the value in each Set-Cookie.
+    pub attributes: RefCell<Attributes>,
+    /// This worker has said that bodies are compressed in a way that it cannot read.
+    pub said_compressed: Cell<bool>,
+    /// That the rest of a page is not rewritten.
+    pub said_given_up: Cell<bool>,
+    /// This worker has said that the balancer cannot be steered.
+    pub said_unknown_balancer: Cell<bool>,
+}
+
+impl Sticky<'_> {
+    /// This worker's map of the upstream's peers, read again when they have changed.
+    #[inline]
+    pub fn peer_index(&self, peers: PeerList) -> IndexView<'_> {
+        match self.fixed.get() {
+            Some(index) => IndexView::Fixed(index),
+            None => self.renewed(peers),
+        }
+    }
+
+    #[inline(never)]
+    fn renewed(&self, peers: PeerList) -> IndexView<'_> {
+        let known = self.changing.borrow();
+        if known.is_of(peers) {
+            return IndexView::Now(known);
+        }
+        drop(known);
+        let conf = self.us.srv_conf::<UpstreamConf<'_>>();
+        let routes = conf.map(|conf| conf.routes.borrow());
+        let read = PeerIndex::read(
+            peers,
+            self.us,
+            routes.as_deref().map_or(&[], Vec::as_slice),
+            matches!(self.rule, Rule::Native(_)),
+            |position, name, route| self.rule.shown(position, name, route),
+        );
+        if !peers.may_change() {
+            return IndexView::Fixed(self.fixed.get_or_init(|| read));
+        }
+        // Whoever asks while it is in use gets it as it is.
+        if let Ok(mut index) = self.changing.try_borrow_mut() {
+            *index = read;
+        }
+        IndexView::Now(self.changing.borrow())
+    }
+}
+
+/// The mode, with what it needs at run time.
+pub enum Rule<'c> {
+    /// `mode=cookie`.
+    Cookie(CookieRule),
+    /// `mode=query`.
+    Query(QueryRule, Sessions<'c>, Readers),
+    /// `mode=rewrite`.
+    Rewrite(RewriteRule),
+    /// One of nginx's own forms.
+    Native(NginxForm<'c>),
+}
+
+impl<'c> Rule<'c> {
+    /// The session table, where there is one.
+    pub fn sessions(&self) -> Option<&Sessions<'c>> {
+        match self {
+            Rule::Cookie(_) | Rule::Rewrite(_) => None,
+            Rule::Query(_, sessions, _) => Some(sessions),
+            Rule::Native(native) => native.learn.as_ref()?.sessions.get(),
+        }
+    }
+
+    /// What clients see of the peer at `position` with that name and `route=`.
+    fn shown(&self, position: usize, name: &[u8], route: Option<Box<[u8]>>) -> Shown {
+        match self {
+            Rule::Cookie(rule) => {
+                let value = rule.recipe.value(position, name);
+                let pair = [&rule.name, &b"="[..], &value].concat();
+                let mut set_cookie = Vec::new();
+                if rule.expires.is_none() && !rule.transfer {
+                    set_cookie.extend_from_slice(&pair);
+                    rule.attributes(None).write(&mut set_cookie);
+                }
+                Shown {
+                    value,
+                    pair,
+                    set_cookie,
+                }
+            }
+            Rule::Rewrite(rule) => Shown {
+                value: rule.recipe.value(position, name),
+                ..Shown::default()
+            },
+            Rule::Query(..) => Shown::default(),
+            Rule::Native(_) => Shown {
+                value: route.map_or_else(|| digest::server_id(name), <[u8]>::into_vec),
+                ..Shown::default()
+            },
+        }
+    }
+
+    /// The directive says `no_fallback`.
+    pub fn no_fallback(&self) -> bool {
+        match self {
+            Rule::Cookie(rule) => rule.no_fallback,
+            Rule::Query(rule, ..) => rule.no_fallback,
+            Rule::Rewrite(rule) => rule.no_fallback,
+            Rule::Native(_) => false,
+        }
+    }
+}
+
+/// What the module keeps for the whole of `http`.
+#[derive(Default)]
+pub struct MainConf {
+    /// Names of the parameters that `mode=rewrite` puts into links.
+    pub own_parameters: RefCell<Vec<Arc<Names>>>,
+}
+
+/// What the module keeps for each location. `None`: not set on this level.
+#[derive(Default)]
+pub struct LocationConf {
+    /// `sticky_no_fallback`.
+    pub no_fallback: Cell<Option<bool>>,
+    /// `sticky_hide_cookie`.
+    pub hide_cookie: Cell<Option<bool>>,
+}
+
+impl LocationConf {
+    /// Takes over what the enclosing level sets and this one does not.
+    pub fn inherit(&self, outer: &Self) {
+        self.no_fallback
+            .set(self.no_fallback.get().or(outer.no_fallback.get()));
+        self.hide_cookie
+            .set(self.hide_cookie.get().or(outer.hide_cookie.get()));
+    }
+}
+
+/// The attributes of an upstream's cookies. They are the same in all of them but for the time, and
+/// that for a second.
+#[derive(Default)]
+pub struct Attributes {
+    text: Vec<u8>,
+    expires: Option<i64>,
+    is_written: bool,
+}
+
+impl Attributes {
+    /// What follows the value in a cookie that is set now.
+    pub fn now(&mut self, rule: &CookieRule) -> &[u8] {
+        let expires = rule.expires.map(|seconds| {
+            clock::unix_seconds().saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX))
+        });
+        if !self.is_written || self.expires != expires {
+            self.text.clear();
+            rule.attributes(expires).write(&mut self.text);
+            self.expires = expires;
+            self.is_written = true;
+        }
+        &self.text
+    }
+}

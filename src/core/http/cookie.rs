@@ -1,0 +1,190 @@
+//! The two ends of a cookie: find one that a client sent, and write one for it to keep.
+//!
+//! Nothing is decoded and nothing is copied on the way in: the values that this module hands out
+//! are compared byte for byte when they come back.
+
+use memchr::memchr;
+
+use super::cookie_expiry::civil_date;
+pub use super::cookie_expiry::is_deletion;
+use super::header_value::{trim_end, trim_start};
+
+/// The value of the first cookie `name` in the values of the Cookie headers (RFC 6265 section 5.4).
+///
+/// Pairs are separated by `;` only. Spaces and tabs around the name and the value are not part of
+/// them; double quotes and further `=` are part of the value. The name is compared whole and
+/// case-sensitively. A pair without `=` is no cookie; a cookie with an empty value is one.
+#[inline]
+pub fn find<'a>(
+    mut header_values: impl Iterator<Item = &'a [u8]>,
+    name: &[u8],
+) -> Option<&'a [u8]> {
+    header_values.find_map(|header| next_value(header, name).map(|(value, _)| value))
+}
+
+/// The values of all cookies `name` in the value of one Cookie header, by the same rules.
+pub fn values<'a, 'n>(
+    header_value: &'a [u8],
+    name: &'n [u8],
+) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+    let mut rest = Some(header_value);
+    std::iter::from_fn(move || {
+        let (value, after) = next_value(rest?, name)?;
+        rest = after;
+        Some(value)
+    })
+}
+
+/// The value of a Set-Cookie header when it sets the cookie `name` (RFC 6265 section 5.2): what
+/// stands before the first `;`, by the rules of [`find`].
+pub fn value_set<'a>(header_value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    first_value(trim_start(header_value), name).map(|(value, _)| value)
+}
+
+/// The cookie attribute SameSite (RFC 6265bis section 5.6.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// Never with a request that another site caused.
+    Strict,
+    /// With another site's request only when it leads the user here.
+    Lax,
+    /// With every request; browsers demand Secure beside it.
+    None,
+}
+
+/// What follows `name=value` in a Set-Cookie header. The parts are written as they are:
+/// [`crate::directive::parse`] refuses those that would break the header.
+#[derive(Clone, Copy, Debug)]
+pub struct Attributes<'a> {
+    /// The attribute Domain.
+    pub domain: Option<&'a [u8]>,
+    /// The attribute Expires, in seconds since 1970 UTC; without it the browser forgets the cookie
+    /// when it is closed.
+    pub expires: Option<i64>,
+    /// The attribute Path; not written when empty.
+    pub path: &'a [u8],
+    /// The attribute Secure.
+    pub secure: bool,
+    /// The attribute HttpOnly.
+    pub httponly: bool,
+    /// The attribute SameSite.
+    pub samesite: Option<SameSite>,
+    /// The attribute Partitioned (draft-cutler-httpbis-partitioned-cookies).
+    pub partitioned: bool,
+}
+
+impl Attributes<'_> {
+    /// Appends them in the order and the spelling of nginx-sticky-module-ng
+    /// (`ngx_http_sticky_misc_set_cookie()`), those that it does not know after its own.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        if let Some(domain) = self.domain {
+            out.extend_from_slice(b"; Domain=");
+            out.extend_from_slice(domain);
+        }
+        if let Some(at) = self.expires {
+            out.extend_from_slice(b"; Expires=");
+            write_date(at, out);
+        }
+        if !self.path.is_empty() {
+            out.extend_from_slice(b"; Path=");
+            out.extend_from_slice(self.path);
+        }
+        if self.secure {
+            out.extend_from_slice(b"; Secure");
+        }
+        if self.httponly {
+            out.extend_from_slice(b"; HttpOnly");
+        }
+        out.extend_from_slice(match self.samesite {
+            Some(SameSite::Strict) => b"; SameSite=Strict",
+            Some(SameSite::Lax) => b"; SameSite=Lax",
+            Some(SameSite::None) => b"; SameSite=None",
+            None => b"",
+        });
+        if self.partitioned {
+            out.extend_from_slice(b"; Partitioned");
+        }
+    }
+}
+
+/// Appends a time as the attribute Expires has it: `Thu, 01-Jan-1970 00:00:00 GMT`.
+///
+/// `at` counts seconds since 1970 UTC. A time before 1970 is written as 1970, as past to a browser
+/// as any other; one after the year 9999 as the end of that year, because browsers read four
+/// digits.
+pub fn write_date(at: i64, out: &mut Vec<u8>) {
+    const LAST: i64 = 253_402_300_799;
+    const WEEKDAYS: [&[u8]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
+
+    let at = at.clamp(0, LAST).unsigned_abs();
+    let (days, second) = (at / 86_400, at % 86_400);
+    let (year, month, day) = civil_date(days);
+
+    // By hand: format!() would cost more than all the rest of a new cookie.
+    let digits =
+        |out: &mut Vec<u8>, n: u64| out.extend([b'0' + (n / 10) as u8, b'0' + (n % 10) as u8]);
+    let weekday = WEEKDAYS.get((days % 7) as usize).copied();
+    out.extend_from_slice(weekday.unwrap_or_default());
+    out.extend_from_slice(b", ");
+    digits(out, day);
+    out.push(b'-');
+    out.extend_from_slice(month);
+    out.push(b'-');
+    digits(out, year / 100);
+    digits(out, year % 100);
+    for (separator, n) in [
+        (b' ', second / 3_600),
+        (b':', second / 60 % 60),
+        (b':', second % 60),
+    ] {
+        out.push(separator);
+        digits(out, n);
+    }
+    out.extend_from_slice(b" GMT");
+}
+
+/// The same as nginx writes it: with two digits of the year until 2037, for old browsers
+/// (`ngx_http_cookie_time()`).
+pub fn write_short_date(at: i64, out: &mut Vec<u8>) {
+    const FIRST_OF_2038: i64 = 2_145_916_800;
+    // "Thu, 01-Jan-" stands before the year.
+    const YEAR: usize = 12;
+
+    let start = out.len();
+    write_date(at, out);
+    if at < FIRST_OF_2038 {
+        out.drain(start + YEAR..start + YEAR + 2);
+    }
+}
+
+/// The value of the first of several pairs that bears that name, and the pairs after it.
+#[inline]
+fn next_value<'a>(mut pairs: &'a [u8], name: &[u8]) -> Option<(&'a [u8], Option<&'a [u8]>)> {
+    let initial = name.first();
+    loop {
+        pairs = trim_start(pairs);
+        // Nearly every pair is somebody else's, and one byte mostly tells.
+        if pairs.first() == initial {
+            if let Some(found) = first_value(pairs, name) {
+                return Some(found);
+            }
+        }
+        pairs = pairs.get(memchr(b';', pairs)? + 1..)?;
+    }
+}
+
+/// The value of the first of several pairs when it bears that name, and the pairs after it. Nothing is
+/// trimmed off before the name.
+#[inline]
+fn first_value<'a>(pairs: &'a [u8], name: &[u8]) -> Option<(&'a [u8], Option<&'a [u8]>)> {
+    match trim_start(pairs.strip_prefix(name)?).split_first() {
+        Some((b'=', value)) if !name.is_empty() => {
+            let (value, after) = match memchr(b';', value) {
+                Some(end) => (value.get(..end)?, value.get(end + 1..)),
+                None => (value, None),
+            };
+            Some((trim_end(trim_start(value)), after))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,52 @@
+//! Media types, as far as they decide what reads a body.
+
+use crate::http::header_value::{is_value, value_of};
+
+/// HTML, in either of its two syntaxes.
+#[inline]
+pub fn is_page(media_type: &[u8]) -> bool {
+    is_value(media_type, b"text/html") || is_value(media_type, b"application/xhtml+xml")
+}
+
+/// JSON: `application/json`, `text/json`, what ends in `+json` (RFC 6839, 3.1), and a JSON text per
+/// line, `application/x-ndjson`.
+pub fn is_json(media_type: &[u8]) -> bool {
+    let subtype = subtype(media_type);
+    subtype.eq_ignore_ascii_case(b"json")
+        || subtype.eq_ignore_ascii_case(b"x-ndjson")
+        || ends_with(subtype, b"+json")
+}
+
+/// Characters that people or scripts read: `text/…`, XML, JavaScript, JSON.
+pub fn is_text(media_type: &[u8]) -> bool {
+    let subtype = subtype(media_type);
+    let kinds: [&[u8]; 5] = [
+        b"xml",
+        b"javascript",
+        b"x-javascript",
+        b"ecmascript",
+        b"x-www-form-urlencoded",
+    ];
+    let essence = value_of(media_type);
+    let is_top_level = essence
+        .get(..5)
+        .is_some_and(|top| top.eq_ignore_ascii_case(b"text/"));
+    is_top_level
+        || is_json(media_type)
+        || ends_with(subtype, b"+xml")
+        || kinds.iter().any(|kind| subtype.eq_ignore_ascii_case(kind))
+}
+
+fn subtype(media_type: &[u8]) -> &[u8] {
+    let essence = value_of(media_type);
+    let slash = memchr::memchr(b'/', essence);
+    slash
+        .and_then(|at| essence.get(at + 1..))
+        .unwrap_or_default()
+}
+
+fn ends_with(subtype: &[u8], suffix: &[u8]) -> bool {
+    let at = subtype.len().checked_sub(suffix.len());
+    at.and_then(|at| subtype.get(at..))
+        .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+}

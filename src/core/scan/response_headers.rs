@@ -1,0 +1,109 @@
+//! What a response's header hands out: the URLs in it, and the values that are ids themselves.
+
+use crate::http::cookie;
+use crate::scan::learn_set::LearnSet;
+use crate::url::{refresh_target, Names};
+
+/// Whether a header of that name may hold an id, as far as that is told at a glance.
+#[inline]
+pub fn may_hold_id(learn: &LearnSet, name: &[u8]) -> bool {
+    (learn.location && matches!(name.len(), 4 | 7 | 8 | 16))
+        || !learn.cookies.is_empty()
+        || !learn.headers.is_empty()
+}
+
+/// Shows every id that the header `name: value` holds as such: the value of a cookie that it sets and
+/// does not delete, the whole value of a header. `now` is Unix time in seconds.
+pub fn ids_in_header(
+    learn: &LearnSet,
+    names: &Names,
+    (name, value): (&[u8], &[u8]),
+    now: impl Fn() -> i64,
+    mut visit: impl FnMut(&[u8]),
+) {
+    if !learn.cookies.is_empty() && name.eq_ignore_ascii_case(b"set-cookie") {
+        let mut own = learn.cookies.iter();
+        if let Some(id) = own.find_map(|own| cookie::value_set(value, own)) {
+            let id = names.id_in_cookie(id);
+            if let Some(id) = id.filter(|_| !cookie::is_deletion(value, now())) {
+                visit(&id);
+            }
+        }
+    }
+    if learn
+        .headers
+        .iter()
+        .any(|own| name.eq_ignore_ascii_case(own))
+    {
+        if let Some(id) = names.id_in(value.trim_ascii()) {
+            visit(id);
+        }
+    }
+}
+
+/// Shows every URL reference that the header `name: value` holds: the value of Location (RFC 9110,
+/// 10.2.2) and Content-Location (8.7), what stands in angle brackets in Link (RFC 8288, 3), the URL
+/// of Refresh (HTML standard, "shared declarative refresh steps"). Other headers hold none.
+pub fn in_header<'a>(name: &[u8], value: &'a [u8], mut visit: impl FnMut(&'a [u8])) {
+    match name.len() {
+        8 if name.eq_ignore_ascii_case(b"location") => visit(value),
+        16 if name.eq_ignore_ascii_case(b"content-location") => visit(value),
+        7 if name.eq_ignore_ascii_case(b"refresh") => {
+            if let Some(url) = refresh_target(value) {
+                visit(url);
+            }
+        }
+        4 if name.eq_ignore_ascii_case(b"link") => {
+            let mut rest = value;
+            while let Some(start) = rest.iter().position(|&byte| byte == b'<') {
+                let after = rest.get(start + 1..).unwrap_or_default();
+                let Some(end) = after.iter().position(|&byte| byte == b'>') else {
+                    break;
+                };
+                visit(after.get(..end).unwrap_or_default());
+                rest = after.get(end + 1..).unwrap_or_default();
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_header;
+
+    fn urls<'a>(name: &str, value: &'a str) -> Vec<&'a str> {
+        let mut urls = Vec::new();
+        in_header(name.as_bytes(), value.as_bytes(), |url| {
+            urls.push(std::str::from_utf8(url).unwrap());
+        });
+        urls
+    }
+
+    #[test]
+    fn headers_show_their_urls() {
+        for (name, value, expected) in [
+            ("Location", "/a?sid=1", &["/a?sid=1"][..]),
+            ("LOCATION", "http://h/a", &["http://h/a"]),
+            ("content-location", "/b", &["/b"]),
+            ("Refresh", "5; url=/a?sid=1", &["/a?sid=1"]),
+            ("Refresh", "0;URL='/a b'", &["/a b"]),
+            ("Refresh", "0, url = \"/q\" trailing", &["/q"]),
+            ("Refresh", "3; /plain", &["/plain"]),
+            ("Refresh", "3", &[]),
+            ("Refresh", "3;", &[]),
+            ("Refresh", "3; url=", &[]),
+            (
+                "Link",
+                "</a>; rel=next, <b?sid=1>; rel=\"prev\"",
+                &["/a", "b?sid=1"],
+            ),
+            ("Link", "<unfinished", &[]),
+            ("Link", "none", &[]),
+            ("X-Location", "/a", &[]),
+            ("Set-Cookie", "sid=1", &[]),
+        ] {
+            assert_eq!(urls(name, value), expected, "{name}: {value}");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Thin, safe views of nginx. All `unsafe` code of the module is here and in `module.rs` with its parts.
+//!
+//! A view is a pointer that nginx passed to a callback, with the lifetime of that callback. What it
+//! points to lives longer: a request as long as its pool, a configuration as long as its cycle.
+//! Nothing here knows of sessions.
+
+pub mod accel_redirect;
+pub mod background_task;
+pub mod balancer;
+pub mod chain;
+pub mod clock;
+pub mod complex;
+pub mod conf;
+pub mod cycle;
+
+pub mod guard;
+
+pub mod header;
+pub mod hook;
+pub mod log;
+pub mod owned;
+pub mod peers;
+pub mod pool;
+pub mod request;
+pub mod shm;
+pub mod sys;
+pub mod timer;
+pub mod upstream;
+pub mod variable;

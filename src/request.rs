@@ -1,0 +1,8 @@
+//! A request: what is remembered of it, which session it brings, which server it goes to.
+
+pub mod context;
+pub mod lookup;
+pub mod nginx_forms;
+pub mod session_id;
+pub mod status;
+pub mod steer;

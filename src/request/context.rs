@@ -1,0 +1,200 @@
+//! What is remembered of a request while it is served, from the choice of its server to the end of
+//! its response. Everything else of this floor, and the filters above it, read and write it.
+
+use std::cell::{Cell, RefCell};
+
+use sticky_core::rewrite::PageRewriter;
+use sticky_core::scan::Learner;
+use sticky_core::table::key::Key;
+use sticky_core::table::word::PeerId;
+
+use crate::config::nginx_forms::NginxForm;
+use crate::config::peer_index::{IndexView, Peer, PeerIndex};
+use crate::config::types::{Rule, Sticky};
+use crate::ngx::accel_redirect::Finalize;
+use crate::ngx::chain::Output;
+use crate::ngx::header::Header;
+use crate::ngx::peers::{PeerList, Unusable};
+use crate::ngx::request::Request;
+
+use super::status::{Status, Tries};
+
+/// What is remembered of a request while it is served. Every request of a sticky upstream has one:
+/// the larger it is, the more often nginx needs another block of memory for a request.
+pub struct RequestContext<'r> {
+    /// The request.
+    pub request: Request<'r>,
+    /// The upstream that serves it.
+    pub sticky: &'r Sticky<'r>,
+    /// The upstream's peers.
+    pub peers: PeerList,
+    /// The key of the session id that the request carries.
+    pub request_key: Option<Key>,
+    /// That id, decoded; empty when there is none.
+    pub request_id: &'r [u8],
+    /// The peer that held the request's session when the request came.
+    pub holder: Option<PeerId>,
+    /// That peer, where it is known already and stays as it is.
+    pub found: Option<&'r Peer>,
+    /// Name of the peer that answered.
+    pub answered: Cell<Option<&'r [u8]>>,
+    /// The ids that its response has handed out.
+    pub learned: Cell<Option<&'r LearnedIds<'r>>>,
+    /// Its page while it is being rewritten.
+    pub page: Cell<Option<&'r Page>>,
+    /// State of nginx's own form of the directive, if the upstream has one.
+    #[cfg(not(nginx_since = "1.29.6"))]
+    pub nginx_sticky: Option<&'r NginxSticky<'r>>,
+    /// How its attempts at servers went.
+    pub tries: Tries,
+    /// What became of its session.
+    pub status: Cell<Status>,
+    /// What became of the attempt at the session's server.
+    pub holder_state: Cell<HolderState>,
+    /// The protocol's own callback for the end of the exchange.
+    pub finalize: Finalize,
+}
+
+impl<'r> RequestContext<'r> {
+    /// The upstream's peers as they are now.
+    #[inline]
+    pub fn peer_index(&self) -> IndexView<'r> {
+        self.sticky.peer_index(self.peers)
+    }
+
+    /// The peer that the client is told to come back to: the one that answered and is called `name`,
+    /// or the session's own, where that is merely full.
+    pub fn peer_to_show<'d>(&self, index: &'d PeerIndex, name: &[u8]) -> Option<&'d Peer>
+    where
+        'r: 'd,
+    {
+        match (self.holder_state.get(), self.holder) {
+            (HolderState::Steered, Some(_)) if self.found.is_some() => self.found,
+            (HolderState::Full, Some(holder)) => index.by_id(holder),
+            _ => index.answering(self.request, name),
+        }
+    }
+
+    /// For each attempt, whether the request had an id and went to its server: `NEW`, `HIT` or
+    /// `MISS`, separated as in `$upstream_addr`.
+    pub fn tries(&self) -> String {
+        self.tries.listed(self.request)
+    }
+
+    /// Whether the session of `key` [is ahead](crate::zone::sessions::Sessions::is_ahead). Where
+    /// servers come and go (`resolve`), one that is not known has left.
+    #[cold]
+    pub fn has_ahead(&self, key: Key) -> bool {
+        match &self.sticky.rule {
+            Rule::Query(rule, sessions, _) if !self.peers.may_change() => {
+                sessions.is_ahead(key, &rule.limits)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the server of a session has left the upstream, or cannot be used. One that is merely
+    /// full keeps its sessions, and so does one that is not known here, if the session `is_ahead`.
+    pub fn is_lost(&self, holder: PeerId, is_ahead: impl Fn() -> bool) -> bool {
+        let index = self.peer_index();
+        match index.by_id(holder) {
+            None => !is_ahead(),
+            Some(peer) => {
+                let state = self.peers.check(peer.handle);
+                matches!(state, Err(Unusable::Gone | Unusable::Failed))
+            }
+        }
+    }
+}
+
+/// What became of the attempt at the server that holds a request's session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HolderState {
+    /// None was made yet, or the request has no session.
+    Untried,
+    /// The request went to it.
+    Steered,
+    /// It has left, or cannot be used: the session goes to the peer that answers.
+    Lost,
+    /// It is merely busy, or known to a newer configuration only, and keeps the session: the next
+    /// request may reach it again.
+    Full,
+}
+
+/// At most so many ids are learned from one response.
+const IDS_PER_RESPONSE: usize = 8;
+
+/// The ids that a response has handed out, and the scanner of its body. Made only for responses
+/// that have an id in their header, or a body that may.
+pub struct LearnedIds<'r> {
+    /// The peer that gives the response.
+    pub peer: PeerId,
+    /// Keys of the sessions that were learned.
+    keys: [Cell<Option<Key>>; IDS_PER_RESPONSE],
+    /// What reads the body.
+    pub scanner: Cell<Option<&'r Scanner>>,
+}
+
+/// What reads a response's body, until it has read enough.
+pub type Scanner = Cell<Option<Box<dyn Learner>>>;
+
+impl LearnedIds<'_> {
+    /// None so far, of a response that `peer` gives.
+    pub fn none_of(peer: PeerId) -> Self {
+        Self {
+            peer,
+            keys: Default::default(),
+            scanner: Cell::default(),
+        }
+    }
+
+    /// Whether no more ids are learned from the response.
+    pub fn is_full(&self) -> bool {
+        self.keys.iter().all(|key| key.get().is_some())
+    }
+
+    /// Records a key; false when it is recorded already, or one too many.
+    pub fn record(&self, key: Key) -> bool {
+        for place in &self.keys {
+            match place.get() {
+                Some(known) if known == key => return false,
+                Some(_) => {}
+                None => {
+                    place.set(Some(key));
+                    return true;
+                }
+            }
+        }
+        false
+    }
+}
+
+/// A page that is being rewritten.
+pub struct Page {
+    /// What rewrites it.
+    pub rewriter: RefCell<PageRewriter>,
+    /// The buffers that it is sent in.
+    pub output: Output,
+}
+
+/// What is remembered of a request of an upstream with one of nginx's own forms of the directive.
+pub struct NginxSticky<'r> {
+    /// The form.
+    pub form: &'r NginxForm<'r>,
+    /// What the request says of its server or session; empty when it says nothing.
+    pub id: &'r [u8],
+    /// The key of that session.
+    pub key: Option<Key>,
+    /// `sticky_secret` for this request.
+    pub secret: Option<&'r [u8]>,
+    /// `sticky_strict on`.
+    pub strict: bool,
+    /// The holder of the session, as the latest attempt has found it.
+    pub holder: Cell<Option<PeerId>>,
+    /// That holder is merely busy.
+    pub is_full: Cell<bool>,
+    /// The peer that the latest attempt has gone to.
+    pub taken: Cell<Option<PeerId>>,
+    /// The cookie that the response gets.
+    pub set_cookie: Cell<Option<Header<'r>>>,
+}

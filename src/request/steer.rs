@@ -1,0 +1,251 @@
+//! Which peer a request goes to.
+//!
+//! The balancer has been initialised for the request; then it is decided whether the request has a
+//! session ([`Steering::decide`]), and for each try whether the session's peer is taken or the
+//! balancer asked (`RequestContext::choose`). A request without a session takes the path that it took
+//! before.
+
+use std::cell::Cell;
+
+use crate::config::types::{LocationConf, Rule, Sticky, UpstreamConf};
+use crate::ngx::accel_redirect::{self, Finalize, Witness};
+use crate::ngx::balancer::{interpose, Balancer, Choice, Chooser, Steer, Try};
+use crate::ngx::log::Level;
+use crate::ngx::peers::{round_robin, PeerKey, Unusable};
+use crate::ngx::request::Request;
+use crate::ngx::upstream::Upstream;
+
+use super::context::{HolderState, NginxSticky, RequestContext};
+use super::lookup::{self, RequestSession};
+use super::session_id;
+use super::status::{Status, Tries};
+
+/// A request whose tries are steered, `by` what it carries.
+struct Steered<'r, By> {
+    context: RequestContext<'r>,
+    balancer: Balancer,
+    by: By,
+}
+
+/// By the holder of its session.
+struct Holder;
+
+impl<'r, By: 'r> Steered<'r, By> {
+    fn chosen(&self, choice: Choice) -> Choice {
+        if choice == Choice::Steered {
+            self.context.tries.hit(self.context.request);
+        }
+        choice
+    }
+
+    /// Remembers the context of a request, and steers its tries.
+    fn begin(
+        r: Request<'r>,
+        context: impl FnOnce() -> RequestContext<'r>,
+        by: By,
+    ) -> Option<&'r RequestContext<'r>>
+    where
+        Self: Chooser,
+    {
+        let exchange = r.upstream()?;
+        let steered = r.pool()?.place_with(|| Steered {
+            context: context(),
+            balancer: Balancer::of(exchange),
+            by,
+        })?;
+        r.set_context(&steered.context);
+        interpose(exchange, steered);
+        Some(&steered.context)
+    }
+}
+
+impl Chooser for Steered<'_, Holder> {
+    fn balancer(&self) -> &Balancer {
+        &self.balancer
+    }
+
+    fn choose(&self, attempt: &Try<'_>) -> Choice {
+        self.chosen(self.context.choose_holder(attempt))
+    }
+}
+
+impl<'r> Chooser for Steered<'r, &'r NginxSticky<'r>> {
+    fn balancer(&self) -> &Balancer {
+        &self.balancer
+    }
+
+    fn choose(&self, attempt: &Try<'_>) -> Choice {
+        self.chosen(self.by.choose(&self.context, attempt))
+    }
+
+    fn awaits_peer(&self) -> bool {
+        true
+    }
+
+    fn taken(&self, peer: PeerKey) -> Option<()> {
+        self.by.taken(&self.context, peer)
+    }
+
+    fn awaits_header(&self) -> bool {
+        cfg!(nginx_since = "1.29.6") && self.by.learns_from_header()
+    }
+
+    fn header_came(&self) {
+        if self.by.learns_from_header() {
+            self.by.learn(&self.context);
+        }
+    }
+
+    fn served(&self) {
+        if !self.by.learns_from_header() {
+            self.by.learn(&self.context);
+        }
+    }
+}
+
+impl RequestContext<'_> {
+    fn choose_holder(&self, attempt: &Try<'_>) -> Choice {
+        let holder_state = self.holder_state.get();
+        let target = self.found.map(|peer| peer.handle).or_else(|| {
+            let peer = self.peer_index().by_id(self.holder?)?.handle;
+            Some(peer)
+        });
+        let steered = match (holder_state, target) {
+            (HolderState::Untried, Some(peer)) => Some(attempt.steer(peer)),
+            (HolderState::Steered, Some(peer)) => attempt.steer_again(peer),
+            _ => None,
+        };
+        self.holder_state.set(match (steered, holder_state) {
+            (Some(Ok(())), _) => {
+                self.holder_state.set(HolderState::Steered);
+                return Choice::Steered;
+            }
+            (Some(Err(Unusable::Full)), _) | (None, HolderState::Full) => HolderState::Full,
+            (None, HolderState::Untried) if self.is_ahead() => HolderState::Full,
+            _ => HolderState::Lost,
+        });
+        self.status.set(Status::Gone);
+        if self.is_refused() {
+            Choice::Refuse
+        } else {
+            Choice::Balance
+        }
+    }
+
+    /// See [`crate::zone::sessions::Sessions::is_ahead`].
+    #[cold]
+    fn is_ahead(&self) -> bool {
+        self.request_key.is_some_and(|key| self.has_ahead(key))
+    }
+
+    /// The request may go nowhere else.
+    #[cold]
+    fn is_refused(&self) -> bool {
+        let RequestContext {
+            request, sticky, ..
+        } = self;
+        let of_location = request
+            .loc_conf::<LocationConf>()
+            .is_some_and(|location| location.no_fallback.get() == Some(true));
+        of_location
+            || sticky.rule.no_fallback()
+            || sticky
+                .us
+                .srv_conf::<UpstreamConf<'_>>()
+                .is_some_and(UpstreamConf::is_strict)
+    }
+}
+
+/// Decides where a request of the sticky upstream `us` goes, whose balancer has been initialised for
+/// it. `W` is told when its answer is an X-Accel-Redirect.
+pub fn steer<W: for<'r> Witness<Context<'r> = RequestContext<'r>>>(
+    r: Request<'_>,
+    us: Upstream<'_>,
+) {
+    if let Some(conf) = us.srv_conf::<UpstreamConf<'_>>() {
+        if let Some(sticky) = conf.engaged() {
+            decide::<W>(r, us, conf, sticky);
+        }
+    }
+}
+
+fn decide<'r, W: Witness<Context<'r> = RequestContext<'r>> + 'r>(
+    r: Request<'r>,
+    us: Upstream<'r>,
+    conf: &'r UpstreamConf<'r>,
+    sticky: &'r Sticky<'r>,
+) -> Option<()> {
+    let Some(peers) = round_robin(r, us) else {
+        say_unknown_balancer(r, sticky);
+        return None;
+    };
+    let mut nginx_sticky = None;
+    let session = match &sticky.rule {
+        Rule::Cookie(rule) => lookup::by_cookie(r, rule, &sticky.peer_index(peers)),
+        Rule::Rewrite(rule) => lookup::by_value(r, rule, &sticky.peer_index(peers)),
+        Rule::Query(rule, sessions, _) => match session_id::find(r, rule) {
+            None => RequestSession::without_session(Status::None),
+            Some(id) => lookup::by_id(rule, sessions, id),
+        },
+        Rule::Native(native) => {
+            let secret = conf.secret.get().copied();
+            let begun = NginxSticky::begin(r, native, secret, conf.is_strict())?;
+            let status = if begun.has_id() {
+                Status::Miss
+            } else {
+                Status::None
+            };
+            nginx_sticky = Some(r.pool()?.place(begun)?);
+            RequestSession::without_session(status)
+        }
+    };
+    let context = || RequestContext {
+        request: r,
+        sticky,
+        peers,
+        request_key: session.request_key,
+        request_id: session.request_id,
+        holder: session.holder,
+        found: session.found,
+        answered: Cell::new(None),
+        learned: Cell::new(None),
+        page: Cell::new(None),
+        #[cfg(not(nginx_since = "1.29.6"))]
+        nginx_sticky,
+        tries: Tries::begin(r, session.status != Status::None),
+        status: Cell::new(session.status),
+        holder_state: Cell::new(HolderState::Untried),
+        finalize: Finalize::default(),
+    };
+    let context = match nginx_sticky {
+        Some(nginx_sticky) => Steered::begin(r, context, nginx_sticky)?,
+        None if session.holder.is_some() => Steered::begin(r, context, Holder)?,
+        None => {
+            let context = r.pool()?.place_with(context)?;
+            r.set_context(context);
+            context
+        }
+    };
+    let awaits_cookie = match &sticky.rule {
+        // Who brings it has it.
+        Rule::Cookie(rule) => !rule.hide_cookie && session.holder.is_none(),
+        Rule::Query(rule, ..) => !rule.learn.cookies.is_empty(),
+        Rule::Rewrite(_) | Rule::Native(_) => false,
+    };
+    if awaits_cookie {
+        accel_redirect::watch::<W>(r, context);
+    }
+    Some(())
+}
+
+/// Once in each worker.
+#[cold]
+fn say_unknown_balancer(r: Request<'_>, sticky: &Sticky<'_>) {
+    if !sticky.said_unknown_balancer.replace(true) {
+        let name = sticky.upstream.escape_ascii();
+        r.log().write(
+            Level::Error,
+            format_args!("sticky: requests are not steered, unknown balancer, upstream \"{name}\""),
+        );
+    }
+}

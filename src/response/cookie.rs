@@ -1,0 +1,90 @@
+//! `mode=cookie`: the cookie that a response sets, and what stands in it for the application.
+
+use sticky_core::directive::CookieRule;
+use sticky_core::http::cookie;
+
+use crate::config::peer_index::{IndexView, Peer, PeerIndex};
+use crate::config::types::LocationConf;
+use crate::ngx::request::Request;
+use crate::request::context::RequestContext;
+
+/// The client gets our cookie: of its own request, not of a subrequest.
+pub fn is_shown(r: Request<'_>, rule: &CookieRule) -> bool {
+    r.is_main()
+        && !rule.hide_cookie
+        && r.loc_conf::<LocationConf>()
+            .is_none_or(|location| location.hide_cookie.get() != Some(true))
+}
+
+/// Replaces the server's cookies of that name by ours, as nginx-sticky-module-ng does. `name` is that
+/// of the peer which gives the response.
+pub fn set<'r>(r: Request<'r>, context: &RequestContext<'r>, rule: &CookieRule, name: &[u8]) {
+    let known = context.peer_index();
+    // What stays as it is outlives the request, and need not be copied.
+    let (peer, line) = match &known {
+        IndexView::Fixed(index) => {
+            let peer = context.peer_to_show(index, name);
+            (peer, peer.map(|peer| &*peer.set_cookie))
+        }
+        IndexView::Now(index) => (context.peer_to_show(index, name), None),
+    };
+    let Some(peer) = peer else { return };
+    let mut theirs = None;
+    for header in r.response_headers() {
+        if !header.name().eq_ignore_ascii_case(b"set-cookie") {
+            continue;
+        }
+        if let Some(value) = cookie::value_set(header.value(), &rule.name) {
+            theirs = Some(value);
+            header.hide();
+        }
+    }
+    if !is_shown(r, rule) {
+        return;
+    }
+    let line = line
+        .filter(|line| !line.is_empty())
+        .or_else(|| new_line(r, context, rule, &known, peer, theirs));
+    if let Some(line) = line {
+        // Out of memory: the response goes without the cookie, the next one brings it.
+        let _ = r.push_response_header(b"Set-Cookie", line);
+    }
+}
+
+#[inline(never)]
+fn new_line<'r>(
+    r: Request<'r>,
+    context: &RequestContext<'r>,
+    rule: &CookieRule,
+    index: &PeerIndex,
+    peer: &Peer,
+    theirs: Option<&[u8]>,
+) -> Option<&'r [u8]> {
+    let mut attributes = context.sticky.attributes.borrow_mut();
+    let attributes = attributes.now(rule);
+    let pool = r.pool()?;
+    match theirs {
+        _ if !rule.transfer => pool.concat(&[&peer.pair, attributes]),
+        Some(theirs) => pool.concat(&[&peer.pair, &rule.delimiter, theirs, attributes]),
+        // The client keeps what the application gave it before; it starts with the delimiter.
+        None => {
+            let transferred = transferred(r, rule, index);
+            pool.concat(&[&peer.pair, transferred, attributes])
+        }
+    }
+}
+
+/// What the application has put behind the server's part of the request's cookie, with the
+/// delimiter before it; empty without `transfer`, and for a request without the cookie.
+fn transferred<'r>(r: Request<'r>, rule: &CookieRule, index: &PeerIndex) -> &'r [u8] {
+    let Some(cookie) = cookie::find(r.cookies(), &rule.name) else {
+        return &[];
+    };
+    let known = rule
+        .routes(cookie)
+        .find(|route| index.by_value(route).is_some());
+    // The server's part ends at the first delimiter where no server is known by it.
+    let route = known.or_else(|| rule.routes(cookie).next());
+    let end = route.map_or(cookie.len(), <[u8]>::len);
+    cookie.get(end..).unwrap_or_default()
+}

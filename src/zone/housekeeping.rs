@@ -1,0 +1,79 @@
+//! What workers do besides requests: a little every second, and the rest when they end.
+
+use portable_atomic::AtomicU128;
+use sticky_core::table::tick::tick_at;
+use sticky_core::table::word::Limits;
+use sticky_core::table::{Swept, Table, ZoneHeader};
+
+use crate::ngx::background_task;
+use crate::ngx::clock::monotonic_seconds;
+use crate::ngx::cycle::{self, Cycle, Role};
+
+use super::sessions::{TableZone, ZoneConf};
+
+/// Words of a table that are swept in a second: 1 MB of them, in less than a millisecond.
+const SWEPT_AT_ONCE: usize = 1 << 16;
+
+/// Once a second in every worker. The tables are kept by one of them, and by those that end.
+pub fn tick(running: Cycle<'_>) {
+    let keeps_house = matches!(cycle::role(), Role::Worker(0) | Role::Single);
+    if !keeps_house && !cycle::is_draining() {
+        return;
+    }
+    for zone in running.zones::<ZoneConf>() {
+        let Some(limits) = zone.conf().longest.get() else {
+            continue;
+        };
+        if !cycle::is_draining() {
+            sweep(zone, &limits);
+        }
+        if let Some(state) = zone.conf().state.get() {
+            state.tick(zone, limits);
+        }
+    }
+}
+
+/// Frees the words of sessions that have been over for long, a piece of the table at a time.
+fn sweep(zone: &TableZone, limits: &Limits) {
+    let Some((prelude, words)) = zone.split::<ZoneHeader, AtomicU128>() else {
+        return;
+    };
+    let table = Table::new(words, &prelude.counters);
+    let now = tick_at(prelude.header.epoch(), monotonic_seconds());
+    let mut swept = zone.conf().swept.take();
+    swept += table.sweep(swept.next, SWEPT_AT_ONCE, limits, now);
+    if swept.next == 0 {
+        table.publish(&swept);
+        swept = Swept::default();
+    }
+    zone.conf().swept.set(swept);
+}
+
+/// Before a worker ends. One of them writes the state files, for another nginx that may have
+/// been started meanwhile; the others only what nobody else has.
+pub fn leave_worker(running: Cycle<'_>) {
+    background_task::stop_all();
+    // Where there is no other process, leave_master() is called too.
+    let Role::Worker(number) = cycle::role() else {
+        return;
+    };
+    if !cycle::is_terminating() {
+        write(running, cycle::is_terminating, number == 0);
+    }
+}
+
+/// Before nginx ends, when no worker is left: writes the state files.
+pub fn leave_master(running: Cycle<'_>) {
+    write(running, || false, true);
+}
+
+fn write(running: Cycle<'_>, is_stopped: fn() -> bool, all: bool) {
+    for zone in running.zones::<ZoneConf>() {
+        let conf = zone.conf();
+        if let (Some(state), Some(limits)) = (conf.state.get(), conf.longest.get()) {
+            if all || state.is_alone_with(zone) {
+                state.finish(zone, limits, running.workers_owner(), !all, is_stopped);
+            }
+        }
+    }
+}
