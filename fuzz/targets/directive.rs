@@ -3,9 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sticky_core::http::cookie::{self, SameSite};
 use sticky_core::directive::native::NativeRule;
 use sticky_core::directive::{parse, CookieRule, Mode, QueryRule, RewriteRule, ZoneChoice};
+use sticky_core::http::cookie::{self, SameSite};
 use sticky_core::rewrite::Parameter;
 use sticky_core::url::Carried;
 

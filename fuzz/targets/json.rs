@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use sticky_core::scan::learn_set::Member;
 use sticky_core::scan::json::{JsonLearner, Members, ScriptLearner};
+use sticky_core::scan::learn_set::Member;
 use sticky_core::url::Names;
 use sticky_fuzz::json::Tree;
 use sticky_fuzz::pieces;

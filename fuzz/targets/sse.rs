@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use sticky_core::scan::learn_set::Member;
 use sticky_core::scan::json::{JsonLearner, Members};
+use sticky_core::scan::learn_set::Member;
 use sticky_core::scan::sse::SseLearner;
 use sticky_core::scan::text::TextLearner;
 use sticky_core::scan::Learner;

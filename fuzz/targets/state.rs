@@ -8,9 +8,10 @@ use std::io::Read;
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use portable_atomic::AtomicU128;
-use sticky_core::snapshot::{self, tick_at, Head, Moment, Reader};
-use sticky_core::table::{Counters, Table};
+use sticky_core::snapshot::{self, Head, Moment, Reader};
+use sticky_core::table::tick::tick_at;
 use sticky_core::table::word::{Session, Word};
+use sticky_core::table::{Counters, Table};
 
 const HEAD: usize = 64;
 const RECORD: usize = 16;
@@ -93,7 +94,8 @@ fn changed(mut valid: Valid) {
         .map(|(key, rest)| Word::from_bits(u128::from(*key) << 64 | u128::from(*rest)))
         .collect();
     let mut file = Vec::new();
-    let count = snapshot::write(&mut file, &head, words.iter().copied()).expect("a vector takes all");
+    let count =
+        snapshot::write(&mut file, &head, words.iter().copied()).expect("a vector takes all");
     assert_eq!(file.len(), HEAD + (count as usize + 1) * RECORD);
 
     let whole = file.clone();

@@ -10,11 +10,11 @@ use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use portable_atomic::AtomicU128;
 use sticky_core::table::key::Key;
-use sticky_core::table::{
-    Absorbed, Claim, Counters, Evicted, Learned, LookUp, ZoneHeader, Table, LINE,
-};
 use sticky_core::table::tick::{Tick, LAST_TICK};
 use sticky_core::table::word::{Limits, PeerId, Session, Word};
+use sticky_core::table::{
+    Absorbed, Claim, Counters, Evicted, Learned, LookUp, Table, ZoneHeader, LINE,
+};
 
 const MOST_WORDS: usize = 96;
 const MOST_STEPS: usize = 64;

@@ -3,7 +3,8 @@
 
 use std::collections::HashSet;
 
-use sticky_core::digest::{peer_id, peer_ids, Algorithm, Recipe};
+use sticky_core::digest::{Algorithm, Recipe};
+use sticky_core::peer_id::{peer_id, peer_ids};
 use sticky_core::table::word::PeerId;
 use Algorithm::{Md5, Sha1, Sha256};
 
