@@ -154,14 +154,14 @@ fn sessions<'c>(
     rule: &QueryRule,
 ) -> Result<Sessions<'c>, Refusal> {
     let (name, size) = match &rule.zone {
-        ZoneChoice::Off => return Ok(Sessions::local(upstream)),
+        ZoneChoice::Off => return Sessions::local(upstream).ok_or(Refusal::NoRandomNumbers),
         // A name of its own kind: `zone NAME size` of the upstream is another zone.
         ZoneChoice::Own => ([b"sticky:", upstream].concat(), DEFAULT_SIZE),
         ZoneChoice::Named { name, size } => (name.clone(), size.unwrap_or(0)),
     };
     let zone = table_zone(cf, &name, size)?;
     if let Some(word) = &rule.state {
-        state_file::keep(cf, zone, word).map_err(Refusal::State)?;
+        state_file::set(cf, zone, word).map_err(Refusal::State)?;
     }
     Ok(Sessions::shared(zone, upstream, rule.limits))
 }
@@ -220,7 +220,7 @@ fn are_used(us: Upstream<'_>, conf: &UpstreamConf<'_>) -> Result<(), Refusal> {
     } else {
         return Ok(());
     };
-    Err(Refusal::Idle {
+    Err(Refusal::NoEffect {
         directive,
         upstream: us.name().to_vec(),
         needed,

@@ -1,37 +1,60 @@
-//! What the operator reads when a directive is refused, as far as it takes more than its words to know.
+//! Messages for a configuration that is refused, beyond those that follow from the words of a
+//! directive alone (`sticky_core::directive::error`).
 
-use std::fmt;
 use std::os::raw::c_char;
 
 use sticky_core::directive::DirectiveError;
+use thiserror::Error;
 
-use super::state_file::Unusable;
+use super::state_file::StateFileError;
 
 /// Why a directive is refused. Displays as nginx writes it before the file and the line.
+#[derive(Debug, Error)]
 pub enum Refusal {
-    /// The directive stands twice in one block.
+    /// The directive is in one block twice.
+    #[error("\"sticky\" directive is duplicate")]
     Duplicate,
     /// The words are wrong.
+    #[error(transparent)]
     Words(DirectiveError),
     /// The session table needs 128-bit atomics.
+    #[error(
+        "\"sticky mode=query\" needs a processor with 128-bit atomic instructions to share \
+         sessions between workers, use \"zone=off\" with \"worker_processes 1\""
+    )]
     NotLockFree,
+    /// A key for the session table cannot be made.
+    #[error("the system gives no random numbers for the key of a session table")]
+    NoRandomNumbers,
     /// The zone cannot have the state file.
-    State(Unusable),
+    #[error(transparent)]
+    State(StateFileError),
     /// A zone of `sticky learn` has one user.
+    #[error(
+        "sticky zone \"{}\" is already used in upstream \"{}\"",
+        .zone.escape_ascii(),
+        .upstream.escape_ascii()
+    )]
     ZoneInUse {
         /// Its name.
         zone: Vec<u8>,
-        /// Who uses it.
+        /// The upstream that uses it.
         upstream: Vec<u8>,
     },
-    #[cfg(not(nginx_since = "1.29.6"))]
     /// What the `server` directive says of sessions is wrong.
-    Server(&'static str),
     #[cfg(not(nginx_since = "1.29.6"))]
+    #[error("{0}")]
+    Server(&'static str),
     /// The balancer does not know `down`.
+    #[cfg(not(nginx_since = "1.29.6"))]
+    #[error("balancing method does not support parameter \"drain\"")]
     NoDrain,
     /// A directive that does nothing in this upstream.
-    Idle {
+    #[error(
+        "\"{directive}\" has no effect in upstream \"{}\" without {needed}",
+        .upstream.escape_ascii()
+    )]
+    NoEffect {
         /// Its name.
         directive: &'static str,
         /// The upstream.
@@ -40,51 +63,15 @@ pub enum Refusal {
         needed: &'static str,
     },
     /// nginx's own handler has refused the directive.
+    #[error("\"sticky\" directive failed")]
     Passed(*mut c_char),
     /// Another module has taken the upstream over.
+    #[error(
+        "\"sticky\" has no effect in upstream \"{}\", another module balances it",
+        .0.escape_ascii()
+    )]
     NotHooked(Vec<u8>),
-    /// No memory is left, or nginx has written why.
+    /// No memory is left, or nginx has logged the reason.
+    #[error("\"sticky\" directive failed")]
     Reported,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Refusal::Duplicate => write!(f, "\"sticky\" directive is duplicate"),
-            Refusal::Words(error) => error.fmt(f),
-            Refusal::State(error) => error.fmt(f),
-            Refusal::NotLockFree => write!(
-                f,
-                "\"sticky mode=query\" needs a processor with 128-bit atomic instructions to share \
-                 sessions between workers, use \"zone=off\" with \"worker_processes 1\""
-            ),
-            Refusal::ZoneInUse { zone, upstream } => write!(
-                f,
-                "sticky zone \"{}\" is already used in upstream \"{}\"",
-                zone.escape_ascii(),
-                upstream.escape_ascii()
-            ),
-            #[cfg(not(nginx_since = "1.29.6"))]
-            Refusal::Server(why) => f.write_str(why),
-            #[cfg(not(nginx_since = "1.29.6"))]
-            Refusal::NoDrain => {
-                write!(f, "balancing method does not support parameter \"drain\"")
-            }
-            Refusal::Idle {
-                directive,
-                upstream,
-                needed,
-            } => write!(
-                f,
-                "\"{directive}\" has no effect in upstream \"{}\" without {needed}",
-                upstream.escape_ascii()
-            ),
-            Refusal::NotHooked(upstream) => write!(
-                f,
-                "\"sticky\" has no effect in upstream \"{}\", another module balances it",
-                upstream.escape_ascii()
-            ),
-            Refusal::Reported | Refusal::Passed(_) => write!(f, "\"sticky\" directive failed"),
-        }
-    }
 }

@@ -103,7 +103,7 @@ pub fn by_id<'r>(rule: &QueryRule, sessions: &Sessions<'_>, id: &'r [u8]) -> Req
     let Some(key) = sessions.key(id) else {
         return RequestSession::without_session(Status::Miss);
     };
-    let (status, holder) = match sessions.recall(key, &rule.limits) {
+    let (status, holder) = match sessions.look_up_and_touch(key, &rule.limits) {
         LookUp::Unknown => (Status::Miss, None),
         LookUp::Expired => (Status::Expired, None),
         LookUp::Found(session) => (Status::Hit, Some(session.peer)),

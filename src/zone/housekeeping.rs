@@ -1,4 +1,5 @@
-//! What workers do besides requests: a little every second, and the rest when they end.
+//! What workers do besides requests: a bounded amount of work every second, and the rest when they
+//! end.
 
 use portable_atomic::AtomicU128;
 use sticky_core::table::tick::tick_at;
@@ -11,13 +12,13 @@ use crate::ngx::cycle::{self, Cycle, Role};
 
 use super::sessions::{TableZone, ZoneConf};
 
-/// Words of a table that are swept in a second: 1 MB of them, in less than a millisecond.
+/// Words of a table that are swept per second: 1 MB of them, in less than a millisecond.
 const SWEPT_AT_ONCE: usize = 1 << 16;
 
-/// Once a second in every worker. The tables are kept by one of them, and by those that end.
+/// Called once a second in every worker. Worker 0 and draining workers look after the tables.
 pub fn tick(running: Cycle<'_>) {
-    let keeps_house = matches!(cycle::role(), Role::Worker(0) | Role::Single);
-    if !keeps_house && !cycle::is_draining() {
+    let does_housekeeping = matches!(cycle::role(), Role::Worker(0) | Role::Single);
+    if !does_housekeeping && !cycle::is_draining() {
         return;
     }
     for zone in running.zones::<ZoneConf>() {
@@ -27,19 +28,19 @@ pub fn tick(running: Cycle<'_>) {
         if !cycle::is_draining() {
             sweep(zone, &limits);
         }
-        if let Some(state) = zone.conf().state.get() {
-            state.tick(zone, limits);
+        if let Some(snapshot) = zone.conf().snapshot.get() {
+            snapshot.tick(zone, limits);
         }
     }
 }
 
-/// Frees the words of sessions that have been over for long, a piece of the table at a time.
+/// Frees the words of sessions that ended long ago, a part of the table at a time.
 fn sweep(zone: &TableZone, limits: &Limits) {
-    let Some((prelude, words)) = zone.split::<ZoneHeader, AtomicU128>() else {
+    let Some((header, words)) = zone.split::<ZoneHeader, AtomicU128>() else {
         return;
     };
-    let table = Table::new(words, &prelude.counters);
-    let now = tick_at(prelude.header.epoch(), monotonic_seconds());
+    let table = Table::new(words, &header.counters);
+    let now = tick_at(header.header.epoch(), monotonic_seconds());
     let mut swept = zone.conf().swept.take();
     swept += table.sweep(swept.next, SWEPT_AT_ONCE, limits, now);
     if swept.next == 0 {
@@ -49,11 +50,11 @@ fn sweep(zone: &TableZone, limits: &Limits) {
     zone.conf().swept.set(swept);
 }
 
-/// Before a worker ends. One of them writes the state files, for another nginx that may have
-/// been started meanwhile; the others only what nobody else has.
+/// Called before a worker ends. Worker 0 writes the state files, for another nginx that may have been
+/// started meanwhile; the others only those of tables that no other worker has.
 pub fn leave_worker(running: Cycle<'_>) {
     background_task::stop_all();
-    // Where there is no other process, leave_master() is called too.
+    // With `master_process off`, leave_master() is called, too.
     let Role::Worker(number) = cycle::role() else {
         return;
     };
@@ -62,7 +63,7 @@ pub fn leave_worker(running: Cycle<'_>) {
     }
 }
 
-/// Before nginx ends, when no worker is left: writes the state files.
+/// Called before nginx ends, when no worker is left: writes the state files.
 pub fn leave_master(running: Cycle<'_>) {
     write(running, || false, true);
 }
@@ -70,9 +71,9 @@ pub fn leave_master(running: Cycle<'_>) {
 fn write(running: Cycle<'_>, is_stopped: fn() -> bool, all: bool) {
     for zone in running.zones::<ZoneConf>() {
         let conf = zone.conf();
-        if let (Some(state), Some(limits)) = (conf.state.get(), conf.longest.get()) {
-            if all || state.is_alone_with(zone) {
-                state.finish(zone, limits, running.workers_owner(), !all, is_stopped);
+        if let (Some(snapshot), Some(limits)) = (conf.snapshot.get(), conf.longest.get()) {
+            if all || snapshot.is_alone_with(zone) {
+                snapshot.finish(zone, limits, running.workers_owner(), !all, is_stopped);
             }
         }
     }

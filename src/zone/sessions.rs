@@ -1,7 +1,6 @@
-//! The one door to a session table: in a shared zone, or in the worker with `zone=off`.
+//! The sessions of an upstream, in a shared zone, or in the worker's own memory with `zone=off`.
 
 use std::cell::{Cell, OnceCell};
-use std::hash::{BuildHasher, Hasher, RandomState};
 
 use portable_atomic::AtomicU128;
 use sticky_core::table::key::{Key, Keyer, ScopedKeyer};
@@ -15,7 +14,7 @@ use crate::ngx::clock::monotonic_seconds;
 use crate::ngx::log::{Level, Log};
 use crate::ngx::shm::Zone;
 
-use super::snapshot::State;
+use super::snapshot::Snapshot;
 
 /// Size of a zone whose size no directive gives.
 pub const DEFAULT_SIZE: usize = 1 << 20;
@@ -23,11 +22,11 @@ pub const DEFAULT_SIZE: usize = 1 << 20;
 /// Sessions that a worker holds with `zone=off`: as many as a zone of the default size.
 const LOCAL_SESSIONS: usize = 1 << 16;
 
-/// A table that has had no forced eviction for so long, in seconds, is not full any more.
-const CALM: u64 = 60;
+/// A table counts as full until so many seconds after it last had to evict a live session.
+const FULL_FOR: u64 = 60;
 
-/// For so long, in seconds, the workers of two configurations serve at once: nginx starts the new
-/// ones, waits for 0.1 s and tells the old ones to go (ngx_master_process_cycle()).
+/// Seconds for which the workers of two configurations take requests at once: nginx starts the new
+/// ones, waits for 0.1 s and tells the old ones to quit (ngx_master_process_cycle()).
 const OVERLAP: Tick = 5;
 
 /// A zone with a session table in it.
@@ -36,11 +35,11 @@ pub type TableZone = Zone<ZoneConf>;
 /// What the module keeps for each zone.
 #[derive(Default)]
 pub struct ZoneConf {
-    /// Under which the words of any upstream in the zone are judged.
+    /// The longest limits of any upstream in the zone.
     pub longest: Cell<Option<Limits>>,
     /// `state=`.
-    pub state: OnceCell<State>,
-    /// How far the sweep of the table has come.
+    pub snapshot: OnceCell<Snapshot>,
+    /// Progress of the sweep of the table.
     pub swept: Cell<Swept>,
 }
 
@@ -49,9 +48,9 @@ pub struct Sessions<'c> {
     place: Place<'c>,
     scope: &'c [u8],
     keyer: OnceCell<ScopedKeyer>,
-    /// The shared table and its tick 0, from the first use on: a zone stays where it is.
+    /// The shared table and its epoch, from the first use on: a zone never moves.
     opened: OnceCell<(Table<'c>, u64)>,
-    /// Second of the monotonic clock in which the configuration was read.
+    /// When the configuration was read, in seconds of the monotonic clock.
     read_at: u64,
 }
 
@@ -61,7 +60,7 @@ enum Place<'c> {
         table: Box<LocalTable>,
         keyer: Keyer,
         epoch: u64,
-        /// Tick of the latest eviction of a live session, plus 1.
+        /// Tick of the latest eviction of a live session, plus 1; 0 before the first.
         evicted_last: Cell<u64>,
     },
 }
@@ -76,9 +75,10 @@ impl<'c> Sessions<'c> {
         Self::new(Place::Shared(zone), scope)
     }
 
-    /// The sessions of upstream `scope` in this worker alone.
-    pub fn local(scope: &'c [u8]) -> Self {
-        let (k0, k1) = random_key();
+    /// The sessions of upstream `scope` in this worker alone. `None`: the system has no random numbers
+    /// to give.
+    pub fn local(scope: &'c [u8]) -> Option<Self> {
+        let (k0, k1) = random_key()?;
         let table = Box::new(LocalTable::new(LOCAL_SESSIONS));
         let place = Place::Local {
             table,
@@ -86,7 +86,7 @@ impl<'c> Sessions<'c> {
             epoch: epoch(),
             evicted_last: Cell::new(0),
         };
-        Self::new(place, scope)
+        Some(Self::new(place, scope))
     }
 
     fn new(place: Place<'c>, scope: &'c [u8]) -> Self {
@@ -106,7 +106,7 @@ impl<'c> Sessions<'c> {
         }
     }
 
-    /// The key of a session id. `None`: the zone is not there.
+    /// The key of a session id. `None`: the zone does not exist yet.
     #[inline]
     pub fn key(&self, id: &[u8]) -> Option<Key> {
         let keyer = self.keyer.get().or_else(|| self.new_keyer())?;
@@ -118,16 +118,16 @@ impl<'c> Sessions<'c> {
         let keyer = match &self.place {
             Place::Local { keyer, .. } => keyer.scope(self.scope),
             Place::Shared(zone) => {
-                let (prelude, _) = zone.split::<ZoneHeader, AtomicU128>()?;
-                let (k0, k1) = prelude.header.sip_keys();
+                let (header, _) = zone.split::<ZoneHeader, AtomicU128>()?;
+                let (k0, k1) = header.header.sip_keys();
                 Keyer::new(k0, k1).scope(self.scope)
             }
         };
         Some(self.keyer.get_or_init(|| keyer))
     }
 
-    /// What the table knows of a session whose id a request has brought, which confirms it.
-    pub fn recall(&self, key: Key, limits: &Limits) -> LookUp {
+    /// Looks up the session of an id that a request has sent, and confirms it.
+    pub fn look_up_and_touch(&self, key: Key, limits: &Limits) -> LookUp {
         match self.open() {
             Some(Open::Shared(table, now)) => {
                 let found = table.look_up(key, limits, now);
@@ -138,12 +138,12 @@ impl<'c> Sessions<'c> {
                 }
                 found
             }
-            Some(Open::Local(table, now)) => recall_local(table, key, limits, now),
+            Some(Open::Local(table, now)) => look_up_local(table, key, limits, now),
             None => LookUp::Unknown,
         }
     }
 
-    /// What the table knows of a session, which is left as it is.
+    /// Looks up a session without changing it.
     pub fn look_up(&self, key: Key, limits: &Limits) -> LookUp {
         match self.open() {
             Some(Open::Shared(table, now)) => table.look_up(key, limits, now),
@@ -152,8 +152,8 @@ impl<'c> Sessions<'c> {
         }
     }
 
-    /// Whether a session, whose holder this worker does not know, may have begun under a newer
-    /// configuration, which has that server. Then it is not this worker's to move.
+    /// Whether a session, whose server this worker does not know, may have begun under a newer
+    /// configuration, which has that server. Then this worker must not move it.
     #[cold]
     pub fn is_ahead(&self, key: Key, limits: &Limits) -> bool {
         let Some(Open::Shared(table, now)) = self.open() else {
@@ -163,7 +163,7 @@ impl<'c> Sessions<'c> {
         match table.look_up(key, limits, now) {
             LookUp::Found(session) => {
                 let age = now.saturating_sub(session.created);
-                // In the same second, too: a session may say that it began one second early.
+                // Equal counts, too: `created` may be one second early.
                 u64::from(age) <= passed && age <= OVERLAP
             }
             LookUp::Unknown | LookUp::Expired => false,
@@ -179,7 +179,7 @@ impl<'c> Sessions<'c> {
         }
     }
 
-    /// Name of the zone that the sessions are in.
+    /// Name of the zone that holds the sessions.
     pub fn zone_name(&self) -> Option<&[u8]> {
         match &self.place {
             Place::Shared(zone) => Some(zone.name()),
@@ -196,7 +196,7 @@ impl<'c> Sessions<'c> {
         }
     }
 
-    /// See [`Table::learn`]. Says so in the log when the table begins to evict live sessions.
+    /// See [`Table::learn`]. Logs when the table begins to evict live sessions.
     pub fn learn(
         &self,
         key: Key,
@@ -221,13 +221,13 @@ impl<'c> Sessions<'c> {
             }
         ) && self.place.note_full(now)
         {
-            self.say_full();
+            self.log_full();
         }
         learned
     }
 
-    /// Once for each time that the table becomes full.
-    fn say_full(&self) {
+    /// Logged once each time the table becomes full.
+    fn log_full(&self) {
         let zone = match &self.place {
             Place::Shared(zone) => zone.name(),
             Place::Local { .. } => b"off",
@@ -259,36 +259,36 @@ impl<'c> Sessions<'c> {
 
     #[cold]
     fn open_zone(&self, zone: &'c TableZone) -> Option<&(Table<'c>, u64)> {
-        let (prelude, words) = zone.split::<ZoneHeader, AtomicU128>()?;
-        let table = Table::new(words, &prelude.counters);
+        let (header, words) = zone.split::<ZoneHeader, AtomicU128>()?;
+        let table = Table::new(words, &header.counters);
         let table = match zone.conf().longest.get() {
             Some(longest) => table.shared_under(longest),
             None => table,
         };
-        let epoch = prelude.header.epoch();
+        let epoch = header.header.epoch();
         Some(self.opened.get_or_init(|| (table, epoch)))
     }
 }
 
 impl Place<'_> {
-    /// A live session has had to go. True once for each time that the table becomes full.
+    /// Notes that a live session was evicted. True once each time the table becomes full.
     fn note_full(&self, now: Tick) -> bool {
         match self {
             Place::Shared(zone) => zone
                 .split::<ZoneHeader, AtomicU128>()
-                .is_some_and(|(prelude, _)| prelude.header.note_full(now, CALM)),
+                .is_some_and(|(header, _)| header.header.note_full(now, FULL_FOR)),
             Place::Local { evicted_last, .. } => {
                 let mark = u64::from(now) + 1;
                 let latest = evicted_last.replace(mark);
-                latest == 0 || mark.saturating_sub(latest) >= CALM
+                latest == 0 || mark.saturating_sub(latest) >= FULL_FOR
             }
         }
     }
 }
 
-/// Out of line: it would make the way to the shared table longer.
+/// Not inlined, to keep the path to the shared table short.
 #[inline(never)]
-fn recall_local(table: &LocalTable, key: Key, limits: &Limits, now: Tick) -> LookUp {
+fn look_up_local(table: &LocalTable, key: Key, limits: &Limits, now: Tick) -> LookUp {
     let found = table.look_up(key, limits, now);
     if let LookUp::Found(session) = &found {
         if table.is_due(session, limits, now) {
@@ -303,14 +303,13 @@ enum Open<'a> {
     Local(&'a LocalTable, Tick),
 }
 
-/// Tick 0 of a new table. It is past: what comes back in the second in which it was learned needs one
-/// before that, see `Limits::refreshed`.
+/// Epoch of a new table: one second ago, because a session that comes back in the second in which it
+/// was learned needs an earlier one, see `Limits::refreshed`.
 pub(super) fn epoch() -> u64 {
     monotonic_seconds().wrapping_sub(1)
 }
 
-/// 128 bits from the operating system, by way of the standard library's hash maps.
-pub(super) fn random_key() -> (u64, u64) {
-    let word = || RandomState::new().build_hasher().finish();
-    (word(), word())
+/// A SipHash key from the operating system. `None`: it has no random numbers to give.
+pub(super) fn random_key() -> Option<(u64, u64)> {
+    Some((getrandom::u64().ok()?, getrandom::u64().ok()?))
 }

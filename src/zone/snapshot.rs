@@ -1,12 +1,14 @@
-//! `state=FILE`: when the session table of a zone is read from a file and written to it.
+//! `state=FILE`: when the session table of a zone is read from its file and written to it.
 //!
-//! A table that is new in this nginx begins with the file. From then on worker 0 writes it every
-//! minute, in a thread, because disks are slow; it also looks whether somebody else has written
-//! it: during an upgrade of the binary two nginx serve side by side, each with a table of its own,
-//! and learn of each other's sessions through the file. So do workers that end, when a reload has
-//! given the new ones a zone of another size. When nginx ends, its master writes last.
+//! A table that is new in this nginx starts with the sessions of the file. From then on worker 0
+//! writes the file every minute, in a thread, because disks are slow. It also checks whether another
+//! process has written it: during an upgrade of the binary two nginx run side by side, each with a
+//! table of its own, and exchange sessions through the file. Draining workers do the same when a
+//! reload has given the new workers a zone of another size. The last write is the master's, when
+//! nginx ends.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::Ordering::Relaxed;
@@ -23,28 +25,28 @@ use crate::ngx::cycle;
 use crate::ngx::log::Level;
 use crate::ngx::shm::{Adopt, Zone};
 
-mod exchange;
 mod file;
+mod transfer;
 
-pub use exchange::{Trouble, Whole};
 pub use file::StateFile;
+pub use transfer::{CheckedFile, FileError};
 
-use exchange::{Found, Plan, Refused, Written};
 use file::Stamp;
+use transfer::{FoundFile, RefusedFile, WriteJob, Written};
 
-/// Seconds between two files.
+/// Seconds between two writes.
 const INTERVAL: u64 = 60;
 
-/// The same while somebody else writes, or after the file could not be written.
+/// Seconds between two writes while another process writes the file, too, and after a failed write.
 const SHORT_INTERVAL: u64 = 1;
 
-/// At most such a part of the time is spent on writing.
-const SHARE: u32 = 20;
+/// At most 1 / `TIME_SHARE` of the time is spent on writing.
+const TIME_SHARE: u32 = 20;
 
-/// What writing came to, and how long it took.
-type Outcome = (Result<Option<Written>, Trouble>, Duration);
+/// Result of a write, and how long it took.
+type Outcome = (Result<Option<Written>, FileError>, Duration);
 
-fn timed(write: impl FnOnce() -> Result<Option<Written>, Trouble>) -> Outcome {
+fn timed(write: impl FnOnce() -> Result<Option<Written>, FileError>) -> Outcome {
     let begun = Instant::now();
     (write(), begun.elapsed())
 }
@@ -57,29 +59,31 @@ pub fn now() -> Moment {
     }
 }
 
-/// The state file of a zone, and what this process knows of it.
-pub struct State {
+/// The state file of a zone, and what this process has done with it.
+pub struct Snapshot {
     file: StateFile,
-    known: Cell<Option<Stamp>>,
+    /// The file as this process has last read or written it.
+    last_known: Cell<Option<Stamp>>,
+    /// The write under way.
     task: RefCell<Option<BackgroundTask<Outcome>>>,
-    /// When this process began to write it the last time, in seconds of the monotonic clock.
-    begun: Cell<Option<u64>>,
-    /// How long that took.
-    took: Cell<Duration>,
-    /// The trouble that the log tells of.
-    said: RefCell<Option<String>>,
+    /// When the latest write began, in seconds of the monotonic clock.
+    write_began: Cell<Option<u64>>,
+    /// How long it took.
+    write_took: Cell<Duration>,
+    /// The last error logged, to avoid repeats.
+    logged_error: RefCell<Option<String>>,
 }
 
-impl State {
-    /// The state that is kept in a file.
+impl Snapshot {
+    /// A zone is kept in `file`.
     pub fn new(file: StateFile) -> Self {
         Self {
             file,
-            known: Cell::new(None),
+            last_known: Cell::new(None),
             task: RefCell::new(None),
-            begun: Cell::new(None),
-            took: Cell::new(Duration::ZERO),
-            said: RefCell::new(None),
+            write_began: Cell::new(None),
+            write_took: Cell::new(Duration::ZERO),
+            logged_error: RefCell::new(None),
         }
     }
 
@@ -88,20 +92,20 @@ impl State {
         &self.file
     }
 
-    /// What a new table begins with: the file, if there is one that is whole. `fill` puts it into
-    /// the table and tells how many sessions there are.
-    pub fn begin<T: Adopt>(
+    /// Reads the file for a new table, if there is a usable one. `fill` puts its sessions into the
+    /// table and returns their number.
+    pub fn read_into<T: Adopt>(
         &self,
         zone: &Zone<T>,
-        fill: impl FnOnce(Whole) -> Result<usize, Trouble>,
+        fill: impl FnOnce(CheckedFile) -> Result<usize, FileError>,
     ) {
-        let found = exchange::find(&self.file).and_then(|Found { whole, refused }| {
+        let found = transfer::find(&self.file).and_then(|FoundFile { checked, refused }| {
             if let Some(refused) = refused {
-                self.say_refused(zone, &refused);
+                self.log_refused(zone, &refused);
             }
-            let Some(whole) = whole else { return Ok(()) };
-            self.known.set(Some(whole.stamp()));
-            let count = fill(whole)?;
+            let Some(checked) = checked else { return Ok(()) };
+            self.last_known.set(Some(checked.stamp()));
+            let count = fill(checked)?;
             self.log(
                 zone,
                 Level::Notice,
@@ -109,19 +113,19 @@ impl State {
             );
             Ok(())
         });
-        if let Err(trouble) = found {
-            self.say(zone, &trouble);
+        if let Err(error) = found {
+            self.log_error(zone, &error);
         }
     }
 
-    /// Once a second in the worker that keeps house, or one that ends: writes the file when that is
-    /// due.
+    /// Called once a second, in the worker that does the housekeeping and in draining ones: writes the
+    /// file when that is due.
     pub fn tick<T: Adopt>(&self, zone: &Zone<T>, limits: Limits) {
         match self.task.take() {
             Some(task) if task.is_finished() => {
                 let panicked = |Panicked| {
-                    let trouble = Trouble::Write(io::Error::other("a panic"));
-                    (Err(trouble), Duration::ZERO)
+                    let error = FileError::Write(io::Error::other("a panic"));
+                    (Err(error), Duration::ZERO)
                 };
                 self.end(zone, task.outcome().unwrap_or_else(panicked));
             }
@@ -135,14 +139,14 @@ impl State {
         if !self.is_due(zone, now) {
             return;
         }
-        self.begun.set(Some(now));
-        let plan = self.plan(limits, None, cycle::is_draining());
-        let started = zone.task(move |prelude: &ZoneHeader, words: &[AtomicU128]| {
-            timed(|| plan.write(prelude, words, background_task::is_stopped))
+        self.write_began.set(Some(now));
+        let job = self.job(limits, None, cycle::is_draining());
+        let started = zone.task(move |header: &ZoneHeader, words: &[AtomicU128]| {
+            timed(|| job.write(header, words, background_task::is_stopped))
         });
         match started {
             Some(Ok(task)) => drop(self.task.replace(Some(task))),
-            Some(Err(error)) => self.end(zone, (Err(Trouble::Write(error)), Duration::ZERO)),
+            Some(Err(error)) => self.end(zone, (Err(FileError::Write(error)), Duration::ZERO)),
             None => {}
         }
     }
@@ -151,24 +155,23 @@ impl State {
         if cycle::is_draining() && !self.is_alone_with(zone) {
             return false;
         }
-        let Some(begun) = self.begun.get() else {
+        let Some(began) = self.write_began.get() else {
             return true;
         };
-        // Two that write one file answer each other, until one of them is gone.
-        let is_pressing = || {
+        // While two processes write one file, each answers the other at once.
+        let is_foreign = || {
             let stamp = self.file.stamp();
-            stamp.is_ok_and(|stamp| stamp != self.known.get())
+            stamp.is_ok_and(|stamp| stamp != self.last_known.get())
         };
-        let interval = if cycle::is_draining() || self.said.borrow().is_some() || is_pressing() {
+        let interval = if cycle::is_draining() || self.logged_error.borrow().is_some() || is_foreign() {
             SHORT_INTERVAL
         } else {
             INTERVAL
         };
-        now >= begun + interval.max((self.took.get() * SHARE).as_secs())
+        now >= began + interval.max((self.write_took.get() * TIME_SHARE).as_secs())
     }
 
-    /// Whether sessions have come to a table that no worker has but those that end, since it was
-    /// last written.
+    /// Whether a table that only draining workers still use has changed since it was last written.
     pub fn is_alone_with<T: Adopt>(&self, zone: &Zone<T>) -> bool {
         zone.split::<ZoneHeader, AtomicU128>().is_some_and(
             |(ZoneHeader { header, counters }, _)| {
@@ -177,8 +180,8 @@ impl State {
         )
     }
 
-    /// Writes the file while nothing else goes on in this process, which ends after that; with
-    /// `changes_only` if sessions have come to the table since it was last written.
+    /// Writes the file once more, in a process that is about to end; with `changes_only` only if the
+    /// table has changed since it was last written.
     pub fn finish<T: Adopt>(
         &self,
         zone: &Zone<T>,
@@ -188,16 +191,16 @@ impl State {
         is_stopped: fn() -> bool,
     ) {
         drop(self.task.take());
-        if let Some((prelude, words)) = zone.split::<ZoneHeader, AtomicU128>() {
-            let plan = self.plan(limits, owner, changes_only);
-            self.end(zone, timed(|| plan.write(prelude, words, is_stopped)));
+        if let Some((header, words)) = zone.split::<ZoneHeader, AtomicU128>() {
+            let job = self.job(limits, owner, changes_only);
+            self.end(zone, timed(|| job.write(header, words, is_stopped)));
         }
     }
 
-    fn plan(&self, limits: Limits, owner: Option<(u32, u32)>, changes_only: bool) -> Plan {
-        Plan {
+    fn job(&self, limits: Limits, owner: Option<(u32, u32)>, changes_only: bool) -> WriteJob {
+        WriteJob {
             file: self.file.clone(),
-            known: self.known.get(),
+            known: self.last_known.get(),
             limits,
             now: now(),
             owner,
@@ -206,31 +209,31 @@ impl State {
     }
 
     fn end<T: Adopt>(&self, zone: &Zone<T>, (outcome, took): Outcome) {
-        self.took.set(took);
+        self.write_took.set(took);
         let written = match outcome {
             Ok(Some(written)) => written,
             Ok(None) => return,
-            Err(trouble) => return self.say(zone, &trouble),
+            Err(error) => return self.log_error(zone, &error),
         };
-        self.known.set(Some(written.stamp));
+        self.last_known.set(Some(written.stamp));
         if let Some(refused) = written.refused {
-            self.say_refused(zone, &refused);
+            self.log_refused(zone, &refused);
         }
-        if self.said.take().is_some() {
+        if self.logged_error.take().is_some() {
             self.log(zone, Level::Notice, format_args!("is written again"));
         }
     }
 
-    /// Once for each trouble.
-    fn say<T: Adopt>(&self, zone: &Zone<T>, trouble: &Trouble) {
-        let text = trouble.to_string();
-        if self.said.borrow().as_ref() != Some(&text) {
+    /// Logs an error, unless it was the last one logged.
+    fn log_error<T: Adopt>(&self, zone: &Zone<T>, error: &FileError) {
+        let text = error.to_string();
+        if self.logged_error.borrow().as_ref() != Some(&text) {
             self.log(zone, Level::Error, format_args!("{text}"));
-            self.said.replace(Some(text));
+            self.logged_error.replace(Some(text));
         }
     }
 
-    fn say_refused<T: Adopt>(&self, zone: &Zone<T>, Refused { why, kept }: &Refused) {
+    fn log_refused<T: Adopt>(&self, zone: &Zone<T>, RefusedFile { why, kept }: &RefusedFile) {
         let kept = kept.as_os_str().as_bytes().escape_ascii();
         self.log(
             zone,
@@ -239,7 +242,7 @@ impl State {
         );
     }
 
-    fn log<T: Adopt>(&self, zone: &Zone<T>, level: Level, what: std::fmt::Arguments<'_>) {
+    fn log<T: Adopt>(&self, zone: &Zone<T>, level: Level, what: fmt::Arguments<'_>) {
         zone.log().write(
             level,
             format_args!(

@@ -1,7 +1,7 @@
-//! The file itself: found whole or not at all, replaced whole, by one process at a time.
+//! The file itself: replaced as a whole, by one process at a time.
 //!
-//! The lock is one of the kernel (flock) on the file's directory. A process that dies has given it
-//! back. What it leaves is at most a file with another name, which the next one removes.
+//! The lock is a flock on the file's directory, which the kernel releases when a process dies. Such a
+//! process leaves at most a temporary file, which the next one removes.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -15,21 +15,21 @@ use std::time::{Duration, Instant};
 use rustix::fs::{flock, FlockOperation, OFlags};
 use sticky_core::table::test_points;
 
-/// Longer than anybody writes.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long to wait for the lock: longer than any write takes.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Files that were refused are kept, so many of them.
-const KEPT: u32 = 10;
+/// So many refused files are kept.
+const MAX_REFUSED: u32 = 10;
 
 /// Where a state file is, or will be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateFile {
     path: PathBuf,
-    /// The same for two names of one directory.
+    /// Canonical, so that two names of one directory compare equal.
     directory: PathBuf,
 }
 
-/// Tells one state of the file from another.
+/// Identifies a version of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     device: u64,
@@ -50,7 +50,7 @@ impl Stamp {
 }
 
 impl StateFile {
-    /// A file whose directory is there.
+    /// A file in a directory that exists.
     pub fn new(path: PathBuf) -> io::Result<Self> {
         let directory = match path.parent() {
             Some(parent) if path.file_name().is_some() => parent.canonicalize()?,
@@ -65,24 +65,24 @@ impl StateFile {
         Ok(Self { path, directory })
     }
 
-    /// Its name, as the operator knows it.
+    /// Its name, as configured.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether both are the same file.
+    /// Whether both name the same file.
     pub fn is(&self, other: &Self) -> bool {
         self.directory == other.directory && self.path.file_name() == other.path.file_name()
     }
 
-    /// What is there now.
+    /// The version that exists now.
     pub fn stamp(&self) -> io::Result<Option<Stamp>> {
         present(fs::metadata(&self.path).map(|file| Stamp::of(&file)))
     }
 
-    /// The file that is there, for reading.
+    /// Opens the file for reading.
     pub fn open(&self) -> io::Result<Option<(File, Stamp)>> {
-        // Of a pipe nobody may ever open the other end.
+        // Opening a pipe would wait for its other end.
         let file = OpenOptions::new()
             .read(true)
             .custom_flags(OFlags::NONBLOCK.bits() as i32)
@@ -103,7 +103,7 @@ impl StateFile {
     /// Waits until no other process has the lock.
     pub fn lock(&self, is_stopped: impl Fn() -> bool) -> io::Result<Lock<'_>> {
         let directory = File::open(&self.directory)?;
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + LOCK_TIMEOUT;
         loop {
             match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => break,
@@ -129,14 +129,14 @@ impl StateFile {
     }
 }
 
-/// The right to change the file.
+/// The lock: the right to change the file.
 pub struct Lock<'f> {
     file: &'f StateFile,
     directory: File,
 }
 
 impl Lock<'_> {
-    /// Puts a new file in place of the one that is there, for `owner` to read.
+    /// Replaces the file by a new one, which belongs to `owner`.
     pub fn replace(
         &self,
         owner: Option<(u32, u32)>,
@@ -146,7 +146,7 @@ impl Lock<'_> {
         present(fs::remove_file(&new))?;
         let replaced = self.write(&new, owner, fill);
         if replaced.is_err() {
-            // Nothing more can be done about it, nor need it: see above.
+            // Best effort: the next process removes it.
             let _ = fs::remove_file(&new);
         }
         replaced
@@ -158,7 +158,7 @@ impl Lock<'_> {
         owner: Option<(u32, u32)>,
         fill: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> io::Result<Stamp> {
-        // Whatever has this name by now, such as a symbolic link, is not written through.
+        // Refuses whatever has this name already, such as a symbolic link.
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -180,7 +180,7 @@ impl Lock<'_> {
         Ok(stamp)
     }
 
-    /// Gives the file another name, and returns that. The first ones are kept for good.
+    /// Renames the file and returns its new name. The first ones are never overwritten.
     pub fn set_aside(&self) -> io::Result<PathBuf> {
         let name = |number: u32| match number {
             0 => self.named(".refused"),
@@ -190,7 +190,7 @@ impl Lock<'_> {
             let there = fs::symlink_metadata(name(*number));
             there.is_err_and(|error| error.kind() == ErrorKind::NotFound)
         };
-        let aside = name((0..KEPT).find(is_free).unwrap_or(KEPT));
+        let aside = name((0..MAX_REFUSED).find(is_free).unwrap_or(MAX_REFUSED));
         fs::rename(&self.file.path, &aside)?;
         Ok(aside)
     }

@@ -1,7 +1,6 @@
-//! Between a session table and its file: what is read when nginx starts, and what is written, with
-//! what somebody else has written meanwhile.
+//! From a state file to a session table and back: what is read when nginx starts, and what is
+//! written, merged with what another process has written meanwhile.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Seek, Write};
 use std::path::PathBuf;
@@ -14,64 +13,55 @@ use sticky_core::table::tick::tick_at;
 use sticky_core::table::word::{Limits, Session, Word};
 use sticky_core::table::{Absorbed, Table, ZoneHeader};
 
+use thiserror::Error;
+
 use super::file::{Lock, Stamp, StateFile};
 
-/// A file that was not believed, and its new name.
+/// A file that was refused and renamed.
 #[derive(Debug)]
-pub struct Refused {
+pub struct RefusedFile {
     /// What is wrong with it.
     pub why: StateError,
-    /// Where it is now.
+    /// Its new name.
     pub kept: PathBuf,
 }
 
 /// Why the file is not read or written. Displays as the end of a line of the log.
-#[derive(Debug)]
-pub enum Trouble {
+#[derive(Debug, Error)]
+pub enum FileError {
     /// It cannot be read.
-    Read(io::Error),
+    #[error("cannot be read, {0}")]
+    Read(#[source] io::Error),
     /// It cannot be written.
-    Write(io::Error),
-    /// A file that is not believed can get no other name.
-    SetAside(StateError, io::Error),
-    /// The sessions in the file have other keys.
+    #[error("cannot be written, {0}")]
+    Write(#[source] io::Error),
+    /// It is refused, but cannot be renamed.
+    #[error("is refused, {0}, but cannot be renamed, {1}")]
+    SetAside(StateError, #[source] io::Error),
+    /// Its sessions have the keys of another table.
+    #[error(
+        "is left alone, it holds the sessions of another table: does another nginx use it?"
+    )]
     OtherTable,
 }
 
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Trouble::Read(error) => write!(f, "cannot be read, {error}"),
-            Trouble::Write(error) => write!(f, "cannot be written, {error}"),
-            Trouble::SetAside(why, error) => {
-                write!(f, "is refused, {why}, but cannot be renamed, {error}")
-            }
-            Trouble::OtherTable => write!(
-                f,
-                "is left alone, it holds the sessions of another table: does another nginx \
-                 use it?"
-            ),
-        }
-    }
-}
-
-impl Trouble {
+impl FileError {
     fn unread(error: StateError) -> Self {
         match error {
-            StateError::Input(error) => Trouble::Read(error),
-            other => Trouble::Read(io::Error::new(ErrorKind::InvalidData, other)),
+            StateError::Input(error) => FileError::Read(error),
+            other => FileError::Read(io::Error::new(ErrorKind::InvalidData, other)),
         }
     }
 }
 
-/// A file that was found whole.
-pub struct Whole {
+/// A file that was found to be complete and undamaged.
+pub struct CheckedFile {
     file: File,
     stamp: Stamp,
     head: Head,
 }
 
-impl Whole {
+impl CheckedFile {
     /// Which file it is.
     pub fn stamp(&self) -> Stamp {
         self.stamp
@@ -82,15 +72,15 @@ impl Whole {
         self.head.sip_keys
     }
 
-    /// Fills a new table, which nobody uses yet, after `init` was given its epoch. Returns how
-    /// many sessions it has.
+    /// Fills a new table that is not in use yet, after `init` was given its epoch. Returns the number
+    /// of sessions.
     pub fn restore(
         &self,
         table: &Table<'_>,
         limits: &Limits,
         now: Moment,
         init: impl FnOnce(u64),
-    ) -> Result<usize, Trouble> {
+    ) -> Result<usize, FileError> {
         let (epoch, shift) = self.head.resume(now);
         init(epoch);
         let now = tick_at(epoch, now.monotonic);
@@ -103,29 +93,29 @@ impl Whole {
         })
     }
 
-    /// Gives a table in use, with that epoch, the sessions that it has not, as far as there is
-    /// room for them.
+    /// Adds the sessions that a table in use, with that epoch, does not have, as far as there is room
+    /// for them.
     fn absorb_into(
         &self,
         table: &Table<'_>,
         epoch: u64,
         limits: &Limits,
         now: Moment,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), FileError> {
         let shift = self.head.shift_into(epoch, now);
         let now = tick_at(epoch, now.monotonic);
         let mut is_roomy = true;
         self.each(shift, |key, session| {
             let absorbed = table.absorb(key, session, limits, now, is_roomy);
-            // From the first in vain on, a whole search for each would take minutes.
+            // Once a full search has found no room, another one for each session would take minutes.
             is_roomy &= absorbed != Absorbed::NoRoom;
         })
     }
 
-    fn each(&self, shift: Shift, mut take: impl FnMut(Key, &Session)) -> Result<(), Trouble> {
-        (&self.file).rewind().map_err(Trouble::Read)?;
-        for word in Reader::open(&self.file).map_err(Trouble::unread)? {
-            let word = word.map_err(Trouble::unread)?;
+    fn each(&self, shift: Shift, mut take: impl FnMut(Key, &Session)) -> Result<(), FileError> {
+        (&self.file).rewind().map_err(FileError::Read)?;
+        for word in Reader::open(&self.file).map_err(FileError::unread)? {
+            let word = word.map_err(FileError::unread)?;
             if let Some((key, session)) = shift.session(word) {
                 take(key, &session);
             }
@@ -134,108 +124,108 @@ impl Whole {
     }
 }
 
-/// What a look at the file has come to.
-pub struct Found {
-    /// It is whole.
-    pub whole: Option<Whole>,
-    /// It was not, and has another name now.
-    pub refused: Option<Refused>,
+/// What was found at the place of the file.
+pub struct FoundFile {
+    /// A file that can be used.
+    pub checked: Option<CheckedFile>,
+    /// One that cannot, and was renamed.
+    pub refused: Option<RefusedFile>,
 }
 
-/// Looks for a file, for a table that nobody uses yet.
-pub fn find(file: &StateFile) -> Result<Found, Trouble> {
+/// Looks for a file for a new table, which is not in use yet.
+pub fn find(file: &StateFile) -> Result<FoundFile, FileError> {
     match open(file)? {
-        Ok(whole) => Ok(Found {
-            whole,
+        Ok(checked) => Ok(FoundFile {
+            checked,
             refused: None,
         }),
-        // Another process may just replace it.
-        Err(_) => find_locked(file, &file.lock(|| false).map_err(Trouble::Read)?),
+        // Another process may be replacing it.
+        Err(_) => find_locked(file, &file.lock(|| false).map_err(FileError::Read)?),
     }
 }
 
-fn find_locked(file: &StateFile, lock: &Lock<'_>) -> Result<Found, Trouble> {
+fn find_locked(file: &StateFile, lock: &Lock<'_>) -> Result<FoundFile, FileError> {
     let why = match open(file)? {
-        Ok(whole) => {
-            return Ok(Found {
-                whole,
+        Ok(checked) => {
+            return Ok(FoundFile {
+                checked,
                 refused: None,
             })
         }
         Err(why) => why,
     };
     match lock.set_aside() {
-        Ok(kept) => Ok(Found {
-            whole: None,
-            refused: Some(Refused { why, kept }),
+        Ok(kept) => Ok(FoundFile {
+            checked: None,
+            refused: Some(RefusedFile { why, kept }),
         }),
-        Err(error) => Err(Trouble::SetAside(why, error)),
+        Err(error) => Err(FileError::SetAside(why, error)),
     }
 }
 
-fn open(file: &StateFile) -> Result<Result<Option<Whole>, StateError>, Trouble> {
-    let Some((mut opened, stamp)) = file.open().map_err(Trouble::Read)? else {
+fn open(file: &StateFile) -> Result<Result<Option<CheckedFile>, StateError>, FileError> {
+    let Some((mut opened, stamp)) = file.open().map_err(FileError::Read)? else {
         return Ok(Ok(None));
     };
     match snapshot::check(&mut opened) {
-        Ok((head, _)) => Ok(Ok(Some(Whole {
+        Ok((head, _)) => Ok(Ok(Some(CheckedFile {
             file: opened,
             stamp,
             head,
         }))),
-        Err(StateError::Input(error)) => Err(Trouble::Read(error)),
+        Err(StateError::Input(error)) => Err(FileError::Read(error)),
         Err(why) => Ok(Err(why)),
     }
 }
 
-/// What is to be written.
+/// One writing of the file.
 #[derive(Clone)]
-pub struct Plan {
-    /// Where.
+pub struct WriteJob {
+    /// The file.
     pub file: StateFile,
     /// The file as this process has last read or written it.
     pub known: Option<Stamp>,
-    /// Under which every session of the table is judged.
+    /// The longest limits of any session in the table.
     pub limits: Limits,
-    /// Now.
+    /// The time now.
     pub now: Moment,
-    /// Who is to read the file.
+    /// User and group that the file is to have.
     pub owner: Option<(u32, u32)>,
-    /// Not when another process has done it meanwhile.
+    /// Skip it when another process has written these changes meanwhile.
     pub changes_only: bool,
 }
 
-/// What writing came to.
+/// Outcome of a writing.
 pub struct Written {
-    /// The file as it is now.
+    /// Identifies the new file.
     pub stamp: Stamp,
-    /// Somebody else's file was not believed.
-    pub refused: Option<Refused>,
+    /// The file that was there and was refused.
+    pub refused: Option<RefusedFile>,
 }
 
-impl Plan {
-    /// Writes the file. When somebody else has written it, the table gets his sessions first. May
-    /// take long: `is_stopped` tells that there is no time left. `None`: nothing was written.
+impl WriteJob {
+    /// Writes the file. If another process has written it since, its sessions are merged into the
+    /// table first. May take long, and ends early when `is_stopped`. `None`: nothing was written.
     pub fn write(
         &self,
-        prelude: &ZoneHeader,
+        header: &ZoneHeader,
         words: &[AtomicU128],
         is_stopped: impl Fn() -> bool,
-    ) -> Result<Option<Written>, Trouble> {
-        let written = self.exchange(prelude, words, &is_stopped);
+    ) -> Result<Option<Written>, FileError> {
+        let written = self.merge_and_write(header, words, &is_stopped);
         match written {
-            Err(Trouble::Write(_)) if is_stopped() => Ok(None),
+            Err(FileError::Write(_)) if is_stopped() => Ok(None),
             written => written,
         }
     }
 
-    fn exchange(
+    fn merge_and_write(
         &self,
         ZoneHeader { header, counters }: &ZoneHeader,
         words: &[AtomicU128],
         is_stopped: &dyn Fn() -> bool,
-    ) -> Result<Option<Written>, Trouble> {
-        let lock = self.file.lock(is_stopped).map_err(Trouble::Write)?;
+    ) -> Result<Option<Written>, FileError> {
+        let lock = self.file.lock(is_stopped).map_err(FileError::Write)?;
         let changes = counters.changes();
         if self.changes_only && changes == counters.written.load(Relaxed) {
             return Ok(None);
@@ -248,20 +238,20 @@ impl Plan {
         let table = Table::new(words, counters).shared_under(self.limits);
 
         let mut refused = None;
-        if self.file.stamp().map_err(Trouble::Read)? != self.known {
+        if self.file.stamp().map_err(FileError::Read)? != self.known {
             let found = find_locked(&self.file, &lock)?;
             refused = found.refused;
-            if let Some(whole) = found.whole {
-                if whole.sip_keys() != head.sip_keys {
-                    return Err(Trouble::OtherTable);
+            if let Some(checked) = found.checked {
+                if checked.sip_keys() != head.sip_keys {
+                    return Err(FileError::OtherTable);
                 }
-                whole.absorb_into(&table, head.epoch, &self.limits, self.now)?;
+                checked.absorb_into(&table, head.epoch, &self.limits, self.now)?;
             }
         }
 
         let now = head.tick();
-        // One that another worker moves within the table at this moment may be missed. It is in the
-        // next file, and in the last one, which is written when no worker is left.
+        // A session that another worker is moving within the table may be missed. It is in the next
+        // file, and in the last one, which is written when no worker is left.
         let live = table
             .sessions()
             .filter(|(_, session)| self.limits.is_live(session, now))
@@ -269,13 +259,13 @@ impl Plan {
         let replaced = lock.replace(self.owner, |file| {
             snapshot::write(Stoppable { file, is_stopped }, &head, live).map(drop)
         });
-        let stamp = replaced.map_err(Trouble::Write)?;
+        let stamp = replaced.map_err(FileError::Write)?;
         counters.written.store(changes, Relaxed);
         Ok(Some(Written { stamp, refused }))
     }
 }
 
-/// A file that can be written as long as there is time.
+/// A file whose writing can be stopped.
 struct Stoppable<'f> {
     file: &'f mut File,
     is_stopped: &'f dyn Fn() -> bool,
