@@ -1,9 +1,9 @@
 //! What nginx sees: directives, variables, callbacks, and the tables that `load_module` reads.
 //!
-//! Two modules in one file. The first stands before nginx's upstream modules, so that it sees the
+//! Two modules in one file. The first comes before nginx's upstream modules, so that it gets the
 //! directives of an upstream block first and completes its configuration before upstreams are
-//! initialised. The second is a filter: in ngx_module_order it stands where bodies have passed
-//! gunzip, and where sub, addition and ssi have not yet worked on them.
+//! initialised. The second is a filter: its place in ngx_module_order is after gunzip and before
+//! sub, addition and ssi have changed the body.
 
 use std::cell::UnsafeCell;
 use std::os::raw::{c_char, c_void};
@@ -46,7 +46,7 @@ unsafe impl Shareable for ZoneHeader {}
 // SAFETY: an atomic of 16 bytes; every value is a word.
 unsafe impl Shareable for AtomicU128 {}
 
-/// The module: the tag of its zones, the owner of its contexts and configurations.
+/// The module: owner of the configurations and the contexts of requests, tag of the zones.
 fn tag() -> *const ngx_module_t {
     MODULE.0.get()
 }
@@ -86,7 +86,7 @@ unsafe impl Adopt for ZoneConf {
     }
 }
 
-/// What is done with requests of sticky upstreams.
+/// Steers the requests of sticky upstreams.
 struct Steering;
 
 impl Policy for Steering {
@@ -96,7 +96,7 @@ impl Policy for Steering {
 
     fn is_wanted(us: Upstream<'_>) -> bool {
         us.srv_conf::<UpstreamConf<'_>>()
-            .is_some_and(|conf| conf.engaged().is_some())
+            .is_some_and(|conf| conf.active().is_some())
     }
 
     fn decide(r: Request<'_>, us: Upstream<'_>) {
@@ -104,7 +104,7 @@ impl Policy for Steering {
     }
 }
 
-/// Every second, in every worker.
+/// Called every second in every worker.
 struct Housekeeping;
 
 impl EverySecond for Housekeeping {
@@ -116,7 +116,7 @@ impl EverySecond for Housekeeping {
     }
 }
 
-/// A table that nginx writes to: ctx_index, index, name.
+/// A table of nginx, which writes into it (ctx_index, index, name).
 #[repr(transparent)]
 pub struct Table<T>(UnsafeCell<T>);
 
@@ -152,8 +152,8 @@ static FILTER_CONTEXT: Table<ngx_http_module_t> = Table::new(ngx_http_module_t {
     merge_loc_conf: None,
 });
 
-// By these two names the tables that nginx's configure writes find the modules, where nginx links
-// them in itself.
+// The tables that nginx's configure writes refer to the modules by these names, when they are linked
+// into nginx.
 #[export_name = "ngx_http_sticky_rs_module"]
 static MODULE: Table<ngx_module_t> = Table::new(ngx_module_t {
     ctx: CONTEXT.0.get().cast(),
@@ -173,7 +173,7 @@ static FILTER: Table<ngx_module_t> = Table::new(ngx_module_t {
     ..ngx_module_t::default()
 });
 
-/// Pointers that ngx_load_module() reads. Linked into nginx the module has none: configure writes
+/// Pointers that ngx_load_module() reads. A module that is linked into nginx has none: configure writes
 /// tables of these names.
 #[cfg(not(feature = "static"))]
 #[repr(transparent)]
@@ -200,7 +200,7 @@ pub static ngx_module_names: Exported<[*const c_char; 3]> = Exported([
     ptr::null(),
 ]);
 
-/// Each of ours goes before the first module, of those after it in this list, that nginx has
+/// Each of our modules is put before the first module after it in this list that nginx has
 /// (ngx_add_module()).
 #[cfg(not(feature = "static"))]
 #[no_mangle]
@@ -263,7 +263,7 @@ unsafe extern "C" fn init_main_conf(cf: *mut ngx_conf_t, main: *mut c_void) -> *
     })
 }
 
-/// With `master_process off`, the zones of the cycle before are about to go.
+/// With `master_process off`, the zones of the previous cycle are about to be unmapped.
 unsafe extern "C" fn init_module(_: *mut sys::ngx_cycle_t) -> ngx_int_t {
     guard((), background_task::stop_all);
     sys::OK
@@ -321,7 +321,7 @@ unsafe extern "C" fn install_filters(cf: *mut ngx_conf_t) -> ngx_int_t {
     })
 }
 
-// Every response comes by. One of an upstream that is not sticky pays for a look at its context.
+// Called for every response. One of an upstream that is not sticky costs a look at its context.
 unsafe extern "C" fn header_filter(r: sys::RequestPtr) -> ngx_int_t {
     #[inline(never)]
     fn guarded<'r>(request: Request<'r>, context: &'r RequestContext<'r>) {

@@ -1,7 +1,7 @@
-//! A response: ids are learned from it, it gets a cookie, or its links are rewritten.
+//! The response: ids are learned from it, it gets a cookie, or its links are rewritten.
 //!
-//! This file knows which of them an upstream wants: it is asked by the header filter, by variables
-//! that may be wanted before that (`add_header`), and when a server answers with X-Accel-Redirect.
+//! This file chooses which, by the mode of the upstream. It is called by the header filter, by
+//! variables, which `add_header` may evaluate earlier, and for answers with X-Accel-Redirect.
 
 use sticky_core::directive::CookieRule;
 
@@ -15,7 +15,7 @@ pub mod cookie;
 pub mod learn;
 pub mod rewrite;
 
-/// The header of a response is about to be sent.
+/// Called before the header of a response is sent.
 pub fn header<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
     let Some((name, is_new)) = answer(r, context) else {
         return;
@@ -44,17 +44,17 @@ pub fn header<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
             }
             rewrite::header(r, context, rule, name);
         }
-        Rule::Native(_) => {
+        Rule::NginxForm(_) => {
             if is_new {
-                observe_native(context);
+                observe_nginx_form(context);
             }
-            // Its cookie was set with the choice of the server.
+            // Its cookie was set when the server was chosen.
         }
     }
 }
 
-/// Reads what the header tells, once: who answered, and the session ids in it. For `$sticky_status`,
-/// which may be wanted before the header filter (`add_header`).
+/// Reads the header once: which peer has answered, and the session ids in it. `$sticky_status` needs
+/// that before the header filter has been called (`add_header`).
 pub fn observe<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
     let Some((name, true)) = answer(r, context) else {
         return;
@@ -66,11 +66,11 @@ pub fn observe<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
         Rule::Query(..) => {}
         Rule::Cookie(rule) => observe_cookie(r, context, rule),
         Rule::Rewrite(_) => observe_rewrite(r, context),
-        Rule::Native(_) => observe_native(context),
+        Rule::NginxForm(_) => observe_nginx_form(context),
     }
 }
 
-/// Is told of answers with X-Accel-Redirect.
+/// Handles answers with X-Accel-Redirect.
 pub struct AccelRedirect;
 
 impl Witness for AccelRedirect {
@@ -94,8 +94,8 @@ impl Witness for AccelRedirect {
     }
 }
 
-/// The name of the peer that has answered, and whether that is news. `None`: the response is not a
-/// peer's, but nginx's own or from its cache.
+/// The name of the peer that has answered, and whether this is the first call. `None`: the response is
+/// nginx's own, or from its cache.
 #[inline]
 fn answer<'r>(r: Request<'r>, context: &'r RequestContext<'r>) -> Option<(&'r [u8], bool)> {
     if r.is_cached() {
@@ -105,7 +105,7 @@ fn answer<'r>(r: Request<'r>, context: &'r RequestContext<'r>) -> Option<(&'r [u
     if let Some(name) = context.answered.get() {
         return Some((name, false));
     }
-    // A peer that may leave takes its name with it when the request is done.
+    // The name of a peer that may be removed does not outlive the exchange.
     let name = if context.peers.may_change() {
         r.pool()?.copy(name)?
     } else {
@@ -128,8 +128,8 @@ fn observe_rewrite(r: Request<'_>, context: &RequestContext<'_>) {
     }
 }
 
-/// Later versions tell by `Chooser::header_came`.
-fn observe_native(context: &RequestContext<'_>) {
+/// Newer versions call `Chooser::header_came` instead.
+fn observe_nginx_form(context: &RequestContext<'_>) {
     #[cfg(not(nginx_since = "1.29.6"))]
     if let Some(nginx_sticky) = context.nginx_sticky.filter(|at| at.learns_from_header()) {
         nginx_sticky.learn(context);

@@ -1,4 +1,4 @@
-//! Directive words to configuration: of an upstream, and of a location.
+//! The directives of an upstream: from their words to its configuration.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
             Rule::Query(rule, sessions, readers)
         }
         Mode::Rewrite(rule) => Rule::Rewrite(rule),
-        Mode::Native(rule) => Rule::Native(native::<P>(cf, us, rule)?),
+        Mode::Native(rule) => Rule::NginxForm(nginx_form::<P>(cf, us, rule)?),
     };
     let sticky = Sticky {
         us,
@@ -49,15 +49,15 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
         fixed: OnceCell::new(),
         changing: RefCell::default(),
         attributes: RefCell::default(),
-        said_compressed: Cell::new(false),
-        said_given_up: Cell::new(false),
-        said_unknown_balancer: Cell::new(false),
+        logged_encoding: Cell::new(false),
+        logged_broken_page: Cell::new(false),
+        logged_unknown_balancer: Cell::new(false),
     };
     conf.sticky.set(sticky).map_err(|_| Refusal::Duplicate)
 }
 
-/// One of nginx's own forms. Where nginx has them too, it gets the words first.
-fn native<'c, P: Policy>(
+/// One of nginx's own forms. An nginx that knows them itself gets the words first.
+fn nginx_form<'c, P: Policy>(
     cf: Conf<'c>,
     us: Upstream<'c>,
     rule: NativeRule,
@@ -71,8 +71,8 @@ fn native<'c, P: Policy>(
         hook::beside_built_in::<P>(us, || cf.pass_on(<UpstreamConf<'_> as Owned>::module()))
             .map_err(Refusal::Passed)?;
     }
-    let native = NginxForm::new(cf, rule).ok_or(Refusal::Reported)?;
-    if let Some(learn) = native.learn.as_ref().filter(|_| is_ours) {
+    let form = NginxForm::new(cf, rule).ok_or(Refusal::Reported)?;
+    if let Some(learn) = form.learn.as_ref().filter(|_| is_ours) {
         for other in cf.upstreams() {
             let conf = other.srv_conf::<UpstreamConf<'_>>();
             let sessions = conf.and_then(|conf| conf.sticky.get()?.rule.sessions());
@@ -83,13 +83,13 @@ fn native<'c, P: Policy>(
                 });
             }
         }
-        learned_in(cf, us.name(), learn, &learn.rule.zone)?;
+        create_learn_zone(cf, us.name(), learn, &learn.rule.zone)?;
     }
-    Ok(native)
+    Ok(form)
 }
 
-/// Gives `sticky learn` the zone that its sessions are in.
-fn learned_in<'c>(
+/// Creates the zone for the sessions of `sticky learn`.
+fn create_learn_zone<'c>(
     cf: Conf<'c>,
     upstream: &'c [u8],
     learn: &NginxLearn<'c>,
@@ -97,7 +97,7 @@ fn learned_in<'c>(
 ) -> Result<(), Refusal> {
     let (limits, size) = (learn.rule.limits, learn.rule.size);
     let sessions = Sessions::shared(table_zone(cf, zone, size)?, upstream, limits);
-    // Set once: the directive is read once.
+    // It is empty: the directive is read once.
     let _ = learn.sessions.set(sessions);
     Ok(())
 }
@@ -112,8 +112,8 @@ pub fn secret(cf: Conf<'_>) -> Result<bool, Refusal> {
     Ok(conf.secret.set(text).is_ok())
 }
 
-/// The directive `server` of an upstream, before nginx knew `route=` and `drain`: takes these words
-/// away, and lets `pass_on` do the rest.
+/// The directive `server` of an upstream, for an nginx that does not know `route=` and `drain`: takes
+/// these words out and passes the rest on to nginx.
 #[cfg(not(nginx_since = "1.29.6"))]
 pub fn server(cf: Conf<'_>) -> Result<(), Refusal> {
     use sticky_core::directive::native::server_words;
@@ -155,7 +155,7 @@ fn sessions<'c>(
 ) -> Result<Sessions<'c>, Refusal> {
     let (name, size) = match &rule.zone {
         ZoneChoice::Off => return Sessions::local(upstream).ok_or(Refusal::NoRandomNumbers),
-        // A name of its own kind: `zone NAME size` of the upstream is another zone.
+        // The prefix keeps it apart from the upstream's own `zone NAME SIZE`.
         ZoneChoice::Own => ([b"sticky:", upstream].concat(), DEFAULT_SIZE),
         ZoneChoice::Named { name, size } => (name.clone(), size.unwrap_or(0)),
     };
@@ -178,23 +178,23 @@ fn table_zone<'c>(cf: Conf<'c>, name: &[u8], size: usize) -> Result<&'c TableZon
         .map_err(|(ZoneError::Reported | ZoneError::OutOfMemory)| Refusal::Reported)
 }
 
-/// When the configuration was read, before the upstreams are initialised.
+/// Called when the configuration has been read, before the upstreams are initialised.
 pub fn complete<P: Policy>(cf: Conf<'_>, main: &MainConf) -> Result<(), Refusal> {
     for us in cf.upstreams() {
         let Some(conf) = us.srv_conf::<UpstreamConf<'_>>() else {
             continue;
         };
-        are_used(us, conf)?;
-        let Some(sticky) = conf.engaged() else {
+        check_effect(us, conf)?;
+        let Some(sticky) = conf.active() else {
             continue;
         };
-        if let Rule::Native(NginxForm {
+        if let Rule::NginxForm(NginxForm {
             learn: Some(learn), ..
         }) = &sticky.rule
         {
             if learn.sessions.get().is_none() {
-                // The zone that the directive names is nginx's own module's by now.
-                learned_in(cf, us.name(), learn, &[b"sticky:", us.name()].concat())?;
+                // nginx's own module has created the zone that the directive names.
+                create_learn_zone(cf, us.name(), learn, &[b"sticky:", us.name()].concat())?;
             }
         }
         if let Rule::Rewrite(rule) = &sticky.rule {
@@ -209,10 +209,10 @@ pub fn complete<P: Policy>(cf: Conf<'_>, main: &MainConf) -> Result<(), Refusal>
     Ok(())
 }
 
-/// Every directive of the upstream does something.
-fn are_used(us: Upstream<'_>, conf: &UpstreamConf<'_>) -> Result<(), Refusal> {
+/// Refuses directives that have no effect in the upstream.
+fn check_effect(us: Upstream<'_>, conf: &UpstreamConf<'_>) -> Result<(), Refusal> {
     let rule = conf.sticky.get().map(|sticky| &sticky.rule);
-    let names_servers = matches!(rule, Some(Rule::Native(native)) if native.learn.is_none());
+    let names_servers = matches!(rule, Some(Rule::NginxForm(form)) if form.learn.is_none());
     let (directive, needed) = if conf.secret.get().is_some() && !names_servers {
         ("sticky_secret", "\"sticky cookie\" or \"sticky route\"")
     } else if conf.strict.get().is_some() && rule.is_none() {
@@ -227,13 +227,13 @@ fn are_used(us: Upstream<'_>, conf: &UpstreamConf<'_>) -> Result<(), Refusal> {
     })
 }
 
-/// Some upstream of the configuration is sticky; every one of them will be asked.
+/// Whether any upstream is sticky. Refuses one that another module has taken over.
 pub fn is_used<P: Policy>(cf: Conf<'_>) -> Result<bool, Refusal> {
     let mut is_used = false;
     for us in cf.upstreams() {
         if us
             .srv_conf::<UpstreamConf<'_>>()
-            .is_some_and(|conf| conf.engaged().is_some())
+            .is_some_and(|conf| conf.active().is_some())
         {
             if !hook::is_hooked::<P>(us) {
                 return Err(Refusal::NotHooked(us.name().to_vec()));

@@ -1,5 +1,4 @@
-//! nginx's own forms of the directive, `sticky cookie|route|learn`, compiled: their variables are
-//! known to nginx.
+//! nginx's own forms of the directive, `sticky cookie|route|learn`, with their variables resolved.
 
 use std::cell::OnceCell;
 
@@ -11,7 +10,7 @@ use crate::zone::sessions::Sessions;
 
 /// One of nginx's own forms, with what it needs at run time.
 pub struct NginxForm<'c> {
-    /// The first that has a value decides.
+    /// Name the server or the session of a request; the first that has a value decides.
     pub lookup: Vec<Variable>,
     /// `sticky cookie`.
     pub cookie: Option<NginxCookie<'c>>,
@@ -35,12 +34,12 @@ pub struct NginxLearn<'c> {
     pub create: Vec<Variable>,
     /// As the directive says.
     pub rule: NativeLearn,
-    /// Set when the zone is known.
+    /// Set once the zone is known.
     pub sessions: OnceCell<Sessions<'c>>,
 }
 
 impl<'c> NginxForm<'c> {
-    /// Compiles what the words of a directive say. `None`: nginx has written why not.
+    /// Resolves the variables of a directive. `None`: nginx has logged why that failed.
     pub fn new(cf: Conf<'c>, rule: NativeRule) -> Option<Self> {
         let variables = |names: &[Vec<u8>]| -> Option<Vec<Variable>> {
             let mut names = names.iter();
@@ -49,7 +48,7 @@ impl<'c> NginxForm<'c> {
                 Some(all)
             })
         };
-        let native = match rule {
+        let form = match rule {
             NativeRule::Cookie(rule) => {
                 let text = |text: &Option<Vec<u8>>| match text {
                     Some(text) => Text::compile(cf, text).map(Some),

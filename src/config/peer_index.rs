@@ -1,4 +1,5 @@
-//! A worker's knowledge of an upstream's peers, read again when they come or go.
+//! A worker's index of an upstream's peers: finds them by what a session, a cookie, a response or
+//! nginx calls them. Rebuilt when peers come or go.
 
 use std::borrow::Borrow;
 use std::cell::Ref;
@@ -12,7 +13,7 @@ use crate::ngx::peers::{Identity, PeerHandle, PeerKey, PeerList};
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Upstream;
 
-/// A worker's map of an upstream's peers: by what a session word, a cookie or a response knows.
+/// An upstream's peers, and where to find them by each of their names.
 #[derive(Default)]
 pub struct PeerIndex {
     generation: Option<usize>,
@@ -20,7 +21,7 @@ pub struct PeerIndex {
     by_id: Slots<PeerId>,
     by_name: Slots<Box<[u8]>>,
     by_value: Slots<Box<[u8]>>,
-    /// Under nginx's own forms of the directive, a backup peer of the same value.
+    /// Under nginx's own forms of the directive, backup peers are looked up apart.
     backup_by_value: Slots<Box<[u8]>>,
     by_key: Slots<PeerKey>,
 }
@@ -132,11 +133,11 @@ impl<K: Spread + Eq> Slots<K> {
     }
 }
 
-/// An upstream's map of its peers.
+/// An upstream's index, as it is handed to a request.
 pub enum IndexView<'a> {
-    /// They stay as they are.
+    /// Of peers that never change: outlives the request.
     Fixed(&'a PeerIndex),
-    /// As they are now.
+    /// Of the peers that exist now.
     Now(Ref<'a, PeerIndex>),
 }
 
@@ -165,27 +166,28 @@ pub struct Shown {
 
 /// A peer in the index.
 pub struct Peer {
-    /// What stands in its sessions' words.
+    /// Its id in the session table.
     pub id: PeerId,
-    /// What stands in its clients' cookies, its server id under nginx's own forms of the directive;
-    /// empty in other modes.
+    /// Its value in cookies and links; under nginx's own forms of the directive its server id; empty in
+    /// `mode=query`.
     pub value: Box<[u8]>,
-    /// The cookie that stands for it, name and value, in `mode=cookie`.
+    /// Name and value of its cookie in `mode=cookie`.
     pub pair: Box<[u8]>,
-    /// The whole Set-Cookie, where it is always the same; else empty.
+    /// Its whole Set-Cookie, if that is always the same; else empty.
     pub set_cookie: Box<[u8]>,
-    /// Where nginx has it.
+    /// Its place in nginx's list.
     pub handle: PeerHandle,
 }
 
 impl PeerIndex {
-    /// The peers are still the same.
+    /// Whether the peers are still the same.
     pub fn is_of(&self, list: PeerList) -> bool {
         self.generation == Some(list.generation())
     }
 
-    /// Reads the peers. `routes` are those of the `server` directives, where nginx does not know them
-    /// itself; `shown` tells what clients see of a peer, given its position, its name and its route.
+    /// Indexes the peers of a list. `routes` are the `route=` of the `server` directives, for an nginx
+    /// that does not know that parameter. `shown` tells what clients see of a peer with that position,
+    /// name and route.
     pub fn read(
         list: PeerList,
         us: Upstream<'_>,
@@ -225,7 +227,7 @@ impl PeerIndex {
                 pair,
                 set_cookie,
             } = shown(index, &name, route);
-            // An address that is listed twice is one peer: the first.
+            // Of equal names the first counts: an address that is listed twice is one peer.
             read.by_id.push(id, index);
             read.by_name.push(name, index);
             let by_value = if separate_backups && handle.is_backup() {
@@ -246,16 +248,16 @@ impl PeerIndex {
         read
     }
 
-    /// The peer that a session's word names.
+    /// The peer with that id in the session table.
     pub fn by_id(&self, id: PeerId) -> Option<&Peer> {
         self.peers.get(self.by_id.position(&id)?)
     }
 
-    /// The peer that answers a request, whose name is `name`.
+    /// The peer, called `name`, that answers a request.
     pub fn answering(&self, r: Request<'_>, name: &[u8]) -> Option<&Peer> {
         let key = r.upstream().map(|exchange| exchange.peer_key());
         key.and_then(|key| self.by_key(key)).or_else(|| {
-            // It has left, and one of the same name has come.
+            // It has been replaced by another one of the same name.
             self.peers.get(self.by_name.position(name)?)
         })
     }
@@ -265,13 +267,13 @@ impl PeerIndex {
         self.peers.get(self.by_key.position(&key)?)
     }
 
-    /// The server id for which `test` holds.
+    /// The first server id for which `test` holds.
     pub fn find(&self, test: impl Fn(&[u8]) -> bool) -> Option<&[u8]> {
         let mut values = self.peers.iter().map(|peer| &peer.value[..]);
         values.find(|value| test(value))
     }
 
-    /// The peers with that server id.
+    /// The first peers with that server id.
     pub fn bearers(&self, sid: &[u8]) -> Bearers {
         let first = |map: &Slots<Box<[u8]>>| {
             let peer = self.peers.get(map.position(sid)?)?;
@@ -283,7 +285,7 @@ impl PeerIndex {
         }
     }
 
-    /// The peer that a cookie names.
+    /// The peer with that value in cookies and links.
     pub fn by_value(&self, value: &[u8]) -> Option<&Peer> {
         self.peers.get(self.by_value.position(value)?)
     }

@@ -74,7 +74,10 @@ pub fn set(cf: Conf<'_>, zone: &TableZone, word: &[u8]) -> Result<(), StateFileE
             zone: other.name().to_vec(),
         });
     }
-    let snapshot = zone.conf().snapshot.get_or_init(|| Snapshot::new(file.clone()));
+    let snapshot = zone
+        .conf()
+        .snapshot
+        .get_or_init(|| Snapshot::new(file.clone()));
     if !uses(zone) {
         return Err(StateFileError::Conflict {
             zone: zone.name().to_vec(),

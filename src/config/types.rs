@@ -23,7 +23,7 @@ use super::peer_index::{IndexView, PeerIndex, Shown};
 pub struct UpstreamConf<'c> {
     /// What the `sticky` directive says, where there is one.
     pub sticky: OnceCell<Sticky<'c>>,
-    /// Our place among the upstream's balancers.
+    /// The callbacks that our own replace.
     pub hook: Hook,
     /// `sticky_secret`.
     pub secret: OnceCell<Text<'c>>,
@@ -39,13 +39,13 @@ impl<'c> UpstreamConf<'c> {
         self.strict.get() == Some(true)
     }
 
-    /// The `sticky` directive, where it is ours to follow. Since 1.29.6, nginx's own forms are
-    /// nginx's business, unless they use what nginx does not know.
-    pub fn engaged(&self) -> Option<&Sticky<'c>> {
+    /// The `sticky` directive, if this module carries it out. Since 1.29.6 nginx does that itself for
+    /// its own forms, unless they use what it does not know.
+    pub fn active(&self) -> Option<&Sticky<'c>> {
         let sticky = self.sticky.get()?;
         #[cfg(nginx_since = "1.29.6")]
-        if let Rule::Native(native) = &sticky.rule {
-            let learn = native.learn.as_ref();
+        if let Rule::NginxForm(form) = &sticky.rule {
+            let learn = form.learn.as_ref();
             if !learn.is_some_and(|learn| learn.rule.norefresh)
                 && self.secret.get().is_none()
                 && !self.is_strict()
@@ -63,34 +63,34 @@ pub struct Sticky<'c> {
     pub us: Upstream<'c>,
     /// Its name.
     pub upstream: &'c [u8],
-    /// How requests find their peer.
+    /// How requests find their server.
     pub rule: Rule<'c>,
-    /// The map of peers that stay as they are, from the first use on.
+    /// The index of peers that never change, from the first use on.
     pub(super) fixed: OnceCell<PeerIndex>,
-    /// That of peers that come and go.
+    /// The index of peers that come and go (`resolve`).
     pub(super) changing: RefCell<PeerIndex>,
-    /// What follows the value in each Set-Cookie.
-    pub attributes: RefCell<Attributes>,
-    /// This worker has said that bodies are compressed in a way that it cannot read.
-    pub said_compressed: Cell<bool>,
-    /// That the rest of a page is not rewritten.
-    pub said_given_up: Cell<bool>,
-    /// This worker has said that the balancer cannot be steered.
-    pub said_unknown_balancer: Cell<bool>,
+    /// The attributes of each Set-Cookie.
+    pub attributes: RefCell<CookieAttributes>,
+    /// This worker has logged that bodies have a Content-Encoding that it cannot read.
+    pub logged_encoding: Cell<bool>,
+    /// It has logged that the rest of a page is not rewritten.
+    pub logged_broken_page: Cell<bool>,
+    /// It has logged that the balancer cannot be steered.
+    pub logged_unknown_balancer: Cell<bool>,
 }
 
 impl Sticky<'_> {
-    /// This worker's map of the upstream's peers, read again when they have changed.
+    /// This worker's index of the upstream's peers, rebuilt when they have changed.
     #[inline]
     pub fn peer_index(&self, peers: PeerList) -> IndexView<'_> {
         match self.fixed.get() {
             Some(index) => IndexView::Fixed(index),
-            None => self.renewed(peers),
+            None => self.current(peers),
         }
     }
 
     #[inline(never)]
-    fn renewed(&self, peers: PeerList) -> IndexView<'_> {
+    fn current(&self, peers: PeerList) -> IndexView<'_> {
         let known = self.changing.borrow();
         if known.is_of(peers) {
             return IndexView::Now(known);
@@ -102,13 +102,13 @@ impl Sticky<'_> {
             peers,
             self.us,
             routes.as_deref().map_or(&[], Vec::as_slice),
-            matches!(self.rule, Rule::Native(_)),
+            matches!(self.rule, Rule::NginxForm(_)),
             |position, name, route| self.rule.shown(position, name, route),
         );
         if !peers.may_change() {
             return IndexView::Fixed(self.fixed.get_or_init(|| read));
         }
-        // Whoever asks while it is in use gets it as it is.
+        // While the old index is in use, it is returned as it is.
         if let Ok(mut index) = self.changing.try_borrow_mut() {
             *index = read;
         }
@@ -125,7 +125,7 @@ pub enum Rule<'c> {
     /// `mode=rewrite`.
     Rewrite(RewriteRule),
     /// One of nginx's own forms.
-    Native(NginxForm<'c>),
+    NginxForm(NginxForm<'c>),
 }
 
 impl<'c> Rule<'c> {
@@ -134,7 +134,7 @@ impl<'c> Rule<'c> {
         match self {
             Rule::Cookie(_) | Rule::Rewrite(_) => None,
             Rule::Query(_, sessions, _) => Some(sessions),
-            Rule::Native(native) => native.learn.as_ref()?.sessions.get(),
+            Rule::NginxForm(form) => form.learn.as_ref()?.sessions.get(),
         }
     }
 
@@ -160,7 +160,7 @@ impl<'c> Rule<'c> {
                 ..Shown::default()
             },
             Rule::Query(..) => Shown::default(),
-            Rule::Native(_) => Shown {
+            Rule::NginxForm(_) => Shown {
                 value: route.map_or_else(|| digest::server_id(name), <[u8]>::into_vec),
                 ..Shown::default()
             },
@@ -173,7 +173,7 @@ impl<'c> Rule<'c> {
             Rule::Cookie(rule) => rule.no_fallback,
             Rule::Query(rule, ..) => rule.no_fallback,
             Rule::Rewrite(rule) => rule.no_fallback,
-            Rule::Native(_) => false,
+            Rule::NginxForm(_) => false,
         }
     }
 }
@@ -204,17 +204,16 @@ impl LocationConf {
     }
 }
 
-/// The attributes of an upstream's cookies. They are the same in all of them but for the time, and
-/// that for a second.
+/// The attributes of an upstream's cookies, as text. Only the time in them changes, once a second.
 #[derive(Default)]
-pub struct Attributes {
+pub struct CookieAttributes {
     text: Vec<u8>,
     expires: Option<i64>,
     is_written: bool,
 }
 
-impl Attributes {
-    /// What follows the value in a cookie that is set now.
+impl CookieAttributes {
+    /// The attributes of a cookie that is set now.
     pub fn now(&mut self, rule: &CookieRule) -> &[u8] {
         let expires = rule.expires.map(|seconds| {
             clock::unix_seconds().saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX))

@@ -47,7 +47,7 @@ const COMMANDS_COUNT: usize = 7;
 const COMMANDS_COUNT: usize = 8;
 
 pub(super) static COMMANDS: Table<[ngx_command_t; COMMANDS_COUNT]> = Table::new([
-    // Later versions know route= and drain themselves.
+    // Newer versions know route= and drain themselves.
     #[cfg(not(nginx_since = "1.29.6"))]
     command(
         c"server",

@@ -7,7 +7,7 @@ use crate::ngx::variable;
 use crate::request::context::RequestContext;
 use crate::response::{self, rewrite};
 
-/// Makes the variables known.
+/// Registers the variables.
 ///
 /// # Safety
 /// `cf` is what ngx_http_block() passes to preconfiguration.
@@ -45,7 +45,7 @@ unsafe extern "C" fn sticky_status(
     let context = unsafe { Request::from_ptr(r) }.and_then(|r| {
         let context = r.context::<RequestContext<'_>>()?;
         guard((), || {
-            // add_header asks before the header filter does.
+            // add_header may come before our header filter.
             response::observe(r, context);
         });
         Some(context)

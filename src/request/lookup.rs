@@ -1,4 +1,4 @@
-//! What a request says of its session, in each of the modes: who holds it, if anybody does.
+//! The session of a request, in each mode, and the server that holds it.
 
 use sticky_core::directive::{CookieRule, QueryRule, RewriteRule};
 use sticky_core::http::cookie;
@@ -13,11 +13,11 @@ use crate::zone::sessions::Sessions;
 use super::session_id;
 use super::status::Status;
 
-/// What a request says of its session.
+/// The session that a request asks for.
 pub struct RequestSession<'r> {
-    /// What `$sticky_status` says so far.
+    /// Value of `$sticky_status` so far.
     pub status: Status,
-    /// The key of the id that it carries.
+    /// The key of the request's session id.
     pub request_key: Option<Key>,
     /// That id, decoded; empty when there is none.
     pub request_id: &'r [u8],
@@ -28,7 +28,7 @@ pub struct RequestSession<'r> {
 }
 
 impl<'r> RequestSession<'r> {
-    /// The request has no session, or one that nobody knows.
+    /// The request has no session, or an unknown one.
     pub fn without_session(status: Status) -> Self {
         Self {
             status,
@@ -39,7 +39,7 @@ impl<'r> RequestSession<'r> {
         }
     }
 
-    /// The peer that a request names, as `named` has it from the upstream's peers.
+    /// The session of a request that names its peer, which `named` finds in the index.
     #[inline]
     fn of_peer(
         known: &IndexView<'r>,
@@ -63,7 +63,7 @@ impl<'r> RequestSession<'r> {
     }
 }
 
-/// By the cookie that a response has set.
+/// Finds it by the cookie of `mode=cookie`.
 pub fn by_cookie<'r>(
     r: Request<'r>,
     rule: &CookieRule,
@@ -79,14 +79,14 @@ pub fn by_cookie<'r>(
     }
 }
 
-/// By what the application's part follows in the cookie.
+/// Finds the peer whose value is followed by the application's part in the cookie.
 #[inline(never)]
 fn by_route<'d>(cookie: &[u8], rule: &CookieRule, index: &'d PeerIndex) -> Option<&'d Peer> {
     let mut routes = rule.routes(cookie);
     routes.find_map(|route| index.by_value(route))
 }
 
-/// By the parameter that a link or a form of one of our pages has put into the request.
+/// Finds it by the parameter that `mode=rewrite` has put into a link or a form.
 pub fn by_value<'r>(
     r: Request<'r>,
     rule: &RewriteRule,
@@ -98,7 +98,7 @@ pub fn by_value<'r>(
     RequestSession::of_peer(known, |index| index.by_value(value))
 }
 
-/// By the id that it carries, in the session table.
+/// Finds it in the session table, by the id of the request.
 pub fn by_id<'r>(rule: &QueryRule, sessions: &Sessions<'_>, id: &'r [u8]) -> RequestSession<'r> {
     let Some(key) = sessions.key(id) else {
         return RequestSession::without_session(Status::Miss);

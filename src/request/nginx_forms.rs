@@ -1,10 +1,10 @@
 //! nginx's own forms of the directive, `sticky cookie|route|learn`, with Angie's additions.
 //!
-//! A request's variables name a server, or a session that the table knows. Each try is given to that
-//! server if it can be used, else to whom the balancer chooses; then the cookie is set, or the
-//! session learned when the server has answered. What differs from our own modes is nginx's: an id
-//! is looked up again for each try, servers are called by their id (`route=`, or the MD5 of their
-//! address), and a backup server waits until no other is left.
+//! Variables of a request name its server, or a session of the table. Each attempt goes to that server
+//! if it can be used, else to the balancer's choice. Then the cookie is set, or the session learned
+//! once the server has answered. Three things differ from our own modes, as in nginx: the id is looked
+//! up again for each attempt, a server is named by its id (`route=`, or the MD5 of its address), and
+//! a backup server is used only when no other is left.
 
 use std::cell::Cell;
 
@@ -27,7 +27,7 @@ fn first<'r>(variables: &[Variable], r: Request<'r>) -> &'r [u8] {
 }
 
 impl<'r> NginxSticky<'r> {
-    /// Reads what a request says. `None`: no memory is left.
+    /// Evaluates the variables of a request. `None`: no memory is left.
     #[inline(never)]
     pub fn begin(
         r: Request<'r>,
@@ -55,12 +55,12 @@ impl<'r> NginxSticky<'r> {
         })
     }
 
-    /// The request says something of its server or session.
+    /// Whether the request names a server or a session.
     pub fn has_id(&self) -> bool {
         !self.id.is_empty()
     }
 
-    /// Sessions are learned from the header of the response.
+    /// Whether sessions are learned as soon as the header of the response has come.
     pub fn learns_from_header(&self) -> bool {
         let learn = self.form.learn.as_ref();
         learn.is_some_and(|learn| learn.rule.after_header)
@@ -115,7 +115,8 @@ impl<'r> NginxSticky<'r> {
         }
     }
 
-    /// Only a response prolongs a session: one whose server hands out another id by now shall end.
+    /// Does not prolong the session. Only a response does, so that a session whose server has replaced
+    /// the id ends.
     fn look_up(&self, learn: &NginxLearn<'_>) -> LookUp {
         match (learn.sessions.get(), self.key) {
             (Some(sessions), Some(key)) => sessions.look_up(key, &learn.rule.limits),
@@ -123,11 +124,11 @@ impl<'r> NginxSticky<'r> {
         }
     }
 
-    /// A try has been given to a peer. `None`: no memory is left.
+    /// An attempt goes to `peer`: sets the cookie. `None`: no memory is left.
     #[inline(never)]
     pub fn taken(&self, context: &RequestContext<'r>, peer: PeerKey) -> Option<()> {
         let index = context.peer_index();
-        // A peer that came this moment has no cookie yet.
+        // A peer that was added this very moment has no cookie yet.
         let Some(peer) = index.by_key(peer) else {
             return Some(());
         };
@@ -165,11 +166,10 @@ impl<'r> NginxSticky<'r> {
         Some(())
     }
 
-    /// The peer has answered: the session that the response or the request names is there.
+    /// The peer has answered: learns the session that the response or the request names.
     ///
-    /// Unlike in nginx, a live session of another server stays where it is unless the request has
-    /// carried it, and so does one whose server is merely full; what the server has not answered,
-    /// or with 5xx, makes no session.
+    /// Unlike in nginx, a live session stays at its server unless the request had its id, or if the
+    /// server is merely full; and no session is learned when the server gave no answer, or one with 5xx.
     #[inline(never)]
     pub fn learn(&self, context: &RequestContext<'r>) {
         let (Some(learn), Some(peer)) = (&self.form.learn, self.taken.get()) else {
@@ -190,20 +190,20 @@ impl<'r> NginxSticky<'r> {
             .request
             .upstream()
             .map_or(0, |exchange| exchange.answer());
-        let teaches = (1..500).contains(&status);
-        let is_carried = Some(key) == self.key;
-        let from = self.holder.get().filter(|_| is_carried);
+        let may_learn = (1..500).contains(&status);
+        let is_of_request = Some(key) == self.key;
+        let from = self.holder.get().filter(|_| is_of_request);
         let is_ahead = || !context.peers.may_change() && sessions.is_ahead(key, limits);
         let is_unknown = |from| context.peer_index().by_id(from).is_none();
         let stays = self.is_full.get()
             || from.is_some_and(|from| from == peer || is_unknown(from) && is_ahead());
         match from {
-            Some(from) if !stays && teaches => {
+            Some(from) if !stays && may_learn => {
                 sessions.reassign(key, from, peer, limits);
             }
             Some(_) => sessions.touch(key, limits),
-            None if created.is_some() && teaches => {
-                let claim = if is_carried {
+            None if created.is_some() && may_learn => {
+                let claim = if is_of_request {
                     Claim::Carried { from: None }
                 } else {
                     Claim::Stranger

@@ -1,4 +1,4 @@
-//! Which session id a request carries: the first place of `from=` that has one decides.
+//! The session id of a request: the first place of `from=` that has one decides.
 
 use std::borrow::Cow;
 
@@ -9,14 +9,14 @@ use sticky_core::url::{Carried, Names};
 
 use crate::ngx::request::{Body, Request};
 
-/// Of a posted body, no more is searched, in bytes.
+/// So many bytes of a posted form are searched.
 const SEARCHED: usize = 64 * 1024;
 
-/// The session id that a request carries, decoded. `None`: it has none, or several in one place, or no
-/// memory is left.
+/// The session id of a request, decoded. `None`: it has none, or several in one place, or no memory is
+/// left.
 pub fn find<'r>(r: Request<'r>, rule: &QueryRule) -> Option<&'r [u8]> {
     for place in &rule.from {
-        // Nearly all ids come by the first two, and nothing is to be decoded.
+        // Nearly all ids come in a plain query, where nothing needs decoding.
         let carried = match place {
             Place::Query => match rule.names.in_plain_query(r.args()) {
                 Some(Some(id)) => return Some(id),
@@ -33,8 +33,8 @@ pub fn find<'r>(r: Request<'r>, rule: &QueryRule) -> Option<&'r [u8]> {
     None
 }
 
-/// The parameter of `mode=rewrite` that a request carries, decoded: in its query, as it is now or as the
-/// client sent it, or in the posted form.
+/// The parameter of `mode=rewrite` in a request, decoded: in its query, as it is now or as the client
+/// sent it, or in the posted form.
 pub fn server_value<'r>(r: Request<'r>, names: &Names) -> Option<&'r [u8]> {
     let sent = r.main().unparsed_uri();
     let sent = sent.split(|byte| *byte == b'#').next().unwrap_or_default();

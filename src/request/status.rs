@@ -1,15 +1,15 @@
-//! What became of a request: the values of `$sticky_status` and `$upstream_sticky_status`.
+//! The values of `$sticky_status` and `$upstream_sticky_status`.
 
 use std::cell::Cell;
 
 use crate::ngx::request::Request;
 
-/// What became of a request's session; the value of `$sticky_status`.
+/// What became of the session of a request: the value of `$sticky_status`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Status {
     /// The request has no session id.
     None,
-    /// It had none, and the response has handed one out.
+    /// It had none, and the response handed one out.
     New,
     /// It went to the server of its session.
     Hit,
@@ -22,7 +22,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// As it is logged.
+    /// The variable's value.
     pub fn name(self) -> &'static str {
         match self {
             Status::None => "NONE",
@@ -35,17 +35,17 @@ impl Status {
     }
 }
 
-/// How a request's tries went; the value of `$upstream_sticky_status`.
+/// How the attempts of a request went: the value of `$upstream_sticky_status`.
 pub struct Tries {
-    /// One bit for each try, the first 64.
+    /// A bit for each of the first 64 attempts: it went to the session's server.
     hits: Cell<u64>,
-    /// Tries that nginx had noted before the first of ours.
+    /// Attempts in `$upstream_addr` before the first of this upstream.
     before: u32,
     has_id: bool,
 }
 
 impl Tries {
-    /// Before the first try.
+    /// Before the first attempt.
     pub fn begin(r: Request<'_>, has_id: bool) -> Self {
         Self {
             hits: Cell::new(0),
@@ -54,14 +54,14 @@ impl Tries {
         }
     }
 
-    /// The latest try goes to the server of the request's session.
+    /// The latest attempt goes to the server of the request's session.
     pub fn hit(&self, r: Request<'_>) {
-        // nginx notes a try before it asks for a peer (ngx_http_upstream_connect()).
+        // nginx counts an attempt before it asks for a peer (ngx_http_upstream_connect()).
         let bit = 1u64.checked_shl(self.count(r).saturating_sub(1));
         self.hits.set(self.hits.get() | bit.unwrap_or(0));
     }
 
-    /// `NEW`, `HIT` or `MISS` for each try, divided as in `$upstream_addr`.
+    /// `NEW`, `HIT` or `MISS` for each attempt, separated as in `$upstream_addr`.
     pub fn listed(&self, r: Request<'_>) -> String {
         let word = |number: u32| match self.hits.get().checked_shr(number).unwrap_or(0) & 1 {
             _ if !self.has_id => "NEW",
@@ -72,13 +72,13 @@ impl Tries {
         words.join(", ")
     }
 
-    /// Tries of this exchange so far.
+    /// Attempts of this exchange so far.
     fn count(&self, r: Request<'_>) -> u32 {
         noted(r).saturating_sub(self.before)
     }
 }
 
-/// Tries that nginx has noted. There are not as many as would be cut off.
+/// Attempts that nginx has counted, which never exceed a `u32`.
 fn noted(r: Request<'_>) -> u32 {
     r.tries() as u32
 }

@@ -1,9 +1,8 @@
 //! Which peer a request goes to.
 //!
-//! The balancer has been initialised for the request; then it is decided whether the request has a
-//! session ([`Steering::decide`]), and for each try whether the session's peer is taken or the
-//! balancer asked (`RequestContext::choose`). A request without a session takes the path that it took
-//! before.
+//! When the balancer has been initialised for a request, [`steer`] looks for the request's session. If
+//! it has one, each attempt goes to the session's peer, if that can be used, else to the balancer's
+//! choice. A request without a session is left to the balancer alone.
 
 use std::cell::Cell;
 
@@ -20,14 +19,14 @@ use super::lookup::{self, RequestSession};
 use super::session_id;
 use super::status::{Status, Tries};
 
-/// A request whose tries are steered, `by` what it carries.
+/// A request whose attempts are steered, `by` a rule.
 struct Steered<'r, By> {
     context: RequestContext<'r>,
     balancer: Balancer,
     by: By,
 }
 
-/// By the holder of its session.
+/// To the peer that holds its session.
 struct Holder;
 
 impl<'r, By: 'r> Steered<'r, By> {
@@ -38,7 +37,7 @@ impl<'r, By: 'r> Steered<'r, By> {
         choice
     }
 
-    /// Remembers the context of a request, and steers its tries.
+    /// Sets the context of a request, and puts its attempts under our control.
     fn begin(
         r: Request<'r>,
         context: impl FnOnce() -> RequestContext<'r>,
@@ -138,7 +137,7 @@ impl RequestContext<'_> {
         self.request_key.is_some_and(|key| self.has_ahead(key))
     }
 
-    /// The request may go nowhere else.
+    /// Whether the request must not go to another server (`no_fallback`).
     #[cold]
     fn is_refused(&self) -> bool {
         let RequestContext {
@@ -156,14 +155,14 @@ impl RequestContext<'_> {
     }
 }
 
-/// Decides where a request of the sticky upstream `us` goes, whose balancer has been initialised for
-/// it. `W` is told when its answer is an X-Accel-Redirect.
+/// Steers a request of the upstream `us`, if that is sticky. Its balancer has been initialised for the
+/// request. `W` is told when the answer is an X-Accel-Redirect.
 pub fn steer<W: for<'r> Witness<Context<'r> = RequestContext<'r>>>(
     r: Request<'_>,
     us: Upstream<'_>,
 ) {
     if let Some(conf) = us.srv_conf::<UpstreamConf<'_>>() {
-        if let Some(sticky) = conf.engaged() {
+        if let Some(sticky) = conf.active() {
             decide::<W>(r, us, conf, sticky);
         }
     }
@@ -176,7 +175,7 @@ fn decide<'r, W: Witness<Context<'r> = RequestContext<'r>> + 'r>(
     sticky: &'r Sticky<'r>,
 ) -> Option<()> {
     let Some(peers) = round_robin(r, us) else {
-        say_unknown_balancer(r, sticky);
+        log_unknown_balancer(r, sticky);
         return None;
     };
     let mut nginx_sticky = None;
@@ -187,9 +186,9 @@ fn decide<'r, W: Witness<Context<'r> = RequestContext<'r>> + 'r>(
             None => RequestSession::without_session(Status::None),
             Some(id) => lookup::by_id(rule, sessions, id),
         },
-        Rule::Native(native) => {
+        Rule::NginxForm(form) => {
             let secret = conf.secret.get().copied();
-            let begun = NginxSticky::begin(r, native, secret, conf.is_strict())?;
+            let begun = NginxSticky::begin(r, form, secret, conf.is_strict())?;
             let status = if begun.has_id() {
                 Status::Miss
             } else {
@@ -227,10 +226,10 @@ fn decide<'r, W: Witness<Context<'r> = RequestContext<'r>> + 'r>(
         }
     };
     let awaits_cookie = match &sticky.rule {
-        // Who brings it has it.
+        // A client that has sent it needs no other.
         Rule::Cookie(rule) => !rule.hide_cookie && session.holder.is_none(),
         Rule::Query(rule, ..) => !rule.learn.cookies.is_empty(),
-        Rule::Rewrite(_) | Rule::Native(_) => false,
+        Rule::Rewrite(_) | Rule::NginxForm(_) => false,
     };
     if awaits_cookie {
         accel_redirect::watch::<W>(r, context);
@@ -238,10 +237,10 @@ fn decide<'r, W: Witness<Context<'r> = RequestContext<'r>> + 'r>(
     Some(())
 }
 
-/// Once in each worker.
+/// Logged once in each worker.
 #[cold]
-fn say_unknown_balancer(r: Request<'_>, sticky: &Sticky<'_>) {
-    if !sticky.said_unknown_balancer.replace(true) {
+fn log_unknown_balancer(r: Request<'_>, sticky: &Sticky<'_>) {
+    if !sticky.logged_unknown_balancer.replace(true) {
         let name = sticky.upstream.escape_ascii();
         r.log().write(
             Level::Error,

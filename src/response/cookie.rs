@@ -1,4 +1,4 @@
-//! `mode=cookie`: the cookie that a response sets, and what stands in it for the application.
+//! `mode=cookie`: the cookie that a response sets, and the application's part of it (`transfer`).
 
 use sticky_core::directive::CookieRule;
 use sticky_core::http::cookie;
@@ -8,7 +8,7 @@ use crate::config::types::LocationConf;
 use crate::ngx::request::Request;
 use crate::request::context::RequestContext;
 
-/// The client gets our cookie: of its own request, not of a subrequest.
+/// Whether the response sets our cookie. That of a subrequest does not.
 pub fn is_shown(r: Request<'_>, rule: &CookieRule) -> bool {
     r.is_main()
         && !rule.hide_cookie
@@ -16,11 +16,11 @@ pub fn is_shown(r: Request<'_>, rule: &CookieRule) -> bool {
             .is_none_or(|location| location.hide_cookie.get() != Some(true))
 }
 
-/// Replaces the server's cookies of that name by ours, as nginx-sticky-module-ng does. `name` is that
-/// of the peer which gives the response.
+/// Replaces the server's cookies of that name by ours, as nginx-sticky-module-ng does. `name` is the
+/// name of the peer that gives the response.
 pub fn set<'r>(r: Request<'r>, context: &RequestContext<'r>, rule: &CookieRule, name: &[u8]) {
     let known = context.peer_index();
-    // What stays as it is outlives the request, and need not be copied.
+    // A fixed index outlives the request, so that its text need not be copied.
     let (peer, line) = match &known {
         IndexView::Fixed(index) => {
             let peer = context.peer_to_show(index, name);
@@ -46,7 +46,7 @@ pub fn set<'r>(r: Request<'r>, context: &RequestContext<'r>, rule: &CookieRule, 
         .filter(|line| !line.is_empty())
         .or_else(|| new_line(r, context, rule, &known, peer, theirs));
     if let Some(line) = line {
-        // Out of memory: the response goes without the cookie, the next one brings it.
+        // Out of memory: the response goes without the cookie, the next one sets it.
         let _ = r.push_response_header(b"Set-Cookie", line);
     }
 }
@@ -66,7 +66,7 @@ fn new_line<'r>(
     match theirs {
         _ if !rule.transfer => pool.concat(&[&peer.pair, attributes]),
         Some(theirs) => pool.concat(&[&peer.pair, &rule.delimiter, theirs, attributes]),
-        // The client keeps what the application gave it before; it starts with the delimiter.
+        // The client keeps the application's part that it has; it starts with the delimiter.
         None => {
             let transferred = transferred(r, rule, index);
             pool.concat(&[&peer.pair, transferred, attributes])
@@ -74,8 +74,8 @@ fn new_line<'r>(
     }
 }
 
-/// What the application has put behind the server's part of the request's cookie, with the
-/// delimiter before it; empty without `transfer`, and for a request without the cookie.
+/// The application's part of the request's cookie, from the delimiter on; empty without `transfer` and
+/// for a request without the cookie.
 fn transferred<'r>(r: Request<'r>, rule: &CookieRule, index: &PeerIndex) -> &'r [u8] {
     let Some(cookie) = cookie::find(r.cookies(), &rule.name) else {
         return &[];
@@ -83,7 +83,7 @@ fn transferred<'r>(r: Request<'r>, rule: &CookieRule, index: &PeerIndex) -> &'r 
     let known = rule
         .routes(cookie)
         .find(|route| index.by_value(route).is_some());
-    // The server's part ends at the first delimiter where no server is known by it.
+    // Without a known server, its part ends at the first delimiter.
     let route = known.or_else(|| rule.routes(cookie).next());
     let end = route.map_or(cookie.len(), <[u8]>::len);
     cookie.get(end..).unwrap_or_default()

@@ -1,5 +1,5 @@
-//! Session ids in a response: learned from its headers and its body as they pass, before they are
-//! passed on. The bytes stay as they are.
+//! Session ids in a response: learned from its headers and its body before these are passed on. The
+//! bytes are not changed.
 
 use sticky_core::directive::QueryRule;
 use sticky_core::peer_id;
@@ -20,8 +20,8 @@ use crate::request::context::{HolderState, LearnedIds, RequestContext};
 use crate::request::status::Status;
 use crate::zone::sessions::Sessions;
 
-/// Learns the ids in the header of a response that the peer called `name` gives. A session whose
-/// server was lost goes to that peer.
+/// Learns the ids in the header of a response, which the peer called `name` gives. A session whose
+/// server was lost moves to that peer.
 #[inline(always)]
 pub fn header<'r>(
     r: Request<'r>,
@@ -48,8 +48,8 @@ fn reassign_lost(
     }
 }
 
-/// Learns the ids in the cookies of an answer with X-Accel-Redirect: of its header, the client gets
-/// nothing else.
+/// Learns the ids in the cookies of an answer with X-Accel-Redirect: they are all that the client gets
+/// of its header.
 pub fn redirected<'r>(
     r: Request<'r>,
     context: &'r RequestContext<'r>,
@@ -66,8 +66,8 @@ pub fn redirected<'r>(
     }
 }
 
-/// The server of the request's session could not be used and another has answered: the session
-/// goes on there.
+/// The server of the request's session could not be used, and another has answered: moves the session
+/// there.
 #[cold]
 fn reassign(context: &RequestContext<'_>, rule: &QueryRule, sessions: &Sessions<'_>, name: &[u8]) {
     if let (Some(key), Some(holder)) = (context.request_key, context.holder) {
@@ -101,7 +101,7 @@ fn read_one_header<'r>(
     };
     if rule.learn.location {
         response_headers::in_header(name, value, |link| {
-            // Nearly all are relative, and then nobody asks for the site.
+            // Nearly all links are relative; then the site does not matter.
             let carried = rule.names.in_plain_link(link);
             let carried = carried.unwrap_or_else(|| rule.names.in_link(link, &site(r, rule)));
             if let Carried::Id(id) = carried {
@@ -120,7 +120,7 @@ pub fn scans_body(context: &RequestContext<'_>) -> bool {
     ids.is_some_and(|ids| ids.scanner.get().is_some())
 }
 
-/// A piece of the response's body passes.
+/// Scans a piece of the response's body.
 pub fn body(context: &RequestContext<'_>, chain: Chain<'_>) {
     let Some(ids) = context.learned.get() else {
         return;
@@ -149,7 +149,7 @@ pub fn body(context: &RequestContext<'_>, chain: Chain<'_>) {
     }
 }
 
-/// The ids of this response; there are none yet at the first call.
+/// The ids learned from this response, none at the first call.
 fn learned_ids<'r>(
     r: Request<'r>,
     context: &'r RequestContext<'r>,
@@ -162,12 +162,12 @@ fn learned_ids<'r>(
     context.learned.get()
 }
 
-/// Puts a session that the response hands out into the table, for the peer that hands it out.
+/// Enters a session that the response hands out into the table, for the peer that gives the response.
 fn learn_id(context: &RequestContext<'_>, ids: &LearnedIds<'_>, id: &[u8]) {
     let Rule::Query(rule, sessions, _) = &context.sticky.rule else {
         return;
     };
-    // The session of the request, at its server: it was found there a moment ago.
+    // The request's own session at its own server was looked up a moment ago.
     if id == context.request_id && context.holder == Some(ids.peer) {
         return;
     }
@@ -191,8 +191,8 @@ fn learn_id(context: &RequestContext<'_>, ids: &LearnedIds<'_>, id: &[u8]) {
     }
 }
 
-/// Whether ids are learned from a response with that status: a server must have given it, and to a
-/// request of a client.
+/// Whether ids are learned from a response with that status: not from a failure of the server (5xx),
+/// nor from the response to a background request, which no client gets.
 pub fn may_learn(r: Request<'_>, status: usize) -> bool {
     status < 500 && !r.is_background()
 }
@@ -234,7 +234,7 @@ pub fn begin_body<'r>(
     }
 }
 
-/// What reads the body of this response; `None`: nothing does.
+/// What scans the body of this response. `None`: its type or its coding is not read.
 fn body_learner(
     r: Request<'_>,
     context: &RequestContext<'_>,
@@ -247,7 +247,7 @@ fn body_learner(
         Some(name) => match Coding::named(name) {
             Some(coding) => Some(coding),
             None => {
-                say_unreadable(r, context, name);
+                log_unreadable(r, context, name);
                 return None;
             }
         },
@@ -262,9 +262,9 @@ fn body_learner(
     readers.learner(&body, &site(r, rule))
 }
 
-/// Once for each upstream and worker.
-fn say_unreadable(r: Request<'_>, context: &RequestContext<'_>, coding: &[u8]) {
-    if !context.sticky.said_compressed.replace(true) {
+/// Logged once for each upstream and worker.
+fn log_unreadable(r: Request<'_>, context: &RequestContext<'_>, coding: &[u8]) {
+    if !context.sticky.logged_encoding.replace(true) {
         r.log().write(
             Level::Notice,
             format_args!(

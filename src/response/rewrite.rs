@@ -1,7 +1,7 @@
-//! `mode=rewrite`: the server that answered is named in the links of what it answers.
+//! `mode=rewrite`: adds a parameter that names the server to the links of its responses.
 //!
-//! The header gets the parameter into its redirect before it is sent; a page is taken out of the
-//! chain of buffers, piece by piece, and sent in buffers of our own.
+//! Redirects are rewritten in the header. Pages are taken out of the chain of buffers, piece by piece,
+//! and sent in buffers of our own.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -20,11 +20,11 @@ use crate::ngx::owned::Owned;
 use crate::ngx::request::Request;
 use crate::request::context::{Page, RequestContext};
 
-/// Headers that hold a digest of the page as the server has sent it (RFC 9530; RFC 3230; RFC 2616, 14.15).
+/// Headers with a digest of the page as the server has sent it (RFC 9530; RFC 3230; RFC 2616, 14.15).
 const DIGESTS: [&[u8]; 4] = [b"Content-Digest", b"Repr-Digest", b"Digest", b"Content-MD5"];
 
-/// The request's arguments without the parameters of this mode: what the application put into its
-/// links itself. The value of `$sticky_args`.
+/// The request's arguments without the parameters of this mode, as the application knows them. The
+/// value of `$sticky_args`.
 pub fn args_of_application(r: Request<'_>) -> Option<&[u8]> {
     let names = r.main_conf::<MainConf>()?.own_parameters.borrow();
     names.iter().try_fold(
@@ -36,7 +36,7 @@ pub fn args_of_application(r: Request<'_>) -> Option<&[u8]> {
     )
 }
 
-/// Whether a response has, or may have, links: it redirects, or is a page.
+/// Whether a response may have links: it redirects, or is a page.
 pub fn has_links(r: Request<'_>) -> bool {
     is_page(r.response_type())
         || r.response_headers().any(|header| {
@@ -45,7 +45,8 @@ pub fn has_links(r: Request<'_>) -> bool {
         })
 }
 
-/// The header of a response of the server `answered` is about to be sent.
+/// Rewrites the header of a response that the server called `answered` gives, and prepares to rewrite
+/// its page.
 pub fn header<'r>(
     r: Request<'r>,
     context: &'r RequestContext<'r>,
@@ -68,7 +69,7 @@ pub fn header<'r>(
         return;
     }
     if r.content_coding().is_some() {
-        if !context.sticky.said_compressed.replace(true) {
+        if !context.sticky.logged_encoding.replace(true) {
             r.log().write(
                 Level::Notice,
                 format_args!(
@@ -85,7 +86,7 @@ pub fn header<'r>(
         return;
     };
     if r.is_head() {
-        // As if the page followed.
+        // The header is the one that GET gets.
         page_will_change(r);
     } else if !r.is_header_only() {
         let page = Page {
@@ -112,10 +113,10 @@ fn page_will_change(r: Request<'_>) {
     }
 }
 
-/// Once for each upstream and worker.
+/// Logged once for each upstream and worker.
 #[cold]
-fn say_given_up(r: Request<'_>, context: &RequestContext<'_>) {
-    if !context.sticky.said_given_up.replace(true) {
+fn log_broken_page(r: Request<'_>, context: &RequestContext<'_>) {
+    if !context.sticky.logged_broken_page.replace(true) {
         r.log().write(
             Level::Notice,
             format_args!(
@@ -127,15 +128,16 @@ fn say_given_up(r: Request<'_>, context: &RequestContext<'_>) {
     }
 }
 
-/// What takes the place of a piece of a page.
+/// What replaces a piece of a page.
 pub enum Replacement<'o> {
     /// These buffers.
     Chain(Filling<'o>),
-    /// Nothing for now: the piece ends in a tag.
+    /// Nothing yet: the piece ends inside a tag.
     Later,
 }
 
-/// A piece of the page passes; an empty one asks for what is on its way. `None`: out of memory.
+/// Rewrites a piece of the page. An empty one asks for the buffers that are still being sent. `None`:
+/// out of memory.
 pub fn body<'r>(
     r: Request<'r>,
     context: &RequestContext<'_>,
@@ -153,7 +155,7 @@ pub fn body<'r>(
             rewriter.feed(bytes, &mut |bytes| pass(&mut filling, bytes));
             buffer.consume();
             if rewriter.has_given_up() {
-                say_given_up(r, context);
+                log_broken_page(r, context);
             }
         }
         if buffer.ends_response() {

@@ -40,7 +40,8 @@ pub fn adopt(zone: &TableZone, before: Option<&TableZone>) -> bool {
         old.header.set_replaced(true);
         return true;
     }
-    if let (Some(snapshot), Some(limits)) = (zone.conf().snapshot.get(), zone.conf().longest.get()) {
+    if let (Some(snapshot), Some(limits)) = (zone.conf().snapshot.get(), zone.conf().longest.get())
+    {
         if !cycle::is_test() {
             snapshot.read_into(zone, |file| {
                 let (k0, k1) = file.sip_keys();

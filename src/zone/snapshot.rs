@@ -103,7 +103,9 @@ impl Snapshot {
             if let Some(refused) = refused {
                 self.log_refused(zone, &refused);
             }
-            let Some(checked) = checked else { return Ok(()) };
+            let Some(checked) = checked else {
+                return Ok(());
+            };
             self.last_known.set(Some(checked.stamp()));
             let count = fill(checked)?;
             self.log(
@@ -163,11 +165,12 @@ impl Snapshot {
             let stamp = self.file.stamp();
             stamp.is_ok_and(|stamp| stamp != self.last_known.get())
         };
-        let interval = if cycle::is_draining() || self.logged_error.borrow().is_some() || is_foreign() {
-            SHORT_INTERVAL
-        } else {
-            INTERVAL
-        };
+        let interval =
+            if cycle::is_draining() || self.logged_error.borrow().is_some() || is_foreign() {
+                SHORT_INTERVAL
+            } else {
+                INTERVAL
+            };
         now >= began + interval.max((self.write_took.get() * TIME_SHARE).as_secs())
     }
 

@@ -39,9 +39,7 @@ pub enum FileError {
     #[error("is refused, {0}, but cannot be renamed, {1}")]
     SetAside(StateError, #[source] io::Error),
     /// Its sessions have the keys of another table.
-    #[error(
-        "is left alone, it holds the sessions of another table: does another nginx use it?"
-    )]
+    #[error("is left alone, it holds the sessions of another table: does another nginx use it?")]
     OtherTable,
 }
 
