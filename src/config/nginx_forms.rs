@@ -79,6 +79,6 @@ impl<'c> NginxForm<'c> {
                 }),
             },
         };
-        Some(native)
+        Some(form)
     }
 }
