@@ -12,9 +12,8 @@ pub mod clock;
 pub mod complex;
 pub mod conf;
 pub mod cycle;
-
+pub mod exchange;
 pub mod guard;
-
 pub mod header;
 pub mod hook;
 pub mod log;

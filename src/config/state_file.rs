@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::ngx::conf::Conf;
+use crate::ngx::cycle::Cycle;
 use crate::zone::sessions::{TableZone, ZoneConf};
 use crate::zone::snapshot::{State, StateFile};
 
@@ -73,7 +74,7 @@ pub fn keep(cf: Conf<'_>, zone: &TableZone, word: &[u8]) -> Result<(), Unusable>
         let state = zone.conf().state.get();
         state.is_some_and(|state| state.file().is(&file))
     };
-    let others = cf.cycle().map(|cycle| cycle.zones::<ZoneConf>());
+    let others = Cycle::of(cf).map(|cycle| cycle.zones::<ZoneConf>());
     let mut others = others.into_iter().flatten();
     if let Some(other) = others.find(|other| uses(other) && !std::ptr::eq(*other, zone)) {
         return Err(Unusable::InUse {

@@ -6,7 +6,6 @@ use std::ptr::{self, NonNull};
 
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 
-use super::cycle::Cycle;
 use super::pool::Pool;
 use super::sys;
 use super::upstream::Upstream;
@@ -41,12 +40,6 @@ impl<'c> Conf<'c> {
     pub fn pool(self) -> Option<Pool<'c>> {
         // SAFETY: ngx_init_cycle() sets pool.
         unsafe { Pool::from_ptr(self.0.as_ref().pool) }
-    }
-
-    /// The cycle that is being read.
-    pub fn cycle(self) -> Option<Cycle<'c>> {
-        // SAFETY: ngx_init_cycle() sets cycle, which lives as long as the configuration.
-        unsafe { Cycle::from_ptr(self.0.as_ref().cycle) }
     }
 
     /// A file's name, relative to nginx's prefix unless it is absolute. `None`: out of memory.

@@ -1,5 +1,6 @@
 //! A cycle, and which of nginx's processes this is.
 
+use super::conf::Conf;
 use super::shm::{Adopt, Zone};
 use super::sys;
 
@@ -13,6 +14,13 @@ impl<'c> Cycle<'c> {
     pub unsafe fn from_ptr(cycle: *const sys::ngx_cycle_t) -> Option<Self> {
         // SAFETY: the caller's promise.
         unsafe { cycle.as_ref() }.map(Self)
+    }
+
+    /// The cycle whose configuration is being read.
+    pub fn of(cf: Conf<'c>) -> Option<Self> {
+        // SAFETY: ngx_init_cycle() sets conf.cycle to the new cycle, which the configuration lives
+        // in.
+        unsafe { Self::from_ptr((*cf.as_ptr()).cycle) }
     }
 
     /// The owner's zones.

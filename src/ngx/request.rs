@@ -6,6 +6,7 @@ use std::os::raw::c_void;
 use std::ptr::NonNull;
 
 use super::chain::Chain;
+use super::exchange::Exchange;
 use super::header::{headers, Header};
 use super::log::Log;
 use super::owned::{Context, LocConf, MainConf};
@@ -340,8 +341,8 @@ impl<'r> Request<'r> {
     }
 
     /// The exchange with an upstream, where the request has one.
-    pub fn upstream(self) -> Option<super::upstream::Exchange<'r>> {
-        // SAFETY: NULL or what ngx_http_upstream_create() made in the request's pool.
-        unsafe { super::upstream::Exchange::from_ptr((*self.raw()).upstream.cast()) }
+    pub fn upstream(self) -> Option<Exchange<'r>> {
+        // SAFETY: NULL or what ngx_http_upstream_create() has made in the request's pool.
+        unsafe { Exchange::from_ptr((*self.raw()).upstream.cast()) }
     }
 }
