@@ -1,7 +1,7 @@
 //! X-Accel-Redirect: a server answers with another place of the configuration, which nginx then
 //! serves the request from. It passes the cookies of that answer on to the client
-//! (ngx_http_upstream_process_headers()), but takes the modules' contexts away before a header filter
-//! runs: no filter can tell which server has set the cookies.
+//! (ngx_http_upstream_process_headers()), but takes the modules' contexts away before a header
+//! filter runs: no filter can tell which server has set the cookies.
 
 use std::cell::Cell;
 
@@ -21,8 +21,9 @@ pub trait OnRedirect {
     type Context<'r>: Context + 'r;
     /// Where the protocol's callback is kept meanwhile.
     fn finalize<'a>(context: &'a Self::Context<'_>) -> &'a SavedFinalize;
-    /// The header of the answer is there ([`Exchange::headers`](super::exchange::Exchange::headers)),
-    /// and the peer is not given back yet.
+    /// The header of the answer is there
+    /// ([`Exchange::headers`](super::exchange::Exchange::headers)), and the peer is not given back
+    /// yet.
     fn redirected<'r>(r: Request<'r>, context: &'r Self::Context<'r>);
 }
 
@@ -48,8 +49,8 @@ unsafe extern "C" fn finalize<A: OnRedirect>(r: sys::RequestPtr, code: sys::ngx_
     // SAFETY: ngx_http_upstream_finalize_request() passes a live request.
     let request = unsafe { Request::from_ptr(r) };
     // There is no context when the request was redirected internally meanwhile
-    // (ngx_http_internal_redirect()). All that nginx's own protocols do then is to write a line into
-    // the debug log.
+    // (ngx_http_internal_redirect()). All that nginx's own protocols do then is to write a line
+    // into the debug log.
     let Some((request, context)) = request.and_then(|r| Some((r, r.context::<A::Context<'_>>()?)))
     else {
         return;

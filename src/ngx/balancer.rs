@@ -74,8 +74,8 @@ pub struct RoundRobin<'r> {
 }
 
 impl<'r> RoundRobin<'r> {
-    /// Of an exchange that the balancer of `us` has just been initialised for. `None`: it is another
-    /// balancer, or something wrapped around one, such as keepalive.
+    /// Of an exchange that the balancer of `us` has just been initialised for. `None`: it is
+    /// another balancer, or something wrapped around one, such as keepalive.
     #[inline]
     pub fn of(exchange: Exchange<'r>, us: Upstream<'_>) -> Option<Self> {
         // SAFETY: a live structure that nobody changes meanwhile.
@@ -107,10 +107,10 @@ impl<'r> RoundRobin<'r> {
 /// Whether nginx will call a function of round robin with the balancer's data. These functions take
 /// it for ngx_http_upstream_rr_peer_data_t, so that it is one or begins with one.
 ///
-/// Every balancer of nginx calls ngx_http_upstream_init_round_robin_peer(), and leaves some callback
-/// that this has set: `free`, or, as least_time has its own, those for TLS sessions. A module that
-/// wraps a balancer has data of its own, and must replace every callback that would read it, as
-/// ngx_http_upstream_init_keepalive_peer() does.
+/// Every balancer of nginx calls ngx_http_upstream_init_round_robin_peer(), and leaves some
+/// callback that this has set: `free`, or, as least_time has its own, those for TLS sessions. A
+/// module that wraps a balancer has data of its own, and must replace every callback that would
+/// read it, as ngx_http_upstream_init_keepalive_peer() does.
 #[inline]
 fn passes_round_robin_data(pc: &sys::ngx_peer_connection_t) -> bool {
     pc.free
@@ -260,8 +260,8 @@ pub enum NotTaken {
 }
 
 impl Attempt<'_> {
-    /// Whether the attempt before has failed on a kept connection that the server had closed: servers
-    /// do that at any time.
+    /// Whether the attempt before has failed on a kept connection that the server had closed:
+    /// servers do that at any time.
     pub fn follows_closed_connection(&self) -> bool {
         self.follows_closed_connection
     }
@@ -289,8 +289,8 @@ impl Attempt<'_> {
             // NGX_OK. A state of 0 is neither a failure nor a next attempt.
             unsafe { free(pc, self.balancer.data.get(), 0) }
         }
-        // SAFETY: a field of a live structure. As ngx_http_upstream_next() does after free(): without
-        // an address nobody gives the peer back once more.
+        // SAFETY: a field of a live structure. As ngx_http_upstream_next() does after free():
+        // without an address nobody gives the peer back once more.
         unsafe { (*pc).sockaddr = ptr::null_mut() }
     }
 }
@@ -299,14 +299,15 @@ unsafe extern "C" fn get<T: Chooser>(
     pc: *mut sys::ngx_peer_connection_t,
     data: *mut c_void,
 ) -> sys::ngx_int_t {
-    // SAFETY: ngx_event_connect_peer() passes the connection and its data, which interpose() has set.
+    // SAFETY: ngx_event_connect_peer() passes the connection and its data, which interpose() has
+    // set.
     let (chooser, mut pc) = unsafe { (&*data.cast::<T>(), NonNull::new_unchecked(pc)) };
     let balancer = chooser.balancer();
     let follows_closed_connection = {
         // SAFETY: a live structure that nobody else uses meanwhile.
         let pc = unsafe { pc.as_mut() };
-        // The balancer has taken a try off when it failed; ngx_http_upstream_next() gives it back for
-        // a kept connection that was closed, and for nothing else.
+        // The balancer has taken a try off when it failed; ngx_http_upstream_next() gives it back
+        // for a kept connection that was closed, and for nothing else.
         let is_given_back = pc.cached() != 0 && pc.tries as u32 == balancer.tries.get();
         balancer.restore_primary(pc);
         balancer.tries.set(pc.tries as u32);
@@ -323,8 +324,8 @@ unsafe extern "C" fn get<T: Chooser>(
         Choice::Balance => attempt.balance(),
         Choice::Refuse => {
             attempt.undo();
-            // As the label `failed` of ngx_http_upstream_get_round_robin_peer(): $upstream_addr then
-            // names the upstream, not the peer of the attempt before.
+            // As the label `failed` of ngx_http_upstream_get_round_robin_peer(): $upstream_addr
+            // then names the upstream, not the peer of the attempt before.
             // SAFETY: RoundRobin::of() has seen what data points to; every list has a name
             // (ngx_http_upstream_init_round_robin()).
             unsafe { (*pc.as_ptr()).name = (*(*balancer.data()).peers).name }
@@ -334,8 +335,9 @@ unsafe extern "C" fn get<T: Chooser>(
     if (code != sys::OK && code != sys::DONE) || !chooser.awaits_peer() {
         return code;
     }
-    // SAFETY: RoundRobin::of() has seen what data points to. Every balancer sets current to the peer
-    // that it has taken (ngx_http_upstream_get_round_robin_peer()), and so does Attempt::take().
+    // SAFETY: RoundRobin::of() has seen what data points to. Every balancer sets current to the
+    // peer that it has taken (ngx_http_upstream_get_round_robin_peer()), and so does
+    // Attempt::take().
     let peer = unsafe { (*balancer.data()).current as usize };
     match guard(Some(()), || chooser.taken(PeerKey::from_address(peer))) {
         Some(()) => code,
@@ -384,8 +386,8 @@ unsafe extern "C" fn set_session<T: Chooser>(
     pc: *mut sys::ngx_peer_connection_t,
     data: *mut c_void,
 ) -> sys::ngx_int_t {
-    // SAFETY: ngx_http_upstream_ssl_init_connection() passes the connection's data, which interpose()
-    // has set.
+    // SAFETY: ngx_http_upstream_ssl_init_connection() passes the connection's data, which
+    // interpose() has set.
     let balancer = unsafe { (*data.cast::<T>()).balancer() };
     match balancer.set_session.get() {
         // SAFETY: the balancer's own callback with its own data, and nginx's arguments.

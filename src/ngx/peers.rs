@@ -113,8 +113,8 @@ impl Lock {
     /// `peers` is a live list.
     pub(super) unsafe fn read_list(peers: *mut Peers) -> Self {
         #[cfg(ngx_feature = "http_upstream_zone")]
-        // SAFETY: ngx_http_upstream_zone_copy_peers() has put a list with a shpool into shared memory,
-        // with a lock that all processes take as here.
+        // SAFETY: ngx_http_upstream_zone_copy_peers() has put a list with a shpool into shared
+        // memory, with a lock that all processes take as here.
         unsafe {
             if !(*peers).shpool.is_null() {
                 let lock = &raw mut (*peers).rwlock;
@@ -154,7 +154,8 @@ impl Drop for Lock {
     }
 }
 
-/// Changes when peers come or go; always 0 where they cannot (before nginx 1.27.3, or no `resolve`).
+/// Changes when peers come or go; always 0 where they cannot (before nginx 1.27.3, or no
+/// `resolve`).
 ///
 /// # Safety
 /// `peers` is a live list.
@@ -173,7 +174,8 @@ pub(super) unsafe fn generation_of(peers: *const Peers) -> usize {
 }
 
 /// Whether the set of peers is still the one that a request was initialised for: its `tried` has a
-/// bit for each, and its balancer will choose among them (ngx_http_upstream_get_round_robin_peer()).
+/// bit for each, and its balancer will choose among them
+/// (ngx_http_upstream_get_round_robin_peer()).
 ///
 /// # Safety
 /// `peers` is the live primary list that `data` was initialised for.

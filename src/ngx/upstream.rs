@@ -73,8 +73,8 @@ impl<'c> Upstream<'c> {
     /// What a module keeps for this upstream. `None` for an upstream that is no block of the
     /// configuration (`proxy_pass http://10.0.0.1`).
     pub fn srv_conf<T: SrvConf>(self) -> Option<&'c T> {
-        // SAFETY: SrvConf says what the place holds. ngx_http_upstream() makes srv_conf with a place
-        // for every HTTP module; ngx_http_upstream_add() leaves it NULL.
+        // SAFETY: SrvConf says what the place holds. ngx_http_upstream() makes srv_conf with a
+        // place for every HTTP module; ngx_http_upstream_add() leaves it NULL.
         unsafe {
             let confs = NonNull::new(self.0.as_ref().srv_conf)?;
             (*confs.as_ptr().add((*T::module()).ctx_index))

@@ -1,10 +1,10 @@
 //! nginx's own forms of the directive, `sticky cookie|route|learn`, with Angie's additions.
 //!
-//! A request's variables name a server, or a session that the table knows. Each attempt goes to that
-//! server if it can be used, else to the one that the balancer chooses; then the cookie is set, or the
-//! session learned when the server has answered. What differs from our own modes is nginx's: an id
-//! is looked up again for each attempt, servers are called by their id (`route=`, or the MD5 of their
-//! address), and a backup server waits until no other is left.
+//! A request's variables name a server, or a session that the table knows. Each attempt goes to
+//! that server if it can be used, else to the one that the balancer chooses; then the cookie is
+//! set, or the session learned when the server has answered. What differs from our own modes is
+//! nginx's: an id is looked up again for each attempt, servers are called by their id (`route=`, or
+//! the MD5 of their address), and a backup server waits until no other is left.
 
 use std::cell::Cell;
 
@@ -50,9 +50,9 @@ fn take(
 }
 
 /// Takes a peer with the server id `sid` as nginx's own `sticky` of later versions does
-/// (`ngx_http_upstream_get_rr_peer_by_sid()`): one that has not been tried yet, of the list that the
-/// balancer is at, which goes on to the backup peers when no primary peer is left. `candidates` are
-/// the peers with that id.
+/// (`ngx_http_upstream_get_rr_peer_by_sid()`): one that has not been tried yet, of the list that
+/// the balancer is at, which goes on to the backup peers when no primary peer is left. `candidates`
+/// are the peers with that id.
 #[cfg(not(nginx_since = "1.29.6"))]
 fn take(
     attempt: &Attempt<'_>,

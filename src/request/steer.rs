@@ -2,8 +2,8 @@
 //!
 //! The balancer has been initialised for the request; then it is decided whether the request has a
 //! session ([`Steering::decide`]), and for each attempt whether the session's peer is taken or the
-//! balancer asked (`RequestContext::choose`). A request without a session takes the path that it took
-//! before.
+//! balancer asked (`RequestContext::choose`). A request without a session takes the path that it
+//! took before.
 
 use std::cell::Cell;
 
@@ -159,8 +159,8 @@ impl RequestContext<'_> {
     }
 }
 
-/// Decides where a request of the sticky upstream `us` goes, whose balancer has been initialised for
-/// it. `A` is called when its answer is an X-Accel-Redirect.
+/// Decides where a request of the sticky upstream `us` goes, whose balancer has been initialised
+/// for it. `A` is called when its answer is an X-Accel-Redirect.
 pub fn steer<A: for<'r> OnRedirect<Context<'r> = RequestContext<'r>>>(
     r: Request<'_>,
     us: Upstream<'_>,

@@ -1,5 +1,5 @@
-//! Which peers a session's request may go to: as nginx's balancers test them, but also a server that
-//! is being drained, and once more one that has closed a kept connection.
+//! Which peers a session's request may go to: as nginx's balancers test them, but also a server
+//! that is being drained, and once more one that has closed a kept connection.
 
 use crate::config::directives::DRAINING;
 use crate::ngx::balancer::{Attempt, NotTaken};
@@ -43,8 +43,8 @@ pub fn check(peers: PeerList, peer: PeerHandle) -> Result<(), Unavailable> {
     test(peers.state(peer).ok_or(Unavailable::Left)?)
 }
 
-/// Takes the peer of the attempt before, which has failed on a kept connection, once more. nginx does
-/// not count such an attempt (ngx_http_upstream_next()), but its balancers count the failure.
+/// Takes the peer of the attempt before, which has failed on a kept connection, once more. nginx
+/// does not count such an attempt (ngx_http_upstream_next()), but its balancers count the failure.
 #[cfg(not(nginx_since = "1.29.6"))]
 pub fn take_again(attempt: &Attempt<'_>, peer: PeerHandle) -> Result<(), Unavailable> {
     attempt.take(peer, |state| match test(state) {
@@ -53,9 +53,9 @@ pub fn take_again(attempt: &Attempt<'_>, peer: PeerHandle) -> Result<(), Unavail
     })
 }
 
-/// Takes the peer of the attempt before, which has failed on a kept connection, once more. nginx does
-/// not count such an attempt (ngx_http_upstream_next()), but its balancers count the failure, and go
-/// to no peer twice.
+/// Takes the peer of the attempt before, which has failed on a kept connection, once more. nginx
+/// does not count such an attempt (ngx_http_upstream_next()), but its balancers count the failure,
+/// and go to no peer twice.
 #[cfg(nginx_since = "1.29.6")]
 pub fn take_again(attempt: &Attempt<'_>, peer: PeerHandle) -> Result<(), Unavailable> {
     attempt.forgive(peer)?;

@@ -25,8 +25,8 @@ impl Attempt<'_> {
         self.take_by_place(peer, test)
     }
 
-    /// The list that the balancer is at. `None` when peers have come or gone since the request came:
-    /// no balancer chooses among them.
+    /// The list that the balancer is at. `None` when peers have come or gone since the request
+    /// came: no balancer chooses among them.
     pub fn list(&self) -> Option<List> {
         if !self.balancer.is_current() {
             return None;
@@ -40,7 +40,8 @@ impl Attempt<'_> {
         })
     }
 
-    /// Takes a peer of the list that the balancer is at, unless it has been tried, if `test` lets it.
+    /// Takes a peer of the list that the balancer is at, unless it has been tried, if `test` lets
+    /// it.
     pub fn take_untried<E: From<NotTaken>>(
         &self,
         peer: PeerHandle,
@@ -72,8 +73,8 @@ impl Attempt<'_> {
             return true;
         }
         let bits = usize::BITS as usize;
-        // SAFETY: the peers of a list are linked by next and stay while it is locked; tried has a bit
-        // for each (ngx_http_upstream_init_round_robin_peer()), for the list is the request's.
+        // SAFETY: the peers of a list are linked by next and stay while it is locked; tried has a
+        // bit for each (ngx_http_upstream_init_round_robin_peer()), for the list is the request's.
         unsafe {
             let (mut peer, mut index) = ((*list).peer, 0);
             while !peer.is_null() {
