@@ -120,7 +120,8 @@ impl<'r> Request<'r> {
                 }
             };
             // SAFETY: an element of headers_in.headers, which live as long as the request.
-            let value = |&element| unsafe { sys::bytes((*element).value) };
+            let value =
+                |&element: &*mut sys::ngx_table_elt_t| unsafe { sys::bytes((*element).value) };
             cookies.iter().map(value)
         }
     }

@@ -27,7 +27,7 @@ impl<'c> Upstream<'c> {
 
     /// The upstream's name.
     pub fn name(self) -> &'c [u8] {
-        // SAFETY: a string of a live configuration.
+        // SAFETY: a string of a live configuration (ngx_http_upstream_add()).
         unsafe { sys::bytes(self.0.as_ref().host) }
     }
 
@@ -47,11 +47,10 @@ impl<'c> Upstream<'c> {
         }
     }
 
-    /// Sets `down` of the `server` directive that was read last. While the block is read only.
+    /// Sets `down` of the latest `server` directive. Only while the block is read.
     #[cfg(not(nginx_since = "1.29.6"))]
     pub fn set_down(self, down: usize) {
-        // SAFETY: as in servers(); the configuration is read in one thread, and nobody looks at the
-        // element meanwhile.
+        // SAFETY: as in servers(); nobody else uses the element meanwhile.
         unsafe {
             let Some(servers) = self.0.as_ref().servers.as_ref() else {
                 return;
@@ -63,18 +62,18 @@ impl<'c> Upstream<'c> {
         }
     }
 
-    /// The balancer knows `down` (NGX_HTTP_UPSTREAM_DOWN).
+    /// Whether the balancer knows `down` (NGX_HTTP_UPSTREAM_DOWN).
     #[cfg(not(nginx_since = "1.29.6"))]
     pub fn supports_down(self) -> bool {
         // SAFETY: a field of a live configuration.
         unsafe { self.0.as_ref().flags & sys::NGX_HTTP_UPSTREAM_DOWN as usize != 0 }
     }
 
-    /// What a module keeps for this upstream. `None` for an upstream that is no block of the
-    /// configuration (`proxy_pass http://10.0.0.1`).
+    /// A module's configuration of this upstream. `None` for an upstream that is no block
+    /// (`proxy_pass http://10.0.0.1`).
     pub fn srv_conf<T: SrvConf>(self) -> Option<&'c T> {
-        // SAFETY: SrvConf says what the place holds. ngx_http_upstream() makes srv_conf with a
-        // place for every HTTP module; ngx_http_upstream_add() leaves it NULL.
+        // SAFETY: SrvConf says what the place holds. ngx_http_upstream() makes srv_conf, with a place
+        // for every HTTP module; ngx_http_upstream_add() alone leaves it NULL.
         unsafe {
             let confs = NonNull::new(self.0.as_ref().srv_conf)?;
             (*confs.as_ptr().add((*T::module()).ctx_index))

@@ -168,7 +168,8 @@ impl<'r> NginxSticky<'r> {
         }
     }
 
-    /// Only a response prolongs a session: one whose server hands out another id by now shall end.
+    /// Only a response prolongs a session, not a request: its server may have handed out another id
+    /// meanwhile.
     fn look_up(&self, learn: &NginxLearn<'_>) -> LookUp {
         match (learn.sessions.get(), self.key) {
             (Some(sessions), Some(key)) => sessions.look_up(key, &learn.rule.limits),
@@ -243,7 +244,7 @@ impl<'r> NginxSticky<'r> {
             .request
             .upstream()
             .map_or(0, |exchange| exchange.answer());
-        let teaches = (1..500).contains(&status);
+        let may_learn = (1..500).contains(&status);
         let is_carried = Some(key) == self.key;
         let from = self.holder.get().filter(|_| is_carried);
         let is_ahead = || !context.peers.may_change() && sessions.is_ahead(key, limits);
@@ -251,11 +252,11 @@ impl<'r> NginxSticky<'r> {
         let stays = self.is_full.get()
             || from.is_some_and(|from| from == peer || is_unknown(from) && is_ahead());
         match from {
-            Some(from) if !stays && teaches => {
+            Some(from) if !stays && may_learn => {
                 sessions.reassign(key, from, peer, limits);
             }
             Some(_) => sessions.touch(key, limits),
-            None if created.is_some() && teaches => {
+            None if created.is_some() && may_learn => {
                 let claim = if is_carried {
                     Claim::Carried { from: None }
                 } else {

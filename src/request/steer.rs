@@ -1,9 +1,8 @@
 //! Which peer a request goes to.
 //!
-//! The balancer has been initialised for the request; then it is decided whether the request has a
-//! session ([`Steering::decide`]), and for each attempt whether the session's peer is taken or the
-//! balancer asked (`RequestContext::choose`). A request without a session takes the path that it
-//! took before.
+//! When the balancer has been initialised for a request, [`steer`] finds out whether the request has
+//! a session. For each attempt, a [`Chooser`] then takes the session's peer or asks the balancer. A
+//! request without a session takes the path that it would take without the module.
 
 use std::cell::Cell;
 
@@ -21,14 +20,14 @@ use super::session_id;
 use super::status::{Status, Tries};
 use super::usable::{self, Unavailable};
 
-/// A request whose attempts are steered, `by` what it carries.
+/// A request whose attempts are steered, `by` its session or as nginx's own forms say.
 struct Steered<'r, By> {
     context: RequestContext<'r>,
     balancer: Balancer,
     by: By,
 }
 
-/// By the holder of its session.
+/// Steers to the holder of the request's session.
 struct Holder;
 
 impl<'r, By: 'r> Steered<'r, By> {
