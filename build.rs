@@ -1,4 +1,5 @@
-//! Binds what nginx-sys leaves out or binds wrongly, and tells the code which nginx it is built for.
+//! Binds what nginx-sys leaves out or binds wrongly, and tells the code which nginx it is built
+//! for.
 //!
 //! nginx-sys 0.5 uses bindgen 0.72, which places the bit-fields of `ngx_http_request_s` wrongly
 //! from nginx 1.29.3 on. The request is therefore bound here, by a bindgen that has the fix;
@@ -65,8 +66,8 @@ fn main() {
         println!("cargo::rustc-cfg=ngx_feature=\"{feature}\"");
     }
 
-    // nginx unloads a module when a configuration does without it, but not the timers and the threads
-    // of a process that goes on.
+    // nginx unloads a module when a configuration does without it, but not the timers and the
+    // threads of a process that goes on.
     if env::var("CARGO_CFG_TARGET_VENDOR").as_deref() != Ok("apple") {
         println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     }

@@ -41,9 +41,9 @@ mod variables;
 use commands::{refuse, COMMANDS};
 use variables::add_variables;
 
-// SAFETY: `repr(C)` structures of 64-bit atomics; core reads any value without harm.
+// SAFETY: `repr(C)` structures of 64-bit atomics, for which any bytes are a value.
 unsafe impl Shareable for ZoneHeader {}
-// SAFETY: an atomic of 16 bytes; every value is a word.
+// SAFETY: an atomic of 16 bytes, for which any bytes are a value.
 unsafe impl Shareable for AtomicU128 {}
 
 /// The module: owner of the configurations and the contexts of requests, tag of the zones.
@@ -55,9 +55,10 @@ fn tag() -> *const ngx_module_t {
 macro_rules! owned {
     ($($kept:ty: $($place:ident)?;)*) => {
         $(
-            // SAFETY: the callbacks of CONTEXT make a MainConf, an UpstreamConf and a LocationConf in
-            // the places of that name; set_context() takes a Context, which is RequestContext alone;
-            // Zone::add() is called for a ZoneConf only.
+            // SAFETY: MODULE is an HTTP module. nginx keeps for it what create_main_conf(),
+            // create_srv_conf() and create_loc_conf() below make, each of them one type; a request
+            // what set_context() takes, which is the one Context; a zone of its tag what
+            // Zone::add() is called for, which is the one Adopt.
             unsafe impl owned::Owned for $kept {
                 fn module() -> *const ngx_module_t {
                     tag()
@@ -79,7 +80,7 @@ owned! {
     ZoneConf: ;
 }
 
-// SAFETY: Zone::add() is called for a ZoneConf only.
+// SAFETY: no other type is Adopt, and only Zone::add() gives zones the module's tag.
 unsafe impl Adopt for ZoneConf {
     fn adopt(zone: &Zone<Self>, before: Option<&Zone<Self>>) -> bool {
         adopt::adopt(zone, before)
@@ -109,7 +110,8 @@ struct Housekeeping;
 
 impl EverySecond for Housekeeping {
     fn tick() {
-        // SAFETY: the event loop runs in a cycle.
+        // SAFETY: ngx_cycle is the running cycle while the event loop runs (main(),
+        // ngx_master_process_cycle(), ngx_single_process_cycle()).
         if let Some(running) = unsafe { Cycle::from_ptr(sys::ngx_cycle) } {
             housekeeping::tick(running);
         }
@@ -120,7 +122,8 @@ impl EverySecond for Housekeeping {
 #[repr(transparent)]
 pub struct Table<T>(UnsafeCell<T>);
 
-// SAFETY: nginx reads and writes its tables in the one thread that reads the configuration.
+// SAFETY: nginx and the callbacks here use the tables in the main thread of a process only; the
+// threads of ngx_thread_pool and of background tasks do not.
 unsafe impl<T> Sync for Table<T> {}
 
 impl<T> Table<T> {
@@ -179,7 +182,7 @@ static FILTER: Table<ngx_module_t> = Table::new(ngx_module_t {
 #[repr(transparent)]
 pub struct Exported<T>(T);
 
-// SAFETY: constant pointers to statics.
+// SAFETY: pointers that never change.
 #[cfg(not(feature = "static"))]
 unsafe impl<T> Sync for Exported<T> {}
 
@@ -230,7 +233,9 @@ unsafe extern "C" fn create_loc_conf(cf: *mut ngx_conf_t) -> *mut c_void {
 
 fn create<T: Default>(cf: *mut ngx_conf_t) -> *mut c_void {
     guard(ptr::null_mut(), || {
-        // SAFETY: ngx_http_block() and ngx_http_upstream() pass the cf of a cycle being read.
+        // SAFETY: these pass a cf that is being read: ngx_http_block(), ngx_http_core_server(),
+        // ngx_http_core_location(), ngx_http_core_limit_except(), ngx_http_rewrite_if() and
+        // ngx_http_upstream(). Its pool is the cycle's (ngx_init_cycle()).
         let conf = unsafe { Pool::from_ptr((*cf).pool) }.and_then(|pool| pool.keep(T::default()));
         conf.map_or(ptr::null_mut(), |conf| {
             ptr::from_ref(conf).cast_mut().cast()
@@ -243,13 +248,15 @@ unsafe extern "C" fn merge_loc_conf(
     outer: *mut c_void,
     inner: *mut c_void,
 ) -> *mut c_char {
-    // SAFETY: ngx_http_merge_servers() passes what create_loc_conf() has made.
+    // SAFETY: ngx_http_merge_servers() and ngx_http_merge_locations() pass two that
+    // create_loc_conf() has made, in the same place of two levels.
     unsafe { (*inner.cast::<LocationConf>()).inherit(&*outer.cast::<LocationConf>()) }
     NGX_CONF_OK
 }
 
 unsafe extern "C" fn init_main_conf(cf: *mut ngx_conf_t, main: *mut c_void) -> *mut c_char {
-    // SAFETY: ngx_http_block() passes the cf of the http block, and what create_main_conf() made.
+    // SAFETY: ngx_http_block() passes the cf of the http block, and what create_main_conf() has
+    // made.
     let (Some(cf), Some(main)) =
         (unsafe { (Conf::from_ptr(cf), main.cast::<MainConf>().as_ref()) })
     else {
@@ -309,7 +316,7 @@ unsafe extern "C" fn install_filters(cf: *mut ngx_conf_t) -> ngx_int_t {
             sys::ERROR
         }
         Ok(true) => {
-            // SAFETY: the configuration is read in one thread, before requests are served.
+            // SAFETY: ngx_http_block() calls this while nobody uses the chains of filters.
             unsafe {
                 *NEXT_HEADER_FILTER.0.get() = sys::ngx_http_top_header_filter;
                 sys::ngx_http_top_header_filter = Some(header_filter);
@@ -327,28 +334,29 @@ unsafe extern "C" fn header_filter(r: sys::RequestPtr) -> ngx_int_t {
     fn guarded<'r>(request: Request<'r>, context: &'r RequestContext<'r>) {
         guard((), || response::header(request, context));
     }
-    // SAFETY: ngx_http_send_header() passes a live request.
+    // SAFETY: ngx_http_send_header() passes a live request, and so do the filters before ours.
     if let Some(request) = unsafe { Request::from_ptr(r) } {
         if let Some(context) = request.context::<RequestContext<'_>>() {
             guarded(request, context);
         }
     }
-    // SAFETY: install_filters() has saved the next filter.
+    // SAFETY: install_filters() has saved the next filter, which gets nginx's arguments.
     unsafe { (*NEXT_HEADER_FILTER.0.get()).map_or(sys::ERROR, |next| next(r)) }
 }
 
 unsafe extern "C" fn body_filter(r: sys::RequestPtr, chain: *mut sys::ngx_chain_t) -> ngx_int_t {
-    // SAFETY: install_filters() has saved the next filter.
+    // SAFETY: install_filters() has saved the next filter, which gets nginx's arguments.
     let next =
         |chain| unsafe { (*NEXT_BODY_FILTER.0.get()).map_or(sys::ERROR, |next| next(r, chain)) };
-    // SAFETY: ngx_http_output_filter() passes a live request.
+    // SAFETY: ngx_http_output_filter() passes a live request, and so do the filters before ours.
     let request = unsafe { Request::from_ptr(r) };
     let Some((request, context)) =
         request.and_then(|r| Some((r, r.context::<RequestContext<'_>>()?)))
     else {
         return next(chain);
     };
-    // SAFETY: ngx_http_output_filter() passes a chain or NULL.
+    // SAFETY: ngx_http_output_filter() passes a chain or NULL; nobody changes it before the next
+    // filter.
     let pieces = || unsafe { Chain::from_ptr(chain) };
     if let Some(page) = context.page.get() {
         return match replaced(request, context, page, pieces()) {

@@ -6,3 +6,4 @@ pub mod nginx_forms;
 pub mod session_id;
 pub mod status;
 pub mod steer;
+pub mod usable;

@@ -6,7 +6,7 @@
 use sticky_core::directive::CookieRule;
 
 use crate::config::types::Rule;
-use crate::ngx::accel_redirect::{Finalize, Witness};
+use crate::ngx::accel_redirect::{OnRedirect, SavedFinalize};
 use crate::ngx::request::Request;
 use crate::request::context::RequestContext;
 use crate::request::status::Status;
@@ -73,14 +73,14 @@ pub fn observe<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
 /// Handles answers with X-Accel-Redirect.
 pub struct AccelRedirect;
 
-impl Witness for AccelRedirect {
+impl OnRedirect for AccelRedirect {
     type Context<'r> = RequestContext<'r>;
 
-    fn finalize<'a>(context: &'a RequestContext<'_>) -> &'a Finalize {
+    fn finalize<'a>(context: &'a RequestContext<'_>) -> &'a SavedFinalize {
         &context.finalize
     }
 
-    fn handed_over<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
+    fn redirected<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
         let (Some((name, true)), Some(exchange)) = (answer(r, context), r.upstream()) else {
             return;
         };

@@ -12,6 +12,7 @@ use nginx_sys::*;
 
 #[allow(
     clippy::all,
+    clippy::undocumented_unsafe_blocks,
     dead_code,
     non_camel_case_types,
     non_snake_case,
@@ -132,10 +133,12 @@ fn structures_lie_where_c_puts_them() {
     let mut probe = Probe::default();
     plain! { probe,
         ngx_http_request_s {
-            connection, ctx, loc_conf, upstream, upstream_states, pool, headers_in.content_type, headers_in.server,
+            connection, ctx, main_conf, loc_conf, upstream, upstream_states, pool, request_body, method,
+            args, main, unparsed_uri,
+            headers_in.headers, headers_in.content_type, headers_in.server,
             headers_out.headers, headers_out.status, headers_out.content_encoding,
-            headers_out.content_type, request_body, method, args, main,
-            unparsed_uri, headers_in.headers,
+            headers_out.content_type, headers_out.content_length, headers_out.content_length_n,
+            headers_out.last_modified, headers_out.last_modified_time, headers_out.accept_ranges,
         }
         ngx_http_request_body_t { bufs }
         ngx_connection_s { fd, log }
@@ -145,11 +148,11 @@ fn structures_lie_where_c_puts_them() {
         ngx_array_t { elts, nelts }
         ngx_str_t { len, data }
         ngx_chain_s { buf, next }
-        ngx_buf_s { pos, last }
+        ngx_buf_s { pos, last, start, end, file_pos, file_last, tag }
         ngx_pool_cleanup_s { handler, data }
         ngx_http_upstream_t { peer, headers_in.status_n, headers_in.headers, finalize_request }
         ngx_peer_connection_s {
-            connection, sockaddr, socklen, name, get, free, notify, data,
+            connection, sockaddr, socklen, name, tries, get, free, notify, data,
         }
         ngx_http_upstream_srv_conf_s { peer, srv_conf, servers, flags, host }
         ngx_http_upstream_server_t { naddrs, down }
@@ -161,7 +164,7 @@ fn structures_lie_where_c_puts_them() {
             sockaddr, socklen, name, conns, max_conns, fails, checked, max_fails, fail_timeout,
             down, next,
         }
-        ngx_http_upstream_rr_peers_s { number, next, peer }
+        ngx_http_upstream_rr_peers_s { number, name, next, peer }
         ngx_http_upstream_rr_peer_data_t { peers, current, tried }
         ngx_http_variable_s { get_handler }
         ngx_variable_value_t { data }
@@ -207,12 +210,14 @@ fn structures_lie_where_c_puts_them() {
     bits! { probe,
         ngx_http_request_s {
             background / set_background, cached / set_cached, header_only / set_header_only,
+            allow_ranges / set_allow_ranges,
             filter_need_in_memory / set_filter_need_in_memory,
             request_body_no_buffering / set_request_body_no_buffering,
         }
         ngx_buf_s {
             temporary / set_temporary, memory / set_memory, mmap / set_mmap,
             in_file / set_in_file, last_buf / set_last_buf, last_in_chain / set_last_in_chain,
+            flush / set_flush, sync / set_sync,
         }
         ngx_http_upstream_server_t { backup / set_backup }
         ngx_peer_connection_s { cached / set_cached }

@@ -14,8 +14,6 @@ use crate::ngx::complex::Text;
 use crate::ngx::conf::Conf;
 use crate::ngx::hook::{self, Policy};
 use crate::ngx::owned::Owned;
-#[cfg(not(nginx_since = "1.29.6"))]
-use crate::ngx::peers::DRAINING;
 use crate::ngx::shm::ZoneError;
 use crate::ngx::upstream::Upstream;
 use crate::zone::sessions::{Sessions, TableZone, DEFAULT_SIZE};
@@ -24,6 +22,10 @@ use super::error::Refusal;
 use super::nginx_forms::{NginxForm, NginxLearn};
 use super::state_file;
 use super::types::{MainConf, Rule, Sticky, UpstreamConf};
+
+/// The bit in `down` of a server that gets only the requests of its own sessions: that of
+/// NGX_HTTP_UPSTREAM_DRAINING (since nginx 1.29.6). Balancers before that take it for `down`.
+pub const DRAINING: usize = 8;
 
 /// The directive `sticky`.
 pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {

@@ -8,7 +8,6 @@ use std::ops::Deref;
 use sticky_core::table::word::PeerId;
 use sticky_core::{digest, peer_id};
 
-use crate::ngx::balancer::Bearers;
 use crate::ngx::peers::{Identity, PeerHandle, PeerKey, PeerList};
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Upstream;
@@ -156,6 +155,22 @@ impl Deref for IndexView<'_> {
     }
 }
 
+/// The first primary and the first backup peer that have a server id.
+#[derive(Clone, Copy, Default)]
+pub struct Candidates {
+    /// Of the primary list.
+    pub primary: Option<PeerHandle>,
+    /// Of the backup list.
+    pub backup: Option<PeerHandle>,
+}
+
+impl Candidates {
+    /// Whether there is one.
+    pub fn is_some(self) -> bool {
+        self.primary.is_some() || self.backup.is_some()
+    }
+}
+
 /// What clients see of a peer.
 #[derive(Default)]
 pub struct Shown {
@@ -277,12 +292,12 @@ impl PeerIndex {
     }
 
     /// The first peers with that server id.
-    pub fn bearers(&self, sid: &[u8]) -> Bearers {
+    pub fn candidates(&self, sid: &[u8]) -> Candidates {
         let first = |map: &Slots<Box<[u8]>>| {
             let peer = self.peers.get(map.position(sid)?)?;
             Some(peer.handle)
         };
-        Bearers {
+        Candidates {
             primary: first(&self.by_value),
             backup: first(&self.backup_by_value),
         }

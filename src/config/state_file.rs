@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use thiserror::Error;
 
 use crate::ngx::conf::Conf;
+use crate::ngx::cycle::Cycle;
 use crate::zone::sessions::{TableZone, ZoneConf};
 use crate::zone::snapshot::{Snapshot, StateFile};
 
@@ -66,7 +67,7 @@ pub fn set(cf: Conf<'_>, zone: &TableZone, word: &[u8]) -> Result<(), StateFileE
         let snapshot = zone.conf().snapshot.get();
         snapshot.is_some_and(|snapshot| snapshot.file().is(&file))
     };
-    let others = cf.cycle().map(|cycle| cycle.zones::<ZoneConf>());
+    let others = Cycle::of(cf).map(|cycle| cycle.zones::<ZoneConf>());
     let mut others = others.into_iter().flatten();
     if let Some(other) = others.find(|other| uses(other) && !std::ptr::eq(*other, zone)) {
         return Err(StateFileError::InUse {

@@ -157,7 +157,8 @@ unsafe extern "C" fn set_strict(
     _: *mut ngx_command_t,
     conf: *mut c_void,
 ) -> *mut c_char {
-    // SAFETY: ngx_conf_handler() never passes a NULL cf, and what create_srv_conf() has made.
+    // SAFETY: ngx_conf_handler() never passes a NULL cf. For NGX_HTTP_SRV_CONF_OFFSET it passes
+    // what create_srv_conf() has made.
     let (Some(cf), conf) = (unsafe { (Conf::from_ptr(cf), &*conf.cast::<UpstreamConf<'_>>()) })
     else {
         return NGX_CONF_ERROR;
@@ -206,7 +207,8 @@ unsafe extern "C" fn set_no_fallback(
     _: *mut ngx_command_t,
     conf: *mut c_void,
 ) -> *mut c_char {
-    // SAFETY: ngx_conf_handler() passes what create_loc_conf() has made.
+    // SAFETY: for NGX_HTTP_LOC_CONF_OFFSET, ngx_conf_handler() passes what create_loc_conf() has
+    // made.
     unsafe { set_flag(&(*conf.cast::<LocationConf>()).no_fallback) }
 }
 
@@ -215,7 +217,8 @@ unsafe extern "C" fn set_hide_cookie(
     _: *mut ngx_command_t,
     conf: *mut c_void,
 ) -> *mut c_char {
-    // SAFETY: ngx_conf_handler() passes what create_loc_conf() has made.
+    // SAFETY: for NGX_HTTP_LOC_CONF_OFFSET, ngx_conf_handler() passes what create_loc_conf() has
+    // made.
     unsafe { set_flag(&(*conf.cast::<LocationConf>()).hide_cookie) }
 }
 

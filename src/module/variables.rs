@@ -22,7 +22,8 @@ pub unsafe extern "C" fn add_variables(cf: *mut ngx_conf_t) -> ngx_int_t {
         (&b"sticky_args"[..], sticky_args),
     ] {
         let mut name = sys::string(name);
-        // SAFETY: ngx_http_add_variable() copies the name; NULL is out of memory or a duplicate.
+        // SAFETY: ngx_http_add_variable() copies the name. It returns NULL, after it wrote why, or
+        // a variable of the configuration, which nobody else uses meanwhile.
         unsafe {
             let Some(variable) =
                 sys::ngx_http_add_variable(cf, &mut name, sys::NGX_HTTP_VAR_NOCACHEABLE as usize)
@@ -41,7 +42,7 @@ unsafe extern "C" fn sticky_status(
     value: *mut sys::ngx_variable_value_t,
     _: usize,
 ) -> ngx_int_t {
-    // SAFETY: ngx_http_get_indexed_variable() passes a live request.
+    // SAFETY: ngx_http_get_indexed_variable() and ngx_http_get_variable() pass a live request.
     let context = unsafe { Request::from_ptr(r) }.and_then(|r| {
         let context = r.context::<RequestContext<'_>>()?;
         guard((), || {
@@ -51,7 +52,7 @@ unsafe extern "C" fn sticky_status(
         Some(context)
     });
     let status = context.map(|context| context.status.get().name().as_bytes());
-    // SAFETY: value is nginx's, the bytes are static.
+    // SAFETY: nginx's value; the bytes are static.
     unsafe { variable::answer(value, status) };
     sys::OK
 }
@@ -61,14 +62,14 @@ unsafe extern "C" fn upstream_sticky_status(
     value: *mut sys::ngx_variable_value_t,
     _: usize,
 ) -> ngx_int_t {
-    // SAFETY: ngx_http_get_indexed_variable() passes a live request.
+    // SAFETY: ngx_http_get_indexed_variable() and ngx_http_get_variable() pass a live request.
     let tries = unsafe { Request::from_ptr(r) }.and_then(|r| {
         let context = r.context::<RequestContext<'_>>()?;
         let tries = guard(String::new(), || context.tries());
         r.pool()?.copy(tries.as_bytes())
     });
     let tries = tries.filter(|tries| !tries.is_empty());
-    // SAFETY: value is nginx's, the text is in the request's pool.
+    // SAFETY: nginx's value; the text is in the request's pool.
     unsafe { variable::answer(value, tries) };
     sys::OK
 }
@@ -78,7 +79,7 @@ unsafe extern "C" fn sticky_peer(
     value: *mut sys::ngx_variable_value_t,
     _: usize,
 ) -> ngx_int_t {
-    // SAFETY: ngx_http_get_indexed_variable() passes a live request.
+    // SAFETY: ngx_http_get_indexed_variable() and ngx_http_get_variable() pass a live request.
     let peer = unsafe { Request::from_ptr(r) }.and_then(|r| {
         let context = r.context::<RequestContext<'_>>()?;
         guard((), || {
@@ -86,7 +87,8 @@ unsafe extern "C" fn sticky_peer(
         });
         context.answered.get()
     });
-    // SAFETY: value is nginx's, the name is a copy in the request's pool.
+    // SAFETY: nginx's value; the name is a copy in the request's pool, or that of a peer that stays
+    // as long as the cycle.
     unsafe { variable::answer(value, peer) };
     sys::OK
 }
@@ -96,10 +98,10 @@ unsafe extern "C" fn sticky_args(
     value: *mut sys::ngx_variable_value_t,
     _: usize,
 ) -> ngx_int_t {
-    // SAFETY: ngx_http_get_indexed_variable() passes a live request.
+    // SAFETY: ngx_http_get_indexed_variable() and ngx_http_get_variable() pass a live request.
     let args = unsafe { Request::from_ptr(r) }
         .and_then(|r| guard(None, || rewrite::args_of_application(r)));
-    // SAFETY: value is nginx's, the bytes are the request's or in its pool.
+    // SAFETY: nginx's value; the bytes are the request's or in its pool.
     unsafe { variable::answer(value, args) };
     sys::OK
 }

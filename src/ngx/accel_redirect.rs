@@ -1,7 +1,7 @@
-//! X-Accel-Redirect: a server hands its request over to another place of the configuration. Of the
-//! header that it has answered with, nginx passes the cookies on to the client
-//! (ngx_http_upstream_process_headers()), then takes the modules' contexts away: no filter can tell
-//! whose cookies they are.
+//! X-Accel-Redirect: a server answers with another place of the configuration, which nginx then
+//! serves the request from. It passes the cookies of that answer on to the client
+//! (ngx_http_upstream_process_headers()), but takes the modules' contexts away before a header
+//! filter runs: no filter can tell which server has set the cookies.
 
 use std::cell::Cell;
 
@@ -10,52 +10,56 @@ use super::owned::Context;
 use super::request::Request;
 use super::sys;
 
-/// What the protocol (proxy, FastCGI …) does at the end of an exchange, while another callback has its
+/// What the protocol (proxy, FastCGI …) does at the end of an exchange, while our callback has its
 /// place.
 #[derive(Default)]
-pub struct Finalize(Cell<Option<unsafe extern "C" fn(sys::RequestPtr, sys::ngx_int_t)>>);
+pub struct SavedFinalize(Cell<Option<unsafe extern "C" fn(sys::RequestPtr, sys::ngx_int_t)>>);
 
-/// Is told of it.
-pub trait Witness {
-    /// What it keeps for a request.
+/// Called when a server has answered with X-Accel-Redirect.
+pub trait OnRedirect {
+    /// The module's context of the request.
     type Context<'r>: Context + 'r;
-    /// Where the callback of the exchange is kept meanwhile.
-    fn finalize<'a>(context: &'a Self::Context<'_>) -> &'a Finalize;
-    /// The header of the answer is there ([`super::upstream::Exchange::headers`]), and the peer still taken.
-    fn handed_over<'r>(r: Request<'r>, context: &'r Self::Context<'r>);
+    /// Where the protocol's callback is kept meanwhile.
+    fn finalize<'a>(context: &'a Self::Context<'_>) -> &'a SavedFinalize;
+    /// The header of the answer is there
+    /// ([`Exchange::headers`](super::exchange::Exchange::headers)), and the peer is not given back
+    /// yet.
+    fn redirected<'r>(r: Request<'r>, context: &'r Self::Context<'r>);
 }
 
-/// Has it told when the exchange of this request, whose context is set, ends so.
+/// Has `A` called when the exchange of this request, whose context is set, ends so.
 #[inline]
-pub fn watch<'r, W: Witness + 'r>(r: Request<'r>, context: &'r W::Context<'r>) {
+pub fn watch<'r, A: OnRedirect + 'r>(r: Request<'r>, context: &'r A::Context<'r>) {
     let Some(exchange) = r.upstream() else { return };
-    // SAFETY: a field of a live structure, in the one thread of the worker.
+    // SAFETY: a field of a live structure that nobody else uses meanwhile. The protocol has set it
+    // before ngx_http_upstream_init().
     unsafe {
         let place = &raw mut (*exchange.as_ptr()).finalize_request;
-        W::finalize(context).0.set(*place);
-        *place = Some(finalize::<W>);
+        A::finalize(context).0.set(*place);
+        *place = Some(finalize::<A>);
     }
 }
 
-unsafe extern "C" fn finalize<W: Witness>(r: sys::RequestPtr, code: sys::ngx_int_t) {
+unsafe extern "C" fn finalize<A: OnRedirect>(r: sys::RequestPtr, code: sys::ngx_int_t) {
     #[cold]
     #[inline(never)]
-    fn tell<'r, W: Witness + 'r>(r: Request<'r>, context: &'r W::Context<'r>) {
-        guard((), || W::handed_over(r, context));
+    fn call<'r, A: OnRedirect + 'r>(r: Request<'r>, context: &'r A::Context<'r>) {
+        guard((), || A::redirected(r, context));
     }
     // SAFETY: ngx_http_upstream_finalize_request() passes a live request.
     let request = unsafe { Request::from_ptr(r) };
-    // Gone when the request was led elsewhere meanwhile. All protocols of nginx but write a line into
-    // the debug log then.
-    let Some((request, context)) = request.and_then(|r| Some((r, r.context::<W::Context<'_>>()?)))
+    // There is no context when the request was redirected internally meanwhile
+    // (ngx_http_internal_redirect()). All that nginx's own protocols do then is to write a line
+    // into the debug log.
+    let Some((request, context)) = request.and_then(|r| Some((r, r.context::<A::Context<'_>>()?)))
     else {
         return;
     };
-    // Nothing else ends an exchange with this code.
+    // ngx_http_upstream_process_headers() ends an exchange with this code, and nothing else does.
     if code == sys::DECLINED {
-        tell::<W>(request, context);
+        call::<A>(request, context);
     }
-    if let Some(original) = W::finalize(context).0.get() {
+    if let Some(original) = A::finalize(context).0.get() {
         // SAFETY: the protocol's own callback, with nginx's arguments.
         unsafe { original(r, code) };
     }

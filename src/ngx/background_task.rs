@@ -8,21 +8,21 @@ use std::thread::{Builder, JoinHandle};
 
 use super::sys;
 
-/// Enough for files; nginx has no say in it, and threads of glibc take 8 MB otherwise.
+/// The size of a thread's stack, in bytes: enough for work on files. glibc would take 8 MB.
 const STACK: usize = 512 << 10;
 
 static RUNNING: Mutex<usize> = Mutex::new(0);
 static ENDED: Condvar = Condvar::new();
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// A thread that runs, or has come to its end.
+/// A thread that runs or has ended.
 pub struct BackgroundTask<T>(JoinHandle<T>);
 
-/// Why there is no outcome: the work has panicked.
+/// The work has panicked, so there is no outcome.
 pub struct Panicked;
 
 impl<T: Send + 'static> BackgroundTask<T> {
-    /// Starts a thread. It must call nothing of nginx, and look at [`is_stopped`] now and then.
+    /// Starts a thread. It must not call nginx, and must ask [`is_stopped`] now and then.
     pub fn start(work: impl FnOnce() -> T + Send + 'static) -> io::Result<Self> {
         let counted = Counted::new();
         let work = move || {
@@ -33,23 +33,23 @@ impl<T: Send + 'static> BackgroundTask<T> {
         without_signals(|| builder.spawn(work)).map(Self)
     }
 
-    /// Whether [`BackgroundTask::outcome`] need not wait.
+    /// Whether the thread has ended, so that [`BackgroundTask::outcome`] need not wait.
     pub fn is_finished(&self) -> bool {
         self.0.is_finished()
     }
 
-    /// What the work came to.
+    /// The result of the work. Waits until the thread has ended.
     pub fn outcome(self) -> Result<T, Panicked> {
         self.0.join().map_err(|_| Panicked)
     }
 }
 
-/// Whether [`stop_all`] waits for the work to end.
+/// Whether [`stop_all`] is waiting, and the work should end.
 pub fn is_stopped() -> bool {
     STOP.load(Relaxed)
 }
 
-/// Waits until no thread runs, each as short as it can.
+/// Tells all threads to end, and waits until they have.
 pub fn stop_all() {
     STOP.store(true, Relaxed);
     let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,7 +59,7 @@ pub fn stop_all() {
     STOP.store(false, Relaxed);
 }
 
-/// Counts a thread from before it starts until its work is done.
+/// One thread in [`RUNNING`], from before it starts until its work is done.
 struct Counted;
 
 impl Counted {
@@ -76,18 +76,19 @@ impl Drop for Counted {
     }
 }
 
-/// Runs `body` with all signals blocked: a thread inherits that, so that nginx's signals are
-/// for the event loop, which they have to wake.
+/// Runs `body` with all signals blocked. A thread that it starts inherits that: nginx's signals
+/// must reach the thread of the event loop, to wake it.
 fn without_signals<T>(body: impl FnOnce() -> T) -> T {
     let mut all = MaybeUninit::<sys::sigset_t>::zeroed();
     let mut before = MaybeUninit::<sys::sigset_t>::zeroed();
-    // SAFETY: zeroes are a value of sigset_t; these functions fail for wrong arguments only.
+    // SAFETY: zeroes are a value of sigset_t. sigfillset() and pthread_sigmask() fail for wrong
+    // arguments only.
     unsafe {
         sys::sigfillset(all.as_mut_ptr());
         sys::pthread_sigmask(sys::SIG_BLOCK as _, all.as_ptr(), before.as_mut_ptr());
     }
     let value = body();
-    // SAFETY: the mask that was there before.
+    // SAFETY: as above; before has the mask that was set before.
     unsafe {
         sys::pthread_sigmask(sys::SIG_SETMASK as _, before.as_ptr(), std::ptr::null_mut());
     }

@@ -1,95 +1,139 @@
-//! The place in the choice of a peer where a module may choose instead: the callbacks of a
-//! request's balancer are saved, and called around our own.
+//! The choice of a peer: the callbacks of a request's balancer are saved and called around our own,
+//! so that a [`Chooser`] can choose instead.
 //!
-//! A session's peer is taken by its place in the list. What more there is to [`Steer`] depends on
-//! the kind of nginx: where it knows `pc->hint`, the balancers themselves can be asked for a peer.
+//! A peer is taken by its place in the list. What else an [`Attempt`] can do depends on the kind of
+//! nginx: since 1.29.6 the balancers themselves can be asked for a peer, by `pc->hint`.
 
 use std::cell::Cell;
 use std::os::raw::c_void;
 use std::ptr::{self, NonNull};
 
+use super::exchange::Exchange;
 use super::guard::guard;
-use super::peers::{is_current, Lock, PeerData, PeerHandle, PeerKey, PeerList, Peers, Unusable};
+use super::peers::{is_current, Lock, PeerData, PeerKey, PeerList, Peers};
 use super::sys;
-use super::upstream::Exchange;
+use super::upstream::Upstream;
 
-#[cfg_attr(nginx_since = "1.29.6", path = "balancer/hint.rs")]
-#[cfg_attr(not(nginx_since = "1.29.6"), path = "balancer/search.rs")]
-mod steer;
+#[cfg(nginx_since = "1.29.6")]
+mod hint;
+#[cfg(not(nginx_since = "1.29.6"))]
+mod search;
 mod take;
 
-/// NGX_HTTP_UPSTREAM_NOTIFY_HEADER; no nginx before 1.29.6 says it.
+#[cfg(not(nginx_since = "1.29.6"))]
+pub use search::List;
+
+/// NGX_HTTP_UPSTREAM_NOTIFY_HEADER; no nginx before 1.29.6 calls notify with it.
 const NOTIFY_HEADER: usize = 1;
 
-/// What a chooser wants for one try of a request.
+type Free = unsafe extern "C" fn(*mut sys::ngx_peer_connection_t, *mut c_void, sys::ngx_uint_t);
+
+/// Gives a peer back under every balancer that keeps its accounts in the peers alone.
+const ROUND_ROBIN_FREE: Free = sys::ngx_http_upstream_free_round_robin_peer;
+
+/// What a chooser wants for one attempt of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Choice {
-    /// The peer has been set, by [`Try::steer`].
-    Steered,
-    /// The balancer chooses.
+    /// The peer that the chooser has taken by the [`Attempt`].
+    Taken,
+    /// The peer that the balancer chooses.
     Balance,
     /// No peer: the client gets 502.
     Refuse,
 }
 
-/// Somebody who may choose the peer of each try instead of the balancer.
+/// Overrides the balancer's choice for each attempt.
 pub trait Chooser {
     /// Where the balancer's own callbacks are kept.
     fn balancer(&self) -> &Balancer;
-    /// Called for each try.
-    fn choose(&self, attempt: &Try<'_>) -> Choice;
-    /// [`taken`](Self::taken) is to be called.
+    /// Called for each attempt.
+    fn choose(&self, attempt: &Attempt<'_>) -> Choice;
+    /// Whether [`taken`](Self::taken) is to be called.
     fn awaits_peer(&self) -> bool {
         false
     }
-    /// A peer has been taken, by whomever; `None`: no memory is left.
+    /// A peer has been taken, by the chooser or the balancer. `None`: out of memory.
     fn taken(&self, _peer: PeerKey) -> Option<()> {
         Some(())
     }
     /// The header of a response has come, where nginx tells (since 1.29.6).
     fn header_came(&self) {}
-    /// [`header_came`](Self::header_came) is to be called.
+    /// Whether [`header_came`](Self::header_came) is to be called.
     fn awaits_header(&self) -> bool {
         false
     }
-    /// The peer is given back after a try that has not failed.
+    /// The peer is given back after an attempt that has not failed.
     fn served(&self) {}
 }
 
-/// How a try is given a peer.
-pub trait Steer {
-    /// Takes a session's peer, if it can be used, a backup peer too. The balancer must have been
-    /// seen by [`round_robin`](super::peers::round_robin).
-    fn steer(&self, peer: PeerHandle) -> Result<(), Unusable>;
-
-    /// The same peer once more, although it counts as failed, when the try before has failed on a
-    /// kept connection that the server has closed: servers do that at any time. `None`: it has
-    /// failed otherwise.
-    fn steer_again(&self, peer: PeerHandle) -> Option<Result<(), Unusable>>;
-
-    /// Takes a peer with the server id `sid` as nginx's own `sticky` does: one that has not been
-    /// tried yet, a backup peer only when no primary peer is left. `bearers` are the first primary
-    /// and the first backup peer with that id.
-    fn follow(&self, peers: PeerList, sid: &[u8], bearers: Bearers) -> Result<(), Unusable>;
+/// A request's exchange whose balancer builds on round robin.
+#[derive(Clone, Copy)]
+pub struct RoundRobin<'r> {
+    exchange: Exchange<'r>,
+    peers: PeerList,
 }
 
-/// The first primary and the first backup peer that bear a server id.
-#[derive(Clone, Copy, Default)]
-pub struct Bearers {
-    /// Of the primary list.
-    pub primary: Option<PeerHandle>,
-    /// Of the backup list.
-    pub backup: Option<PeerHandle>,
-}
+impl<'r> RoundRobin<'r> {
+    /// Of an exchange that the balancer of `us` has just been initialised for. `None`: it is
+    /// another balancer, or something wrapped around one, such as keepalive.
+    #[inline]
+    pub fn of(exchange: Exchange<'r>, us: Upstream<'_>) -> Option<Self> {
+        // SAFETY: a live structure that nobody changes meanwhile.
+        let pc = unsafe { exchange.peer().as_ref() };
+        if !passes_round_robin_data(pc) {
+            return None;
+        }
+        let data = NonNull::new(pc.data.cast::<PeerData>())?.as_ptr();
+        // SAFETY: passes_round_robin_data() says what data points to; peer.init has set its list
+        // (ngx_http_upstream_init_round_robin_peer()).
+        let peers = unsafe { (*data).peers };
+        // SAFETY: a field of a live configuration.
+        let of_upstream = unsafe { (*us.as_ptr()).peer.data };
+        if !ptr::eq(peers, of_upstream.cast()) {
+            return None;
+        }
+        // SAFETY: round robin takes its data's list for one that it has made, and the upstream has
+        // the same list.
+        let peers = unsafe { PeerList::from_ptr(NonNull::new(peers)?) };
+        Some(Self { exchange, peers })
+    }
 
-impl Bearers {
-    /// There is one.
-    pub fn is_some(self) -> bool {
-        self.primary.is_some() || self.backup.is_some()
+    /// The upstream's peers.
+    pub fn peers(self) -> PeerList {
+        self.peers
     }
 }
 
-/// The callbacks and the data of the balancer that was there before.
+/// Whether nginx will call a function of round robin with the balancer's data. These functions take
+/// it for ngx_http_upstream_rr_peer_data_t, so that it is one or begins with one.
+///
+/// Every balancer of nginx calls ngx_http_upstream_init_round_robin_peer(), and leaves some
+/// callback that this has set: `free`, or, as least_time has its own, those for TLS sessions. A
+/// module that wraps a balancer has data of its own, and must replace every callback that would
+/// read it, as ngx_http_upstream_init_keepalive_peer() does.
+#[inline]
+fn passes_round_robin_data(pc: &sys::ngx_peer_connection_t) -> bool {
+    pc.free
+        .is_some_and(|free| ptr::fn_addr_eq(free, ROUND_ROBIN_FREE))
+        || passes_to_session_callback(pc)
+}
+
+#[cfg(ngx_feature = "http_ssl")]
+#[cold]
+fn passes_to_session_callback(pc: &sys::ngx_peer_connection_t) -> bool {
+    type SetSession =
+        unsafe extern "C" fn(*mut sys::ngx_peer_connection_t, *mut c_void) -> sys::ngx_int_t;
+    const ROUND_ROBIN: SetSession = sys::ngx_http_upstream_set_round_robin_peer_session;
+    pc.set_session
+        .is_some_and(|set| ptr::fn_addr_eq(set, ROUND_ROBIN))
+}
+
+#[cfg(not(ngx_feature = "http_ssl"))]
+fn passes_to_session_callback(_: &sys::ngx_peer_connection_t) -> bool {
+    false
+}
+
+/// The callbacks and the data of a request's balancer, which builds on round robin.
 pub struct Balancer {
     data: Cell<*mut c_void>,
     get: Cell<sys::ngx_event_get_peer_pt>,
@@ -99,17 +143,18 @@ pub struct Balancer {
     set_session: Cell<sys::ngx_event_set_peer_session_pt>,
     #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]
     save_session: Cell<sys::ngx_event_save_peer_session_pt>,
-    /// The primary list, while a try is steered to a backup peer.
-    primary: Cell<*mut Peers>,
-    /// How many tries were left when the latest one was begun.
-    tries: Cell<usize>,
+    peers: PeerList,
+    /// How many attempts were left when the latest one was begun.
+    tries: Cell<u32>,
+    /// The latest attempt went to a backup peer although the balancer was at its primary list.
+    is_out_of_turn: Cell<bool>,
 }
 
 impl Balancer {
-    /// That of a request, as peer.init has set it.
+    /// The callbacks as peer.init has set them.
     #[inline]
-    pub fn of(exchange: Exchange<'_>) -> Self {
-        // SAFETY: fields of a live structure.
+    pub fn of(RoundRobin { exchange, peers }: RoundRobin<'_>) -> Self {
+        // SAFETY: a live structure that nobody changes meanwhile.
         let pc = unsafe { exchange.peer().as_ref() };
         Self {
             data: Cell::new(pc.data),
@@ -120,47 +165,107 @@ impl Balancer {
             set_session: Cell::new(pc.set_session),
             #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]
             save_session: Cell::new(pc.save_session),
-            primary: Cell::new(ptr::null_mut()),
+            peers,
             tries: Cell::new(0),
+            is_out_of_turn: Cell::new(false),
         }
+    }
+
+    /// What round robin keeps for the request.
+    fn data(&self) -> *mut PeerData {
+        self.data.get().cast()
+    }
+
+    /// Whether the set of peers is still the one that the request was initialised for.
+    fn is_current(&self) -> bool {
+        // SAFETY: RoundRobin::of() has seen that data was initialised for this list.
+        unsafe { is_current(self.data(), self.peers.primary()) }
+    }
+
+    /// Puts the balancer at another list of its upstream, none of whose peers has been tried, as
+    /// ngx_http_upstream_get_round_robin_peer() does when it goes on to the backup peers.
+    ///
+    /// # Safety
+    /// `list` is the primary or the backup list of `peers`.
+    #[cold]
+    unsafe fn go_to(&self, list: *mut Peers) {
+        // SAFETY: the lists of an upstream live as long as its cycle.
+        let _list = unsafe { Lock::read_list(list) };
+        let data = self.data();
+        // SAFETY: data is what RoundRobin::of() has seen, and this request's alone.
+        unsafe { (*data).peers = list };
+        if !self.is_current() {
+            // The balancer will not look at tried.
+            return;
+        }
+        // SAFETY: tried has room for the longer of both lists as they were for the request
+        // (ngx_http_upstream_init_round_robin_peer()), and so they are; locked, they stay so.
+        unsafe {
+            let words = (*list).number.div_ceil(usize::BITS as usize);
+            (*data).tried.write_bytes(0, words);
+        }
+    }
+
+    /// Gives the balancer its primary list back after an attempt at a backup peer out of turn. `pc`
+    /// is the connection that the balancer belongs to.
+    fn restore_primary(&self, pc: &mut sys::ngx_peer_connection_t) {
+        if !self.is_out_of_turn.replace(false) {
+            return;
+        }
+        // SAFETY: the primary list.
+        unsafe { self.go_to(self.peers.primary()) };
+        // The balancer will ask that backup peer again, not knowing that it has been asked.
+        pc.tries += 1;
     }
 }
 
-/// Puts `chooser`, who keeps the [`Balancer::of`] the exchange, before it.
+/// Puts `chooser`, which keeps the [`Balancer::of`] the exchange, before it.
 #[inline]
-pub fn interpose<'r, T: Chooser>(exchange: Exchange<'r>, chooser: &'r T) {
-    // SAFETY: the callbacks that peer.init has set are called with the data that it has set.
-    unsafe {
-        let pc = exchange.peer().as_ptr();
-        (*pc).data = ptr::from_ref(chooser).cast_mut().cast();
-        (*pc).get = Some(get::<T>);
-        (*pc).free = Some(free::<T>);
-        if (*pc).notify.is_some() || chooser.awaits_header() {
-            (*pc).notify = Some(notify::<T>);
+pub fn interpose<'r, T: Chooser>(exchange: RoundRobin<'r>, chooser: &'r T) {
+    // SAFETY: a live structure that nobody else uses meanwhile.
+    let pc = unsafe { exchange.exchange.peer().as_mut() };
+    pc.data = ptr::from_ref(chooser).cast_mut().cast();
+    pc.get = Some(get::<T>);
+    pc.free = Some(free::<T>);
+    if pc.notify.is_some() || chooser.awaits_header() {
+        pc.notify = Some(notify::<T>);
+    }
+    #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]
+    {
+        if pc.set_session.is_some() {
+            pc.set_session = Some(set_session::<T>);
         }
-        #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]
-        {
-            if (*pc).set_session.is_some() {
-                (*pc).set_session = Some(set_session::<T>);
-            }
-            if (*pc).save_session.is_some() {
-                (*pc).save_session = Some(save_session::<T>);
-            }
+        if pc.save_session.is_some() {
+            pc.save_session = Some(save_session::<T>);
         }
     }
 }
 
-/// One try to find a peer for a request.
-pub struct Try<'a> {
+/// One attempt to find a peer for a request.
+pub struct Attempt<'a> {
     pc: NonNull<sys::ngx_peer_connection_t>,
     balancer: &'a Balancer,
     /// What the balancer has answered, where it was asked already.
     answer: Cell<Option<sys::ngx_int_t>>,
-    /// The try before has failed on a kept connection that the server had closed.
-    is_given_back: bool,
+    follows_closed_connection: bool,
 }
 
-impl Try<'_> {
+/// Why a peer was not taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NotTaken {
+    /// It has left the upstream, or the set of peers has changed since the request came.
+    Left,
+    /// The balancer does not choose it: it has been tried, or others were quicker.
+    Refused,
+}
+
+impl Attempt<'_> {
+    /// Whether the attempt before has failed on a kept connection that the server had closed:
+    /// servers do that at any time.
+    pub fn follows_closed_connection(&self) -> bool {
+        self.follows_closed_connection
+    }
+
     /// What the balancer answers.
     fn balance(&self) -> sys::ngx_int_t {
         if let Some(answer) = self.answer.get() {
@@ -178,56 +283,15 @@ impl Try<'_> {
         if self.answer.take() != Some(sys::OK) {
             return;
         }
-        // SAFETY: the balancer's own callback with its own data, after its get() has returned NGX_OK;
-        // a state of 0 is neither a failure nor a next try. As ngx_http_upstream_next() does after
-        // it: without an address nobody gives the peer back once more.
-        unsafe {
-            let pc = self.pc.as_ptr();
-            if let Some(free) = self.balancer.free.get() {
-                free(pc, self.balancer.data.get(), 0);
-            }
-            (*pc).sockaddr = ptr::null_mut();
+        let pc = self.pc.as_ptr();
+        if let Some(free) = self.balancer.free.get() {
+            // SAFETY: the balancer's own callback with its own data, after its get() has returned
+            // NGX_OK. A state of 0 is neither a failure nor a next attempt.
+            unsafe { free(pc, self.balancer.data.get(), 0) }
         }
-    }
-}
-
-/// Puts the balancer at another list of its upstream, none of whose peers has been tried, as
-/// ngx_http_upstream_get_round_robin_peer() does when it goes on to the backup peers.
-///
-/// # Safety
-/// The balancer's data were initialised for `primary`, and `list` is that or the one next to it.
-#[cold]
-unsafe fn go_to(balancer: &Balancer, primary: *mut Peers, list: *mut Peers) {
-    // SAFETY: tried has room for the longer of both lists as they were for the request
-    // (ngx_http_upstream_init_round_robin_peer()); locked, they stay so. If they are not the same
-    // any more, the balancer will not look at tried.
-    unsafe {
-        let data = balancer.data.get().cast::<PeerData>();
-        let _list = Lock::read_list(list);
-        (*data).peers = list;
-        if is_current(data, primary) {
-            let words = (*list).number.div_ceil(usize::BITS as usize);
-            for word in 0..words {
-                *(*data).tried.add(word) = 0;
-            }
-        }
-    }
-}
-
-/// Gives the balancer its primary list back after a try that was steered to a backup peer.
-///
-/// # Safety
-/// The balancer's data are those that steer() has changed, and `pc` is what they belong to.
-unsafe fn restore_primary(balancer: &Balancer, pc: *mut sys::ngx_peer_connection_t) {
-    let primary = balancer.primary.replace(ptr::null_mut());
-    if primary.is_null() {
-        return;
-    }
-    // SAFETY: the promise of this function.
-    unsafe {
-        go_to(balancer, primary, primary);
-        // The balancer will ask that backup peer again, not knowing that it has been asked.
-        (*pc).tries += 1;
+        // SAFETY: a field of a live structure. As ngx_http_upstream_next() does after free():
+        // without an address nobody gives the peer back once more.
+        unsafe { (*pc).sockaddr = ptr::null_mut() }
     }
 }
 
@@ -235,45 +299,47 @@ unsafe extern "C" fn get<T: Chooser>(
     pc: *mut sys::ngx_peer_connection_t,
     data: *mut c_void,
 ) -> sys::ngx_int_t {
-    // SAFETY: interpose() has set data; nginx passes the connection that it belongs to.
-    let (chooser, pc) = unsafe { (&*data.cast::<T>(), NonNull::new_unchecked(pc)) };
+    // SAFETY: ngx_event_connect_peer() passes the connection and its data, which interpose() has
+    // set.
+    let (chooser, mut pc) = unsafe { (&*data.cast::<T>(), NonNull::new_unchecked(pc)) };
     let balancer = chooser.balancer();
-    // SAFETY: the balancer of this connection. It has taken a try off when it failed;
-    // ngx_http_upstream_next() gives it back for a kept connection that was closed, and for
-    // nothing else.
-    let is_given_back = unsafe {
-        let is_given_back = pc.as_ref().cached() != 0 && pc.as_ref().tries == balancer.tries.get();
-        restore_primary(balancer, pc.as_ptr());
-        balancer.tries.set(pc.as_ref().tries);
+    let follows_closed_connection = {
+        // SAFETY: a live structure that nobody else uses meanwhile.
+        let pc = unsafe { pc.as_mut() };
+        // The balancer has taken a try off when it failed; ngx_http_upstream_next() gives it back
+        // for a kept connection that was closed, and for nothing else.
+        let is_given_back = pc.cached() != 0 && pc.tries as u32 == balancer.tries.get();
+        balancer.restore_primary(pc);
+        balancer.tries.set(pc.tries as u32);
         is_given_back
     };
-    let attempt = Try {
+    let attempt = Attempt {
         pc,
         balancer,
         answer: Cell::new(None),
-        is_given_back,
+        follows_closed_connection,
     };
     let code = match guard(Choice::Balance, || chooser.choose(&attempt)) {
-        Choice::Steered => sys::OK,
+        Choice::Taken => sys::OK,
         Choice::Balance => attempt.balance(),
         Choice::Refuse => {
             attempt.undo();
             // As the label `failed` of ngx_http_upstream_get_round_robin_peer(): $upstream_addr
-            // then names the upstream, not the peer of the try before.
-            // SAFETY: round_robin() has seen what data points to.
-            unsafe {
-                let data = balancer.data.get().cast::<PeerData>();
-                (*pc.as_ptr()).name = (*(*data).peers).name;
-            }
+            // then names the upstream, not the peer of the attempt before.
+            // SAFETY: RoundRobin::of() has seen what data points to; every list has a name
+            // (ngx_http_upstream_init_round_robin()).
+            unsafe { (*pc.as_ptr()).name = (*(*balancer.data()).peers).name }
             sys::BUSY
         }
     };
     if (code != sys::OK && code != sys::DONE) || !chooser.awaits_peer() {
         return code;
     }
-    // SAFETY: the balancer has set current to the peer that it has taken.
-    let peer = unsafe { (*balancer.data.get().cast::<PeerData>()).current as usize };
-    match guard(Some(()), || chooser.taken(PeerKey(peer))) {
+    // SAFETY: RoundRobin::of() has seen what data points to. Every balancer sets current to the
+    // peer that it has taken (ngx_http_upstream_get_round_robin_peer()), and so does
+    // Attempt::take().
+    let peer = unsafe { (*balancer.data()).current as usize };
+    match guard(Some(()), || chooser.taken(PeerKey::from_address(peer))) {
         Some(()) => code,
         None => sys::ERROR,
     }
@@ -284,16 +350,16 @@ unsafe extern "C" fn free<T: Chooser>(
     data: *mut c_void,
     state: sys::ngx_uint_t,
 ) {
-    // SAFETY: as in get().
-    unsafe {
-        let chooser = &*data.cast::<T>();
-        if state & (sys::NGX_PEER_FAILED | sys::NGX_PEER_NEXT) as usize == 0 {
-            guard((), || chooser.served());
-        }
-        let balancer = chooser.balancer();
-        if let Some(free) = balancer.free.get() {
-            free(pc, balancer.data.get(), state);
-        }
+    // SAFETY: ngx_http_upstream_next() and _finalize_request() pass the connection's data, which
+    // interpose() has set.
+    let chooser = unsafe { &*data.cast::<T>() };
+    if state & (sys::NGX_PEER_FAILED | sys::NGX_PEER_NEXT) as usize == 0 {
+        guard((), || chooser.served());
+    }
+    let balancer = chooser.balancer();
+    if let Some(free) = balancer.free.get() {
+        // SAFETY: the balancer's own callback with its own data, and nginx's arguments.
+        unsafe { free(pc, balancer.data.get(), state) }
     }
 }
 
@@ -302,16 +368,16 @@ unsafe extern "C" fn notify<T: Chooser>(
     data: *mut c_void,
     kind: sys::ngx_uint_t,
 ) {
-    // SAFETY: as in get().
-    unsafe {
-        let chooser = &*data.cast::<T>();
-        if kind == NOTIFY_HEADER {
-            guard((), || chooser.header_came());
-        }
-        let balancer = chooser.balancer();
-        if let Some(notify) = balancer.notify.get() {
-            notify(pc, balancer.data.get(), kind);
-        }
+    // SAFETY: ngx_http_upstream_connect() and _process_header() pass the connection's data, which
+    // interpose() has set.
+    let chooser = unsafe { &*data.cast::<T>() };
+    if kind == NOTIFY_HEADER {
+        guard((), || chooser.header_came());
+    }
+    let balancer = chooser.balancer();
+    if let Some(notify) = balancer.notify.get() {
+        // SAFETY: the balancer's own callback with its own data, and nginx's arguments.
+        unsafe { notify(pc, balancer.data.get(), kind) }
     }
 }
 
@@ -320,13 +386,13 @@ unsafe extern "C" fn set_session<T: Chooser>(
     pc: *mut sys::ngx_peer_connection_t,
     data: *mut c_void,
 ) -> sys::ngx_int_t {
-    // SAFETY: as in get().
-    unsafe {
-        let balancer = (*data.cast::<T>()).balancer();
-        match balancer.set_session.get() {
-            Some(set_session) => set_session(pc, balancer.data.get()),
-            None => sys::OK,
-        }
+    // SAFETY: ngx_http_upstream_ssl_init_connection() passes the connection's data, which
+    // interpose() has set.
+    let balancer = unsafe { (*data.cast::<T>()).balancer() };
+    match balancer.set_session.get() {
+        // SAFETY: the balancer's own callback with its own data, and nginx's arguments.
+        Some(set_session) => unsafe { set_session(pc, balancer.data.get()) },
+        None => sys::OK,
     }
 }
 
@@ -335,11 +401,11 @@ unsafe extern "C" fn save_session<T: Chooser>(
     pc: *mut sys::ngx_peer_connection_t,
     data: *mut c_void,
 ) {
-    // SAFETY: as in get().
-    unsafe {
-        let balancer = (*data.cast::<T>()).balancer();
-        if let Some(save_session) = balancer.save_session.get() {
-            save_session(pc, balancer.data.get());
-        }
+    // SAFETY: ngx_http_upstream_ssl_save_session() passes the connection's data, which interpose()
+    // has set.
+    let balancer = unsafe { (*data.cast::<T>()).balancer() };
+    if let Some(save_session) = balancer.save_session.get() {
+        // SAFETY: the balancer's own callback with its own data, and nginx's arguments.
+        unsafe { save_session(pc, balancer.data.get()) }
     }
 }

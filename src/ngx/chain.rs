@@ -1,5 +1,5 @@
-//! A chain of buffers on its way through the body filters: looked at and passed on, or taken out and
-//! replaced by another.
+//! A chain of buffers on its way through the body filters: read and passed on, or replaced by
+//! another.
 
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -27,14 +27,14 @@ impl<'a> Chain<'a> {
     pub fn buffers(self) -> impl Iterator<Item = Buffer<'a>> {
         let mut link = self.0;
         std::iter::from_fn(move || {
-            // SAFETY: the promise of from_ptr(); every link has a buffer.
+            // SAFETY: NULL or a link of the chain, by the promise of from_ptr().
             let this = unsafe { link.as_ref()? };
             link = this.next;
             NonNull::new(this.buf).map(|buf| Buffer(buf, PhantomData))
         })
     }
 
-    /// There is no buffer.
+    /// Whether there is no buffer.
     pub fn is_empty(self) -> bool {
         self.0.is_null()
     }
@@ -45,7 +45,7 @@ impl<'a> Chain<'a> {
 pub struct Buffer<'a>(NonNull<sys::ngx_buf_t>, PhantomData<&'a ()>);
 
 impl<'a> Buffer<'a> {
-    /// The bytes, where the buffer has some in memory (`ngx_buf_in_memory()`).
+    /// The bytes, where they are in memory (`ngx_buf_in_memory()`).
     pub fn bytes(self) -> Option<&'a [u8]> {
         let buf = self.get();
         if buf.temporary() == 0 && buf.memory() == 0 && buf.mmap() == 0 {
@@ -55,24 +55,24 @@ impl<'a> Buffer<'a> {
         if buf.pos.is_null() {
             return None;
         }
-        // SAFETY: pos..last is the memory of a buffer that is in memory.
+        // SAFETY: pos..last are the bytes of a buffer that is in memory (ngx_buf_t).
         Some(unsafe { std::slice::from_raw_parts(buf.pos, len) })
     }
 
-    /// The bytes are in a file.
+    /// Whether the bytes are in a file.
     pub fn in_file(self) -> bool {
         self.get().in_file() != 0
     }
 
-    /// The last buffer of a response, or of a subrequest's.
+    /// Whether it is the last buffer of a response, a subrequest's too.
     pub fn ends_response(self) -> bool {
         self.get().last_buf() != 0 || self.get().last_in_chain() != 0
     }
 
     /// Leaves nothing of the buffer to be sent, so that its owner can use it again.
     pub fn consume(self) {
-        // SAFETY: a filter that sends something else may take the bytes of a buffer that it was
-        // given, as ngx_http_gzip_body_filter() does; one thread.
+        // SAFETY: a live buffer that nobody else uses meanwhile. A filter that sends something else
+        // may take its bytes, as ngx_http_gzip_body_filter() does.
         unsafe {
             let buf = self.0.as_ptr();
             (*buf).pos = (*buf).last;
@@ -86,7 +86,7 @@ impl<'a> Buffer<'a> {
     }
 }
 
-/// The buffers in which a filter sends a body of its own, used again when they have been sent.
+/// The buffers in which a filter sends a body of its own. They are used again when they were sent.
 pub struct Output {
     tag: sys::ngx_buf_tag_t,
     free: Cell<*mut sys::ngx_chain_t>,
@@ -103,7 +103,7 @@ impl Output {
         }
     }
 
-    /// A chain to be filled, with memory of the request's pool.
+    /// An empty chain, whose buffers are allocated in the request's pool.
     pub fn begin<'o>(&'o self, pool: Pool<'o>) -> Filling<'o> {
         Filling {
             output: self,
@@ -113,7 +113,7 @@ impl Output {
         }
     }
 
-    /// Something that was sent before is still on its way.
+    /// Whether a chain that was sent before is not all out yet.
     pub fn is_busy(&self) -> bool {
         !self.busy.get().is_null()
     }
@@ -136,7 +136,8 @@ impl Filling<'_> {
                 room => room,
             };
             let (now, later) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
-            // SAFETY: last..end of the last buffer is memory of ours that nobody reads yet.
+            // SAFETY: room() or add() has seen that last..end has so many bytes, which are ours and
+            // which nobody reads yet.
             unsafe {
                 let buf = (*self.last).buf;
                 std::ptr::copy_nonoverlapping(now.as_ptr(), (*buf).last, now.len());
@@ -147,8 +148,8 @@ impl Filling<'_> {
         Some(())
     }
 
-    /// What a buffer of the replaced chain says beside its bytes (end of response, flush) holds for
-    /// what has been appended so far. `None`: out of memory.
+    /// Takes over from a buffer of the replaced chain what it says besides its bytes (end of
+    /// response, flush), for what has been appended so far. `None`: out of memory.
     pub fn mark(&mut self, like: Buffer<'_>) -> Option<()> {
         let like = like.get();
         let says = like.last_buf() | like.last_in_chain() | like.flush() | like.sync();
@@ -158,7 +159,7 @@ impl Filling<'_> {
         if self.last.is_null() {
             self.add(0)?;
         }
-        // SAFETY: add() has made the buffer; one thread.
+        // SAFETY: add() has made the buffer, which nobody else uses meanwhile.
         unsafe {
             let buf = &mut *(*self.last).buf;
             buf.set_last_buf(buf.last_buf() | like.last_buf());
@@ -168,19 +169,20 @@ impl Filling<'_> {
         Some(())
     }
 
-    /// Nothing has been appended.
+    /// Whether nothing was appended.
     pub fn is_empty(&self) -> bool {
         self.first.is_null()
     }
 
-    /// Sends the chain by `send`, and takes back the buffers that have gone out by then.
+    /// Sends the chain by `send`, and takes back the buffers that are out by then.
     pub fn send(
         mut self,
         send: impl FnOnce(*mut sys::ngx_chain_t) -> sys::ngx_int_t,
     ) -> sys::ngx_int_t {
         let code = send(self.first);
         let (mut free, mut busy) = (self.output.free.get(), self.output.busy.get());
-        // SAFETY: chains of links and buffers of this pool, made by add().
+        // SAFETY: ngx_chain_update_chains() wants chains of links and buffers of this pool: add()
+        // has made them.
         unsafe {
             let tag = self.output.tag;
             let pool = self.pool.as_ptr();
@@ -196,23 +198,21 @@ impl Filling<'_> {
         if self.last.is_null() {
             return 0;
         }
-        // SAFETY: add() has made the buffer, or start and end are NULL.
-        unsafe {
-            let buf = &*(*self.last).buf;
-            // What comes after a flush or the end is not to be sent with it.
-            if buf.flush() != 0 || buf.last_buf() != 0 || buf.sync() != 0 {
-                return 0;
-            }
-            (buf.end as usize).saturating_sub(buf.last as usize)
+        // SAFETY: add() has made the link and its buffer.
+        let buf = unsafe { &*(*self.last).buf };
+        // What comes after a flush or the end is not sent with it.
+        if buf.flush() != 0 || buf.last_buf() != 0 || buf.sync() != 0 {
+            return 0;
         }
+        (buf.end as usize).saturating_sub(buf.last as usize)
     }
 
-    /// Appends an empty buffer with room for `size` bytes or, when it was used before, for what it
-    /// has; for 0 bytes, one that only says something. Returns the room.
+    /// Appends an empty buffer with room for `size` bytes, or with the room that it had when it was
+    /// used before. With a size of 0 it only carries flags. Returns the room.
     fn add(&mut self, size: usize) -> Option<usize> {
         let mut free = self.output.free.get();
-        // SAFETY: ngx_chain_get_free_buf() returns NULL or a link with a buffer, which is zeroed or
-        // was ours before and has been sent.
+        // SAFETY: ngx_chain_get_free_buf() returns NULL or a link with a buffer, a zeroed one or
+        // one of ours that was sent. last is a link that add() has made.
         unsafe {
             let link = sys::ngx_chain_get_free_buf(self.pool.as_ptr(), &mut free);
             self.output.free.set(free);

@@ -3,9 +3,9 @@
 use super::sys;
 
 /// Whole seconds of nginx's monotonic clock (`ngx_current_msec`): the same in all processes, not
-/// moved by a change of the date, and older than any zone.
+/// set with the date, and begun before any zone was made.
 pub fn monotonic_seconds() -> u64 {
-    // SAFETY: a plain word that only this process' event loop writes (ngx_time_update()).
+    // SAFETY: a word that only ngx_time_update() of this process writes, in the same thread.
     unsafe { sys::ngx_current_msec as u64 / 1000 }
 }
 

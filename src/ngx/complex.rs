@@ -1,4 +1,4 @@
-//! Variables of the configuration in the words of a directive, and their values for a request.
+//! Variables in the words of a directive, and their values for a request.
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -12,14 +12,14 @@ use super::sys;
 pub struct Text<'c>(NonNull<sys::ngx_http_complex_value_t>, PhantomData<&'c ()>);
 
 impl<'c> Text<'c> {
-    /// Compiles a word. `None`: nginx has written why not, or no memory is left.
+    /// Compiles a word. `None`: nginx has written why not, or out of memory.
     pub fn compile(cf: Conf<'c>, word: &[u8]) -> Option<Self> {
         let pool = cf.pool()?;
-        // nginx keeps the word, and its scripts end at a NUL.
+        // nginx keeps the word, and its scripts end at a NUL (ngx_http_script_compile()).
         let word = pool.copy(&[word, b"\0"].concat())?;
         let (_, text) = word.split_last()?;
-        // SAFETY: ngx_http_compile_complex_value() fills the value, which lives in the cycle's pool,
-        // and reads ccv, of which zeroes are the defaults.
+        // SAFETY: ngx_http_compile_complex_value() fills value, which lives in the cycle's pool,
+        // and reads ccv, whose defaults are zeroes; text ends at a NUL.
         unsafe {
             let value = pool.zeroed::<sys::ngx_http_complex_value_t>()?;
             let mut text = sys::string(text);
@@ -32,10 +32,11 @@ impl<'c> Text<'c> {
         }
     }
 
-    /// The text for a request. `None`: no memory is left.
+    /// The text for a request. `None`: out of memory.
     pub fn evaluate(self, r: Request<'c>) -> Option<&'c [u8]> {
         let mut value = sys::string(&[]);
-        // SAFETY: a live request; the value is in its pool or in the configuration's.
+        // SAFETY: ngx_http_complex_value() wants a live request and a compiled value, and returns a
+        // string in the request's pool or in the configuration's.
         unsafe {
             let code = sys::ngx_http_complex_value(r.as_ptr(), self.0.as_ptr(), &raw mut value);
             (code == sys::OK).then(|| sys::bytes(value))
@@ -48,17 +49,20 @@ impl<'c> Text<'c> {
 pub struct Variable(sys::ngx_uint_t);
 
 impl Variable {
-    /// The variable of that name, which need not be known yet. `None`: nginx has written why not.
+    /// The variable of that name, which may be defined later. `None`: nginx has written why not.
     pub fn named(cf: Conf<'_>, name: &[u8]) -> Option<Self> {
         let mut name = sys::string(name);
-        // SAFETY: ngx_http_get_variable_index() copies the name.
+        // SAFETY: ngx_http_get_variable_index() wants the cf of a configuration being read, and
+        // copies the name.
         let index = unsafe { sys::ngx_http_get_variable_index(cf.as_ptr(), &raw mut name) };
         usize::try_from(index).ok().map(Self)
     }
 
     /// Its value now; `None` when it has none, or an empty one.
     pub fn value(self, r: Request<'_>) -> Option<&[u8]> {
-        // SAFETY: an index that nginx has given; the value lives as long as the request.
+        // SAFETY: ngx_http_get_variable_index() has returned the index.
+        // ngx_http_get_flushed_variable() returns NULL or a value that lives as long as the
+        // request.
         unsafe {
             let value = sys::ngx_http_get_flushed_variable(r.as_ptr(), self.0).as_ref()?;
             if value.not_found() != 0 || value.len() == 0 {

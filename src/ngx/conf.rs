@@ -6,12 +6,11 @@ use std::ptr::{self, NonNull};
 
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 
-use super::cycle::Cycle;
 use super::pool::Pool;
 use super::sys;
 use super::upstream::Upstream;
 
-/// `ngx_conf_t`: a directive being read, or the whole configuration at the end.
+/// `ngx_conf_t`: the directive that is being read, or the whole configuration at the end.
 #[derive(Clone, Copy)]
 pub struct Conf<'c>(NonNull<sys::ngx_conf_t>, PhantomData<&'c ()>);
 
@@ -30,7 +29,8 @@ impl<'c> Conf<'c> {
 
     /// The words of the directive after its name.
     pub fn words(self) -> Vec<&'c [u8]> {
-        // SAFETY: ngx_conf_read_token() fills args with strings in the cycle's pool.
+        // SAFETY: ngx_conf_read_token() fills args with strings in the cycle's pool; a module that
+        // changes them keeps to that.
         unsafe {
             let args: &[sys::ngx_str_t] = (*self.0.as_ref().args).as_slice();
             args.iter().skip(1).map(|word| sys::bytes(*word)).collect()
@@ -39,22 +39,18 @@ impl<'c> Conf<'c> {
 
     /// The memory of the cycle.
     pub fn pool(self) -> Option<Pool<'c>> {
-        // SAFETY: ngx_init_cycle() sets pool.
+        // SAFETY: ngx_init_cycle() sets pool to the new cycle's.
         unsafe { Pool::from_ptr(self.0.as_ref().pool) }
     }
 
-    /// The cycle that is being read.
-    pub fn cycle(self) -> Option<Cycle<'c>> {
-        // SAFETY: ngx_init_cycle() sets cycle, which lives as long as the configuration.
-        unsafe { Cycle::from_ptr(self.0.as_ref().cycle) }
-    }
-
-    /// A file's name, relative to nginx's prefix unless it is absolute. `None`: out of memory.
+    /// The full name of a file, which is relative to nginx's prefix unless it is absolute. `None`:
+    /// out of memory.
     pub fn full_name(self, name: &[u8]) -> Option<&'c [u8]> {
         // ngx_get_full_name() leaves an absolute name as it is, and takes it to end in a zero.
         let name = self.pool()?.copy(&[name, b"\0"].concat())?;
         let mut full = sys::string(name.strip_suffix(b"\0")?);
-        // SAFETY: the cycle is that of the configuration, the name lives as long.
+        // SAFETY: ngx_init_cycle() sets cycle; ngx_conf_full_name() reads its prefix. The name
+        // lives as long as the configuration.
         unsafe {
             let code = sys::ngx_conf_full_name(self.0.as_ref().cycle, &mut full, 0);
             (code == sys::OK).then(|| sys::bytes(full))
@@ -68,8 +64,8 @@ impl<'c> Conf<'c> {
 
     /// The upstream whose block is being read.
     pub fn upstream(self) -> Option<Upstream<'c>> {
-        // SAFETY: in an upstream block, cf->ctx is an ngx_http_conf_ctx_t whose srv_conf has the
-        // block's own ngx_http_upstream_srv_conf_t (ngx_http_upstream()).
+        // SAFETY: ngx_http_upstream() sets cf->ctx to an ngx_http_conf_ctx_t whose srv_conf has the
+        // block's own ngx_http_upstream_srv_conf_t.
         unsafe {
             let ctx = self.0.as_ref().ctx.cast::<sys::ngx_http_conf_ctx_t>();
             let module = &raw const sys::ngx_http_upstream_module;
@@ -77,9 +73,11 @@ impl<'c> Conf<'c> {
         }
     }
 
-    /// All upstreams, in order. Outside of blocks only (init_main_conf, postconfiguration).
+    /// All upstreams so far, in order.
     pub fn upstreams(self) -> Vec<Upstream<'c>> {
-        // SAFETY: ngx_http_upstream_create_main_conf() makes the array of pointers.
+        // SAFETY: ngx_http_block() sets cf->ctx to an ngx_http_conf_ctx_t, and so does
+        // ngx_http_upstream(), with the same main_conf. ngx_http_upstream_create_main_conf() makes
+        // the array, ngx_http_upstream_add() fills it with pointers.
         unsafe {
             let ctx = self.0.as_ref().ctx.cast::<sys::ngx_http_conf_ctx_t>();
             let module = &raw const sys::ngx_http_upstream_module;
@@ -92,10 +90,11 @@ impl<'c> Conf<'c> {
         }
     }
 
-    /// Takes words out of the directive: those after its name for which `keep` has no `true`.
+    /// Removes words from the directive: those after its name for which `keep` has no `true`.
     #[cfg(not(nginx_since = "1.29.6"))]
     pub fn retain_words(self, keep: &[bool]) {
-        // SAFETY: ngx_conf_read_token() fills args; it makes a new array for each directive.
+        // SAFETY: ngx_conf_read_token() fills args with nelts strings, anew for each directive;
+        // nobody else uses them meanwhile.
         unsafe {
             let args = &mut *self.0.as_ref().args;
             let words = args.elts.cast::<sys::ngx_str_t>();
@@ -110,10 +109,12 @@ impl<'c> Conf<'c> {
         }
     }
 
-    /// Hands the directive being read on to the module that declares it for upstream blocks, other
-    /// than `not`, as ngx_conf_handler() would have done.
+    /// Passes the directive on to the first module but `not` that declares it for upstream blocks,
+    /// as ngx_conf_handler() does it.
     pub fn pass_on(self, not: *const sys::ngx_module_t) -> *mut c_char {
-        // SAFETY: the tables of the cycle's modules, walked as ngx_conf_handler() walks them.
+        // SAFETY: ngx_cycle_modules() and ngx_add_module() put modules_n pointers into
+        // cycle->modules; a module's commands are NULL or end with ngx_null_command.
+        // ngx_conf_handler() walks them in the same way.
         unsafe {
             let cf = self.0.as_ref();
             let args: &[sys::ngx_str_t] = (*cf.args).as_slice();
@@ -152,8 +153,9 @@ impl<'c> Conf<'c> {
         command: *mut sys::ngx_command_t,
         words: usize,
     ) -> *mut c_char {
-        // SAFETY: the caller's promise; the configuration of an HTTP module for an upstream block
-        // is found as ngx_conf_handler() finds it.
+        // SAFETY: the caller's promise. For a command of an HTTP module, conf is the offset of a
+        // field of ngx_http_conf_ctx_t, which cf->ctx is, and ctx_index the module's place in that
+        // field's array (ngx_conf_handler()).
         unsafe {
             let arguments = words - 1;
             let kind = (*command).type_;

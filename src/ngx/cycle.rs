@@ -1,5 +1,6 @@
 //! A cycle, and which of nginx's processes this is.
 
+use super::conf::Conf;
 use super::shm::{Adopt, Zone};
 use super::sys;
 
@@ -15,15 +16,22 @@ impl<'c> Cycle<'c> {
         unsafe { cycle.as_ref() }.map(Self)
     }
 
-    /// The owner's zones.
+    /// The cycle whose configuration is being read.
+    pub fn of(cf: Conf<'c>) -> Option<Self> {
+        // SAFETY: ngx_init_cycle() sets conf.cycle to the new cycle, which the configuration lives
+        // in.
+        unsafe { Self::from_ptr((*cf.as_ptr()).cycle) }
+    }
+
+    /// The module's zones.
     pub fn zones<T: Adopt + 'c>(self) -> Vec<&'c Zone<T>> {
         Zone::all(self.0)
     }
 
     /// User and group of the worker processes (`user`), where they are not those of this process.
     pub fn workers_owner(self) -> Option<(u32, u32)> {
-        // SAFETY: geteuid() cannot fail. ngx_core_module is in every cycle, and its configuration,
-        // made by ngx_core_module_create_conf(), is found as ngx_get_conf() finds it.
+        // SAFETY: geteuid() cannot fail. ngx_init_cycle() puts what ngx_core_module_create_conf()
+        // has made into conf_ctx, at the place of ngx_core_module (ngx_get_conf()).
         unsafe {
             if sys::geteuid() != 0 {
                 return None;
@@ -38,19 +46,20 @@ impl<'c> Cycle<'c> {
 /// Which of nginx's processes this is (`ngx_process`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// With `master_process off` the only one, and any before it has become another.
+    /// The only one, with `master_process off`; also any process before it has become another.
     Single,
-    /// It serves no requests.
+    /// The one that starts the others. It serves no requests.
     Master,
     /// The worker of that number, from 0.
     Worker(usize),
-    /// One of the cache, or one that sends a signal.
+    /// One that keeps the cache, or that sends a signal.
     Other,
 }
 
 /// What this process is.
 pub fn role() -> Role {
-    // SAFETY: words that are set before the event loop runs (main(), ngx_worker_process_cycle()).
+    // SAFETY: words that are set before the event loop runs (main(), ngx_worker_process_init(),
+    // ngx_spawn_process()).
     unsafe {
         match sys::ngx_process as u32 {
             sys::NGX_PROCESS_SINGLE => Role::Single,
@@ -61,19 +70,19 @@ pub fn role() -> Role {
     }
 }
 
-/// The worker finishes the requests that it has and takes no new ones.
+/// Whether the worker finishes the requests that it has and takes no new ones.
 pub fn is_draining() -> bool {
-    // SAFETY: a word that the event loop sets (ngx_worker_process_cycle()).
+    // SAFETY: a word that only ngx_worker_process_cycle() sets.
     unsafe { sys::ngx_exiting != 0 }
 }
 
-/// The process was told to end at once.
+/// Whether the process was told to end at once.
 pub fn is_terminating() -> bool {
-    // SAFETY: a word that the signal handler sets (ngx_signal_handler()).
+    // SAFETY: a word of type sig_atomic_t, which ngx_signal_handler() sets at any time.
     unsafe { (&raw const sys::ngx_terminate).read_volatile() != 0 }
 }
 
-/// The configuration is tested only (`nginx -t`).
+/// Whether the configuration is only tested (`nginx -t`).
 pub fn is_test() -> bool {
     // SAFETY: a word that ngx_get_options() sets.
     unsafe { sys::ngx_test_config != 0 }

@@ -1,10 +1,10 @@
-//! The place of a module among the balancers of an upstream.
+//! A module's callbacks among those of an upstream's balancer.
 //!
 //! nginx initialises an upstream in two steps: `init_upstream` once, `init_peer` for each request.
-//! A balancer sets the first, which sets the second; `keepalive` wraps both. A module that steers
-//! must stand directly around the balancer and beneath keepalive, wherever its directive was
-//! written: below_keepalive() takes that place before keepalive does, outermost() takes the outermost place
-//! when the configuration is complete, and the first of them to be initialised gets the peer.
+//! A balancer sets the first, which sets the second; `keepalive` wraps both. A module that chooses
+//! peers must wrap the balancer directly, below keepalive, wherever its directive was written:
+//! below_keepalive() wraps before keepalive does, outermost() wraps everything when the
+//! configuration is complete, and the innermost of them hooks `init_peer`.
 
 use std::cell::Cell;
 #[cfg(nginx_since = "1.29.6")]
@@ -18,7 +18,7 @@ use super::request::Request;
 use super::sys;
 use super::upstream::Upstream;
 
-/// The callbacks that were there before.
+/// The upstream's own callbacks.
 #[derive(Default)]
 pub struct Hook {
     below_keepalive: Cell<sys::ngx_http_upstream_init_pt>,
@@ -32,36 +32,36 @@ pub struct Hook {
     without: Cell<sys::ngx_http_upstream_init_pt>,
 }
 
-/// What is done with the requests of an upstream.
+/// What a module does with the requests of an upstream.
 pub trait Policy {
     /// The hook of this upstream.
     fn hook<'c>(us: Upstream<'c>) -> Option<&'c Hook>;
-    /// The upstream's requests are to be decided on.
+    /// Whether [`decide`](Self::decide) is to be called for the upstream.
     fn is_wanted(us: Upstream<'_>) -> bool;
     /// Called for each request, after the balancer was initialised for it.
     fn decide(r: Request<'_>, us: Upstream<'_>);
 }
 
-/// Takes the place above the balancer, if there is one by now, and below whatever comes next.
+/// Wraps the balancer, if there is one by now; what comes next wraps both.
 pub fn below_keepalive<P: Policy>(us: Upstream<'_>) {
     let Some(hook) = P::hook(us) else { return };
     if hook.is_below_keepalive.replace(true) {
         return;
     }
-    // SAFETY: the configuration is being read, in one thread.
+    // SAFETY: ngx_http_upstream() has made the structure, and nobody else uses it meanwhile.
     let peer = unsafe { &mut (*us.as_ptr()).peer };
     hook.below_keepalive.set(peer.init_upstream);
     peer.init_upstream = Some(init_below_keepalive::<P>);
 }
 
-/// Lets nginx's own directive, which `set` hands the words on to, take its place, for the upstreams
-/// whose requests are not to be decided on by us: that is known when the block has been read.
+/// Lets nginx's own directive, to which `set` passes the words, wrap the balancer, for an upstream
+/// that turns out not to be [wanted](Policy::is_wanted) when its block has been read.
 #[cfg(nginx_since = "1.29.6")]
 pub fn beside_built_in<P: Policy>(
     us: Upstream<'_>,
     set: impl FnOnce() -> *mut c_char,
 ) -> Result<(), *mut c_char> {
-    // SAFETY: as in below_keepalive(); no reference is held, for set() changes the structure.
+    // SAFETY: as in below_keepalive(). No reference is held, for set() changes the structure.
     let (peer, without) = unsafe {
         let peer = &raw mut (*us.as_ptr()).peer;
         (peer, (*peer).init_upstream)
@@ -101,25 +101,26 @@ unsafe extern "C" fn init_either<P: Policy>(
         }
     });
     let init = chosen.unwrap_or(sys::ngx_http_upstream_init_round_robin);
-    // SAFETY: nginx's arguments, passed on.
+    // SAFETY: a callback of the upstream with nginx's arguments.
     unsafe { init(cf, us) }
 }
 
-/// Takes the outermost place. To be called before ngx_http_upstream_init_main_conf().
+/// Wraps everything. To be called before ngx_http_upstream_init_main_conf().
 pub fn outermost<P: Policy>(us: Upstream<'_>) {
     let Some(hook) = P::hook(us) else { return };
-    // SAFETY: as in below_keepalive().
+    // SAFETY: ngx_http_upstream() or ngx_http_upstream_add() has made the structure, and nobody
+    // else uses it meanwhile.
     let peer = unsafe { &mut (*us.as_ptr()).peer };
     hook.outermost.set(peer.init_upstream);
     peer.init_upstream = Some(init_outermost::<P>);
 }
 
-/// nginx will ask us for each request of the upstream.
+/// Whether [`Policy::decide`] will be called for each request of the upstream.
 pub fn is_hooked<P: Policy>(us: Upstream<'_>) -> bool {
     P::hook(us).is_some_and(|hook| hook.is_hooked.get())
 }
 
-/// Calls the saved callback, then hooks the peer if that has not happened further inside.
+/// Calls the saved callback, then hooks `init_peer` if that has not happened further inside.
 ///
 /// # Safety
 /// `cf` and `us` are those that nginx passed to init_upstream.
@@ -128,30 +129,31 @@ unsafe fn init<P: Policy>(
     us: *mut sys::ngx_http_upstream_srv_conf_t,
     saved: impl FnOnce(&Hook) -> sys::ngx_http_upstream_init_pt,
 ) -> sys::ngx_int_t {
-    // SAFETY: ngx_http_upstream_init_main_conf() passes a live upstream; a module that wraps passes
-    // on what it got.
-    unsafe {
-        let Some(upstream) = Upstream::from_ptr(us) else {
-            return sys::ERROR;
-        };
-        let Some(hook) = P::hook(upstream) else {
-            return sys::ERROR;
-        };
-        let original = saved(hook).unwrap_or(sys::ngx_http_upstream_init_round_robin);
-        let code = original(cf, us);
-        if code == sys::OK && P::is_wanted(upstream) && !hook.is_hooked.replace(true) {
-            hook.init_peer.set((*us).peer.init);
-            (*us).peer.init = Some(init_peer::<P>);
-        }
-        code
+    // SAFETY: ngx_http_upstream_init_main_conf() passes a live upstream, and what wraps us passes
+    // it on.
+    let Some(upstream) = (unsafe { Upstream::from_ptr(us) }) else {
+        return sys::ERROR;
+    };
+    let Some(hook) = P::hook(upstream) else {
+        return sys::ERROR;
+    };
+    let original = saved(hook).unwrap_or(sys::ngx_http_upstream_init_round_robin);
+    // SAFETY: a callback of the upstream with nginx's arguments.
+    let code = unsafe { original(cf, us) };
+    if code == sys::OK && P::is_wanted(upstream) && !hook.is_hooked.replace(true) {
+        // SAFETY: as above; nobody else uses the structure meanwhile.
+        let peer = unsafe { &mut (*us).peer };
+        hook.init_peer.set(peer.init);
+        peer.init = Some(init_peer::<P>);
     }
+    code
 }
 
 unsafe extern "C" fn init_below_keepalive<P: Policy>(
     cf: *mut sys::ngx_conf_t,
     us: *mut sys::ngx_http_upstream_srv_conf_t,
 ) -> sys::ngx_int_t {
-    // SAFETY: nginx's arguments, passed on.
+    // SAFETY: the arguments of init_upstream.
     guard(sys::ERROR, || unsafe {
         init::<P>(cf, us, |hook| hook.below_keepalive.get())
     })
@@ -161,7 +163,7 @@ unsafe extern "C" fn init_outermost<P: Policy>(
     cf: *mut sys::ngx_conf_t,
     us: *mut sys::ngx_http_upstream_srv_conf_t,
 ) -> sys::ngx_int_t {
-    // SAFETY: nginx's arguments, passed on.
+    // SAFETY: the arguments of init_upstream.
     guard(sys::ERROR, || unsafe {
         init::<P>(cf, us, |hook| hook.outermost.get())
     })
@@ -179,7 +181,7 @@ unsafe extern "C" fn init_peer<P: Policy>(
     let Some(original) = P::hook(upstream).and_then(|hook| hook.init_peer.get()) else {
         return sys::ERROR;
     };
-    // SAFETY: the balancer's own callback.
+    // SAFETY: the balancer's own callback with nginx's arguments.
     let code = unsafe { original(r, us) };
     if code == sys::OK {
         guard((), || P::decide(request, upstream));

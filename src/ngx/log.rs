@@ -7,11 +7,11 @@ use super::sys;
 /// Severity of a line.
 #[derive(Clone, Copy, Debug)]
 pub enum Level {
-    /// A function is not available.
+    /// Something does not work.
     Error,
-    /// Something the operator should know.
+    /// The operator should act on it.
     Warn,
-    /// Worth a look.
+    /// Normal, but rare.
     Notice,
 }
 

@@ -1,12 +1,12 @@
-//! What nginx keeps for a module, in the module's own place of each configuration and request.
+//! What a module has put into its own place of each configuration and request.
 
 use super::sys;
 
-/// What a module has put there.
+/// A type that a module keeps there. The traits below say in which place.
 ///
 /// # Safety
-/// `module()` is an HTTP module of ours. In the place that the markers below name, it keeps `Self`
-/// and nothing else.
+/// `module()` is an HTTP module of ours. In the places that the traits say, it keeps `Self` and
+/// nothing else.
 pub unsafe trait Owned {
     /// The module.
     fn module() -> *const sys::ngx_module_t;

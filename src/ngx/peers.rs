@@ -1,9 +1,9 @@
-//! The peers of an upstream as nginx's round robin keeps them. All balancers that come with nginx
-//! are built on `ngx_http_upstream_rr_peer_data_t`.
+//! The peers of an upstream as nginx's round robin keeps them, which is what all balancers that
+//! come with nginx build on. Shows them and their state; which of them may be used is decided
+//! elsewhere.
 
 use std::ptr::{self, NonNull};
 
-use super::request::Request;
 use super::sys;
 use super::upstream::Upstream;
 
@@ -15,10 +15,6 @@ pub(super) type Peer = sys::ngx_http_upstream_rr_peer_t;
 pub(super) type Peers = sys::ngx_http_upstream_rr_peers_t;
 pub(super) type PeerData = sys::ngx_http_upstream_rr_peer_data_t;
 
-/// In `down` of a server that gets only the requests of its own sessions: the value of
-/// NGX_HTTP_UPSTREAM_DRAINING (since nginx 1.29.6). Balancers before that take it for `down`.
-pub const DRAINING: usize = 8;
-
 /// One peer, as a walk over an upstream's peers sees it.
 pub struct PeerInfo<'a> {
     /// Printable address, `10.0.0.1:8080`.
@@ -29,7 +25,7 @@ pub struct PeerInfo<'a> {
     pub handle: PeerHandle,
 }
 
-/// What tells a peer from others but for its name.
+/// What else than its name tells a peer from the others.
 #[derive(Clone, Copy, Debug)]
 // Each kind of nginx has one of them.
 #[allow(dead_code)]
@@ -40,7 +36,8 @@ pub enum Identity<'a> {
     Server(Option<usize>),
 }
 
-/// Where a peer is. Good for as long as the set of peers does not change, which is checked.
+/// The place of a peer of one upstream. It holds as long as the set of peers does not change, which
+/// is checked.
 #[derive(Clone, Copy)]
 pub struct PeerHandle {
     pub(super) peer: NonNull<Peer>,
@@ -50,21 +47,10 @@ pub struct PeerHandle {
     pub(super) generation: usize,
 }
 
-/// Names a peer while the set of peers does not change.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct PeerKey(pub(super) usize);
-
-impl PeerKey {
-    /// A number that no other peer of the upstream has.
-    pub fn number(self) -> usize {
-        self.0
-    }
-}
-
 impl PeerHandle {
     /// The key of the peer.
     pub fn key(self) -> PeerKey {
-        PeerKey(self.peer.as_ptr() as usize)
+        PeerKey::from_address(self.peer.as_ptr() as usize)
     }
 
     /// The peer is a backup server.
@@ -73,26 +59,62 @@ impl PeerHandle {
     }
 }
 
-/// Why a peer cannot be used.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Unusable {
-    /// It has left the upstream.
-    Gone,
-    /// `down`, or failed `max_fails` times within `fail_timeout`.
-    Failed,
-    /// It has `max_conns` connections.
-    Full,
+/// Names a peer while the set of peers does not change.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct PeerKey(usize);
+
+impl PeerKey {
+    pub(super) fn from_address(peer: usize) -> Self {
+        Self(peer)
+    }
+
+    /// A number that no other peer of the upstream has.
+    pub fn number(self) -> usize {
+        self.0
+    }
 }
 
-/// nginx's lock on a list of peers or on a peer; a list that is not in a shared zone needs none.
+/// What nginx's balancers look at before they take a peer (`ngx_http_upstream_get_peer()`).
+#[derive(Clone, Copy, Debug)]
+pub struct PeerState {
+    /// `down` of its `server` directive; 0 when it is not set.
+    pub down: usize,
+    /// It has failed `max_fails` times, and `fail_timeout` is not over.
+    pub has_failed: bool,
+    /// It has `max_conns` connections.
+    pub is_full: bool,
+}
+
+impl PeerState {
+    /// # Safety
+    /// `peer` is a live peer, locked by [`Lock::peer`].
+    #[inline]
+    pub(super) unsafe fn of(peer: *const Peer) -> Self {
+        // SAFETY: fields of a live peer, which no other process changes meanwhile.
+        unsafe {
+            Self {
+                down: (*peer).down,
+                has_failed: (*peer).max_fails != 0
+                    && (*peer).fails >= (*peer).max_fails
+                    && sys::ngx_time() - (*peer).checked <= (*peer).fail_timeout,
+                is_full: (*peer).max_conns != 0 && (*peer).conns >= (*peer).max_conns,
+            }
+        }
+    }
+}
+
+/// nginx's lock on a list of peers or on a peer. A list that is not in a shared zone needs none.
 pub(super) struct Lock(*mut sys::ngx_atomic_t);
 
 impl Lock {
+    /// As ngx_http_upstream_rr_peers_rlock().
+    ///
     /// # Safety
     /// `peers` is a live list.
     pub(super) unsafe fn read_list(peers: *mut Peers) -> Self {
         #[cfg(ngx_feature = "http_upstream_zone")]
-        // SAFETY: ngx_http_upstream_rr_peers_rlock().
+        // SAFETY: ngx_http_upstream_zone_copy_peers() has put a list with a shpool into shared
+        // memory, with a lock that all processes take as here.
         unsafe {
             if !(*peers).shpool.is_null() {
                 let lock = &raw mut (*peers).rwlock;
@@ -104,11 +126,13 @@ impl Lock {
         Self(ptr::null_mut())
     }
 
+    /// As ngx_http_upstream_rr_peer_lock().
+    ///
     /// # Safety
     /// `peer` is in the list `peers`, which is locked for reading.
     pub(super) unsafe fn peer(peers: *mut Peers, peer: *mut Peer) -> Self {
         #[cfg(ngx_feature = "http_upstream_zone")]
-        // SAFETY: ngx_http_upstream_rr_peer_lock().
+        // SAFETY: so are the peers of such a list (ngx_http_upstream_zone_copy_peer()).
         unsafe {
             if !(*peers).shpool.is_null() {
                 let lock = &raw mut (*peer).lock;
@@ -124,19 +148,21 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         if !self.0.is_null() {
-            // SAFETY: locked by this process, once.
+            // SAFETY: ngx_rwlock_unlock() wants a lock that this process holds: ours, taken once.
             unsafe { sys::ngx_rwlock_unlock(self.0) }
         }
     }
 }
 
-/// Changes when peers come or go; always 0 where they cannot (before nginx 1.27.3, or no `resolve`).
+/// Changes when peers come or go; always 0 where they cannot (before nginx 1.27.3, or no
+/// `resolve`).
 ///
 /// # Safety
 /// `peers` is a live list.
 pub(super) unsafe fn generation_of(peers: *const Peers) -> usize {
     #[cfg(all(nginx_since = "1.27.3", ngx_feature = "http_upstream_zone"))]
-    // SAFETY: NULL or a counter in the upstream's zone (ngx_http_upstream_zone_copy_peers()).
+    // SAFETY: ngx_http_upstream_zone_copy_peers() sets config to a counter in the upstream's zone;
+    // it is NULL where it has not.
     unsafe {
         let config = (*peers).config;
         if !config.is_null() {
@@ -147,14 +173,15 @@ pub(super) unsafe fn generation_of(peers: *const Peers) -> usize {
     0
 }
 
-/// The set of peers is the one that a request was initialised for: its `tried` has a bit for each,
-/// and its balancer will choose among them (ngx_http_upstream_get_round_robin_peer()).
+/// Whether the set of peers is still the one that a request was initialised for: its `tried` has a
+/// bit for each, and its balancer will choose among them
+/// (ngx_http_upstream_get_round_robin_peer()).
 ///
 /// # Safety
 /// `peers` is the live primary list that `data` was initialised for.
 pub(super) unsafe fn is_current(data: *const PeerData, peers: *const Peers) -> bool {
     #[cfg(all(nginx_since = "1.27.3", ngx_feature = "http_upstream_zone"))]
-    // SAFETY: as in generation_of().
+    // SAFETY: as in generation_of(); ngx_http_upstream_init_round_robin_peer() sets data->config.
     unsafe {
         (*peers).config.is_null() || (*data).config == generation_of(peers)
     }
@@ -165,39 +192,70 @@ pub(super) unsafe fn is_current(data: *const PeerData, peers: *const Peers) -> b
     }
 }
 
-/// The peers of an upstream whose balancer builds on round robin.
+/// The peers of an upstream whose balancer builds on round robin: its primary list, and the list of
+/// backup peers next to it.
 #[derive(Clone, Copy)]
-pub struct PeerList(pub(super) NonNull<Peers>);
+pub struct PeerList(NonNull<Peers>);
 
 impl PeerList {
+    /// # Safety
+    /// `primary` is the list that ngx_http_upstream_init_round_robin() or
+    /// ngx_http_upstream_zone_copy_peers() has made for an upstream that is still served.
+    pub(super) unsafe fn from_ptr(primary: NonNull<Peers>) -> Self {
+        Self(primary)
+    }
+
+    /// The primary list.
+    pub(super) fn primary(self) -> *mut Peers {
+        self.0.as_ptr()
+    }
+
+    /// The list of backup peers; NULL when there are none.
+    pub(super) fn backup(self) -> *mut Peers {
+        // SAFETY: next is set before workers start (ngx_http_upstream_init_round_robin(),
+        // ngx_http_upstream_zone_copy_peers()), and a list lives as long as its cycle.
+        unsafe { (*self.primary()).next }
+    }
+
+    /// The list that a peer is in. `None`: it was read from another upstream's peers.
+    pub(super) fn list_of(self, handle: PeerHandle) -> Option<*mut Peers> {
+        if !handle.backup {
+            return Some(self.primary());
+        }
+        let backup = self.backup();
+        (!backup.is_null()).then_some(backup)
+    }
+
     /// Changes when peers come or go.
     pub fn generation(self) -> usize {
-        // SAFETY: the lists of an upstream live as long as its cycle.
-        unsafe { generation_of(self.0.as_ptr()) }
+        // SAFETY: a list lives as long as its cycle.
+        unsafe { generation_of(self.primary()) }
     }
 
     /// Peers may come and go while requests are served.
     pub fn may_change(self) -> bool {
         #[cfg(all(nginx_since = "1.27.3", ngx_feature = "http_upstream_zone"))]
-        // SAFETY: a field of a live list.
-        return unsafe { !(*self.0.as_ptr()).config.is_null() };
+        // SAFETY: a field of a live list, set before workers start.
+        return unsafe { !(*self.primary()).config.is_null() };
         #[cfg(not(all(nginx_since = "1.27.3", ngx_feature = "http_upstream_zone")))]
         false
     }
 
     /// Shows every peer, the primary ones first, each list in the order of the configuration.
     pub fn walk(self, us: Upstream<'_>, mut show: impl FnMut(PeerInfo<'_>)) {
-        // SAFETY: lists and peers as ngx_http_upstream_init_round_robin() or
-        // ngx_http_upstream_zone_copy_peers() made them, read under the lock.
-        unsafe {
-            let generation = self.generation();
-            let backup = (*self.0.as_ptr()).next;
-            for (list, is_backup) in [(self.0.as_ptr(), false), (backup, true)] {
-                if list.is_null() {
-                    continue;
-                }
-                let mut origins = identity::Origins::new(self, us, is_backup);
-                let _lock = Lock::read_list(list);
+        let generation = self.generation();
+        for (list, is_backup) in [(self.primary(), false), (self.backup(), true)] {
+            if list.is_null() {
+                continue;
+            }
+            // SAFETY: us has these peers; it is a block of the configuration, for others are not
+            // hooked.
+            let mut origins = unsafe { identity::Origins::new(self, us, is_backup) };
+            // SAFETY: a list lives as long as its cycle.
+            let _lock = unsafe { Lock::read_list(list) };
+            // SAFETY: the peers of a list are linked by next and stay while it is locked
+            // (ngx_http_upstream_zone_remove_peer_locked()).
+            unsafe {
                 let mut peer = (*list).peer;
                 let mut index = 0;
                 while let Some(at) = NonNull::new(peer) {
@@ -219,59 +277,19 @@ impl PeerList {
         }
     }
 
-    /// Whether the peer could take a request now.
-    pub fn check(self, handle: PeerHandle) -> Result<(), Unusable> {
-        // SAFETY: the list that holds the peer, locked before the peer is looked at.
+    /// The state of a peer; `None` when it has left.
+    pub fn state(self, handle: PeerHandle) -> Option<PeerState> {
+        let list = self.list_of(handle)?;
+        // SAFETY: a list lives as long as its cycle.
+        let _list = unsafe { Lock::read_list(list) };
+        if self.generation() != handle.generation {
+            return None;
+        }
+        let peer = handle.peer.as_ptr();
+        // SAFETY: the peer is in its list, which is locked and has not changed since walk() saw it.
         unsafe {
-            let list = self.list_of(handle).ok_or(Unusable::Gone)?;
-            let _list = Lock::read_list(list);
-            if generation_of(self.0.as_ptr()) != handle.generation {
-                return Err(Unusable::Gone);
-            }
-            let peer = handle.peer.as_ptr();
             let _peer = Lock::peer(list, peer);
-            is_usable(&*peer)
+            Some(PeerState::of(peer))
         }
-    }
-
-    pub(super) fn list_of(self, handle: PeerHandle) -> Option<*mut Peers> {
-        if !handle.backup {
-            return Some(self.0.as_ptr());
-        }
-        // SAFETY: a field of a live list, set before the workers start.
-        let next = unsafe { (*self.0.as_ptr()).next };
-        (!next.is_null()).then_some(next)
-    }
-}
-
-/// The test that every balancer of nginx makes (`ngx_http_upstream_get_peer()`).
-pub(super) fn is_usable(peer: &Peer) -> Result<(), Unusable> {
-    if peer.down & !DRAINING != 0 {
-        return Err(Unusable::Failed);
-    }
-    if peer.max_fails != 0
-        && peer.fails >= peer.max_fails
-        && sys::ngx_time() - peer.checked <= peer.fail_timeout
-    {
-        return Err(Unusable::Failed);
-    }
-    if peer.max_conns != 0 && peer.conns >= peer.max_conns {
-        return Err(Unusable::Full);
-    }
-    Ok(())
-}
-
-/// The upstream's peers, when its balancer, which has just initialised this request, builds on
-/// round robin. `None` for anything else, such as keepalive wrapped around it or a balancer of
-/// somebody else's.
-pub fn round_robin(r: Request<'_>, us: Upstream<'_>) -> Option<PeerList> {
-    let pc = r.upstream()?.peer();
-    // SAFETY: peer.init has set peer.data to a structure in the request's pool, which begins with
-    // ngx_http_upstream_rr_peer_data_t where its second word is the upstream's list of peers
-    // (ngx_http_upstream_init_round_robin_peer()); two words are there in any structure.
-    unsafe {
-        let data = pc.as_ref().data.cast::<PeerData>();
-        let peers = NonNull::new((*us.as_ptr()).peer.data.cast::<Peers>())?;
-        (!data.is_null() && (*data).peers == peers.as_ptr()).then_some(PeerList(peers))
     }
 }

@@ -1,4 +1,4 @@
-//! Memory with the life of a request or of a cycle.
+//! Memory that lives as long as a request or a cycle.
 
 use std::marker::PhantomData;
 use std::mem::{align_of, needs_drop, size_of};
@@ -23,19 +23,19 @@ impl<'p> Pool<'p> {
         self.0.as_ptr()
     }
 
-    /// Some bytes, not set to anything. `None`: out of memory.
+    /// Uninitialised bytes. `None`: out of memory.
     pub fn bytes(self, size: usize) -> Option<NonNull<u8>> {
-        // SAFETY: ngx_pnalloc() returns NULL or memory of that size.
+        // SAFETY: ngx_pnalloc() wants a live pool, and returns NULL or memory of that size.
         unsafe { NonNull::new(sys::ngx_pnalloc(self.0.as_ptr(), size.max(1)).cast()) }
     }
 
-    /// Puts a value, which needs no drop, into the pool. `None`: out of memory.
+    /// Moves a value that needs no drop into the pool. `None`: out of memory.
     #[inline]
     pub fn place<T>(self, value: T) -> Option<&'p T> {
         self.place_with(|| value)
     }
 
-    /// The same with a value that is made where it stays.
+    /// The same with a value that is made in place.
     #[inline]
     pub fn place_with<T>(self, value: impl FnOnce() -> T) -> Option<&'p T> {
         const { assert!(!needs_drop::<T>() && align_of::<T>() <= sys::NGX_ALIGNMENT) };
@@ -47,7 +47,7 @@ impl<'p> Pool<'p> {
         }
     }
 
-    /// Puts a value into the pool and drops it when the pool goes. `None`: out of memory.
+    /// Moves a value into the pool, which drops it when it is destroyed. `None`: out of memory.
     pub fn keep<T>(self, value: T) -> Option<&'p T> {
         unsafe extern "C" fn drop_value<T>(data: *mut c_void) {
             // SAFETY: ngx_destroy_pool() calls this once, with what keep() has put there.
@@ -81,14 +81,15 @@ impl<'p> Pool<'p> {
         self.concat(&[bytes])
     }
 
-    /// A copy of some bytes, one after the other, in the pool. `None`: out of memory.
+    /// A copy of all parts, one after the other, in the pool. `None`: out of memory.
     #[inline]
     pub fn concat(self, parts: &[&[u8]]) -> Option<&'p [u8]> {
         let length = parts
             .iter()
             .try_fold(0usize, |sum, part| sum.checked_add(part.len()))?;
         let start = self.bytes(length)?.as_ptr();
-        // SAFETY: as much memory as the parts have bytes, which fill it.
+        // SAFETY: bytes() has allocated as much as the parts have, which fill it; new memory
+        // overlaps nothing.
         unsafe {
             let mut end = start;
             for part in parts.iter().filter(|part| !part.is_empty()) {

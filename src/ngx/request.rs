@@ -1,4 +1,4 @@
-//! A request, its body in memory, and its response.
+//! A request, as much of its body as is in memory, and the header of its response.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -6,6 +6,7 @@ use std::os::raw::c_void;
 use std::ptr::NonNull;
 
 use super::chain::Chain;
+use super::exchange::Exchange;
 use super::header::{headers, Header};
 use super::log::Log;
 use super::owned::{Context, LocConf, MainConf};
@@ -16,11 +17,11 @@ use super::sys;
 #[derive(Clone, Copy)]
 pub struct Request<'r>(NonNull<sys::ngx_http_request_s>, PhantomData<&'r ()>);
 
-/// What is at hand of a request's body.
+/// The part of a request's body that nginx holds in memory.
 pub struct Body<'r> {
     /// Its first bytes, in one piece.
     pub bytes: Cow<'r, [u8]>,
-    /// There are no others.
+    /// Whether that is the whole body.
     pub is_whole: bool,
 }
 
@@ -42,43 +43,50 @@ impl<'r> Request<'r> {
 
     /// The request that the client sent; `self`, unless this is a subrequest.
     pub fn main(self) -> Self {
-        // SAFETY: ngx_http_create_request() and ngx_http_subrequest() set main.
+        // SAFETY: ngx_http_alloc_request() and ngx_http_subrequest() set main.
         unsafe { Self::from_ptr((*self.raw()).main.cast()) }.unwrap_or(self)
     }
 
-    /// The request is not a subrequest.
+    /// Whether the client sent this request: it is no subrequest.
     pub fn is_main(self) -> bool {
         self.main().0 == self.0
     }
 
     /// The part of the URL after the question mark, undecoded.
     pub fn args(self) -> &'r [u8] {
-        // SAFETY: a string of a live request.
+        // SAFETY: a string in the request's header (ngx_http_process_request_uri()), or in its
+        // pool.
         unsafe { sys::bytes((*self.raw()).args) }
     }
 
-    /// The path of the URL as the client has sent it, not decoded, whatever became of it since; a
-    /// subrequest has that of its request (`ngx_http_subrequest()`).
+    /// The URL as the client sent it, with its query (`$request_uri`). A subrequest has that of its
+    /// request (`ngx_http_subrequest()`).
+    pub fn unparsed_uri(self) -> &'r [u8] {
+        // SAFETY: a string in the request's header (ngx_http_process_request_uri()).
+        unsafe { sys::bytes((*self.raw()).unparsed_uri) }
+    }
+
+    /// The path of [that URL](Self::unparsed_uri), not decoded.
     pub fn unparsed_path(self) -> &'r [u8] {
-        // SAFETY: a string of a live request (ngx_http_process_request_uri()).
-        let uri = unsafe { sys::bytes((*self.raw()).unparsed_uri) };
-        let mut parts = uri.splitn(2, |byte| matches!(byte, b'?' | b'#'));
+        let mut parts = self
+            .unparsed_uri()
+            .splitn(2, |byte| matches!(byte, b'?' | b'#'));
         parts.next().unwrap_or_default()
     }
 
     /// The host that the client asked for, lower-case, without port; empty when it named none.
     pub fn host(self) -> &'r [u8] {
-        // SAFETY: a string of a live request (ngx_http_validate_host()).
+        // SAFETY: a string in the request's header or pool (ngx_http_validate_host()).
         unsafe { sys::bytes((*self.raw()).headers_in.server) }
     }
 
-    /// The method is HEAD.
+    /// Whether the method is HEAD.
     pub fn is_head(self) -> bool {
         // SAFETY: a plain field.
         unsafe { (*self.raw()).method == sys::NGX_HTTP_HEAD as usize }
     }
 
-    /// A subrequest whose response goes nowhere (cache update, mirror).
+    /// Whether this is a subrequest whose response goes nowhere (cache update, mirror).
     pub fn is_background(self) -> bool {
         // SAFETY: a bit of a live request.
         unsafe { (*self.raw()).background() != 0 }
@@ -88,17 +96,21 @@ impl<'r> Request<'r> {
     pub fn cookies(self) -> impl Iterator<Item = &'r [u8]> + Clone {
         #[cfg(nginx_since = "1.23.0")]
         {
-            // SAFETY: elements of a live request, linked by ngx_http_process_header_line().
+            // SAFETY: a field of a live request; a subrequest has a copy (ngx_http_subrequest()).
             let mut next = unsafe { (*self.raw()).headers_in.cookie };
-            std::iter::from_fn(move || unsafe {
-                let element = next.as_ref()?;
+            std::iter::from_fn(move || {
+                // SAFETY: NULL or an element of headers_in.headers, which live as long as the
+                // request; ngx_http_process_header_line() links them.
+                let element = unsafe { next.as_ref()? };
                 next = element.next;
-                Some(sys::bytes(element.value))
+                // SAFETY: a string in the request's header.
+                Some(unsafe { sys::bytes(element.value) })
             })
         }
         #[cfg(not(nginx_since = "1.23.0"))]
         {
-            // SAFETY: an array of pointers to elements (ngx_http_process_multi_header_lines()).
+            // SAFETY: ngx_http_process_multi_header_lines() makes an array of pointers to elements;
+            // before that it is zero. A subrequest has a copy (ngx_http_subrequest()).
             let cookies: &[*mut sys::ngx_table_elt_t] = unsafe {
                 let cookies = &(*self.raw()).headers_in.cookies;
                 if cookies.elts.is_null() {
@@ -107,15 +119,19 @@ impl<'r> Request<'r> {
                     std::slice::from_raw_parts(cookies.elts.cast(), cookies.nelts)
                 }
             };
-            cookies
-                .iter()
-                .map(|&element| unsafe { sys::bytes((*element).value) })
+            // SAFETY: an element of headers_in.headers, which live as long as the request.
+            let value =
+                |&element: &*mut sys::ngx_table_elt_t| unsafe { sys::bytes((*element).value) };
+            cookies.iter().map(value)
         }
     }
 
     /// The values of the request's headers of this name, in any case.
     pub fn header_values(self, name: &[u8]) -> impl Iterator<Item = &'r [u8]> + use<'r, '_> {
-        // SAFETY: a list of a live request, initialised by ngx_http_alloc_request().
+        // SAFETY: ngx_http_alloc_request() zeroes the list, which makes it an empty one.
+        // ngx_http_process_request_line() initialises it for HTTP/1 before it reads headers,
+        // ngx_http_v2_create_stream() and ngx_http_v3_init_pseudo_headers() for HTTP/2 and HTTP/3.
+        // A subrequest has a copy (ngx_http_subrequest()), which a list can be read from.
         let headers = unsafe { headers(&raw const (*self.raw()).headers_in.headers) };
         headers
             .filter(move |header: &Header<'r>| header.name().eq_ignore_ascii_case(name))
@@ -124,7 +140,7 @@ impl<'r> Request<'r> {
 
     /// The request's Content-Type; empty when it has none.
     pub fn body_type(self) -> &'r [u8] {
-        // SAFETY: NULL or an element of a live request.
+        // SAFETY: NULL or an element of headers_in.headers, which live as long as the request.
         unsafe {
             let element = (*self.raw()).headers_in.content_type;
             element
@@ -140,7 +156,10 @@ impl<'r> Request<'r> {
     }
 
     fn body_chain(self) -> Chain<'r> {
-        // SAFETY: NULL, or made with its chain by ngx_http_read_client_request_body().
+        // SAFETY: NULL, or what ngx_http_read_client_request_body() or
+        // ngx_http_discard_request_body_filter() has made, with NULL or a chain in bufs. A
+        // subrequest has its request's (ngx_http_subrequest()), or one of auth_request's, all of it
+        // zero (ngx_http_auth_request_handler()).
         unsafe {
             let body = (*self.raw()).request_body.as_ref();
             Chain::from_ptr(body.map_or(std::ptr::null_mut(), |body| body.bufs))
@@ -151,8 +170,9 @@ impl<'r> Request<'r> {
     /// memory; `None` when it holds none.
     pub fn body(self, limit: usize) -> Option<Body<'r>> {
         let chain = self.body_chain();
-        // SAFETY: a bit of a live request, which that function clears when it has read all. A
-        // subrequest has the body of its request, but not the bit (ngx_http_subrequest()).
+        // SAFETY: a bit of a live request, which ngx_http_read_unbuffered_request_body() clears
+        // when it has read all. A subrequest has the body of its request, but not the bit
+        // (ngx_http_subrequest()).
         let is_coming = unsafe { (*self.main().raw()).request_body_no_buffering() != 0 };
         let mut body = Body {
             bytes: Cow::Borrowed(&[]),
@@ -169,7 +189,7 @@ impl<'r> Request<'r> {
             if body.bytes.is_empty() && !is_coming {
                 body.bytes = Cow::Borrowed(taken);
             } else if !taken.is_empty() {
-                // What comes may overwrite what has been sent.
+                // What is still to come may overwrite what has been sent.
                 body.bytes.to_mut().extend_from_slice(taken);
             }
             if taken.len() < piece.len() {
@@ -188,26 +208,27 @@ impl<'r> Request<'r> {
 
     /// Media type of the response as it stands in the header, parameters included.
     pub fn response_type(self) -> &'r [u8] {
-        // SAFETY: a string of a live request.
+        // SAFETY: a string in the request's pool or in the configuration
+        // (ngx_http_upstream_copy_content_type(), ngx_http_set_content_type()).
         unsafe { sys::bytes((*self.raw()).headers_out.content_type) }
     }
 
     /// The Content-Encoding of the response where its bytes pass our filter, unless it is none.
     pub fn content_coding(self) -> Option<&'r [u8]> {
-        // SAFETY: NULL or an element of a live request.
+        // SAFETY: NULL or an element of headers_out.headers, which live as long as the request.
         let encoding = unsafe { (*self.raw()).headers_out.content_encoding.as_ref()? };
-        // SAFETY: a string of a live request.
+        // SAFETY: a string in the request's pool or of its module.
         let name = unsafe { sys::bytes(encoding.value) };
         (encoding.hash != 0 && !name.eq_ignore_ascii_case(b"identity")).then_some(name)
     }
 
-    /// The response comes from nginx's cache.
+    /// Whether the response comes from nginx's cache.
     pub fn is_cached(self) -> bool {
         // SAFETY: a bit of a live request.
         unsafe { (*self.raw()).cached() != 0 }
     }
 
-    /// The response has a header only.
+    /// Whether the response has a header only.
     pub fn is_header_only(self) -> bool {
         // SAFETY: a bit of a live request.
         unsafe { (*self.raw()).header_only() != 0 }
@@ -221,16 +242,17 @@ impl<'r> Request<'r> {
 
     /// The headers of the response that will be sent.
     pub fn response_headers(self) -> impl Iterator<Item = Header<'r>> {
-        // SAFETY: a list of a live request, initialised by ngx_http_create_request().
+        // SAFETY: ngx_http_alloc_request() and ngx_http_subrequest() initialise the list.
         let headers = unsafe { headers(&raw const (*self.raw()).headers_out.headers) };
         headers.filter(|header: &Header<'r>| !header.is_hidden())
     }
 
-    /// The body will have another length than the server said, and other bytes: takes back what the
-    /// header says of either, as nginx's own filters do (`ngx_http_clear_content_length()`,
+    /// Takes back what the header says of the body's length and bytes, which will be others than
+    /// the server's, as nginx's own filters do (`ngx_http_clear_content_length()`,
     /// `ngx_http_clear_last_modified()`, `ngx_http_clear_accept_ranges()`, `ngx_http_weak_etag()`).
     pub fn body_will_change(self) {
-        // SAFETY: NULL or elements of a live request, in the one thread of the worker.
+        // SAFETY: NULL or elements of headers_out.headers, which live as long as the request;
+        // nobody else uses them meanwhile.
         unsafe {
             let r = self.raw();
             let out = &mut (*r).headers_out;
@@ -255,12 +277,6 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// The URL as the client sent it, with its query (`$request_uri`).
-    pub fn unparsed_uri(self) -> &'r [u8] {
-        // SAFETY: a string of a live request.
-        unsafe { sys::bytes((*self.raw()).unparsed_uri) }
-    }
-
     /// Adds a header to the response. Both strings live as long as the request. `None`: out of
     /// memory.
     pub fn push_response_header(self, name: &'static [u8], value: &'r [u8]) -> Option<Header<'r>> {
@@ -280,29 +296,29 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// What our module keeps with this request.
+    /// The module's context of this request, where there is one.
     pub fn context<T: Context + 'r>(self) -> Option<&'r T> {
-        // SAFETY: Context says what the place holds; ngx_http_create_request() makes ctx, with a place for
-        // every module.
+        // SAFETY: Context says what the place holds. ngx_http_alloc_request() and
+        // ngx_http_subrequest() make ctx, with a place for every HTTP module, all NULL.
         unsafe {
             let slot = (*self.raw()).ctx.add((*T::module()).ctx_index);
             (*slot).cast::<T>().as_ref()
         }
     }
 
-    /// Keeps something with this request, until an internal redirect or the end.
+    /// Sets the module's context of this request, until an internal redirect or the end.
     pub fn set_context<T: Context + 'r>(self, context: &'r T) {
-        // SAFETY: as in context(); what is stored is only read through shared references.
+        // SAFETY: as in context(). What is stored is only read through shared references.
         unsafe {
             let slot = (*self.raw()).ctx.add((*T::module()).ctx_index);
             *slot = std::ptr::from_ref(context).cast_mut().cast::<c_void>();
         }
     }
 
-    /// What a module keeps for the request's location.
+    /// A module's configuration of the request's location.
     pub fn loc_conf<T: LocConf>(self) -> Option<&'r T> {
-        // SAFETY: LocConf says what the place holds; loc_conf has one for every HTTP module
-        // (ngx_http_block()).
+        // SAFETY: LocConf says what the place holds. loc_conf is that of a server or of a location,
+        // with a place for every HTTP module (ngx_http_core_server(), ngx_http_core_location()).
         unsafe {
             (*(*self.raw()).loc_conf.add((*T::module()).ctx_index))
                 .cast::<T>()
@@ -310,9 +326,9 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// What a module keeps for the whole of `http`.
+    /// A module's configuration of the whole of `http`.
     pub fn main_conf<T: MainConf>(self) -> Option<&'r T> {
-        // SAFETY: MainConf says what the place holds; main_conf has one for every HTTP module
+        // SAFETY: MainConf says what the place holds. main_conf has one for every HTTP module
         // (ngx_http_block()).
         unsafe {
             (*(*self.raw()).main_conf.add((*T::module()).ctx_index))
@@ -323,25 +339,27 @@ impl<'r> Request<'r> {
 
     /// The request's memory.
     pub fn pool(self) -> Option<Pool<'r>> {
-        // SAFETY: ngx_http_create_request() sets pool.
+        // SAFETY: ngx_http_alloc_request() makes the pool; a subrequest has its request's
+        // (ngx_http_subrequest()).
         unsafe { Pool::from_ptr((*self.raw()).pool) }
     }
 
     /// The connection's log.
     pub fn log(self) -> Log {
-        // SAFETY: connection and its log live as long as the request.
+        // SAFETY: ngx_http_alloc_request() sets the connection, ngx_event_accept() its log; both
+        // live as long as the request.
         unsafe { Log::from_ptr((*(*self.raw()).connection).log) }.unwrap_or_else(Log::cycle)
     }
 
-    /// How many tries at servers nginx has noted for the request (`r->upstream_states`).
+    /// How many attempts at servers nginx has noted for the request (`r->upstream_states`).
     pub fn tries(self) -> usize {
-        // SAFETY: NULL or the array that ngx_http_upstream_init_request() makes.
+        // SAFETY: NULL or the array that ngx_http_upstream_init_request() has made.
         unsafe { (*self.raw()).upstream_states.as_ref() }.map_or(0, |states| states.nelts)
     }
 
     /// The exchange with an upstream, where the request has one.
-    pub fn upstream(self) -> Option<super::upstream::Exchange<'r>> {
-        // SAFETY: NULL or what ngx_http_upstream_create() made in the request's pool.
-        unsafe { super::upstream::Exchange::from_ptr((*self.raw()).upstream.cast()) }
+    pub fn upstream(self) -> Option<Exchange<'r>> {
+        // SAFETY: NULL or what ngx_http_upstream_create() has made in the request's pool.
+        unsafe { Exchange::from_ptr((*self.raw()).upstream.cast()) }
     }
 }

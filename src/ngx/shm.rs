@@ -1,7 +1,7 @@
 //! A zone of shared memory with one block in it: a header and an array of words.
 //!
-//! The block is allocated once, when the zone is made, and never freed, so nginx's slab mutex is
-//! not touched while requests are served. It stays where it is in all workers and over reloads.
+//! The block is allocated once, when the zone is made, and never freed: nginx's slab mutex is not
+//! locked while requests are served. Its address is the same in all workers and after a reload.
 
 use std::cell::Cell;
 use std::io;
@@ -14,19 +14,21 @@ use super::log::Log;
 use super::owned::Owned;
 use super::sys;
 
-/// What may stand in shared memory: any bytes are a valid value, all access is atomic.
+/// A type for shared memory.
 ///
 /// # Safety
-/// As said, and the type has no padding that matters, no pointer and no drop.
+/// Any bytes are a valid value, all access is atomic, and the type has no pointer, no drop and no
+/// padding that matters.
 pub unsafe trait Shareable {}
 
-/// What the owner keeps for each of its zones in a configuration.
+/// What a module keeps for each of its zones in a configuration.
 ///
 /// # Safety
 /// Zones whose tag is the module have this type and no other.
 pub unsafe trait Adopt: Owned + Default {
-    /// Called for the zone of a new cycle, after its memory was found or made; `before` is the zone
-    /// of the same name, of another size, in the cycle before. `false` refuses the configuration.
+    /// Called for the zone of a new cycle, after its memory was found or made. `before` is the zone
+    /// of the same name in the cycle before, if its size is another. `false` refuses the
+    /// configuration.
     fn adopt(zone: &Zone<Self>, before: Option<&Zone<Self>>) -> bool;
 }
 
@@ -41,7 +43,7 @@ pub struct Zone<T> {
 pub enum ZoneError {
     /// nginx has written why.
     Reported,
-    /// No memory is left.
+    /// Out of memory.
     OutOfMemory,
 }
 
@@ -53,7 +55,7 @@ impl<T: Adopt> Zone<T> {
         T: 'c,
     {
         // SAFETY: ngx_shared_memory_add() returns NULL after it wrote why, or the one zone of that
-        // name and tag, whose data nobody else sets.
+        // name and tag, whose data is NULL or a Zone<T>: nobody else has that tag.
         unsafe {
             let mut name = sys::string(name);
             let tag = T::module().cast_mut().cast();
@@ -77,9 +79,10 @@ impl<T: Adopt> Zone<T> {
         }
     }
 
-    /// Gives the zone its size where no directive did. Before the configuration is complete only.
+    /// Gives the zone its size where no directive did. Only while the configuration is read.
     pub fn default_size(&self, size: usize) {
-        // SAFETY: ngx_init_cycle() maps the zones after the configuration was read.
+        // SAFETY: an element of cycle->shared_memory, which does not move (ngx_list_push()).
+        // ngx_init_cycle() maps the zones after the configuration was read.
         unsafe {
             let shm = &mut (*self.shm_zone.get()).shm;
             if shm.size == 0 {
@@ -88,30 +91,31 @@ impl<T: Adopt> Zone<T> {
         }
     }
 
-    /// What the owner keeps for it.
+    /// What the module keeps for it.
     pub fn conf(&self) -> &T {
         &self.conf
     }
 
     /// The zone's name.
     pub fn name(&self) -> &[u8] {
-        // SAFETY: a string of the configuration.
+        // SAFETY: a string of the configuration (ngx_shared_memory_add()).
         unsafe { sys::bytes((*self.shm_zone.get()).shm.name) }
     }
 
     /// The header at the start of the block and as many words as fit after it. `None` before the
     /// zone was made.
     pub fn split<H: Shareable, W: Shareable>(&self) -> Option<(&H, &[W])> {
-        const { assert!(size_of::<H>().is_multiple_of(align_of::<W>())) };
+        const { assert!(size_of::<H>() % align_of::<W>() == 0) };
         let block = self.block.get()?;
         let start = block.cast::<u8>();
         let room = block.len().checked_sub(size_of::<H>())?;
         let align = align_of::<H>().max(align_of::<W>());
-        if !start.addr().get().is_multiple_of(align) {
+        if start.addr().get() % align != 0 {
             return None;
         }
-        // SAFETY: the block is mapped as long as the cycle, aligned as just tested, and Shareable
-        // types may be looked at by several processes.
+        // SAFETY: the block is mapped as long as the cycle (ngx_shm_alloc()), aligned as just
+        // tested, and large enough. Shareable says that any bytes will do and that other processes
+        // may write.
         unsafe {
             let words = start.add(size_of::<H>()).cast::<W>();
             let words = std::slice::from_raw_parts(words.as_ptr(), room / size_of::<W>());
@@ -131,8 +135,9 @@ impl<T: Adopt> Zone<T> {
         R: Send + 'static,
     {
         let (header, words) = self.split::<H, W>()?;
-        // SAFETY: a process does not unmap a zone but in ngx_init_cycle(), of a configuration that
-        // is gone, after init_module, where the module waits for all errands.
+        // SAFETY: only ngx_init_cycle() unmaps a zone, one of a configuration that is gone, after
+        // it has called init_module (ngx_init_modules()), where the module waits for all background
+        // tasks.
         let (header, words): (&'static H, &'static [W]) =
             unsafe { (&*std::ptr::from_ref(header), &*std::ptr::from_ref(words)) };
         Some(BackgroundTask::start(move || work(header, words)))
@@ -143,8 +148,9 @@ impl<T: Adopt> Zone<T> {
     /// # Safety
     /// The zone's memory is mapped and nobody else uses it yet.
     unsafe fn allocate(&self) -> bool {
-        // SAFETY: ngx_init_zone_pool() has put a slab pool at the zone's start; free pages are one
-        // run in a new zone. The block's address is kept in pool->data, as other modules do.
+        // SAFETY: ngx_init_zone_pool() has put a slab pool at the zone's start, whose free pages
+        // are one run. ngx_slab_alloc() returns NULL or size bytes. Their address is kept in
+        // pool->data, as other modules do.
         unsafe {
             let pool = (*self.shm_zone.get())
                 .shm
@@ -163,26 +169,27 @@ impl<T: Adopt> Zone<T> {
         }
     }
 
-    /// The zone of the same name in the cycle that is still running, if its size is another.
+    /// The zone of the same name in the cycle that is still running, which has another size.
     ///
     /// # Safety
     /// While a new cycle is being initialised.
     unsafe fn before(&self) -> Option<&Self> {
-        // SAFETY: ngx_cycle is the running cycle until ngx_init_cycle() has returned; its list of
-        // zones and their memory are there until then.
+        // SAFETY: ngx_cycle is the running cycle until ngx_init_cycle() has returned (main(),
+        // ngx_master_process_cycle()); its zones and their memory stay until then.
         let zones = Self::all(unsafe { sys::ngx_cycle.as_ref()? });
         zones
             .into_iter()
             .find(|old| old.shm_zone != self.shm_zone && old.name() == self.name())
     }
 
-    /// The owner's zones in a cycle.
+    /// The module's zones in a cycle.
     pub(super) fn all<'c>(cycle: &'c sys::ngx_cycle_t) -> Vec<&'c Self>
     where
         T: 'c,
     {
         let mut zones = Vec::new();
-        // SAFETY: ngx_list_push() makes the list. The tag says that data is a Zone<T>.
+        // SAFETY: ngx_init_cycle() makes the list, of parts with nelts elements (ngx_list_push()).
+        // The tag says that data is NULL or a Zone<T>, see Zone::add().
         unsafe {
             let mut part: *const sys::ngx_list_part_t = &cycle.shared_memory.part;
             while let Some(this) = part.as_ref() {
@@ -200,7 +207,7 @@ impl<T: Adopt> Zone<T> {
 
     /// nginx's log of the cycle that the zone belongs to.
     pub fn log(&self) -> Log {
-        // SAFETY: ngx_shared_memory_add() sets the log, ngx_init_cycle() the new cycle's one.
+        // SAFETY: ngx_init_cycle() sets the log to the cycle's, which lives as long as the zone.
         unsafe { Log::from_ptr((*self.shm_zone.get()).shm.log) }.unwrap_or(Log::cycle())
     }
 }
@@ -209,9 +216,9 @@ unsafe extern "C" fn init_zone<T: Adopt>(
     shm_zone: *mut sys::ngx_shm_zone_t,
     data: *mut std::os::raw::c_void,
 ) -> sys::ngx_int_t {
-    // SAFETY: ngx_init_cycle() calls this with the zone, whose data Zone::add() has set, and the
-    // data of the zone whose memory is taken over, or NULL. The elements of cycle->shared_memory
-    // do not move.
+    // SAFETY: ngx_init_cycle() passes the zone, whose data Zone::add() has set, and the data of the
+    // zone of the same name, tag and size in the cycle before, or NULL. The elements of
+    // cycle->shared_memory do not move.
     let (zone, same) = unsafe {
         (
             &*(*shm_zone).data.cast::<Zone<T>>(),
@@ -223,7 +230,7 @@ unsafe extern "C" fn init_zone<T: Adopt>(
         let mut before = None;
         match same.and_then(|same| same.block.get()) {
             Some(block) => zone.block.set(Some(block)),
-            // SAFETY: the zone is new and its memory ours; the new cycle is being initialised.
+            // SAFETY: ngx_init_cycle() has mapped the zone for nobody else, and is still at work.
             None => unsafe {
                 if !zone.allocate() {
                     return sys::ERROR;

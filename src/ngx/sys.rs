@@ -1,5 +1,5 @@
 //! nginx's types and functions: those of nginx-sys, but for the request, whose bit-fields nginx-sys
-//! places wrongly on some versions (see build.rs).
+//! places wrongly for some versions (see build.rs).
 
 pub use nginx_sys::*;
 
@@ -7,6 +7,7 @@ pub use bound::ngx_http_request_s;
 
 #[allow(
     clippy::all,
+    clippy::undocumented_unsafe_blocks,
     dead_code,
     missing_docs,
     non_camel_case_types,
@@ -27,10 +28,8 @@ pub const OK: ngx_int_t = NGX_OK as ngx_int_t;
 pub const ERROR: ngx_int_t = NGX_ERROR as ngx_int_t;
 /// See [`OK`].
 pub const BUSY: ngx_int_t = NGX_BUSY as ngx_int_t;
-
 /// See [`OK`].
 pub const DECLINED: ngx_int_t = NGX_DECLINED as ngx_int_t;
-
 /// See [`OK`].
 pub const DONE: ngx_int_t = NGX_DONE as ngx_int_t;
 

@@ -1,4 +1,4 @@
-//! A timer that fires every second, as long as the process lives.
+//! A timer that fires every second as long as the process lives.
 
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
@@ -8,19 +8,19 @@ use super::sys;
 
 const SECOND: sys::ngx_msec_t = 1000;
 
-/// What is called every second.
+/// Called every second.
 pub trait EverySecond {
-    /// In the event loop, which waits for it.
+    /// Runs in the event loop, which waits for it.
     fn tick();
 }
 
-/// An event, and the connection that nginx's debug log takes every event to have.
+/// An event, and a connection: nginx's debug log takes every event to have one (ngx_event_ident()).
 struct Slot {
     event: UnsafeCell<MaybeUninit<sys::ngx_event_t>>,
     connection: UnsafeCell<MaybeUninit<sys::ngx_connection_t>>,
 }
 
-// SAFETY: used by the thread of the event loop alone.
+// SAFETY: only the thread of the event loop uses it.
 unsafe impl Sync for Slot {}
 
 static SLOT: Slot = Slot {
@@ -28,11 +28,12 @@ static SLOT: Slot = Slot {
     connection: UnsafeCell::new(MaybeUninit::zeroed()),
 };
 
-/// Starts the timer. In init_process only, once in a process. It does not hold up a worker that
-/// wants to end.
+/// Starts the timer. In init_process only, once in a process. A worker that ends does not wait for
+/// it.
 pub fn start<T: EverySecond>() {
-    // SAFETY: zeroes are a value of both structures; they are static. The timers of the process
-    // were made by ngx_event_process_init(), which comes before other modules' init_process.
+    // SAFETY: zeroes are a value of both structures, which are static. ngx_event_process_init() has
+    // made the timers of the process (ngx_event_timer_init()): the event module comes before all
+    // HTTP modules.
     unsafe {
         let connection = SLOT.connection.get().cast::<sys::ngx_connection_t>();
         (*connection).fd = -1;
@@ -48,7 +49,8 @@ pub fn start<T: EverySecond>() {
 /// # Safety
 /// `event` is that of [`SLOT`], complete.
 unsafe fn arm(event: *mut sys::ngx_event_t) {
-    // SAFETY: the caller's promise. ngx_cycle changes where there is one process only.
+    // SAFETY: the caller's promise. ngx_cycle is the running cycle; it may be another each time,
+    // with `master_process off`.
     unsafe {
         (*event).log = (*sys::ngx_cycle).log;
         sys::ngx_add_timer(event, SECOND);

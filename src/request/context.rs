@@ -11,13 +11,14 @@ use sticky_core::table::word::PeerId;
 use crate::config::nginx_forms::NginxForm;
 use crate::config::peer_index::{IndexView, Peer, PeerIndex};
 use crate::config::types::{Rule, Sticky};
-use crate::ngx::accel_redirect::Finalize;
+use crate::ngx::accel_redirect::SavedFinalize;
 use crate::ngx::chain::Output;
 use crate::ngx::header::Header;
-use crate::ngx::peers::{PeerList, Unusable};
+use crate::ngx::peers::PeerList;
 use crate::ngx::request::Request;
 
 use super::status::{Status, Tries};
+use super::usable::{self, Unavailable};
 
 /// What is remembered of a request while it is served. Every request of a sticky upstream has one:
 /// the larger it is, the more often nginx needs another block of memory for a request.
@@ -52,7 +53,7 @@ pub struct RequestContext<'r> {
     /// What became of the attempt at the session's server.
     pub holder_state: Cell<HolderState>,
     /// The protocol's own callback for the end of the exchange.
-    pub finalize: Finalize,
+    pub finalize: SavedFinalize,
 }
 
 impl<'r> RequestContext<'r> {
@@ -100,8 +101,8 @@ impl<'r> RequestContext<'r> {
         match index.by_id(holder) {
             None => !is_ahead(),
             Some(peer) => {
-                let state = self.peers.check(peer.handle);
-                matches!(state, Err(Unusable::Gone | Unusable::Failed))
+                let usable = usable::check(self.peers, peer.handle);
+                matches!(usable, Err(Unavailable::Left | Unavailable::Failed))
             }
         }
     }

@@ -12,18 +12,71 @@ use sticky_core::digest;
 use sticky_core::table::{Claim, Learned, LookUp};
 
 use crate::config::nginx_forms::{NginxForm, NginxLearn};
-use crate::ngx::balancer::{Choice, Steer, Try};
+use crate::config::peer_index::Candidates;
+#[cfg(not(nginx_since = "1.29.6"))]
+use crate::ngx::balancer::List;
+use crate::ngx::balancer::{Attempt, Choice};
 use crate::ngx::clock;
 use crate::ngx::complex::{Text, Variable};
-use crate::ngx::peers::{PeerKey, Unusable};
+#[cfg(not(nginx_since = "1.29.6"))]
+use crate::ngx::peers::PeerHandle;
+use crate::ngx::peers::{PeerKey, PeerList};
 use crate::ngx::request::Request;
 
 use super::context::{NginxSticky, RequestContext};
 use super::status::Status;
+use super::usable::{self, Unavailable};
 
 fn first<'r>(variables: &[Variable], r: Request<'r>) -> &'r [u8] {
     let mut values = variables.iter().filter_map(|variable| variable.value(r));
     values.next().unwrap_or_default()
+}
+
+/// Takes a peer with the server id `sid` as nginx's own `sticky` does: one that has not been tried
+/// yet, a backup peer only when no primary peer is left. `candidates` are the peers with that id.
+#[cfg(nginx_since = "1.29.6")]
+fn take(
+    attempt: &Attempt<'_>,
+    peers: PeerList,
+    sid: &[u8],
+    candidates: Candidates,
+) -> Result<(), Unavailable> {
+    if attempt.take_by_sid(sid) {
+        return Ok(());
+    }
+    let peer = candidates.primary.or(candidates.backup);
+    usable::check(peers, peer.ok_or(Unavailable::Left)?)?;
+    Err(Unavailable::Failed)
+}
+
+/// Takes a peer with the server id `sid` as nginx's own `sticky` of later versions does
+/// (`ngx_http_upstream_get_rr_peer_by_sid()`): one that has not been tried yet, of the list that
+/// the balancer is at, which goes on to the backup peers when no primary peer is left. `candidates`
+/// are the peers with that id.
+#[cfg(not(nginx_since = "1.29.6"))]
+fn take(
+    attempt: &Attempt<'_>,
+    peers: PeerList,
+    _sid: &[u8],
+    candidates: Candidates,
+) -> Result<(), Unavailable> {
+    let take = |peer: Option<PeerHandle>| {
+        attempt.take_untried(peer.ok_or(Unavailable::Left)?, usable::test)
+    };
+    if attempt.list().ok_or(Unavailable::Left)? == List::Backup {
+        return take(candidates.backup);
+    }
+    let primary = take(candidates.primary);
+    let (Err(why), Some(backup)) = (primary, candidates.backup) else {
+        return primary;
+    };
+    // One that the balancer would choose: it passes by servers that are being drained.
+    if attempt.has_untried(|peer| peer.down == 0 && usable::test(peer).is_ok()) {
+        return Err(why);
+    }
+    usable::check(peers, backup)?;
+    attempt.go_to_backup()?;
+    take(candidates.backup)
 }
 
 impl<'r> NginxSticky<'r> {
@@ -66,9 +119,9 @@ impl<'r> NginxSticky<'r> {
         learn.is_some_and(|learn| learn.rule.after_header)
     }
 
-    /// Gives a try to the server that the request or its session names.
+    /// Gives an attempt to the server that the request or its session names.
     #[inline(never)]
-    pub fn choose(&self, context: &RequestContext<'r>, attempt: &Try<'_>) -> Choice {
+    pub fn choose(&self, context: &RequestContext<'r>, attempt: &Attempt<'_>) -> Choice {
         self.taken.set(None);
         if self.id.is_empty() {
             return Choice::Balance;
@@ -95,21 +148,21 @@ impl<'r> NginxSticky<'r> {
                     None => Some(self.id),
                 },
             };
-            sid.map(|sid| (sid.to_vec(), index.bearers(sid)))
+            sid.map(|sid| (sid.to_vec(), index.candidates(sid)))
         };
-        let steered = match &found {
-            Some((sid, bearers)) => attempt.follow(context.peers, sid, *bearers),
-            None => Err(Unusable::Gone),
+        let taken = match &found {
+            Some((sid, candidates)) => take(attempt, context.peers, sid, *candidates),
+            None => Err(Unavailable::Left),
         };
-        self.is_full.set(steered == Err(Unusable::Full));
-        let is_known = found.is_some_and(|(_, bearers)| bearers.is_some());
-        context.status.set(match steered {
+        self.is_full.set(taken == Err(Unavailable::Full));
+        let is_known = found.is_some_and(|(_, candidates)| candidates.is_some());
+        context.status.set(match taken {
             Ok(()) => Status::Hit,
             Err(_) if is_known || self.form.learn.is_some() => Status::Gone,
             Err(_) => Status::Miss,
         });
-        match steered {
-            Ok(()) => Choice::Steered,
+        match taken {
+            Ok(()) => Choice::Taken,
             Err(_) if self.strict => Choice::Refuse,
             Err(_) => Choice::Balance,
         }

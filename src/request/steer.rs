@@ -7,10 +7,10 @@
 use std::cell::Cell;
 
 use crate::config::types::{LocationConf, Rule, Sticky, UpstreamConf};
-use crate::ngx::accel_redirect::{self, Finalize, Witness};
-use crate::ngx::balancer::{interpose, Balancer, Choice, Chooser, Steer, Try};
+use crate::ngx::accel_redirect::{self, OnRedirect, SavedFinalize};
+use crate::ngx::balancer::{interpose, Attempt, Balancer, Choice, Chooser, RoundRobin};
 use crate::ngx::log::Level;
-use crate::ngx::peers::{round_robin, PeerKey, Unusable};
+use crate::ngx::peers::PeerKey;
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Upstream;
 
@@ -18,6 +18,7 @@ use super::context::{HolderState, NginxSticky, RequestContext};
 use super::lookup::{self, RequestSession};
 use super::session_id;
 use super::status::{Status, Tries};
+use super::usable::{self, Unavailable};
 
 /// A request whose attempts are steered, `by` a rule.
 struct Steered<'r, By> {
@@ -31,7 +32,7 @@ struct Holder;
 
 impl<'r, By: 'r> Steered<'r, By> {
     fn chosen(&self, choice: Choice) -> Choice {
-        if choice == Choice::Steered {
+        if choice == Choice::Taken {
             self.context.tries.hit(self.context.request);
         }
         choice
@@ -40,13 +41,13 @@ impl<'r, By: 'r> Steered<'r, By> {
     /// Sets the context of a request, and puts its attempts under our control.
     fn begin(
         r: Request<'r>,
+        exchange: RoundRobin<'r>,
         context: impl FnOnce() -> RequestContext<'r>,
         by: By,
     ) -> Option<&'r RequestContext<'r>>
     where
         Self: Chooser,
     {
-        let exchange = r.upstream()?;
         let steered = r.pool()?.place_with(|| Steered {
             context: context(),
             balancer: Balancer::of(exchange),
@@ -63,7 +64,7 @@ impl Chooser for Steered<'_, Holder> {
         &self.balancer
     }
 
-    fn choose(&self, attempt: &Try<'_>) -> Choice {
+    fn choose(&self, attempt: &Attempt<'_>) -> Choice {
         self.chosen(self.context.choose_holder(attempt))
     }
 }
@@ -73,7 +74,7 @@ impl<'r> Chooser for Steered<'r, &'r NginxSticky<'r>> {
         &self.balancer
     }
 
-    fn choose(&self, attempt: &Try<'_>) -> Choice {
+    fn choose(&self, attempt: &Attempt<'_>) -> Choice {
         self.chosen(self.by.choose(&self.context, attempt))
     }
 
@@ -103,23 +104,25 @@ impl<'r> Chooser for Steered<'r, &'r NginxSticky<'r>> {
 }
 
 impl RequestContext<'_> {
-    fn choose_holder(&self, attempt: &Try<'_>) -> Choice {
+    fn choose_holder(&self, attempt: &Attempt<'_>) -> Choice {
         let holder_state = self.holder_state.get();
         let target = self.found.map(|peer| peer.handle).or_else(|| {
             let peer = self.peer_index().by_id(self.holder?)?.handle;
             Some(peer)
         });
-        let steered = match (holder_state, target) {
-            (HolderState::Untried, Some(peer)) => Some(attempt.steer(peer)),
-            (HolderState::Steered, Some(peer)) => attempt.steer_again(peer),
+        let taken = match (holder_state, target) {
+            (HolderState::Untried, Some(peer)) => Some(attempt.take(peer, usable::test)),
+            (HolderState::Steered, Some(peer)) if attempt.follows_closed_connection() => {
+                Some(usable::take_again(attempt, peer))
+            }
             _ => None,
         };
-        self.holder_state.set(match (steered, holder_state) {
+        self.holder_state.set(match (taken, holder_state) {
             (Some(Ok(())), _) => {
                 self.holder_state.set(HolderState::Steered);
-                return Choice::Steered;
+                return Choice::Taken;
             }
-            (Some(Err(Unusable::Full)), _) | (None, HolderState::Full) => HolderState::Full,
+            (Some(Err(Unavailable::Full)), _) | (None, HolderState::Full) => HolderState::Full,
             (None, HolderState::Untried) if self.is_ahead() => HolderState::Full,
             _ => HolderState::Lost,
         });
@@ -156,28 +159,30 @@ impl RequestContext<'_> {
 }
 
 /// Steers a request of the upstream `us`, if that is sticky. Its balancer has been initialised for the
-/// request. `W` is told when the answer is an X-Accel-Redirect.
-pub fn steer<W: for<'r> Witness<Context<'r> = RequestContext<'r>>>(
+/// request. `A` is called when the answer is an X-Accel-Redirect.
+pub fn steer<A: for<'r> OnRedirect<Context<'r> = RequestContext<'r>>>(
     r: Request<'_>,
     us: Upstream<'_>,
 ) {
     if let Some(conf) = us.srv_conf::<UpstreamConf<'_>>() {
         if let Some(sticky) = conf.active() {
-            decide::<W>(r, us, conf, sticky);
+            decide::<A>(r, us, conf, sticky);
         }
     }
 }
 
-fn decide<'r, W: Witness<Context<'r> = RequestContext<'r>> + 'r>(
+fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
     r: Request<'r>,
     us: Upstream<'r>,
     conf: &'r UpstreamConf<'r>,
     sticky: &'r Sticky<'r>,
 ) -> Option<()> {
-    let Some(peers) = round_robin(r, us) else {
+    let exchange = r.upstream()?;
+    let Some(exchange) = RoundRobin::of(exchange, us) else {
         log_unknown_balancer(r, sticky);
         return None;
     };
+    let peers = exchange.peers();
     let mut nginx_sticky = None;
     let session = match &sticky.rule {
         Rule::Cookie(rule) => lookup::by_cookie(r, rule, &sticky.peer_index(peers)),
@@ -214,11 +219,11 @@ fn decide<'r, W: Witness<Context<'r> = RequestContext<'r>> + 'r>(
         tries: Tries::begin(r, session.status != Status::None),
         status: Cell::new(session.status),
         holder_state: Cell::new(HolderState::Untried),
-        finalize: Finalize::default(),
+        finalize: SavedFinalize::default(),
     };
     let context = match nginx_sticky {
-        Some(nginx_sticky) => Steered::begin(r, context, nginx_sticky)?,
-        None if session.holder.is_some() => Steered::begin(r, context, Holder)?,
+        Some(nginx_sticky) => Steered::begin(r, exchange, context, nginx_sticky)?,
+        None if session.holder.is_some() => Steered::begin(r, exchange, context, Holder)?,
         None => {
             let context = r.pool()?.place_with(context)?;
             r.set_context(context);
@@ -232,7 +237,7 @@ fn decide<'r, W: Witness<Context<'r> = RequestContext<'r>> + 'r>(
         Rule::Rewrite(_) | Rule::NginxForm(_) => false,
     };
     if awaits_cookie {
-        accel_redirect::watch::<W>(r, context);
+        accel_redirect::watch::<A>(r, context);
     }
     Some(())
 }

@@ -1,63 +1,85 @@
-//! Steering since nginx 1.29.6: every balancer takes the peer whose server id is `pc->hint`, if it
-//! can be used, and tells in `pc->sid` whom it has taken. For that it compares the server ids of the
-//! list one after the other, and round robin then weighs all peers anew. So it is asked only where it
-//! must be: when nginx's own `sticky` is followed, and when it keeps accounts of its own
+//! Since nginx 1.29.6: every balancer takes the peer whose server id is `pc->hint`, if it can be
+//! used, and tells in `pc->sid` which one it has taken. For that it compares the server ids of the
+//! list one after the other, and round robin then weighs all peers anew. So it is asked only where
+//! it must be: for a server id as nginx's own `sticky` asks, and when it keeps accounts of its own
 //! (`least_time`).
 
-use std::os::raw::c_void;
 use std::ptr;
 
-use crate::ngx::peers::{
-    generation_of, is_current, is_usable, Lock, PeerHandle, PeerList, Unusable,
-};
+use crate::ngx::peers::{Lock, PeerHandle, PeerState};
 use crate::ngx::sys;
 
-use super::{go_to, Bearers, Steer, Try};
+use super::{Attempt, NotTaken, ROUND_ROBIN_FREE};
 
 /// NGX_HTTP_UPSTREAM_SID_LEN: no server id is longer.
 const SID_LEN: usize = 32;
 
-type Free = unsafe extern "C" fn(*mut sys::ngx_peer_connection_t, *mut c_void, sys::ngx_uint_t);
-
-/// What gives a peer back under every balancer that keeps its accounts in the peers alone.
-const ROUND_ROBIN_FREE: Free = sys::ngx_http_upstream_free_round_robin_peer;
-
-impl Steer for Try<'_> {
-    fn steer(&self, peer: PeerHandle) -> Result<(), Unusable> {
+impl Attempt<'_> {
+    /// Takes a peer, a backup peer too, if `test` lets it.
+    #[inline]
+    pub fn take<E: From<NotTaken>>(
+        &self,
+        peer: PeerHandle,
+        test: impl Fn(PeerState) -> Result<(), E>,
+    ) -> Result<(), E> {
         if self.gives_back_as_round_robin() {
-            self.take_from_either(peer, is_usable)
+            self.take_by_place(peer, test)
         } else {
-            self.ask_for(peer)
+            self.ask_for(peer, test)
         }
     }
 
-    // nginx does not count a try on a kept connection (ngx_http_upstream_next()), but its balancers
-    // count the failure, and do not go to a peer twice: the count and the bit are taken back.
-    fn steer_again(&self, peer: PeerHandle) -> Option<Result<(), Unusable>> {
-        if !self.is_given_back {
-            return None;
+    /// Has the balancer take a peer with a server id; whether it has. As in nginx's own `sticky`,
+    /// the peer has not been tried yet, and is a backup peer only when no primary peer is left. The
+    /// peer that the balancer has chosen otherwise is the one for [`super::Choice::Balance`].
+    pub fn take_by_sid(&self, sid: &[u8]) -> bool {
+        let Some(get) = self.balancer.get.get() else {
+            return false;
+        };
+        let pc = self.pc.as_ptr();
+        let mut hint = sys::string(sid);
+        // SAFETY: a field of a live structure. The hint lives until it is cleared again, as in
+        // ngx_http_upstream_sticky_get_peer().
+        unsafe { (*pc).hint = &raw mut hint };
+        // SAFETY: the balancer's own callback with its own data.
+        let code = unsafe { get(pc, self.balancer.data.get()) };
+        self.answer.set(Some(code));
+        // SAFETY: a field of a live structure.
+        unsafe { (*pc).hint = ptr::null_mut() };
+        if code != sys::OK {
+            return false;
         }
-        let forgiven = self.peers().and_then(|peers| self.forgive(peers, peer));
-        Some(forgiven.and_then(|()| self.steer(peer)))
+        // SAFETY: sid is NULL or in the peer taken (ngx_http_upstream_get_round_robin_peer()).
+        unsafe {
+            let got = (*pc).sid.as_ref();
+            got.is_some_and(|got| sys::bytes(*got) == sid)
+        }
     }
 
-    fn follow(&self, peers: PeerList, sid: &[u8], bearers: Bearers) -> Result<(), Unusable> {
-        if self.ask(sid) {
-            return Ok(());
+    /// Takes back that nginx has counted the latest attempt as failed and the peer as tried.
+    pub fn forgive(&self, handle: PeerHandle) -> Result<(), NotTaken> {
+        let peers = self.balancer.peers;
+        let list = peers.list_of(handle).ok_or(NotTaken::Left)?;
+        // SAFETY: the lists of an upstream live as long as its cycle.
+        let _list = unsafe { Lock::read_list(list) };
+        if peers.generation() != handle.generation || !self.balancer.is_current() {
+            return Err(NotTaken::Left);
         }
-        let peer = bearers.primary.or(bearers.backup).ok_or(Unusable::Gone)?;
-        Err(peers.check(peer).err().unwrap_or(Unusable::Failed))
-    }
-}
-
-impl Try<'_> {
-    fn peers(&self) -> Result<PeerList, Unusable> {
-        // SAFETY: round_robin() has seen what data points to.
-        let peers = unsafe { (*self.data()).peers };
-        ptr::NonNull::new(peers).map(PeerList).ok_or(Unusable::Gone)
+        let peer = handle.peer.as_ptr();
+        // SAFETY: the peer is in its list, which is locked and has not changed since it was shown.
+        unsafe {
+            let _peer = Lock::peer(list, peer);
+            (*peer).fails = (*peer).fails.saturating_sub(1);
+        }
+        let (word, bit) = self.tried(handle);
+        // SAFETY: tried has room for the longer of both lists
+        // (ngx_http_upstream_init_round_robin_peer()), and they are those of the request.
+        unsafe { *word &= !bit };
+        Ok(())
     }
 
     /// A peer that is given back needs no more than round robin knows of it.
+    #[inline]
     fn gives_back_as_round_robin(&self) -> bool {
         let ours = self.balancer.free.get();
         ours.is_some_and(|free| ptr::fn_addr_eq(free, ROUND_ROBIN_FREE))
@@ -65,96 +87,66 @@ impl Try<'_> {
 
     /// Has the balancer itself take the peer.
     #[cold]
-    fn ask_for(&self, peer: PeerHandle) -> Result<(), Unusable> {
-        let peers = self.peers()?;
-        peers.check(peer)?;
-        let (sid, length) = sid_of(peers, peer)?;
-        if peer.backup {
-            return self.ask_backup(peers, peer, &sid[..length]);
-        }
-        if self.ask(&sid[..length]) {
-            return Ok(());
-        }
-        // Another request has taken the last connection meanwhile.
-        Err(peers.check(peer).err().unwrap_or(Unusable::Failed))
-    }
-
-    /// Asks the balancer for the peer with that server id; whether it has given it.
-    fn ask(&self, sid: &[u8]) -> bool {
-        let Some(get) = self.balancer.get.get() else {
-            return false;
+    fn ask_for<E: From<NotTaken>>(
+        &self,
+        peer: PeerHandle,
+        test: impl Fn(PeerState) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let passes = || match self.balancer.peers.state(peer) {
+            Some(state) => test(state),
+            None => Err(NotTaken::Left.into()),
         };
-        // SAFETY: the balancer's own callback with its own data. The hint lives until it is cleared
-        // again, as in ngx_http_upstream_sticky_get_peer(); sid points into the peer taken.
-        unsafe {
-            let pc = self.pc.as_ptr();
-            let mut hint = sys::string(sid);
-            (*pc).hint = &raw mut hint;
-            let code = get(pc, self.balancer.data.get());
-            (*pc).hint = ptr::null_mut();
-            self.answer.set(Some(code));
-            code == sys::OK
-                && (*pc)
-                    .sid
-                    .as_ref()
-                    .is_some_and(|got| sys::bytes(*got) == sid)
+        passes()?;
+        let (sid, length) = self.sid_of(peer)?;
+        let is_taken = if peer.backup {
+            self.ask_for_backup(peer, &sid[..length])?
+        } else {
+            self.take_by_sid(&sid[..length])
+        };
+        if is_taken {
+            return Ok(());
         }
+        // Another request may have taken the last connection meanwhile.
+        passes()?;
+        Err(NotTaken::Refused.into())
     }
 
-    /// A backup peer out of turn: the balancer is put at the backup list for this one try, and gets
-    /// its list back before the next one.
-    fn ask_backup(&self, peers: PeerList, peer: PeerHandle, sid: &[u8]) -> Result<(), Unusable> {
-        let list = peers.list_of(peer).ok_or(Unusable::Gone)?;
-        // SAFETY: round_robin() has seen what data points to.
-        if !unsafe { is_current(self.data(), peers.0.as_ptr()) } {
-            return Err(Unusable::Gone);
+    /// A backup peer out of turn: the balancer is put at the backup list for this one attempt, and
+    /// gets its list back before the next one.
+    fn ask_for_backup(&self, peer: PeerHandle, sid: &[u8]) -> Result<bool, NotTaken> {
+        let balancer = self.balancer;
+        let list = balancer.peers.list_of(peer).ok_or(NotTaken::Left)?;
+        if !balancer.is_current() {
+            return Err(NotTaken::Left);
         }
-        // SAFETY: as above; the list is the next one.
-        unsafe { go_to(self.balancer, peers.0.as_ptr(), list) };
-        self.balancer.primary.set(peers.0.as_ptr());
-        if self.ask(sid) {
-            return Ok(());
+        // SAFETY: the backup list.
+        unsafe { balancer.go_to(list) };
+        balancer.is_out_of_turn.set(true);
+        if self.take_by_sid(sid) {
+            return Ok(true);
         }
         // Another backup peer is not what the balancer would have chosen.
         self.undo();
         self.answer.set(None);
-        // SAFETY: the balancer of this connection.
-        unsafe { super::restore_primary(self.balancer, self.pc.as_ptr()) };
-        Err(peers.check(peer).err().unwrap_or(Unusable::Failed))
+        // SAFETY: a live structure that nobody else uses meanwhile.
+        balancer.restore_primary(unsafe { &mut *self.pc.as_ptr() });
+        Ok(false)
     }
 
-    fn forgive(&self, peers: PeerList, handle: PeerHandle) -> Result<(), Unusable> {
-        // SAFETY: the peer is looked at after its list was locked and found unchanged; tried has
-        // room for the longer of both lists (ngx_http_upstream_init_round_robin_peer()).
-        unsafe {
-            let list = peers.list_of(handle).ok_or(Unusable::Gone)?;
-            let _list = Lock::read_list(list);
-            let known = peers.0.as_ptr();
-            if generation_of(known) != handle.generation || !is_current(self.data(), known) {
-                return Err(Unusable::Gone);
-            }
-            let peer = handle.peer.as_ptr();
-            let _peer = Lock::peer(list, peer);
-            (*peer).fails = (*peer).fails.saturating_sub(1);
-            let (word, bit) = self.tried(handle);
-            *word &= !bit;
+    /// A copy of a peer's server id: the peer may leave.
+    fn sid_of(&self, handle: PeerHandle) -> Result<([u8; SID_LEN], usize), NotTaken> {
+        let mut copy = [0; SID_LEN];
+        let peers = self.balancer.peers;
+        let list = peers.list_of(handle).ok_or(NotTaken::Left)?;
+        // SAFETY: the lists of an upstream live as long as its cycle.
+        let _list = unsafe { Lock::read_list(list) };
+        if peers.generation() != handle.generation {
+            return Err(NotTaken::Left);
         }
-        Ok(())
-    }
-}
-
-/// A copy of a peer's server id: the peer may leave.
-fn sid_of(peers: PeerList, handle: PeerHandle) -> Result<([u8; SID_LEN], usize), Unusable> {
-    let mut copy = [0; SID_LEN];
-    // SAFETY: as in Try::forgive().
-    unsafe {
-        let list = peers.list_of(handle).ok_or(Unusable::Gone)?;
-        let _list = Lock::read_list(list);
-        if generation_of(peers.0.as_ptr()) != handle.generation {
-            return Err(Unusable::Gone);
-        }
-        let sid = sys::bytes(handle.peer.as_ref().sid);
-        let place = copy.get_mut(..sid.len()).ok_or(Unusable::Gone)?;
+        // SAFETY: the peer is in its list, which is locked and has not changed since it was shown;
+        // its server id was set before that (ngx_http_upstream_init_round_robin_sid()).
+        let sid = unsafe { sys::bytes((*handle.peer.as_ptr()).sid) };
+        let place = copy.get_mut(..sid.len()).ok_or(NotTaken::Left)?;
         place.copy_from_slice(sid);
         Ok((copy, sid.len()))
     }

@@ -1,106 +1,106 @@
-//! Steering before nginx 1.29.6: every peer is taken here, also where nginx's own `sticky` of later
-//! versions is followed.
+//! Before nginx 1.29.6: every peer is taken here. The walk from primary to backup peers, which
+//! nginx's own `sticky` of later versions leaves to the balancers, is offered in single steps.
 
-use crate::ngx::peers::{
-    generation_of, is_current, is_usable, Lock, PeerHandle, PeerList, Unusable,
-};
+use crate::ngx::peers::{Lock, PeerHandle, PeerState};
 
-use super::{go_to, Bearers, Steer, Try};
+use super::{Attempt, NotTaken};
 
-impl Steer for Try<'_> {
-    fn steer(&self, peer: PeerHandle) -> Result<(), Unusable> {
-        self.take_from_either(peer, is_usable)
+/// A list of an upstream's peers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum List {
+    /// Servers that are no backup.
+    Primary,
+    /// Backup servers.
+    Backup,
+}
+
+impl Attempt<'_> {
+    /// Takes a peer, a backup peer too, if `test` lets it.
+    #[inline]
+    pub fn take<E: From<NotTaken>>(
+        &self,
+        peer: PeerHandle,
+        test: impl Fn(PeerState) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.take_by_place(peer, test)
     }
 
-    // nginx does not count a try on a kept connection (ngx_http_upstream_next()), but its balancers
-    // count the failure.
-    fn steer_again(&self, peer: PeerHandle) -> Option<Result<(), Unusable>> {
-        self.is_given_back.then(|| {
-            self.take_from_either(peer, |peer| match is_usable(peer) {
-                Err(Unusable::Failed) if peer.down == 0 => Ok(()),
-                usable => usable,
-            })
+    /// The list that the balancer is at. `None` when peers have come or gone since the request
+    /// came: no balancer chooses among them.
+    pub fn list(&self) -> Option<List> {
+        if !self.balancer.is_current() {
+            return None;
+        }
+        // SAFETY: RoundRobin::of() has seen what data points to.
+        let list = unsafe { (*self.data()).peers };
+        Some(if list == self.balancer.peers.primary() {
+            List::Primary
+        } else {
+            List::Backup
         })
     }
 
-    // ngx_http_upstream_get_rr_peer_by_sid() of later versions, which looks in the list that the
-    // balancer is at.
-    fn follow(&self, peers: PeerList, _: &[u8], bearers: Bearers) -> Result<(), Unusable> {
-        // SAFETY: round_robin() has seen what data points to.
-        let at_primary = unsafe {
-            if !is_current(self.data(), peers.0.as_ptr()) {
-                // There is no bit in tried for a peer that came since.
-                return Err(Unusable::Gone);
-            }
-            (*self.data()).peers == peers.0.as_ptr()
-        };
-        if !at_primary {
-            return self.take_untried(peers, bearers.backup.ok_or(Unusable::Gone)?);
+    /// Takes a peer of the list that the balancer is at, unless it has been tried, if `test` lets
+    /// it.
+    pub fn take_untried<E: From<NotTaken>>(
+        &self,
+        peer: PeerHandle,
+        test: impl Fn(PeerState) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let peers = self.balancer.peers;
+        if !self.balancer.is_current() || peers.generation() != peer.generation {
+            return Err(NotTaken::Left.into());
         }
-        let primary = match bearers.primary {
-            Some(peer) => self.take_untried(peers, peer),
-            None => Err(Unusable::Gone),
-        };
-        let (Err(why), Some(backup)) = (primary, bearers.backup) else {
-            return primary;
-        };
-        if self.has_primary(peers) {
-            return Err(why);
+        let (word, bit) = self.tried(peer);
+        // SAFETY: the peers are those that tried was made for.
+        if unsafe { *word } & bit != 0 {
+            return Err(NotTaken::Refused.into());
         }
-        // The balancer would go on to the backup peers now.
-        peers.check(backup)?;
-        let list = peers.list_of(backup).ok_or(Unusable::Gone)?;
-        // SAFETY: round_robin() has seen what data points to; the list is the next one.
-        unsafe { go_to(self.balancer, peers.0.as_ptr(), list) };
-        self.take_untried(peers, backup)
-    }
-}
-
-impl Try<'_> {
-    /// Takes a peer of the list that the balancer is at, unless it has been tried.
-    fn take_untried(&self, peers: PeerList, handle: PeerHandle) -> Result<(), Unusable> {
-        // SAFETY: tried has a bit for each peer of the list that the balancer is at, and the handle is
-        // of the generation that tried was made for.
-        unsafe {
-            if !is_current(self.data(), peers.0.as_ptr())
-                || generation_of(peers.0.as_ptr()) != handle.generation
-            {
-                return Err(Unusable::Gone);
-            }
-            let (word, bit) = self.tried(handle);
-            if *word & bit != 0 {
-                return Err(Unusable::Failed);
-            }
-            let list = peers.list_of(handle).ok_or(Unusable::Gone)?;
-            self.take(peers, list, handle, is_usable)?;
-            *word |= bit;
-        }
+        let list = peers.list_of(peer).ok_or(NotTaken::Left)?;
+        self.enter(list, peer, test)?;
+        // SAFETY: as above.
+        unsafe { *word |= bit };
         Ok(())
     }
 
-    /// A primary peer could still be tried.
-    fn has_primary(&self, peers: PeerList) -> bool {
-        // SAFETY: as in PeerList::walk(), and tried as above.
+    /// Whether there is a primary peer that has not been tried and that `test` holds for. The
+    /// balancer is at its primary list. True when peers have come or gone since the request came.
+    pub fn has_untried(&self, test: impl Fn(PeerState) -> bool) -> bool {
+        let list = self.balancer.peers.primary();
+        // SAFETY: the lists of an upstream live as long as its cycle.
+        let _list = unsafe { Lock::read_list(list) };
+        if !self.balancer.is_current() {
+            return true;
+        }
+        let bits = usize::BITS as usize;
+        // SAFETY: the peers of a list are linked by next and stay while it is locked; tried has a
+        // bit for each (ngx_http_upstream_init_round_robin_peer()), for the list is the request's.
         unsafe {
-            let list = peers.0.as_ptr();
-            let _list = Lock::read_list(list);
-            if !is_current(self.data(), list) {
-                return true;
-            }
-            let bits = usize::BITS as usize;
             let (mut peer, mut index) = ((*list).peer, 0);
             while !peer.is_null() {
                 let tried = *(*self.data()).tried.add(index / bits) >> (index % bits) & 1 != 0;
-                if !tried && (*peer).down == 0 {
+                if !tried {
                     let _peer = Lock::peer(list, peer);
-                    if is_usable(&*peer).is_ok() {
+                    if test(PeerState::of(peer)) {
                         return true;
                     }
                 }
                 peer = (*peer).next;
                 index += 1;
             }
-            false
         }
+        false
+    }
+
+    /// Goes on to the backup peers, none of which has been tried, as the balancer does when no
+    /// primary peer is left.
+    pub fn go_to_backup(&self) -> Result<(), NotTaken> {
+        let backup = self.balancer.peers.backup();
+        if backup.is_null() {
+            return Err(NotTaken::Left);
+        }
+        // SAFETY: the backup list.
+        unsafe { self.balancer.go_to(backup) };
+        Ok(())
     }
 }

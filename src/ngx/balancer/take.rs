@@ -1,80 +1,76 @@
-//! Taking a peer by where it stands, tested and entered as nginx's balancers do it, under their
-//! locks. Nothing is looked for: a session of one server of a hundred costs no walk over them.
+//! Taking a peer by its place in the list, tested and entered as nginx's balancers do it, under
+//! their locks. Nothing is searched: a session of one server of a hundred costs no walk over them.
 //!
 //! Only for balancers that keep their accounts in the peers, as round robin does.
 
-use std::ptr::{self, NonNull};
+use std::ptr;
 
-use crate::ngx::peers::{
-    generation_of, is_current, Lock, Peer, PeerData, PeerHandle, PeerList, Peers, Unusable,
-};
+use crate::ngx::peers::{Lock, PeerData, PeerHandle, PeerState, Peers};
 use crate::ngx::sys;
 
-use super::Try;
+use super::{Attempt, NotTaken};
 
-impl Try<'_> {
+impl Attempt<'_> {
     pub(super) fn data(&self) -> *mut PeerData {
-        self.balancer.data.get().cast()
+        self.balancer.data()
     }
 
-    /// Takes a peer of the list that the balancer is at, or a backup peer out of turn: then the
-    /// balancer gets its list back before the next try.
-    pub(super) fn take_from_either(
+    /// Takes a primary peer, or a backup peer out of turn: then the balancer gets its list back
+    /// before the next attempt. The balancer is at its primary list.
+    #[inline]
+    pub(super) fn take_by_place<E: From<NotTaken>>(
         &self,
-        handle: PeerHandle,
-        test: fn(&Peer) -> Result<(), Unusable>,
-    ) -> Result<(), Unusable> {
-        // SAFETY: round_robin() has seen what data points to.
-        unsafe {
-            let primary = (*self.data()).peers;
-            let peers = PeerList(NonNull::new(primary).ok_or(Unusable::Gone)?);
-            let list = peers.list_of(handle).ok_or(Unusable::Gone)?;
-            self.take(peers, list, handle, test)?;
-            if handle.backup {
-                self.balancer.primary.set(primary);
-                (*self.data()).peers = list;
-            } else {
-                let (word, bit) = self.tried(handle);
-                *word |= bit;
-            }
+        peer: PeerHandle,
+        test: impl Fn(PeerState) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let list = self.balancer.peers.list_of(peer).ok_or(NotTaken::Left)?;
+        self.enter(list, peer, test)?;
+        if peer.backup {
+            self.balancer.is_out_of_turn.set(true);
+            // SAFETY: RoundRobin::of() has seen what data points to.
+            unsafe { (*self.data()).peers = list };
+        } else {
+            let (word, bit) = self.tried(peer);
+            // SAFETY: enter() has seen that the peers are those that tried was made for.
+            unsafe { *word |= bit };
         }
         Ok(())
     }
 
-    /// The word and the bit that tell whether a peer has been tried.
-    ///
-    /// # Safety
-    /// `handle` is in the list that the balancer is at, and nothing was taken from that list since.
-    pub(super) unsafe fn tried(&self, handle: PeerHandle) -> (*mut usize, usize) {
+    /// The word of `tried` that has a peer's bit, and the bit. The word is there if the peers are
+    /// those that the request was initialised for.
+    #[inline]
+    pub(super) fn tried(&self, peer: PeerHandle) -> (*mut usize, usize) {
         let bits = usize::BITS as usize;
-        // SAFETY: ngx_http_upstream_init_round_robin_peer() has made room for the longer list.
-        let word = unsafe { (*self.data()).tried.add(handle.index / bits) };
-        (word, 1 << (handle.index % bits))
+        // SAFETY: RoundRobin::of() has seen what data points to.
+        let tried = unsafe { (*self.data()).tried };
+        (
+            tried.wrapping_add(peer.index / bits),
+            1 << (peer.index % bits),
+        )
     }
 
-    /// Takes a peer, as ngx_http_upstream_get_hash_peer() does, if it can be used.
-    ///
-    /// # Safety
-    /// `list` is the one of `peers` that has `handle`.
-    pub(super) unsafe fn take(
+    /// Takes a peer of `list`, the one that holds it, as ngx_http_upstream_get_hash_peer() does, if
+    /// `test` lets it.
+    #[inline]
+    pub(super) fn enter<E: From<NotTaken>>(
         &self,
-        peers: PeerList,
         list: *mut Peers,
         handle: PeerHandle,
-        test: fn(&Peer) -> Result<(), Unusable>,
-    ) -> Result<(), Unusable> {
-        // SAFETY: round_robin() has seen what data points to; the peer is looked at after its list
-        // was locked and found unchanged.
+        test: impl Fn(PeerState) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // SAFETY: the lists of an upstream live as long as its cycle.
+        let _list = unsafe { Lock::read_list(list) };
+        if self.balancer.peers.generation() != handle.generation || !self.balancer.is_current() {
+            return Err(NotTaken::Left.into());
+        }
+        let peer = handle.peer.as_ptr();
+        // SAFETY: the peer is in its list, which is locked and has not changed since it was shown.
+        let _peer = unsafe { Lock::peer(list, peer) };
+        // SAFETY: as above, and the peer is locked.
+        test(unsafe { PeerState::of(peer) })?;
+        // SAFETY: as above; data is what RoundRobin::of() has seen, pc what it belongs to.
         unsafe {
-            let _list = Lock::read_list(list);
-            let known = peers.0.as_ptr();
-            if generation_of(known) != handle.generation || !is_current(self.data(), known) {
-                return Err(Unusable::Gone);
-            }
-            let peer = handle.peer.as_ptr();
-            let _peer = Lock::peer(list, peer);
-            test(&*peer)?;
-
             let now = sys::ngx_time();
             if now - (*peer).checked > (*peer).fail_timeout {
                 (*peer).checked = now;

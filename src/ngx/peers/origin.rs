@@ -1,6 +1,6 @@
-//! Which `server` directive a peer comes from, before nginx 1.29.6: the peers of a list stand in
-//! the order of the directives, one for each address (`ngx_http_upstream_init_round_robin()`), and
-//! a peer whose name is resolved at run time knows the directive's template, since 1.27.3.
+//! Which `server` directive a peer comes from, before nginx 1.29.6. The peers of a list are in the
+//! order of the directives, one for each address (`ngx_http_upstream_init_round_robin()`). A peer
+//! whose name is resolved at run time, since 1.27.3, knows the directive's template.
 
 use crate::ngx::upstream::Upstream;
 
@@ -40,10 +40,12 @@ impl Origins {
             fixed: fixed.into_iter(),
             // A name of the primary list may have backup addresses (SRV records).
             #[cfg(all(nginx_since = "1.27.3", ngx_feature = "http_upstream_zone"))]
-            // SAFETY: the templates are made with the lists and stay as long.
+            // SAFETY: ngx_http_upstream_init_round_robin() makes a list's templates, linked by
+            // next, and ngx_http_upstream_zone_copy_peers() copies them; they stay as long as the
+            // list.
             templates: unsafe {
-                let primary = peers.0.as_ptr();
-                [primary, (*primary).next]
+                let primary = peers.primary();
+                [primary, peers.backup()]
                     .into_iter()
                     .zip(resolved)
                     .filter(|(list, _)| !list.is_null())
@@ -60,13 +62,14 @@ impl Origins {
         }
     }
 
-    /// The peer's identity. To be asked for each peer of the list in order.
+    /// The identity of the next peer of the list: to be called for each, in order.
     ///
     /// # Safety
     /// `peer` is in a list that is locked for reading.
     pub unsafe fn of<'a>(&mut self, peer: &'a Peer) -> Identity<'a> {
         #[cfg(all(nginx_since = "1.27.3", ngx_feature = "http_upstream_zone"))]
-        // SAFETY: NULL, or the host of a template, which names it.
+        // SAFETY: NULL, or the host of a template (ngx_http_upstream_zone_set_peer()); it stays as
+        // long as the list.
         if let Some(host) = unsafe { peer.host.as_ref() } {
             let template: *const Peer = host.peer;
             let known = self.templates.iter().find(|(at, _)| *at == template);

@@ -5,12 +5,12 @@ use crate::ngx::upstream::Upstream;
 
 use super::{Identity, Peer, PeerList};
 
-/// Nothing has to be known beside the peer.
+/// Nothing: a peer knows its server id.
 pub struct Origins;
 
 impl Origins {
     /// # Safety
-    /// As the implementation for earlier versions.
+    /// As in peers/origin.rs.
     pub unsafe fn new(_: PeerList, _: Upstream<'_>, _: bool) -> Self {
         Self
     }
@@ -21,7 +21,7 @@ impl Origins {
     /// `peer` is in a list that is locked for reading.
     pub unsafe fn of<'a>(&mut self, peer: &'a Peer) -> Identity<'a> {
         // SAFETY: a string that ngx_http_upstream_create_sid() or
-        // ngx_http_upstream_zone_copy_peer() has made.
+        // ngx_http_upstream_zone_copy_peer() has made; it stays as long as the peer.
         Identity::Sid(unsafe { sys::bytes(peer.sid) })
     }
 }

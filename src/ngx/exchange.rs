@@ -1,0 +1,69 @@
+//! A request's exchange with an upstream: what it asks of a peer, and what the peer answers.
+
+use std::marker::PhantomData;
+use std::mem::offset_of;
+use std::ptr::NonNull;
+
+use super::header::{headers, Header};
+use super::peers::{Peer, PeerKey};
+use super::sys;
+
+/// `ngx_http_upstream_t` of a request.
+#[derive(Clone, Copy)]
+pub struct Exchange<'r>(NonNull<sys::ngx_http_upstream_t>, PhantomData<&'r ()>);
+
+impl<'r> Exchange<'r> {
+    /// # Safety
+    /// `u` is NULL or lives for `'r`.
+    pub unsafe fn from_ptr(u: *mut sys::ngx_http_upstream_t) -> Option<Self> {
+        NonNull::new(u).map(|u| Self(u, PhantomData))
+    }
+
+    /// The pointer for nginx's own functions.
+    pub(super) fn as_ptr(self) -> *mut sys::ngx_http_upstream_t {
+        self.0.as_ptr()
+    }
+
+    /// The headers of the answer, as the peer has sent them.
+    pub fn headers(self) -> impl Iterator<Item = Header<'r>> {
+        // SAFETY: ngx_http_upstream_create() zeroes the list, which makes it an empty one;
+        // ngx_http_upstream_process_header(), _reinit() and _cache_send() initialise it.
+        unsafe { headers(&raw const (*self.0.as_ptr()).headers_in.headers) }
+    }
+
+    /// The part that balancers work on.
+    pub(super) fn peer(self) -> NonNull<sys::ngx_peer_connection_t> {
+        // SAFETY: the address of a field is not NULL.
+        unsafe { NonNull::new_unchecked(&raw mut (*self.0.as_ptr()).peer) }
+    }
+
+    /// The key of the peer that was taken last. It is no peer's key before the first attempt, and
+    /// when the balancer keeps names elsewhere than in its peers.
+    pub fn peer_key(self) -> PeerKey {
+        // SAFETY: a field of a live structure. What name points to is not read.
+        let name = unsafe { self.0.as_ref().peer.name };
+        // ngx_http_upstream_get_round_robin_peer() and the like set it to &peer->name.
+        PeerKey::from_address((name as usize).wrapping_sub(offset_of!(Peer, name)))
+    }
+
+    /// The status of the peer's answer; 0 while there is none.
+    pub fn answer(self) -> usize {
+        // SAFETY: a field of a live structure.
+        unsafe { self.0.as_ref().headers_in.status_n }
+    }
+
+    /// The name (`10.0.0.1:8080`) of the peer whose response is being passed on. `None` when the
+    /// response is nginx's own: ngx_http_upstream_finalize_request() closes the connection to the
+    /// peer before it sends an error page.
+    pub fn answering_peer(self) -> Option<&'r [u8]> {
+        // SAFETY: fields of a live structure. The name belongs to a peer that stays until peer.free
+        // is called: ngx_http_upstream_finalize_request() does that after the header was sent.
+        unsafe {
+            let u = self.0.as_ref();
+            if u.peer.connection.is_null() || u.headers_in.status_n == 0 {
+                return None;
+            }
+            u.peer.name.as_ref().map(|name| sys::bytes(*name))
+        }
+    }
+}
