@@ -16,7 +16,7 @@ use Sticky::Pages;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(33);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(37);
 
 $t->write_file_expand('backends.conf', backends());
 $t->write_file_expand('nginx.conf', <<'EOC');
@@ -145,6 +145,22 @@ is(posts('sid=form+id/1&a=' . $filler x 70, $urlencoded, '/large/'), "$home HIT"
     'urlencoded: before 64 KB');
 is(status(send_form('a=' . 'x' x (65536 - 12) . '&sid=form+id/1', $urlencoded, '/large/')), 'NONE',
     'none in a pair that is cut there');
+
+# What ends the id ends with the 65,536th byte, or one behind it.
+
+for (
+    ["$line\r\n", "\r\n", $id . $line, $last, 'multipart', $type],
+    ['a=', '&', 'sid=form+id/1&', 'b=c', 'urlencoded', $urlencoded],
+) {
+    my ($before, $behind, $end, $rest, $what, $media_type) = @$_;
+    my $filled = 65536 - length $before . $behind . $end;
+    for my $more (0, 1) {
+        my $form = $before . 'x' x ($filled + $more) . $behind . $end . $rest;
+        is(status(send_form($form, $media_type, '/large/')), $more ? 'NONE' : 'HIT',
+            "$what: the end of the id is " . ($more ? 'behind' : 'within') . ' 64 KB');
+    }
+}
+
 like(in_pieces('/unbuffered/', $urlencoded, 'a=b&sid=form+id/1', 12), qr/^[ABC]{2,} NONE$/,
     'nor in one of which nginx has a part');
 

@@ -18,7 +18,7 @@ use Test::Nginx;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite upstream_zone upstream_least_conn/)->plan(36);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite upstream_zone upstream_least_conn/)->plan(42);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -74,6 +74,17 @@ http {
         sticky_strict on;
     }
 
+    upstream dead {
+        server 127.0.0.1:8083 max_fails=0;
+        server 127.0.0.1:8086 max_fails=0;
+    }
+
+    upstream last {
+        server 127.0.0.1:8081 route=one;
+        server 127.0.0.1:8083 route=dead max_fails=0;
+        sticky route $arg_r;
+    }
+
     upstream cookie {
         server 127.0.0.1:8081;
         server 127.0.0.1:8084 down;
@@ -86,6 +97,7 @@ http {
         server_name  localhost;
 
         add_header X-Tries $upstream_sticky_status always;
+        add_header X-Addresses $upstream_addr always;
         add_header X-Status $sticky_status always;
 
         location ~ ^/(\w+)$ {
@@ -96,6 +108,22 @@ http {
         location /none {
             return 204;
         }
+
+        # Two upstreams, one after the other.
+        location /after/plain {
+            error_page 502 = @route;
+            proxy_pass http://dead;
+        }
+        location /after/sticky {
+            error_page 502 = @route;
+            proxy_pass http://strict;
+        }
+        location /after/accel {
+            proxy_pass http://last/accel;
+        }
+        location @route {
+            proxy_pass http://last;
+        }
     }
 
     server {
@@ -105,6 +133,10 @@ http {
 
         location / {
             return 200 "port $server_port\n";
+        }
+        location /accel {
+            add_header X-Accel-Redirect @route;
+            return 200;
         }
     }
 }
@@ -170,6 +202,20 @@ is(code('/cookie', 'route=1'), 502, q{strict: a cookie of the module's own mode}
 is(code('/cookie', 'route=0'), 200, 'strict: whose server is there');
 is(tries('/cookie', 'route=0'), 'HIT', 'tries there');
 is(tries('/cookie'), 'NEW', 'new there');
+# After an internal redirect, the tries of the upstream that answers.
+
+for my $case (
+    ['plain', 'one', 'HIT', 2, 'an upstream that is not sticky'],
+    ['sticky', 'dead', 'HIT, MISS', 2, 'one that is strict'],
+    ['accel', 'one', 'HIT', 1, 'X-Accel-Redirect'],
+) {
+    my ($uri, $route, $tries, $before, $what) = @$case;
+    my $reply = get("/after/$uri?r=$route");
+    is(header($reply, 'X-Tries'), $tries, "after $what: its own tries");
+    my @addresses = split /, | : /, header($reply, 'X-Addresses');
+    is(scalar(@addresses), $before + split(/, /, $tries), "after $what: beside all addresses");
+}
+
 unlike(get('/none'), qr/X-Tries/, 'no variable without an upstream');
 
 sub get {

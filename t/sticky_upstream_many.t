@@ -18,7 +18,7 @@ use Digest::MD5 qw/ md5_hex /;
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
 
-my $t = Test::Nginx->new()->has(qw/ http proxy rewrite upstream_zone /)->plan(27);
+my $t = Test::Nginx->new()->has(qw/ http proxy rewrite upstream_zone /)->plan(29);
 
 # Nobody listens on 127.0.0.2 and so on. An upstream of 130 servers, the one at $live alive.
 sub upstream {
@@ -67,6 +67,22 @@ $upstreams
         server 127.0.0.1:8081;
         server 127.0.0.1:8081;
         server 127.0.0.1:8082;
+    }
+
+    # Equal peers, of which the last one is never asked.
+    upstream twice_down {
+        sticky;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+        server 127.0.0.1:8081 down;
+    }
+
+    upstream twice_down_zone {
+        zone twice_down_zone 64k;
+        sticky;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+        server 127.0.0.1:8081 down;
     }
 
     upstream twice_index {
@@ -150,6 +166,8 @@ is_deeply([map { visit('twice_index', $_) } 0 .. 2],
     ["$first HIT, tried 1", "$first HIT, tried 1", "$second HIT, tried 1"],
     'listed twice: both places lead to it');
 
+is(visit($_, $value{$first}), "$first HIT, tried 1", "$_: a session goes to the first of two")
+    for qw/ twice_down twice_down_zone /;
 is(visit('twice', $value{$second}), "$second HIT, tried 1", 'beside one that is listed twice');
 
 sub visit {
