@@ -131,7 +131,7 @@ my $old = http_get('/');
 $t->write_file_expand('nginx.conf', $configuration =~ s/first/second/r);
 $t->reload();
 my $new;
-for (1 .. 100) {
+for (1 .. 1200) {
     $new = http_get('/');
     last if $new =~ /second/;
     sleep 0.05;
@@ -218,7 +218,7 @@ EOS
         my @folders = map { File::Spec->rel2abs($_) } grep { !ref } @INC;
         exec($^X, (map { "-I$_" } @folders), '-e', $script) or die "Can't run perl: $!";
     }
-    for (1 .. 600) {
+    for (1 .. 6000) {
         return ($?, slurp($said)) if waitpid($pid, WNOHANG);
         sleep 0.05;
     }

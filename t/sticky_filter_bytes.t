@@ -157,6 +157,15 @@ my $length = "Content-Length: " . length($page) . "\r\n\r\n";
 my $large_length = "Content-Length: " . length($large) . "\r\n\r\n";
 my $bytes = '<a href="?sid=by&amp;t=es">' . join '', map { chr } 0x80 .. 0xa0;
 
+# Until nginx has put one more page into a file.
+my $in_files = 0;
+my $until_in_file = sub {
+    eventually(sub {
+        return $in_files < (() = $t->read_file('error.log') =~ /buffered to a temporary file/g);
+    });
+    $in_files = () = $t->read_file('error.log') =~ /buffered to a temporary file/g;
+};
+
 my @ways = (
     ['content-length',           '/', script("$html$length", \'@page'), $page],
     ['chunked',                  '/', script("${html}Transfer-Encoding: chunked\r\n\r\n",
@@ -174,11 +183,11 @@ my @ways = (
     ['5 MB',                     '/', script("$html$large_length", \'@large'), $large],
     ['5 MB, unbuffered',         '/unbuffered/', script("$html$large_length", \'@large'), $large],
     ['5 MB, slow client, temporary file', '/small/', script("$html$large_length", \'@large'),
-        $large, slow => 1],
+        $large, slow => $until_in_file],
     ['5 MB, slow client, sendfile', '/sendfile/', script("$html$large_length", \'@in_file'),
-        $in_file, slow => 1],
+        $in_file, slow => $until_in_file],
     ['5 MB, slow client, no file', '/no_file/', script("$html$large_length", \'@large'),
-        $large, slow => 1],
+        $large, slow => sub { sleep 0.2 }],
     ['empty',                    '/', script("${html}Content-Length: 0\r\n\r\n"), ''],
     ['empty, close-delimited',   '/', script("$html\r\n"), ''],
     ['cut short',                '/unbuffered/', script("${html}Content-Length: 5000\r\n\r\n",
@@ -232,7 +241,7 @@ sub request {
 
     # While nothing is read here, nginx has to put the page somewhere.
     my $socket = http($text, start => 1);
-    select undef, undef, undef, 0.2;
+    $slow->();
     return http('', socket => $socket) // '';
 }
 

@@ -107,7 +107,7 @@ sub ids {
     my ($number, $wanted) = @_;
     my @ids;
     my $path = "$dir/backends.log";
-    for (1 .. 50) {
+    for (1 .. 600) {
         open my $log, '<', $path or die "No log: $!";
         @ids = map { m!^GET /first\S*n=$number \S+ (\w+)$! } <$log>;
         return @ids if @ids >= $wanted;

@@ -31,7 +31,14 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     upstream cookie {
-        sticky mode=query from=query,cookie learn=cookie expires=3s;
+        sticky mode=query from=query,cookie learn=cookie;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+        server 127.0.0.1:8083;
+    }
+
+    upstream brief {
+        sticky mode=query from=query,cookie learn=cookie expires=6s;
         server 127.0.0.1:8081;
         server 127.0.0.1:8082;
         server 127.0.0.1:8083;
@@ -66,6 +73,10 @@ http {
 
         location /cookie/ {
             proxy_pass http://cookie/;
+        }
+
+        location /brief/ {
+            proxy_pass http://brief/;
         }
 
         location /hidden/ {
@@ -193,15 +204,22 @@ is(status($next) . backend($next), 'HIT' . backend($reply), 'old id in a cookie'
 
 # The old one lives on until it expires, the new one as long as it is used.
 
-start('cookie', 'Set-Cookie: sid=before');
-Sticky::Pages::ask('GET', '/cookie/?sid=before', 'X-Script' => script("Set-Cookie: sid=after\r\n\r\n"));
-is(status(get('/cookie/?sid=before')), 'HIT', 'the old id right after');
-for (1 .. 5) {
-    select undef, undef, undef, 0.8;
-    $next = status(get('/cookie/?sid=after'));
-}
-is($next, 'HIT', 'the new id is kept by use');
-is(status(get('/cookie/?sid=before')), 'EXPIRED', 'the old one is not');
+my @seen = in_time(2.5, sub {
+    my ($round, $is_in_time) = @_;
+    my ($before, $after) = ("before$round", "after$round");
+    start('brief', "Set-Cookie: sid=$before");
+    get("/brief/?sid=$before", 'X-Script' => script("Set-Cookie: sid=$after\r\n\r\n"));
+    my @seen = status(get("/brief/?sid=$before"));
+    for (1 .. 8) {
+        return unless $is_in_time->();
+        sleep 1;
+        $next = status(get("/brief/?sid=$after"));
+    }
+    return (@seen, $next, status(get("/brief/?sid=$before")));
+});
+is($seen[0], 'HIT', 'the old id right after');
+is($seen[1], 'HIT', 'the new id is kept by use');
+is($seen[2], 'EXPIRED', 'the old one is not');
 
 # What becomes of an id that a response has handed out in its header.
 sub learned {

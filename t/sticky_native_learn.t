@@ -12,6 +12,7 @@ use Test::More;
 BEGIN { use FindBin; chdir($FindBin::Bin); }
 use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
 use Test::Nginx;
+use Sticky::Pages qw/ eventually in_time /;
 
 select STDERR; $| = 1;
 select STDOUT; $| = 1;
@@ -43,7 +44,7 @@ http {
     upstream short {
         server 127.0.0.1:8081;
         server 127.0.0.1:8082;
-        sticky learn create=$upstream_http_x_session lookup=$arg_s zone=short:32k timeout=3
+        sticky learn create=$upstream_http_x_session lookup=$arg_s zone=short:32k timeout=5
                norefresh;
     }
 
@@ -163,10 +164,7 @@ is(tos('/header?s=erin', 6), $erin, 'a session learned from the header');
 
 my $gone = workers_gone($t);
 $t->reload();
-for (1 .. 50) {
-    last if workers_gone($t) >= $gone + 2;
-    select undef, undef, undef, 0.1;
-}
+eventually(sub { workers_gone($t) >= $gone + 2 });
 is(workers_gone($t), $gone + 2, 'reloaded');
 is(tos('/u?s=alice', 12), $away, 'a reload keeps the sessions');
 is(tos("/u?s=$bob", 12), $away, 'all of them');
@@ -174,14 +172,15 @@ is(tos('/own?s=dave', 6), $dave, 'in all zones');
 
 # norefresh: in use or not, its time is over.
 
-to('/short?give=frank');
-is(status('/short?s=frank'), 'HIT', 'a short session');
-my $over = 0;
-for (1 .. 12) {
-    select undef, undef, undef, 0.5;
-    last if $over = status('/short?s=frank') eq 'EXPIRED';
-}
-ok($over, 'use does not prolong it');
+my $id;
+my ($short) = in_time(4, sub {
+    my ($round) = @_;
+    $id = "frank$round";
+    to("/short?give=$id");
+    return status("/short?s=$id");
+});
+is($short, 'HIT', 'a short session');
+ok(eventually(sub { status("/short?s=$id") eq 'EXPIRED' }), 'use does not prolong it');
 
 sub get {
     my ($uri, $cookie) = @_;

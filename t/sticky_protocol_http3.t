@@ -70,7 +70,7 @@ $t->waitforsocket("127.0.0.1:$_") for @ports;
 # All requests on one connection, as a browser does.
 
 # A client that has lost the thread waits for ever.
-alarm 60;
+alarm 300;
 my $client = Test::Nginx::HTTP3->new();
 
 sub fetch {

@@ -70,12 +70,11 @@ $t->run_daemon(\&scripted, $ports{$_}, $_, $t->testdir()) for sort keys %ports;
 $t->waitforsocket("127.0.0.1:$_") for values %ports;
 $t->run();
 
-# Every answer begins with what the client waits for, and goes on for longer than the test runs:
-# whatever is learned at its end only comes too late. The next request goes out, on a connection
+# Every answer begins with what the client waits for, and goes on until the client has gone: whatever is learned at its end only comes too late. The next request goes out, on a connection
 # of its own and mostly to another worker, as soon as the client sees the id.
 
 my $html = "Content-Type: text/html\r\n\r\n";
-my $rest = \30;
+my $rest = \'*';
 
 is(follow('a', sub { script("$html<a href='?sid=$_[0]'>", $rest) }), 'HIT', 'link');
 is(follow('b', sub { script("$html<input name=sid value=$_[0]>", $rest) }), 'HIT', 'input');

@@ -51,8 +51,8 @@ http {
 
     upstream failing {
         sticky mode=query;
-        server 127.0.0.1:8081 max_fails=1 fail_timeout=1s;
-        server 127.0.0.1:8082 max_fails=1 fail_timeout=1s;
+        server 127.0.0.1:8081 max_fails=1 fail_timeout=1h;
+        server 127.0.0.1:8082 max_fails=1 fail_timeout=1h;
     }
 
     upstream backup {

@@ -40,9 +40,14 @@ http {
     log_format seen "$arg_n:$sticky_status:$sticky_peer:$upstream_addr";
 
     upstream u {
-        sticky mode=query expires=1s;
+        sticky mode=query;
         server 127.0.0.1:8081 max_fails=0;
         server 127.0.0.1:8082 max_fails=0;
+    }
+
+    upstream brief {
+        sticky mode=query expires=1s;
+        server 127.0.0.1:8081;
     }
 
     upstream plain {
@@ -58,6 +63,10 @@ http {
 
         location / {
             proxy_pass http://u;
+        }
+
+        location /brief/ {
+            proxy_pass http://brief/;
         }
 
         location /plain/ {
@@ -116,8 +125,9 @@ is(backend($reply), $home eq 'A' ? 'B' : 'A', 'answered by another');
 is(peer($reply), $address{ backend($reply) }, 'whose name is the peer');
 unlink $t->testdir() . "/closed_$home";
 
-select undef, undef, undef, 2.1;
-is(status(get('/?n=10&sid=new')), 'EXPIRED', 'EXPIRED, session too old');
+get('/brief/?n=14', 'X-Page' => link_to('brief'));
+sleep 2.1;
+is(status(get('/brief/?n=10&sid=brief')), 'EXPIRED', 'EXPIRED, session too old');
 
 # Where there is no session to speak of.
 

@@ -90,15 +90,17 @@ is(lost(), 0, 'all sessions hold');
 
 for (['larger', 'zone=z:512k'], ['smaller', 'zone=z:64k']) {
     my ($what, $zone) = @$_;
-    my $script = script("Content-Type: text/html\x0d\x0a\x0d\x0a<html>", \1,
-        "<a href='?sid=late$what'>", \12, 'end');
+    my $script = script("Content-Type: text/html\x0d\x0a\x0d\x0a<html>", \"?go$what",
+        "<a href='?sid=late$what'>", \'*');
     my @clients = map { start_slow($script) } 1 .. 4;
     read_until($_, qr/<html>/) for @clients;
     my %before = map { $_ => 1 } workers($t);
     $t->write_file_expand('nginx.conf', $conf->(zone => $zone));
     $t->reload();
     ok(eventually(sub { 2 <= grep { !$before{$_} } workers($t) }), "$what: new workers");
-    my ($first) = map { backend(read_until($_, qr/sid=/)) } @clients;
+    stopped_listening(keys %before);
+    $t->write_file("go$what", '');
+    read_until($_, qr/sid=/) for @clients;
     ok(eventually(sub { status(get("/slow?sid=late$what")) eq 'HIT' }), "$what: they know the id");
     ok((grep { kill 0, $_ } keys %before), "$what: from an old one that is still there");
     is(lost(), 0, "$what: all sessions hold");

@@ -153,7 +153,7 @@ my %late = (
 for my $what ('the same zone', 'a zone of another size') {
     my ($next, $expected) = @{ $late{$what} };
     my $id = $expected eq 'HIT' ? 'late1' : 'late2';
-    my $script = script("Content-Type: text/html\x0d\x0a\x0d\x0a<html>", \2, "<a href='?sid=$id'>");
+    my $script = script("Content-Type: text/html\x0d\x0a\x0d\x0a<html>", \"?$id", "<a href='?sid=$id'>");
     my $client = http("GET /slow/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         . "X-Script: $script\r\n\r\n", start => 1);
     read_until($client, qr/<html>/);
@@ -161,7 +161,9 @@ for my $what ('the same zone', 'a zone of another size') {
     $t->write_file_expand('nginx.conf', $next);
     $t->reload();
     eventually(sub { 2 <= grep { !$before{$_} } workers($t) });
+    stopped_listening(keys %before);
     my $early = status(get("/slow/?sid=$id"));
+    $t->write_file($id, '');
     like(read_until($client, qr/sid=/), qr/sid=/, "$what: the old worker ends what it has begun");
     is($early . ' ' . status(get("/slow/?sid=$id")), "MISS $expected", "$what: what it learned then");
     eventually(sub { !grep { kill 0, $_ } keys %before });

@@ -26,7 +26,7 @@ use constant ZONE => 3_500;
 # A used session comes back so often while the zone is filled once.
 use constant OFTEN => 8;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(6);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(7);
 
 $t->write_file_expand('backends.conf', backends());
 $t->write_file_expand('nginx.conf', <<'EOC');
@@ -96,7 +96,8 @@ cmp_ok($gone, '>', 150, "the least recently used have gone: $gone of 200");
 my %new = taught('/', 'new', 1);
 is(differing(\%new, { brought('/', keys %new) }), 0, 'a new session is learned all the same');
 my @full = $t->read_file('error.log') =~ /the session table is full.*zone "rushed"/g;
-is(scalar @full, 1, 'the log tells that the table is full, once');
+cmp_ok(scalar @full, '>=', 1, 'the log tells that the table is full');
+cmp_ok(scalar @full, '<=', 1 + (time() - $^T) / 60, 'once a minute at most');
 
 # Has so many ids handed out, eight at a time, and sends each back before the next come: while they
 # are new, they make room for each other.

@@ -33,10 +33,13 @@ use Test::Nginx qw/ :DEFAULT http_content /;
 
 our @EXPORT = qw/
     backends get post link_to backend status holds where read_until
-    script scripted reload_with workers eventually
+    script scripted reload_with workers eventually in_time stopped_listening
 /;
 
 use constant CRLF => "\x0d\x0a";
+
+# Seconds that nothing takes, however loaded the machine is: only a test that fails waits so long.
+use constant PATIENCE => 60;
 
 sub backends {
     return <<'EOC';
@@ -133,10 +136,10 @@ sub holds {
     return $from =~ /^[ABC]$/ && $to eq $from x 6;
 }
 
-# Everything from the socket up to the pattern; undef when it does not come in time.
+# Everything from the socket up to the pattern; undef when it does not come within a minute.
 sub read_until {
-    my ($socket, $pattern, $limit) = @_;
-    my $end = time() + ($limit // 3);
+    my ($socket, $pattern) = @_;
+    my $end = time() + PATIENCE;
     my $text = '';
     my $select = IO::Select->new($socket);
 
@@ -149,10 +152,15 @@ sub read_until {
     return $text;
 }
 
-# Writes what scripted() shall send after its status line: texts, references to a number of
-# seconds to wait, and references to the name of a file in its directory, as \'@NAME'.
+# Writes what scripted() shall send after its status line: texts, and references to what else there is
+# to do:
+#
+#     \0.01      wait so many seconds
+#     \'@NAME'   send a file of the test's folder
+#     \'?NAME'   wait until there is such a file
+#     \'*'       wait until the client has gone
 sub script {
-    return (join ' ', map { !ref ? 'x' . unpack 'H*', $_ : $$_ =~ /^@/ ? $$_ : "~$$_" } @_);
+    return (join ' ', map { !ref ? 'x' . unpack 'H*', $_ : $$_ =~ /^[@?*]/ ? $$_ : "~$$_" } @_);
 }
 
 # A server that sends each piece of the script by itself. A request without a script gets an empty
@@ -198,10 +206,20 @@ sub answer {
     $script //= script(CRLF);
 
     for my $step (split ' ', $script) {
+        # The other side sends nothing any more: what can be read is the end of the connection.
         if ($step =~ /^~(.+)/) {
-            # The other side sends nothing any more: this is the end of the connection.
             return if IO::Select->new($client)->can_read($1);
             next;
+        }
+        if ($step =~ /^\?(.+)/) {
+            until (-e "$dir/$1") {
+                return if IO::Select->new($client)->can_read(0.02);
+            }
+            next;
+        }
+        if ($step eq '*') {
+            IO::Select->new($client)->can_read();
+            return;
         }
         if ($step =~ /^@(.+)/) {
             open my $file, '<:raw', "$dir/$1" or die "Can't open $1: $!";
@@ -216,10 +234,10 @@ sub answer {
     }
 }
 
-# Asks again and again, up to ten seconds, until the answer is true.
+# Asks again and again, for a minute at most, until the answer is true.
 sub eventually {
     my ($ask) = @_;
-    my $end = time() + 10;
+    my $end = time() + PATIENCE;
     while (1) {
         my $answer = $ask->();
         return $answer if $answer || time() > $end;
@@ -227,11 +245,44 @@ sub eventually {
     }
 }
 
+# For what holds only for so many seconds: does it again, with the number of the round, until a round
+# has ended within them; on a slower machine its result would say nothing. The code may ask by the way
+# whether there is time left since the last time it asked, and give up with an empty list.
+sub in_time {
+    my ($seconds, $code) = @_;
+    my @result;
+    for my $round (1 .. 20) {
+        my ($begun, $is_late) = (time(), 0);
+        my $is_in_time = sub {
+            my $now = time();
+            $is_late = 1 if $now - $begun > $seconds;
+            $begun = $now;
+            return !$is_late;
+        };
+        @result = $code->($round, $is_in_time);
+        return @result if $is_in_time->();
+    }
+    return @result;
+}
+
 # The numbers of the worker processes that are alive.
 sub workers {
     my ($t) = @_;
     my %started = map { $_ => 1 } $t->read_file('error.log') =~ /start worker process (\d+)/g;
     return grep { kill 0, $_ } sort keys %started;
+}
+
+# Waits until these processes take no connections any more, though they may go on with those that they
+# have: which process serves the next request is certain only then. True when that is so.
+sub stopped_listening {
+    my @pids = @_;
+    return eventually(sub {
+        open my $table, '<', '/proc/net/tcp' or die "Can't open /proc/net/tcp: $!";
+        # The state of a socket that listens is 0A.
+        my %listens = map { /^\s*\d+: \w+:\w+ \w+:\w+ 0A (?:\S+ +){5}(\d+) / ? ("socket:[$1]" => 1) : () }
+            <$table>;
+        return !grep { my $pid = $_; grep { $listens{ readlink // '' } } glob "/proc/$pid/fd/*" } @pids;
+    });
 }
 
 # Reloads with another configuration, and returns true when its workers alone are left.

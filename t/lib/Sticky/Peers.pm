@@ -71,7 +71,7 @@ sub curl {
     if ($pid == 0) {
         # Without the progress of --parallel, which --silent does not silence.
         open STDERR, '>', File::Spec->devnull();
-        exec 'curl', '-q', '--silent', '--max-time', 8, @arguments or exit 127;
+        exec 'curl', '-q', '--silent', '--max-time', 60, @arguments or exit 127;
     }
     local $/;
     my $text = <$output>;

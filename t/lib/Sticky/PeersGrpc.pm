@@ -73,7 +73,7 @@ def start(call):
     shape, sign, value = re.match('([A-Z][a-z]+)(.?)(.*)', call).groups()
     metadata = [('cookie' if sign == '=' else 'x-route', value)] if sign else []
     path = '/shop.Shop/' + shape
-    options = dict(metadata=metadata + [('x-upstream', prefix)], timeout=8)
+    options = dict(metadata=metadata + [('x-upstream', prefix)], timeout=60)
     if shape == 'Say':
         return channel.unary_unary(path).future(b'a', **options)
     if shape == 'Fail':

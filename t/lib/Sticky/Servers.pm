@@ -93,7 +93,7 @@ sub ask {
     my ($port, $question) = @_;
 
     my $socket = IO::Socket::INET->new(
-        Proto => 'tcp', PeerAddr => "127.0.0.1:$port", Timeout => 3,
+        Proto => 'tcp', PeerAddr => "127.0.0.1:$port", Timeout => 60,
     ) or return undef;
     print {$socket} "GET /control/$question HTTP/1.1${CRLF}Host: a$CRLF$CRLF";
     $socket->shutdown(1);
@@ -104,10 +104,10 @@ sub ask {
     return $reply =~ s/\A.*?\x0d\x0a\x0d\x0a//sr;
 }
 
-# Asks until the answer is true, for five seconds at most.
+# Asks until the answer is true, for a minute at most.
 sub wait_until {
     my ($answer) = @_;
-    my $end = time() + 5;
+    my $end = time() + 60;
 
     while (1) {
         my $found = $answer->();

@@ -51,7 +51,7 @@ sub pipelined {
                     last;
                 }
             }
-            IO::Select->new($socket)->can_read(5) or return @replies;
+            IO::Select->new($socket)->can_read(60) or return @replies;
             sysread $socket, $text, 65536, length $text or return @replies;
         }
     }
@@ -108,7 +108,7 @@ sub poured {
         my $missing = $until - $first + 1;
         my $text = '';
         while ($missing > 0) {
-            $select->can_read(10) or return $answers;
+            $select->can_read(60) or return $answers;
             sysread $socket, $text, 65536, length $text or return $answers;
             my $found = () = $text =~ /\Q$end\E/g;
             $missing -= $found;

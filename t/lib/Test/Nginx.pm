@@ -78,11 +78,11 @@ our $NGINX = $ENV{TEST_NGINX_BINARY} // '../nginx/objs/nginx';
 # Test::More looks for this name in the package that calls it.
 our $TODO;
 
-# Seconds. Nothing in this file waits longer than the sum of two of them.
+# Seconds, far beyond what a loaded machine takes.
 use constant {
-    START_LIMIT => 5,
+    START_LIMIT => 60,
     QUIT_LIMIT  => 90,
-    TERM_LIMIT  => 5,
+    TERM_LIMIT  => 20,
 };
 
 my @alive;
@@ -382,7 +382,7 @@ sub end_process {
     return 0;
 }
 
-# True when the file is there; undef after five seconds; 0 when the process has ended before.
+# True when the file is there; undef when it does not come; 0 when the process has ended before.
 sub waitforfile {
     my ($self, $file, $pid) = @_;
     my $gone;
