@@ -38,7 +38,9 @@ my @clients = clients($over, \%home);
 
 my %killed;
 srand 1;
-while (keys %killed < KILLS) {
+# For as long as the clients need to get through a good number of requests meanwhile.
+while (keys %killed < KILLS || counted("$over.answers") <= 500 || counted("$over.ids") <= 1000) {
+    last if time() - $^T > 600;
     # One that is dead already may not be noticed yet.
     my @alive = grep { !$killed{$_} } workers($t);
     if (@alive) {
@@ -60,4 +62,4 @@ cmp_ok($visits, '>', 500, "$visits answers meanwhile");
 cmp_ok($taught, '>', 1000, "$taught ids handed out meanwhile");
 is($wrong, 0, 'no answer of another server');
 
-is_sound($t, \%home, KILLS);
+is_sound($t, \%home, scalar keys %killed);

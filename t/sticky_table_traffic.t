@@ -82,7 +82,7 @@ my @clients = map { my $n = $_; in_background(sub { return visits($over, $n) }) 
 
 # While the zone is the same, nothing is lost of what is learned meanwhile, not even at a server that
 # the old workers do not know: for a moment they serve beside the new ones.
-my $newcomers = in_background(sub { return newcomers("$over.same") });
+my $newcomers = in_background(sub { return newcomers("$over.same", "$over.learned") });
 for (
     ['another order',       servers => '8082 8081'],
     ['a server joins',      servers => '8083 8082 8081'],
@@ -95,6 +95,7 @@ for (
     select undef, undef, undef, 1.1 if $what =~ /joins/;
     ok(reload_with($t, $conf->(%change)), "reload: $what");
 }
+eventually(sub { counted("$over.learned") > 20 });
 $t->write_file('over.same', '');
 my ($learned, $wrong) = split ' ', outcome($newcomers);
 cmp_ok($learned, '>', 20, "$learned sessions began meanwhile");
@@ -111,6 +112,7 @@ for (
     ok(reload_with($t, $conf->(%change)), "reload: $what");
 }
 
+eventually(sub { counted("$over.requests") > 800 });
 $t->write_file('over', '');
 my ($count, $failed, $moved) = (0, 0, 0);
 for (@clients) {
@@ -133,6 +135,7 @@ sub visits {
         for my $id (@mine) {
             my $reply = get("/?sid=$id");
             $result[0]++;
+            count("$over.requests");
             if (backend($reply) eq 'nobody') {
                 $result[1]++;
             } elsif (status($reply) ne 'HIT' || backend($reply) ne $home{$id}) {
@@ -147,12 +150,13 @@ sub visits {
 # Sessions that begin, each of which is asked for at once and at the end. Those that begin at the
 # server that has joined cannot be served by an old worker, but are still there afterwards.
 sub newcomers {
-    my ($over) = @_;
+    my ($over, $learned) = @_;
     my %began;
     my $wrong = 0;
     for (my $n = 0; !-e $over; $n++) {
         my $id = "new$n";
         $began{$id} = backend(get('/', 'X-Page' => link_to($id)));
+        count($learned);
         my $reply = get("/?sid=$id");
         next if $began{$id} eq 'C' && status($reply) eq 'GONE';
         $wrong++ if status($reply) ne 'HIT' || backend($reply) ne $began{$id};

@@ -107,7 +107,8 @@ sub die_at {
 }
 
 # Clients that go on until the file is there. They return: answers to requests with an id in use,
-# those that came from another server or did not know the id, and ids that were handed out.
+# those that came from another server or did not know the id, and ids that were handed out. Of the first
+# and the last they also keep count while they work, see counted(), under the names `answers` and `ids`.
 sub clients {
     my ($over, $home) = @_;
     my @ids = sort keys %$home;
@@ -116,6 +117,7 @@ sub clients {
         while (!-e $over) {
             my @some = map { $ids[rand @ids] } 1 .. 10;
             my @replies = replies(map { request("/?sid=$_") } @some);
+            count("$over.answers", scalar @replies);
             for my $n (0 .. $#replies) {
                 $answers++;
                 $wrong++ if status($replies[$n]) ne 'HIT'
@@ -133,7 +135,9 @@ sub clients {
                 my $links = join '', map { "<a href=?sid=$who-$n-$page-$_>" } 1 .. 8;
                 request('/', "X-Page: $links" . CRLF);
             } 1 .. 20;
-            $taught += 8 * replies(@requests);
+            my $more = 8 * replies(@requests);
+            count("$over.ids", $more);
+            $taught += $more;
         }
         return (0, 0, $taught);
     };

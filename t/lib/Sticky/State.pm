@@ -8,11 +8,12 @@ use warnings;
 
 use Compress::Zlib qw/ crc32 /;
 use Exporter qw/ import /;
+use Time::HiRes qw/ sleep /;
 
 use Test::Nginx;
 use Sticky::Pages qw/ workers eventually /;
 
-our @EXPORT = qw/ master ended started restarted said flaw mode_of changed /;
+our @EXPORT = qw/ master ended end_all started restarted said flaw mode_of changed /;
 
 sub master {
     my ($t) = @_;
@@ -42,6 +43,22 @@ sub ended {
     # A master that was killed has left it.
     unlink $t->testdir() . '/nginx.pid';
     return $gone;
+}
+
+# Kills every process that has a file in the directory open, as each nginx has its log, and whatever
+# such a process has started meanwhile.
+sub end_all {
+    my ($dir) = @_;
+    while (my @all = grep { $_ != $$ && uses($_, $dir) } map { m!(\d+)! } glob '/proc/[0-9]*') {
+        kill 'KILL', @all;
+        sleep 0.02;
+    }
+}
+
+# Whether the process has a file in the directory open.
+sub uses {
+    my ($pid, $dir) = @_;
+    return grep { (readlink // '') =~ m!^\Q$dir\E/! } glob "/proc/$pid/fd/*";
 }
 
 # The processes that this one has started.

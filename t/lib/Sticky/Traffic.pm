@@ -17,7 +17,7 @@ use Test::Nginx;
 use Sticky::Pages qw/ backend status /;
 
 our @EXPORT = qw/
-    without_debug pipelined taught brought differing poured in_background outcome
+    without_debug pipelined taught brought differing poured in_background outcome count counted
 /;
 
 # At so many requests at a time all of them and their answers fit into the buffers of a connection.
@@ -134,6 +134,16 @@ sub in_background {
     }
     return $output;
 }
+
+# Counts in a file, for another process, which sees how far this one has come.
+sub count {
+    my ($file, $more) = @_;
+    open my $output, '>>', $file or die "Can't write $file: $!";
+    syswrite $output, '.' x ($more // 1);
+    close $output;
+}
+
+sub counted { return -s $_[0] // 0 }
 
 # What it has returned, as soon as it has: one line.
 sub outcome {
