@@ -3,22 +3,14 @@
 # Tests for the harness in lib/Test/Nginx.pm, on an nginx without the module; without a harness
 # that notices failures, every other test here would pass for nothing.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx qw/ :DEFAULT :gzip http_start http_end http_content /;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 use File::Spec;
 use IO::Socket::INET;
 use POSIX qw/ WNOHANG /;
 use Time::HiRes qw/ sleep /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 # The module has no part in this, and may not even be built yet.
 $ENV{TEST_NGINX_GLOBALS} = $> == 0 ? 'user root;' : '';

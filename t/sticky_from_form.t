@@ -3,18 +3,10 @@
 # Tests for session ids in multipart forms (from=form), and in forms that nginx has in part; without
 # these the session of an application that keeps its id in a hidden input is lost with an upload.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(37);
 
@@ -43,7 +35,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         client_body_buffer_size  4k;
         client_max_body_size     8m;
@@ -83,7 +75,7 @@ my $file = part('Content-Disposition: form-data; name="file"; filename="a b.txt"
 
 my $reply = get('/', 'X-Page' => '<form method="post" enctype="multipart/form-data">'
     . '<input type="hidden" name="sid" value="form id/1"><input type="file" name="file"></form>');
-my $home = backend($reply);
+my $home = served_by($reply);
 
 is(posts($id . $file . $last), "$home HIT", 'hidden input, then a file');
 is(posts($file . $id . $last), "$home HIT", 'a file, then the hidden input');
@@ -183,7 +175,7 @@ sub posts {
 sub summary {
     my (%backends, %statuses);
     for my $answer (@_) {
-        $backends{ backend($answer) } = 1;
+        $backends{ served_by($answer) } = 1;
         $statuses{ status($answer) } = 1;
     }
     return join(' ', join('', sort keys %backends), join('', sort keys %statuses));

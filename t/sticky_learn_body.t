@@ -3,20 +3,10 @@
 # Tests for the bodies that `learn=` reads besides HTML: JSON, event streams, text; without them the
 # sessions of applications that hand their ids out there are not kept together.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
-
-use Test::Nginx qw/ http_content /;
 
 my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(49);
 
@@ -53,7 +43,7 @@ $upstreams
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  \$sticky_status  always;
+        add_header   X-Status  \$sticky_status  always;
 
 $locations
     }
@@ -170,6 +160,6 @@ sub learned {
         my $id = "${number}_$_";
         $id =~ s!/!%2F!;
         my $next = get("$uri?sid=$id", 'X-Script' => script("\r\n"));
-        status($next) eq 'HIT' && backend($next) eq backend($reply);
+        status($next) eq 'HIT' && served_by($next) eq served_by($reply);
     } @ids;
 }

@@ -3,18 +3,10 @@
 # Tests for ids in cookies and headers of responses (learn=cookie, learn=header:NAME), and for ids that
 # change: without them a client that signs in, and gets a new id, ends up at another server.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(47);
 
@@ -69,7 +61,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         location /cookie/ {
             proxy_pass http://cookie/;
@@ -146,7 +138,7 @@ is(learned('hidden', 'Mcp-Session-Id: m7', 'm7'), 'MISS', 'a header that the cli
 
 my $reply = start('header', 'Mcp-Session-Id: m8');
 my $next = get('/header/', 'Mcp-Session-Id' => 'm8');
-is(status($next) . backend($next), 'HIT' . backend($reply), 'brought back in the header');
+is(status($next) . served_by($next), 'HIT' . served_by($reply), 'brought back in the header');
 
 # Responses that count, and those that do not.
 
@@ -159,7 +151,7 @@ for (
 ) {
     my ($method, $status, $expected) = @$_;
     my $id = lc "$method$status" =~ s/\W.*//r;
-    Sticky::Pages::ask($method, '/header/', 'X-Status' => $status,
+    send_request($method, '/header/', 'X-Answer' => $status,
         'X-Script' => script("Mcp-Session-Id: $id\r\n\r\n"));
     is(status(get("/header/?sid=$id")), $expected, "$method, $status");
 }
@@ -185,8 +177,8 @@ for (
         get('/all/');
     }
     my @all = map { get("/all/?sid=$_") } @ids, reverse @ids;
-    my $from = backend($first);
-    is(join(' ', map { status($_) . backend($_) } @all), join(' ', ("HIT$from") x 8),
+    my $from = served_by($first);
+    is(join(' ', map { status($_) . served_by($_) } @all), join(' ', ("HIT$from") x 8),
         "$what: all ids lead to one server");
 }
 
@@ -197,10 +189,10 @@ get('/all/?sid=old', 'X-Script' =>
     script("Set-Cookie: sid=new\r\nX-Id: newer\r\n$json", '{"sid":"old","b":{"sid":"newest"}}'));
 for (qw/ old new newer newest /) {
     $next = get("/all/?sid=$_");
-    is(status($next) . backend($next), 'HIT' . backend($reply), "$_ id, of several");
+    is(status($next) . served_by($next), 'HIT' . served_by($reply), "$_ id, of several");
 }
 $next = get('/all/', Cookie => 'sid=old');
-is(status($next) . backend($next), 'HIT' . backend($reply), 'old id in a cookie');
+is(status($next) . served_by($next), 'HIT' . served_by($reply), 'old id in a cookie');
 
 # The old one lives on until it expires, the new one as long as it is used.
 
@@ -226,7 +218,7 @@ sub learned {
     my ($where, $header, $id) = @_;
     my $reply = start($where, $header);
     my $next = get("/$where/?sid=$id");
-    return status($next) eq 'HIT' && backend($next) ne backend($reply) ? 'elsewhere' : status($next);
+    return status($next) eq 'HIT' && served_by($next) ne served_by($reply) ? 'elsewhere' : status($next);
 }
 
 sub start {

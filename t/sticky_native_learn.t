@@ -4,18 +4,9 @@
 # response to somebody else, an error teaches nothing, a full server keeps its sessions; all of it in
 # memory that workers share and a reload keeps. Without these, sessions wander as they may in nginx.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Pages qw/ eventually in_time /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite map/)->plan(20);
 
@@ -121,10 +112,10 @@ my @ports = (port(8081), port(8082));
 my $home = to('/u?give=alice');
 my ($away) = grep { $_ != $home } @ports;
 is(tos('/u?s=alice', 12), $home, 'a session stays where it was learned');
-is(status('/u?s=alice'), 'HIT', 'and is said to');
-is(status('/u?s=nobody'), 'MISS', 'an unknown one is a miss');
-is(status('/u'), 'NONE', 'without an id there is nothing');
-is(tos('/u', 12, 's=alice'), $home, 'the second variable counts where the first is empty');
+is(status(get('/u?s=alice')), 'HIT', 'and is said to');
+is(status(get('/u?s=nobody')), 'MISS', 'an unknown one is a miss');
+is(status(get('/u')), 'NONE', 'without an id there is nothing');
+is(tos('/u', 12, 'Cookie: s=alice'), $home, 'the second variable counts where the first is empty');
 
 # A stranger's response does not take it over.
 
@@ -144,7 +135,7 @@ is(tos('/u?s=alice', 6), $home, 'and the owner stays');
 # A response with an error makes no session.
 
 to('/u/500?give=carol');
-is(status('/u?s=carol'), 'MISS', 'a response of 500 makes no session');
+is(status(get('/u?s=carol')), 'MISS', 'a response of 500 makes no session');
 is(tos('/u/500?s=alice', 4), $home, 'but a session stays through it');
 
 # The holder refuses, another answers: then the session goes on there.
@@ -177,19 +168,12 @@ my ($short) = in_time(4, sub {
     my ($round) = @_;
     $id = "frank$round";
     to("/short?give=$id");
-    return status("/short?s=$id");
+    return status(get("/short?s=$id"));
 });
 is($short, 'HIT', 'a short session');
-ok(eventually(sub { status("/short?s=$id") eq 'EXPIRED' }), 'use does not prolong it');
-
-sub get {
-    my ($uri, $cookie) = @_;
-    return http("GET $uri HTTP/1.0\nHost: localhost\n"
-        . (defined $cookie ? "Cookie: $cookie\n" : '') . "\n") // '';
-}
+ok(eventually(sub { status(get("/short?s=$id")) eq 'EXPIRED' }), 'use does not prolong it');
 
 sub to { return get(@_) =~ /^X-To: \S+:(\d+)/m ? $1 : 'nowhere' }
-sub status { return get(@_) =~ /^X-Status: (\w+)/m ? $1 : 'nothing' }
 
 sub tos {
     my ($uri, $count, @cookie) = @_;

@@ -4,22 +4,13 @@
 # on), with four workers; without them a worker follows an address that has been freed, and crashes,
 # keeps it for ever, or counts for ever what it has begun there.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Peers qw/ needs program /;
 use Sticky::PeersDns qw/ dns_server set_names /;
-use Sticky::Servers qw/ request header served_by wait_until /;
 
 use Digest::MD5 qw/ md5_hex /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 needs('wrk');
 
@@ -169,13 +160,13 @@ my @left = map { $addresses{ $names[0] }[$_] } 0 .. 3;
 set_names($t, $names[0] => \@left);
 
 for my $upstream (sort keys %upstreams) {
-    my $settled = wait_until(sub {
-        my %seen = map { served_by($_) => 1 } map { request("/$upstream/") } 1 .. 40;
+    my $settled = eventually(sub {
+        my %seen = map { served_by($_) => 1 } map { get("/$upstream/") } 1 .. 40;
         return join(' ', sort keys %seen) eq join ' ', sort @left;
     });
     ok($settled, "$upstream: the last four addresses");
 
-    my @held = map { request("/$upstream/slow", { start => 1 }) } 1 .. LIMIT * @left;
+    my @held = map { get("/$upstream/slow", { start => 1 }) } 1 .. LIMIT * @left;
     my %seen;
     for my $socket (@held) {
         local $/;

@@ -4,21 +4,13 @@
 # resolve`, from nginx 1.27.3 on); without them the notes of the servers that a request has tried, made
 # for the old number of servers, are written for the new one, over what lies behind them.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::PeersDns qw/ dns_server set_names /;
-use Sticky::Servers qw/ server ask request header served_by wait_until /;
+use Sticky::Servers;
 
 use Digest::MD5 qw/ md5_hex /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/ http proxy rewrite upstream_least_conn upstream_zone /);
 plan(skip_all => 'servers do not come and go before nginx 1.27.3') unless $t->has_version('1.27.3');
@@ -94,15 +86,15 @@ $t->waitforsocket("127.0.0.1:$_") for values %backup;
 
 for my $upstream (sort keys %upstreams) {
     my $cookie = 'Cookie: route=' . md5_hex("127.0.0.1:$backup{$upstream}");
-    ok(wait_until(sub { served_by(request("/$upstream/")) eq '127.0.1.2' }), "$upstream: one server");
+    ok(eventually(sub { served_by(get("/$upstream/")) eq '127.0.1.2' }), "$upstream: one server");
 
-    my @open = map { request("/$upstream/hold", $cookie, { start => 1 }) } 1 .. 8;
-    wait_until(sub { ask($backup{$upstream}, 'held') == @open });
+    my @open = map { get("/$upstream/hold", $cookie, { start => 1 }) } 1 .. 8;
+    eventually(sub { ask($backup{$upstream}, 'held') == @open });
 
     $addresses{"$_.$upstream.test"} = $many[$_ - 1] for 1 .. 3;
     set_names($t, %addresses);
-    my $grown = wait_until(sub {
-        my %nets = map { served_by(request("/$upstream/")) =~ /^(127\.0\.\d)\./ ? ($1 => 1) : () } 1 .. 40;
+    my $grown = eventually(sub {
+        my %nets = map { served_by(get("/$upstream/")) =~ /^(127\.0\.\d)\./ ? ($1 => 1) : () } 1 .. 40;
         return keys %nets == 3;
     });
     ok($grown, "$upstream: many servers of each name");

@@ -3,21 +3,13 @@
 # Tests for gRPC with a real server and client: the cookie is metadata there, and a call is one stream
 # of many on a connection; without them a client's calls go to any server.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Peers qw/ needs /;
 use Sticky::PeersGrpc qw/ grpc_server grpc_calls /;
 
 use Digest::MD5 qw/ md5_hex /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 needs('grpc for python');
 

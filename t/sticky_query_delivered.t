@@ -3,18 +3,10 @@
 # Tests for promise 1, learned before delivered: the bytes that carry a new id leave for the client
 # only after the table holds it; without it a quick client's next request goes to any server.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(16);
 
@@ -45,7 +37,7 @@ http {
 
         location /next {
             proxy_pass http://u;
-            add_header X-Sticky $sticky_status always;
+            add_header X-Status $sticky_status always;
         }
 
         # No $sticky_status: to tell it, the header would be read earlier than need be.
@@ -123,7 +115,7 @@ sub follow {
         my $text = read_until($socket, qr/\Q$id\E/);
         my $next = get("/next?sid=$id");
         my $what = !defined $text ? 'nothing' : status($next);
-        $what .= ' elsewhere' if defined $text && backend($next) ne backend($text);
+        $what .= ' elsewhere' if defined $text && served_by($next) ne served_by($text);
         $seen{$what} = 1;
         push @open, $socket;
     }
@@ -136,5 +128,5 @@ sub start {
     $status //= '200 OK';
     # HTTP/1.0, so that no chunk size stands in the middle of an id.
     return http("GET $uri HTTP/1.0\r\nHost: localhost\r\n"
-        . "X-Status: $status\r\nX-Script: $script\r\n\r\n", start => 1);
+        . "X-Answer: $status\r\nX-Script: $script\r\n\r\n", start => 1);
 }

@@ -3,18 +3,10 @@
 # Tests for promise 4, expiry is checked at look-up: a session past `expires` or `lifetime` is not
 # found; without it, sessions that the application has forgotten keep their server for ever.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 use Time::HiRes qw/ sleep time /;
 
@@ -62,7 +54,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         location /idle/ {
             proxy_pass http://idle/;
@@ -95,7 +87,7 @@ my ($seen) = in_time(2, sub {
     my (%home, %statuses);
     for my $where (qw/ idle life worker long /) {
         for my $id ($used, $unused, $shown) {
-            $home{"$where $id"} = backend(get("/$where/", 'X-Page' => link_to($id)));
+            $home{"$where $id"} = served_by(get("/$where/", 'X-Page' => link_to($id)));
         }
     }
     while (time() - $start < 8) {
@@ -104,7 +96,7 @@ my ($seen) = in_time(2, sub {
         for my $where (qw/ idle life worker long /) {
             my $reply = get("/$where/?sid=$used");
             # After the first look-up that fails, nothing is asked of that session any more.
-            my $status = backend($reply) eq $home{"$where $used"} || status($reply) ne 'HIT'
+            my $status = served_by($reply) eq $home{"$where $used"} || status($reply) ne 'HIT'
                 ? status($reply) : 'HIT elsewhere';
             push @{ $statuses{$where} }, $status;
             # Up to two seconds before its time, which is counted in whole ones.

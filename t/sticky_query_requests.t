@@ -4,20 +4,10 @@
 # none of 5xx, error pages, the cache and files; without it anybody fills the table, and an id that
 # a client has made up sticks.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
-
-use Test::Nginx qw/ http_content /;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite cache/)->plan(27);
 
@@ -54,7 +44,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status          always;
+        add_header   X-Status  $sticky_status          always;
         add_header   X-Cache   $upstream_cache_status  always;
 
         location / {

@@ -5,22 +5,16 @@
 # the next one to write is not in anybody's way; without it a crash at the wrong moment costs all
 # sessions.
 
-use warnings;
-use strict;
-
-use Test::More;
-use Time::HiRes qw/ sleep /;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Killed qw/ has_marks /;
+use Sticky::Nginx;
 use Sticky::Pages;
 use Sticky::State;
 use Sticky::Traffic;
 
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
+use Time::HiRes qw/ sleep /;
 
 # The one of them that is passed often, when half of the file is written.
 my @marks = map { "state: $_" }
@@ -58,7 +52,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         location / {
             proxy_pass http://u;

@@ -3,22 +3,16 @@
 # Tests for state files that take long to write: nginx writes the next one later, so that it spends a
 # small part of its time on that; without this a slow disk is written to without a pause.
 
-use warnings;
-use strict;
-
-use Fcntl qw/ :flock /;
-use File::Copy qw/ copy /;
-use Test::More;
-use Time::HiRes qw/ sleep time /;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
+use Sticky::Nginx;
 use Sticky::Pages;
 use Sticky::State;
 
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
+use Fcntl qw/ :flock /;
+use File::Copy qw/ copy /;
+use Time::HiRes qw/ sleep time /;
 
 # Seconds that one file takes, and for how many times as long there is none afterwards.
 use constant { TAKES => 2, PAUSE => 20 };
@@ -49,7 +43,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         location / {
             proxy_pass http://u;

@@ -5,22 +5,15 @@
 # when it works again; without it a full disk stops requests, or floods the log, or nobody hears
 # of it.
 
-use warnings;
-use strict;
-
-use Fcntl qw/ :flock /;
-use Test::More;
-use Time::HiRes qw/ time sleep /;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
 use Sticky::State;
 use Sticky::Traffic;
 
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
+use Fcntl qw/ :flock /;
+use Time::HiRes qw/ time sleep /;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(26);
 
@@ -55,7 +48,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  \$sticky_status  always;
+        add_header   X-Status  \$sticky_status  always;
 
         location / {
             proxy_pass http://u;

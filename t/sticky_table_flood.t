@@ -4,19 +4,11 @@
 # links, go through a zone of 1 MB in which 5,000 sessions are in use; without it, whoever can type
 # an address logs everybody out, fills the disk with log lines, or the memory with ids.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Pages;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
+use Sticky::Nginx;
 use Sticky::Traffic;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 # Eight by a response.
 use constant RESPONSES => 125_000;
@@ -52,7 +44,7 @@ http {
         listen  127.0.0.1:8081;
         listen  127.0.0.1:8082;
         default_type text/html;
-        add_header X-Backend $letter;
+        add_header X-Server $letter;
 
         location / {
             return 200 "<a href=?sid=$arg_sid><a href=?sid=${arg_sid}b>
@@ -76,7 +68,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         location / {
             proxy_pass http://u;

@@ -4,20 +4,12 @@
 # make room in a zone that is nearly full; without it, one crash tears a session, loses it, or leaves
 # a lock for which the other workers wait for ever.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Killed;
-use Sticky::Pages;
+use Sticky::Nginx;
 use Sticky::Traffic;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 use Time::HiRes qw/ sleep /;
 

@@ -4,19 +4,12 @@
 # another zone size or other limits, while four workers serve; without it a deployment is something
 # that users notice: an error here, an empty cart there.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
+use Sticky::Nginx;
 use Sticky::Pages;
 use Sticky::Traffic;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(16);
 
@@ -54,7 +47,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  \$sticky_status  always;
+        add_header   X-Status  \$sticky_status  always;
 
         location / {
             proxy_pass http://u;
@@ -136,9 +129,9 @@ sub visits {
             my $reply = get("/?sid=$id");
             $result[0]++;
             count("$over.requests");
-            if (backend($reply) eq 'nobody') {
+            if (served_by($reply) eq 'nobody') {
                 $result[1]++;
-            } elsif (status($reply) ne 'HIT' || backend($reply) ne $home{$id}) {
+            } elsif (status($reply) ne 'HIT' || served_by($reply) ne $home{$id}) {
                 $result[2]++;
             }
             last if -e $over;
@@ -155,13 +148,13 @@ sub newcomers {
     my $wrong = 0;
     for (my $n = 0; !-e $over; $n++) {
         my $id = "new$n";
-        $began{$id} = backend(get('/', 'X-Page' => link_to($id)));
+        $began{$id} = served_by(get('/', 'X-Page' => link_to($id)));
         count($learned);
         my $reply = get("/?sid=$id");
         next if $began{$id} eq 'C' && status($reply) eq 'GONE';
-        $wrong++ if status($reply) ne 'HIT' || backend($reply) ne $began{$id};
+        $wrong++ if status($reply) ne 'HIT' || served_by($reply) ne $began{$id};
     }
-    $wrong += grep { my $r = get("/?sid=$_"); status($r) ne 'HIT' || backend($r) ne $began{$_} }
+    $wrong += grep { my $r = get("/?sid=$_"); status($r) ne 'HIT' || served_by($r) ne $began{$_} }
         keys %began;
     return (scalar keys %began, $wrong);
 }

@@ -3,21 +3,13 @@
 # Tests for docs/upgrade-from-nginx.md; without them, a configuration of NGINX Plus might be
 # accepted and do something else.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Configuration qw/ prepare verdict_on_upstream /;
 use Sticky::Upgrade;
 
 use Digest::MD5 qw/ md5_hex /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $page = 'nginx';
 my @directives = directives($page);
@@ -35,7 +27,7 @@ for (['before', $before], ['after', $after]) {
     $t->write_file_expand('nginx.conf', runnable($text))->run();
 
     my $reply = get('/');
-    my $letter = server_of($reply);
+    my $letter = served_by($reply);
     like($letter, qr/^[AB]$/, "$mark, cookie: answered");
     is(values_of($reply), $cookie{$letter}, "$mark, cookie: the value is that of nginx");
     like(
@@ -54,14 +46,14 @@ for (['before', $before], ['after', $after]) {
     ok($unknown =~ /A/ && $unknown =~ /B/, "$mark, route: an unknown one is balanced");
 
     $reply = get('/app/', 'X-Set-Cookie' => 'session=one');
-    ok(stays(server_of($reply), '/app/', Cookie => 'session=one'), "$mark, learn: followed");
+    ok(stays(served_by($reply), '/app/', Cookie => 'session=one'), "$mark, learn: followed");
     $unknown = letters(6, '/app/', Cookie => 'session=two');
     ok($unknown =~ /A/ && $unknown =~ /B/, "$mark, learn: an unknown one is balanced");
     is(values_of(get('/app/', Cookie => 'session=one')), '', "$mark, learn: no cookie of our own");
 
     if ($mark eq 'after') {
         $reply = get('/shop/', 'X-Page' => '<a href="?sid=three">');
-        ok(stays(server_of($reply), '/shop/?sid=three'), 'after, query: followed');
+        ok(stays(served_by($reply), '/shop/?sid=three'), 'after, query: followed');
         get('/', Cookie => $cookie{B});
         get('/tomcat/', Cookie => 'JSESSIONID=x.b');
     }

@@ -4,18 +4,9 @@
 # libnginx-mod-http-upstream-fair: requests are balanced as without the module, and the log says so once
 # for each worker and upstream; without this a worker crashes, or each request writes to the log.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Servers qw/ request header served_by /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 my ($fair) = grep { -e } map { "$_/ngx_http_upstream_fair_module.so" }
     grep { defined } $ENV{TEST_NGINX_MODULES}, '/usr/lib/nginx/modules';
@@ -81,12 +72,12 @@ $t->try_run('libnginx-mod-http-upstream-fair does not fit this nginx')->plan(6);
 for my $upstream (qw/ cookie query /) {
     my %seen;
     for (1 .. 12) {
-        my $reply = request("/$upstream", 'Cookie: route=x');
-        $seen{ served_by($reply) . ' ' . header('X-Status', $reply) }++;
+        my $reply = get("/$upstream", 'Cookie: route=x');
+        $seen{ served_by($reply) . ' ' . status($reply) }++;
     }
     is_deeply([sort keys %seen], [sort map { port($_) . ' []' } 8081, 8082],
         "$upstream: balanced, without a status");
-    unlike(request("/$upstream"), qr/^Set-Cookie/m, "$upstream: no cookie");
+    unlike(get("/$upstream"), qr/^Set-Cookie/m, "$upstream: no cookie");
     my @said = $t->read_file('error.log')
         =~ /\[error\].*requests are not steered, unknown balancer, upstream "$upstream"/g;
     is(scalar(@said), 1, "$upstream: the log says so, once");

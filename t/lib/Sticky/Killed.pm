@@ -11,6 +11,8 @@ use Exporter qw/ import /;
 use Test::More ();
 
 use Test::Nginx;
+use Sticky::Client;
+use Sticky::Nginx;
 use Sticky::Pages;
 use Sticky::Traffic;
 
@@ -75,7 +77,7 @@ http {
         # Each worker gets its part of the connections.
         listen       127.0.0.1:8080 reuseport;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
         add_header   X-Worker  $pid            always;
 
         location / {
@@ -121,7 +123,7 @@ sub clients {
             for my $n (0 .. $#replies) {
                 $answers++;
                 $wrong++ if status($replies[$n]) ne 'HIT'
-                    || backend($replies[$n]) ne $home->{ $some[$n] };
+                    || served_by($replies[$n]) ne $home->{ $some[$n] };
             }
         }
         return ($answers, $wrong, 0);

@@ -11,7 +11,8 @@ use Exporter qw/ import /;
 use Time::HiRes qw/ sleep /;
 
 use Test::Nginx;
-use Sticky::Pages qw/ workers eventually /;
+use Sticky::Client;
+use Sticky::Nginx;
 
 our @EXPORT = qw/ master ended end_all started restarted said flaw mode_of changed /;
 

@@ -3,8 +3,7 @@ package Sticky::Traffic;
 # Many requests in little time, for the tests that press the session table: on connections that are
 # kept, in processes of their own, so that a test goes on meanwhile.
 #
-# The servers are those of Sticky::Pages, or answer as they do: X-Backend names the server, X-Sticky
-# is $sticky_status. Requests go to port 8080.
+# The servers are those of Sticky::Pages, or answer as they do. Requests go to port 8080.
 
 use strict;
 use warnings;
@@ -14,7 +13,7 @@ use IO::Select;
 use POSIX ();
 
 use Test::Nginx;
-use Sticky::Pages qw/ backend status /;
+use Sticky::Client;
 
 our @EXPORT = qw/
     without_debug pipelined taught brought differing poured in_background outcome count counted
@@ -69,7 +68,7 @@ sub taught {
     }
     my @replies = pipelined(map { $_->[1] } @requests);
     for my $n (0 .. $#requests) {
-        $home{$_} = backend($replies[$n] // '') for @{ $requests[$n][0] };
+        $home{$_} = served_by($replies[$n] // '') for @{ $requests[$n][0] };
     }
     return %home;
 }
@@ -77,11 +76,16 @@ sub taught {
 # The servers of requests that bring the ids back, of those that are known.
 sub brought {
     my ($uri, @ids) = @_;
-    my @replies = pipelined(map { "GET $uri?sid=$_ HTTP/1.1\r\nHost: localhost\r\n\r\n" } @ids);
+    my @replies;
+    # A worker that ends closes its connections between two requests.
+    for (1 .. 5) {
+        my @rest = @ids[@replies .. $#ids] or last;
+        push @replies, pipelined(map { "GET $uri?sid=$_ HTTP/1.1\r\nHost: localhost\r\n\r\n" } @rest);
+    }
     my %home;
     for my $n (0 .. $#ids) {
         my $reply = $replies[$n] // '';
-        $home{ $ids[$n] } = status($reply) eq 'HIT' ? backend($reply) : status($reply);
+        $home{ $ids[$n] } = status($reply) eq 'HIT' ? served_by($reply) : status($reply);
     }
     return %home;
 }
