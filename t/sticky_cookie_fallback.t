@@ -102,20 +102,25 @@ my $other = { %$cookie, PeerAddr => '127.0.0.1:' . port(8084) };
 # with fallback, which is the default
 
 is(visit('/balanced', 'Cookie: route=0', $cookie), "$server HIT $set", 'server is there');
-is(visit('/balanced', 'Cookie: route=1', $cookie), "$server GONE $set", 'server is down: session moves');
-is(visit('/balanced', 'Cookie: route=2', $cookie), "$server GONE $set", 'server refuses connections: session moves');
+is(visit('/balanced', 'Cookie: route=1', $cookie), "$server GONE $set",
+    'server is down: session moves');
+is(visit('/balanced', 'Cookie: route=2', $cookie), "$server GONE $set",
+    'server refuses connections: session moves');
 
 # without
 
-is(visit('/refused', 'Cookie: route=0', $cookie), "$server HIT $set", 'no_fallback: server is there');
+is(visit('/refused', 'Cookie: route=0', $cookie), "$server HIT $set",
+    'no_fallback: server is there');
 is(visit('/refused', 'Cookie: route=1', $cookie), '502 GONE ', 'no_fallback: server is down');
-is(visit('/refused', 'Cookie: route=2', $cookie), '502 GONE ', 'no_fallback: server refuses connections');
+is(visit('/refused', 'Cookie: route=2', $cookie), '502 GONE ',
+    'no_fallback: server refuses connections');
 
 # A request without a session is always balanced, also past servers that fail.
 
 for (1 .. 4) {
     is(visit('/refused', $cookie), "$server NEW $set", 'no_fallback: no cookie');
-    is(visit('/refused', 'Cookie: route=7', $cookie), "$server MISS $set", 'no_fallback: unknown cookie');
+    is(visit('/refused', 'Cookie: route=7', $cookie), "$server MISS $set",
+        'no_fallback: unknown cookie');
 }
 is(visit('/refused', 'Cookie: route=', $cookie), "$server MISS $set", 'no_fallback: empty cookie');
 
@@ -124,15 +129,19 @@ like($reply, qr/ 200 /, 'no_fallback: cookies of others');
 
 # per location
 
-is(visit('/by-location', 'Cookie: route=0', $cookie), "$server HIT $set", 'location: server is there');
+is(visit('/by-location', 'Cookie: route=0', $cookie), "$server HIT $set",
+    'location: server is there');
 is(visit('/by-location', 'Cookie: route=1', $cookie), '502 GONE ', 'location: server is down');
 is(visit('/by-location', $cookie), "$server NEW $set", 'location: no cookie');
-is(visit('/by-location', 'Cookie: route=7', $cookie), "$server MISS $set", 'location: unknown cookie');
-is(visit('/by-location/nested', 'Cookie: route=1', $cookie), '502 GONE ', 'nested location inherits');
+is(visit('/by-location', 'Cookie: route=7', $cookie), "$server MISS $set",
+    'location: unknown cookie');
+is(visit('/by-location/nested', 'Cookie: route=1', $cookie), '502 GONE ',
+    'nested location inherits');
 is(visit('/', 'Cookie: route=0', $other), "$server HIT $set", 'server{}: server is there');
 is(visit('/', 'Cookie: route=1', $other), '502 GONE ', 'server{}: server is down');
 is(visit('/', $other), "$server NEW $set", 'server{}: no cookie');
-is(visit('/balanced', 'Cookie: route=1', $cookie), "$server GONE $set", 'other locations are not concerned');
+is(visit('/balanced', 'Cookie: route=1', $cookie), "$server GONE $set",
+    'other locations are not concerned');
 
 # one server
 

@@ -83,6 +83,7 @@ for my $with (0, 1) {
     unlike($reply, qr/^X-Status/m, "$what: no status");
     like(where('/?sid=page'), qr/^(ABC|BCA|CAB){2}$/, "$what: no session");
     like(where('/?sid=link'), qr/^(ABC|BCA|CAB){2}$/, "$what: no session from a header");
-    is(join('', sort split //, where('/least/?sid=page')), 'AABBCC', "$what: no session, least_conn");
+    is(join('', sort split //, where('/least/?sid=page')), 'AABBCC',
+        "$what: no session, least_conn");
     is(where('/address/?sid=page'), 'AAAAAA', "$what: address in proxy_pass");
 }

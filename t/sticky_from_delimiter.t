@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Tests for id_delimiter=, which cuts the name of a node off ids; without these a session is lost when
-# its node gets another name, or two nodes' names make two sessions of one.
+# Tests for id_delimiter=, which cuts the name of a node off ids; without these a session is lost
+# when its node gets another name, or two nodes' names make two sessions of one.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -115,7 +115,8 @@ is(status(send_form(field('sid', 'form+id%2f1') . $last)), 'MISS', 'nothing is d
 
 my $form = $file . $id . $last;
 for my $cuts ([3], [length($file) + 20, 4], [length($file) - 2, 4, 30], [1, 1, 1, 1, 1]) {
-    is(in_pieces('/', $type, $form, @$cuts), "$home HIT", "in pieces of @$cuts bytes, and the rest");
+    is(in_pieces('/', $type, $form, @$cuts), "$home HIT",
+        "in pieces of @$cuts bytes, and the rest");
 }
 
 # As much as nginx has in memory, and no more than 64 KB.
@@ -123,12 +124,14 @@ for my $cuts ([3], [length($file) + 20, 4], [length($file) - 2, 4, 30], [1, 1, 1
 my $filler = 'x' x 1000;
 is(status(send_form(field('a', $filler x 70) . $id . $last, $type, '/large/')), 'NONE',
     'none behind 64 KB');
-is(posts($id . field('a', $filler x 70) . $last, $type, '/large/'), "$home HIT", 'before, it is found');
+is(posts($id . field('a', $filler x 70) . $last, $type, '/large/'), "$home HIT",
+    'before, it is found');
 my $room = 65536 - length $line . $id;
 is(status(send_form(field('a', 'x' x $room) . $id . $last, $type, '/large/')), 'NONE',
     'none in a field that is cut at 64 KB');
 is(status(send_form($id . field('a', $filler x 12) . $last)), 'NONE', 'none in a file');
-is(status(send_form($id . $last, $type, '/in_file/')), 'NONE', 'nor in one that nginx always makes');
+is(status(send_form($id . $last, $type, '/in_file/')), 'NONE',
+    'nor in one that nginx always makes');
 
 # The same for an urlencoded form.
 

@@ -111,7 +111,8 @@ is(status(get('/cookie/?sid=id,1')), 'NONE', 'not in the query');
 $reply = get('/header/', 'X-Page' => '<a href="?sid=a%2Bb%3D%3D">');
 ok(holds($reply, '/header/', 'X-Session-Id' => 'a+b=='), 'header, as it is');
 ok(holds($reply, '/header/', 'x-SESSION-id' => ' a+b==  '), 'in any case, with spaces around');
-ok(holds($reply, '/header/', 'X-Session-Id' => "a+b==\x0d\x0aX-Session-Id: a+b=="), 'twice the same');
+ok(holds($reply, '/header/', 'X-Session-Id' => "a+b==\x0d\x0aX-Session-Id: a+b=="),
+    'twice the same');
 for (
     ['X-Session-Id' => "a+b==\x0d\x0aX-Session-Id: other", 'two ids', 'NONE'],
     ['X-Session-Id' => '', 'nothing', 'NONE'],

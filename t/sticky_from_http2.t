@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Tests for session ids in requests of HTTP/2, where the path is a header and a cookie may come in crumbs
-# (RFC 9113, 8.2.3); without these such clients lose their sessions.
+# Tests for session ids in requests of HTTP/2, where the path is a header and a cookie may come in
+# crumbs (RFC 9113, 8.2.3); without these such clients lose their sessions.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

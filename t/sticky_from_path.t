@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# Tests for session ids in the path of a URL (from=path): as servlets write them, /cart;jsessionid=1,
-# and as ASP.NET does, /(S(1))/cart.aspx; without these such a session is lost with the first link.
+# Tests for session ids in the path of a URL (from=path): as servlets write them,
+# /cart;jsessionid=1, and as ASP.NET does, /(S(1))/cart.aspx; without these such a session is lost
+# with the first link.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -191,13 +192,15 @@ is(status(get('/aspx/(A(form))/')) . status(get('/aspx/S(form)/')), 'NONENONE',
 
 $reply = get('/servlet/', 'X-Set-Cookie' => 'JSESSIONID=tomcat; Path=/; HttpOnly',
     'X-Page' => '<a href="/servlet/cart;jsessionid=tomcat?a=b">');
-ok(holds($reply, '/servlet/cart;jsessionid=tomcat'), 'servlet: the path, for a client without cookies');
+ok(holds($reply, '/servlet/cart;jsessionid=tomcat'),
+    'servlet: the path, for a client without cookies');
 ok(holds($reply, '/servlet/cart', Cookie => 'a=b; JSESSIONID=tomcat'), 'the cookie, for one with');
 is(status(get('/servlet/cart;jsessionid=tomcat', Cookie => 'JSESSIONID=other')), 'HIT',
     'the path comes first');
 
 $reply = get('/servlet/', 'X-Set-Cookie' => 'JSESSIONID=cookie; Path=/; HttpOnly');
-ok(holds($reply, '/servlet/cart', Cookie => 'JSESSIONID=cookie'), 'an answer with the cookie alone');
+ok(holds($reply, '/servlet/cart', Cookie => 'JSESSIONID=cookie'),
+    'an answer with the cookie alone');
 ok(holds($reply, '/servlet/cart;jsessionid=cookie'), 'for the path, too');
 $reply = get('/servlet/302', 'X-Location' => '/servlet/cart;jsessionid=location');
 ok(holds($reply, '/servlet/cart', Cookie => 'JSESSIONID=location'), 'a redirect, for the cookie');

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Tests for answers that hand the request over with X-Accel-Redirect: nginx passes their cookies on to
-# the client; without it, the session of one who signs in and gets a protected file is lost.
+# Tests for answers that hand the request over with X-Accel-Redirect: nginx passes their cookies on
+# to the client; without it, the session of one who signs in and gets a protected file is lost.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Tests for answers that no client gets, to mirrored requests and to nginx's own refreshing of its cache;
-# without it, they fill the table with sessions that nobody has.
+# Tests for answers that no client gets, to mirrored requests and to nginx's own refreshing of its
+# cache; without it, they fill the table with sessions that nobody has.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -137,7 +137,7 @@ is(learned('text', 'application/json', '{"u":"http:\/\/localhost\/a?b=c\u0026sid
 is(learned('text', 'text/xml', '<loc>http://localhost/a?b=c&amp;sid=%s_1</loc>', 1), '1',
     'a URL in XML');
 
-# A body that teaches nothing does no harm, whatever it is.
+# A body from which no id is learned does no harm, whatever it is.
 
 my $long = '{"sid":"' . 'x' x 100_000 . '"}';
 $t->write_file('long', "Content-Type: application/json\r\n\r\n$long");
@@ -147,8 +147,8 @@ $t->write_file('deep', "Content-Type: application/json\r\n\r\n" . '[' x 100_000)
 $reply = get('/json_a_sid/', 'X-Script' => '@deep');
 is(length http_content($reply), 100_000, "and endless brackets");
 
-# Hands a body out and asks for the ids that it may have taught: those that go where it came from.
-# Each stands in it behind a number of its own.
+# Has a body delivered and returns which of its ids were learned: those that lead where it came
+# from. Each stands in it behind a number of its own.
 sub learned {
     my ($learn, $type, $body, @ids) = @_;
     our $bodies;

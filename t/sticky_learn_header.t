@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Tests for ids in cookies and headers of responses (learn=cookie, learn=header:NAME), and for ids that
-# change: without them a client that signs in, and gets a new id, ends up at another server.
+# Tests for ids in cookies and headers of responses (learn=cookie, learn=header:NAME), and for ids
+# that change: without them a client that signs in, and gets a new id, ends up at another server.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -120,7 +120,8 @@ for (
 }
 is(learned('cookie', 'Set-Cookie: sid=', ''), 'NONE', 'without a value');
 is(learned('cookie', 'Set-Cookie: sid=a%2Fb', 'a%2Fb'), 'HIT', 'escaped as in the URL');
-is(learned('cookie', "Set-Cookie: a=b\r\nSet-Cookie: sid=several", 'several'), 'HIT', 'one of several');
+is(learned('cookie', "Set-Cookie: a=b\r\nSet-Cookie: sid=several", 'several'), 'HIT',
+    'one of several');
 is(learned('other', 'Set-Cookie: PHPSESSID=php', 'php'), 'HIT', 'a cookie of another name');
 is(learned('other', 'Set-Cookie: sid=sid', 'sid'), 'MISS', 'and then not of the first one');
 

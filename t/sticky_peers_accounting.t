@@ -5,8 +5,8 @@
 # drifts, and a server gets less than its share for ever, or more than max_conns.
 #
 # The counters are nginx's own, in the zone that four workers share, and they are read from outside:
-# a server with max_conns=N takes exactly N requests at a time, neither more nor less, and least_conn
-# finds all servers equal.
+# a server with max_conns=N takes exactly N requests at a time, neither more nor less, and
+# least_conn finds all servers equal.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -24,8 +24,8 @@ use constant {
     MAX_FAILS => 50,    # of the upstream whose servers drop out while this goes on
 };
 
-# Elsewhere each failure takes one from the weight that round robin counts with, and each request that
-# it balances gives one back.
+# Elsewhere each failure takes one from the weight that round robin counts with, and each request
+# that it balances gives one back.
 my $heavy = 'weight=20000 max_fails=20000';
 
 my %upstreams = (
@@ -138,8 +138,8 @@ $t->run_daemon(\&server, $behind[$_], $ports[$_]) for 0 .. 2;
 $t->run();
 $t->waitforsocket("127.0.0.1:$_") for @behind;
 
-# The load: cookies of every server, of one that there never was, and none; at the end of each second
-# clients that do not wait for their answers.
+# The load: cookies of every server, of one that there never was, and none; at the end of each
+# second clients that do not wait for their answers.
 
 $t->write_file('load.lua', sprintf <<'EOC', join ', ', map { "'" . substr($_, 8) . "'" } @cookies);
 local cookies, count = { %s }, 0

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# Tests for addresses that come and go all the time under load (`server NAME resolve`, from nginx 1.27.3
-# on), with four workers; without them a worker follows an address that has been freed, and crashes,
-# keeps it for ever, or counts for ever what it has begun there.
+# Tests for addresses that come and go all the time under load (`server NAME resolve`, from nginx
+# 1.27.3 on), with four workers; without them a worker follows an address that has been freed, and
+# crashes, keeps it for ever, or counts for ever what it has begun there.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -152,7 +152,8 @@ cmp_ok($sent{$_}, '>=', 1000, "$_: requests sent") for sort keys %upstreams;
 
 # One that had crashed would have a successor.
 my @workers = $t->read_file('error.log') =~ /start worker process (\d+)/g;
-is_deeply([scalar(@workers), scalar(grep { kill 0, $_ } @workers)], [4, 4], 'all workers are alive');
+is_deeply([scalar(@workers), scalar(grep { kill 0, $_ } @workers)], [4, 4],
+    'all workers are alive');
 
 # Four addresses are left, known before or not: none has a request on its account that has ended.
 

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
 # Tests for an upstream that grows while a request is under way at a backup server (`server NAME
-# resolve`, from nginx 1.27.3 on); without them the notes of the servers that a request has tried, made
-# for the old number of servers, are written for the new one, over what lies behind them.
+# resolve`, from nginx 1.27.3 on); without them the notes of the servers that a request has tried,
+# made for the old number of servers, are written for the new one, over what lies behind them.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -18,8 +18,8 @@ plan(skip_all => 'servers do not come and go before nginx 1.27.3') unless $t->ha
 my %upstreams = (plain => '', least => 'least_conn;');
 $t->plan(3 * keys(%upstreams) + 1);
 
-# Names of their own for each upstream, so that both can grow in their turn; more than one, as an answer
-# of DNS has room for some 250 addresses.
+# Names of their own for each upstream, so that both can grow in their turn; more than one, as an
+# answer of DNS has room for some 250 addresses.
 my $upstreams = join '', map { <<"EOC" } sort keys %upstreams;
     upstream $_ {
         zone $_ 2m;
@@ -113,4 +113,5 @@ for my $upstream (sort keys %upstreams) {
 
 # One that had crashed would have a successor.
 my @workers = $t->read_file('error.log') =~ /start worker process (\d+)/g;
-is_deeply([scalar(@workers), scalar(grep { kill 0, $_ } @workers)], [2, 2], 'both workers are alive');
+is_deeply([scalar(@workers), scalar(grep { kill 0, $_ } @workers)], [2, 2],
+    'both workers are alive');

@@ -1,8 +1,9 @@
 #!/usr/bin/perl
 
-# Tests for the parameters of a server beside the directive: its weight is that of the balancer alone,
-# `down` moves sessions and gives them back, and what nginx does not know stays an error; without them
-# steered requests disturb the balance, or a server that was down has lost its sessions.
+# Tests for the parameters of a server beside the directive: its weight is that of the balancer
+# alone, `down` moves sessions and gives them back, and what nginx does not know stays an error;
+# without them steered requests disturb the balance, or a server that was down has lost its
+# sessions.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -103,7 +104,8 @@ sub reload {
 
 reload($t, 'down');
 for my $upstream (qw/ plain zone /) {
-    like(visit("/$upstream", $cookies[1]), qr/^(?!$ports[1])\d+ GONE$/, "$upstream: server is down");
+    like(visit("/$upstream", $cookies[1]), qr/^(?!$ports[1])\d+ GONE$/,
+        "$upstream: server is down");
     is(visit("/$upstream", $cookies[2]), "$ports[2] HIT", "$upstream: sessions of another stay");
 }
 reload($t, '');

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# Tests for servers whose addresses change at run time (`server NAME resolve`, from nginx 1.27.3 on);
-# without them a session is lost when another address comes or goes, or is sent to one that has gone.
+# Tests for servers whose addresses change at run time (`server NAME resolve`, from nginx 1.27.3
+# on); without them a session is lost when another address comes or goes, or is sent to one that has
+# gone.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -182,7 +183,7 @@ for my $upstream (qw/ plain least /) {
         "$upstream: sessions of the address that has left go elsewhere");
     $met = meet($upstream, $leaves, $ids->{$leaves});
     is_deeply([grep { !/^127\.0\.0\.[246] HIT$/ } keys %$met], [], "$upstream: and stay there");
-    # Nobody remembers what address such a cookie was of.
+    # nginx does not keep the address that such a cookie was made from.
     is_deeply(meet_cookie($upstream, $leaves), { 'elsewhere MISS' => 6 },
         "$upstream: as do its cookies");
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
 # Tests for servers that are spoken to over TLS, whose sessions nginx keeps for each server and uses
-# again (proxy_ssl_session_reuse); without them each steered request shakes hands anew, or brings the
-# session of another server.
+# again (proxy_ssl_session_reuse); without them each steered request shakes hands anew, or brings
+# the session of another server.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -130,7 +130,8 @@ http_shop($t, @shops);
 $t->run();
 $t->waitforsocket("127.0.0.1:$_") for @shops;
 
-# Besides server and status, whether its TLS session was used again: 'r', or '.' for a handshake anew.
+# Besides server and status, whether its TLS session was used again: 'r', or '.' for a handshake
+# anew.
 my $reused = { show => ['X-Reused'] };
 
 for my $version ('1.2', '1.3') {

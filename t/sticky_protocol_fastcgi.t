@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Tests for PHP behind fastcgi, with the sessions of PHP itself, whose id PHP writes into every link and
-# form of its pages (session.use_trans_sid); without them a PHP session is lost.
+# Tests for PHP behind fastcgi, with the sessions of PHP itself, whose id PHP writes into every link
+# and form of its pages (session.use_trans_sid); without them a PHP session is lost.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

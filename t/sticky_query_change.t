@@ -75,7 +75,7 @@ for my $n (1 .. 30) {
 }
 is(join(', ', keys %seen), "HIT $home", 'thirty ids, one server');
 
-# An id that nobody knows brings no session along.
+# An unknown id does not belong to a session.
 
 my $reply = get('/?sid=lost', 'X-Page' => link_to('found'));
 ok(holds($reply, '/?sid=found'), 'new id for a request whose own is unknown');

@@ -62,8 +62,9 @@ $t->run_daemon(\&scripted, $ports{$_}, $_, $t->testdir()) for sort keys %ports;
 $t->waitforsocket("127.0.0.1:$_") for values %ports;
 $t->run();
 
-# Every answer begins with what the client waits for, and goes on until the client has gone: whatever is learned at its end only comes too late. The next request goes out, on a connection
-# of its own and mostly to another worker, as soon as the client sees the id.
+# Every answer begins with what the client waits for, and goes on until the client has gone:
+# whatever is learned at its end only comes too late. The next request goes out, on a connection of
+# its own and mostly to another worker, as soon as the client sees the id.
 
 my $html = "Content-Type: text/html\r\n\r\n";
 my $rest = \'*';
@@ -87,7 +88,8 @@ is(follow('i', sub { script("$html<a href='?sid=$_[0]'>", 'x' x 3000, $rest) }, 
 
 my %type = map { $_ => "Content-Type: $_\r\n\r\n" }
     qw{ application/json text/event-stream text/plain };
-is(follow('j', sub { script("$type{'application/json'}\{\"sid\":\"$_[0]\"", $rest) }), 'HIT', 'JSON');
+is(follow('j', sub { script("$type{'application/json'}\{\"sid\":\"$_[0]\"", $rest) }), 'HIT',
+    'JSON');
 is(follow('k', sub { script("$type{'text/event-stream'}data: /?sid=$_[0]\n\n", $rest) }), 'HIT',
     'event');
 is(follow('l', sub { script("$type{'text/event-stream'}: hello\n\n", \0.01,
@@ -100,7 +102,7 @@ is(follow('o', sub { script("X-Id: $_[0]\r\n\r\n", $rest) }), 'HIT', 'header');
 
 my $socket = start('/', script("$html<a href='?sid=abc", $rest));
 read_until($socket, qr/abc/);
-is(status(get('/next?sid=abc')), 'MISS', 'half an id teaches nothing');
+is(status(get('/next?sid=abc')), 'MISS', 'half an id is not learned');
 close $socket;
 
 # What became of the requests that followed at once on ten ids: their statuses, and whether they

@@ -125,7 +125,7 @@ is(all($statuses{'life early'}), 'HIT', 'found within lifetime');
 is($statuses{life}[-1], 'EXPIRED', 'in constant use, but past lifetime');
 is(status(get("/life/?sid=$unused")), 'EXPIRED', 'unused and past lifetime');
 
-# A session that is over is nobody's: whoever hands the id out next has it.
+# A session that is over has no server: the next one that hands out the id gets it.
 
 is(status(get("/idle/?sid=$unused")), 'EXPIRED', 'a request does not bring it back');
 

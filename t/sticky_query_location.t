@@ -115,7 +115,8 @@ get('/302', 'X-Location' => '/cart#?sid=fragment');
 is(status(get('/?sid=fragment')), 'MISS', 'Location, id in the fragment not learned');
 
 $reply = get('/rewritten/302', 'X-Location' => 'http://inside.example/?sid=rewritten');
-like($reply, qr!^Location: http://localhost/rewritten/\?sid=rewritten\x0d!m, 'proxy_redirect works');
+like($reply, qr!^Location: http://localhost/rewritten/\?sid=rewritten\x0d!m,
+    'proxy_redirect works');
 ok(holds($reply, '/?sid=rewritten'), 'Location, own host after proxy_redirect');
 
 get('/outward/302', 'X-Location' => 'http://localhost/?sid=outward');

@@ -102,7 +102,7 @@ $t->run();
 
 my %other = (A => 'B', B => 'A');
 
-# A retry: the one that answers teaches, not the one that was asked first.
+# A retry: ids are learned for the server that answers, not for the one that was asked first.
 
 $t->write_file('failed_A', '');
 my $reply = retried('/', 'retry');
@@ -133,7 +133,7 @@ is(served_by($reply) . ' ' . status($reply), "$other{$home} GONE", 'form, its se
 unlink $t->testdir() . "/failed_$home";
 is(where('/?sid=posted'), $other{$home} x 6, 'the session has gone over');
 
-# Nobody answers: nothing is lost.
+# No server answers: nothing is lost.
 
 $home = served_by(get('/', 'X-Page' => link_to('kept')));
 $t->write_file("closed_$_", '') for qw/ A B /;
@@ -143,7 +143,7 @@ is(status($reply), 'GONE', 'status');
 unlink $t->testdir() . "/closed_$_" for qw/ A B /;
 is(where('/?sid=kept'), $home x 6, 'and the session is where it was');
 
-# Nobody answers better than with 500.
+# All servers answer with 500.
 
 $t->write_file("failed_$_", '') for qw/ A B /;
 like(get('/?sid=kept'), qr/^HTTP\/1.1 500 /, 'both servers answer 500');

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
 # Tests for promise 3, never stolen: a live session moves only when its server is gone or unusable,
-# or when a request that carried the id was answered by another; without it, a page that shows
-# somebody's link takes his session away.
+# or when a request with the id was answered by another; without it, a page that shows
+# the link of another client takes its session away.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -74,7 +74,7 @@ $t->run();
 # Pages of the other server that show the id.
 
 for my $confirmed (0, 1) {
-    my $what = $confirmed ? 'confirmed session' : 'session that nobody has used yet';
+    my $what = $confirmed ? 'confirmed session' : 'session not used yet';
     my $id = "shown$confirmed";
     my $home = served_by(get('/', 'X-Page' => link_to($id)));
     get("/?sid=$id") if $confirmed;
@@ -127,11 +127,12 @@ is(served_by($reply) . ' ' . status($reply), 'B GONE', 'server gone: the next on
 $reply = get("/?sid=$used");
 is(served_by($reply) . ' ' . status($reply), 'B HIT', 'and has the session');
 
-# Nobody has asked for this one; B shows it.
+# No request had this id; B shows it.
 $reply = get('/', 'X-Page' => link_to($idle));
 is(served_by($reply), 'B', 'page of the other server');
 $reply = get("/?sid=$idle");
-is(served_by($reply) . ' ' . status($reply), 'B HIT', 'a page takes a session whose server is down');
+is(served_by($reply) . ' ' . status($reply), 'B HIT',
+    'a page takes a session whose server is down');
 
 my %seen = map { status(get("/refusing/?sid=$_")) => 1 } qw/ refused1 refused2 /;
 is(join(' ', sort keys %seen), 'GONE HIT', 'no_fallback: one is refused');

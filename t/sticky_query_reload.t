@@ -102,7 +102,7 @@ is(join(' ', map { status(get("/?sid=$_")) } @of_a[0 .. 3]), 'HIT HIT HIT HIT',
 is(lost(@of_b), '', 'server removed: the sessions of the other hold');
 
 ok(reload_with($t, $conf->(zone => 'zone=own:64k')), 'reload: A again');
-is(lost(@of_b, @of_a[4 .. $#of_a]), '', 'server back: so do those that nobody has asked for');
+is(lost(@of_b, @of_a[4 .. $#of_a]), '', 'server back: so do those without a request meanwhile');
 
 # The sessions that are not where they were, or whose id is not known.
 sub lost {

@@ -146,8 +146,8 @@ get('/guarded/', 'X-Page' => link_to('guard'), 'X-Link' => '</?sid=guardlink>; r
 my $reply = get('/guarded_file/index.html', 'X-Page' => link_to('g1'), 'X-Link' => '</?sid=g2>');
 like($reply, qr/file$/, 'file behind a guard');
 is(join(' ', map { status(get("/?sid=$_")) } qw/ g1 g2 /), 'MISS MISS',
-    'the answer of a guard, which no client sees, teaches nothing');
-is(status(get('/?sid=guard')), 'HIT', 'the guarded page teaches');
+    'no id is learned from the answer to auth_request, which no client sees');
+is(status(get('/?sid=guard')), 'HIT', 'one is learned from the page behind it');
 
 # SSI: the parts of a page
 

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# Tests for sticky mode=rewrite, the pages that it changes: links, forms and redirects name the server
-# that answered, and what the header says of the page stays true; without it an application that has
-# neither cookies nor ids in its links loses its sessions at the first click.
+# Tests for sticky mode=rewrite, the pages that it changes: links, forms and redirects name the
+# server that answered, and what the header says of the page stays true; without it an application
+# that has neither cookies nor ids in its links loses its sessions at the first click.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -126,7 +126,8 @@ $reply = get('/302', 'X-Location' => '/next?a=1');
 $own = 'route=127.0.0.1:' . $port{ served_by($reply) };
 like($reply, qr!^Location: /next\?a=1&\Q$own\E\x0d$!m, 'redirect');
 $reply = get('/302', 'X-Location' => 'http://own.example/next#x');
-like($reply, qr!^Location: http://own.example/next\?route=127[^#]*#x\x0d$!m, 'redirect to an own host');
+like($reply, qr!^Location: http://own.example/next\?route=127[^#]*#x\x0d$!m,
+    'redirect to an own host');
 $reply = get('/302', 'X-Location' => 'http://other.example/');
 like($reply, qr!^Location: http://other.example/\x0d$!m, 'redirect elsewhere');
 like(get('/', 'X-Refresh' => '5; url=/x'), qr!^Refresh: 5; url=/x\?route=127!m, 'refresh');
@@ -135,7 +136,8 @@ like(get('/', 'X-Refresh' => '5; url=/x'), qr!^Refresh: 5; url=/x\?route=127!m, 
 
 my $link = '<a href="/x">';
 $reply = page($link);
-is(http_content($reply), sprintf('<a href="/x?route=127.0.0.1:%s">', $port{ served_by($reply) }), 'page');
+is(http_content($reply), sprintf('<a href="/x?route=127.0.0.1:%s">', $port{ served_by($reply) }),
+    'page');
 unlike($reply, qr/^Content-Length: 13\x0d$/m, 'no length of another page');
 unlike($reply, qr/^Accept-Ranges/m, 'no ranges');
 

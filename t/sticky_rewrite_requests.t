@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# Tests for sticky mode=rewrite, where pages come from and go to: subrequests, nginx's cache, its own
-# error pages, other servers after a failure, many requests on one connection; without it a page names
-# the wrong server, or one that has not answered.
+# Tests for sticky mode=rewrite, where pages come from and go to: subrequests, nginx's cache, its
+# own error pages, other servers after a failure, many requests on one connection; without it a page
+# names the wrong server, or one that has not answered.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -110,7 +110,7 @@ my ($value) = http_content($reply) =~ /\?r=([0-9a-f]{64})"/;
 ok($value, 'keyed value');
 ok(holds($reply, "/keyed/?r=$value"), 'who brings it comes back');
 (my $forged = $value) =~ tr/0-9a-f/1-9a-f0/;
-is(status(get("/keyed/?r=$forged")), 'MISS', 'a forged one is nobody\'s');
+is(status(get("/keyed/?r=$forged")), 'MISS', 'a forged one is unknown');
 
 # Parts of a page.
 

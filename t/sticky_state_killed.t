@@ -1,9 +1,9 @@
 #!/usr/bin/perl
 
-# Tests for processes that are killed while they write a state file, anywhere and, with a module that
-# was built with feature steps, between each two steps: there is a whole file or the one before, and
-# the next one to write is not in anybody's way; without it a crash at the wrong moment costs all
-# sessions.
+# Tests for processes that are killed while they write a state file, anywhere and, with a module
+# that was built with feature steps, between each two steps: there is a whole file or the one
+# before, and the next one to write is not in anybody's way; without it a crash at the wrong moment
+# costs all sessions.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -68,8 +68,8 @@ my $file = $t->testdir() . '/u.state';
 $t->todo_alerts();
 $t->run();
 
-my %home = taught('/', 'id', 320);
-is(differing(\%home, { brought('/', keys %home) }), 0, 'all sessions hold');
+my %home = hand_out('/', 'id', 320);
+is(differing(\%home, { bring_back('/', keys %home) }), 0, 'all sessions hold');
 ok(restarted($t, 'TERM'), 'written');
 is(flaw($file), '', 'the file is whole');
 
@@ -89,7 +89,7 @@ for my $round (1 .. 200) {
 is($flaws, '', 'killed anywhere: the file is whole at any time');
 cmp_ok($replaced, '>', 2, 'and was often written');
 ok(restarted($t, 'KILL'), 'all killed');
-is(differing(\%home, { brought('/', keys %home) }), 0, 'all sessions hold');
+is(differing(\%home, { bring_back('/', keys %home) }), 0, 'all sessions hold');
 ended($t, 'TERM');
 
 # Between two steps.
@@ -107,7 +107,7 @@ for my $mark (@marks) {
         is(flaw($file), '', "$mark: the file is whole");
         delete $ENV{STICKY_KILL_AT};
         ok(changed($file, sub { $t->run() }), "$mark: the next one writes it");
-        is(differing(\%home, { brought('/', keys %home) }), 0, "$mark: all sessions hold");
+        is(differing(\%home, { bring_back('/', keys %home) }), 0, "$mark: all sessions hold");
         ended($t, 'TERM');
     }
 }

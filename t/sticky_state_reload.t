@@ -2,7 +2,7 @@
 
 # Tests for state=FILE over reloads: what old workers learn after the size of the zone has changed
 # reaches the new zone through the file, state= may come and go, and zones with and without it stand
-# side by side; without it, a long request that ends after a reload has taught for nothing.
+# side by side; without it, the ids of a long response that ends after a reload are lost.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -76,7 +76,7 @@ $t->run_daemon(\&scripted, port(8087), 'B', $t->testdir());
 $t->run();
 $t->waitforsocket('127.0.0.1:' . port($_)) for 8086, 8087;
 
-my %home = taught('/', 'id', 200);
+my %home = hand_out('/', 'id', 200);
 is(lost(), 0, 'all sessions hold');
 
 # Learned by an old worker that goes on for long, into a zone that the new ones do not have.
@@ -104,7 +104,7 @@ for (['larger', 'zone=z:512k'], ['smaller', 'zone=z:64k']) {
 # The parameter goes and comes back, with the same table.
 
 ok(reload_with($t, $conf->(zone => 'zone=z:64k', state => '')), 'without state=');
-%home = (%home, taught('/', 'more', 50));
+%home = (%home, hand_out('/', 'more', 50));
 ok(changed($file, sub { reload_with($t, $conf->(zone => 'zone=z:64k')) }), 'with state= again');
 ok(restarted($t, 'TERM'), 'restart');
 is(lost(), 0, 'all sessions hold');
@@ -115,12 +115,12 @@ ended($t, 'TERM');
 $t->write_file_expand('nginx.conf', 'master_process off;' . $conf->(zone => 'zone=z:64k'));
 $t->run();
 is(lost(), 0, 'one process: all sessions hold');
-%home = (%home, taught('/', 'single', 50));
+%home = (%home, hand_out('/', 'single', 50));
 ended($t, 'QUIT');
 $t->write_file_expand('nginx.conf', $conf->(zone => 'zone=z:64k'));
 $t->run();
 is(lost(), 0, 'with a master again');
-my @odd = grep { !/ is read, \d+ sessions/ } said($t);
+my @odd = grep { !/ is read, \d+ sessions/ } log_lines($t);
 is(join("\n", @odd), '', 'nothing to complain about');
 
 sub start_slow {
@@ -129,4 +129,4 @@ sub start_slow {
         . "X-Script: $script\r\n\r\n", start => 1);
 }
 
-sub lost { return differing(\%home, { brought('/', keys %home) }) }
+sub lost { return differing(\%home, { bring_back('/', keys %home) }) }

@@ -63,8 +63,8 @@ EOC
 my $file = $t->testdir() . '/u.state';
 $t->run();
 
-my %home = taught('/', 'id', 400);
-is(differing(\%home, { brought('/', keys %home) }), 0, 'all sessions hold');
+my %home = hand_out('/', 'id', 400);
+is(differing(\%home, { bring_back('/', keys %home) }), 0, 'all sessions hold');
 
 # At once when nginx starts, so that whoever cannot write it hears of it.
 
@@ -75,27 +75,27 @@ is(mode_of($file), '600', 'for nobody else to read');
 
 for my $signal (qw/ QUIT TERM INT /) {
     ok(restarted($t, $signal), "ended with $signal");
-    is(differing(\%home, { brought('/', keys %home) }), 0, "$signal: all sessions hold");
+    is(differing(\%home, { bring_back('/', keys %home) }), 0, "$signal: all sessions hold");
 }
 
 # Without a farewell: what the latest file has. A reload writes one.
 
 ok(changed($file, sub { $t->reload() }), 'a reload writes the file');
 ok(restarted($t, 'KILL'), 'all killed');
-is(differing(\%home, { brought('/', keys %home) }), 0, 'killed: all sessions hold');
+is(differing(\%home, { bring_back('/', keys %home) }), 0, 'killed: all sessions hold');
 
 # Unused sessions too, and those of the other zone.
 
-my %unused = taught('/', 'unused', 40);
+my %unused = hand_out('/', 'unused', 40);
 ok(restarted($t, 'TERM'), 'ended before they are used');
-is(differing(\%unused, { brought('/', keys %unused) }), 0, 'sessions without a request hold');
+is(differing(\%unused, { bring_back('/', keys %unused) }), 0, 'sessions without a request hold');
 
 # Time goes on: not less than it was, not more.
 
 my @short = in_time(18, sub {
     my ($round, $is_in_time) = @_;
-    my %short = taught('/short/', "short$round-", 8);
-    my @seen = differing(\%short, { brought('/short/', keys %short) });
+    my %short = hand_out('/short/', "short$round-", 8);
+    my @seen = differing(\%short, { bring_back('/short/', keys %short) });
     my ($first, @others) = sort keys %short;
     for (1, 2) {
         ended($t, 'TERM');
@@ -104,12 +104,12 @@ my @short = in_time(18, sub {
         push @seen, status(get("/short/?sid=$first"));
         return unless $is_in_time->();
     }
-    return (@seen, join ' ', grep { /^[AB]$/ } values %{{ brought('/short/', @others) }});
+    return (@seen, join ' ', grep { /^[AB]$/ } values %{{ bring_back('/short/', @others) }});
 });
 is($short[0], 0, 'sessions of another zone');
 is($short[1], 'HIT', 'down for a part of the idle time');
 is($short[2], 'HIT', 'used since then');
 is($short[3], '', 'idle while nginx was down');
 
-my @odd = grep { !/ is read, \d+ sessions/ } said($t);
+my @odd = grep { !/ is read, \d+ sessions/ } log_lines($t);
 is(join("\n", @odd), '', 'nothing to complain about');

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Tests for state files that take long to write: nginx writes the next one later, so that it spends a
-# small part of its time on that; without this a slow disk is written to without a pause.
+# Tests for state files that take long to write: nginx writes the next one later, so that it spends
+# a small part of its time on that; without this a slow disk is written to without a pause.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

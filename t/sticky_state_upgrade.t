@@ -63,7 +63,7 @@ END { end_all($dir) if defined $owner && $owner == $$ }
 
 ok(daemon_runs($t), 'nginx runs');
 
-my %home = taught('/', 'first', 200);
+my %home = hand_out('/', 'first', 200);
 is(lost(), 0, 'all sessions hold');
 
 SKIP: {
@@ -75,14 +75,15 @@ skip 'this nginx cannot start itself again', 19
 
 my $old = upgraded();
 ok($old, 'another nginx has started');
-%home = (%home, taught('/', 'both', 200));
-ok(eventually(sub { lost() == 0 && lost() == 0 && lost() == 0 }), 'each knows what both have learned');
+%home = (%home, hand_out('/', 'both', 200));
+ok(eventually(sub { lost() == 0 && lost() == 0 && lost() == 0 }),
+    'each knows what both have learned');
 
 # The old one goes to rest; the new one is alone.
 
 retired($old);
 is(lost(), 0, 'the new one alone: all sessions hold');
-%home = (%home, taught('/', 'new', 200));
+%home = (%home, hand_out('/', 'new', 200));
 is(lost(), 0, 'and new ones');
 
 # The way back.
@@ -94,7 +95,7 @@ ok(eventually(sub { workers_of($old) == 2 }), 'the old one serves again');
 kill 'QUIT', $new;
 ok(eventually(sub { !grep { kill 0, $_ } $new, @workers }), 'the new one has ended');
 ok(eventually(sub { lost() == 0 }), 'the old one alone: all sessions hold');
-%home = (%home, taught('/', 'back', 200));
+%home = (%home, hand_out('/', 'back', 200));
 
 # Forward again, now for good, into a zone of another size.
 
@@ -112,7 +113,7 @@ is(scalar(keys %home), 800, 'of so many');
 
 # It has happened that nobody waits: USR2 and QUIT at once.
 
-%home = (%home, taught('/', 'late', 100));
+%home = (%home, hand_out('/', 'late', 100));
 $old = master($t);
 my @old = workers_of($old);
 kill 'USR2', $old;
@@ -121,15 +122,15 @@ kill 'QUIT', $old;
 ok(eventually(sub { !grep { kill 0, $_ } $old, @old }), 'the old one has ended');
 ok(eventually(sub { workers_of(master($t)) == 2 && lost() == 0 }), 'all sessions hold');
 
-my @odd = grep { !/ is read, \d+ sessions/ } said($t);
+my @odd = grep { !/ is read, \d+ sessions/ } log_lines($t);
 is(join("\n", @odd), '', 'nothing to complain about');
 my @bad = $t->read_file('error.log') =~ /\[(?:error|crit|alert|emerg)\].*/g;
 is(join("\n", @bad), '', 'nowhere');
 
 }
 
-# Starts nginx. Where the process that was started has left before its child has written the file, the
-# library takes that for a failure.
+# Starts nginx. Where the process that was started has left before its child has written the file,
+# the library takes that for a failure.
 sub daemon_runs {
     my ($nginx) = @_;
     eval { $nginx->run() };
@@ -139,7 +140,7 @@ sub daemon_runs {
     });
 }
 
-sub lost { return differing(\%home, { brought('/', keys %home) }) }
+sub lost { return differing(\%home, { bring_back('/', keys %home) }) }
 
 # Starts another nginx beside the one that serves, and returns the number of that one.
 sub upgraded {

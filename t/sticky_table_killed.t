@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
 # Tests for workers that are killed at any instant, hundreds of times, while they learn, look up and
-# make room in a zone that is nearly full; without it, one crash tears a session, loses it, or leaves
-# a lock for which the other workers wait for ever.
+# make room in a zone that is nearly full; without it, one crash tears a session, loses it, or
+# leaves a lock for which the other workers wait for ever.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -22,8 +22,8 @@ $t->todo_alerts();
 prepare($t);
 $t->run();
 
-my %home = taught('/', 'used', SESSIONS);
-is(differing(\%home, { brought('/', keys %home) }), 0, 'sessions in use');
+my %home = hand_out('/', 'used', SESSIONS);
+is(differing(\%home, { bring_back('/', keys %home) }), 0, 'sessions in use');
 
 my $over = $t->testdir() . '/over';
 my @clients = clients($over, \%home);
@@ -43,15 +43,15 @@ while (keys %killed < KILLS || counted("$over.answers") <= 500 || counted("$over
 }
 $t->write_file('over', '');
 
-my ($visits, $wrong, $taught) = (0, 0, 0);
+my ($visits, $wrong, $ids) = (0, 0, 0);
 for (@clients) {
     my @result = split ' ', outcome($_);
     $visits += $result[0];
     $wrong += $result[1];
-    $taught += $result[2];
+    $ids += $result[2];
 }
 cmp_ok($visits, '>', 500, "$visits answers meanwhile");
-cmp_ok($taught, '>', 1000, "$taught ids handed out meanwhile");
+cmp_ok($ids, '>', 1000, "$ids ids handed out meanwhile");
 is($wrong, 0, 'no answer of another server');
 
 is_sound($t, \%home, scalar keys %killed);

@@ -75,7 +75,7 @@ $t->waitforsocket('127.0.0.1:' . port(8084));
 
 # The same ids in two upstreams, whose sessions are mostly at different servers.
 
-my %home = map { $_ => { taught("/$_/", 'id', 100) } } qw/ one two /;
+my %home = map { $_ => { hand_out("/$_/", 'id', 100) } } qw/ one two /;
 is(moved('one'), 0, 'sessions of the first');
 is(moved('two'), 0, 'sessions of the second');
 cmp_ok(differing($home{one}, $home{two}), '>', 0, 'at different servers');
@@ -110,7 +110,7 @@ is(status(get('/one/?sid=id1')), 'MISS', 'zone renamed: begins anew');
 ok(reload_with($t, $conf->()), 'reload: a zone of the old name');
 is(status(get('/one/?sid=id1')), 'MISS', 'which has not waited');
 
-%home = map { $_ => { taught("/$_/", 'id', 100) } } qw/ one two /;
+%home = map { $_ => { hand_out("/$_/", 'id', 100) } } qw/ one two /;
 my $renamed = $conf->() =~ s/upstream two /upstream other /r =~ s!http://two/!http://other/!r;
 ok(reload_with($t, $renamed), 'reload: another name of an upstream');
 is(status(get('/two/?sid=id1')), 'MISS', 'upstream renamed: begins anew');
@@ -158,12 +158,13 @@ for my $what ('the same zone', 'a zone of another size') {
     my $early = status(get("/slow/?sid=$id"));
     $t->write_file($id, '');
     like(read_until($client, qr/sid=/), qr/sid=/, "$what: the old worker ends what it has begun");
-    is($early . ' ' . status(get("/slow/?sid=$id")), "MISS $expected", "$what: what it learned then");
+    is($early . ' ' . status(get("/slow/?sid=$id")), "MISS $expected",
+        "$what: what it learned then");
     eventually(sub { !grep { kill 0, $_ } keys %before });
 }
 
 # How many sessions are not where they were.
 sub moved {
     my ($name) = @_;
-    return differing($home{$name}, { brought("/$name/", keys %{ $home{$name} }) });
+    return differing($home{$name}, { bring_back("/$name/", keys %{ $home{$name} }) });
 }

@@ -52,12 +52,12 @@ EOC
 without_debug($t);
 $t->run();
 
-my %home = taught('/', 'id', 400);
-is(differing(\%home, { brought('/', keys %home) }), 0, 'sessions in use');
+my %home = hand_out('/', 'id', 400);
+is(differing(\%home, { bring_back('/', keys %home) }), 0, 'sessions in use');
 
 # In the middle of learning.
 
-my $client = in_background(sub { taught('/', 'more', 40_000); return 'ended' });
+my $client = in_background(sub { hand_out('/', 'more', 40_000); return 'ended' });
 select undef, undef, undef, 0.3;
 my @all = ($t->read_file('nginx.pid') =~ /(\d+)/, workers($t));
 is(kill('KILL', @all), 5, 'master and workers are killed');
@@ -70,8 +70,9 @@ my $lines = () = $t->read_file('error.log') =~ /^/mg;
 $t->run();
 
 is(status(get('/?sid=id1')), 'MISS', 'the table is empty');
-my %again = taught('/', 'id', 400);
-is(differing(\%again, { brought('/', keys %again) }), 0, 'and learns');
+my %again = hand_out('/', 'id', 400);
+is(differing(\%again, { bring_back('/', keys %again) }), 0, 'and learns');
 is(scalar workers($t), 4, 'four workers');
 my @later = ($t->read_file('error.log') =~ /^.*$/mg)[$lines .. 1e6];
-is(join("\n", grep { defined && /\[(?:warn|error|crit|alert|emerg)\]/ } @later), '', 'no complaint');
+is(join("\n", grep { defined && /\[(?:warn|error|crit|alert|emerg)\]/ } @later), '',
+    'no complaint');

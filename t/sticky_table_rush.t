@@ -63,13 +63,13 @@ EOC
 without_debug($t);
 $t->run();
 
-my %busy = taught('/', 'busy', 200);
-my %idle = taught('/', 'idle', 200);
-is(differing(\%busy, { brought('/', keys %busy) }), 0, 'sessions in use');
-is(differing(\%idle, { brought('/', keys %idle) }), 0, 'sessions in use, and then left alone');
+my %busy = hand_out('/', 'busy', 200);
+my %idle = hand_out('/', 'idle', 200);
+is(differing(\%busy, { bring_back('/', keys %busy) }), 0, 'sessions in use');
+is(differing(\%idle, { bring_back('/', keys %idle) }), 0, 'sessions in use, and then left alone');
 
-# Some of the zone at once, then the rest of it and as much again, while everybody in the first group
-# clicks: time is counted in seconds, so each round takes more than one.
+# Some of the zone at once, then the rest of it and as much again, while everybody in the first
+# group clicks: time is counted in seconds, so each round takes more than one.
 
 my $number = 0;
 rush(ZONE / 2);
@@ -77,16 +77,16 @@ my $lost = 0;
 for (1 .. OFTEN * 2) {
     my $end = time() + 1.05;
     rush(ZONE / OFTEN);
-    $lost += differing(\%busy, { brought('/', keys %busy) });
+    $lost += differing(\%busy, { bring_back('/', keys %busy) });
     sleep($end - time()) if time() < $end;
 }
 is($lost, 0, 'who comes back often, keeps his server all the time');
 
-my $gone = differing(\%idle, { brought('/', keys %idle) });
+my $gone = differing(\%idle, { bring_back('/', keys %idle) });
 cmp_ok($gone, '>', 150, "the least recently used have gone: $gone of 200");
 
-my %new = taught('/', 'new', 1);
-is(differing(\%new, { brought('/', keys %new) }), 0, 'a new session is learned all the same');
+my %new = hand_out('/', 'new', 1);
+is(differing(\%new, { bring_back('/', keys %new) }), 0, 'a new session is learned all the same');
 my @full = $t->read_file('error.log') =~ /the session table is full.*zone "rushed"/g;
 cmp_ok(scalar @full, '>=', 1, 'the log tells that the table is full');
 cmp_ok(scalar @full, '<=', 1 + (time() - $^T) / 60, 'once a minute at most');

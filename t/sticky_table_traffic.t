@@ -65,16 +65,16 @@ $t->write_file_expand('nginx.conf', $conf->(servers => '8081 8082'));
 $t->run();
 
 # The zone is 0.9 full, so that what is learned meanwhile moves others from line to line.
-my %home = taught('/', 'used', 800);
-is(differing(\%home, { brought('/', keys %home) }), 0, 'sessions in use');
-taught('/', 'filling', 13_000);
+my %home = hand_out('/', 'used', 800);
+is(differing(\%home, { bring_back('/', keys %home) }), 0, 'sessions in use');
+hand_out('/', 'filling', 13_000);
 
 # Clients that know their servers, and come again and again until the test is over.
 my $over = $t->testdir() . '/over';
 my @clients = map { my $n = $_; in_background(sub { return visits($over, $n) }) } 0, 1;
 
-# While the zone is the same, nothing is lost of what is learned meanwhile, not even at a server that
-# the old workers do not know: for a moment they serve beside the new ones.
+# While the zone is the same, nothing is lost of what is learned meanwhile, not even at a server
+# that the old workers do not know: for a moment they serve beside the new ones.
 my $newcomers = in_background(sub { return newcomers("$over.same", "$over.learned") });
 for (
     ['another order',       servers => '8082 8081'],
@@ -129,7 +129,7 @@ sub visits {
             my $reply = get("/?sid=$id");
             $result[0]++;
             count("$over.requests");
-            if (served_by($reply) eq 'nobody') {
+            if (served_by($reply) eq '') {
                 $result[1]++;
             } elsif (status($reply) ne 'HIT' || served_by($reply) ne $home{$id}) {
                 $result[2]++;

@@ -44,7 +44,8 @@ ok($unknown =~ /A/ && $unknown =~ /B/, 'store-response: a request begins no sess
 
 # cookie insert: HAProxy's own values.
 is(values_of(get('/pages/')) =~ s/\d/N/r, 'SERVERID=sN', 'insert: the cookie is that of HAProxy');
-like(get('/pages/'), qr/^Set-Cookie: SERVERID=s\d;(?=.* httponly)(?=.* path=\/)/m, 'insert: attributes');
+like(get('/pages/'), qr/^Set-Cookie: SERVERID=s\d;(?=.* httponly)(?=.* path=\/)/m,
+    'insert: attributes');
 ok(stays('A', '/pages/', Cookie => 'SERVERID=s1'), 'insert: a cookie of the first server');
 ok(stays('B', '/pages/', Cookie => 'SERVERID=s2'), 'insert: a cookie of the second server');
 is(values_of(get('/pages/', Cookie => 'SERVERID=s2')), 'SERVERID=s2', 'insert: as the page shows');
@@ -68,7 +69,8 @@ $conf = runnable(block($page, 'nginx after'));
 $conf =~ s/create=\$upstream_cookie_jsessionid/$& create=\$cookie_jsessionid/ or die;
 $t->write_file_expand('nginx.conf', $conf)->run();
 $letter = served_by(get('/app/', Cookie => 'JSESSIONID=eight'));
-ok(stays($letter, '/app/', Cookie => 'JSESSIONID=eight'), 'request-learn: a request begins a session');
+ok(stays($letter, '/app/', Cookie => 'JSESSIONID=eight'),
+    'request-learn: a request begins a session');
 $t->stop();
 
 # What HAProxy prints, through the page's own command, into nginx.

@@ -61,7 +61,8 @@ for my $case (@as_httpd, @otherwise) {
 my $reply = get('/pages/');
 like(values_of($reply), qr/^ROUTEID=\.node[12]$/, 'ROUTEID: the cookie is that of httpd');
 my %route = (A => '.node1', B => '.node2');
-is(values_of($reply), 'ROUTEID=' . ($route{served_by($reply)} // ''), 'ROUTEID: of the right server');
+is(values_of($reply), 'ROUTEID=' . ($route{served_by($reply)} // ''),
+    'ROUTEID: of the right server');
 ok(stays('A', '/pages/', Cookie => 'ROUTEID=.node1'), 'ROUTEID: a cookie of the first server');
 ok(stays('B', '/pages/', Cookie => 'ROUTEID=.node2'), 'ROUTEID: a cookie of the second server');
 

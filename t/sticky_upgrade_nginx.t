@@ -61,7 +61,8 @@ for (['before', $before], ['after', $after]) {
 }
 
 # Since 1.29.6 these are nginx's own business.
-is(status_of($t, 2), $t->has_version('1.29.6') ? '- -' : 'HIT HIT', 'the log tells what the page says');
+is(status_of($t, 2), $t->has_version('1.29.6') ? '- -' : 'HIT HIT',
+    'the log tells what the page says');
 
 # The short form has the values of the long one.
 my ($long, $short) = map { my $line = $_; grep { $_ eq $line } @directives }
@@ -81,9 +82,10 @@ prepare($t);
 is(verdict_on_upstream($t, /^server/ ? ('sticky cookie c;', $_) : $_), '', "accepted: $_")
     for @directives;
 
-# What Plus has and nobody else.
+# What only Plus has.
 my $words = 'create=$upstream_cookie_x lookup=$cookie_x zone=x:1m';
-like(verdict_on_upstream($t, "sticky learn $words sync;"), qr/"sync".* in case\.conf:2$/m, 'refused: sync');
+like(verdict_on_upstream($t, "sticky learn $words sync;"), qr/"sync".* in case\.conf:2$/m,
+    'refused: sync');
 like(
     verdict_on_upstream($t, 'sticky cookie c;', 'server 127.0.0.1:8 slow_start=30s;'),
     qr/"slow_start=30s" in case\.conf:3$/m, 'refused: slow_start, by nginx'

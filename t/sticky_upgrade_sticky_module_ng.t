@@ -73,5 +73,6 @@ for my $line (@directives) {
     is(verdict_on_upstream($t, @lines), '', "accepted: $line");
 }
 for my $words (@refused) {
-    like(verdict_on_upstream($t, "sticky $words;"), qr/\[emerg\].* in case\.conf:2$/m, "refused: $words");
+    like(verdict_on_upstream($t, "sticky $words;"), qr/\[emerg\].* in case\.conf:2$/m,
+        "refused: $words");
 }

@@ -118,7 +118,8 @@ for my $round (1, 2) {
 $t->run_daemon(\&server, $second, $second);
 $t->waitforsocket($bad);
 
-is(visit("/patient_plain/", 'Cookie: route=1'), "$second HIT", 'max_fails=0: steered as soon as it is back');
+is(visit("/patient_plain/", 'Cookie: route=1'), "$second HIT",
+    'max_fails=0: steered as soon as it is back');
 
 for my $kind (map { $_->[0] } @kinds) {
     ok(eventually(sub { visit("/$kind/", 'Cookie: route=1') eq "$second HIT" }),
@@ -126,7 +127,8 @@ for my $kind (map { $_->[0] } @kinds) {
     my %seen;
     $seen{visit("/$kind/", 'Cookie: route=1')}++ for 1 .. 4;
     is_deeply(\%seen, { "$second HIT" => 4 }, "$kind: the server has its sessions again");
-    is(visit("/$kind/", 'Cookie: route=0'), "$first HIT", "$kind: sessions that have moved stay where they are");
+    is(visit("/$kind/", 'Cookie: route=0'), "$first HIT",
+        "$kind: sessions that have moved stay where they are");
     %seen = ();
     $seen{served_by(get("/$kind/$_"))}++ for 1 .. 20;
     is(scalar keys %seen, 2, "$kind: both servers take part again");

@@ -1,8 +1,9 @@
 #!/usr/bin/perl
 
 # Tests for a balancer that is not built on nginx's round robin, that of Debian's package
-# libnginx-mod-http-upstream-fair: requests are balanced as without the module, and the log says so once
-# for each worker and upstream; without this a worker crashes, or each request writes to the log.
+# libnginx-mod-http-upstream-fair: requests are balanced as without the module, and the log says so
+# once for each worker and upstream; without this a worker crashes, or each request writes to the
+# log.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -93,7 +93,8 @@ is(visit("/query/?sid=$id"), "$first HIT", 'query: back at its server');
 # Most pages hand the id of their session out again.
 
 $held = hold("/query/hold?sid=$id");
-is(visit("/query/redirect/?sid=$id"), "$second GONE", 'query: a page with the same id from elsewhere');
+is(visit("/query/redirect/?sid=$id"), "$second GONE",
+    'query: a page with the same id from elsewhere');
 release($held);
 is(visit("/query/?sid=$id"), "$first HIT", 'query: back at its server after such a page');
 

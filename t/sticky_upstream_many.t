@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # Tests for upstreams of more servers than a machine word has bits, and for servers that are listed
-# twice; without these, a request is steered out of bounds, asks one server twice, or leaves one out.
+# twice; without these, a request is steered out of bounds, asks one server twice, or leaves one
+# out.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -81,7 +81,8 @@ $t->waitforsocket('127.0.0.1:' . port($_)) for 8081, 8083;
 my @session = (Cookie => 'route=0');
 
 for my $upstream (qw/ cookie strict /) {
-    like(get("/$upstream", @session), qr/X-Status: HIT.*connection \d+ /s, "$upstream: a connection is opened");
+    like(get("/$upstream", @session), qr/X-Status: HIT.*connection \d+ /s,
+        "$upstream: a connection is opened");
     my $second = get("/$upstream", @session);
     like($second, qr/200 OK.*connection \d+ /s, "$upstream: closed, and its server asked again");
     like($second, qr/X-Status: HIT/, "$upstream: the session has not moved");

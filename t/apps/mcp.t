@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# Tests for nginx-conf/mcp.conf: servers and clients of the Model Context Protocol, by its official SDK, with the
-# streamable HTTP transport and with server-sent events; without it a session's calls reach servers
-# that do not know it.
+# Tests for nginx-conf/mcp.conf: servers and clients of the Model Context Protocol, by its official
+# SDK, with the streamable HTTP transport and with server-sent events; without it a session's calls
+# reach servers that do not know it.
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";

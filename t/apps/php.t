@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# Tests for nginx-conf/php.conf: PHP with its own sessions (session.use_trans_sid), behind proxy_pass, for browsers
-# with and without cookies; without it users of such a shop are logged out by round robin.
+# Tests for nginx-conf/php.conf: PHP with its own sessions (session.use_trans_sid), behind
+# proxy_pass, for browsers with and without cookies; without it users of such a shop are logged out
+# by round robin.
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";

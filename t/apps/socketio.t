@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# Tests for nginx-conf/socketio.conf: Socket.IO, its server and its client, with long-polling, with the upgrade
-# to WebSocket, and with WebSocket alone; without it no connection by long-polling comes about.
+# Tests for nginx-conf/socketio.conf: Socket.IO, its server and its client, with long-polling, with
+# the upgrade to WebSocket, and with WebSocket alone; without it no connection by long-polling comes
+# about.
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";

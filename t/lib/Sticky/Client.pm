@@ -30,10 +30,10 @@ use constant CRLF => "\x0d\x0a";
 # Seconds that nothing takes, however loaded the machine is: only a test that fails waits so long.
 use constant PATIENCE => 60;
 
-# Requests, each on a connection of its own, and their replies; '' when there is none. Headers are names
-# with values, or whole lines ('Cookie: a=b'); one with the value undef is left out, even `Host`. A hash
-# behind them has options: `body`, `version` of HTTP (1.1), and those of Test::Nginx::http(), as `start`,
-# which returns the socket.
+# Requests, each on a connection of its own, and their replies; '' when there is none. Headers are
+# names with values, or whole lines ('Cookie: a=b'); one with the value undef is left out, even
+# `Host`. A hash behind them has options: `body`, `version` of HTTP (1.1), and those of
+# Test::Nginx::http(), as `start`, which returns the socket.
 sub get { return send_request('GET', @_) }
 
 # A form, unless Content-Type says something else.
@@ -91,8 +91,8 @@ sub status { return header('X-Status', $_[0]) }
 
 sub code { return ($_[0] // '') =~ /^HTTP\S+ (\d+)/ ? $1 : 'no answer' }
 
-# What came of a request, in words: the server, or the code of nginx's own answer, and the status. The
-# option `show` names headers whose values are added.
+# What came of a request, in words: the server, or the code of nginx's own answer, and the status.
+# The option `show` names headers whose values are added.
 sub visit {
     my ($uri, @headers) = @_;
     my %options = ref $headers[-1] ? %{ pop @headers } : ();
@@ -105,8 +105,8 @@ sub visit {
 # A page with a link that has the id under the name that is the default.
 sub link_to { return sprintf '<html><a href="/next?sid=%s">next</a></html>', @_ }
 
-# The servers of six requests, as in 'AAAAAA'. Without a session they cannot all be the same: round robin
-# goes on with each.
+# The servers of six requests, as in 'AAAAAA'. Without a session they cannot all be the same: round
+# robin goes on with each.
 sub where {
     my @request = @_;
     return join '', map { served_by(get(@request)) || '-' } 1 .. 6;
@@ -146,9 +146,9 @@ sub eventually {
     }
 }
 
-# For what holds only for so many seconds: does it again, with the number of the round, until a round
-# has ended within them; on a slower machine its result would say nothing. The code may ask by the way
-# whether there is time left since the last time it asked, and give up with an empty list.
+# For what holds only for so many seconds: does it again, with the number of the round, until a
+# round has ended within them; on a slower machine its result would say nothing. The code may ask by
+# the way whether there is time left since the last time it asked, and give up with an empty list.
 sub in_time {
     my ($seconds, $code) = @_;
     my @result;

@@ -98,8 +98,8 @@ EOC
 # Whether the module under test has marks, see src/core/step.rs: `make test-killed` says so.
 sub has_marks { return $ENV{TEST_NGINX_MARKS} }
 
-# From now on each worker dies when it has come to the mark for so many times; or no longer. True when
-# the workers before are gone.
+# From now on each worker dies when it has come to the mark for so many times; or no longer. True
+# when the workers before are gone.
 sub die_at {
     my ($t, $mark, $times) = @_;
     my @old = workers($t);
@@ -109,8 +109,9 @@ sub die_at {
 }
 
 # Clients that go on until the file is there. They return: answers to requests with an id in use,
-# those that came from another server or did not know the id, and ids that were handed out. Of the first
-# and the last they also keep count while they work, see counted(), under the names `answers` and `ids`.
+# those that came from another server or did not know the id, and ids that were handed out. Of the
+# first and the last they also keep count while they work, see counted(), under the names `answers`
+# and `ids`.
 sub clients {
     my ($over, $home) = @_;
     my @ids = sort keys %$home;
@@ -130,7 +131,7 @@ sub clients {
     };
     my $learner = sub {
         my ($who) = @_;
-        my $taught = 0;
+        my $ids = 0;
         for (my $n = 0; !-e $over; $n++) {
             my @requests = map {
                 my $page = $_;
@@ -139,9 +140,9 @@ sub clients {
             } 1 .. 20;
             my $more = 8 * replies(@requests);
             count("$over.ids", $more);
-            $taught += $more;
+            $ids += $more;
         }
-        return (0, 0, $taught);
+        return (0, 0, $ids);
     };
     return (
         (map { in_background($visitor) } 1 .. 2),
@@ -149,7 +150,7 @@ sub clients {
     );
 }
 
-# What must hold when nobody dies any more, after so many deaths. Six tests.
+# What must hold when no worker dies any more, after so many deaths. Six tests.
 sub is_sound {
     my ($t, $home, $killed) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
@@ -162,10 +163,10 @@ sub is_sound {
         return keys %serve == 4;
     });
     Test::More::is(scalar keys %serve, 4, 'all of which serve');
-    my $lost = differing($home, { brought('/', keys %$home) });
+    my $lost = differing($home, { bring_back('/', keys %$home) });
     Test::More::is($lost, 0, 'every session in use is where it was');
-    my %new = taught('/', "new$killed-", 1);
-    Test::More::is(differing(\%new, { brought('/', keys %new) }), 0, 'a new one is learned');
+    my %new = hand_out('/', "new$killed-", 1);
+    Test::More::is(differing(\%new, { bring_back('/', keys %new) }), 0, 'a new one is learned');
 
     Test::More::is(deaths($t), $killed, "$killed workers have been killed");
     my @alerts = $t->read_file('error.log') =~ /\[(?:alert|emerg|crit)\] (.*)$/mg;

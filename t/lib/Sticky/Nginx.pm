@@ -18,8 +18,8 @@ sub workers {
     return grep { kill 0, $_ } sort keys %started;
 }
 
-# Waits until these processes take no connections any more, though they may go on with those that they
-# have: which process serves the next request is certain only then. True when that is so.
+# Waits until these processes take no connections any more, though they may go on with those that
+# they have: which process serves the next request is certain only then. True when that is so.
 sub stopped_listening {
     my @pids = @_;
     return eventually(sub {

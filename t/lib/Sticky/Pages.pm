@@ -17,7 +17,7 @@ package Sticky::Pages;
 # file `failed_A`, it answers 500.
 #
 # scripted() is such a server as a daemon, for answers in pieces; the request holds them in
-# X-Script, which script() writes.
+# X-Script, which script() writes, and the line of their status in X-Answer.
 
 use strict;
 use warnings;
@@ -86,8 +86,8 @@ sub backends {
 EOC
 }
 
-# Writes what scripted() shall send after its status line: texts, and references to what else there is
-# to do:
+# Writes what scripted() shall send after its status line: texts, and references to what else there
+# is to do:
 #
 #     \0.01      wait so many seconds
 #     \'@NAME'   send a file of the test's folder

@@ -83,8 +83,8 @@ sub curl {
 sub certificate {
     my ($t, $name) = @_;
     my $dir = $t->testdir();
-    # Without the extensions of Debian's configuration, and so small enough for the client for HTTP/3,
-    # which wants the handshake in one piece.
+    # Without the extensions of Debian's configuration, and so small enough for the client for
+    # HTTP/3, which wants the handshake in one piece.
     $t->write_file('openssl.conf', "[ req ]\ndistinguished_name = name\n[ name ]\n");
     system("openssl req -x509 -newkey rsa:2048 -nodes -days 3 -subj /CN=$name "
         . "-config '$dir/openssl.conf' -keyout '$dir/$name.key' -out '$dir/$name.crt' "
@@ -118,9 +118,9 @@ sub locations {
 EOC
 }
 
-# Eight sessions at once, so that with three servers no balancer takes all of them to the same server
-# again by itself. What came of them: how often each sequence of counts and of statuses was seen, and
-# how many servers had a part in it.
+# Eight sessions at once, so that with three servers no balancer takes all of them to the same
+# server again by itself. What came of them: how often each sequence of counts and of statuses was
+# seen, and how many servers had a part in it.
 sub walk {
     my ($uri, $mode, $fetch) = @_;
     $fetch //= \&fetch;

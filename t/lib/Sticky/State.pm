@@ -14,7 +14,7 @@ use Test::Nginx;
 use Sticky::Client;
 use Sticky::Nginx;
 
-our @EXPORT = qw/ master ended end_all started restarted said flaw mode_of changed /;
+our @EXPORT = qw/ master ended end_all started restarted log_lines flaw mode_of changed /;
 
 sub master {
     my ($t) = @_;
@@ -29,8 +29,8 @@ sub ended {
     my ($t, $signal) = @_;
     my @all = (master($t), workers($t));
     if ($signal eq 'KILL') {
-        # A worker that takes the place of a killed one may not be in the log yet; stopped, the master
-        # starts no more.
+        # A worker that takes the place of a killed one may not be in the log yet; stopped, the
+        # master starts no more.
         kill 'STOP', $all[0];
         @all = ($all[0], children($all[0]));
         kill 'KILL', @all;
@@ -94,7 +94,7 @@ sub restarted {
 
 # The lines of the log about state files, from the given one on, without what the system calls an
 # error and without the directory. In scalar context, how many.
-sub said {
+sub log_lines {
     my ($t, $from) = @_;
     my $dir = $t->testdir();
     my @lines = $t->read_file('error.log') =~ /\[\w+\] .*?(sticky: state file .*)$/mg;
@@ -124,7 +124,7 @@ sub mode_of {
     return sprintf '%o', (stat $file)[2] & 07777;
 }
 
-# Waits until somebody has replaced the file.
+# Waits until the file has been replaced.
 sub changed {
     my ($file, $act) = @_;
     my $inode = sub { return join ' ', map { $_ // '' } (stat $file)[1, 9, 7] };

@@ -12,10 +12,11 @@ package Sticky::Test;
 #
 #     my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(3);
 #
-# It turns on strict and warnings, goes to the folder t, and brings along all of Test::More, Test::Nginx
-# and Sticky::Client. It comes before every other module of ours, as it decides which Test::Nginx they
-# get: that of TEST_NGINX_LIB, or of a PERL5LIB, goes before ours in t/lib. `use lib` alone would put
-# ours first; without it, Debian's libtest-nginx-perl would be found, another library of this name.
+# It turns on strict and warnings, goes to the folder t, and brings along all of Test::More,
+# Test::Nginx and Sticky::Client. It comes before every other module of ours, as it decides which
+# Test::Nginx they get: that of TEST_NGINX_LIB, or of a PERL5LIB, goes before ours in t/lib. `use
+# lib` alone would put ours first; without it, Debian's libtest-nginx-perl would be found, another
+# library of this name.
 
 use strict;
 use warnings;

@@ -16,7 +16,8 @@ use Test::Nginx;
 use Sticky::Client;
 
 our @EXPORT = qw/
-    without_debug pipelined taught brought differing poured in_background outcome count counted
+    without_debug pipelined hand_out bring_back differing send_all in_background outcome count
+    counted
 /;
 
 # At so many requests at a time all of them and their answers fit into the buffers of a connection.
@@ -58,7 +59,7 @@ sub pipelined {
 }
 
 # Has so many ids handed out, eight by a page, and returns the server of each.
-sub taught {
+sub hand_out {
     my ($uri, $prefix, $count) = @_;
     my @ids = map { "$prefix$_" } 1 .. $count;
     my (@requests, %home);
@@ -74,7 +75,7 @@ sub taught {
 }
 
 # The servers of requests that bring the ids back, of those that are known.
-sub brought {
+sub bring_back {
     my ($uri, @ids) = @_;
     my @replies;
     # A worker that ends closes its connections between two requests.
@@ -100,7 +101,7 @@ sub differing {
 
 # Sends as many requests as there are in the range, made of their number, and counts the answers,
 # each of which must end in $end.
-sub poured {
+sub send_all {
     my ($first, $last, $end, $request) = @_;
     my $socket = http('', start => 1) or return 0;
     my $select = IO::Select->new($socket);

@@ -5,30 +5,9 @@ package Test::Nginx;
 # test suite (github.com/nginx/nginx-tests), written anew, so that the files in t/ need nothing
 # but the perl that git brings along, and still run unchanged with nginx's library.
 #
-# A test file opens so:
-#
-#     #!/usr/bin/perl
-#
-#     # Tests for ...; without X this fails.
-#
-#     use warnings;
-#     use strict;
-#
-#     use Test::More;
-#
-#     BEGIN { use FindBin; chdir($FindBin::Bin); }
-#     use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-#     use Test::Nginx;
-#
-#     select STDERR; $| = 1;
-#     select STDOUT; $| = 1;
-#
-#     my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(3);
-#
-# The path list puts TEST_NGINX_LIB (or a PERL5LIB) before t/lib; give either as an absolute
-# path to the lib folder of nginx's suite to run with nginx's library. It is spelt out because a
-# plain `use lib 'lib'` would beat PERL5LIB, and none at all would find Debian's
-# libtest-nginx-perl, another library of this name.
+# A test file opens with Sticky::Test, see there, which loads this library or, in its place, the one
+# that TEST_NGINX_LIB names (or a PERL5LIB): give the absolute path to the lib folder of nginx's suite
+# to run with nginx's library.
 #
 # What a test must heed to pass with both libraries:
 #

@@ -103,7 +103,7 @@ for my $case (@sticky) {
     }
     like($verdict, qr/^nginx: \[emerg\] \Q$message\E/, "refused: sticky $words;");
 
-    # A variable that nobody knows is found out at the end.
+    # An unknown variable is found at the end of the configuration.
     like($verdict, $words =~ /nobody/ ? qr/\S/ : qr/ in case\.conf:2$/, "its line: sticky $words;");
 }
 

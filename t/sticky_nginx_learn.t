@@ -1,8 +1,9 @@
 #!/usr/bin/perl
 
 # Tests for what `sticky learn` promises beyond nginx: a live session is not taken over by the
-# response to somebody else, an error teaches nothing, a full server keeps its sessions; all of it in
-# memory that workers share and a reload keeps. Without these, sessions wander as they may in nginx.
+# response to another client, no id is learned from an error, a full server keeps its sessions; all
+# of it in memory that workers share and a reload keeps. Without these, sessions wander as they may
+# in nginx.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -112,17 +113,17 @@ my @ports = (port(8081), port(8082));
 my $home = to('/u?give=alice');
 my ($away) = grep { $_ != $home } @ports;
 is(tos('/u?s=alice', 12), $home, 'a session stays where it was learned');
-is(status(get('/u?s=alice')), 'HIT', 'and is said to');
+is(status(get('/u?s=alice')), 'HIT', 'and its status says so');
 is(status(get('/u?s=nobody')), 'MISS', 'an unknown one is a miss');
 is(status(get('/u')), 'NONE', 'without an id there is nothing');
 is(tos('/u', 12, 'Cookie: s=alice'), $home, 'the second variable counts where the first is empty');
 
-# A stranger's response does not take it over.
+# The response to another client does not take it over.
 
 for (1 .. 8) {
     to('/u?give=alice');
 }
-is(tos('/u?s=alice', 6), $home, q{somebody else's response hands out the id});
+is(tos('/u?s=alice', 6), $home, q{the response to another client hands out the id});
 
 my $bob;
 for (1 .. 20) {

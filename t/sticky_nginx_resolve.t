@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
 # Tests for route= and drain of servers whose addresses are resolved at run time (nginx 1.27.3 and
-# later); without these, such a server bears the route of another one, or none, as soon as an address
-# comes or goes.
+# later); without these, such a server bears the route of another one, or none, as soon as an
+# address comes or goes.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
