@@ -3,22 +3,14 @@
 # Tests for the harness in lib/Test/Nginx.pm, on an nginx without the module; without a harness
 # that notices failures, every other test here would pass for nothing.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx qw/ :DEFAULT :gzip http_start http_end http_content /;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 use File::Spec;
 use IO::Socket::INET;
 use POSIX qw/ WNOHANG /;
 use Time::HiRes qw/ sleep /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 # The module has no part in this, and may not even be built yet.
 $ENV{TEST_NGINX_GLOBALS} = $> == 0 ? 'user root;' : '';
@@ -131,7 +123,7 @@ my $old = http_get('/');
 $t->write_file_expand('nginx.conf', $configuration =~ s/first/second/r);
 $t->reload();
 my $new;
-for (1 .. 100) {
+for (1 .. 1200) {
     $new = http_get('/');
     last if $new =~ /second/;
     sleep 0.05;
@@ -218,7 +210,7 @@ EOS
         my @folders = map { File::Spec->rel2abs($_) } grep { !ref } @INC;
         exec($^X, (map { "-I$_" } @folders), '-e', $script) or die "Can't run perl: $!";
     }
-    for (1 .. 600) {
+    for (1 .. 6000) {
         return ($?, slurp($said)) if waitpid($pid, WNOHANG);
         sleep 0.05;
     }

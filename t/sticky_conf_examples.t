@@ -4,21 +4,12 @@
 # refused, or not do what it says. Only what is particular to the test is put in: where the module
 # is, and the ports.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 use File::Spec;
-use FindBin;
 use IO::Socket::INET;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $examples = File::Spec->catdir($FindBin::Bin, '..', 'nginx-conf');
 my %walk = (
@@ -28,7 +19,7 @@ my %walk = (
     },
     'cookie.conf' => sub {
         my ($cookie) = get('/') =~ /^Set-Cookie: (\w+=\w+)/m;
-        return map { get('/', $cookie) } 1 .. 8;
+        return map { get('/', "Cookie: $cookie") } 1 .. 8;
     },
 );
 $walk{'rewrite.conf'} = sub {
@@ -64,12 +55,6 @@ for my $file (@files) {
     my %others = map { get('/') =~ /^X-Server: (\w+)/m; ($1 => 1) } 1 .. 12;
     cmp_ok(keys %others, '>', 1, "$file: new sessions go to all");
     $t->stop();
-}
-
-sub get {
-    my ($uri, $cookie) = @_;
-    my $header = defined $cookie ? "Cookie: $cookie\r\n" : '';
-    return http("GET $uri HTTP/1.0\r\nHost: localhost\r\n$header\r\n");
 }
 
 # A page with a new session id for each request that has none.

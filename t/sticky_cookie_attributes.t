@@ -3,21 +3,12 @@
 # Tests for the spelling of the Set-Cookie header; without it, browsers keep the cookie for another
 # time, another site or another path than configured.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Servers qw/ request cookies /;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 use Digest::MD5 qw/ md5_hex /;
 use Time::Local qw/ timegm /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 # Name of the upstream, words of its directive, the header with VALUE for the value and DATE for the
 # date, seconds from now of the latter.
@@ -94,7 +85,7 @@ for my $case (@cases) {
     $expected =~ s/VALUE/$value/;
 
     my $before = time();
-    my ($given) = cookies(request("/$upstream"));
+    my ($given) = cookies(get("/$upstream"));
     my $after = time();
     $given //= '';
 

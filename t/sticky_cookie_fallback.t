@@ -3,18 +3,9 @@
 # Tests for no_fallback and sticky_no_fallback; without them, a session whose server is away is
 # either lost against the operator's will, or requests without a session are refused.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Servers qw/ request header cookies served_by /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(30);
 
@@ -104,60 +95,61 @@ EOC
 $t->run();
 
 my $server = port(8081);
-my $other = { PeerAddr => '127.0.0.1:' . port(8084) };
+my $set = 'route=0; Path=/';
+my $cookie = { show => ['Set-Cookie'] };
+my $other = { %$cookie, PeerAddr => '127.0.0.1:' . port(8084) };
 
 # with fallback, which is the default
 
-is(visit('/balanced', 0), "200 HIT $server 0", 'server is there');
-is(visit('/balanced', 1), "200 GONE $server 0", 'server is down: session moves');
-is(visit('/balanced', 2), "200 GONE $server 0", 'server refuses connections: session moves');
+is(visit('/balanced', 'Cookie: route=0', $cookie), "$server HIT $set", 'server is there');
+is(visit('/balanced', 'Cookie: route=1', $cookie), "$server GONE $set",
+    'server is down: session moves');
+is(visit('/balanced', 'Cookie: route=2', $cookie), "$server GONE $set",
+    'server refuses connections: session moves');
 
 # without
 
-is(visit('/refused', 0), "200 HIT $server 0", 'no_fallback: server is there');
-is(visit('/refused', 1), '502 GONE  ', 'no_fallback: server is down');
-is(visit('/refused', 2), '502 GONE  ', 'no_fallback: server refuses connections');
+is(visit('/refused', 'Cookie: route=0', $cookie), "$server HIT $set",
+    'no_fallback: server is there');
+is(visit('/refused', 'Cookie: route=1', $cookie), '502 GONE ', 'no_fallback: server is down');
+is(visit('/refused', 'Cookie: route=2', $cookie), '502 GONE ',
+    'no_fallback: server refuses connections');
 
 # A request without a session is always balanced, also past servers that fail.
 
 for (1 .. 4) {
-    is(visit('/refused'), "200 NEW $server 0", 'no_fallback: no cookie');
-    is(visit('/refused', 7), "200 MISS $server 0", 'no_fallback: unknown cookie');
+    is(visit('/refused', $cookie), "$server NEW $set", 'no_fallback: no cookie');
+    is(visit('/refused', 'Cookie: route=7', $cookie), "$server MISS $set",
+        'no_fallback: unknown cookie');
 }
-is(visit('/refused', ''), "200 MISS $server 0", 'no_fallback: empty cookie');
+is(visit('/refused', 'Cookie: route=', $cookie), "$server MISS $set", 'no_fallback: empty cookie');
 
-my $reply = request('/refused', 'Cookie: router=1; xroute=1');
+my $reply = get('/refused', 'Cookie: router=1; xroute=1');
 like($reply, qr/ 200 /, 'no_fallback: cookies of others');
 
 # per location
 
-is(visit('/by-location', 0), "200 HIT $server 0", 'location: server is there');
-is(visit('/by-location', 1), '502 GONE  ', 'location: server is down');
-is(visit('/by-location'), "200 NEW $server 0", 'location: no cookie');
-is(visit('/by-location', 7), "200 MISS $server 0", 'location: unknown cookie');
-is(visit('/by-location/nested', 1), '502 GONE  ', 'nested location inherits');
-is(visit('/', 0, $other), "200 HIT $server 0", 'server{}: server is there');
-is(visit('/', 1, $other), '502 GONE  ', 'server{}: server is down');
-is(visit('/', undef, $other), "200 NEW $server 0", 'server{}: no cookie');
-is(visit('/balanced', 1), "200 GONE $server 0", 'other locations are not concerned');
+is(visit('/by-location', 'Cookie: route=0', $cookie), "$server HIT $set",
+    'location: server is there');
+is(visit('/by-location', 'Cookie: route=1', $cookie), '502 GONE ', 'location: server is down');
+is(visit('/by-location', $cookie), "$server NEW $set", 'location: no cookie');
+is(visit('/by-location', 'Cookie: route=7', $cookie), "$server MISS $set",
+    'location: unknown cookie');
+is(visit('/by-location/nested', 'Cookie: route=1', $cookie), '502 GONE ',
+    'nested location inherits');
+is(visit('/', 'Cookie: route=0', $other), "$server HIT $set", 'server{}: server is there');
+is(visit('/', 'Cookie: route=1', $other), '502 GONE ', 'server{}: server is down');
+is(visit('/', $other), "$server NEW $set", 'server{}: no cookie');
+is(visit('/balanced', 'Cookie: route=1', $cookie), "$server GONE $set",
+    'other locations are not concerned');
 
 # one server
 
-is(visit('/alone'), "200 NEW $server 0", 'one server: no cookie');
-is(visit('/alone', 7), "200 MISS $server 0", 'one server: unknown cookie');
-is(visit('/alone', 0), "200 HIT $server 0", 'one server: session');
+is(visit('/alone', $cookie), "$server NEW $set", 'one server: no cookie');
+is(visit('/alone', 'Cookie: route=7', $cookie), "$server MISS $set", 'one server: unknown cookie');
+is(visit('/alone', 'Cookie: route=0', $cookie), "$server HIT $set", 'one server: session');
 
 # What was refused is not held against the next requests.
 
-is(visit('/refused'), "200 NEW $server 0", 'balanced after refusals');
-is(visit('/refused', 0), "200 HIT $server 0", 'steered after refusals');
-
-# Status code, $sticky_status, server, and value of the cookie that is set.
-sub visit {
-    my ($uri, $value, @options) = @_;
-    my $reply = request($uri, defined $value ? "Cookie: route=$value" : (), @options);
-    my ($code) = $reply =~ m!^HTTP/1\.\d (\d+)!;
-    my ($cookie) = (cookies($reply))[0] // '';
-    return join ' ', $code, header('X-Status', $reply), served_by($reply),
-        $cookie =~ s/^route=([^;]*).*/$1/r;
-}
+is(visit('/refused', $cookie), "$server NEW $set", 'balanced after refusals');
+is(visit('/refused', 'Cookie: route=0', $cookie), "$server HIT $set", 'steered after refusals');

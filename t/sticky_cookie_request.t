@@ -3,18 +3,9 @@
 # Tests for how the cookie is found among those of a request; without them, a client with many
 # cookies loses its session.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Servers qw/ request header served_by /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 my @found = (
     'route=1',
@@ -106,20 +97,15 @@ $t->run();
 
 my ($usual, $named) = (port(8081), port(8082));
 
-is(visit("Cookie: $_"), "$named HIT", 'found: ' . shortened($_)) for @found;
-is(visit("Cookie: $_"), "$usual MISS", 'found and unknown: ' . shortened($_)) for @unknown;
-is(visit("Cookie: $_"), "$usual NONE", "not found: $_") for @none;
+is(visit('/', "Cookie: $_"), "$named HIT", 'found: ' . shortened($_)) for @found;
+is(visit('/', "Cookie: $_"), "$usual MISS", 'found and unknown: ' . shortened($_)) for @unknown;
+is(visit('/', "Cookie: $_"), "$usual NONE", "not found: $_") for @none;
 
-is(visit('Cookie: a=b', 'Cookie: route=1'), "$named HIT", 'in the second of two headers');
-is(visit('Cookie: a=b', 'Cookie: c=d', 'Cookie: e=f; route=1; g=h', 'Cookie: i=j'), "$named HIT",
+is(visit('/', 'Cookie: a=b', 'Cookie: route=1'), "$named HIT", 'in the second of two headers');
+is(visit('/', 'Cookie: a=b', 'Cookie: c=d', 'Cookie: e=f; route=1; g=h', 'Cookie: i=j'), "$named HIT",
     'in the third of four headers');
-is(visit('Cookie: route=1', 'Cookie: route=0'), "$named HIT", 'the first header that has it');
-is(visit('cOOkie: route=1'), "$named HIT", 'header name in another case');
-is(visit('X-Cookie: route=1'), "$usual NONE", 'another header');
-
-sub visit {
-    my $reply = request('/', @_);
-    return served_by($reply) . ' ' . header('X-Status', $reply);
-}
+is(visit('/', 'Cookie: route=1', 'Cookie: route=0'), "$named HIT", 'the first header that has it');
+is(visit('/', 'cOOkie: route=1'), "$named HIT", 'header name in another case');
+is(visit('/', 'X-Cookie: route=1'), "$usual NONE", 'another header');
 
 sub shortened { return length $_[0] > 60 ? substr($_[0], 0, 20) . ' ...' : $_[0] }

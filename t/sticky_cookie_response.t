@@ -3,20 +3,11 @@
 # Tests for which responses bring the cookie; without them, a cookie gets into a cache and leads
 # everybody to one server, or names a server that has not answered.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Servers qw/ request header cookies served_by /;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 use Digest::MD5 qw/ md5_hex /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/ http proxy cache rewrite ssi /)->plan(31);
 
@@ -184,69 +175,69 @@ for my $case (
     ['/304', 304], ['/204', 204],
 ) {
     my ($uri, $code) = @$case;
-    my $reply = request($uri);
+    my $reply = get($uri);
     my ($given) = $reply =~ m!^HTTP/1\.\d (\d+)!;
     is_deeply([$given, cookies($reply)], [$code, "route=$value{served_by($reply)}; Path=/"],
         "$code of a server");
 }
 
-my $reply = request('/', { method => 'HEAD' });
+my $reply = send_request('HEAD', '/');
 is_deeply([cookies($reply)], ["route=$value{served_by($reply)}; Path=/"], 'HEAD');
 like($reply, qr/\x0d\x0a\x0d\x0a\z/, 'HEAD has no body');
 
-$reply = request('/', "Cookie: route=$value{$first}");
+$reply = get('/', "Cookie: route=$value{$first}");
 is_deeply([served_by($reply), cookies($reply)], [$first, "route=$value{$first}; Path=/"],
     'every response of a session brings it again');
 
-is_deeply([cookies(request('/one'))], ["route=$value{$first}; Path=/"], 'one server');
-$reply = request('/one', "Cookie: route=$value{$second}");
+is_deeply([cookies(get('/one'))], ["route=$value{$first}; Path=/"], 'one server');
+$reply = get('/one', "Cookie: route=$value{$second}");
 is_deeply([served_by($reply), cookies($reply)], [$first, "route=$value{$first}; Path=/"],
     'one server, cookie of another');
 
 # sticky_hide_cookie
 
-is_deeply([cookies(request('/hidden'))], [], 'sticky_hide_cookie');
-is_deeply([cookies(request('/hidden/nested'))], [], 'sticky_hide_cookie inherited');
+is_deeply([cookies(get('/hidden'))], [], 'sticky_hide_cookie');
+is_deeply([cookies(get('/hidden/nested'))], [], 'sticky_hide_cookie inherited');
 for my $port ($first, $second) {
     my %seen;
-    $seen{served_by(request('/hidden', "Cookie: route=$value{$port}"))}++ for 1 .. 4;
+    $seen{served_by(get('/hidden', "Cookie: route=$value{$port}"))}++ for 1 .. 4;
     is_deeply(\%seen, { $port => 4 }, 'sticky_hide_cookie: a cookie still leads to its server');
 }
 
 # nginx's own
 
-like(request('/dead'), qr/ 502 /, 'no server answers');
-is_deeply([cookies(request('/dead'))], [], q{nginx's own error page});
-is_deeply([cookies(request('/dead', "Cookie: route=$value{$second}"))], [],
+like(get('/dead'), qr/ 502 /, 'no server answers');
+is_deeply([cookies(get('/dead'))], [], q{nginx's own error page});
+is_deeply([cookies(get('/dead', "Cookie: route=$value{$second}"))], [],
     q{nginx's own error page for an unknown cookie});
 
-$reply = request('/page');
+$reply = get('/page');
 is_deeply([http_body($reply), cookies($reply)], ['own page'], 'error_page');
-$reply = request('/intercepted');
+$reply = get('/intercepted');
 is_deeply([http_body($reply), cookies($reply)], ['own page'],
     'error_page instead of the answer of a server');
-is_deeply([cookies(request('/return'))], [], 'return');
+is_deeply([cookies(get('/return'))], [], 'return');
 
 # cache
 
-$reply = request('/cached');
+$reply = get('/cached');
 is(header('X-Cache', $reply), 'MISS', 'not cached yet');
 is_deeply([cookies($reply)], ["route=$value{served_by($reply)}; Path=/"],
     'a response that goes into the cache');
-$reply = request('/cached');
+$reply = get('/cached');
 is(header('X-Cache', $reply), 'HIT', 'cached');
 is_deeply([cookies($reply)], [], 'a response out of the cache');
-is_deeply([cookies(request('/cached', "Cookie: route=$value{$first}"))], [],
+is_deeply([cookies(get('/cached', "Cookie: route=$value{$first}"))], [],
     'a response out of the cache for a client with a session');
-is_deeply([cookies(request('/stale'))], [], 'cache that has nothing');
+is_deeply([cookies(get('/stale'))], [], 'cache that has nothing');
 
 # two upstreams in one request
 
-$reply = request('/accel', "Cookie: route=$value{$first}");
+$reply = get('/accel', "Cookie: route=$value{$first}");
 is_deeply([served_by($reply), cookies($reply)], [$second, "other=$value{$second}; Path=/"],
     'X-Accel-Redirect: cookie of the upstream that answered');
 
-$reply = request('/ssi', "Cookie: route=$value{$first}");
+$reply = get('/ssi', "Cookie: route=$value{$first}");
 like($reply, qr/a page/, 'SSI include');
 is_deeply([cookies($reply)], ["route=$value{$first}; Path=/"],
     'SSI: cookie of the main request only');

@@ -3,18 +3,9 @@
 # Tests for $sticky_status and $sticky_peer in mode cookie, in a header and in the access log;
 # without them, nobody sees whether sessions hold.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Servers qw/ request header served_by wait_until /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(25);
 
@@ -125,14 +116,14 @@ my @cases = (
 
 for my $case (@cases) {
     my ($uri, $cookie, $status, $name) = @$case;
-    my $reply = request($uri, defined $cookie ? "Cookie: route=$cookie" : ());
-    is(header('X-Status', $reply), "[$status]", "$uri: status in a header");
+    my $reply = get($uri, defined $cookie ? "Cookie: route=$cookie" : ());
+    is(status($reply), "[$status]", "$uri: status in a header");
     is(header('X-Peer', $reply), "[$name]", "$uri: peer in a header");
 }
 
-request('/missing', 'Cookie: route=0');
+get('/missing', 'Cookie: route=0');
 
-wait_until(sub { $t->read_file('sticky.log') =~ m!^/missing !m });
+eventually(sub { $t->read_file('sticky.log') =~ m!^/missing !m });
 my %logged = map { (split / /, $_, 2)[0, 1] } split /\n/, $t->read_file('sticky.log');
 
 for my $name (qw! /new /hit /miss /gone !) {

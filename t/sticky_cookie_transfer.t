@@ -4,20 +4,11 @@
 # without these, an application with a cookie of the same name loses its value, or others of its
 # cookies.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Servers qw/ request header cookies served_by /;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 use Digest::MD5 qw/ md5_hex /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(25);
 
@@ -133,41 +124,41 @@ my %value = map { $_ => md5_hex("127.0.0.1:$_") } @ports;
 
 # the application's own cookies
 
-my $reply = request('/plain/login');
+my $reply = get('/plain/login');
 is_deeply([cookies($reply)], ["route=$value{served_by($reply)}; Path=/"],
     'cookie of the same name replaced');
 
 my @kept = ('first=1; Path=/', 'xroute=2', 'route2=3', 'Route=4', 'last=route=5; Path=/');
-$reply = request('/plain/many');
+$reply = get('/plain/many');
 is_deeply([sort(cookies($reply))], [sort @kept, "route=$value{served_by($reply)}; Path=/"],
     'other cookies kept');
 
-$reply = request('/plain/twice');
+$reply = get('/plain/twice');
 is_deeply([sort(cookies($reply))], [sort 'other=1', "route=$value{served_by($reply)}; Path=/"],
     'all cookies of the same name replaced');
 
-$reply = request('/plain/spaced');
+$reply = get('/plain/spaced');
 is_deeply([cookies($reply)], ["route=$value{served_by($reply)}; Path=/"],
     'cookie of the same name replaced, as browsers read names');
 
-$reply = request('/hidden/many');
+$reply = get('/hidden/many');
 is_deeply([grep { $_ ne 'route=app42' } cookies($reply)], \@kept,
     'hide_cookie: cookies of other names kept, none added');
 
 # transfer
 
-$reply = request('/transfer/silent');
+$reply = get('/transfer/silent');
 is_deeply([cookies($reply)], ["route=$value{served_by($reply)}; Path=/"],
     'nothing to transfer');
 
-$reply = request('/transfer/login');
+$reply = get('/transfer/login');
 my $port = served_by($reply);
 is_deeply([cookies($reply)], ["route=$value{$port} app42; Path=/"],
     q{the application's value stands behind the server's});
 
 for (1 .. 3) {
-    $reply = request('/transfer/silent', "Cookie: a=b; route=$value{$port} app42");
-    is(served_by($reply) . ' ' . header('X-Status', $reply), "$port HIT",
+    $reply = get('/transfer/silent', "Cookie: a=b; route=$value{$port} app42");
+    is(served_by($reply) . ' ' . status($reply), "$port HIT",
         'cookie with both values leads to the server');
     is_deeply([cookies($reply)], ["route=$value{$port} app42; Path=/"],
         q{the application's value stays with the client});
@@ -175,46 +166,46 @@ for (1 .. 3) {
 is(header('X-Cookie', $reply), "[a=b; route=$value{$port} app42]",
     'the application gets what the client sent');
 
-$reply = request('/transfer/twice', "Cookie: route=$value{$port} old");
+$reply = get('/transfer/twice', "Cookie: route=$value{$port} old");
 is_deeply([cookies($reply)], ['other=1', "route=$value{$port} app43; Path=/"],
     'a new value replaces the old one, the last of several');
 
-$reply = request('/transfer/empty', "Cookie: route=$value{$port} old");
+$reply = get('/transfer/empty', "Cookie: route=$value{$port} old");
 like((cookies($reply))[0], qr/^route=$value{$port} ?; Path=/,
     'a value that the application has emptied is not kept');
 
-$reply = request('/transfer/silent', 'Cookie: route=unknown app42');
-is_deeply([header('X-Status', $reply), cookies($reply)],
+$reply = get('/transfer/silent', 'Cookie: route=unknown app42');
+is_deeply([status($reply), cookies($reply)],
     ['MISS', "route=$value{served_by($reply)} app42; Path=/"],
     'value stays when the server is unknown');
 
-$reply = request('/plain/silent', "Cookie: route=$value{$port} app42");
-is(header('X-Status', $reply), 'MISS', 'without transfer, the value is taken whole');
+$reply = get('/plain/silent', "Cookie: route=$value{$port} app42");
+is(status($reply), 'MISS', 'without transfer, the value is taken whole');
 
 # delimiter
 
-$reply = request('/delimiter/login');
+$reply = get('/delimiter/login');
 $port = served_by($reply);
 is_deeply([cookies($reply)], ["route=$value{$port}_-_app42; Path=/"], 'delimiter');
 
-$reply = request('/delimiter/silent', "Cookie: route=$value{$port}_-_a_-_b");
+$reply = get('/delimiter/silent', "Cookie: route=$value{$port}_-_a_-_b");
 is_deeply([served_by($reply), cookies($reply)], [$port, "route=$value{$port}_-_a_-_b; Path=/"],
     'the first delimiter divides');
 
-$reply = request('/delimiter/silent', "Cookie: route=$value{$port}");
-is_deeply([served_by($reply), header('X-Status', $reply), cookies($reply)],
+$reply = get('/delimiter/silent', "Cookie: route=$value{$port}");
+is_deeply([served_by($reply), status($reply), cookies($reply)],
     [$port, 'HIT', "route=$value{$port}; Path=/"], 'cookie without delimiter');
 
 # The name of a server may hold the delimiter.
 
 for my $port (@ports) {
-    $reply = request('/raw/silent', "Cookie: route=127.0.0.1:$port.app42");
-    is_deeply([served_by($reply), header('X-Status', $reply), cookies($reply)],
+    $reply = get('/raw/silent', "Cookie: route=127.0.0.1:$port.app42");
+    is_deeply([served_by($reply), status($reply), cookies($reply)],
         [$port, 'HIT', "route=127.0.0.1:$port.app42; Path=/"],
         'delimiter within the name of the server');
 
-    $reply = request('/raw/silent', "Cookie: route=127.0.0.1:$port");
-    is_deeply([served_by($reply), header('X-Status', $reply), cookies($reply)],
+    $reply = get('/raw/silent', "Cookie: route=127.0.0.1:$port");
+    is_deeply([served_by($reply), status($reply), cookies($reply)],
         [$port, 'HIT', "route=127.0.0.1:$port; Path=/"],
         'delimiter within the name of the server, and no value behind it');
 }

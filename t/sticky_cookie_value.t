@@ -3,21 +3,12 @@
 # Tests for the value of the cookie; without the right one, clients of nginx-sticky-module-ng lose
 # their sessions on the day of the change, and no cookie leads back to its server.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Servers qw/ request header cookies served_by /;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 use Digest::MD5 qw/ md5 md5_hex /;
 use Digest::SHA qw/ sha1_hex sha256_hex hmac_sha1_hex hmac_sha256_hex /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 # Name of the upstream, words of its directive, value for the printable address at a place.
 my $long_key = 'k' x 100;
@@ -119,7 +110,7 @@ for my $recipe (@recipes) {
 
     my (@given, @expected);
     for (1 .. 6) {
-        my $reply = request("/$upstream");
+        my $reply = get("/$upstream");
         push @given, cookies($reply);
         push @expected, "route=$value{served_by($reply)}; Path=/";
     }
@@ -129,28 +120,21 @@ for my $recipe (@recipes) {
 
     for my $port (@ports) {
         my %seen;
-        $seen{visit($upstream, $value{$port})}++ for 1 .. 4;
+        $seen{visit("/$upstream", "Cookie: route=$value{$port}")}++ for 1 .. 4;
         is_deeply(\%seen, { "$port HIT" => 4 }, "$upstream: cookie of $port leads to it");
     }
 }
 
-like(visit('index', 3), qr{^\d+ MISS$}, 'index: there is no fourth server');
+like(visit('/index', 'Cookie: route=3'), qr{^\d+ MISS$}, 'index: there is no fourth server');
 
 for my $name (qw/ one two /) {
     my $path = 'unix:' . $t->testdir() . "/$name.sock";
-    is(visit('unix', $path), "$name HIT", "unix socket $name found by its path");
+    is(visit('/unix', "Cookie: route=$path"), "$name HIT", "unix socket $name found by its path");
 }
 
-my $reply = request('/unix');
+my $reply = get('/unix');
 my $path = 'unix:' . $t->testdir() . '/' . served_by($reply) . '.sock';
 is_deeply([cookies($reply)], ["route=$path; Path=/"], 'cookie of a unix socket is its path');
-
-# The server that a request with this cookie gets, and its status.
-sub visit {
-    my ($upstream, $value) = @_;
-    my $reply = request("/$upstream", "Cookie: route=$value");
-    return served_by($reply) . ' ' . header('X-Status', $reply);
-}
 
 # RFC 2104; Digest::SHA has the others.
 sub hmac_md5_hex {

@@ -3,18 +3,10 @@
 # Tests for the words of the directive in mode cookie; without these checks, a misspelt parameter
 # would silently configure something else.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Configuration qw/ prepare verdict_on_upstream /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my @accepted = (
     'sticky;',

@@ -4,18 +4,10 @@
 # first; without passing them on untouched, a configuration that nginx takes would be refused, or a
 # wrong one taken.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Configuration qw/ prepare verdict verdict_on_upstream /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my @balancers = (
     'least_conn;', 'hash $arg_a;', 'hash $arg_a consistent;', 'ip_hash;', 'random;',

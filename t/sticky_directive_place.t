@@ -3,18 +3,10 @@
 # Tests for where the directives may stand, and how often; without these checks, a directive in the
 # wrong place or a second one would be silently ignored.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Configuration qw/ prepare verdict verdict_on_upstream /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = prepare(Test::Nginx->new()->has(qw/ http rewrite /)->plan(25));
 

@@ -3,18 +3,10 @@
 # Tests for the zones that the directive makes; without these checks, two upstreams could overwrite
 # each other's table, or a zone get a size that nobody asked for.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Configuration qw/ prepare verdict /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = prepare(Test::Nginx->new()->has(qw/ http upstream_zone limit_req /)->plan(12));
 

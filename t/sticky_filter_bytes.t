@@ -3,21 +3,12 @@
 # Tests that a page passes byte for byte, flush for flush, whatever way it comes and goes; without
 # them, reading a page for ids might change it.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
 
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
-
 use Digest::MD5 qw/ md5_hex /;
-use Test::Nginx qw/ http_content /;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite gzip sub ssi addition/)->plan(64);
 
@@ -78,7 +69,7 @@ EOC
 
 $t->write_file_expand('locations.conf', <<'EOC');
 
-    add_header X-Sticky $sticky_status always;
+    add_header X-Status $sticky_status always;
     proxy_http_version 1.1;
 
     location / {
@@ -157,6 +148,15 @@ my $length = "Content-Length: " . length($page) . "\r\n\r\n";
 my $large_length = "Content-Length: " . length($large) . "\r\n\r\n";
 my $bytes = '<a href="?sid=by&amp;t=es">' . join '', map { chr } 0x80 .. 0xa0;
 
+# Until nginx has put one more page into a file.
+my $in_files = 0;
+my $until_in_file = sub {
+    eventually(sub {
+        return $in_files < (() = $t->read_file('error.log') =~ /buffered to a temporary file/g);
+    });
+    $in_files = () = $t->read_file('error.log') =~ /buffered to a temporary file/g;
+};
+
 my @ways = (
     ['content-length',           '/', script("$html$length", \'@page'), $page],
     ['chunked',                  '/', script("${html}Transfer-Encoding: chunked\r\n\r\n",
@@ -174,11 +174,11 @@ my @ways = (
     ['5 MB',                     '/', script("$html$large_length", \'@large'), $large],
     ['5 MB, unbuffered',         '/unbuffered/', script("$html$large_length", \'@large'), $large],
     ['5 MB, slow client, temporary file', '/small/', script("$html$large_length", \'@large'),
-        $large, slow => 1],
+        $large, slow => $until_in_file],
     ['5 MB, slow client, sendfile', '/sendfile/', script("$html$large_length", \'@in_file'),
-        $in_file, slow => 1],
+        $in_file, slow => $until_in_file],
     ['5 MB, slow client, no file', '/no_file/', script("$html$large_length", \'@large'),
-        $large, slow => 1],
+        $large, slow => sub { sleep 0.2 }],
     ['empty',                    '/', script("${html}Content-Length: 0\r\n\r\n"), ''],
     ['empty, close-delimited',   '/', script("$html\r\n"), ''],
     ['cut short',                '/unbuffered/', script("${html}Content-Length: 5000\r\n\r\n",
@@ -189,7 +189,7 @@ my @ways = (
 
 for my $way (@ways) {
     my ($what, $uri, $script, $content, %headers) = @$way;
-    my %reply = map { $_ => request($_, $uri, $script, %headers) } qw/ plain sticky forms /;
+    my %reply = map { $_ => ask_host($_, $uri, $script, %headers) } qw/ plain sticky forms /;
     is(md5_hex(body($reply{plain})), md5_hex($content), "$what: as it is without the module");
     for my $name (qw/ sticky forms /) {
         is(digest($reply{$name}), digest($reply{plain}), "$what: the same, $name");
@@ -199,19 +199,19 @@ for my $way (@ways) {
 # What nginx itself makes of a page after us; what we learn stands in it before.
 
 my $script = script("$html$length", \'@page');
-my %reply = map { $_ => request($_, '/gzip/', $script, 'Accept-Encoding' => 'gzip') }
+my %reply = map { $_ => ask_host($_, '/gzip/', $script, 'Accept-Encoding' => 'gzip') }
     qw/ plain sticky /;
 like($reply{sticky}, qr/^Content-Encoding: gzip/m, 'gzip for the client');
 is(digest($reply{sticky}), digest($reply{plain}), 'gzip: the same');
 
 my $include = '<a href="?sid=ssi"> <!--#include virtual="/own" -->';
 $script = script("$html\r\n", $include);
-%reply = map { $_ => request($_, '/after/', $script) } qw/ plain sticky /;
+%reply = map { $_ => ask_host($_, '/after/', $script) } qw/ plain sticky /;
 is(body($reply{sticky}), '<a href="?found=ssi"> ownown', 'sub_filter, ssi and addition after us');
 is(digest($reply{sticky}), digest($reply{plain}), 'sub_filter, ssi and addition: the same');
 
 my @ids = (qw/ small large ssi /, map { "filed$_" } 1 .. 7);
-is(join(' ', map { status(request('sticky', "/?sid=$_", script("\r\n"))) } @ids),
+is(join(' ', map { status(ask_host('sticky', "/?sid=$_", script("\r\n"))) } @ids),
     join(' ', ('HIT') x @ids), 'ids were learned all the while');
 like($t->read_file('error.log'), qr/buffered to a temporary file/, 'also from temporary files');
 
@@ -223,7 +223,7 @@ my $requests = join '', map { "GET / HTTP/1.1\r\nHost: sticky\r\n"
 my @pages = http($requests) =~ /(<a href='\/\?sid=pipe\d')/g;
 is(scalar @pages, 3, 'three pages on one connection');
 
-sub request {
+sub ask_host {
     my ($host, $uri, $script, %headers) = @_;
     my $slow = delete $headers{slow};
     my $text = "GET $uri HTTP/1.1\r\nHost: $host\r\nConnection: close\r\nX-Script: $script\r\n"
@@ -232,7 +232,7 @@ sub request {
 
     # While nothing is read here, nginx has to put the page somewhere.
     my $socket = http($text, start => 1);
-    select undef, undef, undef, 0.2;
+    $slow->();
     return http('', socket => $socket) // '';
 }
 
@@ -242,7 +242,7 @@ sub body { return http_content($_[0]) // 'no answer' }
 sub digest {
     my ($reply) = @_;
     my ($head) = split /\r\n\r\n/, $reply, 2;
-    $head =~ s/^(Date|X-Sticky): .*?\r\n//mg;
-    $head =~ s/\r\nX-Sticky: \w+\z//;
+    $head =~ s/^(Date|X-Status): .*?\r\n//mg;
+    $head =~ s/\r\nX-Status: \w+\z//;
     return "$head\n" . md5_hex(body($reply));
 }

@@ -4,21 +4,12 @@
 # cannot be unpacked is not, and the log says so once. Without them an operator searches in vain for
 # the sessions of servers that compress.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
 
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
-
 use IO::Compress::Gzip qw/ gzip /;
-use Test::Nginx qw/ http_content http_gzip_like /;
 
 my $t = Test::Nginx->new()->has(qw/http proxy gzip gunzip/)->plan(20);
 
@@ -59,7 +50,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         location / {
             proxy_pass http://u/;
@@ -122,7 +113,7 @@ is(notices($t), 2, 'once for each upstream');
 like($t->read_file('error.log'), qr/\[notice\].*sticky:.*Content-Encoding "gzip, odd",.*"u"/,
     'with the coding and the upstream');
 my $location = script("Content-Encoding: odd\r\nLocation: /?sid=header\r\n\r\n");
-get('/', 'X-Status' => '302 Found', 'X-Script' => $location);
+get('/', 'X-Answer' => '302 Found', 'X-Script' => $location);
 is(known('/', 'header'), 'HIT', 'headers are read all the same');
 get('/', 'X-Script' => script("Content-Type: text/html\r\nContent-Encoding: identity\r\n\r\n",
     link_to('identity')));

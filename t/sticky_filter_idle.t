@@ -4,20 +4,11 @@
 # it, and that upstreams that are not sticky do beside one that is; without them, loading the
 # module might cost those who do not use it.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
+use Sticky::Nginx;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
-
-use Test::Nginx qw/ http_content /;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite upstream_keepalive upstream_least_conn/)
     ->plan(13);
@@ -55,7 +46,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
         sticky_no_fallback;
 
         location / {
@@ -89,9 +80,10 @@ for my $with (0, 1) {
 
     my $reply = get('/', 'X-Page' => link_to('page'), 'X-Link' => '</?sid=link>; rel=next');
     is(http_content($reply), link_to('page'), "$what: page passed on");
-    unlike($reply, qr/^X-Sticky/m, "$what: no status");
+    unlike($reply, qr/^X-Status/m, "$what: no status");
     like(where('/?sid=page'), qr/^(ABC|BCA|CAB){2}$/, "$what: no session");
     like(where('/?sid=link'), qr/^(ABC|BCA|CAB){2}$/, "$what: no session from a header");
-    is(join('', sort split //, where('/least/?sid=page')), 'AABBCC', "$what: no session, least_conn");
+    is(join('', sort split //, where('/least/?sid=page')), 'AABBCC',
+        "$what: no session, least_conn");
     is(where('/address/?sid=page'), 'AAAAAA', "$what: address in proxy_pass");
 }

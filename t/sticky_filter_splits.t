@@ -3,18 +3,10 @@
 # Tests that an id is found wherever a body is cut in two on its way, packed or not; without them,
 # sessions are lost at the borders of packets and buffers, now and then.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 use IO::Compress::Gzip qw/ gzip /;
 
@@ -59,7 +51,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         proxy_buffering off;
 
@@ -162,7 +154,7 @@ sub misses {
         my $reply = get($uri, 'X-Script' => $text);
         my $next = get("$uri?sid=$id", 'X-Script' => script("\r\n"));
         push @misses, $n
-            unless status($next) eq 'HIT' && backend($next) eq backend($reply);
+            unless status($next) eq 'HIT' && served_by($next) eq served_by($reply);
     }
     return @misses;
 }

@@ -3,18 +3,10 @@
 # Tests for which bodies are read (DESIGN.md §7): media types, statuses, methods, and learn=;
 # without them, images and downloads are searched, or pages are not.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(32);
 
@@ -65,7 +57,7 @@ $upstreams
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  \$sticky_status  always;
+        add_header   X-Status  \$sticky_status  always;
 
         location / {
             proxy_pass http://u;
@@ -121,8 +113,8 @@ for (
     my $id = lc "$method" . substr $code, 0, 3;
     my $page = link_to($id);
     my $range = $code =~ /^206/ ? "Content-Range: bytes 0-9/100\r\n" : '';
-    Sticky::Pages::ask($method, '/daemons/', 'Content-Length' => $method eq 'POST' ? 0 : undef,
-        'X-Status' => $code,
+    send_request($method, '/daemons/', 'Content-Length' => $method eq 'POST' ? 0 : undef,
+        'X-Answer' => $code,
         'X-Script' => script("Content-Type: text/html\r\n$range\r\n", $page));
     is(status(get("/daemons/?sid=$id")), $status, "$method, $code");
 }
@@ -130,7 +122,7 @@ for (
 # Headers count where there is no body.
 
 my $redirect = sub { script("Location: /?sid=$_[0]\r\n\r\n") };
-Sticky::Pages::ask('HEAD', '/daemons/', 'X-Status' => '302 Found', 'X-Script' => $redirect->('head'));
+send_request('HEAD', '/daemons/', 'X-Answer' => '302 Found', 'X-Script' => $redirect->('head'));
 is(status(get('/daemons/?sid=head')), 'HIT', 'HEAD, Location');
 
 # What learn= asks for: a link, an input, a redirect.

@@ -1,20 +1,12 @@
 #!/usr/bin/perl
 
-# Tests for id_delimiter=, which cuts the name of a node off ids; without these a session is lost when
-# its node gets another name, or two nodes' names make two sessions of one.
+# Tests for id_delimiter=, which cuts the name of a node off ids; without these a session is lost
+# when its node gets another name, or two nodes' names make two sessions of one.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(22);
 
@@ -58,7 +50,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         location / {
             proxy_pass http://cut;

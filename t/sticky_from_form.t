@@ -3,20 +3,12 @@
 # Tests for session ids in multipart forms (from=form), and in forms that nginx has in part; without
 # these the session of an application that keeps its id in a hidden input is lost with an upload.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
 
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
-
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(33);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(37);
 
 $t->write_file_expand('backends.conf', backends());
 $t->write_file_expand('nginx.conf', <<'EOC');
@@ -43,7 +35,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         client_body_buffer_size  4k;
         client_max_body_size     8m;
@@ -83,7 +75,7 @@ my $file = part('Content-Disposition: form-data; name="file"; filename="a b.txt"
 
 my $reply = get('/', 'X-Page' => '<form method="post" enctype="multipart/form-data">'
     . '<input type="hidden" name="sid" value="form id/1"><input type="file" name="file"></form>');
-my $home = backend($reply);
+my $home = served_by($reply);
 
 is(posts($id . $file . $last), "$home HIT", 'hidden input, then a file');
 is(posts($file . $id . $last), "$home HIT", 'a file, then the hidden input');
@@ -123,7 +115,8 @@ is(status(send_form(field('sid', 'form+id%2f1') . $last)), 'MISS', 'nothing is d
 
 my $form = $file . $id . $last;
 for my $cuts ([3], [length($file) + 20, 4], [length($file) - 2, 4, 30], [1, 1, 1, 1, 1]) {
-    is(in_pieces('/', $type, $form, @$cuts), "$home HIT", "in pieces of @$cuts bytes, and the rest");
+    is(in_pieces('/', $type, $form, @$cuts), "$home HIT",
+        "in pieces of @$cuts bytes, and the rest");
 }
 
 # As much as nginx has in memory, and no more than 64 KB.
@@ -131,12 +124,14 @@ for my $cuts ([3], [length($file) + 20, 4], [length($file) - 2, 4, 30], [1, 1, 1
 my $filler = 'x' x 1000;
 is(status(send_form(field('a', $filler x 70) . $id . $last, $type, '/large/')), 'NONE',
     'none behind 64 KB');
-is(posts($id . field('a', $filler x 70) . $last, $type, '/large/'), "$home HIT", 'before, it is found');
+is(posts($id . field('a', $filler x 70) . $last, $type, '/large/'), "$home HIT",
+    'before, it is found');
 my $room = 65536 - length $line . $id;
 is(status(send_form(field('a', 'x' x $room) . $id . $last, $type, '/large/')), 'NONE',
     'none in a field that is cut at 64 KB');
 is(status(send_form($id . field('a', $filler x 12) . $last)), 'NONE', 'none in a file');
-is(status(send_form($id . $last, $type, '/in_file/')), 'NONE', 'nor in one that nginx always makes');
+is(status(send_form($id . $last, $type, '/in_file/')), 'NONE',
+    'nor in one that nginx always makes');
 
 # The same for an urlencoded form.
 
@@ -145,6 +140,22 @@ is(posts('sid=form+id/1&a=' . $filler x 70, $urlencoded, '/large/'), "$home HIT"
     'urlencoded: before 64 KB');
 is(status(send_form('a=' . 'x' x (65536 - 12) . '&sid=form+id/1', $urlencoded, '/large/')), 'NONE',
     'none in a pair that is cut there');
+
+# What ends the id ends with the 65,536th byte, or one behind it.
+
+for (
+    ["$line\r\n", "\r\n", $id . $line, $last, 'multipart', $type],
+    ['a=', '&', 'sid=form+id/1&', 'b=c', 'urlencoded', $urlencoded],
+) {
+    my ($before, $behind, $end, $rest, $what, $media_type) = @$_;
+    my $filled = 65536 - length $before . $behind . $end;
+    for my $more (0, 1) {
+        my $form = $before . 'x' x ($filled + $more) . $behind . $end . $rest;
+        is(status(send_form($form, $media_type, '/large/')), $more ? 'NONE' : 'HIT',
+            "$what: the end of the id is " . ($more ? 'behind' : 'within') . ' 64 KB');
+    }
+}
+
 like(in_pieces('/unbuffered/', $urlencoded, 'a=b&sid=form+id/1', 12), qr/^[ABC]{2,} NONE$/,
     'nor in one of which nginx has a part');
 
@@ -167,7 +178,7 @@ sub posts {
 sub summary {
     my (%backends, %statuses);
     for my $answer (@_) {
-        $backends{ backend($answer) } = 1;
+        $backends{ served_by($answer) } = 1;
         $statuses{ status($answer) } = 1;
     }
     return join(' ', join('', sort keys %backends), join('', sort keys %statuses));

@@ -3,18 +3,10 @@
 # Tests for session ids in cookies and headers (from=cookie, from=header:NAME); without these an
 # application that hands its id out in a page, and gets it back in a header, loses its sessions.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite auth_request/)->plan(27);
 
@@ -57,7 +49,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         location /cookie/ {
             proxy_pass http://cookie/;
@@ -73,7 +65,7 @@ http {
 
         location /guarded/ {
             auth_request /auth;
-            auth_request_set $guard $upstream_http_x_backend;
+            auth_request_set $guard $upstream_http_x_server;
             add_header X-Guard $guard;
             proxy_pass http://cookie/;
         }
@@ -101,7 +93,7 @@ ok(holds($reply, '/cookie/', Cookie => 'PHPSESSID=unknown; sid=id,1'), 'the firs
 ok(holds($reply, '/cookie/', Cookie => 'PHPSESSID=id,1; sid='), 'that has a value');
 my %seen = map { /^X-Guard: (\w)/m => 1 }
     map { get('/guarded/', Cookie => 'sid=id,1') } 1 .. 4;
-is(join('', keys %seen), backend($reply), 'auth_request has the session of its request');
+is(join('', keys %seen), served_by($reply), 'auth_request has the session of its request');
 for (
     ['sid=id,1; sid=other', 'two ids'],
     ["sid=id,1\x0d\x0aCookie: sid=other", 'two ids in two headers'],
@@ -119,7 +111,8 @@ is(status(get('/cookie/?sid=id,1')), 'NONE', 'not in the query');
 $reply = get('/header/', 'X-Page' => '<a href="?sid=a%2Bb%3D%3D">');
 ok(holds($reply, '/header/', 'X-Session-Id' => 'a+b=='), 'header, as it is');
 ok(holds($reply, '/header/', 'x-SESSION-id' => ' a+b==  '), 'in any case, with spaces around');
-ok(holds($reply, '/header/', 'X-Session-Id' => "a+b==\x0d\x0aX-Session-Id: a+b=="), 'twice the same');
+ok(holds($reply, '/header/', 'X-Session-Id' => "a+b==\x0d\x0aX-Session-Id: a+b=="),
+    'twice the same');
 for (
     ['X-Session-Id' => "a+b==\x0d\x0aX-Session-Id: other", 'two ids', 'NONE'],
     ['X-Session-Id' => '', 'nothing', 'NONE'],
@@ -143,7 +136,7 @@ my @places = (
     sub { ("$_[0]?sid=4") },
     sub { ($_[0], 'X-Last' => 5) },
 );
-my %homes = map { $_ + 1 => backend(get($places[$_]->('/all/'))) } 0 .. 4;
+my %homes = map { $_ + 1 => served_by(get($places[$_]->('/all/'))) } 0 .. 4;
 is(scalar(grep { status(get($places[$_]->('/all/'))) eq 'HIT' } 0 .. 4), 5, 'an id for each place');
 my @wrong;
 for my $first (0 .. 3) {

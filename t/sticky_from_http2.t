@@ -1,21 +1,13 @@
 #!/usr/bin/perl
 
-# Tests for session ids in requests of HTTP/2, where the path is a header and a cookie may come in crumbs
-# (RFC 9113, 8.2.3); without these such clients lose their sessions.
+# Tests for session ids in requests of HTTP/2, where the path is a header and a cookie may come in
+# crumbs (RFC 9113, 8.2.3); without these such clients lose their sessions.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Pages qw/ backends /;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
+use Sticky::Pages;
 use Sticky::Peers qw/ needs curl /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 needs('curl with HTTP/2');
 
@@ -49,7 +41,7 @@ http {
     server {
         listen       127.0.0.1:8080$listen;
         server_name  localhost;
-        add_header   X-Sticky  \$sticky_status  always;
+        add_header   X-Status  \$sticky_status  always;
         $http_2
 
         location / {
@@ -82,7 +74,7 @@ like(asked('/', '--form', "sid=\@$file"), qr/NONE$/, 'file of that name');
 sub asked {
     my ($uri, @options) = @_;
     my $reply = curl('--http2-prior-knowledge', '--include', @options, "$origin$uri");
-    my ($server) = $reply =~ /^x-backend: (\w)/m;
-    my ($status) = $reply =~ /^x-sticky: (\w+)/m;
+    my ($server) = $reply =~ /^x-server: (\w)/m;
+    my ($status) = $reply =~ /^x-status: (\w+)/m;
     return join ' ', $server // 'nobody', $status // 'nothing';
 }

@@ -1,20 +1,13 @@
 #!/usr/bin/perl
 
-# Tests for session ids in the path of a URL (from=path): as servlets write them, /cart;jsessionid=1,
-# and as ASP.NET does, /(S(1))/cart.aspx; without these such a session is lost with the first link.
+# Tests for session ids in the path of a URL (from=path): as servlets write them,
+# /cart;jsessionid=1, and as ASP.NET does, /(S(1))/cart.aspx; without these such a session is lost
+# with the first link.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite ssi auth_request/)->plan(45);
 
@@ -74,7 +67,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         location / {
             proxy_pass http://u;
@@ -107,9 +100,9 @@ http {
 
         location /guarded/ {
             auth_request /auth;
-            auth_request_set $guard $upstream_http_x_backend;
+            auth_request_set $guard $upstream_http_x_server;
             add_header X-Guard $guard;
-            add_header X-Sticky $sticky_status;
+            add_header X-Status $sticky_status;
             proxy_pass http://u/;
         }
 
@@ -167,9 +160,9 @@ ok(holds($reply, '/rewritten/cart;sid=id%201'), 'rewritten by nginx');
 ok(holds($reply, '/redirected/cart;sid=id%201'), 'redirected within nginx');
 
 my %seen = map { /^X-Guard: (\w)/m => 1 } map { get('/guarded/a;sid=id%201') } 1 .. 4;
-is(join('', keys %seen), backend($reply), 'auth_request has the session of its request');
+is(join('', keys %seen), served_by($reply), 'auth_request has the session of its request');
 my $page = get('/ssi/a;sid=id%201', 'X-Page' => '<!--#include virtual="/part"-->');
-like($page, qr/part of @{[ backend($reply) ]}/, 'so has SSI');
+like($page, qr/part of @{[ served_by($reply) ]}/, 'so has SSI');
 
 # Where responses have it.
 
@@ -199,13 +192,15 @@ is(status(get('/aspx/(A(form))/')) . status(get('/aspx/S(form)/')), 'NONENONE',
 
 $reply = get('/servlet/', 'X-Set-Cookie' => 'JSESSIONID=tomcat; Path=/; HttpOnly',
     'X-Page' => '<a href="/servlet/cart;jsessionid=tomcat?a=b">');
-ok(holds($reply, '/servlet/cart;jsessionid=tomcat'), 'servlet: the path, for a client without cookies');
+ok(holds($reply, '/servlet/cart;jsessionid=tomcat'),
+    'servlet: the path, for a client without cookies');
 ok(holds($reply, '/servlet/cart', Cookie => 'a=b; JSESSIONID=tomcat'), 'the cookie, for one with');
 is(status(get('/servlet/cart;jsessionid=tomcat', Cookie => 'JSESSIONID=other')), 'HIT',
     'the path comes first');
 
 $reply = get('/servlet/', 'X-Set-Cookie' => 'JSESSIONID=cookie; Path=/; HttpOnly');
-ok(holds($reply, '/servlet/cart', Cookie => 'JSESSIONID=cookie'), 'an answer with the cookie alone');
+ok(holds($reply, '/servlet/cart', Cookie => 'JSESSIONID=cookie'),
+    'an answer with the cookie alone');
 ok(holds($reply, '/servlet/cart;jsessionid=cookie'), 'for the path, too');
 $reply = get('/servlet/302', 'X-Location' => '/servlet/cart;jsessionid=location');
 ok(holds($reply, '/servlet/cart', Cookie => 'JSESSIONID=location'), 'a redirect, for the cookie');

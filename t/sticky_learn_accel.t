@@ -1,19 +1,11 @@
 #!/usr/bin/perl
 
-# Tests for answers that hand the request over with X-Accel-Redirect: nginx passes their cookies on to
-# the client; without it, the session of one who signs in and gets a protected file is lost.
+# Tests for answers that hand the request over with X-Accel-Redirect: nginx passes their cookies on
+# to the client; without it, the session of one who signs in and gets a protected file is lost.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(19);
 
@@ -58,11 +50,11 @@ http {
         location @named { add_header X-Named 1; return 200 "named"; }
 
         location /learned/ {
-            add_header X-Sticky $sticky_status always;
+            add_header X-Status $sticky_status always;
             proxy_pass http://learned/;
         }
         location /ignored/ {
-            add_header X-Sticky $sticky_status always;
+            add_header X-Status $sticky_status always;
             proxy_ignore_headers X-Accel-Redirect;
             proxy_pass http://learned/;
         }
@@ -79,7 +71,7 @@ http {
         listen  127.0.0.1:8082;
         add_header X-Accel-Redirect $arg_to always;
         add_header Set-Cookie sid=$arg_set always;
-        add_header X-Backend $server_port;
+        add_header X-Server $server_port;
         location / { return 200 "ok"; }
         location /error { return 503; }
     }
@@ -99,20 +91,20 @@ my %kinds = (plain => '', file => '/file', proxied => '/stored', named => '@name
 for my $kind (sort keys %kinds) {
     my $reply = http_get("/learned/?set=$kind&to=$kinds{$kind}");
     like($reply, qr/^Set-Cookie: sid=$kind\x0d$/m, "$kind: the client gets the cookie");
-    like(http_get("/learned/?sid=$kind"), qr/^X-Sticky: HIT/m, "$kind: and comes back");
+    like(http_get("/learned/?sid=$kind"), qr/^X-Status: HIT/m, "$kind: and comes back");
 }
 like(http_get('/learned/?set=file&to=/file'), qr/a file$/, 'a file is sent');
 like(http_get('/learned/?set=file&to=/stored'), qr/stored$/, 'so is what another server has');
 
 # A session that is there stays, and so does what a 5xx hands out unknown.
 
-my ($home) = http_get('/learned/?sid=file') =~ /^X-Backend: (\d+)/m;
+my ($home) = http_get('/learned/?sid=file') =~ /^X-Server: (\d+)/m;
 http_get('/learned/?set=file&to=/file&sid=file') for 1 .. 4;
-like(http_get('/learned/?sid=file'), qr/^X-Backend: $home\x0d$/m, 'the session stays where it is');
+like(http_get('/learned/?sid=file'), qr/^X-Server: $home\x0d$/m, 'the session stays where it is');
 http_get('/learned/error?set=broken&to=/file');
-like(http_get('/learned/?sid=broken'), qr/^X-Sticky: MISS/m, 'nothing is learned from an error');
+like(http_get('/learned/?sid=broken'), qr/^X-Status: MISS/m, 'nothing is learned from an error');
 http_get('/ignored/?set=ignored&to=/file');
-like(http_get('/ignored/?sid=ignored'), qr/^X-Sticky: HIT/m, 'X-Accel-Redirect that is ignored');
+like(http_get('/ignored/?sid=ignored'), qr/^X-Status: HIT/m, 'X-Accel-Redirect that is ignored');
 
 # The cookie of mode=cookie.
 

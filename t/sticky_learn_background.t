@@ -1,19 +1,11 @@
 #!/usr/bin/perl
 
-# Tests for answers that no client gets, to mirrored requests and to nginx's own refreshing of its cache;
-# without it, they fill the table with sessions that nobody has.
+# Tests for answers that no client gets, to mirrored requests and to nginx's own refreshing of its
+# cache; without it, they fill the table with sessions that nobody has.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 my $t = Test::Nginx->new()->has(qw/http proxy cache mirror/)->plan(7);
 
@@ -40,7 +32,7 @@ http {
 
     server {
         listen      127.0.0.1:8080;
-        add_header  X-Sticky  $sticky_status  always;
+        add_header  X-Status  $sticky_status  always;
 
         location / {
             proxy_pass http://u;
@@ -86,37 +78,32 @@ $t->run();
 
 http_get('/first?n=0');
 my ($seen) = ids(0, 1);
-like(status("page$seen"), qr/HIT/, 'an answer that is seen');
+like(status(get("/?sid=page$seen")), qr/HIT/, 'an answer that is seen');
 
 http_get('/mirrored?n=1');
 my ($mirrored) = ids(1, 1);
-is(status("$_$mirrored"), 'MISS', "mirror, $_") for qw/ page header /;
+is(status(get("/?sid=$_$mirrored")), 'MISS', "mirror, $_") for qw/ page header /;
 
 # The cache shows what it has, and asks for what is new behind the client's back.
 
 http_get('/cached?n=2');
 my ($cached) = ids(2, 1);
-is(status("page$cached"), 'HIT', 'an answer on its way into the cache');
+is(status(get("/?sid=page$cached")), 'HIT', 'an answer on its way into the cache');
 select undef, undef, undef, 2.1;
 like(http_get('/cached?n=2'), qr/sid=page$cached/, 'what the cache has');
 my (undef, $new) = ids(2, 2);
-is(status("$_$new"), 'MISS', "refreshed cache, $_") for qw/ page header /;
+is(status(get("/?sid=$_$new")), 'MISS', "refreshed cache, $_") for qw/ page header /;
 
 # The first ids that the servers have given for this number, when there are so many.
 sub ids {
     my ($number, $wanted) = @_;
     my @ids;
     my $path = "$dir/backends.log";
-    for (1 .. 50) {
+    for (1 .. 600) {
         open my $log, '<', $path or die "No log: $!";
         @ids = map { m!^GET /first\S*n=$number \S+ (\w+)$! } <$log>;
         return @ids if @ids >= $wanted;
         select undef, undef, undef, 0.1;
     }
     return (@ids, ('none') x $wanted);
-}
-
-sub status {
-    my ($id) = @_;
-    return http_get("/?sid=$id") =~ /^X-Sticky: (\S+)\x0d$/m ? $1 : 'none';
 }

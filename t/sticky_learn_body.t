@@ -3,20 +3,10 @@
 # Tests for the bodies that `learn=` reads besides HTML: JSON, event streams, text; without them the
 # sessions of applications that hand their ids out there are not kept together.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
-
-use Test::Nginx qw/ http_content /;
 
 my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(49);
 
@@ -53,7 +43,7 @@ $upstreams
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  \$sticky_status  always;
+        add_header   X-Status  \$sticky_status  always;
 
 $locations
     }
@@ -147,7 +137,7 @@ is(learned('text', 'application/json', '{"u":"http:\/\/localhost\/a?b=c\u0026sid
 is(learned('text', 'text/xml', '<loc>http://localhost/a?b=c&amp;sid=%s_1</loc>', 1), '1',
     'a URL in XML');
 
-# A body that teaches nothing does no harm, whatever it is.
+# A body from which no id is learned does no harm, whatever it is.
 
 my $long = '{"sid":"' . 'x' x 100_000 . '"}';
 $t->write_file('long', "Content-Type: application/json\r\n\r\n$long");
@@ -157,8 +147,8 @@ $t->write_file('deep', "Content-Type: application/json\r\n\r\n" . '[' x 100_000)
 $reply = get('/json_a_sid/', 'X-Script' => '@deep');
 is(length http_content($reply), 100_000, "and endless brackets");
 
-# Hands a body out and asks for the ids that it may have taught: those that go where it came from.
-# Each stands in it behind a number of its own.
+# Has a body delivered and returns which of its ids were learned: those that lead where it came
+# from. Each stands in it behind a number of its own.
 sub learned {
     my ($learn, $type, $body, @ids) = @_;
     our $bodies;
@@ -170,6 +160,6 @@ sub learned {
         my $id = "${number}_$_";
         $id =~ s!/!%2F!;
         my $next = get("$uri?sid=$id", 'X-Script' => script("\r\n"));
-        status($next) eq 'HIT' && backend($next) eq backend($reply);
+        status($next) eq 'HIT' && served_by($next) eq served_by($reply);
     } @ids;
 }

@@ -1,20 +1,12 @@
 #!/usr/bin/perl
 
-# Tests for ids in cookies and headers of responses (learn=cookie, learn=header:NAME), and for ids that
-# change: without them a client that signs in, and gets a new id, ends up at another server.
+# Tests for ids in cookies and headers of responses (learn=cookie, learn=header:NAME), and for ids
+# that change: without them a client that signs in, and gets a new id, ends up at another server.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(47);
 
@@ -31,7 +23,14 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     upstream cookie {
-        sticky mode=query from=query,cookie learn=cookie expires=3s;
+        sticky mode=query from=query,cookie learn=cookie;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+        server 127.0.0.1:8083;
+    }
+
+    upstream brief {
+        sticky mode=query from=query,cookie learn=cookie expires=6s;
         server 127.0.0.1:8081;
         server 127.0.0.1:8082;
         server 127.0.0.1:8083;
@@ -62,10 +61,14 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         location /cookie/ {
             proxy_pass http://cookie/;
+        }
+
+        location /brief/ {
+            proxy_pass http://brief/;
         }
 
         location /hidden/ {
@@ -117,7 +120,8 @@ for (
 }
 is(learned('cookie', 'Set-Cookie: sid=', ''), 'NONE', 'without a value');
 is(learned('cookie', 'Set-Cookie: sid=a%2Fb', 'a%2Fb'), 'HIT', 'escaped as in the URL');
-is(learned('cookie', "Set-Cookie: a=b\r\nSet-Cookie: sid=several", 'several'), 'HIT', 'one of several');
+is(learned('cookie', "Set-Cookie: a=b\r\nSet-Cookie: sid=several", 'several'), 'HIT',
+    'one of several');
 is(learned('other', 'Set-Cookie: PHPSESSID=php', 'php'), 'HIT', 'a cookie of another name');
 is(learned('other', 'Set-Cookie: sid=sid', 'sid'), 'MISS', 'and then not of the first one');
 
@@ -135,7 +139,7 @@ is(learned('hidden', 'Mcp-Session-Id: m7', 'm7'), 'MISS', 'a header that the cli
 
 my $reply = start('header', 'Mcp-Session-Id: m8');
 my $next = get('/header/', 'Mcp-Session-Id' => 'm8');
-is(status($next) . backend($next), 'HIT' . backend($reply), 'brought back in the header');
+is(status($next) . served_by($next), 'HIT' . served_by($reply), 'brought back in the header');
 
 # Responses that count, and those that do not.
 
@@ -148,7 +152,7 @@ for (
 ) {
     my ($method, $status, $expected) = @$_;
     my $id = lc "$method$status" =~ s/\W.*//r;
-    Sticky::Pages::ask($method, '/header/', 'X-Status' => $status,
+    send_request($method, '/header/', 'X-Answer' => $status,
         'X-Script' => script("Mcp-Session-Id: $id\r\n\r\n"));
     is(status(get("/header/?sid=$id")), $expected, "$method, $status");
 }
@@ -174,8 +178,8 @@ for (
         get('/all/');
     }
     my @all = map { get("/all/?sid=$_") } @ids, reverse @ids;
-    my $from = backend($first);
-    is(join(' ', map { status($_) . backend($_) } @all), join(' ', ("HIT$from") x 8),
+    my $from = served_by($first);
+    is(join(' ', map { status($_) . served_by($_) } @all), join(' ', ("HIT$from") x 8),
         "$what: all ids lead to one server");
 }
 
@@ -186,29 +190,36 @@ get('/all/?sid=old', 'X-Script' =>
     script("Set-Cookie: sid=new\r\nX-Id: newer\r\n$json", '{"sid":"old","b":{"sid":"newest"}}'));
 for (qw/ old new newer newest /) {
     $next = get("/all/?sid=$_");
-    is(status($next) . backend($next), 'HIT' . backend($reply), "$_ id, of several");
+    is(status($next) . served_by($next), 'HIT' . served_by($reply), "$_ id, of several");
 }
 $next = get('/all/', Cookie => 'sid=old');
-is(status($next) . backend($next), 'HIT' . backend($reply), 'old id in a cookie');
+is(status($next) . served_by($next), 'HIT' . served_by($reply), 'old id in a cookie');
 
 # The old one lives on until it expires, the new one as long as it is used.
 
-start('cookie', 'Set-Cookie: sid=before');
-Sticky::Pages::ask('GET', '/cookie/?sid=before', 'X-Script' => script("Set-Cookie: sid=after\r\n\r\n"));
-is(status(get('/cookie/?sid=before')), 'HIT', 'the old id right after');
-for (1 .. 5) {
-    select undef, undef, undef, 0.8;
-    $next = status(get('/cookie/?sid=after'));
-}
-is($next, 'HIT', 'the new id is kept by use');
-is(status(get('/cookie/?sid=before')), 'EXPIRED', 'the old one is not');
+my @seen = in_time(2.5, sub {
+    my ($round, $is_in_time) = @_;
+    my ($before, $after) = ("before$round", "after$round");
+    start('brief', "Set-Cookie: sid=$before");
+    get("/brief/?sid=$before", 'X-Script' => script("Set-Cookie: sid=$after\r\n\r\n"));
+    my @seen = status(get("/brief/?sid=$before"));
+    for (1 .. 8) {
+        return unless $is_in_time->();
+        sleep 1;
+        $next = status(get("/brief/?sid=$after"));
+    }
+    return (@seen, $next, status(get("/brief/?sid=$before")));
+});
+is($seen[0], 'HIT', 'the old id right after');
+is($seen[1], 'HIT', 'the new id is kept by use');
+is($seen[2], 'EXPIRED', 'the old one is not');
 
 # What becomes of an id that a response has handed out in its header.
 sub learned {
     my ($where, $header, $id) = @_;
     my $reply = start($where, $header);
     my $next = get("/$where/?sid=$id");
-    return status($next) eq 'HIT' && backend($next) ne backend($reply) ? 'elsewhere' : status($next);
+    return status($next) eq 'HIT' && served_by($next) ne served_by($reply) ? 'elsewhere' : status($next);
 }
 
 sub start {

@@ -4,24 +4,15 @@
 # bounds, whatever is broken; without them a server that compresses loses its sessions, or a small
 # response fills the memory of a worker.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 use Compress::Raw::Zlib;
 use IO::Compress::Deflate qw/ deflate /;
 use IO::Compress::Gzip qw/ gzip /;
 use IO::Compress::RawDeflate qw/ rawdeflate /;
-use Test::Nginx qw/ http_content /;
 
 my $t = Test::Nginx->new()->has(qw/http proxy gunzip/)->plan(66);
 
@@ -52,7 +43,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         proxy_buffering off;
 
@@ -181,7 +172,7 @@ for (
     ['/',     'GET',  '404 Not Found',       'text/html', 'HIT'],
 ) {
     my ($uri, $method, $status, $type, $expected) = @$_;
-    my $reply = Sticky::Pages::ask($method, $uri, 'X-Status' => $status,
+    my $reply = send_request($method, $uri, 'X-Answer' => $status,
         'X-Script' => script(head($type, 'gzip'), $page));
     is(status(get("$uri?sid=$id")), $expected, "$method $uri, $status, $type");
 }
@@ -189,7 +180,7 @@ for (
 my $location = id();
 $id = id();
 gzip(\"<a href='?sid=$id'>" => \$page);
-my $reply = get('/', 'X-Status' => '302 Found',
+my $reply = get('/', 'X-Answer' => '302 Found',
     'X-Script' => script("Location: /?sid=$location\r\n" . head('text/html', 'gzip'), $page));
 is(known($id, $reply) . known($location, $reply), 'HITHIT', 'one id packed, one in Location');
 
@@ -199,8 +190,8 @@ $reply = get('/gunzip/', 'X-Script' => script(head('text/html', 'gzip'), $page))
 is(http_content($reply), "<a href='?sid=$id'>", 'unpacked by nginx');
 is(known($id, $reply), 'HIT', 'and read');
 
-# Learned before delivered: a stream that is flushed behind each event, and goes on for longer than
-# the test runs. As soon as the client can unpack an event, its id is known.
+# Learned before delivered: a stream that is flushed behind each event, and goes on until the
+# client has gone. As soon as the client can unpack an event, its id is known.
 
 my $packer = Compress::Raw::Zlib::Deflate->new(-WindowBits => WANT_GZIP, -AppendOutput => 1);
 my @ids = map { id() } 1 .. 3;
@@ -208,10 +199,11 @@ my @events = map {
     my $packed = '';
     $packer->deflate("event: endpoint\ndata: /messages?sid=$_\n\n", $packed);
     $packer->flush($packed, Z_SYNC_FLUSH);
-    ($packed, \0.05);
+    # The next one goes out when the test has seen this one.
+    ($packed, \"?seen_$_");
 } @ids;
 my $socket = http("GET / HTTP/1.0\r\nHost: localhost\r\n"
-    . 'X-Script: ' . script(head('text/event-stream', 'gzip'), @events, \30) . "\r\n\r\n", start => 1);
+    . 'X-Script: ' . script(head('text/event-stream', 'gzip'), @events, \'*') . "\r\n\r\n", start => 1);
 my ($text, $plain) = ('', '');
 my $unpacker = Compress::Raw::Zlib::Inflate->new(-WindowBits => WANT_GZIP, -AppendOutput => 1);
 for my $id (@ids) {
@@ -223,6 +215,7 @@ for my $id (@ids) {
     my @seen = $plain =~ /sid=(\w+)\n\n/g;
     is(join(' ', map { known($_, $text) } @seen), join(' ', ('HIT') x @seen), 'events are known');
     like($plain, qr/sid=$id\n\n/, 'event came by itself');
+    $t->write_file("seen_$id", '');
 }
 close $socket;
 
@@ -237,5 +230,5 @@ sub head {
 sub known {
     my ($id, $reply) = @_;
     my $next = get("/?sid=$id");
-    return status($next) eq 'HIT' && backend($next) ne backend($reply) ? 'elsewhere' : status($next);
+    return status($next) eq 'HIT' && served_by($next) ne served_by($reply) ? 'elsewhere' : status($next);
 }

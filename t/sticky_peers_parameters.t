@@ -1,24 +1,16 @@
 #!/usr/bin/perl
 
-# Tests for the parameters of a server beside the directive: its weight is that of the balancer alone,
-# `down` moves sessions and gives them back, and what nginx does not know stays an error; without them
-# steered requests disturb the balance, or a server that was down has lost its sessions.
+# Tests for the parameters of a server beside the directive: its weight is that of the balancer
+# alone, `down` moves sessions and gives them back, and what nginx does not know stays an error;
+# without them steered requests disturb the balance, or a server that was down has lost its
+# sessions.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Configuration qw/ verdict_on_upstream /;
-use Sticky::Servers qw/ request header served_by wait_until /;
 
 use Digest::MD5 qw/ md5_hex /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/
     http proxy rewrite upstream_least_conn upstream_zone
@@ -83,24 +75,18 @@ $t->run();
 my @ports = map { port($_) } 8081 .. 8083;
 my @cookies = map { 'Cookie: route=' . md5_hex("127.0.0.1:$_") } @ports;
 
-sub visit {
-    my ($upstream, @headers) = @_;
-    my $reply = request("/$upstream", @headers);
-    return join ' ', served_by($reply), header('X-Status', $reply);
-}
-
 # The weights are 5, 2 and 1, whatever is steered in between.
 
 for my $upstream (qw/ plain zone least /) {
-    my @order = map { (split / /, visit($upstream))[0] } 1 .. 8;
+    my @order = map { (split / /, visit("/$upstream"))[0] } 1 .. 8;
     my %share;
     $share{$_}++ for @order;
     is_deeply([@share{@ports}], [5, 2, 1], "$upstream: weights");
 
     my @steered;
     my @between = map {
-        push @steered, visit($upstream, $cookies[$_ % 3]) for 1 .. $_ % 4;
-        (split / /, visit($upstream))[0];
+        push @steered, visit("/$upstream", $cookies[$_ % 3]) for 1 .. $_ % 4;
+        (split / /, visit("/$upstream"))[0];
     } 1 .. 8;
     is_deeply(\@between, \@order, "$upstream: steered requests do not take a turn");
     is(scalar(grep { / HIT$/ } @steered), 12, "$upstream: steered whatever the weight");
@@ -113,16 +99,17 @@ sub reload {
     my @workers = $nginx->read_file('error.log') =~ /start worker process (\d+)/g;
     $nginx->write_file_expand('nginx.conf', configuration($second));
     $nginx->reload();
-    wait_until(sub { !grep { kill 0, $_ } @workers });
+    eventually(sub { !grep { kill 0, $_ } @workers });
 }
 
 reload($t, 'down');
 for my $upstream (qw/ plain zone /) {
-    like(visit($upstream, $cookies[1]), qr/^(?!$ports[1])\d+ GONE$/, "$upstream: server is down");
-    is(visit($upstream, $cookies[2]), "$ports[2] HIT", "$upstream: sessions of another stay");
+    like(visit("/$upstream", $cookies[1]), qr/^(?!$ports[1])\d+ GONE$/,
+        "$upstream: server is down");
+    is(visit("/$upstream", $cookies[2]), "$ports[2] HIT", "$upstream: sessions of another stay");
 }
 reload($t, '');
-is(visit($_, $cookies[1]), "$ports[1] HIT", "$_: server is up again") for qw/ plain zone /;
+is(visit("/$_", $cookies[1]), "$ports[1] HIT", "$_: server is up again") for qw/ plain zone /;
 
 # slow_start= belongs to the commercial nginx: it is refused with the directive as without.
 

@@ -1,23 +1,15 @@
 #!/usr/bin/perl
 
-# Tests for servers whose addresses change at run time (`server NAME resolve`, from nginx 1.27.3 on);
-# without them a session is lost when another address comes or goes, or is sent to one that has gone.
+# Tests for servers whose addresses change at run time (`server NAME resolve`, from nginx 1.27.3
+# on); without them a session is lost when another address comes or goes, or is sent to one that has
+# gone.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::PeersDns qw/ dns_server set_names /;
-use Sticky::Servers qw/ request header served_by wait_until /;
 
 use Digest::MD5 qw/ md5_hex /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/ http proxy rewrite upstream_zone upstream_least_conn /);
 plan(skip_all => 'servers do not come and go before nginx 1.27.3') unless $t->has_version('1.27.3');
@@ -107,7 +99,7 @@ sub settled {
     my @wanted = addresses(@_);
     return wait_until_all(sub {
         my ($upstream) = @_;
-        my %seen = map { served_by($_) => 1 } map { request("/$upstream/") } 1 .. 40;
+        my %seen = map { served_by($_) => 1 } map { get("/$upstream/") } 1 .. 40;
         return join(' ', sort keys %seen) eq join ' ', sort @wanted;
     });
 }
@@ -116,7 +108,7 @@ sub wait_until_all {
     my ($check) = @_;
     for my $upstream (map { ($_, "${_}_cookie") } sort keys %upstreams) {
         # The resolver's second, and one more for a query that got lost.
-        return 0 unless wait_until(sub { $check->($upstream) });
+        return 0 unless eventually(sub { $check->($upstream) });
     }
     return 1;
 }
@@ -134,7 +126,7 @@ sub begin {
     my ($upstream) = @_;
     my %ids;
     for (1 .. 24) {
-        my $reply = request("/$upstream/");
+        my $reply = get("/$upstream/");
         my ($id) = $reply =~ /sid=(\w+)/;
         push @{ $ids{ served_by($reply) } }, $id;
     }
@@ -146,9 +138,9 @@ sub meet {
     my ($upstream, $server, $ids) = @_;
     my %seen;
     for my $id (@$ids) {
-        my $reply = request("/$upstream/?sid=$id");
+        my $reply = get("/$upstream/?sid=$id");
         my $where = served_by($reply) || substr $reply, 9, 3;
-        $seen{join ' ', $where eq $server ? 'HERE' : $where, header('X-Status', $reply)}++;
+        $seen{join ' ', $where eq $server ? 'HERE' : $where, status($reply)}++;
     }
     return \%seen;
 }
@@ -158,9 +150,9 @@ sub meet_cookie {
     my $cookie = 'Cookie: route=' . md5_hex("$server:" . port(8081));
     my %seen;
     for (1 .. 6) {
-        my $reply = request("/${upstream}_cookie/", $cookie);
+        my $reply = get("/${upstream}_cookie/", $cookie);
         my $where = served_by($reply) || substr $reply, 9, 3;
-        $seen{join ' ', $where eq $server ? 'HERE' : 'elsewhere', header('X-Status', $reply)}++;
+        $seen{join ' ', $where eq $server ? 'HERE' : 'elsewhere', status($reply)}++;
     }
     return \%seen;
 }
@@ -172,7 +164,7 @@ my ($stays, $leaves, $other) = addresses(2, 3, 4);
 # A long answer of the server that leaves.
 
 my $leaving = 'sid=' . $sessions{plain}{$leaves}[0];
-my $slow = request("/plain/slow?$leaving", { start => 1 });
+my $slow = get("/plain/slow?$leaving", { start => 1 });
 
 # One comes, one goes.
 
@@ -191,7 +183,7 @@ for my $upstream (qw/ plain least /) {
         "$upstream: sessions of the address that has left go elsewhere");
     $met = meet($upstream, $leaves, $ids->{$leaves});
     is_deeply([grep { !/^127\.0\.0\.[246] HIT$/ } keys %$met], [], "$upstream: and stay there");
-    # Nobody remembers what address such a cookie was of.
+    # nginx does not keep the address that such a cookie was made from.
     is_deeply(meet_cookie($upstream, $leaves), { 'elsewhere MISS' => 6 },
         "$upstream: as do its cookies");
 }
@@ -224,15 +216,15 @@ for my $upstream (qw/ plain least /) {
 
 my @workers = $t->read_file('error.log') =~ /start worker process (\d+)/g;
 $t->reload();
-wait_until(sub { !grep { kill 0, $_ } @workers });
+eventually(sub { !grep { kill 0, $_ } @workers });
 is_deeply(meet('plain', $stays, $late{plain}{$stays}), here($late{plain}{$stays}),
     'sessions stay over a reload');
 
 # The name has no address any more, and gets them back.
 
 set_names($t);
-ok(wait_until_all(sub { request("/$_[0]/") =~ /^HTTP\S+ 502 / }), 'no address left');
-is(substr(request("/plain/?sid=$late{plain}{$stays}[0]"), 9, 3), '502', 'a session without servers');
+ok(wait_until_all(sub { get("/$_[0]/") =~ /^HTTP\S+ 502 / }), 'no address left');
+is(substr(get("/plain/?sid=$late{plain}{$stays}[0]"), 9, 3), '502', 'a session without servers');
 
 set_names($t, 'shop.test' => [addresses(2, 3, 4)]);
 ok(settled(2, 3, 4), 'all addresses are back');

@@ -1,25 +1,16 @@
 #!/usr/bin/perl
 
 # Tests for servers that are spoken to over TLS, whose sessions nginx keeps for each server and uses
-# again (proxy_ssl_session_reuse); without them each steered request shakes hands anew, or brings the
-# session of another server.
+# again (proxy_ssl_session_reuse); without them each steered request shakes hands anew, or brings
+# the session of another server.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Peers qw/ needs certificate held_by_all upstreams locations /;
 use Sticky::PeersShops qw/ http_shop /;
-use Sticky::Servers qw/ request header served_by /;
 
 use Digest::MD5 qw/ md5_hex /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 needs('openssl');
 
@@ -139,12 +130,9 @@ http_shop($t, @shops);
 $t->run();
 $t->waitforsocket("127.0.0.1:$_") for @shops;
 
-# Server, status, and whether its TLS session was used again: 'r', or '.' for a handshake anew.
-sub visit {
-    my ($uri, @headers) = @_;
-    my $reply = request($uri, @headers);
-    return join ' ', served_by($reply), header('X-Status', $reply), header('X-Reused', $reply);
-}
+# Besides server and status, whether its TLS session was used again: 'r', or '.' for a handshake
+# anew.
+my $reused = { show => ['X-Reused'] };
 
 for my $version ('1.2', '1.3') {
     for my $upstream (sort keys %upstreams) {
@@ -152,11 +140,11 @@ for my $version ('1.2', '1.3') {
 
         # nginx keeps a session with the server, whoever chose it.
         visit($uri, $cookies{$_}) for @ports;
-        is_deeply([map { visit($uri, $cookies{$_}) } (@ports) x 3],
+        is_deeply([map { visit($uri, $cookies{$_}, $reused) } (@ports) x 3],
             [map { "$_ HIT r" } (@ports) x 3], "TLS $version, $upstream: steered");
-        like(join(', ', map { visit("$uri?key=$_") } 1 .. 6), qr/^(?:\d+ (?:NEW|NONE) r(?:, |$)){6}/,
+        like(join(', ', map { visit("$uri?key=$_", $reused) } 1 .. 6), qr/^(?:\d+ (?:NEW|NONE) r(?:, |$)){6}/,
             "TLS $version, $upstream: balanced, with the sessions of steered requests");
-        is(header('X-Protocol', request($uri)), "TLSv$version", "TLS $version, $upstream: protocol");
+        is(header('X-Protocol', get($uri)), "TLSv$version", "TLS $version, $upstream: protocol");
     }
 }
 
@@ -165,11 +153,11 @@ for my $version ('1.2', '1.3') {
 my $backup = port(8087);
 for my $upstream (qw/ plain zone /) {
     visit("/1.3/$upstream", $cookies{$backup});
-    is_deeply([map { visit("/1.3/$upstream", $cookies{$_}) } $backup, $ports[0], $backup],
+    is_deeply([map { visit("/1.3/$upstream", $cookies{$_}, $reused) } $backup, $ports[0], $backup],
         ["$backup HIT r", "$ports[0] HIT r", "$backup HIT r"], "$upstream: backup server");
 }
 
-is_deeply([map { visit('/off/plain', $cookies{$_}) } (@ports) x 2],
+is_deeply([map { visit('/off/plain', $cookies{$_}, $reused) } (@ports) x 2],
     [map { "$_ HIT ." } (@ports) x 2], 'without proxy_ssl_session_reuse');
 
 # The shop, whose name each server of it adds.

@@ -3,22 +3,13 @@
 # Tests for clients that speak HTTP/2, over TLS and without; without them a cookie that comes in
 # crumbs (RFC 9113, section 8.2.3), or one of many requests on a connection, loses its server.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Peers qw/ needs curl certificate held_by_all upstreams locations /;
 use Sticky::PeersShops qw/ http_shop /;
-use Sticky::Servers qw/ header served_by /;
 
 use Digest::MD5 qw/ md5_hex /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 needs('curl with HTTP/2', 'openssl');
 
@@ -96,7 +87,7 @@ for my $crumbs (['Cookie: a=1', undef], [undef, 'Cookie: a=1'], ['Cookie: a=1', 
     my @seen = map {
         my $port = $_;
         my $reply = $fetch->('GET', '/cookie/next', [map { $_ // $cookies{$port} } @$crumbs]);
-        join ' ', served_by($reply), header('X-Status', $reply);
+        join ' ', served_by($reply), status($reply);
     } @ports;
     is_deeply(\@seen, [map { "$_ HIT" } @ports],
         'crumbs: ' . join ', ', map { $_ ? /(\w)=/ : 'route' } @$crumbs);

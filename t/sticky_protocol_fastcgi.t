@@ -1,21 +1,13 @@
 #!/usr/bin/perl
 
-# Tests for PHP behind fastcgi, with the sessions of PHP itself, whose id PHP writes into every link and
-# form of its pages (session.use_trans_sid); without them a PHP session is lost.
+# Tests for PHP behind fastcgi, with the sessions of PHP itself, whose id PHP writes into every link
+# and form of its pages (session.use_trans_sid); without them a PHP session is lost.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Peers qw/ needs held_by_all upstreams locations /;
 use Sticky::PeersShops qw/ php_shops /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 needs('php-fpm');
 

@@ -1,23 +1,15 @@
 #!/usr/bin/perl
 
-# Tests for gRPC with a real server and client: the cookie is metadata there, and a call is one stream
-# of many on a connection; without them a client's calls go to any server.
+# Tests for gRPC with a real server and client: the cookie is metadata there, and a call is one
+# stream of many on a connection; without them a client's calls go to any server.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Peers qw/ needs /;
 use Sticky::PeersGrpc qw/ grpc_server grpc_calls /;
 
 use Digest::MD5 qw/ md5_hex /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 needs('grpc for python');
 
@@ -135,7 +127,8 @@ for my $shape (qw/ Say Talk /) {
 # An error of gRPC is an answer: it is in the trailers, and no reason to ask another server.
 
 @calls = grpc_calls($t, $nginx, 'sticky', map { "Fail=$cookies{$_}" } @ports);
-is_deeply([map { $_->[0] } @calls], [map { "UNAVAILABLE $_" } @ports], 'error of the server itself');
+is_deeply([map { $_->[0] } @calls], [map { "UNAVAILABLE $_" } @ports],
+    'error of the server itself');
 
 # A server that is not there.
 

@@ -3,20 +3,11 @@
 # Tests for sessions at servers that speak HTTP/1.0, 1.1 and, from nginx 1.29.4 on, 2; without them
 # an id is missed in some form of body, or a kept connection goes to the wrong server.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Peers qw/ held_by_all upstreams locations /;
 use Sticky::PeersShops qw/ http_shop /;
-use Sticky::Servers qw/ request header /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/ http proxy upstream_keepalive /);
 my $http_2 = $t->has_version('1.29.4') && $t->has_module('http_v2');
@@ -96,8 +87,8 @@ sub from {
         my @lines = @$headers;
         push @lines, 'Content-Type: application/x-www-form-urlencoded',
             'Content-Length: ' . length $body if defined $body;
-        return request($uri, @lines, {
-            method => $method, body => $body, PeerAddr => '127.0.0.1:' . port($port),
+        return send_request($method, $uri, @lines, {
+            version => '1.0', body => $body, PeerAddr => '127.0.0.1:' . port($port),
         });
     };
 }

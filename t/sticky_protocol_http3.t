@@ -5,20 +5,11 @@
 # Debian 12 has no client for it; the one of nginx's own test suite is taken, so this needs
 # TEST_NGINX_LIB and Debian's libcryptx-perl, and an nginx --with-http_v3_module.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Peers qw/ needs certificate held_by_all upstreams locations /;
 use Sticky::PeersShops qw/ http_shop /;
-use Sticky::Servers qw/ header /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 needs('openssl');
 
@@ -70,7 +61,7 @@ $t->waitforsocket("127.0.0.1:$_") for @ports;
 # All requests on one connection, as a browser does.
 
 # A client that has lost the thread waits for ever.
-alarm 60;
+alarm 300;
 my $client = Test::Nginx::HTTP3->new();
 
 sub fetch {

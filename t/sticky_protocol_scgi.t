@@ -2,19 +2,11 @@
 
 # Tests for a perl application behind SCGI; without them its sessions are lost.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Peers qw/ needs held_by_all upstreams locations /;
 use Sticky::PeersShops qw/ scgi_shop /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 needs('SCGI.pm');
 

@@ -3,20 +3,11 @@
 # Tests for WebSocket: the request that opens one finds its server by id or cookie, and so does the
 # next after a break; without them a chat is opened at a server that does not know its session.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Peers qw/ needs upstreams locations /;
 use Sticky::PeersWebSocket qw/ websocket_server open_chat say hang_up /;
-use Sticky::Servers qw/ request header cookies served_by wait_until /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 needs('websockets for python');
 
@@ -83,7 +74,7 @@ $t->waitforsocket("127.0.0.1:$_") for @ports;
 
 # Ids that a page has handed out.
 
-my @pages = map { request('/query/page') } 1 .. 8;
+my @pages = map { get('/query/page') } 1 .. 8;
 my @chats = map {
     my ($link) = /href="([^"]*)"/;
     { link => "/query/$link", server => served_by($_) };
@@ -92,7 +83,7 @@ my @chats = map {
 my (%status, @messages, @expected);
 for my $chat (@chats) {
     ($chat->{socket}, my $head) = open_chat($chat->{link});
-    $status{join ' ', substr($head, 9, 3), header('X-Status', $head)}++;
+    $status{join ' ', substr($head, 9, 3), status($head)}++;
 }
 is_deeply(\%status, { '101 HIT' => 8 }, 'ids: opened at the right server');
 
@@ -130,7 +121,7 @@ for my $port (@ports) {
     for (1 .. 4) {
         my ($socket, $head) = open_chat('/cookie/chat', "Cookie: $cookie");
         my ($name) = say($socket, 'x') =~ /^(\d+)/;
-        $seen{join ' ', $name, header('X-Status', $head)}++;
+        $seen{join ' ', $name, status($head)}++;
     }
 }
 is_deeply(\%seen, { map { ("$_ HIT" => 4) } @ports }, 'cookies: back to the server');
@@ -140,15 +131,15 @@ is_deeply(\%seen, { map { ("$_ HIT" => 4) } @ports }, 'cookies: back to the serv
 my ($cookie) = (keys %{ $given{$ports[0]} })[0] =~ /^(route=\w+)/;
 my @open = map { (open_chat('/least/chat', "Cookie: $cookie"))[0] } 1, 2;
 is(join(' ', map { substr say($_, 'x'), 0, 4 } @open), "$ports[0] $ports[0]", 'two chats are open');
-is_deeply([map { served_by(request('/least/page')) } 1 .. 4], [($ports[1]) x 4],
+is_deeply([map { served_by(get('/least/page')) } 1 .. 4], [($ports[1]) x 4],
     'newcomers go elsewhere');
-my $reply = request('/least/page', "Cookie: $cookie");
-is(join(' ', served_by($reply), header('X-Status', $reply)), "$ports[1] GONE", 'the server is full');
+my $reply = get('/least/page', "Cookie: $cookie");
+is(join(' ', served_by($reply), status($reply)), "$ports[1] GONE", 'the server is full');
 
 hang_up($_) for @open;
-my $back = wait_until(sub {
-    my $reply = request('/least/page', "Cookie: $cookie");
-    served_by($reply) eq $ports[0] && header('X-Status', $reply) eq 'HIT';
+my $back = eventually(sub {
+    my $reply = get('/least/page', "Cookie: $cookie");
+    served_by($reply) eq $ports[0] && status($reply) eq 'HIT';
 });
 ok($back, 'and free again when the chats have ended');
 

@@ -3,18 +3,10 @@
 # Tests for mode=query with other balancers than round robin, with keepalive, and with four workers;
 # without them a session holds in the simplest configuration only.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite upstream_keepalive upstream_least_conn/)
     ->has(qw/upstream_hash upstream_ip_hash upstream_random upstream_zone/)->plan(36);
@@ -62,7 +54,7 @@ http {
     server {
         listen       127.0.0.1:8080 reuseport;
         server_name  localhost;
-        add_header   X-Sticky  \$sticky_status  always;
+        add_header   X-Status  \$sticky_status  always;
         add_header   X-Pid     \$pid            always;
 
         proxy_http_version 1.1;
@@ -81,12 +73,12 @@ for my $name (sort keys %upstreams) {
 
     for my $n (1 .. 12) {
         my $reply = get("/$name/?n=$n", 'X-Page' => link_to("$name$n"));
-        my $home = backend($reply);
+        my $home = served_by($reply);
         $used{$home} = 1;
         for (1 .. 4) {
             $reply = get("/$name/?n=$_&sid=$name$n");
             $pids{$1} = 1 if $reply =~ /^X-Pid: (\d+)/m;
-            my $result = status($reply) . (backend($reply) eq $home ? '' : ' elsewhere');
+            my $result = status($reply) . (served_by($reply) eq $home ? '' : ' elsewhere');
             $wrong{$result} = 1 if $result ne 'HIT';
         }
     }
@@ -96,7 +88,7 @@ for my $name (sort keys %upstreams) {
     # ip_hash knows but one client here; what is left to chance is asked for more often.
     my $spread = eventually(sub {
         my $reply = get("/$name/?n=" . rand);
-        $used{ backend($reply) } = 1;
+        $used{ served_by($reply) } = 1;
         return $name eq 'ip_hash' || keys %used == 3;
     });
     ok($spread, "$name: requests without a session are balanced");

@@ -3,18 +3,10 @@
 # Tests for a session id that changes in mid-session: the new one stays with the server that made
 # it; without them a login (session_regenerate_id) ends the session.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(9);
 
@@ -45,7 +37,7 @@ http {
     server {
         listen       127.0.0.1:8080 reuseport;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         location / {
             proxy_pass http://u;
@@ -57,11 +49,11 @@ EOC
 
 $t->run();
 
-my $home = backend(get('/', 'X-Page' => link_to('old')));
+my $home = served_by(get('/', 'X-Page' => link_to('old')));
 
-is(backend(get('/?sid=old', 'X-Page' => link_to('link'))), $home, 'link with another id');
+is(served_by(get('/?sid=old', 'X-Page' => link_to('link'))), $home, 'link with another id');
 is(where('/?sid=link'), $home x 6, 'stays with the server');
-is(backend(post('/302', 'sid=link', 'X-Location' => '/?sid=redirect')), $home,
+is(served_by(post('/302', 'sid=link', 'X-Location' => '/?sid=redirect')), $home,
     'redirect with another id, after a form');
 is(where('/?sid=redirect'), $home x 6, 'stays with the server');
 get('/?sid=redirect', 'X-Page' => '<input type=hidden name=sid value=input>');
@@ -78,12 +70,12 @@ is(where('/?sid=both') . where('/?sid=input'), $home x 12, 'old and new on one p
 my ($last, %seen) = 'both';
 for my $n (1 .. 30) {
     my $reply = get("/?sid=$last", 'X-Page' => link_to("next$n"));
-    $seen{ status($reply) . ' ' . backend($reply) } = 1;
+    $seen{ status($reply) . ' ' . served_by($reply) } = 1;
     $last = "next$n";
 }
 is(join(', ', keys %seen), "HIT $home", 'thirty ids, one server');
 
-# An id that nobody knows brings no session along.
+# An unknown id does not belong to a session.
 
 my $reply = get('/?sid=lost', 'X-Page' => link_to('found'));
 ok(holds($reply, '/?sid=found'), 'new id for a request whose own is unknown');

@@ -3,18 +3,10 @@
 # Tests for promise 1, learned before delivered: the bytes that carry a new id leave for the client
 # only after the table holds it; without it a quick client's next request goes to any server.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(16);
 
@@ -45,7 +37,7 @@ http {
 
         location /next {
             proxy_pass http://u;
-            add_header X-Sticky $sticky_status always;
+            add_header X-Status $sticky_status always;
         }
 
         # No $sticky_status: to tell it, the header would be read earlier than need be.
@@ -70,12 +62,12 @@ $t->run_daemon(\&scripted, $ports{$_}, $_, $t->testdir()) for sort keys %ports;
 $t->waitforsocket("127.0.0.1:$_") for values %ports;
 $t->run();
 
-# Every answer begins with what the client waits for, and goes on for longer than the test runs:
-# whatever is learned at its end only comes too late. The next request goes out, on a connection
-# of its own and mostly to another worker, as soon as the client sees the id.
+# Every answer begins with what the client waits for, and goes on until the client has gone:
+# whatever is learned at its end only comes too late. The next request goes out, on a connection of
+# its own and mostly to another worker, as soon as the client sees the id.
 
 my $html = "Content-Type: text/html\r\n\r\n";
-my $rest = \30;
+my $rest = \'*';
 
 is(follow('a', sub { script("$html<a href='?sid=$_[0]'>", $rest) }), 'HIT', 'link');
 is(follow('b', sub { script("$html<input name=sid value=$_[0]>", $rest) }), 'HIT', 'input');
@@ -96,7 +88,8 @@ is(follow('i', sub { script("$html<a href='?sid=$_[0]'>", 'x' x 3000, $rest) }, 
 
 my %type = map { $_ => "Content-Type: $_\r\n\r\n" }
     qw{ application/json text/event-stream text/plain };
-is(follow('j', sub { script("$type{'application/json'}\{\"sid\":\"$_[0]\"", $rest) }), 'HIT', 'JSON');
+is(follow('j', sub { script("$type{'application/json'}\{\"sid\":\"$_[0]\"", $rest) }), 'HIT',
+    'JSON');
 is(follow('k', sub { script("$type{'text/event-stream'}data: /?sid=$_[0]\n\n", $rest) }), 'HIT',
     'event');
 is(follow('l', sub { script("$type{'text/event-stream'}: hello\n\n", \0.01,
@@ -109,7 +102,7 @@ is(follow('o', sub { script("X-Id: $_[0]\r\n\r\n", $rest) }), 'HIT', 'header');
 
 my $socket = start('/', script("$html<a href='?sid=abc", $rest));
 read_until($socket, qr/abc/);
-is(status(get('/next?sid=abc')), 'MISS', 'half an id teaches nothing');
+is(status(get('/next?sid=abc')), 'MISS', 'half an id is not learned');
 close $socket;
 
 # What became of the requests that followed at once on ten ids: their statuses, and whether they
@@ -124,7 +117,7 @@ sub follow {
         my $text = read_until($socket, qr/\Q$id\E/);
         my $next = get("/next?sid=$id");
         my $what = !defined $text ? 'nothing' : status($next);
-        $what .= ' elsewhere' if defined $text && backend($next) ne backend($text);
+        $what .= ' elsewhere' if defined $text && served_by($next) ne served_by($text);
         $seen{$what} = 1;
         push @open, $socket;
     }
@@ -137,5 +130,5 @@ sub start {
     $status //= '200 OK';
     # HTTP/1.0, so that no chunk size stands in the middle of an id.
     return http("GET $uri HTTP/1.0\r\nHost: localhost\r\n"
-        . "X-Status: $status\r\nX-Script: $script\r\n\r\n", start => 1);
+        . "X-Answer: $status\r\nX-Script: $script\r\n\r\n", start => 1);
 }

@@ -3,18 +3,10 @@
 # Tests for session ids in posted forms (from=form) and the order of from=; without them the session
 # of an application that keeps its id in a hidden input is lost with the first form.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(24);
 
@@ -57,7 +49,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         client_body_buffer_size  4k;
         client_max_body_size     8m;
@@ -93,7 +85,7 @@ $t->run();
 
 my $hidden = '<form method="post"><input type="hidden" name="sid" value="%s"></form>';
 my $reply = get('/', 'X-Page' => sprintf $hidden, 'form id/1');
-my $home = backend($reply);
+my $home = served_by($reply);
 
 is(posts(sub { post('/', 'item=1&sid=form+id%2f1&n=2') }), "$home HIT", 'urlencoded form');
 is(posts(sub { post('/', 'sid=form%20id/1') }), "$home HIT", 'form that is the id only');
@@ -122,14 +114,14 @@ like(posts(sub { post('/', 'a=1;sid=form+id/1') }), qr/^[ABC]{2,} NONE$/,
 is(status(post('/', 'sid=form+id/1&sid=other')), 'NONE', 'different ids: no session');
 is(status(post('/', 'sid=unknown')), 'MISS', 'unknown id');
 like(post('/unbuffered/', 'sid=form+id/1'), qr/ 200 /, 'body that is not read first is passed on');
-like(backend(in_pieces('/unbuffered/', 'si', 'd=form+id/1')), qr/[ABC]/, 'and in pieces');
+like(served_by(in_pieces('/unbuffered/', 'si', 'd=form+id/1')), qr/[ABC]/, 'and in pieces');
 
 # The order of from=. Two ids at different servers.
 
 my (%first, %second);
 for my $where ('', '/query', '/form_first') {
-    $first{$where} = backend(get("$where/", 'X-Page' => link_to('first')));
-    $second{$where} = backend(get("$where/", 'X-Page' => link_to('second')));
+    $first{$where} = served_by(get("$where/", 'X-Page' => link_to('first')));
+    $second{$where} = served_by(get("$where/", 'X-Page' => link_to('second')));
     isnt($first{$where}, $second{$where}, "two servers for two ids $where");
 }
 
@@ -148,7 +140,7 @@ sub posts {
     my (%backends, %statuses);
     for (1 .. 4) {
         my $reply = $request->();
-        $backends{ backend($reply) } = 1;
+        $backends{ served_by($reply) } = 1;
         $statuses{ status($reply) } = 1;
     }
     return join(' ', join('', sort keys %backends), join('', sort keys %statuses));

@@ -3,18 +3,11 @@
 # Tests for promise 6, sessions outlive a worker that is killed at any moment; without it a crash of
 # one worker logs out all users, or leaves a lock that stops the others.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
+use Sticky::Nginx;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(6);
 
@@ -44,7 +37,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         location / {
             proxy_pass http://u;
@@ -58,7 +51,7 @@ EOC
 $t->todo_alerts();
 $t->run();
 
-my %home = map { $_ => backend(get('/', 'X-Page' => link_to($_))) } 1 .. 30;
+my %home = map { $_ => served_by(get('/', 'X-Page' => link_to($_))) } 1 .. 30;
 is(lost(), '', 'all sessions hold');
 
 # Each worker in turn, in the middle of learning and looking up.
@@ -85,7 +78,7 @@ is(scalar @killed, 6, 'six workers have been killed');
 sub lost {
     return join ', ', grep { $_ ne '' } map {
         my $reply = get("/?sid=$_");
-        status($reply) eq 'HIT' && backend($reply) eq $home{$_}
-            ? '' : "$_: " . status($reply) . ' ' . backend($reply);
+        status($reply) eq 'HIT' && served_by($reply) eq $home{$_}
+            ? '' : "$_: " . status($reply) . ' ' . served_by($reply);
     } sort { $a <=> $b } keys %home;
 }

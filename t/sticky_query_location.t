@@ -3,18 +3,10 @@
 # Tests for session ids in response headers: Location, Content-Location, Refresh and Link; without
 # them the request after a redirect (post/redirect/get) goes to any server.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(24);
 
@@ -55,7 +47,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         location / {
             proxy_pass http://u;
@@ -123,7 +115,8 @@ get('/302', 'X-Location' => '/cart#?sid=fragment');
 is(status(get('/?sid=fragment')), 'MISS', 'Location, id in the fragment not learned');
 
 $reply = get('/rewritten/302', 'X-Location' => 'http://inside.example/?sid=rewritten');
-like($reply, qr!^Location: http://localhost/rewritten/\?sid=rewritten\x0d!m, 'proxy_redirect works');
+like($reply, qr!^Location: http://localhost/rewritten/\?sid=rewritten\x0d!m,
+    'proxy_redirect works');
 ok(holds($reply, '/?sid=rewritten'), 'Location, own host after proxy_redirect');
 
 get('/outward/302', 'X-Location' => 'http://localhost/?sid=outward');

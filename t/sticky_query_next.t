@@ -3,18 +3,10 @@
 # Tests for the servers that cannot answer: proxy_next_upstream, no_fallback, sticky_no_fallback,
 # backup and max_conns; without them a session is refused, or stays with a server that is down.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(31);
 
@@ -51,8 +43,8 @@ http {
 
     upstream failing {
         sticky mode=query;
-        server 127.0.0.1:8081 max_fails=1 fail_timeout=1s;
-        server 127.0.0.1:8082 max_fails=1 fail_timeout=1s;
+        server 127.0.0.1:8081 max_fails=1 fail_timeout=1h;
+        server 127.0.0.1:8082 max_fails=1 fail_timeout=1h;
     }
 
     upstream backup {
@@ -69,7 +61,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
         add_header   X-Tried   $upstream_addr  always;
 
         location / {
@@ -110,11 +102,11 @@ $t->run();
 
 my %other = (A => 'B', B => 'A');
 
-# A retry: the one that answers teaches, not the one that was asked first.
+# A retry: ids are learned for the server that answers, not for the one that was asked first.
 
 $t->write_file('failed_A', '');
 my $reply = retried('/', 'retry');
-is(backend($reply), 'B', 'answered by the second');
+is(served_by($reply), 'B', 'answered by the second');
 unlink $t->testdir() . '/failed_A';
 is(where('/?sid=retry'), 'BBBBBB', 'the one that answered has the session');
 
@@ -125,25 +117,25 @@ is(where('/?sid=closed'), 'BBBBBB', 'so it is when the first closed the connecti
 
 # The same with a session: it goes to the one that answered.
 
-my $home = backend(get('/', 'X-Page' => link_to('moved')));
+my $home = served_by(get('/', 'X-Page' => link_to('moved')));
 $t->write_file("closed_$home", '');
 $reply = get('/?sid=moved');
-is(backend($reply), $other{$home}, 'session, its server closes: the next one answers');
+is(served_by($reply), $other{$home}, 'session, its server closes: the next one answers');
 is(status($reply), 'GONE', 'status');
 like($reply, qr/^X-Tried: \S+, \S+\x0d/m, 'its server was asked first, and once');
 unlink $t->testdir() . "/closed_$home";
 is(where('/?sid=moved'), $other{$home} x 6, 'and has the session, now that both are there');
 
-$home = backend(get('/', 'X-Page' => link_to('posted')));
+$home = served_by(get('/', 'X-Page' => link_to('posted')));
 $t->write_file("failed_$home", '');
 $reply = post('/', 'sid=posted');
-is(backend($reply) . ' ' . status($reply), "$other{$home} GONE", 'form, its server answers 500');
+is(served_by($reply) . ' ' . status($reply), "$other{$home} GONE", 'form, its server answers 500');
 unlink $t->testdir() . "/failed_$home";
 is(where('/?sid=posted'), $other{$home} x 6, 'the session has gone over');
 
-# Nobody answers: nothing is lost.
+# No server answers: nothing is lost.
 
-$home = backend(get('/', 'X-Page' => link_to('kept')));
+$home = served_by(get('/', 'X-Page' => link_to('kept')));
 $t->write_file("closed_$_", '') for qw/ A B /;
 $reply = get('/?sid=kept');
 like($reply, qr/^HTTP\/1.1 502 /, 'no server answers');
@@ -151,7 +143,7 @@ is(status($reply), 'GONE', 'status');
 unlink $t->testdir() . "/closed_$_" for qw/ A B /;
 is(where('/?sid=kept'), $home x 6, 'and the session is where it was');
 
-# Nobody answers better than with 500.
+# All servers answer with 500.
 
 $t->write_file("failed_$_", '') for qw/ A B /;
 like(get('/?sid=kept'), qr/^HTTP\/1.1 500 /, 'both servers answer 500');
@@ -160,7 +152,7 @@ is(where('/?sid=kept'), $home x 6, 'and the session is where it was');
 
 # no_fallback: only who has a session is refused.
 
-$home = backend(get('/strict/', 'X-Page' => link_to('strict')));
+$home = served_by(get('/strict/', 'X-Page' => link_to('strict')));
 $t->write_file("closed_$home", '');
 $reply = get('/strict/?sid=strict');
 like($reply, qr/^HTTP\/1.1 502 /, 'no_fallback: refused');
@@ -175,24 +167,24 @@ is(where('/strict/?sid=strict'), $home x 6, 'no_fallback: there again with its s
 
 # sticky_no_fallback: in its location and below, not elsewhere.
 
-$home = backend(get('/', 'X-Page' => link_to('here')));
+$home = served_by(get('/', 'X-Page' => link_to('here')));
 $t->write_file("closed_$home", '');
 like(get('/here/?sid=here'), qr/ 502 /, 'sticky_no_fallback: refused');
 like(get('/here/deeper/?sid=here'), qr/ 502 /, 'sticky_no_fallback: inherited');
 like(get('/here/'), qr/ 200 /, 'sticky_no_fallback: balanced without an id');
-is(backend(get('/?sid=here')), $other{$home}, 'not in another location');
+is(served_by(get('/?sid=here')), $other{$home}, 'not in another location');
 unlink $t->testdir() . "/closed_$home";
 
 # max_fails: while the server counts as failed, it is not asked; afterwards, all is as before.
 
-$home = backend(get('/failing/', 'X-Page' => link_to('fail')));
-my ($first) = grep { backend(get('/failing/', 'X-Page' => link_to($_))) eq $home } 1 .. 4;
+$home = served_by(get('/failing/', 'X-Page' => link_to('fail')));
+my ($first) = grep { served_by(get('/failing/', 'X-Page' => link_to($_))) eq $home } 1 .. 4;
 $t->write_file("closed_$home", '');
 get('/failing/?sid=fail');
 unlink $t->testdir() . "/closed_$home";
 $reply = get("/failing/?sid=$first");
 unlike($reply, qr/^X-Tried: \S+, /m, 'max_fails: a failed server is not asked');
-is(backend($reply), $other{$home}, 'max_fails: the other one is');
+is(served_by($reply), $other{$home}, 'max_fails: the other one is');
 
 # backup, single server
 

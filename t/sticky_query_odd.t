@@ -3,18 +3,10 @@
 # Tests for promise 7, when in doubt, balance: ids, queries, forms and pages that are odd are
 # answered as without the module; without it, one such request fails or stops a worker.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(30);
 
@@ -42,7 +34,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         client_max_body_size     8m;
         client_body_buffer_size  4m;
@@ -131,7 +123,7 @@ sub balanced {
     my (%backends, %statuses);
     for (1 .. 2) {
         my $reply = $request->();
-        $backends{ backend($reply) } = 1;
+        $backends{ served_by($reply) } = 1;
         $statuses{ status($reply) } = 1;
     }
 

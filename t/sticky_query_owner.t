@@ -1,21 +1,14 @@
 #!/usr/bin/perl
 
 # Tests for promise 3, never stolen: a live session moves only when its server is gone or unusable,
-# or when a request that carried the id was answered by another; without it, a page that shows
-# somebody's link takes his session away.
+# or when a request with the id was answered by another; without it, a page that shows
+# the link of another client takes its session away.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
+use Sticky::Nginx;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(28);
 
@@ -56,7 +49,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         location / {
             proxy_pass http://u;
@@ -81,9 +74,9 @@ $t->run();
 # Pages of the other server that show the id.
 
 for my $confirmed (0, 1) {
-    my $what = $confirmed ? 'confirmed session' : 'session that nobody has used yet';
+    my $what = $confirmed ? 'confirmed session' : 'session not used yet';
     my $id = "shown$confirmed";
-    my $home = backend(get('/', 'X-Page' => link_to($id)));
+    my $home = served_by(get('/', 'X-Page' => link_to($id)));
     get("/?sid=$id") if $confirmed;
 
     isnt(shown_elsewhere($home, '/', 'X-Page' => link_to($id)), $home, "$what: another shows it");
@@ -94,7 +87,7 @@ for my $header (qw/ X-Location X-Link X-Refresh X-Content-Location /) {
     my $id = lc $header;
     my %value = ('X-Link' => "</?sid=$id>", 'X-Refresh' => "1; url=/?sid=$id");
     my @ask = ('/302', $header => $value{$header} // "/?sid=$id");
-    my $home = backend(get(@ask));
+    my $home = served_by(get(@ask));
     shown_elsewhere($home, @ask);
     is(where("/?sid=$id"), $home x 6, "not by $header either");
 }
@@ -102,11 +95,11 @@ for my $header (qw/ X-Location X-Link X-Refresh X-Content-Location /) {
 # A request of another session, at its own server, to which the owner's link is shown.
 
 # Until the balancer has chosen another server.
-my $mine = backend(get('/', 'X-Page' => link_to('mine')));
+my $mine = served_by(get('/', 'X-Page' => link_to('mine')));
 my ($other, $others) = ($mine);
 for (1 .. 4) {
     $others = "other$_";
-    $other = backend(get('/', 'X-Page' => link_to($others)));
+    $other = served_by(get('/', 'X-Page' => link_to($others)));
     last if $other ne $mine;
 }
 isnt($mine, $other, 'two sessions at two servers');
@@ -118,8 +111,8 @@ is(where("/?sid=$others"), $other x 6, 'which stays, too');
 # Errors of its server are its answers.
 
 get('/no_retry/500?sid=x');
-my $home = backend(get('/no_retry/', 'X-Page' => link_to('error')));
-is(backend(get('/no_retry/500?sid=error')), $home, 'a 500 comes from the server of the session');
+my $home = served_by(get('/no_retry/', 'X-Page' => link_to('error')));
+is(served_by(get('/no_retry/500?sid=error')), $home, 'a 500 comes from the server of the session');
 is(where('/no_retry/?sid=error'), $home x 6, 'and does not move it');
 
 # The server of a session closes connections: only then it may go.
@@ -130,15 +123,16 @@ get('/refusing/', 'X-Page' => link_to($_)) for qw/ refused1 refused2 /;
 
 $t->write_file('closed_A', '');
 my $reply = get("/?sid=$used");
-is(backend($reply) . ' ' . status($reply), 'B GONE', 'server gone: the next one answers');
+is(served_by($reply) . ' ' . status($reply), 'B GONE', 'server gone: the next one answers');
 $reply = get("/?sid=$used");
-is(backend($reply) . ' ' . status($reply), 'B HIT', 'and has the session');
+is(served_by($reply) . ' ' . status($reply), 'B HIT', 'and has the session');
 
-# Nobody has asked for this one; B shows it.
+# No request had this id; B shows it.
 $reply = get('/', 'X-Page' => link_to($idle));
-is(backend($reply), 'B', 'page of the other server');
+is(served_by($reply), 'B', 'page of the other server');
 $reply = get("/?sid=$idle");
-is(backend($reply) . ' ' . status($reply), 'B HIT', 'a page takes a session whose server is down');
+is(served_by($reply) . ' ' . status($reply), 'B HIT',
+    'a page takes a session whose server is down');
 
 my %seen = map { status(get("/refusing/?sid=$_")) => 1 } qw/ refused1 refused2 /;
 is(join(' ', sort keys %seen), 'GONE HIT', 'no_fallback: one is refused');
@@ -156,7 +150,7 @@ is(where("/?sid=$used"), 'B' x 6, 'what has moved does not move back');
 
 ok(reload_with($t, $conf =~ s/(8082 max_fails=1 fail_timeout=1h);/$1 down;/r), 'server down');
 $reply = get("/?sid=$used");
-is(backend($reply) . ' ' . status($reply), 'A GONE', 'answered by the other');
+is(served_by($reply) . ' ' . status($reply), 'A GONE', 'answered by the other');
 is(status(get("/?sid=$used")), 'HIT', 'which has the session from now on');
 ok(reload_with($t, $conf), 'server up');
 is(where("/?sid=$used"), 'A' x 6, 'even after that');
@@ -165,7 +159,7 @@ is(where("/?sid=$used"), 'A' x 6, 'even after that');
 sub shown_elsewhere {
     my ($home, @ask) = @_;
     for (1 .. 4) {
-        my $last = backend(get(@ask));
+        my $last = served_by(get(@ask));
         return $last if $last ne $home;
     }
     return $home;
@@ -175,7 +169,7 @@ sub shown_elsewhere {
 sub session_at_a {
     my ($prefix) = @_;
     for my $id (map { "$prefix$_" } 1 .. 4) {
-        return $id if backend(get('/', 'X-Page' => link_to($id))) eq 'A';
+        return $id if served_by(get('/', 'X-Page' => link_to($id))) eq 'A';
     }
     die 'A does not answer';
 }

@@ -4,18 +4,11 @@
 # come and go, another size of the zone; without it every change of the configuration logs out all
 # users of all servers.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
+use Sticky::Nginx;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(32);
 
@@ -52,7 +45,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  \$sticky_status  always;
+        add_header   X-Status  \$sticky_status  always;
 
         location / {
             proxy_pass http://u;
@@ -70,7 +63,7 @@ $t->run();
 
 my %home;
 for my $n (1 .. 40) {
-    $home{$n} = backend(get('/', 'X-Page' => link_to($n)));
+    $home{$n} = served_by(get('/', 'X-Page' => link_to($n)));
     get("/?sid=$n") if $n % 2;
 }
 is(lost(), '', 'all sessions hold');
@@ -109,14 +102,14 @@ is(join(' ', map { status(get("/?sid=$_")) } @of_a[0 .. 3]), 'HIT HIT HIT HIT',
 is(lost(@of_b), '', 'server removed: the sessions of the other hold');
 
 ok(reload_with($t, $conf->(zone => 'zone=own:64k')), 'reload: A again');
-is(lost(@of_b, @of_a[4 .. $#of_a]), '', 'server back: so do those that nobody has asked for');
+is(lost(@of_b, @of_a[4 .. $#of_a]), '', 'server back: so do those without a request meanwhile');
 
 # The sessions that are not where they were, or whose id is not known.
 sub lost {
     my @ids = @_ ? @_ : sort { $a <=> $b } keys %home;
     return join ', ', grep { $_ ne '' } map {
         my $reply = get("/?sid=$_");
-        status($reply) eq 'HIT' && backend($reply) eq $home{$_}
-            ? '' : "$_: " . status($reply) . ' ' . backend($reply);
+        status($reply) eq 'HIT' && served_by($reply) eq $home{$_}
+            ? '' : "$_: " . status($reply) . ' ' . served_by($reply);
     } @ids;
 }

@@ -4,20 +4,10 @@
 # none of 5xx, error pages, the cache and files; without it anybody fills the table, and an id that
 # a client has made up sticks.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
-
-use Test::Nginx qw/ http_content /;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite cache/)->plan(27);
 
@@ -54,7 +44,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status          always;
+        add_header   X-Status  $sticky_status          always;
         add_header   X-Cache   $upstream_cache_status  always;
 
         location / {
@@ -147,40 +137,40 @@ is(status(get('/?sid=two')), 'HIT', 'which is learned');
 # Responses that are not a peer's, or not a good one.
 
 get('/500', 'X-Page' => link_to('500'));
-is(status(get('/?sid=500')), 'MISS', 'a 500 teaches nothing');
+is(status(get('/?sid=500')), 'MISS', 'no id is learned from a 500');
 get('/503', 'X-Page' => link_to('503'), 'X-Link' => '</?sid=503>; rel=next');
-is(status(get('/?sid=503')), 'MISS', 'a 503 teaches nothing, neither page nor header');
+is(status(get('/?sid=503')), 'MISS', 'nor from a 503, neither from its page nor from its header');
 my $reply = get('/404', 'X-Page' => link_to('404'));
-ok(holds($reply, '/?sid=404'), 'a 404 of the application teaches');
+ok(holds($reply, '/?sid=404'), 'an id is learned from a 404 of the application');
 
 $reply = get('/intercept/404', 'X-Page' => link_to('swallowed'));
 like($reply, qr/sid=error/, 'error page');
-is(status(get('/?sid=error')), 'MISS', 'an error page teaches nothing');
-is(status(get('/?sid=swallowed')), 'MISS', 'nor does the page that it replaces');
+is(status(get('/?sid=error')), 'MISS', 'no id is learned from an error page');
+is(status(get('/?sid=swallowed')), 'MISS', 'nor from the page that it replaces');
 
 $reply = get('/fallback/404', 'X-Page' => link_to('fallback'));
-ok(holds($reply, '/?sid=fallback'), 'the server to which error_page leads teaches');
+ok(holds($reply, '/?sid=fallback'), 'an id is learned from the server to which error_page leads');
 
 $reply = get('/accel', 'X-Accel' => '/files/file.html', 'X-Page' => link_to('accel'));
 like($reply, qr/sid=file/, 'X-Accel-Redirect');
-is(status(get('/?sid=file')), 'MISS', 'a file teaches nothing');
-is(status(get('/?sid=accel')), 'MISS', 'nor does the page that it replaces');
+is(status(get('/?sid=file')), 'MISS', 'no id is learned from a file');
+is(status(get('/?sid=accel')), 'MISS', 'nor from the page that it replaces');
 
 like(get('/error.html'), qr/sid=error/, 'file');
-is(status(get('/?sid=error')), 'MISS', 'a file teaches nothing without redirect either');
+is(status(get('/?sid=error')), 'MISS', 'no id is learned from a file without a redirect either');
 
 # The cache.
 
 $reply = get('/u/?page=1', 'X-Page' => link_to('cached'));
-ok(holds($reply, '/?sid=cached'), 'the response that goes into the cache teaches');
+ok(holds($reply, '/?sid=cached'), 'an id is learned from the response that goes into the cache');
 $reply = get('/v/?page=1');
 is(cached($reply), 'HIT with id', 'response from the cache');
-is(status(get('/v/?page=2&sid=cached')), 'MISS', 'a response from the cache teaches nothing');
+is(status(get('/v/?page=2&sid=cached')), 'MISS', 'no id is learned from a response of the cache');
 
 get('/u/302?page=3', 'X-Location' => '/?sid=location');
 like(get('/v/302?page=3'), qr/^X-Cache: HIT.*sid=location|sid=location.*^X-Cache: HIT/ms,
     'redirect from the cache');
-is(status(get('/v/?page=4&sid=location')), 'MISS', 'a redirect from the cache teaches nothing');
+is(status(get('/v/?page=4&sid=location')), 'MISS', 'nor from a redirect of the cache');
 
 get('/u_brief/?page=5', 'X-Page' => link_to('stale'));
 get('/u_brief/?page=6', 'X-Page' => link_to('updated'));
@@ -189,13 +179,13 @@ $t->write_file("failed_$_", '') for qw/ A B /;
 $reply = get('/v_brief/?page=5');
 is(cached($reply), 'STALE with id', 'stale response');
 unlink $t->testdir() . "/failed_$_" for qw/ A B /;
-is(status(get('/v/?page=7&sid=stale')), 'MISS', 'a stale response teaches nothing');
+is(status(get('/v/?page=7&sid=stale')), 'MISS', 'nor from a stale response');
 
 $reply = get('/v_update/?page=6', 'X-Page' => link_to('background'));
 is(cached($reply), 'STALE with id', 'response that is updated in the background');
 ok(eventually(sub { get('/v_update/?page=6') =~ /sid=background/ }), 'updated');
 is(join(' ', map { status(get("/v/?page=8$_&sid=$_")) } qw/ updated background /), 'MISS MISS',
-    'neither the stale response teaches nor the update, which no client sees');
+    'nor from the update, which no client sees');
 
 sub spread { return join('', sort split //, where($_[0])) eq 'AAABBB' }
 

@@ -3,18 +3,10 @@
 # Tests for $sticky_status and $sticky_peer in add_header and in the access log; without them an
 # operator cannot see what the module does.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(24);
 
@@ -40,9 +32,14 @@ http {
     log_format seen "$arg_n:$sticky_status:$sticky_peer:$upstream_addr";
 
     upstream u {
-        sticky mode=query expires=1s;
+        sticky mode=query;
         server 127.0.0.1:8081 max_fails=0;
         server 127.0.0.1:8082 max_fails=0;
+    }
+
+    upstream brief {
+        sticky mode=query expires=1s;
+        server 127.0.0.1:8081;
     }
 
     upstream plain {
@@ -52,12 +49,16 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
         add_header   X-Peer    $sticky_peer    always;
         access_log   %%TESTDIR%%/seen.log  seen;
 
         location / {
             proxy_pass http://u;
+        }
+
+        location /brief/ {
+            proxy_pass http://brief/;
         }
 
         location /plain/ {
@@ -88,15 +89,15 @@ my %address = (
 
 my $reply = get('/?n=1');
 is(status($reply), 'NONE', 'NONE, no id');
-is(peer($reply), $address{ backend($reply) }, 'peer of a request without a session');
+is(peer($reply), $address{ served_by($reply) }, 'peer of a request without a session');
 
 $reply = get('/302?n=2', 'X-Location' => '/?sid=new');
 is(status($reply), 'NEW', 'NEW, id handed out');
-my $home = backend($reply);
+my $home = served_by($reply);
 
 $reply = get('/?n=3&sid=new');
 is(status($reply), 'HIT', 'HIT, session known');
-is(backend($reply), $home, 'at its server');
+is(served_by($reply), $home, 'at its server');
 is(peer($reply), $address{$home}, 'peer of a session');
 
 is(status(get('/?n=4&sid=unknown')), 'MISS', 'MISS, id unknown');
@@ -112,19 +113,20 @@ is(status(get('/?n=8&sid=page')), 'HIT', 'HIT, id from a page');
 $t->write_file("closed_$home", '');
 $reply = get('/?n=9&sid=new');
 is(status($reply), 'GONE', 'GONE, server of the session unusable');
-is(backend($reply), $home eq 'A' ? 'B' : 'A', 'answered by another');
-is(peer($reply), $address{ backend($reply) }, 'whose name is the peer');
+is(served_by($reply), $home eq 'A' ? 'B' : 'A', 'answered by another');
+is(peer($reply), $address{ served_by($reply) }, 'whose name is the peer');
 unlink $t->testdir() . "/closed_$home";
 
-select undef, undef, undef, 2.1;
-is(status(get('/?n=10&sid=new')), 'EXPIRED', 'EXPIRED, session too old');
+get('/brief/?n=14', 'X-Page' => link_to('brief'));
+sleep 2.1;
+is(status(get('/brief/?n=10&sid=brief')), 'EXPIRED', 'EXPIRED, session too old');
 
 # Where there is no session to speak of.
 
 my $plain = get('/plain/?n=11&sid=new');
 unlike($plain, qr/^X-(Sticky|Peer)/m, 'no status in an upstream that is not sticky');
 unlike(get('/own/?n=12&sid=new'), qr/^X-(Sticky|Peer)/m, 'no status without an upstream');
-like(get('/pass_on/?n=13'), qr/ 200 .*^X-Sticky: NONE/ms, 'status asked for too early');
+like(get('/pass_on/?n=13'), qr/ 200 .*^X-Status: NONE/ms, 'status asked for too early');
 
 $t->stop();
 

@@ -3,18 +3,10 @@
 # Tests for subrequests (auth_request, SSI), internal redirects and two sticky upstreams in one
 # request; without them the parts of a page come from servers that do not know the session.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite ssi auth_request/)->plan(24);
 
@@ -55,7 +47,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         location / {
             proxy_pass http://u;
@@ -67,17 +59,17 @@ http {
 
         location /guarded/ {
             auth_request /auth;
-            auth_request_set $guard $upstream_http_x_backend;
+            auth_request_set $guard $upstream_http_x_server;
             add_header X-Guard $guard;
-            add_header X-Sticky $sticky_status;
+            add_header X-Status $sticky_status;
             proxy_pass http://u/;
         }
 
         location /guarded_file/ {
             auth_request /auth;
-            auth_request_set $guard $upstream_http_x_backend;
+            auth_request_set $guard $upstream_http_x_server;
             add_header X-Guard $guard;
-            add_header X-Sticky $sticky_status;
+            add_header X-Status $sticky_status;
             alias %%TESTDIR%%/;
         }
 
@@ -141,10 +133,10 @@ $t->run();
 
 # auth_request
 
-my $home = backend(get('/', 'X-Page' => link_to('guarded')));
+my $home = served_by(get('/', 'X-Page' => link_to('guarded')));
 for (1 .. 3) {
     my $reply = get('/guarded/?sid=guarded');
-    is(guard($reply) . backend($reply) . status($reply), "$home${home}HIT",
+    is(guard($reply) . served_by($reply) . status($reply), "$home${home}HIT",
         "guard and page at the server of the session $_");
 }
 is(join('', map { guard(get('/guarded_file/index.html?sid=guarded')) } 1 .. 6), $home x 6,
@@ -154,15 +146,15 @@ get('/guarded/', 'X-Page' => link_to('guard'), 'X-Link' => '</?sid=guardlink>; r
 my $reply = get('/guarded_file/index.html', 'X-Page' => link_to('g1'), 'X-Link' => '</?sid=g2>');
 like($reply, qr/file$/, 'file behind a guard');
 is(join(' ', map { status(get("/?sid=$_")) } qw/ g1 g2 /), 'MISS MISS',
-    'the answer of a guard, which no client sees, teaches nothing');
-is(status(get('/?sid=guard')), 'HIT', 'the guarded page teaches');
+    'no id is learned from the answer to auth_request, which no client sees');
+is(status(get('/?sid=guard')), 'HIT', 'one is learned from the page behind it');
 
 # SSI: the parts of a page
 
 my $include = 'page <!--#include virtual="/part" -->';
 for (1 .. 3) {
     my $reply = get('/ssi/?sid=guarded', 'X-Page' => $include);
-    is(backend($reply) . part($reply), "$home$home", "page and part at one server $_");
+    is(served_by($reply) . part($reply), "$home$home", "page and part at one server $_");
 }
 
 $reply = get('/ssi_plain/', 'X-Page' => $include, 'X-Part' => link_to('part'));
@@ -189,14 +181,14 @@ is(status(get('/?sid=v_part')), 'MISS', 'two upstreams: and the other way round'
 # Internal redirects to another sticky upstream
 
 $reply = get('/missing/404', 'X-Page' => link_to('from_v'));
-is(where('/v/?sid=from_v'), backend($reply) x 6, 'error_page leads to another upstream');
+is(where('/v/?sid=from_v'), served_by($reply) x 6, 'error_page leads to another upstream');
 is(status(get('/?sid=from_v')), 'MISS', 'which alone has learned');
 
 $reply = get('/try/x', 'X-Page' => link_to('tried'));
-is(where('/v/?sid=tried'), backend($reply) x 6, 'try_files');
+is(where('/v/?sid=tried'), served_by($reply) x 6, 'try_files');
 
 $reply = get('/accel/accel', 'X-Accel' => '/inner/', 'X-Page' => link_to('accel'));
-is(where('/v/?sid=accel'), backend($reply) x 6, 'X-Accel-Redirect to another upstream');
+is(where('/v/?sid=accel'), served_by($reply) x 6, 'X-Accel-Redirect to another upstream');
 is(status(get('/?sid=accel')), 'MISS', 'which alone has learned');
 
 sub guard { return $_[0] =~ /^X-Guard: (\w)/m ? $1 : 'none' }

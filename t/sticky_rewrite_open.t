@@ -3,17 +3,9 @@
 # Tests for pages with many elements that no end tag closes, which is valid HTML; without it, links
 # and forms behind the 2,048th are left as they are, and learn=forms learns nothing there.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 my $t = Test::Nginx->new()->has(qw/http proxy/)->plan(4);
 
@@ -41,7 +33,7 @@ http {
 
     server {
         listen       127.0.0.1:8080;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
         location /rewrite/ { proxy_pass http://rewrite/; }
         location /forms/ { proxy_pass http://forms/; }
     }
@@ -65,5 +57,5 @@ $t->run();
 for my $name (qw/ few many /) {
     like(http_get("/rewrite/$name.html"), qr!"/last\?route=0"!, "$name rows: the last form");
     http_get("/forms/$name.html");
-    like(http_get("/forms/few.html?sid=$name"), qr/^X-Sticky: HIT/m, "$name rows: learn=forms");
+    like(http_get("/forms/few.html?sid=$name"), qr/^X-Status: HIT/m, "$name rows: learn=forms");
 }

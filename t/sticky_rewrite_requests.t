@@ -1,21 +1,13 @@
 #!/usr/bin/perl
 
-# Tests for sticky mode=rewrite, where pages come from and go to: subrequests, nginx's cache, its own
-# error pages, other servers after a failure, many requests on one connection; without it a page names
-# the wrong server, or one that has not answered.
+# Tests for sticky mode=rewrite, where pages come from and go to: subrequests, nginx's cache, its
+# own error pages, other servers after a failure, many requests on one connection; without it a page
+# names the wrong server, or one that has not answered.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx qw/ :DEFAULT http_content /;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy cache rewrite ssi/)->plan(18);
 
@@ -57,7 +49,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         location / {
             proxy_pass http://u;
@@ -118,7 +110,7 @@ my ($value) = http_content($reply) =~ /\?r=([0-9a-f]{64})"/;
 ok($value, 'keyed value');
 ok(holds($reply, "/keyed/?r=$value"), 'who brings it comes back');
 (my $forged = $value) =~ tr/0-9a-f/1-9a-f0/;
-is(status(get("/keyed/?r=$forged")), 'MISS', 'a forged one is nobody\'s');
+is(status(get("/keyed/?r=$forged")), 'MISS', 'a forged one is unknown');
 
 # Parts of a page.
 
@@ -130,7 +122,7 @@ is(http_content($reply), "part of B: <a href=\"/y?route=127.0.0.1:$port{B}\">"
 # The cache holds what the server sent.
 
 $reply = get('/cached/1', 'X-Page' => $link);
-my $first = 'route=127.0.0.1:' . $port{ backend($reply) };
+my $first = 'route=127.0.0.1:' . $port{ served_by($reply) };
 is(http_content($reply), "<a href=\"/x?$first\">", 'a page on its way into the cache');
 is(http_content(get('/cached/1')), $link, 'from the cache it comes as the server sent it');
 is(http_content(get('/cached/1?route=127.0.0.1:' . $port{A})), $link, 'to everybody');

@@ -3,18 +3,10 @@
 # Tests for the parameter state=: which files a zone may have; without these checks two tables write
 # over each other in one file, or nginx finds out after an hour that it cannot write at all.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Configuration qw/ prepare verdict /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = prepare(Test::Nginx->new()->has(qw/ http /)->plan(20));
 my $dir = $t->testdir();

@@ -2,22 +2,15 @@
 
 # Tests for state=FILE over reloads: what old workers learn after the size of the zone has changed
 # reaches the new zone through the file, state= may come and go, and zones with and without it stand
-# side by side; without it, a long request that ends after a reload has taught for nothing.
+# side by side; without it, the ids of a long response that ends after a reload are lost.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
+use Sticky::Nginx;
 use Sticky::Pages;
 use Sticky::State;
 use Sticky::Traffic;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(18);
 
@@ -61,7 +54,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  \$sticky_status  always;
+        add_header   X-Status  \$sticky_status  always;
 
         location / {
             proxy_pass http://u;
@@ -83,22 +76,24 @@ $t->run_daemon(\&scripted, port(8087), 'B', $t->testdir());
 $t->run();
 $t->waitforsocket('127.0.0.1:' . port($_)) for 8086, 8087;
 
-my %home = taught('/', 'id', 200);
+my %home = hand_out('/', 'id', 200);
 is(lost(), 0, 'all sessions hold');
 
 # Learned by an old worker that goes on for long, into a zone that the new ones do not have.
 
 for (['larger', 'zone=z:512k'], ['smaller', 'zone=z:64k']) {
     my ($what, $zone) = @$_;
-    my $script = script("Content-Type: text/html\x0d\x0a\x0d\x0a<html>", \1,
-        "<a href='?sid=late$what'>", \12, 'end');
+    my $script = script("Content-Type: text/html\x0d\x0a\x0d\x0a<html>", \"?go$what",
+        "<a href='?sid=late$what'>", \'*');
     my @clients = map { start_slow($script) } 1 .. 4;
     read_until($_, qr/<html>/) for @clients;
     my %before = map { $_ => 1 } workers($t);
     $t->write_file_expand('nginx.conf', $conf->(zone => $zone));
     $t->reload();
     ok(eventually(sub { 2 <= grep { !$before{$_} } workers($t) }), "$what: new workers");
-    my ($first) = map { backend(read_until($_, qr/sid=/)) } @clients;
+    stopped_listening(keys %before);
+    $t->write_file("go$what", '');
+    read_until($_, qr/sid=/) for @clients;
     ok(eventually(sub { status(get("/slow?sid=late$what")) eq 'HIT' }), "$what: they know the id");
     ok((grep { kill 0, $_ } keys %before), "$what: from an old one that is still there");
     is(lost(), 0, "$what: all sessions hold");
@@ -109,7 +104,7 @@ for (['larger', 'zone=z:512k'], ['smaller', 'zone=z:64k']) {
 # The parameter goes and comes back, with the same table.
 
 ok(reload_with($t, $conf->(zone => 'zone=z:64k', state => '')), 'without state=');
-%home = (%home, taught('/', 'more', 50));
+%home = (%home, hand_out('/', 'more', 50));
 ok(changed($file, sub { reload_with($t, $conf->(zone => 'zone=z:64k')) }), 'with state= again');
 ok(restarted($t, 'TERM'), 'restart');
 is(lost(), 0, 'all sessions hold');
@@ -120,12 +115,12 @@ ended($t, 'TERM');
 $t->write_file_expand('nginx.conf', 'master_process off;' . $conf->(zone => 'zone=z:64k'));
 $t->run();
 is(lost(), 0, 'one process: all sessions hold');
-%home = (%home, taught('/', 'single', 50));
+%home = (%home, hand_out('/', 'single', 50));
 ended($t, 'QUIT');
 $t->write_file_expand('nginx.conf', $conf->(zone => 'zone=z:64k'));
 $t->run();
 is(lost(), 0, 'with a master again');
-my @odd = grep { !/ is read, \d+ sessions/ } said($t);
+my @odd = grep { !/ is read, \d+ sessions/ } log_lines($t);
 is(join("\n", @odd), '', 'nothing to complain about');
 
 sub start_slow {
@@ -134,4 +129,4 @@ sub start_slow {
         . "X-Script: $script\r\n\r\n", start => 1);
 }
 
-sub lost { return differing(\%home, { brought('/', keys %home) }) }
+sub lost { return differing(\%home, { bring_back('/', keys %home) }) }

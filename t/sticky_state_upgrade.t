@@ -4,20 +4,12 @@
 # learns of the other's sessions, forwards and on the way back; without it an upgrade logs out all
 # users, and the file of one of the two destroys the other's.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
 use Sticky::State;
 use Sticky::Traffic;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(21);
 
@@ -50,7 +42,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  \$sticky_status  always;
+        add_header   X-Status  \$sticky_status  always;
 
         location / {
             proxy_pass http://u;
@@ -67,20 +59,15 @@ $t->write_file_expand('nginx.conf', $conf->('u:256k'));
 # nginx refuses to upgrade while the process that has started it is there, so it is a daemon, and no
 # child of the test: whatever happens, none must stay.
 my $owner = $$;
-my %seen;
-END { kill 'KILL', keys %seen if defined $owner && $owner == $$ && %seen }
+END { end_all($dir) if defined $owner && $owner == $$ }
 
-# Where the process that was started has left before its child has written the file, the library
-# takes that for a failure.
-eval { $t->run() };
-ok(eventually(sub { -e "$dir/nginx.pid" && workers($t) == 2 }), 'nginx runs');
+ok(daemon_runs($t), 'nginx runs');
 
-my %home = taught('/', 'first', 200);
+my %home = hand_out('/', 'first', 200);
 is(lost(), 0, 'all sessions hold');
 
 SKIP: {
 # It was started by way of a dynamic linker that is not the system's.
-workers_of(masters('nginx.pid'));
 skip 'this nginx cannot start itself again', 19
     if (readlink('/proc/' . master($t) . '/exe') // '') =~ /\/ld-[^\/]*$/;
 
@@ -88,14 +75,15 @@ skip 'this nginx cannot start itself again', 19
 
 my $old = upgraded();
 ok($old, 'another nginx has started');
-%home = (%home, taught('/', 'both', 200));
-ok(eventually(sub { lost() == 0 && lost() == 0 && lost() == 0 }), 'each knows what both have learned');
+%home = (%home, hand_out('/', 'both', 200));
+ok(eventually(sub { lost() == 0 && lost() == 0 && lost() == 0 }),
+    'each knows what both have learned');
 
 # The old one goes to rest; the new one is alone.
 
 retired($old);
 is(lost(), 0, 'the new one alone: all sessions hold');
-%home = (%home, taught('/', 'new', 200));
+%home = (%home, hand_out('/', 'new', 200));
 is(lost(), 0, 'and new ones');
 
 # The way back.
@@ -107,7 +95,7 @@ ok(eventually(sub { workers_of($old) == 2 }), 'the old one serves again');
 kill 'QUIT', $new;
 ok(eventually(sub { !grep { kill 0, $_ } $new, @workers }), 'the new one has ended');
 ok(eventually(sub { lost() == 0 }), 'the old one alone: all sessions hold');
-%home = (%home, taught('/', 'back', 200));
+%home = (%home, hand_out('/', 'back', 200));
 
 # Forward again, now for good, into a zone of another size.
 
@@ -118,13 +106,14 @@ is(lost(), 0, 'all sessions hold');
 kill 'QUIT', $old;
 ok(eventually(sub { !kill 0, $old }), 'the old one has ended');
 is(lost(), 0, 'its end takes nothing away');
-ok(restarted($t, 'TERM'), 'and a restart');
+ended($t, 'TERM');
+ok(daemon_runs($t), 'and a restart');
 is(lost(), 0, 'neither');
 is(scalar(keys %home), 800, 'of so many');
 
 # It has happened that nobody waits: USR2 and QUIT at once.
 
-%home = (%home, taught('/', 'late', 100));
+%home = (%home, hand_out('/', 'late', 100));
 $old = master($t);
 my @old = workers_of($old);
 kill 'USR2', $old;
@@ -133,16 +122,25 @@ kill 'QUIT', $old;
 ok(eventually(sub { !grep { kill 0, $_ } $old, @old }), 'the old one has ended');
 ok(eventually(sub { workers_of(master($t)) == 2 && lost() == 0 }), 'all sessions hold');
 
-my @odd = grep { !/ is read, \d+ sessions/ } said($t);
+my @odd = grep { !/ is read, \d+ sessions/ } log_lines($t);
 is(join("\n", @odd), '', 'nothing to complain about');
 my @bad = $t->read_file('error.log') =~ /\[(?:error|crit|alert|emerg)\].*/g;
 is(join("\n", @bad), '', 'nowhere');
 
-masters('nginx.pid');
-
 }
 
-sub lost { return differing(\%home, { brought('/', keys %home) }) }
+# Starts nginx. Where the process that was started has left before its child has written the file,
+# the library takes that for a failure.
+sub daemon_runs {
+    my ($nginx) = @_;
+    eval { $nginx->run() };
+    return eventually(sub {
+        my ($master) = masters('nginx.pid');
+        return defined $master && workers_of($master) == 2;
+    });
+}
+
+sub lost { return differing(\%home, { bring_back('/', keys %home) }) }
 
 # Starts another nginx beside the one that serves, and returns the number of that one.
 sub upgraded {
@@ -166,7 +164,6 @@ sub retired {
 # The masters that these files name, where they are all there.
 sub masters {
     my @names = map { contents($_) =~ /(\d+)/ } @_;
-    @seen{@names} = ();
     return @names == @_ ? @names : ();
 }
 
@@ -174,7 +171,6 @@ sub masters {
 sub workers_of {
     my ($master) = @_;
     my %started = map { $_ => 1 } contents('error.log') =~ /\b$master#\d+: start worker process (\d+)/g;
-    @seen{ keys %started } = ();
     return grep { kill 0, $_ } sort keys %started;
 }
 

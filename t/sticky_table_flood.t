@@ -4,19 +4,11 @@
 # links, go through a zone of 1 MB in which 5,000 sessions are in use; without it, whoever can type
 # an address logs everybody out, fills the disk with log lines, or the memory with ids.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Pages;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
+use Sticky::Nginx;
 use Sticky::Traffic;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 # Eight by a response.
 use constant RESPONSES => 125_000;
@@ -52,13 +44,13 @@ http {
         listen  127.0.0.1:8081;
         listen  127.0.0.1:8082;
         default_type text/html;
-        add_header X-Backend $letter;
+        add_header X-Server $letter;
 
         location / {
             return 200 "<a href=?sid=$arg_sid><a href=?sid=${arg_sid}b>
                 <a href=?sid=${arg_sid}c><a href=?sid=${arg_sid}d><a href=?sid=${arg_sid}e>
                 <a href=?sid=${arg_sid}f><a href=?sid=${arg_sid}g><a href=?sid=${arg_sid}h>
-                <!-- taught -->";
+                <!-- end -->";
         }
 
         location /page {
@@ -76,7 +68,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         location / {
             proxy_pass http://u;
@@ -91,8 +83,8 @@ EOC
 without_debug($t);
 $t->run();
 
-my %home = taught('/page', 'used', 5000);
-is(differing(\%home, { brought('/page', keys %home) }), 0, '5,000 sessions in use');
+my %home = hand_out('/page', 'used', 5000);
+is(differing(\%home, { bring_back('/page', keys %home) }), 0, '5,000 sessions in use');
 
 # Buffers, keepalive connections and pools have their size after the first of it.
 is(flood(0, RESPONSES / 5), RESPONSES / 5, 'the first 200,000 ids');
@@ -102,7 +94,8 @@ is(flood(RESPONSES / 5, RESPONSES), RESPONSES * 4 / 5, 'the other 800,000');
 my $after = anonymous_memory(workers($t));
 is(scalar workers($t), 4, 'four workers');
 
-is(differing(\%home, { brought('/page', keys %home) }), 0, 'every session in use is where it was');
+is(differing(\%home, { bring_back('/page', keys %home) }), 0,
+    'every session in use is where it was');
 
 # One byte kept for each id would be 781 KB. A connection more or less is some 10 KB.
 cmp_ok($after - $before, '<', 512, "memory: $before KB before, $after KB after");
@@ -115,8 +108,9 @@ my @others = grep { !/the session table is full/ }
     $t->read_file('error.log') =~ /^.*\[(?:warn|error|crit|alert|emerg)\].*$/mg;
 is(join("\n", @others), '', 'and nothing else');
 
-my %new = taught('/page', 'new', 8);
-is(differing(\%new, { brought('/page', keys %new) }), 0, 'new sessions are learned all the same');
+my %new = hand_out('/page', 'new', 8);
+is(differing(\%new, { bring_back('/page', keys %new) }), 0,
+    'new sessions are learned all the same');
 
 # Four clients, each of which sends its part of the ids; how many answers they got.
 sub flood {
@@ -125,7 +119,7 @@ sub flood {
     my @clients = map {
         my $first = $from + $_ * $part;
         in_background(sub {
-            return poured($first, $first + $part - 1, '<!-- taught -->', sub {
+            return send_all($first, $first + $part - 1, '<!-- end -->', sub {
                 return "GET /?sid=x$_[0] HTTP/1.1\r\nHost: localhost\r\n\r\n";
             });
         });

@@ -4,19 +4,12 @@
 # joins, shorter limits, and old workers that still answer long requests; without it a change of one
 # upstream's line logs out the users of another.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
+use Sticky::Nginx;
 use Sticky::Pages;
 use Sticky::Traffic;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(48);
 
@@ -67,7 +60,7 @@ $upstreams
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  \$sticky_status  always;
+        add_header   X-Status  \$sticky_status  always;
 $locations
     }
 }
@@ -82,7 +75,7 @@ $t->waitforsocket('127.0.0.1:' . port(8084));
 
 # The same ids in two upstreams, whose sessions are mostly at different servers.
 
-my %home = map { $_ => { taught("/$_/", 'id', 100) } } qw/ one two /;
+my %home = map { $_ => { hand_out("/$_/", 'id', 100) } } qw/ one two /;
 is(moved('one'), 0, 'sessions of the first');
 is(moved('two'), 0, 'sessions of the second');
 cmp_ok(differing($home{one}, $home{two}), '>', 0, 'at different servers');
@@ -117,7 +110,7 @@ is(status(get('/one/?sid=id1')), 'MISS', 'zone renamed: begins anew');
 ok(reload_with($t, $conf->()), 'reload: a zone of the old name');
 is(status(get('/one/?sid=id1')), 'MISS', 'which has not waited');
 
-%home = map { $_ => { taught("/$_/", 'id', 100) } } qw/ one two /;
+%home = map { $_ => { hand_out("/$_/", 'id', 100) } } qw/ one two /;
 my $renamed = $conf->() =~ s/upstream two /upstream other /r =~ s!http://two/!http://other/!r;
 ok(reload_with($t, $renamed), 'reload: another name of an upstream');
 is(status(get('/two/?sid=id1')), 'MISS', 'upstream renamed: begins anew');
@@ -153,7 +146,7 @@ my %late = (
 for my $what ('the same zone', 'a zone of another size') {
     my ($next, $expected) = @{ $late{$what} };
     my $id = $expected eq 'HIT' ? 'late1' : 'late2';
-    my $script = script("Content-Type: text/html\x0d\x0a\x0d\x0a<html>", \2, "<a href='?sid=$id'>");
+    my $script = script("Content-Type: text/html\x0d\x0a\x0d\x0a<html>", \"?$id", "<a href='?sid=$id'>");
     my $client = http("GET /slow/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         . "X-Script: $script\r\n\r\n", start => 1);
     read_until($client, qr/<html>/);
@@ -161,14 +154,17 @@ for my $what ('the same zone', 'a zone of another size') {
     $t->write_file_expand('nginx.conf', $next);
     $t->reload();
     eventually(sub { 2 <= grep { !$before{$_} } workers($t) });
+    stopped_listening(keys %before);
     my $early = status(get("/slow/?sid=$id"));
+    $t->write_file($id, '');
     like(read_until($client, qr/sid=/), qr/sid=/, "$what: the old worker ends what it has begun");
-    is($early . ' ' . status(get("/slow/?sid=$id")), "MISS $expected", "$what: what it learned then");
+    is($early . ' ' . status(get("/slow/?sid=$id")), "MISS $expected",
+        "$what: what it learned then");
     eventually(sub { !grep { kill 0, $_ } keys %before });
 }
 
 # How many sessions are not where they were.
 sub moved {
     my ($name) = @_;
-    return differing($home{$name}, { brought("/$name/", keys %{ $home{$name} }) });
+    return differing($home{$name}, { bring_back("/$name/", keys %{ $home{$name} }) });
 }

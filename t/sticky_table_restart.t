@@ -4,19 +4,12 @@
 # again, with an empty table where no file keeps it, and has nothing to complain about; without it,
 # what a crash leaves behind keeps nginx from coming up.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
+use Sticky::Nginx;
 use Sticky::Pages;
 use Sticky::Traffic;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(8);
 
@@ -46,7 +39,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         location / {
             proxy_pass http://u;
@@ -59,12 +52,12 @@ EOC
 without_debug($t);
 $t->run();
 
-my %home = taught('/', 'id', 400);
-is(differing(\%home, { brought('/', keys %home) }), 0, 'sessions in use');
+my %home = hand_out('/', 'id', 400);
+is(differing(\%home, { bring_back('/', keys %home) }), 0, 'sessions in use');
 
 # In the middle of learning.
 
-my $client = in_background(sub { taught('/', 'more', 40_000); return 'ended' });
+my $client = in_background(sub { hand_out('/', 'more', 40_000); return 'ended' });
 select undef, undef, undef, 0.3;
 my @all = ($t->read_file('nginx.pid') =~ /(\d+)/, workers($t));
 is(kill('KILL', @all), 5, 'master and workers are killed');
@@ -77,8 +70,9 @@ my $lines = () = $t->read_file('error.log') =~ /^/mg;
 $t->run();
 
 is(status(get('/?sid=id1')), 'MISS', 'the table is empty');
-my %again = taught('/', 'id', 400);
-is(differing(\%again, { brought('/', keys %again) }), 0, 'and learns');
+my %again = hand_out('/', 'id', 400);
+is(differing(\%again, { bring_back('/', keys %again) }), 0, 'and learns');
 is(scalar workers($t), 4, 'four workers');
 my @later = ($t->read_file('error.log') =~ /^.*$/mg)[$lines .. 1e6];
-is(join("\n", grep { defined && /\[(?:warn|error|crit|alert|emerg)\]/ } @later), '', 'no complaint');
+is(join("\n", grep { defined && /\[(?:warn|error|crit|alert|emerg)\]/ } @later), '',
+    'no complaint');

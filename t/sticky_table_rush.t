@@ -4,19 +4,11 @@
 # any other: those used more often than he can fill the zone stay, the ones not seen for longest go;
 # without it, a few hundred ids a second log everybody out, those who click every second, too.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Pages;
 use Sticky::Traffic;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 use Time::HiRes qw/ sleep time /;
 
@@ -26,7 +18,7 @@ use constant ZONE => 3_500;
 # A used session comes back so often while the zone is filled once.
 use constant OFTEN => 8;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(6);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(7);
 
 $t->write_file_expand('backends.conf', backends());
 $t->write_file_expand('nginx.conf', <<'EOC');
@@ -58,7 +50,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         location / {
             proxy_pass http://u;
@@ -71,13 +63,13 @@ EOC
 without_debug($t);
 $t->run();
 
-my %busy = taught('/', 'busy', 200);
-my %idle = taught('/', 'idle', 200);
-is(differing(\%busy, { brought('/', keys %busy) }), 0, 'sessions in use');
-is(differing(\%idle, { brought('/', keys %idle) }), 0, 'sessions in use, and then left alone');
+my %busy = hand_out('/', 'busy', 200);
+my %idle = hand_out('/', 'idle', 200);
+is(differing(\%busy, { bring_back('/', keys %busy) }), 0, 'sessions in use');
+is(differing(\%idle, { bring_back('/', keys %idle) }), 0, 'sessions in use, and then left alone');
 
-# Some of the zone at once, then the rest of it and as much again, while everybody in the first group
-# clicks: time is counted in seconds, so each round takes more than one.
+# Some of the zone at once, then the rest of it and as much again, while everybody in the first
+# group clicks: time is counted in seconds, so each round takes more than one.
 
 my $number = 0;
 rush(ZONE / 2);
@@ -85,18 +77,19 @@ my $lost = 0;
 for (1 .. OFTEN * 2) {
     my $end = time() + 1.05;
     rush(ZONE / OFTEN);
-    $lost += differing(\%busy, { brought('/', keys %busy) });
+    $lost += differing(\%busy, { bring_back('/', keys %busy) });
     sleep($end - time()) if time() < $end;
 }
 is($lost, 0, 'who comes back often, keeps his server all the time');
 
-my $gone = differing(\%idle, { brought('/', keys %idle) });
+my $gone = differing(\%idle, { bring_back('/', keys %idle) });
 cmp_ok($gone, '>', 150, "the least recently used have gone: $gone of 200");
 
-my %new = taught('/', 'new', 1);
-is(differing(\%new, { brought('/', keys %new) }), 0, 'a new session is learned all the same');
+my %new = hand_out('/', 'new', 1);
+is(differing(\%new, { bring_back('/', keys %new) }), 0, 'a new session is learned all the same');
 my @full = $t->read_file('error.log') =~ /the session table is full.*zone "rushed"/g;
-is(scalar @full, 1, 'the log tells that the table is full, once');
+cmp_ok(scalar @full, '>=', 1, 'the log tells that the table is full');
+cmp_ok(scalar @full, '<=', 1 + (time() - $^T) / 60, 'once a minute at most');
 
 # Has so many ids handed out, eight at a time, and sends each back before the next come: while they
 # are new, they make room for each other.

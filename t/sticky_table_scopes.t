@@ -4,18 +4,11 @@
 # upstream, one named like another module's zone, and none; without it, sessions of one
 # application lead to servers of another, or two zones of a name are one.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
+use Sticky::Nginx;
 use Sticky::Pages;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite upstream_zone/)->plan(25);
 
@@ -99,7 +92,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
 
         LOCATIONS
     }
@@ -124,9 +117,9 @@ for my $name (@upstreams) {
     for (1 .. 3) {
         get("/$name/");
         my $reply = get("/$name/");
-        last if backend($reply) ne $last;
+        last if served_by($reply) ne $last;
     }
-    $home{$name} = backend(get("/$name/", 'X-Page' => link_to('same')));
+    $home{$name} = served_by(get("/$name/", 'X-Page' => link_to('same')));
 }
 
 for my $name (@upstreams) {

@@ -1,24 +1,16 @@
 #!/usr/bin/perl
 
 # Tests for workers that die between two steps of an operation on the session table, at every place
-# where there is one; without it, the one instruction after which a death does harm may never be hit.
+# where there is one; without it, the one instruction after which a death does harm may never be
+# hit.
 #
 # Such places are marked in a module that was built for tests, see `make test-killed`.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Killed;
-use Sticky::Pages;
 use Sticky::Traffic;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 # The marks, and how often a worker comes by before it dies: often enough to serve some requests.
 my @marks = (
@@ -41,8 +33,8 @@ $t->todo_alerts();
 prepare($t);
 $t->run();
 
-my %home = taught('/', 'used', SESSIONS);
-is(differing(\%home, { brought('/', keys %home) }), 0, 'sessions in use');
+my %home = hand_out('/', 'used', SESSIONS);
+is(differing(\%home, { bring_back('/', keys %home) }), 0, 'sessions in use');
 
 for my $case (@marks) {
     my ($mark, $times) = @$case;

@@ -4,19 +4,12 @@
 # another zone size or other limits, while four workers serve; without it a deployment is something
 # that users notice: an error here, an empty cart there.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
+use Sticky::Nginx;
 use Sticky::Pages;
 use Sticky::Traffic;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(16);
 
@@ -54,7 +47,7 @@ http {
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
-        add_header   X-Sticky  \$sticky_status  always;
+        add_header   X-Status  \$sticky_status  always;
 
         location / {
             proxy_pass http://u;
@@ -72,17 +65,17 @@ $t->write_file_expand('nginx.conf', $conf->(servers => '8081 8082'));
 $t->run();
 
 # The zone is 0.9 full, so that what is learned meanwhile moves others from line to line.
-my %home = taught('/', 'used', 800);
-is(differing(\%home, { brought('/', keys %home) }), 0, 'sessions in use');
-taught('/', 'filling', 13_000);
+my %home = hand_out('/', 'used', 800);
+is(differing(\%home, { bring_back('/', keys %home) }), 0, 'sessions in use');
+hand_out('/', 'filling', 13_000);
 
 # Clients that know their servers, and come again and again until the test is over.
 my $over = $t->testdir() . '/over';
 my @clients = map { my $n = $_; in_background(sub { return visits($over, $n) }) } 0, 1;
 
-# While the zone is the same, nothing is lost of what is learned meanwhile, not even at a server that
-# the old workers do not know: for a moment they serve beside the new ones.
-my $newcomers = in_background(sub { return newcomers("$over.same") });
+# While the zone is the same, nothing is lost of what is learned meanwhile, not even at a server
+# that the old workers do not know: for a moment they serve beside the new ones.
+my $newcomers = in_background(sub { return newcomers("$over.same", "$over.learned") });
 for (
     ['another order',       servers => '8082 8081'],
     ['a server joins',      servers => '8083 8082 8081'],
@@ -95,6 +88,7 @@ for (
     select undef, undef, undef, 1.1 if $what =~ /joins/;
     ok(reload_with($t, $conf->(%change)), "reload: $what");
 }
+eventually(sub { counted("$over.learned") > 20 });
 $t->write_file('over.same', '');
 my ($learned, $wrong) = split ' ', outcome($newcomers);
 cmp_ok($learned, '>', 20, "$learned sessions began meanwhile");
@@ -111,6 +105,7 @@ for (
     ok(reload_with($t, $conf->(%change)), "reload: $what");
 }
 
+eventually(sub { counted("$over.requests") > 800 });
 $t->write_file('over', '');
 my ($count, $failed, $moved) = (0, 0, 0);
 for (@clients) {
@@ -133,9 +128,10 @@ sub visits {
         for my $id (@mine) {
             my $reply = get("/?sid=$id");
             $result[0]++;
-            if (backend($reply) eq 'nobody') {
+            count("$over.requests");
+            if (served_by($reply) eq '') {
                 $result[1]++;
-            } elsif (status($reply) ne 'HIT' || backend($reply) ne $home{$id}) {
+            } elsif (status($reply) ne 'HIT' || served_by($reply) ne $home{$id}) {
                 $result[2]++;
             }
             last if -e $over;
@@ -147,17 +143,18 @@ sub visits {
 # Sessions that begin, each of which is asked for at once and at the end. Those that begin at the
 # server that has joined cannot be served by an old worker, but are still there afterwards.
 sub newcomers {
-    my ($over) = @_;
+    my ($over, $learned) = @_;
     my %began;
     my $wrong = 0;
     for (my $n = 0; !-e $over; $n++) {
         my $id = "new$n";
-        $began{$id} = backend(get('/', 'X-Page' => link_to($id)));
+        $began{$id} = served_by(get('/', 'X-Page' => link_to($id)));
+        count($learned);
         my $reply = get("/?sid=$id");
         next if $began{$id} eq 'C' && status($reply) eq 'GONE';
-        $wrong++ if status($reply) ne 'HIT' || backend($reply) ne $began{$id};
+        $wrong++ if status($reply) ne 'HIT' || served_by($reply) ne $began{$id};
     }
-    $wrong += grep { my $r = get("/?sid=$_"); status($r) ne 'HIT' || backend($r) ne $began{$_} }
+    $wrong += grep { my $r = get("/?sid=$_"); status($r) ne 'HIT' || served_by($r) ne $began{$_} }
         keys %began;
     return (scalar keys %began, $wrong);
 }

@@ -3,20 +3,12 @@
 # Tests for docs/upgrade-from-haproxy.md; without them, somebody who does what the page says could
 # lose the sessions that it says are kept.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Configuration qw/ prepare verdict_on_upstream /;
-use Sticky::Pages ();
+use Sticky::Nginx;
 use Sticky::Upgrade;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $page = 'haproxy';
 my @directives = directives($page);
@@ -36,23 +28,24 @@ $t->write_file_expand('nginx.conf', runnable(block($page, 'nginx after')))->run(
 
 # stick on url_param: the page hands the id out.
 my $reply = get('/', 'X-Page' => '<a href="/?sid=one">');
-my $letter = server_of($reply);
+my $letter = served_by($reply);
 like($letter, qr/^[AB]$/, 'url_param: answered');
 ok(stays($letter, '/?sid=one'), 'url_param: the session stays at the server that began it');
-isnt(server_of(get('/', 'X-Page' => '<a href="/?sid=two">')), $letter, 'url_param: the next one at the other');
+isnt(served_by(get('/', 'X-Page' => '<a href="/?sid=two">')), $letter, 'url_param: the next one at the other');
 ok(stays($letter =~ tr/AB/BA/r, '/?sid=two'), 'url_param: and stays there');
 isnt(letters(6, '/?sid=three') =~ tr/A//, 6, 'url_param: a request begins no session');
 
 # stick store-response.
 $reply = get('/app/', 'X-Set-Cookie' => 'JSESSIONID=four; Path=/app');
-$letter = server_of($reply);
+$letter = served_by($reply);
 ok(stays($letter, '/app/', Cookie => 'JSESSIONID=four'), 'store-response: the session stays');
 my $unknown = letters(6, '/app/', Cookie => 'JSESSIONID=five');
 ok($unknown =~ /A/ && $unknown =~ /B/, 'store-response: a request begins no session');
 
 # cookie insert: HAProxy's own values.
 is(values_of(get('/pages/')) =~ s/\d/N/r, 'SERVERID=sN', 'insert: the cookie is that of HAProxy');
-like(get('/pages/'), qr/^Set-Cookie: SERVERID=s\d;(?=.* httponly)(?=.* path=\/)/m, 'insert: attributes');
+like(get('/pages/'), qr/^Set-Cookie: SERVERID=s\d;(?=.* httponly)(?=.* path=\/)/m,
+    'insert: attributes');
 ok(stays('A', '/pages/', Cookie => 'SERVERID=s1'), 'insert: a cookie of the first server');
 ok(stays('B', '/pages/', Cookie => 'SERVERID=s2'), 'insert: a cookie of the second server');
 is(values_of(get('/pages/', Cookie => 'SERVERID=s2')), 'SERVERID=s2', 'insert: as the page shows');
@@ -67,7 +60,7 @@ my ($learn) = grep { /create=\$arg_sid/ } @directives;
 my $conf = runnable(block($page, 'nginx after'));
 $conf =~ s/sticky mode=query [^;]*;/$learn/ or die;
 $t->write_file_expand('nginx.conf', $conf)->run();
-$letter = server_of(get('/?sid=six'));
+$letter = served_by(get('/?sid=six'));
 ok(stays($letter, '/?sid=six'), 'create=$arg_sid: a request begins a session');
 $t->stop();
 
@@ -75,8 +68,9 @@ $t->stop();
 $conf = runnable(block($page, 'nginx after'));
 $conf =~ s/create=\$upstream_cookie_jsessionid/$& create=\$cookie_jsessionid/ or die;
 $t->write_file_expand('nginx.conf', $conf)->run();
-$letter = server_of(get('/app/', Cookie => 'JSESSIONID=eight'));
-ok(stays($letter, '/app/', Cookie => 'JSESSIONID=eight'), 'request-learn: a request begins a session');
+$letter = served_by(get('/app/', Cookie => 'JSESSIONID=eight'));
+ok(stays($letter, '/app/', Cookie => 'JSESSIONID=eight'),
+    'request-learn: a request begins a session');
 $t->stop();
 
 # What HAProxy prints, through the page's own command, into nginx.
@@ -97,12 +91,12 @@ $t->write_file_expand('nginx.conf', $conf)->run();
 ok(stays('A', '/?sid=old-a'), 'switch: a session of HAProxy at its server');
 ok(stays('B', '/?sid=old-b'), 'switch: another at its own');
 ok(stays('B', '/app/', Cookie => 'JSESSIONID=old-b'), 'switch: so by cookie');
-$letter = server_of(get('/', 'X-Page' => '<a href="/?sid=seven">'));
+$letter = served_by(get('/', 'X-Page' => '<a href="/?sid=seven">'));
 ok(stays($letter, '/?sid=seven'), 'switch: a new session is learned');
 
 # Over to the configuration without the maps.
 my $after = runnable(block($page, 'nginx after'));
-ok(Sticky::Pages::reload_with($t, $after), 'the switch ends with a reload');
+ok(reload_with($t, $after), 'the switch ends with a reload');
 ok(stays($letter, '/?sid=seven'), 'which keeps what was learned meanwhile');
 isnt(letters(6, '/?sid=old-a') =~ tr/A//, 6, 'and knows HAProxy\'s sessions no more');
 $t->stop();

@@ -3,19 +3,11 @@
 # Tests for docs/upgrade-from-httpd.md; without them, ids that httpd could follow might lead to
 # another server.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Configuration qw/ prepare verdict /;
 use Sticky::Upgrade;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $page = 'httpd';
 my @directives = directives($page);
@@ -69,7 +61,8 @@ for my $case (@as_httpd, @otherwise) {
 my $reply = get('/pages/');
 like(values_of($reply), qr/^ROUTEID=\.node[12]$/, 'ROUTEID: the cookie is that of httpd');
 my %route = (A => '.node1', B => '.node2');
-is(values_of($reply), 'ROUTEID=' . ($route{server_of($reply)} // ''), 'ROUTEID: of the right server');
+is(values_of($reply), 'ROUTEID=' . ($route{served_by($reply)} // ''),
+    'ROUTEID: of the right server');
 ok(stays('A', '/pages/', Cookie => 'ROUTEID=.node1'), 'ROUTEID: a cookie of the first server');
 ok(stays('B', '/pages/', Cookie => 'ROUTEID=.node2'), 'ROUTEID: a cookie of the second server');
 
@@ -104,7 +97,7 @@ $learn =~ s/ lookup=\$cookie_x/$& lookup=\$route_of_url/ or die;
 $conf =~ s/sticky route [^;]*;/$learn/ or die;
 $t->write_file_expand('nginx.conf', $conf)->run();
 $reply = get('/', 'X-Set-Cookie' => 'x=plain');
-my $letter = server_of($reply);
+my $letter = served_by($reply);
 like($letter, qr/^[AB]$/, 'without a suffix: answered');
 ok(stays($letter, '/a;jsessionid=plain?b'), 'without a suffix: followed in the path');
 ok(stays($letter, '/a', Cookie => 'x=plain'), 'without a suffix: followed in the cookie');

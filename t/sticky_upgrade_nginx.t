@@ -3,21 +3,13 @@
 # Tests for docs/upgrade-from-nginx.md; without them, a configuration of NGINX Plus might be
 # accepted and do something else.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Configuration qw/ prepare verdict_on_upstream /;
 use Sticky::Upgrade;
 
 use Digest::MD5 qw/ md5_hex /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $page = 'nginx';
 my @directives = directives($page);
@@ -35,7 +27,7 @@ for (['before', $before], ['after', $after]) {
     $t->write_file_expand('nginx.conf', runnable($text))->run();
 
     my $reply = get('/');
-    my $letter = server_of($reply);
+    my $letter = served_by($reply);
     like($letter, qr/^[AB]$/, "$mark, cookie: answered");
     is(values_of($reply), $cookie{$letter}, "$mark, cookie: the value is that of nginx");
     like(
@@ -54,14 +46,14 @@ for (['before', $before], ['after', $after]) {
     ok($unknown =~ /A/ && $unknown =~ /B/, "$mark, route: an unknown one is balanced");
 
     $reply = get('/app/', 'X-Set-Cookie' => 'session=one');
-    ok(stays(server_of($reply), '/app/', Cookie => 'session=one'), "$mark, learn: followed");
+    ok(stays(served_by($reply), '/app/', Cookie => 'session=one'), "$mark, learn: followed");
     $unknown = letters(6, '/app/', Cookie => 'session=two');
     ok($unknown =~ /A/ && $unknown =~ /B/, "$mark, learn: an unknown one is balanced");
     is(values_of(get('/app/', Cookie => 'session=one')), '', "$mark, learn: no cookie of our own");
 
     if ($mark eq 'after') {
         $reply = get('/shop/', 'X-Page' => '<a href="?sid=three">');
-        ok(stays(server_of($reply), '/shop/?sid=three'), 'after, query: followed');
+        ok(stays(served_by($reply), '/shop/?sid=three'), 'after, query: followed');
         get('/', Cookie => $cookie{B});
         get('/tomcat/', Cookie => 'JSESSIONID=x.b');
     }
@@ -69,7 +61,8 @@ for (['before', $before], ['after', $after]) {
 }
 
 # Since 1.29.6 these are nginx's own business.
-is(status_of($t, 2), $t->has_version('1.29.6') ? '- -' : 'HIT HIT', 'the log tells what the page says');
+is(status_of($t, 2), $t->has_version('1.29.6') ? '- -' : 'HIT HIT',
+    'the log tells what the page says');
 
 # The short form has the values of the long one.
 my ($long, $short) = map { my $line = $_; grep { $_ eq $line } @directives }
@@ -89,9 +82,10 @@ prepare($t);
 is(verdict_on_upstream($t, /^server/ ? ('sticky cookie c;', $_) : $_), '', "accepted: $_")
     for @directives;
 
-# What Plus has and nobody else.
+# What only Plus has.
 my $words = 'create=$upstream_cookie_x lookup=$cookie_x zone=x:1m';
-like(verdict_on_upstream($t, "sticky learn $words sync;"), qr/"sync".* in case\.conf:2$/m, 'refused: sync');
+like(verdict_on_upstream($t, "sticky learn $words sync;"), qr/"sync".* in case\.conf:2$/m,
+    'refused: sync');
 like(
     verdict_on_upstream($t, 'sticky cookie c;', 'server 127.0.0.1:8 slow_start=30s;'),
     qr/"slow_start=30s" in case\.conf:3$/m, 'refused: slow_start, by nginx'

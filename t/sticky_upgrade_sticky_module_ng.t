@@ -3,21 +3,13 @@
 # Tests for docs/upgrade-from-nginx-sticky-module-ng.md; without them, the page could promise that
 # cookies of that module are still good when they are not.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Configuration qw/ prepare verdict_on_upstream /;
 use Sticky::Upgrade;
 
 use Digest::MD5 qw/ md5_hex /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $page = 'nginx-sticky-module-ng';
 my @directives = directives($page);
@@ -37,7 +29,7 @@ for my $mark ('nginx before', 'nginx after') {
     $t->write_file_expand('nginx.conf', runnable(block($page, $mark)))->run();
 
     my $first = get('/');
-    my $letter = server_of($first);
+    my $letter = served_by($first);
     like($letter, qr/^[ABC]$/, "$mark: answered");
     is(values_of($first), $old{$letter}, "$mark: the cookie is that of the other module");
     is_deeply(
@@ -81,5 +73,6 @@ for my $line (@directives) {
     is(verdict_on_upstream($t, @lines), '', "accepted: $line");
 }
 for my $words (@refused) {
-    like(verdict_on_upstream($t, "sticky $words;"), qr/\[emerg\].* in case\.conf:2$/m, "refused: $words");
+    like(verdict_on_upstream($t, "sticky $words;"), qr/\[emerg\].* in case\.conf:2$/m,
+        "refused: $words");
 }

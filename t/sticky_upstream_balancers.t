@@ -4,18 +4,9 @@
 # without a zone; without these, a session is lost in some order of lines, or the balancer no longer
 # decides about requests without a session.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Servers qw/ request header served_by /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 # Lines of the balancer, what a request must get: 'same' as without sticky, or 'any' server.
 my @balancers = (
@@ -115,11 +106,11 @@ for my $case (@cases) {
 
     # Without a session: what the balancer would have done.
 
-    my @given = map { request("/$upstream?key=$_") } 1 .. 12;
+    my @given = map { get("/$upstream?key=$_") } 1 .. 12;
     if ($case->{answer} eq 'same') {
         my $reference = $case->{reference};
         $sequence{$reference}
-            //= [map { served_by(request("/$reference?key=$_")) } 1 .. 12];
+            //= [map { served_by(get("/$reference?key=$_")) } 1 .. 12];
         is_deeply([map { served_by($_) } @given], $sequence{$reference},
             "$upstream: without a session as without sticky");
     } else {
@@ -127,7 +118,7 @@ for my $case (@cases) {
         is(scalar(grep { served_by($_) =~ /^(?:$known)$/ } @given), 12,
             "$upstream: without a session to any of the servers");
     }
-    is_deeply([map { header('X-Status', $_) } @given], [('NONE') x 12],
+    is_deeply([map { status($_) } @given], [('NONE') x 12],
         "$upstream: requests without a session are seen");
 
     # With one: its server, whatever the balancer would have done.
@@ -136,8 +127,8 @@ for my $case (@cases) {
     my @steered;
     for my $index (0 .. 2) {
         for my $key (1 .. 4) {
-            my $reply = request("/$upstream?key=$key", "Cookie: route=$index");
-            push @steered, served_by($reply) . ' ' . header('X-Status', $reply);
+            my $reply = get("/$upstream?key=$key", "Cookie: route=$index");
+            push @steered, served_by($reply) . ' ' . status($reply);
         }
     }
     is_deeply(\@steered, \@expected, "$upstream: sessions hold");

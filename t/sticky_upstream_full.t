@@ -3,18 +3,10 @@
 # Tests for sessions whose server has all the connections that max_conns allows; without these, a
 # short rush takes every session away from a busy server, though it is well.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Servers qw/ server ask wait_until request header cookies served_by /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
+use Sticky::Servers;
 
 my $t = Test::Nginx->new()->has(qw/ http proxy rewrite upstream_zone /)->plan(15);
 
@@ -77,11 +69,11 @@ $t->waitforsocket("127.0.0.1:$_") for $first, $second;
 # cookie
 
 my $held = hold('/cookie/hold', 'Cookie: route=0');
-my $reply = request('/cookie/', 'Cookie: route=0');
-is(served_by($reply) . ' ' . header('X-Status', $reply), "$second GONE",
+my $reply = get('/cookie/', 'Cookie: route=0');
+is(served_by($reply) . ' ' . status($reply), "$second GONE",
     'cookie: served elsewhere while its server is full');
 unlike(join(',', cookies($reply)), qr/route=1/, 'cookie: not told to go elsewhere for ever');
-unlike(request('/cookie/'), qr/^X-Server: $first/m, 'cookie: no others meanwhile');
+unlike(get('/cookie/'), qr/^X-Server: $first/m, 'cookie: no others meanwhile');
 release($held);
 is(visit('/cookie/', 'Cookie: route=0'), "$first HIT", 'cookie: back at its server');
 
@@ -101,7 +93,8 @@ is(visit("/query/?sid=$id"), "$first HIT", 'query: back at its server');
 # Most pages hand the id of their session out again.
 
 $held = hold("/query/hold?sid=$id");
-is(visit("/query/redirect/?sid=$id"), "$second GONE", 'query: a page with the same id from elsewhere');
+is(visit("/query/redirect/?sid=$id"), "$second GONE",
+    'query: a page with the same id from elsewhere');
 release($held);
 is(visit("/query/?sid=$id"), "$first HIT", 'query: back at its server after such a page');
 
@@ -111,8 +104,8 @@ $id = learned('broken');
 is(visit("/broken/?sid=$id"), "$first HIT", 'broken: learned');
 
 $held = hold("/broken/hold?sid=$id");
-$reply = request("/broken/?sid=$id");
-is(served_by($reply) . ' ' . header('X-Status', $reply), "$second GONE",
+$reply = get("/broken/?sid=$id");
+is(served_by($reply) . ' ' . status($reply), "$second GONE",
     'broken: served elsewhere while its server is full');
 is(header('X-Tried', $reply), "127.0.0.1:$dead, 127.0.0.1:$second",
     'broken: after a server that does not answer');
@@ -123,15 +116,15 @@ is(visit("/broken/?sid=$id"), "$first HIT", 'broken: back at its server');
 sub learned {
     my ($upstream) = @_;
     for my $number (1 .. 20) {
-        my $reply = request("/$upstream/redirect/?sid=$upstream$number");
+        my $reply = get("/$upstream/redirect/?sid=$upstream$number");
         return "$upstream$number" if served_by($reply) eq $first;
     }
     return 'none';
 }
 
 sub hold {
-    my $socket = request(@_, { start => 1 });
-    wait_until(sub { ask($first, 'held') == 1 });
+    my $socket = get(@_, { start => 1 });
+    eventually(sub { ask($first, 'held') == 1 });
     return $socket;
 }
 
@@ -140,9 +133,4 @@ sub release {
     ask($first, 'release');
     local $/;
     return scalar <$socket>;
-}
-
-sub visit {
-    my $reply = request(@_);
-    return served_by($reply) . ' ' . header('X-Status', $reply);
 }

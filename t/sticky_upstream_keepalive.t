@@ -3,18 +3,10 @@
 # Tests for keepalive beside the directive, in every order; without them, each request opens a
 # connection of its own, or a session follows a kept connection to the wrong server.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Servers qw/ server ask request header served_by /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
+use Sticky::Servers;
 
 my $sticky = 'sticky hash=index hide_cookie;';
 my @orders = (
@@ -100,31 +92,31 @@ sub connections(&) {
 }
 
 # Two rounds over both servers, and what came of them.
-sub visit {
+sub two_rounds {
     my ($upstream) = @_;
     my @seen;
     for my $index (0, 1, 1, 0, 0, 1, 0, 1) {
-        my $reply = request("/$upstream", "Cookie: route=$index");
+        my $reply = get("/$upstream", "Cookie: route=$index");
         push @seen, $index if served_by($reply) eq $ports[$index]
-            && header('X-Status', $reply) eq 'HIT';
+            && status($reply) eq 'HIT';
     }
     return "@seen";
 }
 
-my $opened = connections { request('/plain') for 1 .. 8 };
+my $opened = connections { get('/plain') for 1 .. 8 };
 is_deeply($opened, [1, 1], 'without sticky, two connections');
 
 my $seen;
-$opened = connections { $seen = visit('none') };
+$opened = connections { $seen = two_rounds('none') };
 # From nginx 1.29.7 on connections are kept without being asked for, in every upstream.
 is_deeply($opened, $t->has_version('1.29.7') ? [1, 1] : [4, 4],
     'without keepalive, a connection for each request');
 is($seen, '0 1 1 0 0 1 0 1', 'without keepalive, sessions hold');
 
 for my $upstream (map { $_->[0] } @orders[1 .. $#orders]) {
-    $opened = connections { $seen = visit($upstream) };
+    $opened = connections { $seen = two_rounds($upstream) };
     is($seen, '0 1 1 0 0 1 0 1', "$upstream: sessions hold");
     is_deeply($opened, [1, 1], "$upstream: connections of sessions are used again");
-    $opened = connections { request("/$upstream?key=$_") for 1 .. 8 };
+    $opened = connections { get("/$upstream?key=$_") for 1 .. 8 };
     is_deeply($opened, [0, 0], "$upstream: also by requests without a session");
 }

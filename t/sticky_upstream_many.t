@@ -1,24 +1,16 @@
 #!/usr/bin/perl
 
 # Tests for upstreams of more servers than a machine word has bits, and for servers that are listed
-# twice; without these, a request is steered out of bounds, asks one server twice, or leaves one out.
+# twice; without these, a request is steered out of bounds, asks one server twice, or leaves one
+# out.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Servers qw/ request header cookies served_by /;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 use Digest::MD5 qw/ md5_hex /;
 
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
-
-my $t = Test::Nginx->new()->has(qw/ http proxy rewrite upstream_zone /)->plan(27);
+my $t = Test::Nginx->new()->has(qw/ http proxy rewrite upstream_zone /)->plan(29);
 
 # Nobody listens on 127.0.0.2 and so on. An upstream of 130 servers, the one at $live alive.
 sub upstream {
@@ -69,6 +61,22 @@ $upstreams
         server 127.0.0.1:8082;
     }
 
+    # Equal peers, of which the last one is never asked.
+    upstream twice_down {
+        sticky;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+        server 127.0.0.1:8081 down;
+    }
+
+    upstream twice_down_zone {
+        zone twice_down_zone 64k;
+        sticky;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+        server 127.0.0.1:8081 down;
+    }
+
     upstream twice_index {
         sticky hash=index;
         server 127.0.0.1:8081;
@@ -106,16 +114,16 @@ my ($first, $second) = (port(8081), port(8082));
 
 # Steered at once to a server beyond the first word of bits.
 
-is(visit('live_70', 70), "$first HIT, tried 1", 'server 70 of 130');
-is(visit('live_70_zone', 70), "$first HIT, tried 1", 'server 70 of 130, in a zone');
-is(visit('live_129', 129), "$first HIT, tried 1", 'server 129 of 130');
-is(visit('backup', 129), "$first HIT, tried 1", 'backup server 119 of 120 beside 10 others');
+is(tried('live_70', 70), "$first HIT, tried 1", 'server 70 of 130');
+is(tried('live_70_zone', 70), "$first HIT, tried 1", 'server 70 of 130, in a zone');
+is(tried('live_129', 129), "$first HIT, tried 1", 'server 129 of 130');
+is(tried('backup', 129), "$first HIT, tried 1", 'backup server 119 of 120 beside 10 others');
 
 # Steered to one that does not answer: it counts as asked, the one with the same bit in another
 # word does not, and no server is asked twice.
 
 for my $upstream (qw/ live_6 live_6_zone heavy heavy_least /) {
-    my $reply = request("/$upstream", 'Cookie: route=70');
+    my $reply = get("/$upstream", 'Cookie: route=70');
     is(served_by($reply), $first, "$upstream: the one that answers is found");
     my @tried = split /, /, header('X-Tried', $reply);
     like($tried[0], qr/^127\.0\.0\.170:/, "$upstream: after its own server");
@@ -126,7 +134,7 @@ for my $upstream (qw/ live_6 live_6_zone heavy heavy_least /) {
 
 # From a backup server with a bit that no primary server has: it is not in the way of the others.
 
-my $reply = request('/backup', 'Cookie: route=100');
+my $reply = get('/backup', 'Cookie: route=100');
 is(served_by($reply), $first, 'backup: the one that answers is found');
 my @tried = split /, /, header('X-Tried', $reply);
 like($tried[0], qr/^127\.0\.0\.200:/, 'backup: after its own server');
@@ -136,25 +144,28 @@ like($tried[0], qr/^127\.0\.0\.200:/, 'backup: after its own server');
 my %value = map { $_ => md5_hex("127.0.0.1:$_") } $first, $second;
 my %seen;
 for (1 .. 6) {
-    my $reply = request('/twice');
+    my $reply = get('/twice');
     $seen{join ' ', served_by($reply), cookies($reply)}++;
 }
 is_deeply(\%seen, { "$first route=$value{$first}; Path=/" => 4,
     "$second route=$value{$second}; Path=/" => 2 }, 'listed twice: has two parts of three');
 for my $port ($first, $second) {
     my %seen;
-    $seen{visit('twice', $value{$port})}++ for 1 .. 4;
+    $seen{tried('twice', $value{$port})}++ for 1 .. 4;
     is_deeply(\%seen, { "$port HIT, tried 1" => 4 }, 'listed twice: session');
 }
-is_deeply([map { visit('twice_index', $_) } 0 .. 2],
+is_deeply([map { tried('twice_index', $_) } 0 .. 2],
     ["$first HIT, tried 1", "$first HIT, tried 1", "$second HIT, tried 1"],
     'listed twice: both places lead to it');
 
-is(visit('twice', $value{$second}), "$second HIT, tried 1", 'beside one that is listed twice');
+is(tried($_, $value{$first}), "$first HIT, tried 1", "$_: a session goes to the first of two")
+    for qw/ twice_down twice_down_zone /;
+is(tried('twice', $value{$second}), "$second HIT, tried 1", 'beside one that is listed twice');
 
-sub visit {
+# Server and status of a request with this cookie, and how many servers were tried.
+sub tried {
     my ($upstream, $value) = @_;
-    my $reply = request("/$upstream", "Cookie: route=$value");
+    my $reply = get("/$upstream", "Cookie: route=$value");
     my @tried = split /, /, header('X-Tried', $reply);
-    return served_by($reply) . ' ' . header('X-Status', $reply) . ', tried ' . @tried;
+    return served_by($reply) . ' ' . status($reply) . ', tried ' . @tried;
 }

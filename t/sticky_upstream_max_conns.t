@@ -4,18 +4,10 @@
 # stop to count when they end; without that, a server gets more than it can bear, or nothing ever
 # again.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Servers qw/ server ask wait_until request header served_by /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
+use Sticky::Servers;
 
 my %upstreams = (
     limited => [''],
@@ -96,10 +88,10 @@ for my $upstream (sort keys %upstreams) {
     # A steered request counts: the server is full.
 
     my $held = hold($upstream, $first, 'Cookie: route=0');
-    is_deeply([map { served_by(request("/$upstream/")) } 1 .. 6], [($second) x 6],
+    is_deeply([map { served_by(get("/$upstream/")) } 1 .. 6], [($second) x 6],
         "$upstream: full because of a steered request");
 
-    is(visit($upstream, 'Cookie: route=0'), "$second GONE",
+    is(visit("/$upstream/", 'Cookie: route=0'), "$second GONE",
         "$upstream: a session of the full server is served elsewhere");
 
     is(finish($held, $first), $first, "$upstream: the request was where its session is");
@@ -107,9 +99,9 @@ for my $upstream (sort keys %upstreams) {
     # When it has ended, the server is free again, whichever way it is chosen.
 
     for my $round (1, 2) {
-        is(visit($upstream, 'Cookie: route=0'), "$first HIT",
+        is(visit("/$upstream/", 'Cookie: route=0'), "$first HIT",
             "$upstream: free again for its sessions, round $round");
-        ok((grep { served_by(request("/$upstream/")) eq $first } 1 .. 6),
+        ok((grep { served_by(get("/$upstream/")) eq $first } 1 .. 6),
             "$upstream: free again for others, round $round");
     }
 
@@ -117,15 +109,15 @@ for my $upstream (sort keys %upstreams) {
 
     $held = hold($upstream, $first, 'Cookie: route=0');
     close $held;
-    wait_until(sub { ask($first, 'held') == 0 });
-    is(visit($upstream, 'Cookie: route=0'), "$first HIT",
+    eventually(sub { ask($first, 'held') == 0 });
+    is(visit("/$upstream/", 'Cookie: route=0'), "$first HIT",
         "$upstream: free again after a client has gone away");
 
     # A request that was balanced counts for sessions.
 
-    my @balanced = map { request("/$upstream/hold$_", { start => 1 }) } 1, 2;
-    wait_until(sub { ask($first, 'held') == 1 && ask($second, 'held') == 1 });
-    is(visit($upstream, 'Cookie: route=0'), "$second GONE",
+    my @balanced = map { get("/$upstream/hold$_", { start => 1 }) } 1, 2;
+    eventually(sub { ask($first, 'held') == 1 && ask($second, 'held') == 1 });
+    is(visit("/$upstream/", 'Cookie: route=0'), "$second GONE",
         "$upstream: full because of a request without a session");
     ask($_, 'release') for $first, $second;
     http_end_of($_) for @balanced;
@@ -134,44 +126,44 @@ for my $upstream (sort keys %upstreams) {
 # no_fallback: a full server is one that cannot be used
 
 my $held = hold('strict', $first, 'Cookie: route=0');
-like(request('/strict/', 'Cookie: route=0'), qr/^HTTP\S+ 502 /, 'strict: full');
-is(visit('strict'), "$second NEW", 'strict: full, no session');
+like(get('/strict/', 'Cookie: route=0'), qr/^HTTP\S+ 502 /, 'strict: full');
+is(visit("/strict/"), "$second NEW", 'strict: full, no session');
 finish($held, $first);
-is(visit('strict', 'Cookie: route=0'), "$first HIT", 'strict: free again after a refusal');
+is(visit("/strict/", 'Cookie: route=0'), "$first HIT", 'strict: free again after a refusal');
 
 # least_conn sees steered requests
 
 for my $number (0, 1) {
     my ($busy, $idle) = $number ? ($second, $first) : ($first, $second);
     my @held = map { hold('least', $busy, "Cookie: route=$number", $_) } 1, 2;
-    is_deeply([map { served_by(request('/least/')) } 1 .. 4], [($idle) x 4],
+    is_deeply([map { served_by(get('/least/')) } 1 .. 4], [($idle) x 4],
         'least_conn: avoids the server with steered requests');
     my @more = hold('least', $idle);
-    is_deeply([map { served_by(request('/least/')) } 1 .. 4], [($idle) x 4],
+    is_deeply([map { served_by(get('/least/')) } 1 .. 4], [($idle) x 4],
         'least_conn: counts one by one');
-    is(visit('least', "Cookie: route=$number"), "$busy HIT", 'least_conn: sessions stay');
+    is(visit("/least/", "Cookie: route=$number"), "$busy HIT", 'least_conn: sessions stay');
     ask($_, 'release') for $first, $second;
     http_end_of($_) for @held, @more;
 }
 my %seen;
-$seen{served_by(request('/least/'))}++ for 1 .. 6;
+$seen{served_by(get('/least/'))}++ for 1 .. 6;
 is_deeply(\%seen, { $first => 3, $second => 3 }, 'least_conn: all counters are back');
 
 # a server that is a backup
 
 $held = hold('backup', $second, 'Cookie: route=1');
-is(visit('backup', 'Cookie: route=1'), "$first GONE", 'backup: full');
+is(visit("/backup/", 'Cookie: route=1'), "$first GONE", 'backup: full');
 is(finish($held, $second), $second, 'backup: steered to');
 for my $round (1 .. 3) {
-    is(visit('backup', 'Cookie: route=1'), "$second HIT", "backup: free again, round $round");
+    is(visit("/backup/", 'Cookie: route=1'), "$second HIT", "backup: free again, round $round");
 }
 
 # Starts a request that does not end yet, and waits until it is at the server on $port.
 sub hold {
     my ($upstream, $port, $cookie, $number) = @_;
     $number //= 1;
-    my $socket = request("/$upstream/hold", $cookie // (), { start => 1 });
-    wait_until(sub { ask($port, 'held') == $number });
+    my $socket = get("/$upstream/hold", $cookie // (), { start => 1 });
+    eventually(sub { ask($port, 'held') == $number });
     return $socket;
 }
 
@@ -186,10 +178,4 @@ sub http_end_of {
     my ($socket) = @_;
     local $/;
     return <$socket>;
-}
-
-sub visit {
-    my ($upstream, @headers) = @_;
-    my $reply = request("/$upstream/", @headers);
-    return served_by($reply) . ' ' . header('X-Status', $reply);
 }

@@ -3,20 +3,11 @@
 # Tests for a reload with other servers and in another order; without these, every change of the
 # configuration mixes up the sessions of everybody.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Servers qw/ wait_until request header cookies served_by /;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 use Digest::MD5 qw/ md5_hex /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/
     http proxy rewrite upstream_keepalive upstream_least_conn upstream_zone
@@ -94,25 +85,25 @@ sub write_servers {
 }
 
 # Number of the server that a cookie leads to, and the status; by a worker of this version.
-sub visit {
+sub leads_to {
     my ($upstream, $value) = @_;
     my $reply;
-    wait_until(sub {
-        $reply = request("/$upstream", "Cookie: route=$value");
+    eventually(sub {
+        $reply = get("/$upstream", "Cookie: route=$value");
         return header('X-Version', $reply) eq $version;
     });
     my ($number) = grep { port($_) eq served_by($reply) } 8081 .. 8084;
-    return "$number " . header('X-Status', $reply);
+    return "$number " . status($reply);
 }
 
 write_servers($t, 8081, 8082, 8083);
 $t->run();
 
 for my $upstream (qw/ plain zone /) {
-    is_deeply([map { visit($upstream, $value{$_}) } 8081 .. 8083],
+    is_deeply([map { leads_to($upstream, $value{$_}) } 8081 .. 8083],
         ['8081 HIT', '8082 HIT', '8083 HIT'], "$upstream: before");
 }
-is_deeply([map { visit('index', $_) } 0 .. 2], ['8081 HIT', '8082 HIT', '8083 HIT'],
+is_deeply([map { leads_to('index', $_) } 0 .. 2], ['8081 HIT', '8082 HIT', '8083 HIT'],
     'index: before');
 
 # another order, and a server more
@@ -123,12 +114,12 @@ $t->reload();
 for my $upstream (qw/ plain zone /) {
     for my $number (8081 .. 8084) {
         my %seen;
-        $seen{visit($upstream, $value{$number})}++ for 1 .. 4;
+        $seen{leads_to($upstream, $value{$number})}++ for 1 .. 4;
         is_deeply(\%seen, { "$number HIT" => 4 },
             "$upstream: sessions of $number are kept in another order");
     }
 }
-is_deeply([map { visit('index', $_) } 0 .. 3], ['8083 HIT', '8084 HIT', '8082 HIT', '8081 HIT'],
+is_deeply([map { leads_to('index', $_) } 0 .. 3], ['8083 HIT', '8084 HIT', '8082 HIT', '8081 HIT'],
     'index: the cookie is the place');
 
 # two servers less
@@ -138,10 +129,10 @@ $t->reload();
 
 for my $upstream (qw/ plain zone /) {
     for my $number (8082, 8084) {
-        is(visit($upstream, $value{$number}), "$number HIT",
+        is(leads_to($upstream, $value{$number}), "$number HIT",
             "$upstream: sessions of $number are kept when others leave");
     }
-    like(visit($upstream, $value{8081}), qr/^(?:8082|8084) MISS$/,
+    like(leads_to($upstream, $value{8081}), qr/^(?:8082|8084) MISS$/,
         "$upstream: sessions of a server that has left are balanced");
 }
 
@@ -150,5 +141,5 @@ for my $upstream (qw/ plain zone /) {
 write_servers($t, 8081, 8082, 8083);
 $t->reload();
 
-is(visit('plain', $value{8081}), '8081 HIT', 'plain: back again');
-is(visit('zone', $value{8083}), '8083 HIT', 'zone: back again');
+is(leads_to('plain', $value{8081}), '8081 HIT', 'plain: back again');
+is(leads_to('zone', $value{8083}), '8083 HIT', 'zone: back again');

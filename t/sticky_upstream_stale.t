@@ -4,20 +4,12 @@
 # the same server again, a session would move because of it. Nor is the server asked again that has
 # failed otherwise.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 use IO::Select;
 use IO::Socket::INET;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/ http proxy upstream_keepalive /)->plan(11);
 
@@ -86,25 +78,23 @@ $t->run_daemon(\&one_answer_per_connection, port(8083),
 $t->run();
 $t->waitforsocket('127.0.0.1:' . port($_)) for 8081, 8083;
 
+my @session = (Cookie => 'route=0');
+
 for my $upstream (qw/ cookie strict /) {
-    like(get($upstream), qr/X-Status: HIT.*connection \d+ /s, "$upstream: a connection is opened");
-    my $second = get($upstream);
+    like(get("/$upstream", @session), qr/X-Status: HIT.*connection \d+ /s,
+        "$upstream: a connection is opened");
+    my $second = get("/$upstream", @session);
     like($second, qr/200 OK.*connection \d+ /s, "$upstream: closed, and its server asked again");
     like($second, qr/X-Status: HIT/, "$upstream: the session has not moved");
     like($second, qr/Set-Cookie: route=0;/, "$upstream: and the cookie says so");
 }
 
-like(get('failing'), qr/connection \d+ /, 'failing: a connection is opened');
+like(get('/failing', @session), qr/connection \d+ /, 'failing: a connection is opened');
 my ($home, $other) = (port(8083), port(8082));
-like(get('failing'), qr/^X-Tried: 127.0.0.1:$home, 127.0.0.1:$other\r$/m,
+like(get('/failing', @session), qr/^X-Tried: 127.0.0.1:$home, 127.0.0.1:$other\r$/m,
     'failing: a server that answers 500 is asked once');
 
 like(http_get('/cookie'), qr/other server/, 'new sessions avoid the server that seems to fail');
-
-sub get {
-    my ($upstream) = @_;
-    return http("GET /$upstream HTTP/1.0\r\nHost: localhost\r\nCookie: route=0\r\n\r\n");
-}
 
 # Answers the first request of a connection, keeps it, and when the second one comes, says the last
 # words, if any, and closes it.

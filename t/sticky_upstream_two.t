@@ -3,18 +3,9 @@
 # Tests for two sticky upstreams in one request; without these, the cookie of one upstream names a
 # server of the other, or the first one counts a connection for ever.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Servers qw/ server ask wait_until request header cookies served_by /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 my $t = Test::Nginx->new()->has(qw/ http proxy rewrite upstream_zone /)->plan(22);
 
@@ -134,52 +125,52 @@ my $well = '127.0.0.1:' . port(8085);
 for my $uri (qw! /failing /unhappy !) {
     my $name = substr $uri, 1;
 
-    my $reply = request($uri);
+    my $reply = get($uri);
     my ($number) = grep { $ports[$_] eq served_by($reply) } 0, 1;
     is_deeply([cookies($reply)], ["second=$number; Path=/"],
         "$name: cookie of the upstream that answered, and no other");
-    is(header('X-Status', $reply), 'NEW', "$name: its status");
+    is(status($reply), 'NEW', "$name: its status");
 
     for my $number (0, 1) {
         my %seen;
         for (1 .. 3) {
-            my $reply = request($uri, "Cookie: $name=0; second=$number");
+            my $reply = get($uri, "Cookie: $name=0; second=$number");
             $seen{join ' ', map { header($_, $reply) } qw/ X-Server X-Status X-Peer /}++;
         }
         is_deeply(\%seen, { "$ports[$number] HIT 127.0.0.1:$ports[$number]" => 3 },
             "$name: session of the second upstream, server $number");
     }
 
-    $reply = request($uri, "Cookie: $name=0");
-    is(header('X-Status', $reply), 'NEW', "$name: a session of the first is none of the second");
+    $reply = get($uri, "Cookie: $name=0");
+    is(status($reply), 'NEW', "$name: a session of the first is none of the second");
 }
 
 # A refusal of the first is a reason to ask the second.
 
-my $reply = request('/strict', 'Cookie: strict=1; second=1');
-is_deeply([served_by($reply), header('X-Status', $reply), cookies($reply)],
+my $reply = get('/strict', 'Cookie: strict=1; second=1');
+is_deeply([served_by($reply), status($reply), cookies($reply)],
     [$ports[1], 'HIT', 'second=1; Path=/'], 'strict: refused, the second upstream serves');
 
 # An upstream without sticky after one with it.
 
-$reply = request('/to-plain', 'Cookie: failing=0; second=1');
+$reply = get('/to-plain', 'Cookie: failing=0; second=1');
 like($reply, qr/ 200 /, 'plain: serves');
-is_deeply([header('X-Status', $reply), header('X-Peer', $reply), cookies($reply)], ['', ''],
+is_deeply([status($reply), header('X-Peer', $reply), cookies($reply)], ['', ''],
     'plain: nothing is left of the first upstream');
 
 # The only connection of max_conns=1 is free after each of these.
 
 for my $round (1 .. 3) {
-    $reply = request('/strict', 'Cookie: strict=0');
+    $reply = get('/strict', 'Cookie: strict=0');
     like($reply, qr/ 503 /, "connection of the first upstream is free again, round $round");
     is(header('X-Peer', $reply), $well, "and it has answered, round $round");
 }
 
-is_deeply([map { served_by(request('/unhappy', "Cookie: unhappy=0; second=$_")) } 0, 1],
+is_deeply([map { served_by(get('/unhappy', "Cookie: unhappy=0; second=$_")) } 0, 1],
     \@ports, 'intercepted once more');
 
 # With error_page, what the first upstream has answered is not told.
 
-unlike(request('/unhappy'), qr/^Set-Cookie: unhappy/m, 'no cookie of a server whose page is hidden');
-unlike(request('/failing', 'Cookie: failing=1'), qr/^Set-Cookie: failing/m,
+unlike(get('/unhappy'), qr/^Set-Cookie: unhappy/m, 'no cookie of a server whose page is hidden');
+unlike(get('/failing', 'Cookie: failing=1'), qr/^Set-Cookie: failing/m,
     'no cookie of an upstream without a server');

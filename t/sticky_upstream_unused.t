@@ -3,18 +3,10 @@
 # Tests for an nginx that has the module loaded but no sticky in its configuration; without it being
 # as an nginx without the module, nobody may load it for one of many sites.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Servers qw/ server ask wait_until request header served_by /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
+use Sticky::Servers;
 
 my $t = Test::Nginx->new()->has(qw/
     http proxy cache rewrite upstream_hash upstream_keepalive upstream_least_conn upstream_zone
@@ -118,23 +110,23 @@ my $observe = sub {
         '/plain/redirect/?sid=2', '/plain/broken', ('/cached') x 2, '/missing',
         map { "/hash/?key=$_" } 1 .. 4
     ) {
-        push @seen, request($uri, 'Cookie: route=0; sid=1');
+        push @seen, get($uri, 'Cookie: route=0; sid=1');
     }
-    push @seen, request('/plain/', { method => 'HEAD' });
+    push @seen, send_request('HEAD', '/plain/');
 
     my @before = map { ask($_, 'connections') } $first, $second;
-    push @seen, request('/keepalive/') for 1 .. 6;
+    push @seen, get('/keepalive/') for 1 .. 6;
     push @seen, 'connections: '
         . join ' ', map { ask(($first, $second)[$_], 'connections') - $before[$_] } 0, 1;
 
     for my $upstream (qw/ least limited /) {
-        my $held = request("/$upstream/hold", { start => 1 });
-        wait_until(sub { ask($first, 'held') || ask($second, 'held') });
-        push @seen, map { request("/$upstream/") } 1 .. 4;
+        my $held = get("/$upstream/hold", { start => 1 });
+        eventually(sub { ask($first, 'held') || ask($second, 'held') });
+        push @seen, map { get("/$upstream/") } 1 .. 4;
         ask($_, 'release') for $first, $second;
         local $/;
         push @seen, scalar <$held>;
-        push @seen, map { request("/$upstream/") } 1 .. 4;
+        push @seen, map { get("/$upstream/") } 1 .. 4;
     }
 
     $t->stop();

@@ -3,20 +3,11 @@
 # Tests for an upstream with a zone and four workers, which share its servers; without the right
 # list of servers in each worker, sessions hold in some of them only.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-use Sticky::Servers qw/ request header cookies served_by /;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 use Digest::MD5 qw/ md5_hex /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my @upstreams = (
     [plain => ''],
@@ -97,12 +88,12 @@ for my $upstream (map { $_->[0] } @upstreams) {
     for my $number (8081, 8082, 8083) {
         my $port = port($number);
         my $value = md5_hex("127.0.0.1:$port");
-        my @sockets = map { request("/$upstream", "Cookie: route=$value", { start => 1 }) } 1 .. 16;
+        my @sockets = map { get("/$upstream", "Cookie: route=$value", { start => 1 }) } 1 .. 16;
         my %seen;
         for my $socket (@sockets) {
             my $reply = do { local $/; <$socket> };
             $workers{header('X-Worker', $reply)}++;
-            $seen{join ' ', served_by($reply), header('X-Status', $reply), cookies($reply)}++;
+            $seen{join ' ', served_by($reply), status($reply), cookies($reply)}++;
         }
         is_deeply(\%seen, { "$port HIT route=$value; Path=/" => 16 },
             "$upstream: sessions hold on server $number");

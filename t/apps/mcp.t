@@ -1,21 +1,13 @@
 #!/usr/bin/perl
 
-# Tests for nginx-conf/mcp.conf: servers and clients of the Model Context Protocol, by its official SDK, with the
-# streamable HTTP transport and with server-sent events; without it a session's calls reach servers
-# that do not know it.
+# Tests for nginx-conf/mcp.conf: servers and clients of the Model Context Protocol, by its official
+# SDK, with the streamable HTTP transport and with server-sent events; without it a session's calls
+# reach servers that do not know it.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir("$FindBin::Bin/.."); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Sticky::Test;
 use Sticky::Apps qw/ apps app published walked /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $folder = apps('python/bin/python');
 my $python = "$folder/python/bin/python";

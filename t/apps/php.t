@@ -1,21 +1,14 @@
 #!/usr/bin/perl
 
-# Tests for nginx-conf/php.conf: PHP with its own sessions (session.use_trans_sid), behind proxy_pass, for browsers
-# with and without cookies; without it users of such a shop are logged out by round robin.
+# Tests for nginx-conf/php.conf: PHP with its own sessions (session.use_trans_sid), behind
+# proxy_pass, for browsers with and without cookies; without it users of such a shop are logged out
+# by round robin.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir("$FindBin::Bin/.."); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Sticky::Test;
 use Sticky::Apps qw/ apps app published /;
 use Sticky::AppsShops qw/ walk_all /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 apps('/usr/bin/php');
 

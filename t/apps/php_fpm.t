@@ -1,21 +1,14 @@
 #!/usr/bin/perl
 
-# Tests for nginx-conf/php-fpm.conf: PHP with its own sessions behind fastcgi_pass, each php-fpm with
-# sessions of its own, for browsers with and without cookies; without it users of such a shop are logged out by round robin.
+# Tests for nginx-conf/php-fpm.conf: PHP with its own sessions behind fastcgi_pass, each php-fpm
+# with sessions of its own, for browsers with and without cookies; without it users of such a shop
+# are logged out by round robin.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir("$FindBin::Bin/.."); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Sticky::Test;
 use Sticky::Apps qw/ apps app published /;
 use Sticky::AppsShops qw/ walk_all /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my ($fpm) = glob '/usr/sbin/php-fpm*';
 apps($fpm // '/usr/sbin/php-fpm');

@@ -1,20 +1,13 @@
 #!/usr/bin/perl
 
-# Tests for nginx-conf/socketio.conf: Socket.IO, its server and its client, with long-polling, with the upgrade
-# to WebSocket, and with WebSocket alone; without it no connection by long-polling comes about.
+# Tests for nginx-conf/socketio.conf: Socket.IO, its server and its client, with long-polling, with
+# the upgrade to WebSocket, and with WebSocket alone; without it no connection by long-polling comes
+# about.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir("$FindBin::Bin/.."); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Sticky::Test;
 use Sticky::Apps qw/ apps app published walked /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $folder = apps(qw{ node/node_modules/socket.io node/node_modules/socket.io-client });
 

@@ -3,19 +3,11 @@
 # Tests for nginx-conf/tomcat.conf: a servlet container with the session id in the path of its links
 # (encodeURL), behind the id the name of the node; without it users without cookies are logged out.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir("$FindBin::Bin/.."); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Sticky::Test;
 use Sticky::Apps qw/ apps app published /;
 use Sticky::AppsShops qw/ walk_all /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 use File::Copy qw/ copy /;
 

@@ -1,10 +1,10 @@
 package Sticky::Apps;
 
-# Real applications behind the configurations of nginx-conf/, for the tests in t/apps. What they want
-# is installed by `make test-apps`, which names the folder of it in STICKY_APPS.
+# Real applications behind the configurations of nginx-conf/, for the tests in t/apps. What they
+# want is installed by `make test-apps`, which names the folder of it in STICKY_APPS.
 #
-# Each test runs its configuration as it is published, on the ports of the test, and once more without
-# the line that makes it sticky: that must break sessions, or the test proves nothing.
+# Each test runs its configuration as it is published, on the ports of the test, and once more
+# without the line that makes it sticky: that must break sessions, or the test proves nothing.
 
 use strict;
 use warnings;
@@ -49,8 +49,8 @@ sub published {
     return;
 }
 
-# What a browser does: a request, and what came of it. `jar` has its cookies by name; without one it takes
-# none.
+# What a browser does: a request, and what came of it. `jar` has its cookies by name; without one it
+# takes none.
 sub browse {
     my ($method, $uri, $form, $jar) = @_;
     my $host = '127.0.0.1:' . port(8080);

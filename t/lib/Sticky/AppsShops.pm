@@ -1,8 +1,8 @@
 package Sticky::AppsShops;
 
 # Shops that count the requests of each session and hand its id out in their pages: PHP and servlets
-# alike. A walk asks for the first page, follows its link, sends its forms, the last of which gives the
-# session another id, and goes where it is redirected to.
+# alike. A walk asks for the first page, follows its link, sends its forms, the last of which gives
+# the session another id, and goes where it is redirected to.
 
 use strict;
 use warnings;
@@ -13,8 +13,8 @@ use Sticky::Apps qw/ browse /;
 our @EXPORT_OK = qw/ walk_all /;
 
 # Walks that many sessions, one step of each at a time, so that they get in each other's way: of
-# browsers that take cookies and of such that do not, every other one, or all without. Returns how many
-# stayed whole, how many servers they had, and the first that was lost.
+# browsers that take cookies and of such that do not, every other one, or all without. Returns how
+# many stayed whole, how many servers they had, and the first that was lost.
 sub walk_all {
     my ($sessions, %options) = @_;
     my $jar = sub { $options{without_cookies} || $_[0] % 2 ? undef : {} };

@@ -11,6 +11,8 @@ use Exporter qw/ import /;
 use Test::More ();
 
 use Test::Nginx;
+use Sticky::Client;
+use Sticky::Nginx;
 use Sticky::Pages;
 use Sticky::Traffic;
 
@@ -75,7 +77,7 @@ http {
         # Each worker gets its part of the connections.
         listen       127.0.0.1:8080 reuseport;
         server_name  localhost;
-        add_header   X-Sticky  $sticky_status  always;
+        add_header   X-Status  $sticky_status  always;
         add_header   X-Worker  $pid            always;
 
         location / {
@@ -96,8 +98,8 @@ EOC
 # Whether the module under test has marks, see src/core/step.rs: `make test-killed` says so.
 sub has_marks { return $ENV{TEST_NGINX_MARKS} }
 
-# From now on each worker dies when it has come to the mark for so many times; or no longer. True when
-# the workers before are gone.
+# From now on each worker dies when it has come to the mark for so many times; or no longer. True
+# when the workers before are gone.
 sub die_at {
     my ($t, $mark, $times) = @_;
     my @old = workers($t);
@@ -107,7 +109,9 @@ sub die_at {
 }
 
 # Clients that go on until the file is there. They return: answers to requests with an id in use,
-# those that came from another server or did not know the id, and ids that were handed out.
+# those that came from another server or did not know the id, and ids that were handed out. Of the
+# first and the last they also keep count while they work, see counted(), under the names `answers`
+# and `ids`.
 sub clients {
     my ($over, $home) = @_;
     my @ids = sort keys %$home;
@@ -116,26 +120,29 @@ sub clients {
         while (!-e $over) {
             my @some = map { $ids[rand @ids] } 1 .. 10;
             my @replies = replies(map { request("/?sid=$_") } @some);
+            count("$over.answers", scalar @replies);
             for my $n (0 .. $#replies) {
                 $answers++;
                 $wrong++ if status($replies[$n]) ne 'HIT'
-                    || backend($replies[$n]) ne $home->{ $some[$n] };
+                    || served_by($replies[$n]) ne $home->{ $some[$n] };
             }
         }
         return ($answers, $wrong, 0);
     };
     my $learner = sub {
         my ($who) = @_;
-        my $taught = 0;
+        my $ids = 0;
         for (my $n = 0; !-e $over; $n++) {
             my @requests = map {
                 my $page = $_;
                 my $links = join '', map { "<a href=?sid=$who-$n-$page-$_>" } 1 .. 8;
                 request('/', "X-Page: $links" . CRLF);
             } 1 .. 20;
-            $taught += 8 * replies(@requests);
+            my $more = 8 * replies(@requests);
+            count("$over.ids", $more);
+            $ids += $more;
         }
-        return (0, 0, $taught);
+        return (0, 0, $ids);
     };
     return (
         (map { in_background($visitor) } 1 .. 2),
@@ -143,7 +150,7 @@ sub clients {
     );
 }
 
-# What must hold when nobody dies any more, after so many deaths. Six tests.
+# What must hold when no worker dies any more, after so many deaths. Six tests.
 sub is_sound {
     my ($t, $home, $killed) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
@@ -156,10 +163,10 @@ sub is_sound {
         return keys %serve == 4;
     });
     Test::More::is(scalar keys %serve, 4, 'all of which serve');
-    my $lost = differing($home, { brought('/', keys %$home) });
+    my $lost = differing($home, { bring_back('/', keys %$home) });
     Test::More::is($lost, 0, 'every session in use is where it was');
-    my %new = taught('/', "new$killed-", 1);
-    Test::More::is(differing(\%new, { brought('/', keys %new) }), 0, 'a new one is learned');
+    my %new = hand_out('/', "new$killed-", 1);
+    Test::More::is(differing(\%new, { bring_back('/', keys %new) }), 0, 'a new one is learned');
 
     Test::More::is(deaths($t), $killed, "$killed workers have been killed");
     my @alerts = $t->read_file('error.log') =~ /\[(?:alert|emerg|crit)\] (.*)$/mg;

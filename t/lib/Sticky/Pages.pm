@@ -1,8 +1,8 @@
 package Sticky::Pages;
 
 # The application behind the balancer, for the tests of `sticky mode=query`: three servers, A, B
-# and C, that answer what the request asks them to, and the few questions that a test puts to the
-# answers. So each test shows, in one line, what is handed out, and what comes of it.
+# and C, that answer what the request asks them to. So each test shows, in one line, what is handed
+# out, and what comes of it.
 #
 # backends() is configuration for `include backends.conf;` in the http block. What a server hands
 # out stands in the request that it gets:
@@ -12,12 +12,12 @@ package Sticky::Pages;
 #     X-Location, X-Content-Location, X-Refresh, X-Link, X-Set-Cookie    the headers of these names
 #
 # The path says how: /302 redirects to X-Location, /404, /500 and /503 have that status,
-# /type/plain … another media type. Every answer names its server in X-Backend. While there is a file
+# /type/plain … another media type. Every answer names its server in X-Server. While there is a file
 # `closed_A` in the test's directory, A closes every connection without an answer, while there is a
 # file `failed_A`, it answers 500.
 #
 # scripted() is such a server as a daemon, for answers in pieces; the request holds them in
-# X-Script, which script() writes.
+# X-Script, which script() writes, and the line of their status in X-Answer.
 
 use strict;
 use warnings;
@@ -27,14 +27,10 @@ use IO::Select;
 use IO::Socket::INET;
 use POSIX ();
 use Socket qw/ IPPROTO_TCP TCP_NODELAY /;
-use Time::HiRes qw/ sleep time /;
 
-use Test::Nginx qw/ :DEFAULT http_content /;
+use Test::Nginx;
 
-our @EXPORT = qw/
-    backends get post link_to backend status holds where read_until
-    script scripted reload_with workers eventually
-/;
+our @EXPORT = qw/ backends script scripted /;
 
 use constant CRLF => "\x0d\x0a";
 
@@ -55,7 +51,7 @@ sub backends {
         default_type        text/html;
         client_max_body_size 8m;
 
-        add_header  X-Backend         $letter                   always;
+        add_header  X-Server         $letter                   always;
         add_header  Content-Location  $http_x_content_location  always;
         add_header  Refresh           $http_x_refresh           always;
         add_header  Link              $http_x_link              always;
@@ -70,7 +66,7 @@ sub backends {
 
         location /            { return 200 $http_x_page; }
         location /part        { return 200 "part of $letter: $http_x_part"; }
-        location /200         { add_header Location $http_x_location; add_header X-Backend $letter;
+        location /200         { add_header Location $http_x_location; add_header X-Server $letter;
                                 return 200 "ok"; }
         location /204         { return 204; }
         location /302         { return 302 $http_x_location; }
@@ -85,74 +81,20 @@ sub backends {
         location /type/utf-8  { default_type "text/html; charset=utf-8"; return 200 $http_x_page; }
         location /type/htmlx  { default_type text/htmlx; return 200 $http_x_page; }
         location /accel       { add_header X-Accel-Redirect $http_x_accel;
-                                add_header X-Backend $letter; return 200 $http_x_page; }
+                                add_header X-Server $letter; return 200 $http_x_page; }
     }
 EOC
 }
 
-# Requests, each on a connection of its own. Options: headers, by name. `Host` may be undef.
-sub get { return ask('GET', @_) }
-
-sub post {
-    my ($uri, $body, %headers) = @_;
-    $headers{'Content-Type'} //= 'application/x-www-form-urlencoded';
-    $headers{'Content-Length'} = length $body;
-    return ask('POST', $uri, %headers, body => $body);
-}
-
-sub ask {
-    my ($method, $uri, %headers) = @_;
-    my $body = delete $headers{body} // '';
-    %headers = (Host => 'localhost', Connection => 'close', %headers);
-    my @lines = map { "$_: $headers{$_}" } grep { defined $headers{$_} } sort keys %headers;
-    my $reply = http(join(CRLF, "$method $uri HTTP/1.1", @lines, '', $body));
-    return $reply // '';
-}
-
-# A page with a link that carries the id under the name that is the default.
-sub link_to { return sprintf '<html><a href="/next?sid=%s">next</a></html>', @_ }
-
-sub backend { return $_[0] =~ /^X-Backend: (\w)/m ? $1 : 'nobody' }
-
-sub status { return $_[0] =~ /^X-Sticky: (\w+)/m ? $1 : 'nothing' }
-
-# The backends of six requests to the URI, as in 'AAAAAA'. Without a session they cannot all be the
-# same: round robin goes on with each.
-sub where {
-    my ($uri, %headers) = @_;
-    return join '', map { backend(get($uri, %headers)) } 1 .. 6;
-}
-
-# Whether all requests to the URI go to the backend that gave the reply.
-sub holds {
-    my ($reply, $uri, %headers) = @_;
-    my $from = backend($reply);
-    my $to = where($uri, %headers);
-
-    local $Test::Builder::Level = $Test::Builder::Level + 1;
-    return $from =~ /^[ABC]$/ && $to eq $from x 6;
-}
-
-# Everything from the socket up to the pattern; undef when it does not come in time.
-sub read_until {
-    my ($socket, $pattern, $limit) = @_;
-    my $end = time() + ($limit // 3);
-    my $text = '';
-    my $select = IO::Select->new($socket);
-
-    while ($text !~ $pattern) {
-        my $left = $end - time();
-        return undef if $left <= 0 || !$select->can_read($left);
-        return undef unless sysread $socket, $text, 65536, length $text;
-    }
-
-    return $text;
-}
-
-# Writes what scripted() shall send after its status line: texts, references to a number of
-# seconds to wait, and references to the name of a file in its directory, as \'@NAME'.
+# Writes what scripted() shall send after its status line: texts, and references to what else there
+# is to do:
+#
+#     \0.01      wait so many seconds
+#     \'@NAME'   send a file of the test's folder
+#     \'?NAME'   wait until there is such a file
+#     \'*'       wait until the client has gone
 sub script {
-    return (join ' ', map { !ref ? 'x' . unpack 'H*', $_ : $$_ =~ /^@/ ? $$_ : "~$$_" } @_);
+    return (join ' ', map { !ref ? 'x' . unpack 'H*', $_ : $$_ =~ /^[@?*]/ ? $$_ : "~$$_" } @_);
 }
 
 # A server that sends each piece of the script by itself. A request without a script gets an empty
@@ -190,18 +132,28 @@ sub answer {
     read $client, my $body, $1 if $head =~ /^content-length: (\d+)/mi;
 
     my ($version) = $head =~ /^X-Version: (\S+)/mi;
-    my ($status) = $head =~ /^X-Status: (.+?)\x0d/mi;
+    my ($status) = $head =~ /^X-Answer: (.+?)\x0d/mi;
     my $start = sprintf 'HTTP/%s %s', $version // '1.1', $status // '200 OK';
-    my $text = join CRLF, $start, "X-Backend: $letter", 'Connection: close', '';
+    my $text = join CRLF, $start, "X-Server: $letter", 'Connection: close', '';
 
     my ($script) = $head =~ /^X-Script: (.+?)\x0d/mi;
     $script //= script(CRLF);
 
     for my $step (split ' ', $script) {
+        # The other side sends nothing any more: what can be read is the end of the connection.
         if ($step =~ /^~(.+)/) {
-            # The other side sends nothing any more: this is the end of the connection.
             return if IO::Select->new($client)->can_read($1);
             next;
+        }
+        if ($step =~ /^\?(.+)/) {
+            until (-e "$dir/$1") {
+                return if IO::Select->new($client)->can_read(0.02);
+            }
+            next;
+        }
+        if ($step eq '*') {
+            IO::Select->new($client)->can_read();
+            return;
         }
         if ($step =~ /^@(.+)/) {
             open my $file, '<:raw', "$dir/$1" or die "Can't open $1: $!";
@@ -214,35 +166,6 @@ sub answer {
         print {$client} $text or last;
         $text = '';
     }
-}
-
-# Asks again and again, up to ten seconds, until the answer is true.
-sub eventually {
-    my ($ask) = @_;
-    my $end = time() + 10;
-    while (1) {
-        my $answer = $ask->();
-        return $answer if $answer || time() > $end;
-        sleep 0.02;
-    }
-}
-
-# The numbers of the worker processes that are alive.
-sub workers {
-    my ($t) = @_;
-    my %started = map { $_ => 1 } $t->read_file('error.log') =~ /start worker process (\d+)/g;
-    return grep { kill 0, $_ } sort keys %started;
-}
-
-# Reloads with another configuration, and returns true when its workers alone are left.
-sub reload_with {
-    my ($t, $configuration) = @_;
-    my @old = workers($t);
-    $t->write_file_expand('nginx.conf', $configuration);
-    $t->reload();
-    return eventually(sub {
-        return !(grep { kill 0, $_ } @old) && workers($t);
-    });
 }
 
 1;

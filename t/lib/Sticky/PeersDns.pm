@@ -3,8 +3,8 @@ package Sticky::PeersDns;
 # A DNS server whose names get other addresses while a test runs, for `server NAME resolve`.
 #
 # The records are lines NAME ADDRESS… in the file dns in the test's folder, which is read for each
-# query; a name that is not there does not exist. Where a line says NAME flap ADDRESS…, each answer has
-# a random choice of these addresses, now and then none.
+# query; a name that is not there does not exist. Where a line says NAME flap ADDRESS…, each answer
+# has a random choice of these addresses, now and then none.
 
 use strict;
 use warnings;

@@ -6,8 +6,8 @@ package Sticky::PeersGrpc;
 # The servers have a method of each shape: Say (one message, one answer), Listen (one message, three
 # answers) and Talk (an answer for each message); they answer their name and the message. The client
 # does what the words on its command line say, each SHAPE, SHAPE=COOKIE or SHAPE@ROUTE (for metadata
-# x-route), one call after the other, or with `together` in front, all at once, on one connection, and
-# prints of each: the answers, the cookies that came, and the status of nginx.
+# x-route), one call after the other, or with `together` in front, all at once, on one connection,
+# and prints of each: the answers, the cookies that came, and the status of nginx.
 
 use strict;
 use warnings;
@@ -73,7 +73,7 @@ def start(call):
     shape, sign, value = re.match('([A-Z][a-z]+)(.?)(.*)', call).groups()
     metadata = [('cookie' if sign == '=' else 'x-route', value)] if sign else []
     path = '/shop.Shop/' + shape
-    options = dict(metadata=metadata + [('x-upstream', prefix)], timeout=8)
+    options = dict(metadata=metadata + [('x-upstream', prefix)], timeout=60)
     if shape == 'Say':
         return channel.unary_unary(path).future(b'a', **options)
     if shape == 'Fail':

@@ -1,8 +1,8 @@
 package Sticky::PeersShops;
 
-# Servers of the shop that Sticky::Peers walks through, one kind per protocol. Each is a function for
-# a test: it writes what the server needs into the test's folder and starts it as a daemon of the
-# test, under the name of its port.
+# Servers of the shop that Sticky::Peers walks through, one kind per protocol. Each is a function
+# for a test: it writes what the server needs into the test's folder and starts it as a daemon of
+# the test, under the name of its port.
 
 use strict;
 use warnings;
@@ -77,8 +77,8 @@ EOC
     }
 }
 
-# php-fpm with the sessions of PHP, which writes the id into links and forms by itself. Takes names of
-# pools and their addresses.
+# php-fpm with the sessions of PHP, which writes the id into links and forms by itself. Takes names
+# of pools and their addresses.
 sub php_shops {
     my ($t, %pools) = @_;
     my $dir = $t->testdir();

@@ -83,7 +83,7 @@ sub say {
     print {$socket} pack 'C C N a*', 0x81, 0x80 | length $text, 0, $text;
     return eval {
         local $SIG{ALRM} = sub { die "timeout\n" };
-        alarm 8;
+        alarm 60;
         read $socket, my $start, 2 or die "closed\n";
         my ($type, $length) = unpack 'C C', $start;
         read $socket, my $answer, $length or die "closed\n";
@@ -98,7 +98,7 @@ sub hang_up {
     # Close, with code 1000.
     print {$socket} pack 'C C N n', 0x88, 0x82, 0, 1000;
     local $SIG{ALRM} = sub { die "timeout\n" };
-    my $rest = eval { alarm 8; local $/; my $all = <$socket>; alarm 0; $all };
+    my $rest = eval { alarm 60; local $/; my $all = <$socket>; alarm 0; $all };
     alarm 0;
     close $socket;
     return defined $rest ? 1 : 0;

@@ -1,7 +1,6 @@
 package Sticky::Servers;
 
-# Servers to stand behind nginx whose behaviour a test decides while they run, and what a test asks
-# of the replies that come back.
+# Servers to stand behind nginx whose behaviour a test decides while they run.
 #
 # A server answers every request at once with its name, but for those to /hold…, which it answers
 # when it is told to: that is how a test keeps connections open; to /broken…, where it closes the
@@ -14,10 +13,8 @@ use warnings;
 use Exporter qw/ import /;
 use IO::Select;
 use IO::Socket::INET;
-use Test::Nginx qw/ http port /;
-use Time::HiRes qw/ sleep time /;
 
-our @EXPORT_OK = qw/ server ask wait_until request header cookies served_by /;
+our @EXPORT = qw/ server ask /;
 
 my $CRLF = "\x0d\x0a";
 
@@ -93,7 +90,7 @@ sub ask {
     my ($port, $question) = @_;
 
     my $socket = IO::Socket::INET->new(
-        Proto => 'tcp', PeerAddr => "127.0.0.1:$port", Timeout => 3,
+        Proto => 'tcp', PeerAddr => "127.0.0.1:$port", Timeout => 60,
     ) or return undef;
     print {$socket} "GET /control/$question HTTP/1.1${CRLF}Host: a$CRLF$CRLF";
     $socket->shutdown(1);
@@ -103,43 +100,5 @@ sub ask {
 
     return $reply =~ s/\A.*?\x0d\x0a\x0d\x0a//sr;
 }
-
-# Asks until the answer is true, for five seconds at most.
-sub wait_until {
-    my ($answer) = @_;
-    my $end = time() + 5;
-
-    while (1) {
-        my $found = $answer->();
-        return $found if $found || time() > $end;
-        sleep 0.02;
-    }
-}
-
-# Requests $uri from nginx with these header lines.
-sub request {
-    my ($uri, @headers) = @_;
-    my %options = ref $headers[-1] ? %{ pop @headers } : ();
-    my $method = delete $options{method} // 'GET';
-    return http(join($CRLF, "$method $uri HTTP/1.0", 'Host: localhost', @headers, '', ''), %options);
-}
-
-# The value of a response header; '' when it is not there.
-sub header {
-    my ($name, $reply) = @_;
-    my ($head) = split /\x0d\x0a\x0d\x0a/, $reply // '', 2;
-    my ($value) = ($head // '') =~ /^\Q$name\E: ([^\x0d]*)\x0d?$/mi;
-    return $value // '';
-}
-
-# The values of its Set-Cookie headers.
-sub cookies {
-    my ($reply) = @_;
-    my ($head) = split /\x0d\x0a\x0d\x0a/, $reply // '', 2;
-    return ($head // '') =~ /^Set-Cookie: ([^\x0d]*)\x0d?$/mgi;
-}
-
-# The server that answered, by its header X-Server.
-sub served_by { return header('X-Server', $_[0]) }
 
 1;

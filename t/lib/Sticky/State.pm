@@ -8,11 +8,13 @@ use warnings;
 
 use Compress::Zlib qw/ crc32 /;
 use Exporter qw/ import /;
+use Time::HiRes qw/ sleep /;
 
 use Test::Nginx;
-use Sticky::Pages qw/ workers eventually /;
+use Sticky::Client;
+use Sticky::Nginx;
 
-our @EXPORT = qw/ master ended started restarted said flaw mode_of changed /;
+our @EXPORT = qw/ master ended end_all started restarted log_lines flaw mode_of changed /;
 
 sub master {
     my ($t) = @_;
@@ -27,8 +29,8 @@ sub ended {
     my ($t, $signal) = @_;
     my @all = (master($t), workers($t));
     if ($signal eq 'KILL') {
-        # A worker that takes the place of a killed one may not be in the log yet; stopped, the master
-        # starts no more.
+        # A worker that takes the place of a killed one may not be in the log yet; stopped, the
+        # master starts no more.
         kill 'STOP', $all[0];
         @all = ($all[0], children($all[0]));
         kill 'KILL', @all;
@@ -42,6 +44,22 @@ sub ended {
     # A master that was killed has left it.
     unlink $t->testdir() . '/nginx.pid';
     return $gone;
+}
+
+# Kills every process that has a file in the directory open, as each nginx has its log, and whatever
+# such a process has started meanwhile.
+sub end_all {
+    my ($dir) = @_;
+    while (my @all = grep { $_ != $$ && uses($_, $dir) } map { m!(\d+)! } glob '/proc/[0-9]*') {
+        kill 'KILL', @all;
+        sleep 0.02;
+    }
+}
+
+# Whether the process has a file in the directory open.
+sub uses {
+    my ($pid, $dir) = @_;
+    return grep { (readlink // '') =~ m!^\Q$dir\E/! } glob "/proc/$pid/fd/*";
 }
 
 # The processes that this one has started.
@@ -76,7 +94,7 @@ sub restarted {
 
 # The lines of the log about state files, from the given one on, without what the system calls an
 # error and without the directory. In scalar context, how many.
-sub said {
+sub log_lines {
     my ($t, $from) = @_;
     my $dir = $t->testdir();
     my @lines = $t->read_file('error.log') =~ /\[\w+\] .*?(sticky: state file .*)$/mg;
@@ -106,7 +124,7 @@ sub mode_of {
     return sprintf '%o', (stat $file)[2] & 07777;
 }
 
-# Waits until somebody has replaced the file.
+# Waits until the file has been replaced.
 sub changed {
     my ($file, $act) = @_;
     my $inode = sub { return join ' ', map { $_ // '' } (stat $file)[1, 9, 7] };

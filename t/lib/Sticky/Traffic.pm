@@ -3,8 +3,7 @@ package Sticky::Traffic;
 # Many requests in little time, for the tests that press the session table: on connections that are
 # kept, in processes of their own, so that a test goes on meanwhile.
 #
-# The servers are those of Sticky::Pages, or answer as they do: X-Backend names the server, X-Sticky
-# is $sticky_status. Requests go to port 8080.
+# The servers are those of Sticky::Pages, or answer as they do. Requests go to port 8080.
 
 use strict;
 use warnings;
@@ -14,10 +13,11 @@ use IO::Select;
 use POSIX ();
 
 use Test::Nginx;
-use Sticky::Pages qw/ backend status /;
+use Sticky::Client;
 
 our @EXPORT = qw/
-    without_debug pipelined taught brought differing poured in_background outcome
+    without_debug pipelined hand_out bring_back differing send_all in_background outcome count
+    counted
 /;
 
 # At so many requests at a time all of them and their answers fit into the buffers of a connection.
@@ -51,7 +51,7 @@ sub pipelined {
                     last;
                 }
             }
-            IO::Select->new($socket)->can_read(5) or return @replies;
+            IO::Select->new($socket)->can_read(60) or return @replies;
             sysread $socket, $text, 65536, length $text or return @replies;
         }
     }
@@ -59,7 +59,7 @@ sub pipelined {
 }
 
 # Has so many ids handed out, eight by a page, and returns the server of each.
-sub taught {
+sub hand_out {
     my ($uri, $prefix, $count) = @_;
     my @ids = map { "$prefix$_" } 1 .. $count;
     my (@requests, %home);
@@ -69,19 +69,24 @@ sub taught {
     }
     my @replies = pipelined(map { $_->[1] } @requests);
     for my $n (0 .. $#requests) {
-        $home{$_} = backend($replies[$n] // '') for @{ $requests[$n][0] };
+        $home{$_} = served_by($replies[$n] // '') for @{ $requests[$n][0] };
     }
     return %home;
 }
 
 # The servers of requests that bring the ids back, of those that are known.
-sub brought {
+sub bring_back {
     my ($uri, @ids) = @_;
-    my @replies = pipelined(map { "GET $uri?sid=$_ HTTP/1.1\r\nHost: localhost\r\n\r\n" } @ids);
+    my @replies;
+    # A worker that ends closes its connections between two requests.
+    for (1 .. 5) {
+        my @rest = @ids[@replies .. $#ids] or last;
+        push @replies, pipelined(map { "GET $uri?sid=$_ HTTP/1.1\r\nHost: localhost\r\n\r\n" } @rest);
+    }
     my %home;
     for my $n (0 .. $#ids) {
         my $reply = $replies[$n] // '';
-        $home{ $ids[$n] } = status($reply) eq 'HIT' ? backend($reply) : status($reply);
+        $home{ $ids[$n] } = status($reply) eq 'HIT' ? served_by($reply) : status($reply);
     }
     return %home;
 }
@@ -96,7 +101,7 @@ sub differing {
 
 # Sends as many requests as there are in the range, made of their number, and counts the answers,
 # each of which must end in $end.
-sub poured {
+sub send_all {
     my ($first, $last, $end, $request) = @_;
     my $socket = http('', start => 1) or return 0;
     my $select = IO::Select->new($socket);
@@ -108,7 +113,7 @@ sub poured {
         my $missing = $until - $first + 1;
         my $text = '';
         while ($missing > 0) {
-            $select->can_read(10) or return $answers;
+            $select->can_read(60) or return $answers;
             sysread $socket, $text, 65536, length $text or return $answers;
             my $found = () = $text =~ /\Q$end\E/g;
             $missing -= $found;
@@ -134,6 +139,16 @@ sub in_background {
     }
     return $output;
 }
+
+# Counts in a file, for another process, which sees how far this one has come.
+sub count {
+    my ($file, $more) = @_;
+    open my $output, '>>', $file or die "Can't write $file: $!";
+    syswrite $output, '.' x ($more // 1);
+    close $output;
+}
+
+sub counted { return -s $_[0] // 0 }
 
 # What it has returned, as soon as it has: one line.
 sub outcome {

@@ -20,11 +20,11 @@ use FindBin;
 use IO::Socket::INET;
 use POSIX ();
 
-use Test::Nginx qw/ http port /;
+use Test::Nginx qw/ port /;
+use Sticky::Client;
 
 our @EXPORT = qw/
-    block blocks directives runnable start get header server_of letters values_of status_of stays
-    checked_by
+    block blocks directives runnable start letters values_of status_of stays checked_by
 /;
 
 my $CRLF = "\x0d\x0a";
@@ -117,27 +117,13 @@ sub serve {
     }
 }
 
-sub get {
-    my ($uri, %headers) = @_;
-    my @lines = map { "$_: $headers{$_}" } sort keys %headers;
-    return http(join $CRLF, "GET $uri HTTP/1.0", 'Host: localhost', @lines, '', '') // '';
-}
-
-# The value of a header; '' when there is none.
-sub header {
-    my ($name, $message) = @_;
-    return $message =~ /^\Q$name\E: ([^\x0d]*)\x0d?$/mi ? $1 : '';
-}
-
-sub server_of { return header('X-Server', $_[0]) }
-
 # The cookies that a reply sets, as 'name=value', without attributes.
 sub values_of { return join ' ', $_[0] =~ /^Set-Cookie: ([^;\x0d]+)/mgi }
 
 # The servers that answer so many requests, as in 'AAAA'.
 sub letters {
     my ($count, @request) = @_;
-    return join '', map { server_of(get(@request)) } 1 .. $count;
+    return join '', map { served_by(get(@request)) } 1 .. $count;
 }
 
 # Whether these requests all reach the server, which they would not without a session: then each

@@ -5,30 +5,9 @@ package Test::Nginx;
 # test suite (github.com/nginx/nginx-tests), written anew, so that the files in t/ need nothing
 # but the perl that git brings along, and still run unchanged with nginx's library.
 #
-# A test file opens so:
-#
-#     #!/usr/bin/perl
-#
-#     # Tests for ...; without X this fails.
-#
-#     use warnings;
-#     use strict;
-#
-#     use Test::More;
-#
-#     BEGIN { use FindBin; chdir($FindBin::Bin); }
-#     use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-#     use Test::Nginx;
-#
-#     select STDERR; $| = 1;
-#     select STDOUT; $| = 1;
-#
-#     my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(3);
-#
-# The path list puts TEST_NGINX_LIB (or a PERL5LIB) before t/lib; give either as an absolute
-# path to the lib folder of nginx's suite to run with nginx's library. It is spelt out because a
-# plain `use lib 'lib'` would beat PERL5LIB, and none at all would find Debian's
-# libtest-nginx-perl, another library of this name.
+# A test file opens with Sticky::Test, see there, which loads this library or, in its place, the one
+# that TEST_NGINX_LIB names (or a PERL5LIB): give the absolute path to the lib folder of nginx's suite
+# to run with nginx's library.
 #
 # What a test must heed to pass with both libraries:
 #
@@ -78,11 +57,11 @@ our $NGINX = $ENV{TEST_NGINX_BINARY} // '../nginx/objs/nginx';
 # Test::More looks for this name in the package that calls it.
 our $TODO;
 
-# Seconds. Nothing in this file waits longer than the sum of two of them.
+# Seconds, far beyond what a loaded machine takes.
 use constant {
-    START_LIMIT => 5,
+    START_LIMIT => 60,
     QUIT_LIMIT  => 90,
-    TERM_LIMIT  => 5,
+    TERM_LIMIT  => 20,
 };
 
 my @alive;
@@ -382,7 +361,7 @@ sub end_process {
     return 0;
 }
 
-# True when the file is there; undef after five seconds; 0 when the process has ended before.
+# True when the file is there; undef when it does not come; 0 when the process has ended before.
 sub waitforfile {
     my ($self, $file, $pid) = @_;
     my $gone;

@@ -18,7 +18,7 @@ our @EXPORT_OK = qw/
 /;
 
 # Seconds for each half of a request, sending and receiving.
-use constant REQUEST_LIMIT => 8;
+use constant REQUEST_LIMIT => 60;
 
 my %ports;
 

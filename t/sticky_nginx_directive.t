@@ -4,18 +4,10 @@
 # belong to them, and in Angie's directives; without these, an nginx before 1.29.6 would take, or
 # refuse in other words, what later versions refuse.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::Configuration qw/ prepare verdict verdict_on_upstream /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $learn = 'learn create=$arg_a lookup=$arg_a zone=z:1m';
 
@@ -111,7 +103,7 @@ for my $case (@sticky) {
     }
     like($verdict, qr/^nginx: \[emerg\] \Q$message\E/, "refused: sticky $words;");
 
-    # A variable that nobody knows is found out at the end.
+    # An unknown variable is found at the end of the configuration.
     like($verdict, $words =~ /nobody/ ? qr/\S/ : qr/ in case\.conf:2$/, "its line: sticky $words;");
 }
 

@@ -1,20 +1,13 @@
 #!/usr/bin/perl
 
 # Tests for what `sticky learn` promises beyond nginx: a live session is not taken over by the
-# response to somebody else, an error teaches nothing, a full server keeps its sessions; all of it in
-# memory that workers share and a reload keeps. Without these, sessions wander as they may in nginx.
+# response to another client, no id is learned from an error, a full server keeps its sessions; all
+# of it in memory that workers share and a reload keeps. Without these, sessions wander as they may
+# in nginx.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite map/)->plan(20);
 
@@ -43,7 +36,7 @@ http {
     upstream short {
         server 127.0.0.1:8081;
         server 127.0.0.1:8082;
-        sticky learn create=$upstream_http_x_session lookup=$arg_s zone=short:32k timeout=3
+        sticky learn create=$upstream_http_x_session lookup=$arg_s zone=short:32k timeout=5
                norefresh;
     }
 
@@ -120,17 +113,17 @@ my @ports = (port(8081), port(8082));
 my $home = to('/u?give=alice');
 my ($away) = grep { $_ != $home } @ports;
 is(tos('/u?s=alice', 12), $home, 'a session stays where it was learned');
-is(status('/u?s=alice'), 'HIT', 'and is said to');
-is(status('/u?s=nobody'), 'MISS', 'an unknown one is a miss');
-is(status('/u'), 'NONE', 'without an id there is nothing');
-is(tos('/u', 12, 's=alice'), $home, 'the second variable counts where the first is empty');
+is(status(get('/u?s=alice')), 'HIT', 'and its status says so');
+is(status(get('/u?s=nobody')), 'MISS', 'an unknown one is a miss');
+is(status(get('/u')), 'NONE', 'without an id there is nothing');
+is(tos('/u', 12, 'Cookie: s=alice'), $home, 'the second variable counts where the first is empty');
 
-# A stranger's response does not take it over.
+# The response to another client does not take it over.
 
 for (1 .. 8) {
     to('/u?give=alice');
 }
-is(tos('/u?s=alice', 6), $home, q{somebody else's response hands out the id});
+is(tos('/u?s=alice', 6), $home, q{the response to another client hands out the id});
 
 my $bob;
 for (1 .. 20) {
@@ -143,7 +136,7 @@ is(tos('/u?s=alice', 6), $home, 'and the owner stays');
 # A response with an error makes no session.
 
 to('/u/500?give=carol');
-is(status('/u?s=carol'), 'MISS', 'a response of 500 makes no session');
+is(status(get('/u?s=carol')), 'MISS', 'a response of 500 makes no session');
 is(tos('/u/500?s=alice', 4), $home, 'but a session stays through it');
 
 # The holder refuses, another answers: then the session goes on there.
@@ -163,10 +156,7 @@ is(tos('/header?s=erin', 6), $erin, 'a session learned from the header');
 
 my $gone = workers_gone($t);
 $t->reload();
-for (1 .. 50) {
-    last if workers_gone($t) >= $gone + 2;
-    select undef, undef, undef, 0.1;
-}
+eventually(sub { workers_gone($t) >= $gone + 2 });
 is(workers_gone($t), $gone + 2, 'reloaded');
 is(tos('/u?s=alice', 12), $away, 'a reload keeps the sessions');
 is(tos("/u?s=$bob", 12), $away, 'all of them');
@@ -174,23 +164,17 @@ is(tos('/own?s=dave', 6), $dave, 'in all zones');
 
 # norefresh: in use or not, its time is over.
 
-to('/short?give=frank');
-is(status('/short?s=frank'), 'HIT', 'a short session');
-my $over = 0;
-for (1 .. 12) {
-    select undef, undef, undef, 0.5;
-    last if $over = status('/short?s=frank') eq 'EXPIRED';
-}
-ok($over, 'use does not prolong it');
-
-sub get {
-    my ($uri, $cookie) = @_;
-    return http("GET $uri HTTP/1.0\nHost: localhost\n"
-        . (defined $cookie ? "Cookie: $cookie\n" : '') . "\n") // '';
-}
+my $id;
+my ($short) = in_time(4, sub {
+    my ($round) = @_;
+    $id = "frank$round";
+    to("/short?give=$id");
+    return status(get("/short?s=$id"));
+});
+is($short, 'HIT', 'a short session');
+ok(eventually(sub { status(get("/short?s=$id")) eq 'EXPIRED' }), 'use does not prolong it');
 
 sub to { return get(@_) =~ /^X-To: \S+:(\d+)/m ? $1 : 'nowhere' }
-sub status { return get(@_) =~ /^X-Status: (\w+)/m ? $1 : 'nothing' }
 
 sub tos {
     my ($uri, $count, @cookie) = @_;

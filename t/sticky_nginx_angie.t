@@ -4,21 +4,13 @@
 # without these, a cookie that a client has made up names a server, a session that must not move
 # moves, and nobody sees how the tries of a request went.
 
-use warnings;
-use strict;
-
-use Test::More;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 use Digest::MD5 qw/ md5_hex /;
 
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
-
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite upstream_zone upstream_least_conn/)->plan(36);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite upstream_zone upstream_least_conn/)->plan(42);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -74,6 +66,17 @@ http {
         sticky_strict on;
     }
 
+    upstream dead {
+        server 127.0.0.1:8083 max_fails=0;
+        server 127.0.0.1:8086 max_fails=0;
+    }
+
+    upstream last {
+        server 127.0.0.1:8081 route=one;
+        server 127.0.0.1:8083 route=dead max_fails=0;
+        sticky route $arg_r;
+    }
+
     upstream cookie {
         server 127.0.0.1:8081;
         server 127.0.0.1:8084 down;
@@ -86,6 +89,7 @@ http {
         server_name  localhost;
 
         add_header X-Tries $upstream_sticky_status always;
+        add_header X-Addresses $upstream_addr always;
         add_header X-Status $sticky_status always;
 
         location ~ ^/(\w+)$ {
@@ -96,6 +100,22 @@ http {
         location /none {
             return 204;
         }
+
+        # Two upstreams, one after the other.
+        location /after/plain {
+            error_page 502 = @route;
+            proxy_pass http://dead;
+        }
+        location /after/sticky {
+            error_page 502 = @route;
+            proxy_pass http://strict;
+        }
+        location /after/accel {
+            proxy_pass http://last/accel;
+        }
+        location @route {
+            proxy_pass http://last;
+        }
     }
 
     server {
@@ -105,6 +125,10 @@ http {
 
         location / {
             return 200 "port $server_port\n";
+        }
+        location /accel {
+            add_header X-Accel-Redirect @route;
+            return 200;
         }
     }
 }
@@ -127,16 +151,16 @@ for my $try (1, 2) {
     my $port = port_of($reply);
     my ($set) = $reply =~ /^Set-Cookie: ([^\x0d\x0a]*)/m;
     is($set, "c=$cookie{$port}; path=/", "cookie of a new session, $try");
-    is(header($reply, 'X-Tries'), 'NEW', "which is new, $try");
+    is(header('X-Tries', $reply), 'NEW', "which is new, $try");
 }
 for my $port ($first, $second) {
-    my $reply = get('/secret', "c=$cookie{$port}");
+    my $reply = get('/secret', "Cookie: c=$cookie{$port}");
     is(port_of($reply), $port, "a salted cookie of $port");
-    is(header($reply, 'X-Tries'), 'HIT', "is a hit, $port");
-    is(header($reply, 'X-Status'), 'HIT', "in both variables, $port");
+    is(header('X-Tries', $reply), 'HIT', "is a hit, $port");
+    is(header('X-Status', $reply), 'HIT', "in both variables, $port");
 }
-is(tries('/secret', 'c=' . md5_hex("127.0.0.1:$first")), 'MISS', 'an unsalted cookie');
-is(tries('/secret', 'c=two'), 'MISS', 'an unsalted route');
+is(tries('/secret', 'Cookie: c=' . md5_hex("127.0.0.1:$first")), 'MISS', 'an unsalted cookie');
+is(tries('/secret', 'Cookie: c=two'), 'MISS', 'an unsalted route');
 
 for my $salt ('a', 'b', '') {
     my $two = md5_hex("two$salt");
@@ -147,42 +171,44 @@ for my $salt ('a', 'b', '') {
 
 # sticky_strict
 
-is(code('/strict?r=one'), 200, 'strict: a server that is there');
-is(code('/strict?r=down'), 502, 'strict: one that is down');
-is(code('/strict?r=dead'), 502, 'strict: one that cannot be reached');
-is(code('/strict?r=nobody'), 502, 'strict: one that is not there');
+is(code(get('/strict?r=one')), 200, 'strict: a server that is there');
+is(code(get('/strict?r=down')), 502, 'strict: one that is down');
+is(code(get('/strict?r=dead')), 502, 'strict: one that cannot be reached');
+is(code(get('/strict?r=nobody')), 502, 'strict: one that is not there');
 for (1 .. 5) {
-    code('/strict?r=nobody');
+    code(get('/strict?r=nobody'));
 }
-is(code('/strict?r=one'), 200, 'strict: what was refused holds no connection');
-is(code('/strict'), 200, 'strict: no id, no matter');
+is(code(get('/strict?r=one')), 200, 'strict: what was refused holds no connection');
+is(code(get('/strict')), 200, 'strict: no id, no matter');
 is(tries('/strict?r=down'), 'MISS', 'strict: the try is a miss');
 is(tries('/strict?r=dead'), 'HIT, MISS', 'strict: a hit that failed, and no other');
 
-is(code('/loose?r=dead'), 200, 'not strict: another server');
+is(code(get('/loose?r=dead')), 200, 'not strict: another server');
 is(tries('/loose?r=' . md5_hex('dead')), 'HIT, MISS', 'not strict: a hit that failed, and another');
 is(tries('/loose?r=' . md5_hex('one')), 'HIT', 'an empty secret is one too');
 
-is(code('/learn?s=a'), 200, 'strict learn: a new session');
+is(code(get('/learn?s=a')), 200, 'strict learn: a new session');
 is(tries('/learn?s=a'), 'HIT', 'strict learn: which is known');
 
-is(code('/cookie', 'route=1'), 502, q{strict: a cookie of the module's own mode});
-is(code('/cookie', 'route=0'), 200, 'strict: whose server is there');
-is(tries('/cookie', 'route=0'), 'HIT', 'tries there');
+is(code(get('/cookie', 'Cookie: route=1')), 502, q{strict: a cookie of the module's own mode});
+is(code(get('/cookie', 'Cookie: route=0')), 200, 'strict: whose server is there');
+is(tries('/cookie', 'Cookie: route=0'), 'HIT', 'tries there');
 is(tries('/cookie'), 'NEW', 'new there');
+# After an internal redirect, the tries of the upstream that answers.
+
+for my $case (
+    ['plain', 'one', 'HIT', 2, 'an upstream that is not sticky'],
+    ['sticky', 'dead', 'HIT, MISS', 2, 'one that is strict'],
+    ['accel', 'one', 'HIT', 1, 'X-Accel-Redirect'],
+) {
+    my ($uri, $route, $tries, $before, $what) = @$case;
+    my $reply = get("/after/$uri?r=$route");
+    is(header('X-Tries', $reply), $tries, "after $what: its own tries");
+    my @addresses = split /, | : /, header('X-Addresses', $reply);
+    is(scalar(@addresses), $before + split(/, /, $tries), "after $what: beside all addresses");
+}
+
 unlike(get('/none'), qr/X-Tries/, 'no variable without an upstream');
 
-sub get {
-    my ($uri, $cookie) = @_;
-    return http("GET $uri HTTP/1.0\nHost: localhost\n"
-        . (defined $cookie ? "Cookie: $cookie\n" : '') . "\n") // '';
-}
-
-sub header {
-    my ($reply, $name) = @_;
-    return $reply =~ /^$name: ([^\x0d\x0a]*)/m ? $1 : '';
-}
-
 sub port_of { return $_[0] =~ /^port (\d+)/m ? $1 : 'nowhere' }
-sub code { return get(@_) =~ /^HTTP\S+ (\d+)/ ? $1 : 'nothing' }
-sub tries { return header(get(@_), 'X-Tries') }
+sub tries { return header('X-Tries', get(@_)) }

@@ -1,22 +1,13 @@
 #!/usr/bin/perl
 
 # Tests for route= and drain of servers whose addresses are resolved at run time (nginx 1.27.3 and
-# later); without these, such a server bears the route of another one, or none, as soon as an address
-# comes or goes.
+# later); without these, such a server bears the route of another one, or none, as soon as an
+# address comes or goes.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 use Sticky::PeersDns qw/ dns_server set_names /;
-use Sticky::Servers qw/ request served_by wait_until /;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
 
 my $t = Test::Nginx->new()->has(qw/ http proxy rewrite upstream_zone upstream_hash /);
 plan(skip_all => 'servers do not come and go before nginx 1.27.3') unless $t->has_version('1.27.3');
@@ -98,7 +89,7 @@ for my $upstream (sort keys %upstreams) {
 
 # The new processes take the addresses over.
 $t->reload();
-wait_until(sub { $t->read_file('error.log') =~ /worker process \d+ exited with code/ });
+eventually(sub { $t->read_file('error.log') =~ /worker process \d+ exited with code/ });
 for my $upstream (sort keys %upstreams) {
     check($upstream, 5, 6, 'after a reload');
 }
@@ -111,11 +102,11 @@ for my $upstream (sort keys %upstreams) {
 sub check {
     my ($upstream, $one, $two, $when) = @_;
 
-    ok(wait_until(sub { visits($upstream, 'one', 4) eq "127.0.0.$one:$first" }),
+    ok(eventually(sub { visits($upstream, 'one', 4) eq "127.0.0.$one:$first" }),
         "$upstream: resolved, $when");
-    ok(wait_until(sub { visits($upstream, 'two', 4) eq "127.0.0.$two:$first" }),
+    ok(eventually(sub { visits($upstream, 'two', 4) eq "127.0.0.$two:$first" }),
         "$upstream: resolved and draining, $when");
-    ok(wait_until(sub { visits($upstream, 'again', 4) eq "127.0.0.$one:$second" }),
+    ok(eventually(sub { visits($upstream, 'again', 4) eq "127.0.0.$one:$second" }),
         "$upstream: the same name with another port, $when");
     is(visits($upstream, 'fixed', 4), "127.0.0.9:$first", "$upstream: an address, $when");
     is(visits($upstream, 'last', 4), "127.0.0.10:$first", "$upstream: the last one, $when");
@@ -125,6 +116,6 @@ sub check {
 
 sub visits {
     my ($upstream, $route, $count) = @_;
-    my %seen = map { served_by(request("/$upstream?r=$route&k=$_")) => 1 } 1 .. $count;
+    my %seen = map { served_by(get("/$upstream?r=$route&k=$_")) => 1 } 1 .. $count;
     return join ' ', sort keys %seen;
 }

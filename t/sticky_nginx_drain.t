@@ -4,17 +4,9 @@
 # server gets the requests of its sessions and no others. Without these, on an nginx before 1.29.6
 # a server is taken away from its sessions, or new sessions begin on one that is to be shut down.
 
-use warnings;
-use strict;
-
-use Test::More;
-
-BEGIN { use FindBin; chdir($FindBin::Bin); }
-use lib map { split /:/ } grep { defined } @ENV{qw/ TEST_NGINX_LIB PERL5LIB /}, 'lib';
-use Test::Nginx;
-
-select STDERR; $| = 1;
-select STDOUT; $| = 1;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Sticky::Test;
 
 my @balancers = (
     [plain => ''],
@@ -124,19 +116,18 @@ is(visits('/twice?r=first'), $drained, 'an address that stands twice, by its fir
 is(visits('/twice?r=second'), $second, 'and by the route of the one that is down');
 is(visits('/alone?r=one'), $drained, 'a draining server alone');
 is(visits('/alone?r=two'), '502', 'which is none to the others');
-is(visits('/query', 'route=0'), $drained, 'a draining server and a cookie of the module');
+is(visits('/query', 'Cookie: route=0'), $drained, 'a draining server and a cookie of the module');
 is(visits('/query'), $second, 'but not without it');
 is(visits('/unsticky'), $second, 'in an upstream without sticky');
 
 # The servers that answer 12 requests with different keys.
 sub visits {
-    my ($uri, $cookie) = @_;
+    my ($uri, @headers) = @_;
     my %seen;
     for my $k (1 .. 12) {
         my $key = $uri =~ /\?/ ? "&k=$k" : "?k=$k";
-        my $reply = http("GET $uri$key HTTP/1.0\nHost: localhost\n"
-            . (defined $cookie ? "Cookie: $cookie\n" : '') . "\n") // '';
-        $seen{ $reply =~ /^port (\d+)/m ? $1 : $reply =~ /^HTTP\S+ (\d+)/ ? $1 : 'nothing' } = 1;
+        my $reply = get("$uri$key", @headers);
+        $seen{ $reply =~ /^port (\d+)/m ? $1 : code($reply) } = 1;
     }
     return join ' ', sort keys %seen;
 }
