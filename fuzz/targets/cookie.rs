@@ -1,5 +1,5 @@
-//! Both ends of a cookie. First line: its name; the others: Cookie headers, of which the last is
-//! read as a Set-Cookie header too, and becomes the value of one.
+//! Cookies that are read and written. First line: the name; the others: Cookie headers. The last of
+//! them is also read as a Set-Cookie header, and written as the value of one.
 #![no_main]
 
 use std::time::{Duration, UNIX_EPOCH};
@@ -12,7 +12,7 @@ fuzz_target!(|input: &[u8]| {
     let name = lines.next().unwrap_or_default();
     let headers: Vec<&[u8]> = lines.collect();
     let found = cookie::find(headers.iter().copied(), name);
-    // The directive takes no other names.
+    // The directive accepts no other names.
     let is_name = |byte: &u8| !byte.is_ascii_control() && !b" ;,=".contains(byte);
     if name.is_empty() || !name.iter().all(is_name) {
         return;
@@ -28,7 +28,7 @@ fuzz_target!(|input: &[u8]| {
     assert_written(name, trimmed(own), seconds_of(input));
 });
 
-/// The value of one pair of that name.
+/// The value of a pair, if it has this name.
 fn value<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let equals = pair.iter().position(|byte| *byte == b'=')?;
     let (own, value) = pair.split_at(equals);
@@ -42,7 +42,7 @@ fn trimmed(bytes: &[u8]) -> &[u8] {
     &bytes[start..end]
 }
 
-/// Some time of the years 1970 to 9999.
+/// A time in the years 1970 to 9999.
 fn seconds_of(input: &[u8]) -> u64 {
     let mixed = input.iter().fold(0_u64, |mixed, byte| {
         (mixed ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
@@ -50,7 +50,7 @@ fn seconds_of(input: &[u8]) -> u64 {
     mixed % 253_402_300_800
 }
 
-/// What is written comes back, and its date is what others write.
+/// What is written is read back, and its date is that of another crate.
 fn assert_written(name: &[u8], value: &[u8], seconds: u64) {
     let attributes = Attributes {
         domain: Some(b".shop.example"),

@@ -1,4 +1,5 @@
-//! What headers of HTTP say: cookies, parameters of values, media types, posted forms.
+//! Reads and writes parts of HTTP messages: cookies, parameters of headers, media types, posted
+//! forms.
 
 pub mod cookie;
 mod cookie_expiry;

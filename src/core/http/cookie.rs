@@ -1,7 +1,7 @@
-//! The two ends of a cookie: find one that a client sent, and write one for it to keep.
+//! Finds a cookie that a client sent, and writes one for it to keep.
 //!
-//! Nothing is decoded and nothing is copied on the way in: the values that this module hands out
-//! are compared byte for byte when they come back.
+//! Nothing is decoded and nothing is copied: a cookie that this module sets comes back byte for
+//! byte.
 
 use memchr::memchr;
 
@@ -13,7 +13,15 @@ use super::header_value::{trim_end, trim_start};
 ///
 /// Pairs are separated by `;` only. Spaces and tabs around the name and the value are not part of
 /// them; double quotes and further `=` are part of the value. The name is compared whole and
-/// case-sensitively. A pair without `=` is no cookie; a cookie with an empty value is one.
+/// case-sensitively. A pair without `=` is no cookie; one with an empty value is.
+///
+/// ```
+/// use sticky_core::http::cookie;
+///
+/// let headers = [&b"lang=en; route=ab12"[..], b"theme=dark"];
+/// assert_eq!(cookie::find(headers.into_iter(), b"route"), Some(&b"ab12"[..]));
+/// assert_eq!(cookie::find(headers.into_iter(), b"Route"), None);
+/// ```
 #[inline]
 pub fn find<'a>(
     mut header_values: impl Iterator<Item = &'a [u8]>,
@@ -35,8 +43,8 @@ pub fn values<'a, 'n>(
     })
 }
 
-/// The value of a Set-Cookie header when it sets the cookie `name` (RFC 6265 section 5.2): what
-/// stands before the first `;`, by the rules of [`find`].
+/// The value of the cookie `name` if a Set-Cookie header sets it (RFC 6265 section 5.2): it ends at
+/// the first `;`, and the rules of [`find`] hold.
 pub fn value_set<'a>(header_value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     first_value(trim_start(header_value), name).map(|(value, _)| value)
 }
@@ -44,22 +52,22 @@ pub fn value_set<'a>(header_value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 /// The cookie attribute SameSite (RFC 6265bis section 5.6.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameSite {
-    /// Never with a request that another site caused.
+    /// The browser sends the cookie with no request from another site.
     Strict,
-    /// With another site's request only when it leads the user here.
+    /// From another site, only with requests that navigate here.
     Lax,
-    /// With every request; browsers demand Secure beside it.
+    /// With every request. Browsers require Secure, too.
     None,
 }
 
-/// What follows `name=value` in a Set-Cookie header. The parts are written as they are:
-/// [`crate::directive::parse`] refuses those that would break the header.
+/// What follows `name=value` in a Set-Cookie header. The parts are written as they are: the
+/// directive refuses those that would break the header.
 #[derive(Clone, Copy, Debug)]
 pub struct Attributes<'a> {
     /// The attribute Domain.
     pub domain: Option<&'a [u8]>,
-    /// The attribute Expires, in seconds since 1970 UTC; without it the browser forgets the cookie
-    /// when it is closed.
+    /// The attribute Expires, in seconds since 1970 UTC. Without it, the browser keeps the cookie
+    /// until it is closed.
     pub expires: Option<i64>,
     /// The attribute Path; not written when empty.
     pub path: &'a [u8],
@@ -75,7 +83,7 @@ pub struct Attributes<'a> {
 
 impl Attributes<'_> {
     /// Appends them in the order and the spelling of nginx-sticky-module-ng
-    /// (`ngx_http_sticky_misc_set_cookie()`), those that it does not know after its own.
+    /// (`ngx_http_sticky_misc_set_cookie()`), and those that it does not have after its own.
     pub fn write(&self, out: &mut Vec<u8>) {
         if let Some(domain) = self.domain {
             out.extend_from_slice(b"; Domain=");
@@ -107,16 +115,16 @@ impl Attributes<'_> {
     }
 }
 
-/// Appends a time as the attribute Expires has it: `Thu, 01-Jan-1970 00:00:00 GMT`.
+/// Appends a time in the form of the attribute Expires: `Thu, 01-Jan-1970 00:00:00 GMT`.
 ///
-/// `at` counts seconds since 1970 UTC. A time before 1970 is written as 1970, as past to a browser
-/// as any other; one after the year 9999 as the end of that year, because browsers read four
+/// `at` is in seconds since 1970 UTC. A time before 1970 is written as 1970, which has passed as
+/// well. A time after the year 9999 is written as the end of that year, because browsers read four
 /// digits.
 pub fn write_date(at: i64, out: &mut Vec<u8>) {
-    const LAST: i64 = 253_402_300_799;
+    const END_OF_9999: i64 = 253_402_300_799;
     const WEEKDAYS: [&[u8]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
 
-    let at = at.clamp(0, LAST).unsigned_abs();
+    let at = at.clamp(0, END_OF_9999).unsigned_abs();
     let (days, second) = (at / 86_400, at % 86_400);
     let (year, month, day) = civil_date(days);
 
@@ -143,8 +151,8 @@ pub fn write_date(at: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(b" GMT");
 }
 
-/// The same as nginx writes it: with two digits of the year until 2037, for old browsers
-/// (`ngx_http_cookie_time()`).
+/// The same as nginx writes it (`ngx_http_cookie_time()`): until 2037 with two digits of the year,
+/// for old browsers.
 pub fn write_short_date(at: i64, out: &mut Vec<u8>) {
     const FIRST_OF_2038: i64 = 2_145_916_800;
     // "Thu, 01-Jan-" stands before the year.
@@ -157,13 +165,13 @@ pub fn write_short_date(at: i64, out: &mut Vec<u8>) {
     }
 }
 
-/// The value of the first of several pairs that bears that name, and the pairs after it.
+/// The value of the first pair with this name, and the pairs after it.
 #[inline]
 fn next_value<'a>(mut pairs: &'a [u8], name: &[u8]) -> Option<(&'a [u8], Option<&'a [u8]>)> {
     let initial = name.first();
     loop {
         pairs = trim_start(pairs);
-        // Nearly every pair is somebody else's, and one byte mostly tells.
+        // Nearly all pairs have another name, and mostly the first byte tells.
         if pairs.first() == initial {
             if let Some(found) = first_value(pairs, name) {
                 return Some(found);
@@ -173,8 +181,8 @@ fn next_value<'a>(mut pairs: &'a [u8], name: &[u8]) -> Option<(&'a [u8], Option<
     }
 }
 
-/// The value of the first of several pairs when it bears that name, and the pairs after it. Nothing is
-/// trimmed off before the name.
+/// The value of the first of these pairs, if it has this name, and the pairs after it. Spaces
+/// before the name are not skipped.
 #[inline]
 fn first_value<'a>(pairs: &'a [u8], name: &[u8]) -> Option<(&'a [u8], Option<&'a [u8]>)> {
     match trim_start(pairs.strip_prefix(name)?).split_first() {

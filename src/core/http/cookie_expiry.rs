@@ -1,9 +1,9 @@
-//! Whether a Set-Cookie takes its cookie away: servers do that with a time that has passed.
+//! Whether a Set-Cookie header deletes its cookie: servers do that with a time that has passed.
 
 use super::header_value::{trim_end, trim_start};
 
-/// Whether a Set-Cookie deletes the cookie, or sets one that expires at once: by its Max-Age, else by
-/// its Expires (RFC 6265, 5.3). `now` is Unix time in seconds.
+/// Whether a Set-Cookie header deletes the cookie, or sets one that expires at once: by its
+/// Max-Age, else by its Expires (RFC 6265, 5.3). `now` is Unix time in seconds.
 pub fn is_deletion(header_value: &[u8], now: i64) -> bool {
     let mut by_age = None;
     let mut by_date = None;
@@ -11,7 +11,7 @@ pub fn is_deletion(header_value: &[u8], now: i64) -> bool {
         let mut parts = attribute.splitn(2, |byte| *byte == b'=');
         let name = trim_end(trim_start(parts.next().unwrap_or_default()));
         let value = trim_end(trim_start(parts.next().unwrap_or_default()));
-        // The last one of a kind that can be read counts.
+        // Of several, the last valid one counts.
         if name.eq_ignore_ascii_case(b"max-age") {
             by_age = is_over(value).or(by_age);
         } else if name.eq_ignore_ascii_case(b"expires") {
@@ -25,7 +25,7 @@ pub fn is_deletion(header_value: &[u8], now: i64) -> bool {
     }
 }
 
-/// RFC 6265, 5.2.2.
+/// Whether a Max-Age has passed (RFC 6265, 5.2.2). `None`: it is not a number.
 fn is_over(seconds: &[u8]) -> Option<bool> {
     let digits = seconds.strip_prefix(b"-").unwrap_or(seconds);
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
@@ -33,7 +33,7 @@ fn is_over(seconds: &[u8]) -> Option<bool> {
     is_number.then(|| is_negative || digits.iter().all(|digit| *digit == b'0'))
 }
 
-/// Year, month from 1, day of the month, and hour, minute, second: ordered as time is.
+/// Year, month from 1, day of the month, and hour, minute, second: ordered by time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Moment(u64, usize, u64, [u64; 3]);
 
@@ -86,7 +86,7 @@ fn is_delimiter(byte: u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'/' | b';'..=b'@' | b'['..=b'`' | b'{'..=b'~')
 }
 
-/// The number with which a word begins, of so many digits.
+/// The number at the start of a word, with `shortest` to `longest` digits.
 fn number(word: &[u8], shortest: usize, longest: usize) -> Option<u64> {
     let len = word.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let digits = word.get(..len)?;
@@ -127,8 +127,8 @@ fn month_named(word: &[u8]) -> Option<usize> {
 
 /// Year, month and day of the month in the Gregorian calendar, from the days since 1970-01-01.
 ///
-/// The year is taken to begin in March, so that the day which comes and goes is its last; then the
-/// lengths of the months repeat every 5 months (153 days), those of the years every 4, 100 and 400.
+/// Years are counted from March, so that the leap day is their last day. Then the lengths of the
+/// months repeat every 5 months (153 days), and those of the years every 4, 100 and 400 years.
 pub(super) fn civil_date(days: u64) -> (u64, &'static [u8], u64) {
     const FROM_MARCH: [&[u8]; 12] = [
         b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec", b"Jan",
@@ -140,7 +140,7 @@ pub(super) fn civil_date(days: u64) -> (u64, &'static [u8], u64) {
 
     let days = days + SINCE_MARCH_0000;
     let (era, day) = (days / ERA, days % ERA);
-    // Take out the leap days passed so far; the last day of the era would count as a year too many.
+    // Without the leap days so far. The last day of the era would count as a year too many.
     let year = (day - day / 1_460 + day / CENTURY - day / (ERA - 1)) / 365;
     let day_of_year = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day_of_year + 2) / 153;

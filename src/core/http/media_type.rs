@@ -1,15 +1,15 @@
-//! Media types, as far as they decide what reads a body.
+//! Media types, as far as they decide how a body is read.
 
 use crate::http::header_value::{is_value, value_of};
 
-/// HTML, in either of its two syntaxes.
+/// Whether it is HTML, in either of its two syntaxes.
 #[inline]
 pub fn is_page(media_type: &[u8]) -> bool {
     is_value(media_type, b"text/html") || is_value(media_type, b"application/xhtml+xml")
 }
 
-/// JSON: `application/json`, `text/json`, what ends in `+json` (RFC 6839, 3.1), and a JSON text per
-/// line, `application/x-ndjson`.
+/// Whether it is JSON: `application/json`, `text/json`, any type that ends in `+json` (RFC 6839,
+/// 3.1), and `application/x-ndjson`, with a JSON text per line.
 pub fn is_json(media_type: &[u8]) -> bool {
     let subtype = subtype(media_type);
     subtype.eq_ignore_ascii_case(b"json")
@@ -17,7 +17,7 @@ pub fn is_json(media_type: &[u8]) -> bool {
         || ends_with(subtype, b"+json")
 }
 
-/// Characters that people or scripts read: `text/…`, XML, JavaScript, JSON.
+/// Whether it is text for people or scripts: `text/…`, XML, JavaScript, JSON.
 pub fn is_text(media_type: &[u8]) -> bool {
     let subtype = subtype(media_type);
     let kinds: [&[u8]; 5] = [

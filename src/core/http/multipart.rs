@@ -1,5 +1,5 @@
-//! The fields of a form that is sent as `multipart/form-data` (RFC 7578), which is how browsers send
-//! forms with files. Only what can carry a session id is read: the plain fields that are complete.
+//! The fields of a form that is sent as `multipart/form-data` (RFC 7578), as browsers send forms
+//! with files. Only what can have a session id is read: complete fields that are not files.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use memchr::memmem::Finder;
 use crate::http::header_value;
 
 /// The longest boundary (RFC 2046, 5.1.1), in bytes.
-const LONGEST: usize = 70;
+const MAX_BOUNDARY: usize = 70;
 
 /// A field of a form.
 pub struct Field<'a> {
@@ -18,15 +18,25 @@ pub struct Field<'a> {
     pub value: &'a [u8],
 }
 
-/// The fields of a body with this Content-Type, `None` when that is another one or
-/// names no boundary. Files are left out, and so is a field whose end the body lacks; whatever is not
-/// well-formed ends the form. Lines end with CR LF, as everybody sends them.
+/// The fields of a body with this Content-Type. `None`: it is another one, or has no boundary.
+/// Files and incomplete fields are left out, and whatever is not well-formed ends the form. Lines
+/// end with CR LF, as all browsers send them.
+///
+/// ```
+/// use sticky_core::http::multipart;
+///
+/// let body = b"--x\r\nContent-Disposition: form-data; name=\"sid\"\r\n\r\n4711\r\n--x--\r\n";
+/// let mut fields = multipart::fields(b"multipart/form-data; boundary=x", body).unwrap();
+/// let field = fields.next().unwrap();
+/// assert_eq!((&*field.name, field.value), (&b"sid"[..], &b"4711"[..]));
+/// assert!(fields.next().is_none());
+/// ```
 pub fn fields<'a>(content_type: &[u8], body: &'a [u8]) -> Option<impl Iterator<Item = Field<'a>>> {
     if !header_value::is_value(content_type, b"multipart/form-data") {
         return None;
     }
     let boundary = header_value::parameter(content_type, b"boundary")?;
-    if !(1..=LONGEST).contains(&boundary.len()) {
+    if !(1..=MAX_BOUNDARY).contains(&boundary.len()) {
         return None;
     }
     let mut parts = Parts::new(&boundary, body);
@@ -37,9 +47,10 @@ pub fn fields<'a>(content_type: &[u8], body: &'a [u8]) -> Option<impl Iterator<I
     }))
 }
 
-/// The parts of a body, each from behind its boundary's line up to the line break before the next.
+/// The parts of a body, each from the line of its boundary up to the line break before the next
+/// one.
 struct Parts<'a> {
-    /// Finds the line break and the dashes with the boundary.
+    /// Finds a line break, two dashes and the boundary.
     line: Finder<'static>,
     rest: Option<&'a [u8]>,
 }
@@ -51,11 +62,11 @@ impl<'a> Parts<'a> {
             line: Finder::new(&line).into_owned(),
             rest: None,
         };
-        // The first line has no line break before it, unless there is a preamble.
+        // Without a preamble, no line break stands before the first boundary.
         let first = line.get(2..).and_then(|first| body.strip_prefix(first));
-        parts.rest = match first.and_then(behind_line) {
-            Some(Behind::Part(rest)) => Some(rest),
-            Some(Behind::End) => None,
+        parts.rest = match first.and_then(after_boundary) {
+            Some(AfterBoundary::Part(rest)) => Some(rest),
+            Some(AfterBoundary::End) => None,
             None => {
                 parts.rest = Some(body);
                 parts.next();
@@ -75,9 +86,9 @@ impl<'a> Iterator for Parts<'a> {
         loop {
             let at = from + self.line.find(all.get(from..)?)?;
             from = at + self.line.needle().len();
-            // A longer word that begins like the boundary is none.
-            if let Some(behind) = behind_line(all.get(from..)?) {
-                if let Behind::Part(rest) = behind {
+            // A longer word that begins like the boundary is not one.
+            if let Some(behind) = after_boundary(all.get(from..)?) {
+                if let AfterBoundary::Part(rest) = behind {
                     self.rest = Some(rest);
                 }
                 return all.get(..at);
@@ -87,25 +98,25 @@ impl<'a> Iterator for Parts<'a> {
 }
 
 /// What follows a boundary.
-enum Behind<'a> {
+enum AfterBoundary<'a> {
     Part(&'a [u8]),
     End,
 }
 
-/// `None`: it goes on, so it is no boundary, or the body ends too early to tell.
-fn behind_line(rest: &[u8]) -> Option<Behind<'_>> {
+/// `None`: the word goes on, so it is not the boundary, or the body ends too early to tell.
+fn after_boundary(rest: &[u8]) -> Option<AfterBoundary<'_>> {
     if rest.starts_with(b"--") {
-        return Some(Behind::End);
+        return Some(AfterBoundary::End);
     }
     let padding = rest.iter().take_while(|b| matches!(b, b' ' | b'\t'));
     let line_end = rest.get(padding.count()..)?;
-    // The line break stays: it may be the one before the empty line that ends the header.
+    // With the line break: it may be part of the empty line that ends the header.
     line_end
         .starts_with(b"\r\n")
-        .then_some(Behind::Part(line_end))
+        .then_some(AfterBoundary::Part(line_end))
 }
 
-/// What a part is, when it is a plain field.
+/// The field of a part. `None`: it is a file, or not well-formed.
 fn field(part: &[u8]) -> Option<Field<'_>> {
     let end = memchr::memmem::find(part, b"\r\n\r\n")?;
     let (header, value) = part.split_at_checked(end)?;
@@ -132,7 +143,7 @@ fn field(part: &[u8]) -> Option<Field<'_>> {
     })
 }
 
-/// The lines of a part's header; one that begins with white space continues the one before.
+/// The lines of a part's header. A line that begins with white space continues the one before.
 fn lines(header: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = header.strip_prefix(b"\r\n");
     std::iter::from_fn(move || {

@@ -1,5 +1,5 @@
-//! Tests for the cookie header and the Set-Cookie header; without them a client's cookie is taken
-//! for another one, or a browser does not keep ours.
+//! Tests for the Cookie and the Set-Cookie header. Without them, a client's cookie may be taken for
+//! another one, or a browser may not keep ours.
 
 use sticky_core::http::cookie::{find, value_set, write_date, Attributes, SameSite};
 
@@ -9,16 +9,16 @@ fn route(headers: &[&'static str]) -> Option<String> {
 }
 
 #[test]
-fn a_cookie_is_found_whole_and_nothing_else_is() {
+fn a_cookie_is_found_by_its_whole_name() {
     let cases: &[(&str, Option<&str>)] = &[
         ("route=a", Some("a")),
         ("a=1; route=b; c=2", Some("b")),
         ("a=1;route=b;c=2", Some("b")),
         ("a=1; route=b", Some("b")),
-        // The first one counts, also when it is empty.
+        // The first one counts, even if it is empty.
         ("route=a; route=b", Some("a")),
         ("route=; route=b", Some("")),
-        // Neither a longer name nor a name inside a value.
+        // Neither a longer name nor a name in a value.
         ("xroute=a", None),
         ("routex=a", None),
         ("x-route=a", None),
@@ -27,7 +27,7 @@ fn a_cookie_is_found_whole_and_nothing_else_is() {
         ("ROUTE=a", None),
         ("xroute=a; route=b", Some("b")),
         ("a=\"; route=b\"", Some("b\"")),
-        // The value ends at `;` and is left as it is.
+        // The value ends at `;` and is not decoded.
         ("route=a=b=c", Some("a=b=c")),
         ("route==", Some("=")),
         ("route=\"a\"", Some("\"a\"")),
@@ -68,7 +68,7 @@ fn headers_are_searched_in_their_order() {
     assert_eq!(route(&[]), None);
     assert_eq!(route(&["a=1", "b=2; route=c"]).as_deref(), Some("c"));
     assert_eq!(route(&["", "route=a", "route=b"]).as_deref(), Some("a"));
-    // A header ends a pair, and so it ends a value.
+    // The end of a header ends its last pair, and so its value.
     assert_eq!(route(&["a=1; route", "=b"]), None);
 }
 
@@ -83,7 +83,7 @@ fn a_name_may_have_any_bytes_but_never_none() {
 }
 
 #[test]
-fn the_cookie_that_a_server_sets_is_told_by_its_first_pair() {
+fn the_first_pair_of_a_set_cookie_header_is_the_cookie() {
     let cases: &[(&str, Option<&str>)] = &[
         ("route=a", Some("a")),
         ("route=a; Path=/; HttpOnly", Some("a")),
@@ -150,7 +150,7 @@ fn attributes_have_the_order_and_spelling_of_nginx_sticky_module_ng() {
     );
 }
 
-/// Recipe: `date -u -d @SECONDS '+%a, %d-%b-%Y %H:%M:%S GMT'` in the C locale.
+/// From `date -u -d @SECONDS '+%a, %d-%b-%Y %H:%M:%S GMT'` in the C locale.
 #[test]
 fn dates_are_those_of_the_gregorian_calendar() {
     let cases: &[(i64, &str)] = &[
@@ -168,7 +168,7 @@ fn dates_are_those_of_the_gregorian_calendar() {
         (4_107_542_400, "Mon, 01-Mar-2100 00:00:00 GMT"),
         (13_574_563_200, "Tue, 29-Feb-2400 00:00:00 GMT"),
         (253_402_300_799, "Fri, 31-Dec-9999 23:59:59 GMT"),
-        // Beyond what a browser reads.
+        // Beyond what browsers read.
         (253_402_300_800, "Fri, 31-Dec-9999 23:59:59 GMT"),
         (i64::MAX, "Fri, 31-Dec-9999 23:59:59 GMT"),
         (-1, "Thu, 01-Jan-1970 00:00:00 GMT"),
@@ -181,7 +181,7 @@ fn dates_are_those_of_the_gregorian_calendar() {
     }
 }
 
-/// Counts the days one by one, with nothing but the lengths of the months and the leap-year rule.
+/// Counts the days one by one, with only the lengths of the months and the leap-year rule.
 #[test]
 fn every_day_of_five_centuries_follows_the_one_before() {
     const MONTHS: [(&str, u32); 12] = [

@@ -1,5 +1,5 @@
-//! Tests for cookies that a server takes away; without them the id that a logout deletes is learned
-//! as if it had been handed out.
+//! Tests for cookies that a server deletes. Without them, an id that a logout deletes may be
+//! learned as if it were a new one.
 
 use sticky_core::http::cookie::is_deletion;
 
@@ -37,7 +37,7 @@ fn cookies_are_deleted_by_a_time_that_has_passed() {
         ("; Expires=Fri, 01 Jan 2027 00:00:00 GMT", false),
         ("; Expires=Fri, 31 Dec 9999 23:59:59 GMT", false),
         ("; Expires=2020 1 February 1:2:3", true),
-        // No date: as if it were not there.
+        // Not a date: ignored.
         ("; Expires=0", false),
         ("; Expires=", false),
         ("; Expires", false),

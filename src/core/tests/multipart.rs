@@ -1,5 +1,5 @@
-//! Tests for forms sent as multipart/form-data; without these a session is lost with the first upload,
-//! or a file that holds a form is taken for one.
+//! Tests for forms sent as multipart/form-data. Without these, a session may be lost with the first
+//! upload, or a file with a form in it may be taken for one.
 
 use sticky_core::http::header_value::{is_value, parameter, value_of};
 use sticky_core::http::multipart::fields;
@@ -107,13 +107,13 @@ fn headers_are_written_in_many_ways() {
 }
 
 #[test]
-fn what_is_not_complete_is_not_read() {
+fn incomplete_fields_are_not_read() {
     let whole = named("a", "1") + &named("sid", "2") + "--b--\r\n";
     let second = named("a", "1").len();
     let end = whole.find("--b--").unwrap();
     for cut in 0..=whole.len() {
         let shown = match cut {
-            // A boundary counts when its line, or the last one's dashes, are there.
+            // A boundary counts when its line is complete, or has the dashes of the last one.
             _ if cut >= end + 5 => "a=1 sid=2",
             _ if cut >= second + 5 => "a=1",
             _ => "",
@@ -232,9 +232,9 @@ fn parameters_follow_a_value() {
     }
 }
 
-/// Bytes of all kinds around the marks of a form: an answer, and no field that is not there.
+/// Random bytes between the parts of a form give a result, and no field that is not there.
 #[test]
-fn no_bytes_at_all_make_it_panic() {
+fn no_bytes_cause_a_panic() {
     const PIECES: [&str; 12] = [
         "--b",
         "--",
