@@ -1,6 +1,6 @@
-//! What the fuzz targets share: how an input is taken apart, and the rules that every reader of
-//! outside bytes keeps. A target holds what is read against a second opinion: a naive writing of
-//! the same rule, or somebody else's parser.
+//! Common to the fuzz targets: how an input is split, and the rules for all readers of outside
+//! bytes. Each target compares what is read with an oracle: the same rule in naive code, or a
+//! parser of another crate.
 
 pub mod json;
 #[path = "../../src/core/tests/pages/oracle.rs"]
@@ -12,7 +12,7 @@ use sticky_core::url::{LinkPart, Names, Site};
 use url::{ParseError, Url};
 
 /// The names that the first byte of an input chooses from: the usual one, one within another, one
-/// that links may write with an escape, one that is no anchor at all, those of paths.
+/// that links may write with an escape, one that is no literal at all, those of paths.
 const NAMES: [&[&[u8]]; 8] = [
     &[b"sid"],
     &[b"sid", b"id", b"xsid"],
@@ -27,7 +27,7 @@ const NAMES: [&[&[u8]]; 8] = [
 /// The host whose pages are read.
 pub const HOST: &str = "shop.example";
 
-/// The names chosen by a byte, as the directive has them: with bit 3 looked for in paths, too.
+/// The names chosen by a byte; with bit 3 searched in paths, too.
 pub fn names(choice: u8) -> (&'static [&'static [u8]], Names) {
     let plain = NAMES[usize::from(choice) % NAMES.len()];
     let names = Names::new(plain.iter().map(|name| (*name).into()).collect());
@@ -38,19 +38,19 @@ pub fn names(choice: u8) -> (&'static [&'static [u8]], Names) {
     (plain, names.in_parts(parts))
 }
 
-/// What ends an id, with bit 5 of the byte.
+/// The delimiter of ids, with bit 5 of the byte.
 pub fn delimiter(choice: u8) -> Option<u8> {
     (choice & 0x20 != 0).then_some(b'.')
 }
 
-/// The site of [`HOST`], with one other host and all below another.
+/// The site of [`HOST`], with another host, and all subdomains of a third.
 pub fn site() -> Site {
     let others = [b"www.example"[..].into(), b".static.example"[..].into()];
     Site::new(HOST.as_bytes(), &others)
 }
 
-/// A link on a page of http, as the URL Standard reads it. Crate url takes the host of `///host` for
-/// empty; the Standard passes over all slashes ("special authority ignore slashes state").
+/// A link on a page of http, as the URL Standard reads it. The crate url takes the host of
+/// `///host` for empty; the Standard skips all slashes ("special authority ignore slashes state").
 pub fn joined(page: &Url, link: &str) -> Result<Url, ParseError> {
     let plain: String = link.chars().filter(|c| !"\t\r\n".contains(*c)).collect();
     let plain = plain.trim_matches(|c| c <= ' ');
@@ -61,7 +61,7 @@ pub fn joined(page: &Url, link: &str) -> Result<Url, ParseError> {
     page.join(link)
 }
 
-/// Whether the site of [`site`] has this host, by the words of the README alone.
+/// Whether [`site`] has this host, according to the README.
 pub fn is_own_host(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     [HOST, "www.example", "static.example"].contains(&&*host) || host.ends_with(".static.example")

@@ -1,11 +1,15 @@
-//! The id in a query or a form once more, on the URL Standard's own parser of forms.
+//! The id in a query or a form, by a parser of the URL Standard's forms.
 
 use form_urlencoded::parse;
-use sticky_core::url::{Carried, MAX_ID};
+use sticky_core::url::{ExtractedId, MAX_ID};
 
-/// What the pairs of `name=value` in `encoded`, divided by `&`, say about the session, as text.
-/// `None` where bytes that are not UTF-8 have been lost, so that values cannot be told apart.
-pub fn carried(names: &[&[u8]], delimiter: Option<u8>, encoded: &[u8]) -> Option<Carried<'static>> {
+/// The id in the pairs of `encoded`, separated by `&`, as text. `None`: bytes that are not UTF-8
+/// have been lost, so that values cannot be told apart.
+pub fn extracted(
+    names: &[&[u8]],
+    delimiter: Option<u8>,
+    encoded: &[u8],
+) -> Option<ExtractedId<'static>> {
     let pairs: Vec<_> = parse(encoded).collect();
     if pairs.iter().any(|(_, value)| value.contains('\u{fffd}')) {
         return None;
@@ -16,12 +20,12 @@ pub fn carried(names: &[&[u8]], delimiter: Option<u8>, encoded: &[u8]) -> Option
     Some(among(names, delimiter, &pairs.collect::<Vec<_>>()))
 }
 
-/// What decoded names and values say about the session: the first name with a usable value decides.
+/// The id in decoded names and values: the first name with a usable value decides.
 pub fn among(
     names: &[&[u8]],
     delimiter: Option<u8>,
     pairs: &[(Vec<u8>, Vec<u8>)],
-) -> Carried<'static> {
+) -> ExtractedId<'static> {
     for name in names {
         let own = pairs.iter().filter(|(key, _)| key == name);
         let ids = own.map(|(_, value)| {
@@ -31,21 +35,21 @@ pub fn among(
         let mut usable = ids.filter(|id| (1..=MAX_ID).contains(&id.len()));
         let Some(first) = usable.next() else { continue };
         if usable.any(|other| other != first) {
-            return Carried::Conflict;
+            return ExtractedId::Conflict;
         }
-        return Carried::Id(first.to_vec().into());
+        return ExtractedId::Id(first.to_vec().into());
     }
-    Carried::Nothing
+    ExtractedId::Absent
 }
 
-/// What holds of any id that is handed out.
-pub fn assert_usable(carried: &Carried<'_>) {
-    if let Carried::Id(id) = carried {
+/// Checks what holds for any id.
+pub fn assert_usable(extracted: &ExtractedId<'_>) {
+    if let ExtractedId::Id(id) = extracted {
         assert!((1..=MAX_ID).contains(&id.len()), "an id of {}", id.len());
     }
 }
 
-/// `%XX` decoded, as naively as can be.
+/// Decodes `%XX`, in naive code.
 pub fn unescaped(written: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = written;

@@ -1,16 +1,15 @@
-//! A body in pieces: however it is cut, a learner hands out the same ids in the same order.
+//! A body in pieces: whatever they are, a learner hands out the same ids in the same order.
 
 use std::collections::BTreeSet;
 
 use sticky_core::scan::Learner;
 use sticky_core::url::MAX_ID;
 
-/// The longest pieces that are tried: byte by byte, within a name, within a tag, as nginx has it.
-const LONGEST: [usize; 4] = [1, 5, 40, 3000];
+/// The longest pieces that are tried: a byte, within a name, within a tag, as nginx has them.
+const MAX_PIECES: [usize; 4] = [1, 5, 40, 3000];
 
-/// The ids of a body, after they were read from it whole and in two ways in pieces, which `seed`
-/// chooses. How often an id comes again may depend on the pieces, but no new one comes, and none
-/// earlier or later.
+/// The ids of a body, after checking that they are the same in pieces, which `seed` chooses. An id
+/// may be repeated more or less often depending on the pieces, but new ids come in the same order.
 pub fn ids<L: Learner>(body: &[u8], seed: u32, learner: impl Fn() -> L) -> Vec<Vec<u8>> {
     let whole = new_ids(&[body], learner());
     for pieces in cuts(body, seed) {
@@ -20,7 +19,7 @@ pub fn ids<L: Learner>(body: &[u8], seed: u32, learner: impl Fn() -> L) -> Vec<V
     whole
 }
 
-/// What a learner finds, each id once.
+/// The ids that a learner finds, each once.
 pub fn new_ids(pieces: &[&[u8]], learner: impl Learner) -> Vec<Vec<u8>> {
     let mut ids = read(pieces, learner);
     assert!(
@@ -32,7 +31,7 @@ pub fn new_ids(pieces: &[&[u8]], learner: impl Learner) -> Vec<Vec<u8>> {
     ids
 }
 
-/// The same of a learner that is two: which of them comes first depends on the pieces.
+/// The same for a combined learner, whose order depends on the pieces.
 pub fn sorted_ids<L: Learner>(body: &[u8], seed: u32, learner: impl Fn() -> L) -> Vec<Vec<u8>> {
     let sorted = |pieces: &[&[u8]]| {
         let ids: BTreeSet<_> = read(pieces, learner()).into_iter().collect();
@@ -50,7 +49,7 @@ pub fn sorted_ids<L: Learner>(body: &[u8], seed: u32, learner: impl Fn() -> L) -
 pub fn cuts(body: &[u8], seed: u32) -> [Vec<&[u8]>; 2] {
     let mut numbers = Numbers(u64::from(seed));
     [(); 2].map(|()| {
-        let longest = LONGEST[numbers.below(LONGEST.len())];
+        let longest = MAX_PIECES[numbers.below(MAX_PIECES.len())];
         let mut rest = body;
         let pieces = std::iter::from_fn(|| {
             let len = (numbers.below(longest) + 1).min(rest.len());
@@ -62,7 +61,7 @@ pub fn cuts(body: &[u8], seed: u32) -> [Vec<&[u8]>; 2] {
     })
 }
 
-/// What a learner finds, and that it keeps the rules of all of them.
+/// The ids that a learner finds, after checking the rules for all learners.
 pub fn read(pieces: &[&[u8]], mut learner: impl Learner) -> Vec<Vec<u8>> {
     let mut ids: Vec<Vec<u8>> = Vec::new();
     for piece in pieces {
@@ -79,7 +78,7 @@ pub fn read(pieces: &[&[u8]], mut learner: impl Learner) -> Vec<Vec<u8>> {
     ids
 }
 
-/// Ids as a finding shows them.
+/// Ids as text, for messages.
 pub fn shown(ids: &[Vec<u8>]) -> Vec<String> {
     ids.iter().map(|id| id.escape_ascii().to_string()).collect()
 }

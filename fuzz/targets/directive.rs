@@ -1,16 +1,16 @@
-//! The words of a directive, one a line: a rule that keeps what its type says, or one line of an error
-//! that does not tell the key.
+//! The words of a directive, one per line. They give a rule that keeps the promises of its type, or
+//! an error of one line that does not show the key.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sticky_core::directive::native::NativeRule;
+use sticky_core::directive::nginx_forms::NginxRule;
 use sticky_core::directive::{parse, CookieRule, Mode, QueryRule, RewriteRule, ZoneChoice};
 use sticky_core::http::cookie::{self, SameSite};
-use sticky_core::rewrite::Parameter;
-use sticky_core::url::Carried;
+use sticky_core::rewrite::RouteParameter;
+use sticky_core::url::ExtractedId;
 
-/// nginx cuts an error of the configuration here (NGX_MAX_CONF_ERRSTR).
-const LONGEST: usize = 1024;
+/// Where nginx cuts an error of the configuration (NGX_MAX_CONF_ERRSTR).
+const MAX_MESSAGE: usize = 1024;
 
 const KEY: &[u8] = b"hmac_key=";
 
@@ -23,17 +23,17 @@ fuzz_target!(|input: &[u8]| {
         Ok(Mode::Cookie(rule)) => check_cookie(&rule),
         Ok(Mode::Query(rule)) => check_query(&rule),
         Ok(Mode::Rewrite(rule)) => check_rewrite(&rule),
-        Ok(Mode::Native(rule)) => check_native(&rule),
+        Ok(Mode::Nginx(rule)) => check_nginx(&rule),
         Err(error) => {
             let line = error.to_string();
-            assert!(!line.is_empty() && line.len() < LONGEST, "{line:?}");
+            assert!(!line.is_empty() && line.len() < MAX_MESSAGE, "{line:?}");
             assert!(!line.chars().any(char::is_control), "{line:?}");
             assert!(!shows_key(&words), "{line:?}");
         }
     }
 });
 
-/// The same words with another key, which stands in no message by chance.
+/// Whether a message has the key: tried with another key, which cannot be in it by chance.
 fn shows_key(words: &[&[u8]]) -> bool {
     let keyed: Vec<&[u8]> = words
         .iter()
@@ -90,26 +90,26 @@ fn check_query(rule: &QueryRule) {
 fn check_rewrite(rule: &RewriteRule) {
     assert!(rule.hosts.iter().all(|host| !host.is_empty()));
     let value = rule.recipe.value(3, b"10.0.0.1:8080");
-    let parameter = Parameter::new(rule.names.clone(), &value);
+    let parameter = RouteParameter::new(rule.names.clone(), &value);
     let site = sticky_fuzz::site();
     let link = parameter.in_header(b"Location", b"/page?a=1#b", &site);
-    let carried = rule
+    let extracted = rule
         .names
         .in_link(link.as_deref().unwrap_or_default(), &site);
-    assert_eq!(carried, Carried::Id(value.into()));
+    assert_eq!(extracted, ExtractedId::Id(value.into()));
 }
 
-fn check_native(rule: &NativeRule) {
+fn check_nginx(rule: &NginxRule) {
     match rule {
-        NativeRule::Cookie(rule) => {
+        NginxRule::Cookie(rule) => {
             assert!(!rule.name.is_empty());
             let domain = rule.domain.as_deref().unwrap_or_default();
             let samesite = rule.samesite.as_deref().unwrap_or_default();
             let line = rule.set_cookie(b"value", domain, samesite, 1_700_000_000);
             assert!(line.starts_with(&rule.name));
         }
-        NativeRule::Route(names) => assert!(!names.is_empty()),
-        NativeRule::Learn(rule) => {
+        NginxRule::Route(names) => assert!(!names.is_empty()),
+        NginxRule::Learn(rule) => {
             assert!(!rule.create.is_empty() && !rule.lookup.is_empty() && !rule.zone.is_empty());
             assert!(rule.size >= 32 << 10 && rule.limits.expires > 0);
         }

@@ -1,4 +1,4 @@
-//! The forms of pages, however they are cut. First byte: the names; the next four: how the page is cut.
+//! The forms of pages in any pieces. First byte: the names; the next four: the pieces.
 #![no_main]
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ fuzz_target!(|input: &[u8]| {
         return;
     }
     let name = std::str::from_utf8(name).expect("ASCII");
-    let all = oracle::opinion(page, &names, name, &site);
+    let all = oracle::expected(page, &names, name, &site);
     for id in found
         .iter()
         .filter(|id| id.iter().all(u8::is_ascii_alphanumeric))

@@ -1,17 +1,20 @@
-//! Pages, however they are cut, against lol_html: the exact grammar wins. First byte: the names, and
-//! with bit 4 the control characters 1 to 4 stand for runs as long as the bounds of the learner; the
-//! next four: how the page is cut, on which what is looked at must not depend either.
+//! Pages in any pieces, against lol_html as a parser of the exact grammar. The pieces must make no
+//! difference, neither for the ids nor for the cost. First byte: the names; with bit 4 the control
+//! characters 1 to 4 stand for runs as long as the bounds of the learner. The next four: the
+//! pieces.
 #![no_main]
 
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use sticky_core::scan::html::{HtmlLearner, ALLOWED, ALLOWED_EACH, QUOTED, REACH, RUN};
+use sticky_core::scan::html::{
+    HtmlLearner, BASE_BUDGET, BUDGET_PER_BYTE, MAX_QUOTED, MAX_TAG, STRING_RADIUS,
+};
 use sticky_core::scan::Learner;
 use sticky_fuzz::{names, oracle, pieces, site};
 
-/// What one name may take beyond what is left.
-const ONE: u64 = 12 * REACH as u64;
+/// What one name may spend beyond the budget.
+const ONE: u64 = 12 * MAX_TAG as u64;
 
 fuzz_target!(|input: &[u8]| {
     let Some(([choice, seed @ ..], page)) = input.split_first_chunk::<5>() else {
@@ -31,14 +34,14 @@ fuzz_target!(|input: &[u8]| {
     let learner = || HtmlLearner::new(Arc::clone(&names), site.clone());
     let found = pieces::ids(page, seed, learner);
 
-    let used = looked_at(&[page], learner());
+    let spent = budget_spent(&[page], learner());
     for pieces in pieces::cuts(page, seed) {
-        let cut = looked_at(&pieces, learner());
-        assert_eq!(cut, used, "looked at, in {} pieces", pieces.len());
+        let cut = budget_spent(&pieces, learner());
+        assert_eq!(cut, spent, "spent, in {} pieces", pieces.len());
     }
-    assert!(used <= ALLOWED + ALLOWED_EACH * page.len() as u64 + ONE);
-    // A name for which nothing was left may have been passed over.
-    if used >= ALLOWED {
+    assert!(spent <= BASE_BUDGET + BUDGET_PER_BYTE * page.len() as u64 + ONE);
+    // A name may have been skipped because the budget was spent.
+    if spent >= BASE_BUDGET {
         return;
     }
     let [name] = plain else { return };
@@ -46,8 +49,8 @@ fuzz_target!(|input: &[u8]| {
         return;
     }
     let name = std::str::from_utf8(name).expect("ASCII");
-    for id in oracle::opinion(page, &names, name, &site).ids {
-        // An id with a quote or a space in it may read otherwise; no application makes one.
+    for id in oracle::expected(page, &names, name, &site).ids {
+        // An id with a quote or a space may be read differently; no application has such ids.
         let is_clean = id.iter().all(u8::is_ascii_alphanumeric);
         assert!(
             !is_clean || found.contains(&id),
@@ -58,26 +61,26 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-fn looked_at(pieces: &[&[u8]], mut learner: HtmlLearner) -> u64 {
+fn budget_spent(pieces: &[&[u8]], mut learner: HtmlLearner) -> u64 {
     for piece in pieces {
         learner.feed(piece, &mut |_| {});
     }
     learner.end(&mut |_| {});
-    learner.looked_at()
+    learner.budget_spent()
 }
 
 fn stretch(page: &[u8]) -> Vec<u8> {
     let mut long = Vec::new();
     for byte in page {
-        // More only takes time.
-        if long.len() > 32 * REACH {
+        // More would only take time.
+        if long.len() > 32 * MAX_TAG {
             break;
         }
         let (len, with) = match byte {
-            1 => (QUOTED, b'x'),
-            2 => (RUN, b'y'),
-            3 => (REACH, b' '),
-            4 => (REACH, b'z'),
+            1 => (MAX_QUOTED, b'x'),
+            2 => (STRING_RADIUS, b'y'),
+            3 => (MAX_TAG, b' '),
+            4 => (MAX_TAG, b'z'),
             byte => (1, *byte),
         };
         long.resize(long.len() + len, with);
@@ -85,8 +88,9 @@ fn stretch(page: &[u8]) -> Vec<u8> {
     long
 }
 
-/// What the learner says that it does not see: a name of which a character is written as a reference
-/// or escape. And a base in another tag, which it takes for one; no application writes it.
+/// Whether a page has what the learner is documented not to find: a name with a character written
+/// as a reference or an escape. Or a `<base` in another tag, which counts to the learner; no
+/// application writes that.
 fn is_beyond_the_learner(page: &[u8], name: &[u8]) -> bool {
     let starts = |rest: &[u8], with: &str| {
         let start = rest.get(..with.len()).unwrap_or_default();

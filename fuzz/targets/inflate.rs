@@ -1,6 +1,6 @@
-//! Compressed bodies: whatever they are, no more is unpacked than the bounds allow, and what was packed is
-//! read as if it had not been. First byte: the coding, with bit 4 a text that is packed first, with bit
-//! 5 damaged then; the next four: how the body is cut.
+//! Compressed bodies: the bounds hold for any bytes, and a compressed text is read like the text
+//! itself. First byte: the coding; with bit 4 the rest is a text to compress first; with bit 5 it
+//! is then damaged. The next four: the pieces.
 #![no_main]
 
 use std::cell::Cell;
@@ -11,13 +11,13 @@ use std::sync::Arc;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use flate2::Compression;
 use libfuzzer_sys::fuzz_target;
-use sticky_core::scan::inflate::{Coding, Inflating, LIMIT, RATIO};
+use sticky_core::scan::inflate::{Coding, InflatingLearner, MAX_RATIO, MAX_UNPACKED};
 use sticky_core::scan::text::TextLearner;
 use sticky_core::scan::Learner;
 use sticky_core::url::Names;
 use sticky_fuzz::{pieces, site};
 
-/// So much may be unpacked of any body.
+/// How much of any body may be decompressed.
 const SMALL: usize = 8 * 1024;
 
 fuzz_target!(|input: &[u8]| {
@@ -44,7 +44,7 @@ fuzz_target!(|input: &[u8]| {
     if rest.len() <= SMALL {
         assert_eq!(pieces::shown(&found), pieces::shown(&plain));
         let cut = pieces::ids(&packed, seed, || {
-            Inflating::new(coding(*choice), Box::new(text()))
+            InflatingLearner::new(coding(*choice), Box::new(text()))
         });
         assert_eq!(cut, plain);
     }
@@ -63,10 +63,10 @@ fn text() -> TextLearner {
     TextLearner::new(Arc::new(Names::new(vec![b"sid"[..].into()])), site())
 }
 
-/// The ids in a packed body. In pieces it may come to a bound earlier than whole, and of a broken one
-/// what stands before the damage may be read that is lost whole; the ids are the same as far as they go.
+/// The ids in a compressed body. In pieces, a bound may be reached earlier than in the whole body,
+/// and more may be read before the damage of a broken one. The ids are the same up to there.
 fn read(choice: u8, packed: &[u8], seed: u32) -> Vec<Vec<u8>> {
-    let inflating = |learner| Inflating::new(coding(choice), learner);
+    let inflating = |learner| InflatingLearner::new(coding(choice), learner);
     let whole = pieces::new_ids(&[packed], inflating(Box::new(text())));
     for cut in pieces::cuts(packed, seed) {
         let ids = pieces::new_ids(&cut, inflating(Box::new(text())));
@@ -76,14 +76,16 @@ fn read(choice: u8, packed: &[u8], seed: u32) -> Vec<Vec<u8>> {
         let unpacked = Rc::new(Cell::new(0));
         let counting = Counting(Rc::clone(&unpacked));
         pieces::read(&cut, inflating(Box::new(counting)));
-        assert!(unpacked.get() <= LIMIT.min((RATIO * packed.len() as u64).max(SMALL as u64)));
+        assert!(
+            unpacked.get() <= MAX_UNPACKED.min((MAX_RATIO * packed.len() as u64).max(SMALL as u64))
+        );
     }
     whole
 }
 
 fn pack(choice: u8, plain: &[u8]) -> Vec<u8> {
     fn written<W: Write>(mut writer: W, plain: &[u8]) -> W {
-        // A vector takes everything.
+        // Writing to a vector cannot fail.
         let _ = writer.write_all(plain);
         writer
     }
@@ -123,7 +125,7 @@ fn zstd(plain: &[u8]) -> Vec<u8> {
     packed
 }
 
-/// Counts what it is given.
+/// Counts the bytes that it gets.
 struct Counting(Rc<Cell<u64>>);
 
 impl Learner for Counting {

@@ -1,18 +1,18 @@
-//! JSON, however it is cut, against serde_json; with bit 4 of the first byte, pages with JSON in their
-//! scripts. First byte: the members; the next four: how the body is cut.
+//! JSON in any pieces, against serde_json; with bit 4 of the first byte, pages with JSON in their
+//! scripts. First byte: the members; the next four: the pieces.
 #![no_main]
 
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
+use sticky_core::scan::json::Member;
 use sticky_core::scan::json::{JsonLearner, Members, ScriptLearner};
-use sticky_core::scan::learn_set::Member;
 use sticky_core::url::Names;
-use sticky_fuzz::json::Tree;
+use sticky_fuzz::json::Document;
 use sticky_fuzz::pieces;
 
-/// White space that may stand between a name and its value.
-const SPACE: usize = 256;
+/// How much white space may stand between a name and its value.
+const MAX_SPACE: usize = 256;
 
 /// Members by their paths.
 const MEMBERS: [&[&[&[u8]]]; 6] = [
@@ -31,8 +31,8 @@ fuzz_target!(|input: &[u8]| {
     let wanted: Vec<Member> = MEMBERS[usize::from(*choice & 0x0f) % MEMBERS.len()]
         .iter()
         .map(|path| match path {
-            [name] => Member::Anywhere((*name).into()),
-            path => Member::At(path.iter().map(|name| (*name).into()).collect()),
+            [name] => Member::ByName((*name).into()),
+            path => Member::ByPath(path.iter().map(|name| (*name).into()).collect()),
         })
         .collect();
     let members = Arc::new(Members::new(&wanted));
@@ -47,12 +47,15 @@ fuzz_target!(|input: &[u8]| {
     let found = pieces::read(&[body], learner());
 
     let is_space = |byte: &u8| byte.is_ascii_whitespace();
-    if body.windows(SPACE).any(|part| part.iter().all(is_space)) {
+    if body
+        .windows(MAX_SPACE)
+        .any(|part| part.iter().all(is_space))
+    {
         return;
     }
-    match serde_json::from_slice::<Tree>(body) {
-        Ok(tree) if !tree.has_huge() => {
-            let expected = tree.ids(&wanted);
+    match serde_json::from_slice::<Document>(body) {
+        Ok(document) if !document.has_huge() => {
+            let expected = document.ids(&wanted);
             assert_eq!(pieces::shown(&found), pieces::shown(&expected));
         }
         _ => {}

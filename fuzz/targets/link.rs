@@ -1,15 +1,15 @@
-//! Links, and the headers that hold them, against the URL Standard's parser: no id is taken from a
-//! link that leads elsewhere, none is missed, and it is the one that the request will bring. First
-//! byte: the names, and with bit 4 the first line is the page's `<base href>`.
+//! Links, and the headers that hold them, against a parser of the URL Standard: no id is taken from
+//! a link that leads elsewhere, none is missed, and it is that of the request for the link. First
+//! byte: the names; with bit 4 the first line is the page's `<base href>`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use sticky_core::scan::response_headers;
-use sticky_core::url::{refresh_target, Carried, Names, Site};
+use sticky_core::url::{refresh_target, ExtractedId, Names, Site};
 use sticky_fuzz::{is_own_host, joined, names, pairs, site};
 use url::{ParseError, Url};
 
-/// The page in which the links stand; the module does not know its scheme.
+/// The page with the links; the module does not know its scheme.
 const PAGES: [&str; 2] = [
     "http://shop.example/shop/page?old=1#top",
     "https://shop.example/shop/page?old=1#top",
@@ -34,10 +34,10 @@ fuzz_target!(|input: &[u8]| {
     }
     page.read(rest);
     for header in ["Location", "Content-Location", "Link", "Refresh", "X-Link"] {
-        response_headers::in_header(header.as_bytes(), rest, |link| page.read(link));
+        response_headers::urls_in_header(header.as_bytes(), rest, |link| page.read(link));
     }
     let target = refresh_target(rest);
-    assert_eq!(target, refresh_by_the_book(rest));
+    assert_eq!(target, refresh_by_the_standard(rest));
 });
 
 struct Page<'a> {
@@ -57,8 +57,8 @@ impl<'a> Page<'a> {
     }
 
     fn read(&self, link: &[u8]) {
-        let carried = self.names.in_link(link, &self.site);
-        pairs::assert_usable(&carried);
+        let extracted = self.names.in_link(link, &self.site);
+        pairs::assert_usable(&extracted);
         let Ok(link) = std::str::from_utf8(link) else {
             return;
         };
@@ -66,23 +66,23 @@ impl<'a> Page<'a> {
             let Some(expected) = self.expected(page, link) else {
                 continue;
             };
-            if carried == expected {
+            if extracted == expected {
                 continue;
             }
-            // A base may have an id of its own in its path.
-            if self.base.is_some() && self.searches_paths && expected != Carried::Nothing {
+            // A base may have another id in its path.
+            if self.base.is_some() && self.searches_paths && expected != ExtractedId::Absent {
                 continue;
             }
-            let is_missed = carried == Carried::Nothing;
+            let is_missed = extracted == ExtractedId::Absent;
             assert!(
-                is_missed && (self.base.is_some() || is_passed_over(link)),
-                "{carried:?}, not {expected:?}, in {link:?} on {page}"
+                is_missed && (self.base.is_some() || is_skipped(link)),
+                "{extracted:?}, not {expected:?}, in {link:?} on {page}"
             );
         }
     }
 
-    /// What a browser would send back; `None` where that cannot be told.
-    fn expected(&self, page: &str, link: &str) -> Option<Carried<'static>> {
+    /// The id that a browser would send. `None`: that cannot be told.
+    fn expected(&self, page: &str, link: &str) -> Option<ExtractedId<'static>> {
         let page = Url::parse(page).expect("a URL");
         let base = match self.base {
             None => page,
@@ -95,19 +95,19 @@ impl<'a> Page<'a> {
         };
         let url = match joined(&base, link) {
             Ok(url) => url,
-            // To a name that cannot be: nobody follows it, so what is found in it harms nobody.
+            // To an invalid name: no browser follows it, so an id found in it does no harm.
             Err(ParseError::IdnaError | ParseError::InvalidDomainCharacter) => return None,
-            Err(_) => return Some(Carried::Nothing),
+            Err(_) => return Some(ExtractedId::Absent),
         };
         let is_own =
             ["http", "https"].contains(&url.scheme()) && url.host_str().is_some_and(is_own_host);
-        // What the request's line will be.
+        // The path in the request line.
         let path = url.path().as_bytes();
         if !is_own {
-            return Some(Carried::Nothing);
+            return Some(ExtractedId::Absent);
         }
         if self.searches_paths {
-            // A browser goes up before it asks: "/a;sid=1/../b" asks for "/b".
+            // A browser resolves dots: "/a;sid=1/../b" becomes a request for "/b".
             let lower = link.to_ascii_lowercase();
             if lower.contains("/.")
                 || lower.contains("\\.")
@@ -116,9 +116,9 @@ impl<'a> Page<'a> {
             {
                 return None;
             }
-            let carried = self.names.in_path(path);
-            if carried != Carried::Nothing {
-                return Some(carried.into_owned());
+            let extracted = self.names.in_path(path);
+            if extracted != ExtractedId::Absent {
+                return Some(extracted.into_owned());
             }
         }
         let query = url.query().unwrap_or_default().as_bytes();
@@ -126,9 +126,9 @@ impl<'a> Page<'a> {
     }
 }
 
-/// Links of our own host in which the module finds nothing, as it says: a scheme without a host,
-/// whose meaning the page's scheme decides, and hosts that IDNA would map.
-fn is_passed_over(link: &str) -> bool {
+/// Links of the site in which the module finds nothing, as documented: a scheme without a host,
+/// whose meaning depends on the page's scheme, and hosts that IDNA would map.
+fn is_skipped(link: &str) -> bool {
     let link: String = link.chars().filter(|c| !"\t\r\n".contains(*c)).collect();
     let link = link.trim_matches(|c| c <= ' ').to_ascii_lowercase();
     let link = link.replace('\\', "/");
@@ -144,7 +144,7 @@ fn is_passed_over(link: &str) -> bool {
 }
 
 /// HTML Standard, 4.2.5.3, shared declarative refresh steps, step by step.
-fn refresh_by_the_book(value: &[u8]) -> Option<&[u8]> {
+fn refresh_by_the_standard(value: &[u8]) -> Option<&[u8]> {
     let mut rest = value.trim_ascii();
     let has_time = rest.first().is_some_and(u8::is_ascii_digit) || rest.first() == Some(&b'.');
     if !has_time {

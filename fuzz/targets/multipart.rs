@@ -1,5 +1,6 @@
-//! Forms with files: any bytes are read without a panic, and what browsers write comes back. First byte:
-//! 0 for a form that the rest describes; else the first line is the Content-Type, and the rest the body.
+//! Forms with files: any bytes are read without a panic, and what browsers write is read back.
+//! First byte: 0 for a form that the rest describes, else the first line is the Content-Type and
+//! the rest the body.
 #![no_main]
 
 use arbitrary::{Arbitrary, Unstructured};
@@ -28,7 +29,7 @@ fuzz_target!(|input: &[u8]| {
     match input.split_first() {
         Some((0, rest)) => {
             if let Ok(form) = Form::arbitrary(&mut Unstructured::new(rest)) {
-                comes_back(form);
+                is_read_back(form);
             }
         }
         Some((choice, rest)) => {
@@ -45,15 +46,15 @@ fuzz_target!(|input: &[u8]| {
                             || value.is_empty()
                     );
                 }
-                let carried = names(*choice).1.in_fields(fields.into_iter());
-                pairs::assert_usable(&carried);
+                let extracted = names(*choice).1.in_fields(fields.into_iter());
+                pairs::assert_usable(&extracted);
             }
         }
         None => {}
     }
 });
 
-fn comes_back(form: Form) {
+fn is_read_back(form: Form) {
     // RFC 2046, 5.1.1.
     let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"'+_-=?".contains(byte);
     let mut boundary: Vec<u8> = form.boundary.into_iter().filter(is_allowed).collect();
@@ -72,7 +73,7 @@ fn comes_back(form: Form) {
     }
     let mut expected = Vec::new();
     for field in form.fields {
-        // HTML Standard, 4.10.21.8: what browsers do to quotes and line breaks.
+        // HTML Standard, 4.10.21.8: browsers escape quotes and line breaks.
         let mut name = Vec::new();
         for byte in field.name {
             match byte {
@@ -117,7 +118,7 @@ fn comes_back(form: Form) {
             .collect()
     };
     assert_eq!(read(&body), expected);
-    // Of a body that is cut, the fields that are whole.
+    // Of a body that is cut, the complete fields.
     body.truncate(usize::from(form.cut));
     assert!(expected.starts_with(&read(&body)));
 }

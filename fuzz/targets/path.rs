@@ -1,4 +1,4 @@
-//! The id in the path of a URL, against the rule written naively. First byte: the names.
+//! The id in the path of a URL, against the same rules in naive code. First byte: the names.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -11,8 +11,8 @@ fuzz_target!(|input: &[u8]| {
     };
     let delimiter = delimiter(*choice);
     let (plain, names) = names(*choice);
-    let carried = names.cut_at(delimiter).in_path(path);
-    assert_usable(&carried);
+    let extracted = names.cut_at(delimiter).in_path(path);
+    assert_usable(&extracted);
 
     let mut found = Vec::new();
     for segment in path.split(|byte| b"/\\".contains(byte)) {
@@ -21,7 +21,7 @@ fuzz_target!(|input: &[u8]| {
             if let Some(end) = parameter.iter().position(|byte| *byte == b'=') {
                 let (name, value) = (&parameter[..end], &parameter[end + 1..]);
                 let name = unescaped(name);
-                // A letter is none in a parameter.
+                // In a parameter, a letter does not count.
                 if !name.starts_with(b"(") {
                     found.push((name, unescaped(value)));
                 }
@@ -29,10 +29,10 @@ fuzz_target!(|input: &[u8]| {
         }
         found.extend(letters(&unescaped(segment)).unwrap_or_default());
     }
-    assert_eq!(carried, among(plain, delimiter, &found), "{found:?}");
+    assert_eq!(extracted, among(plain, delimiter, &found), "{found:?}");
 });
 
-/// What ASP.NET writes: `(A(1)S(2))`, a letter once.
+/// The letters as ASP.NET writes them, `(A(1)S(2))`, each once.
 fn letters(segment: &[u8]) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
     let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
     let mut rest = segment.strip_prefix(b"(")?.strip_suffix(b")")?;

@@ -1,4 +1,4 @@
-//! The id in a query, against the URL Standard's parser of forms. First byte: the names.
+//! The id in a query, against a parser of the URL Standard's forms. First byte: the names.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -11,14 +11,14 @@ fuzz_target!(|input: &[u8]| {
     let delimiter = delimiter(*choice);
     let (plain, names) = names(*choice);
     let names = names.cut_at(delimiter);
-    let carried = names.in_query(query);
-    pairs::assert_usable(&carried);
+    let extracted = names.in_query(query);
+    pairs::assert_usable(&extracted);
 
-    let divided: Vec<u8> = query
+    let separated: Vec<u8> = query
         .iter()
         .map(|byte| if *byte == b';' { b'&' } else { *byte })
         .collect();
-    if let Some(expected) = pairs::carried(plain, delimiter, &divided) {
-        assert_eq!(carried, expected);
+    if let Some(expected) = pairs::extracted(plain, delimiter, &separated) {
+        assert_eq!(extracted, expected);
     }
 });

@@ -1,6 +1,6 @@
-//! Links and pages with a parameter put into them: a link leads where it led, brings the parameter, and
-//! nothing else of a page changes. First byte: with bit 0 a header, else a page; the next four: how the
-//! page is cut.
+//! Links and pages that get a parameter: a link leads to the same place as before, has the
+//! parameter, and nothing else in a page changes. First byte: with bit 0 a header, else a page; the
+//! next four: the pieces.
 #![no_main]
 
 use std::cell::RefCell;
@@ -9,15 +9,15 @@ use std::sync::Arc;
 use encoding_rs::X_USER_DEFINED;
 use libfuzzer_sys::fuzz_target;
 use lol_html::{doc_comments, doc_text, element, AsciiCompatibleEncoding, HtmlRewriter, Settings};
-use sticky_core::rewrite::{self, PageRewriter, Parameter};
-use sticky_core::url::{Carried, Names};
+use sticky_core::rewrite::{self, PageRewriter, RouteParameter};
+use sticky_core::url::{ExtractedId, Names};
 use sticky_fuzz::{is_own_host, joined, pieces, site};
 use url::Url;
 
 const NAME: &str = "route";
 const VALUE: &str = "10.0.0.1:80 &\"<%";
 
-/// Where the parameter may come, beside a hidden input.
+/// The attributes that may get the parameter.
 const CHANGED: [&str; 5] = ["href", "src", "action", "formaction", "content"];
 
 fuzz_target!(|input: &[u8]| {
@@ -25,22 +25,22 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     let names = Arc::new(Names::new(vec![NAME.as_bytes().into()]));
-    let parameter = Parameter::new(Arc::clone(&names), VALUE.as_bytes());
+    let parameter = RouteParameter::new(Arc::clone(&names), VALUE.as_bytes());
     if choice & 1 != 0 {
         link(&parameter, &names, rest);
         parameter.in_header(b"Refresh", rest, &site());
         let kept = rewrite::without(&names, rest);
-        assert_eq!(names.in_query(&kept), Carried::Nothing);
+        assert_eq!(names.in_query(&kept), ExtractedId::Absent);
     } else {
         page(&parameter, rest, u32::from_le_bytes(*seed));
     }
 });
 
-fn link(parameter: &Parameter, names: &Names, link: &[u8]) {
+fn link(parameter: &RouteParameter, names: &Names, link: &[u8]) {
     let Some(new) = parameter.in_header(b"Location", link, &site()) else {
         return;
     };
-    let value = Carried::Id(VALUE.as_bytes().into());
+    let value = ExtractedId::Id(VALUE.as_bytes().into());
     assert_eq!(names.in_link(&new, &site()), value);
     let (Ok(old), Ok(new)) = (std::str::from_utf8(link), std::str::from_utf8(&new)) else {
         return;
@@ -72,7 +72,7 @@ fn is_own(pair: &str) -> bool {
     sticky_fuzz::pairs::unescaped(name.as_bytes()) == NAME.as_bytes() && pair.contains('=')
 }
 
-fn page(parameter: &Parameter, page: &[u8], seed: u32) {
+fn page(parameter: &RouteParameter, page: &[u8], seed: u32) {
     let rewritten = |pieces: &[&[u8]]| {
         let mut rewriter =
             PageRewriter::new(parameter.clone(), site(), None).expect("no charset is set");
@@ -94,10 +94,10 @@ fn page(parameter: &Parameter, page: &[u8], seed: u32) {
     if is_beyond_the_parser(page) {
         return;
     }
-    let (old, new) = (outline(page), outline(&new));
+    let (old, new) = (parts(page), parts(&new));
     let mut new = new.into_iter().peekable();
     for part in old {
-        // A form may have got an input, at its start.
+        // A form may have got an input as its first child.
         while let Some(Part::Tag(name, attributes)) = new.peek() {
             let is_ours = name == "input" && attributes.iter().any(|(_, value)| value == NAME);
             if !is_ours || new.peek() == Some(&part) {
@@ -125,8 +125,8 @@ fn page(parameter: &Parameter, page: &[u8], seed: u32) {
     assert!(new.all(|part| is_input(&part)));
 }
 
-/// lol_html reads values that begin with a byte order mark in another encoding, and [`outline`] behind a
-/// tag that ends in `=` the content of an iframe as markup.
+/// lol_html reads values that begin with a byte order mark in another encoding. And without a
+/// handler for iframes, as in [`parts`], it reads the content of one behind `=>` as markup.
 fn is_beyond_the_parser(page: &[u8]) -> bool {
     let is_mark = |pair: &[u8]| pair == b"\xff\xfe" || pair == b"\xfe\xff";
     let mut after_equals = page.split(|byte| *byte == b'=').skip(1);
@@ -141,8 +141,8 @@ enum Part {
     Tag(String, Vec<(String, String)>),
 }
 
-/// What a page consists of, by the word of lol_html.
-fn outline(page: &[u8]) -> Vec<Part> {
+/// The parts of a page according to lol_html.
+fn parts(page: &[u8]) -> Vec<Part> {
     let parts = RefCell::new(Vec::new());
     let on_element = element!("*", |element| {
         let attributes = element.attributes().iter();

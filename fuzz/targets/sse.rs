@@ -1,13 +1,13 @@
-//! Event streams, however they are cut, against the lines of the HTML Standard (9.2.6) read naively. First
-//! byte: the names; the next four: how the stream is cut.
+//! Event streams in any pieces, against the rules of the HTML Standard (9.2.6) in naive code. First
+//! byte: the names; the next four: the pieces.
 #![no_main]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
+use sticky_core::scan::json::Member;
 use sticky_core::scan::json::{JsonLearner, Members};
-use sticky_core::scan::learn_set::Member;
 use sticky_core::scan::sse::SseLearner;
 use sticky_core::scan::text::TextLearner;
 use sticky_core::scan::Learner;
@@ -18,7 +18,7 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     let (names, site) = (Arc::new(names(*choice).1), site());
-    let members = Arc::new(Members::new(&[Member::Anywhere(b"sid"[..].into())]));
+    let members = Arc::new(Members::new(&[Member::ByName(b"sid"[..].into())]));
     let json = || JsonLearner::new(Arc::clone(&members), Arc::clone(&names));
     let urls = || TextLearner::new(Arc::clone(&names), site.clone());
     let found = pieces::sorted_ids(stream, u32::from_le_bytes(*seed), || {
@@ -28,7 +28,7 @@ fuzz_target!(|input: &[u8]| {
     let mut expected = BTreeSet::new();
     let mut all_urls = urls();
     for event in events(stream) {
-        // No learner is told of an end: a line feed ends what stands in a line.
+        // The learners see no end of the text: a line feed ends each line.
         all_urls.feed(&event, &mut |id| {
             expected.insert(id.to_vec());
         });
@@ -40,8 +40,8 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(pieces::shown(&found), pieces::shown(&expected));
 });
 
-/// The data of each event: the values of its data lines, each with a line feed. A last line without
-/// an end counts as far as it has come.
+/// The data of each event: the values of its data lines, each with a line feed. An incomplete last
+/// line counts, too.
 fn events(stream: &[u8]) -> Vec<Vec<u8>> {
     let stream = stream.strip_prefix(b"\xef\xbb\xbf").unwrap_or(stream);
     let mut events = vec![Vec::new()];

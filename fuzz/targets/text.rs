@@ -1,11 +1,11 @@
-//! Texts, however they are cut; every plain URL of ours in one is found, by the word of the URL
-//! Standard's parser. First byte: the names; the next four: how the text is cut.
+//! Texts in any pieces: the id of each plain URL of the site is found, as by a parser of the URL
+//! Standard. First byte: the names; the next four: the pieces.
 #![no_main]
 
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use sticky_core::scan::text::{TextLearner, RUN};
+use sticky_core::scan::text::{TextLearner, STRING_RADIUS};
 use sticky_fuzz::{is_own_host, names, pairs, pieces, site};
 use url::Url;
 
@@ -34,21 +34,26 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// The id in a URL that is written without anything special and stands alone.
+/// The id in a word that is a URL without special characters.
 fn id_of_plain_url(plain: &[&[u8]], word: &[u8]) -> Option<Vec<u8>> {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b":/?&=-_.#".contains(byte);
     let has_reference = word.windows(2).any(|pair| pair == b"&#");
     let starts = word.starts_with(b"http://") || word.starts_with(b"https://");
     let ends = word.last()?.is_ascii_alphanumeric();
-    if !starts || !ends || has_reference || word.len() >= RUN || !word.iter().all(is_plain) {
+    if !starts
+        || !ends
+        || has_reference
+        || word.len() >= STRING_RADIUS
+        || !word.iter().all(is_plain)
+    {
         return None;
     }
     let url = Url::parse(std::str::from_utf8(word).ok()?).ok()?;
     if !is_own_host(url.host_str()?) {
         return None;
     }
-    match pairs::carried(plain, None, url.query()?.as_bytes())? {
-        sticky_core::url::Carried::Id(id) => Some(id.into_owned()),
+    match pairs::extracted(plain, None, url.query()?.as_bytes())? {
+        sticky_core::url::ExtractedId::Id(id) => Some(id.into_owned()),
         _ => None,
     }
 }

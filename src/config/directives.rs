@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 #[cfg(not(nginx_since = "1.29.6"))]
 use ngx::core::NGX_CONF_OK;
-use sticky_core::directive::native::NativeRule;
+use sticky_core::directive::nginx_forms::NginxRule;
 use sticky_core::directive::{self, Mode, QueryRule, ZoneChoice};
 use sticky_core::scan::readers::Readers;
 use sticky_core::table;
@@ -42,7 +42,7 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
             Rule::Query(rule, sessions, readers)
         }
         Mode::Rewrite(rule) => Rule::Rewrite(rule),
-        Mode::Native(rule) => Rule::NginxForm(nginx_form::<P>(cf, us, rule)?),
+        Mode::Nginx(rule) => Rule::NginxForm(nginx_form::<P>(cf, us, rule)?),
     };
     let sticky = Sticky {
         us,
@@ -62,10 +62,10 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
 fn nginx_form<'c, P: Policy>(
     cf: Conf<'c>,
     us: Upstream<'c>,
-    rule: NativeRule,
+    rule: NginxRule,
 ) -> Result<NginxForm<'c>, Refusal> {
     #[cfg(nginx_since = "1.29.6")]
-    let is_ours = matches!(&rule, NativeRule::Learn(learn) if learn.norefresh);
+    let is_ours = matches!(&rule, NginxRule::Learn(learn) if learn.norefresh);
     #[cfg(not(nginx_since = "1.29.6"))]
     let is_ours = true;
     #[cfg(nginx_since = "1.29.6")]
@@ -118,13 +118,13 @@ pub fn secret(cf: Conf<'_>) -> Result<bool, Refusal> {
 /// these words out and passes the rest on to nginx.
 #[cfg(not(nginx_since = "1.29.6"))]
 pub fn server(cf: Conf<'_>) -> Result<(), Refusal> {
-    use sticky_core::directive::native::server_words;
+    use sticky_core::directive::server_parameters;
 
     let us = cf.upstream().ok_or(Refusal::Reported)?;
     let conf = us.srv_conf::<UpstreamConf<'_>>().ok_or(Refusal::Reported)?;
     let words = cf.words();
     let parameters = words.get(1..).unwrap_or_default();
-    let (found, ours) = server_words(parameters).map_err(Refusal::Server)?;
+    let (found, ours) = server_parameters::parse(parameters).map_err(Refusal::Server)?;
     if found.drain && !us.supports_down() {
         return Err(Refusal::NoDrain);
     }

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use sticky_core::directive::native::{NativeCookie, NativeLearn, NativeRule};
+use sticky_core::directive::nginx_forms::{NginxCookieRule, NginxLearnRule, NginxRule};
 
 use crate::ngx::complex::{Text, Variable};
 use crate::ngx::conf::Conf;
@@ -21,7 +21,7 @@ pub struct NginxForm<'c> {
 /// What `sticky cookie` needs.
 pub struct NginxCookie<'c> {
     /// As the directive says.
-    pub rule: NativeCookie,
+    pub rule: NginxCookieRule,
     /// The attribute domain.
     pub domain: Option<Text<'c>>,
     /// The attribute samesite.
@@ -33,14 +33,14 @@ pub struct NginxLearn<'c> {
     /// Name a session to be learned; the first that has a value decides.
     pub create: Vec<Variable>,
     /// As the directive says.
-    pub rule: NativeLearn,
+    pub rule: NginxLearnRule,
     /// Set once the zone is known.
     pub sessions: OnceCell<Sessions<'c>>,
 }
 
 impl<'c> NginxForm<'c> {
     /// Resolves the variables of a directive. `None`: nginx has logged why that failed.
-    pub fn new(cf: Conf<'c>, rule: NativeRule) -> Option<Self> {
+    pub fn new(cf: Conf<'c>, rule: NginxRule) -> Option<Self> {
         let variables = |names: &[Vec<u8>]| -> Option<Vec<Variable>> {
             let mut names = names.iter();
             names.try_fold(Vec::new(), |mut all, name| {
@@ -49,7 +49,7 @@ impl<'c> NginxForm<'c> {
             })
         };
         let form = match rule {
-            NativeRule::Cookie(rule) => {
+            NginxRule::Cookie(rule) => {
                 let text = |text: &Option<Vec<u8>>| match text {
                     Some(text) => Text::compile(cf, text).map(Some),
                     None => Some(None),
@@ -64,12 +64,12 @@ impl<'c> NginxForm<'c> {
                     learn: None,
                 }
             }
-            NativeRule::Route(names) => NginxForm {
+            NginxRule::Route(names) => NginxForm {
                 lookup: variables(&names)?,
                 cookie: None,
                 learn: None,
             },
-            NativeRule::Learn(rule) => NginxForm {
+            NginxRule::Learn(rule) => NginxForm {
                 lookup: variables(&rule.lookup)?,
                 cookie: None,
                 learn: Some(NginxLearn {

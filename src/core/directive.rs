@@ -1,8 +1,9 @@
-//! What the words of a `sticky` directive mean.
+//! Parses the words of a `sticky` directive.
 //!
-//! The words become one [`Mode`], a type that cannot hold a contradiction, or an error that tells
-//! the operator which parameter is wrong and what was expected. Nothing is guessed and nothing is
-//! ignored: what has no effect is an error. This is the only part of the core that may refuse.
+//! They become a [`Mode`], a type that cannot hold a contradiction, or an error that tells the
+//! operator which parameter is wrong and what was expected. Nothing is guessed and nothing is
+//! ignored: a parameter without effect is an error. This is the only part of the core that refuses
+//! its input.
 //!
 //! ```text
 //! sticky [mode=cookie] [name=NAME] [hash=… | hmac=… hmac_key=KEY | text=raw] …;
@@ -13,12 +14,15 @@
 
 mod cookie;
 mod error;
-pub mod native;
+mod from;
+mod hosts;
+mod learn;
+pub mod nginx_forms;
 pub mod nginx_units;
 mod parameters;
-mod places;
 mod query;
 mod rewrite;
+pub mod server_parameters;
 
 use std::sync::Arc;
 
@@ -28,9 +32,10 @@ use crate::scan::learn_set::LearnSet;
 use crate::table::word::Limits;
 use crate::url::Names;
 
-pub use error::DirectiveError;
-use native::{Form, NativeRule};
-use parameters::{Kind, Parameters};
+use nginx_forms::{NginxForm, NginxRule};
+use parameters::{ModeName, Parameters};
+
+pub use error::{DirectiveError, NginxError};
 
 /// How an upstream keeps its sessions together.
 #[derive(Clone, Debug)]
@@ -39,25 +44,25 @@ pub enum Mode {
     Cookie(CookieRule),
     /// The module learns the session ids that the application hands out.
     Query(QueryRule),
-    /// The module puts the server's name into the links of its pages.
+    /// The module puts the name of the server into the links of its pages.
     Rewrite(RewriteRule),
     /// One of the forms that nginx itself has since 1.29.6.
-    Native(NativeRule),
+    Nginx(NginxRule),
 }
 
 /// The rule of `mode=cookie`, compatible with nginx-sticky-module-ng.
 #[derive(Clone, Debug)]
 pub struct CookieRule {
-    /// Name of the cookie, `route` unless configured. Fit for a Set-Cookie header.
+    /// Name of the cookie, `route` unless configured. Safe in a Set-Cookie header.
     pub name: Vec<u8>,
     /// How a server becomes a cookie value, [`Recipe::Hash`] with MD5 unless configured.
     pub recipe: Recipe,
-    /// The attribute Domain, none unless configured. Fit for a Set-Cookie header.
+    /// The attribute Domain, none unless configured. Safe in a Set-Cookie header.
     pub domain: Option<Vec<u8>>,
-    /// The attribute Path, `/` unless configured. Fit for a Set-Cookie header.
+    /// The attribute Path, `/` unless configured. Safe in a Set-Cookie header.
     pub path: Vec<u8>,
-    /// For how many seconds from now the browser keeps the cookie, 1 to `i64::MAX`; none: until it
-    /// is closed. Add it to the time with saturation.
+    /// How many seconds from now the browser keeps the cookie, 1 to `i64::MAX`; none: until it is
+    /// closed. Add it to the time with saturation.
     pub expires: Option<u64>,
     /// The attribute Secure.
     pub secure: bool,
@@ -67,36 +72,36 @@ pub struct CookieRule {
     pub samesite: Option<SameSite>,
     /// The attribute Partitioned; only together with `secure`.
     pub partitioned: bool,
-    /// The value of the application's own cookie of this name is carried behind the server's.
+    /// The value of the application's own cookie of this name follows that of the server.
     pub transfer: bool,
-    /// What stands between the two values, a space unless configured. Never empty.
+    /// The delimiter between the two values, a space unless configured. Never empty.
     pub delimiter: Vec<u8>,
-    /// No cookie is sent: the client has it from somewhere else.
+    /// No cookie is sent: the client gets it in another way.
     pub hide_cookie: bool,
-    /// A request whose server cannot be used is refused, not balanced.
+    /// A request whose server is not available is refused, not balanced.
     pub no_fallback: bool,
 }
 
 /// The rule of `mode=query`.
 #[derive(Clone, Debug)]
 pub struct QueryRule {
-    /// Names of the parameter that carries the session id, `sid` unless configured, with where they
-    /// stand in links and what cuts the name of a node off.
+    /// Names of the session id, `sid` unless configured, with the parts of links that are searched
+    /// for them and the delimiter before the name of a node.
     pub names: Arc<Names>,
-    /// Where a request may carry the id, in the order of search, each place once; never empty.
+    /// The places of a request that are searched for the id, in this order, each once; never empty.
     pub from: Vec<Place>,
-    /// Where a response may hand an id out.
+    /// Where a response may hand out an id.
     pub learn: LearnSet,
     /// How long a session lives: 1 second to 366 days, `lifetime` not below `expires`.
     pub limits: Limits,
     /// Where the sessions are kept.
     pub zone: ZoneChoice,
-    /// The file that the zone is written to and read from, not with [`ZoneChoice::Off`].
+    /// The file in which the zone is saved; none with [`ZoneChoice::Off`].
     pub state: Option<Vec<u8>>,
-    /// Hosts, beside the request's own, whose links are followed: `a.example`, `.example.com` or
+    /// Hosts, beside the request's own, whose links are read: `a.example`, `.example.com` or
     /// `*.example.com`, without port.
     pub hosts: Vec<Box<[u8]>>,
-    /// A request whose server cannot be used is refused, not balanced.
+    /// A request whose server is not available is refused, not balanced.
     pub no_fallback: bool,
 }
 
@@ -109,20 +114,20 @@ pub struct RewriteRule {
     pub recipe: Recipe,
     /// Hosts, beside the request's own, whose links get the parameter: as in [`QueryRule`].
     pub hosts: Vec<Box<[u8]>>,
-    /// A request whose server cannot be used is refused, not balanced.
+    /// A request whose server is not available is refused, not balanced.
     pub no_fallback: bool,
 }
 
-/// Where a request carries the session id.
+/// Where a request has the session id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In the query of its URL.
     Query,
-    /// In the form that it posts.
+    /// In a posted form.
     Form,
     /// In the path of its URL.
     Path,
-    /// In a cookie of that name.
+    /// In a cookie of one of the names.
     Cookie,
     /// In this header, whose name is in lower case.
     Header(Box<[u8]>),
@@ -133,39 +138,57 @@ pub enum Place {
 pub enum ZoneChoice {
     /// In a shared-memory zone named after the upstream.
     Own,
-    /// In a shared-memory zone that other upstreams may use too.
+    /// In a shared-memory zone that other upstreams may use, too.
     Named {
         /// Its name, never empty and not `off`.
         name: Vec<u8>,
-        /// Its size in bytes, at least 32 KB; none: as another upstream says, or the default.
+        /// Its size in bytes, at least 32 KB; none: that of another upstream, or the default.
         size: Option<usize>,
     },
     /// In the memory of each worker process.
     Off,
 }
 
-/// Reads the words that follow `sticky` in the configuration, none for a bare `sticky;`.
+/// Parses the words behind `sticky` in the configuration, none for a bare `sticky;`.
 ///
-/// The words may stand in any order, `mode=` included. The rules for `mode=cookie` are those of
+/// They may stand in any order, `mode=` included. The rules for `mode=cookie` are those of
 /// nginx-sticky-module-ng (`ngx_http_sticky_set()`), except that what it silently overrides or
 /// ignores is an error: a parameter given twice, `hmac_key=` or `delimiter=` without effect.
 ///
+/// ```
+/// use sticky_core::directive::{parse, Mode, Place};
+///
+/// match parse(&[b"mode=query", b"name=sid", b"expires=30m"]) {
+///     Ok(Mode::Query(rule)) => {
+///         assert_eq!(rule.from, [Place::Query, Place::Form]);
+///         assert_eq!(rule.limits.expires, 1800);
+///     }
+///     other => panic!("{other:?}"),
+/// }
+///
+/// let error = parse(&[b"secur"]).unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "invalid parameter \"secur\" in \"sticky\" directive, did you mean \"secure\"?"
+/// );
+/// ```
+///
 /// # Errors
 ///
-/// A mode that there is not, else the first word that is wrong, else a contradiction between them.
+/// A mode that does not exist, else the first invalid word, else a contradiction between them.
 pub fn parse(words: &[&[u8]]) -> Result<Mode, DirectiveError> {
-    // Only as the first word: that is where nginx's own directive has its kind.
+    // Only as the first word, as in nginx's own directive.
     if let Some((first, rest)) = words.split_first() {
-        if let Some(form) = Form::named(first) {
-            return native::rule(form, rest)
-                .map(Mode::Native)
-                .map_err(DirectiveError::Native);
+        if let Some(form) = NginxForm::named(first) {
+            return nginx_forms::rule(form, rest)
+                .map(Mode::Nginx)
+                .map_err(DirectiveError::Nginx);
         }
     }
     let parameters = Parameters::read(words)?;
-    match parameters.kind() {
-        Kind::Cookie => cookie::rule(&parameters).map(Mode::Cookie),
-        Kind::Query => query::rule(&parameters).map(Mode::Query),
-        Kind::Rewrite => rewrite::rule(&parameters).map(Mode::Rewrite),
+    match parameters.mode() {
+        ModeName::Cookie => cookie::rule(&parameters).map(Mode::Cookie),
+        ModeName::Query => query::rule(&parameters).map(Mode::Query),
+        ModeName::Rewrite => rewrite::rule(&parameters).map(Mode::Rewrite),
     }
 }

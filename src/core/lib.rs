@@ -11,6 +11,7 @@ pub mod directive;
 pub mod http;
 pub mod peer_id;
 pub mod rewrite;
+pub mod route_cookie;
 pub mod scan;
 pub mod snapshot;
 pub mod table;

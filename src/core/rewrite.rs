@@ -1,10 +1,9 @@
-//! The name of a server as a parameter in the links that a response hands out, for applications
-//! that have no session id in their URLs: whoever follows such a link comes back to that server.
-//! The balancer remembers nothing.
+//! Puts the name of a server as a parameter into the links of a response, for applications without
+//! a session id in their URLs. A client that follows such a link comes back to that server, and the
+//! balancer has nothing to remember.
 //!
-//! A link is changed only when it leads to the site itself, and only where the parameter is then
-//! found again by the reader of requests ([`Names::in_query`]). Everything else in it stays as it
-//! is, byte for byte.
+//! A link is changed only if it leads to the site itself, and if [`Names::in_query`] finds the
+//! parameter in the request for it. Everything else in it stays as it is, byte for byte.
 
 mod page;
 
@@ -13,13 +12,14 @@ use std::sync::Arc;
 
 use percent_encoding::{percent_encode, AsciiSet, NON_ALPHANUMERIC};
 
+use crate::scan::character_references;
 use crate::scan::response_headers;
-use crate::scan::search::references;
-use crate::url::{trimmed, Carried, Names, Site};
+use crate::url::{trimmed, ExtractedId, Names, Site};
 
 pub use page::PageRewriter;
 
-/// What a query need not escape, of what names of servers are made of (RFC 3986, 3.4).
+/// What is escaped in a query: all but those characters of server names that a query may have as
+/// they are (RFC 3986, 3.4).
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -30,24 +30,24 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 
 /// The parameter that names one server.
 #[derive(Clone, Debug)]
-pub struct Parameter {
+pub struct RouteParameter {
     names: Arc<Names>,
     value: Box<[u8]>,
     /// `NAME=VALUE`, escaped for a query.
     pair: Box<[u8]>,
 }
 
-/// In which language a link is written.
+/// How a link is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Notation {
-    /// As it is: in a header.
+    /// As it is, in a header.
     Plain,
-    /// With character references: in an attribute of a page.
+    /// With character references, in an attribute of a page.
     Html,
 }
 
-impl Parameter {
-    /// The first of `names` is the parameter's; `value` is 1 to [`crate::url::MAX_ID`] bytes.
+impl RouteParameter {
+    /// The parameter has the first of `names`; `value` is 1 to [`crate::url::MAX_ID`] bytes.
     pub fn new(names: Arc<Names>, value: &[u8]) -> Self {
         let name = names.nth(0).map(|name| &*name.bytes).unwrap_or_default();
         let value_in_query = percent_encode(value, ESCAPED).to_string();
@@ -60,8 +60,8 @@ impl Parameter {
     }
 
     /// The value of the header `name`, with the parameter in the URL of a Location or a Refresh
-    /// (RFC 9110, 10.2.2; HTML standard, "shared declarative refresh steps"). `None`: the header
-    /// is to stay as it is.
+    /// (RFC 9110, 10.2.2; HTML Standard, "shared declarative refresh steps"). `None`: the header
+    /// stays as it is.
     pub fn in_header(&self, name: &[u8], value: &[u8], site: &Site) -> Option<Vec<u8>> {
         if name.eq_ignore_ascii_case(b"location") {
             self.in_link(value, site, Notation::Plain)
@@ -72,13 +72,15 @@ impl Parameter {
         }
     }
 
-    /// The link with the parameter as the last of its query. `None`: it leads elsewhere, to a
-    /// place in the same page, or is written in a way that leaves doubt.
+    /// The link with the parameter as the last one of its query. `None`: the link stays as it is.
+    /// It leads elsewhere or to a place in the same page, or the parameter would not be found in
+    /// it.
     fn in_link(&self, link: &[u8], site: &Site, notation: Notation) -> Option<Vec<u8>> {
         let link = trimmed(link);
         let mut scratch = Vec::new();
         let read = notation.read(link, &mut scratch);
-        // A space that is written as a reference would stand before the parameter, and count.
+        // A space written as a reference would stand before the parameter, and be part of its
+        // value.
         let is_padded = trimmed(read).len() < read.len();
         if is_padded || matches!(read.first(), None | Some(b'#')) || !site.owns(read) {
             return None;
@@ -86,15 +88,15 @@ impl Parameter {
         let new = self.added(link, notation);
         let mut scratch = Vec::new();
         let found = self.names.in_link(notation.read(&new, &mut scratch), site);
-        (found == Carried::Id(Cow::Borrowed(&self.value)) && new != link).then_some(new)
+        (found == ExtractedId::Id(Cow::Borrowed(&self.value)) && new != link).then_some(new)
     }
 
     /// The same for the URL in `5; url=…`.
     fn in_refresh(&self, value: &[u8], site: &Site, notation: Notation) -> Option<Vec<u8>> {
         let mut url = None;
-        response_headers::in_header(b"refresh", value, |link| url = Some(link));
+        response_headers::urls_in_header(b"refresh", value, |link| url = Some(link));
         let url = url?;
-        // The URL is a part of the value, and what follows it is a quote at most.
+        // The URL is a part of the value, and at most a quote follows it.
         let at = memchr::memmem::rfind(value, url)?;
         let new = self.in_link(url, site, notation)?;
         let (before, rest) = value.split_at_checked(at)?;
@@ -120,11 +122,11 @@ impl Parameter {
 }
 
 impl Notation {
-    /// What a browser makes of the text.
+    /// The text as a browser reads it.
     fn read<'a>(self, text: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
         match self {
             Notation::Plain => text,
-            Notation::Html => references::decoded(text, scratch),
+            Notation::Html => character_references::decoded(text, scratch),
         }
     }
 
@@ -138,7 +140,7 @@ impl Notation {
             .unwrap_or(link.len())
     }
 
-    /// Where the first separator of pairs stands, and how long it is.
+    /// Where the first separator of pairs stands, and its length.
     fn separator(self, text: &[u8]) -> Option<(usize, usize)> {
         let mut from = 0;
         loop {
@@ -150,14 +152,14 @@ impl Notation {
             match reference {
                 None => return Some((at, 1)),
                 Some(b"&amp;" | b"&#38;" | b"&#x26;") => return Some((at, reference?.len())),
-                // "&lt;" is part of a value.
+                // Any other, like "&lt;", is part of a value.
                 Some(other) => from = at + other.len(),
             }
         }
     }
 }
 
-/// The character reference with which a text begins, when a semicolon ends it.
+/// The character reference at the start of a text, if a semicolon ends it.
 fn reference(text: &[u8]) -> Option<&[u8]> {
     let rest = text.strip_prefix(b"&")?;
     let end = rest
@@ -167,7 +169,7 @@ fn reference(text: &[u8]) -> Option<&[u8]> {
     is_one.then_some(text.get(..end + 2)).flatten()
 }
 
-/// A query without the pairs of these names, for a server that need not see them. The other pairs
+/// A query without the pairs of these names, because the server need not see them. The other pairs
 /// keep their bytes and their separators.
 pub fn without<'a>(names: &Names, query: &'a [u8]) -> Cow<'a, [u8]> {
     without_pairs(names, query, Notation::Plain)
@@ -175,14 +177,14 @@ pub fn without<'a>(names: &Names, query: &'a [u8]) -> Cow<'a, [u8]> {
 
 fn without_pairs<'a>(names: &Names, query: &'a [u8], notation: Notation) -> Cow<'a, [u8]> {
     let mut kept = Vec::new();
-    let mut is_whole = true;
+    let mut is_unchanged = true;
     let mut rest = query;
     let mut separator = &b""[..];
     loop {
         let (end, len) = notation.separator(rest).unwrap_or((rest.len(), 0));
         let (pair, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
         if names.have_pair(pair) {
-            is_whole = false;
+            is_unchanged = false;
         } else {
             if !kept.is_empty() {
                 kept.extend_from_slice(separator);
@@ -194,7 +196,7 @@ fn without_pairs<'a>(names: &Names, query: &'a [u8], notation: Notation) -> Cow<
         }
         (separator, rest) = after.split_at_checked(len).unwrap_or((after, &[]));
     }
-    if is_whole {
+    if is_unchanged {
         Cow::Borrowed(query)
     } else {
         Cow::Owned(kept)

@@ -1,9 +1,7 @@
-//! One finder of the session id in a URL, for requests and for bodies alike: what a page hands out
-//! and what a request brings back are read by the same rules, or a session would be learned under
-//! one key and looked up under another.
+//! Finds the session id in a URL, a form, a cookie or a header. Requests and responses are read by
+//! the same rules; otherwise a session would be learned under one key and looked up under another.
 //!
-//! Nothing here knows where the bytes come from, and nothing fails: what cannot be read carries no
-//! id.
+//! Nothing here fails: what cannot be read has no id.
 
 mod link;
 mod name;
@@ -27,32 +25,32 @@ pub const MAX_ID: usize = 512;
 /// The longest name of a parameter, in bytes.
 pub const MAX_NAME: usize = 64;
 
-/// How many names one directive may give.
+/// How many names one directive may have.
 pub const MAX_NAMES: usize = 8;
 
-/// What a URL, a query or a form says about the session.
+/// The session id of a URL, a query or a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Carried<'a> {
-    /// No configured name with a usable value.
-    Nothing,
+pub enum ExtractedId<'a> {
+    /// No configured name has a usable value.
+    Absent,
     /// The decoded id, 1 to [`MAX_ID`] bytes.
     Id(Cow<'a, [u8]>),
     /// The name that decides occurs with different values.
     Conflict,
 }
 
-impl Carried<'_> {
+impl ExtractedId<'_> {
     /// The same, without a borrow of what was searched.
-    pub fn into_owned(self) -> Carried<'static> {
+    pub fn into_owned(self) -> ExtractedId<'static> {
         match self {
-            Carried::Nothing => Carried::Nothing,
-            Carried::Id(id) => Carried::Id(Cow::Owned(id.into_owned())),
-            Carried::Conflict => Carried::Conflict,
+            ExtractedId::Absent => ExtractedId::Absent,
+            ExtractedId::Id(id) => ExtractedId::Id(Cow::Owned(id.into_owned())),
+            ExtractedId::Conflict => ExtractedId::Conflict,
         }
     }
 }
 
-/// The part of a link in which an id may stand.
+/// The part of a link that may have an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkPart {
     /// Behind the `?`.
@@ -61,8 +59,27 @@ pub enum LinkPart {
     Path,
 }
 
-/// The names under which an application hands its session id out, in the order of the directive,
-/// and what else it takes to tell an id from what surrounds it.
+/// The names under which an application hands out its session id, in the order of the directive,
+/// with the parts of links that are searched for them and the byte that ends an id.
+///
+/// ```
+/// use sticky_core::url::{ExtractedId, LinkPart, Names, Site};
+///
+/// let names = Names::new(vec![b"sid"[..].into(), b"jsessionid"[..].into()]);
+/// let id = |id: &'static [u8]| ExtractedId::Id(id.into());
+/// assert_eq!(names.in_query(b"page=2&sid=47%31%31"), id(b"4711"));
+/// assert_eq!(names.in_query(b"side=1"), ExtractedId::Absent);
+/// assert_eq!(names.in_query(b"sid=1&sid=2"), ExtractedId::Conflict);
+///
+/// // Tomcat puts the id into the path, and may append the name of a node to it.
+/// let names = names.in_parts(vec![LinkPart::Path]).cut_at(Some(b'.'));
+/// let site = Site::new(b"shop.example", &[]);
+/// assert_eq!(names.in_link(b"/cart;jsessionid=A1.node2?page=2", &site), id(b"A1"));
+/// assert_eq!(
+///     names.in_link(b"//other.example/cart;jsessionid=A1", &site),
+///     ExtractedId::Absent
+/// );
+/// ```
 #[derive(Debug, Clone)]
 pub struct Names {
     names: Vec<Name>,
@@ -71,9 +88,9 @@ pub struct Names {
 }
 
 impl Names {
-    /// The names in the order in which they decide, looked for in the queries of links. Names that
+    /// The names in the order in which they decide, searched in the queries of links. Names that
     /// are not valid (see [`Names::is_valid_name`] and [`Names::is_letter`]) and those after the
-    /// eighth are left out: the directive has refused them before.
+    /// eighth are left out; the directive refuses them anyway.
     pub fn new(names: Vec<Box<[u8]>>) -> Self {
         let names = names
             .into_iter()
@@ -85,20 +102,21 @@ impl Names {
         }
     }
 
-    /// The same, looked for in these parts of links; the first one with an id decides.
+    /// The same, searched in these parts of links; the first one with an id decides.
     pub fn in_parts(mut self, parts: Vec<LinkPart>) -> Self {
         self.parts = parts;
         self
     }
 
-    /// The same, with ids that end before the first such byte: behind it stands the name of a node.
+    /// The same, with ids that end before the first such byte, behind which the name of a node
+    /// stands.
     pub fn cut_at(mut self, delimiter: Option<u8>) -> Self {
         self.delimiter = delimiter;
         self
     }
 
-    /// Whether a name is 1 to [`MAX_NAME`] bytes of `A-Z a-z 0-9 - _ . ~ ! $ * @ :`, which neither a
-    /// URL nor an attribute of HTML gives a meaning of its own.
+    /// Whether a name is 1 to [`MAX_NAME`] bytes of `A-Z a-z 0-9 - _ . ~ ! $ * @ :`. These have no
+    /// special meaning in a URL or in an attribute of HTML.
     pub fn is_valid_name(name: &[u8]) -> bool {
         (1..=MAX_NAME).contains(&name.len())
             && name
@@ -106,14 +124,14 @@ impl Names {
                 .all(|b| b.is_ascii_alphanumeric() || b"-_.~!$*@:".contains(b))
     }
 
-    /// Whether a name is a letter in parentheses: `(S)` finds the `1` of `/shop/(S(1))/`, which is how
-    /// ASP.NET puts an id into a path. It stands in paths only.
+    /// Whether a name is a letter in parentheses: `(S)` finds the `1` of `/shop/(S(1))/`, as
+    /// ASP.NET writes an id into a path. It occurs in paths only.
     pub fn is_letter(name: &[u8]) -> bool {
         matches!(name, [b'(', letter, b')'] if letter.is_ascii_alphabetic())
     }
 
-    /// The id in a decoded value that is handed out as such, in a field or a header: without the name
-    /// of a node behind it. `None` when nothing is left, or more than [`MAX_ID`] bytes.
+    /// The id in a decoded value, of a field or a header: the value without the name of a node.
+    /// `None`: nothing is left, or more than [`MAX_ID`] bytes.
     #[inline]
     pub fn id_in<'a>(&self, value: &'a [u8]) -> Option<&'a [u8]> {
         let end = self.delimiter.and_then(|byte| memchr::memchr(byte, value));
@@ -121,22 +139,22 @@ impl Names {
         (1..=MAX_ID).contains(&id.len()).then_some(id)
     }
 
-    /// The same for the value of a cookie. `%XX` is decoded, once, as in URLs, so that an id is the
+    /// The same for the value of a cookie. `%XX` is decoded once, as in URLs, so that an id is the
     /// same in both; `+` and quotes are left as they are.
     pub fn id_in_cookie<'a>(&self, value: &'a [u8]) -> Option<Cow<'a, [u8]>> {
         self.cut(unescaped(value))
     }
 
-    /// The id in a query: what stands after `?` and before `#`. Pairs are separated by `&` or `;`;
-    /// the name is compared whole and case-sensitively, `%XX` and `+` are decoded once, in names
-    /// and values. The first configured name that has a usable value decides. An empty value, or
-    /// one of more than [`MAX_ID`] decoded bytes, counts as absent.
+    /// The id in a query, without `?` and fragment. Pairs are separated by `&` or `;`. Names are
+    /// compared whole and case-sensitively. `%XX` and `+` are decoded once, in names and values.
+    /// The first configured name with a usable value decides. An empty value, or one of more than
+    /// [`MAX_ID`] decoded bytes, counts as absent.
     #[inline]
-    pub fn in_query<'a>(&self, query: &'a [u8]) -> Carried<'a> {
+    pub fn in_query<'a>(&self, query: &'a [u8]) -> ExtractedId<'a> {
         match self.in_plain_query(query) {
-            Some(None) => Carried::Nothing,
-            Some(Some(id)) => Carried::Id(Cow::Borrowed(id)),
-            None if is_unescaped(query) && self.plain().all(|name| name.anchor_is_name) => {
+            Some(None) => ExtractedId::Absent,
+            Some(Some(id)) => ExtractedId::Id(Cow::Borrowed(id)),
+            None if is_unescaped(query) && self.plain().all(|name| name.literal_is_name) => {
                 first_of(self.plain(), |name| {
                     self.single(name.values_in_unescaped(query).map(Cow::Borrowed))
                 })
@@ -145,9 +163,8 @@ impl Names {
         }
     }
 
-    /// What the common case of [`Names::in_query`] comes to, without the others: in a query that is
-    /// empty, or one pair and nothing in it to decode, the id, if there is one. `None`: it is no such
-    /// query.
+    /// The common case of [`Names::in_query`]: a query that is empty, or one pair with nothing to
+    /// decode. `Some(None)`: it has no id. `None`: it is no such query.
     #[inline(always)]
     pub fn in_plain_query<'a>(&self, query: &'a [u8]) -> Option<Option<&'a [u8]>> {
         if query.is_empty() {
@@ -159,14 +176,14 @@ impl Names {
         })
     }
 
-    /// The id in a body of `application/x-www-form-urlencoded`: as in a query, but only `&`
-    /// separates (URL Standard, 5.1).
-    pub fn in_form<'a>(&self, body: &'a [u8]) -> Carried<'a> {
+    /// The id in a body of `application/x-www-form-urlencoded`: as in a query, but separated by `&`
+    /// only (URL Standard, 5.1).
+    pub fn in_form<'a>(&self, body: &'a [u8]) -> ExtractedId<'a> {
         self.in_pairs(body, |pairs| memchr::memchr(b'&', pairs))
     }
 
     /// The id among the fields of a form; nothing is decoded.
-    pub fn in_fields<'a>(&self, fields: impl Iterator<Item = Field<'a>>) -> Carried<'a> {
+    pub fn in_fields<'a>(&self, fields: impl Iterator<Item = Field<'a>>) -> ExtractedId<'a> {
         let fields: Vec<Field> = fields.filter(|field| self.has(&field.name)).collect();
         first_of(self.plain(), |name| {
             let own = fields.iter().filter(|field| *field.name == *name.bytes);
@@ -174,20 +191,23 @@ impl Names {
         })
     }
 
-    /// The id in the path of a URL, as it stands there, without query and fragment: in a parameter of
-    /// a segment, `/shop;sid=1/cart`, or between the parentheses of a letter. Otherwise as in a query,
+    /// The id in the path of a URL as it is written, without query and fragment: in a parameter of
+    /// a segment, `/shop;sid=1/cart`, or in the parentheses of a letter. Otherwise as in a query,
     /// but `+` is a `+`.
-    pub fn in_path<'a>(&self, path: &'a [u8]) -> Carried<'a> {
+    pub fn in_path<'a>(&self, path: &'a [u8]) -> ExtractedId<'a> {
         if memchr::memchr3(b';', b'(', b'%', path).is_none() {
-            return Carried::Nothing;
+            return ExtractedId::Absent;
         }
         first_of(self.names.iter(), |name| {
             self.single(path::values_in(path, name))
         })
     }
 
-    /// The id in the values of the Cookie headers, in a cookie of one of the names.
-    pub fn in_cookies<'a>(&self, headers: impl Iterator<Item = &'a [u8]> + Clone) -> Carried<'a> {
+    /// The id in a cookie of one of the names; `headers` are the values of the Cookie headers.
+    pub fn in_cookies<'a>(
+        &self,
+        headers: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> ExtractedId<'a> {
         first_of(self.plain(), |name| {
             let values = headers.clone();
             let values = values.flat_map(|header| cookie::values(header, &name.bytes));
@@ -195,16 +215,16 @@ impl Names {
         })
     }
 
-    /// The id in the values of a header that holds nothing else.
-    pub fn in_header<'a>(&self, values: impl Iterator<Item = &'a [u8]>) -> Carried<'a> {
+    /// The id in a header that has nothing else in it; `values` are those of all such headers.
+    pub fn in_header<'a>(&self, values: impl Iterator<Item = &'a [u8]>) -> ExtractedId<'a> {
         self.single(values.map(Cow::Borrowed))
     }
 
-    /// The id in a URL reference, read as browsers do (URL Standard, 4.4) and with its character
-    /// references already decoded. `Nothing` when it leads to a host that is not the site's or has
-    /// another scheme than http and https, and when the name stands elsewhere than in the parts that
+    /// The id in a URL reference, read as browsers do (URL Standard, 4.4), with its character
+    /// references already decoded. `Absent` as well if it leads to a host that is not the site's,
+    /// if its scheme is not http or https, and if the name stands in another part than those that
     /// are searched.
-    pub fn in_link<'a>(&self, link: &'a [u8], site: &Site) -> Carried<'a> {
+    pub fn in_link<'a>(&self, link: &'a [u8], site: &Site) -> ExtractedId<'a> {
         match link::without_breaks(link::trimmed(link)) {
             Cow::Borrowed(link) => self.in_clean_link(link, site),
             Cow::Owned(link) => self.in_clean_link(&link, site).into_owned(),
@@ -212,33 +232,33 @@ impl Names {
     }
 
     /// The same for a link without spaces at its ends and without control characters.
-    pub(crate) fn in_clean_link<'a>(&self, link: &'a [u8], site: &Site) -> Carried<'a> {
+    pub(crate) fn in_clean_link<'a>(&self, link: &'a [u8], site: &Site) -> ExtractedId<'a> {
         match site.own(link) {
             Some(link) => self.in_parts_of(link),
-            None => Carried::Nothing,
+            None => ExtractedId::Absent,
         }
     }
 
-    /// What [`Names::in_link`] comes to for a link that is relative at a glance, which leads to the site
-    /// wherever that is. `None`: it may be another.
-    pub fn in_plain_link<'a>(&self, link: &'a [u8]) -> Option<Carried<'a>> {
+    /// The common case of [`Names::in_link`]: a link that is obviously relative, and so leads to
+    /// any site. `None`: it may be another.
+    pub fn in_plain_link<'a>(&self, link: &'a [u8]) -> Option<ExtractedId<'a>> {
         link::split_plain(link).map(|link| self.in_parts_of(link))
     }
 
-    fn in_parts_of<'a>(&self, link: link::Parts<'a>) -> Carried<'a> {
+    fn in_parts_of<'a>(&self, link: link::PathAndQuery<'a>) -> ExtractedId<'a> {
         for part in &self.parts {
-            let carried = match part {
+            let id = match part {
                 LinkPart::Query => self.in_query(link.query),
                 LinkPart::Path => self.in_path(link.path),
             };
-            if carried != Carried::Nothing {
-                return carried;
+            if id != ExtractedId::Absent {
+                return id;
             }
         }
-        Carried::Nothing
+        ExtractedId::Absent
     }
 
-    /// The byte at which ids are cut off.
+    /// The byte that ends an id.
     pub(crate) fn delimiter(&self) -> Option<u8> {
         self.delimiter
     }
@@ -248,7 +268,7 @@ impl Names {
         self.names.iter().any(|name| name.letter.is_some())
     }
 
-    /// Whether ids are looked for in paths.
+    /// Whether paths are searched for ids.
     pub(crate) fn are_in_paths(&self) -> bool {
         self.parts.contains(&LinkPart::Path)
     }
@@ -257,31 +277,31 @@ impl Names {
         self.names.get(index)
     }
 
-    /// The length of the longest part that a body is searched for; 0 without names.
-    pub(crate) fn longest_anchor(&self) -> usize {
+    /// The length of the longest literal that a body is searched for; 0 without names.
+    pub(crate) fn longest_literal(&self) -> usize {
         self.names
             .iter()
-            .map(|name| name.anchor.needle().len())
+            .map(|name| name.literal.needle().len())
             .max()
             .unwrap_or(0)
     }
 
-    /// Whether a form field of this name is a session id.
+    /// Whether the value of a form field of this name is a session id.
     pub(crate) fn has(&self, name: &[u8]) -> bool {
         self.plain().any(|own| *own.bytes == *name)
     }
 
-    /// Whether a pair of a query is one of these names.
+    /// Whether a pair of a query has one of these names.
     pub(crate) fn have_pair(&self, pair: &[u8]) -> bool {
         self.plain().any(|name| name.value_in(pair).is_some())
     }
 
-    /// `separator` finds the next separator.
+    /// The id in pairs; `separator` finds the next separator.
     fn in_pairs<'a>(
         &self,
         pairs: &'a [u8],
         separator: impl Fn(&[u8]) -> Option<usize>,
-    ) -> Carried<'a> {
+    ) -> ExtractedId<'a> {
         first_of(self.plain(), |name| {
             let mut rest = Some(pairs);
             let separator = &separator;
@@ -298,25 +318,25 @@ impl Names {
         })
     }
 
-    /// Without the letters.
+    /// The names that are not a letter.
     fn plain(&self) -> impl Iterator<Item = &Name> {
         self.names.iter().filter(|name| name.letter.is_none())
     }
 
-    /// The one id that all the usable ones among these decoded values are.
-    fn single<'a>(&self, values: impl Iterator<Item = Cow<'a, [u8]>>) -> Carried<'a> {
+    /// The id that all usable ones among these decoded values agree on.
+    fn single<'a>(&self, values: impl Iterator<Item = Cow<'a, [u8]>>) -> ExtractedId<'a> {
         let mut single = None;
         for value in values {
             let Some(id) = self.cut(value) else {
                 continue;
             };
             match &single {
-                Some(first) if *first != id => return Carried::Conflict,
+                Some(first) if *first != id => return ExtractedId::Conflict,
                 Some(_) => {}
                 None => single = Some(id),
             }
         }
-        single.map_or(Carried::Nothing, Carried::Id)
+        single.map_or(ExtractedId::Absent, ExtractedId::Id)
     }
 
     fn cut<'a>(&self, value: Cow<'a, [u8]>) -> Option<Cow<'a, [u8]>> {
@@ -331,22 +351,22 @@ impl Names {
     }
 }
 
-/// What the first name says that has a usable value.
+/// The result of the first name with a usable value.
 fn first_of<'a, 'n>(
     names: impl Iterator<Item = &'n Name>,
-    read: impl Fn(&'n Name) -> Carried<'a>,
-) -> Carried<'a> {
+    read: impl Fn(&'n Name) -> ExtractedId<'a>,
+) -> ExtractedId<'a> {
     for name in names {
         match read(name) {
-            Carried::Nothing => {}
+            ExtractedId::Absent => {}
             decided => return decided,
         }
     }
-    Carried::Nothing
+    ExtractedId::Absent
 }
 
-/// Whether a query surely has neither separators nor escapes: no `&`, `;`, `%`, `+`. False also for
-/// a few bytes.
+/// Whether a query certainly has neither separators nor escapes: no `&`, `;`, `%`, `+`. Also false
+/// for fewer than 8 bytes.
 #[inline]
 fn is_one_plain_pair(query: &[u8]) -> bool {
     fn is_plain<const N: usize>(block: &[u8; N]) -> bool {
@@ -360,8 +380,8 @@ fn is_one_plain_pair(query: &[u8]) -> bool {
     }
 }
 
-/// Whether the pairs of a query surely are separated by `&` alone, and nothing in them is to be decoded.
-/// False also for a few bytes.
+/// Whether a query certainly has no other separators than `&` and nothing to decode. Also false for
+/// fewer than 16 bytes.
 fn is_unescaped(query: &[u8]) -> bool {
     fn is_plain(block: &[u8; 16]) -> bool {
         let is_odd = |b: u8| (b == b';') | (b == b'%') | (b == b'+');
@@ -370,8 +390,8 @@ fn is_unescaped(query: &[u8]) -> bool {
     are_all(query, is_plain)
 }
 
-/// Whether `test` holds for all bytes, taken in blocks: the compiler looks at all of a block at once,
-/// where `test` has no branches. False for less than a block.
+/// Whether `test` holds for all bytes, block by block: the compiler vectorises a `test` without
+/// branches. False for less than a block.
 #[inline(always)]
 fn are_all<const N: usize>(bytes: &[u8], test: impl Fn(&[u8; N]) -> bool) -> bool {
     let mut rest = bytes;

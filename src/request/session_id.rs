@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use sticky_core::directive::{Place, QueryRule};
 use sticky_core::http::header_value;
 use sticky_core::http::multipart;
-use sticky_core::url::{Carried, Names};
+use sticky_core::url::{ExtractedId, Names};
 
 use crate::ngx::request::{Body, Request};
 
@@ -26,7 +26,7 @@ pub fn find<'r>(r: Request<'r>, rule: &QueryRule) -> Option<&'r [u8]> {
             Place::Form if !r.has_body() => continue,
             _ => in_place(r, &rule.names, place),
         };
-        if carried != Carried::Nothing {
+        if carried != ExtractedId::Absent {
             return decoded(r, carried);
         }
     }
@@ -39,34 +39,34 @@ pub fn server_value<'r>(r: Request<'r>, names: &Names) -> Option<&'r [u8]> {
     let sent = r.main().unparsed_uri();
     let sent = sent.split(|byte| *byte == b'#').next().unwrap_or_default();
     let sent = sent.splitn(2, |byte| *byte == b'?').nth(1);
-    let places: [&dyn Fn() -> Carried<'r>; 3] = [
+    let places: [&dyn Fn() -> ExtractedId<'r>; 3] = [
         &|| in_place(r, names, &Place::Query),
         &|| names.in_query(sent.unwrap_or_default()),
         &|| in_place(r, names, &Place::Form),
     ];
     let mut carried = places.into_iter().map(|place| place());
-    decoded(r, carried.find(|carried| *carried != Carried::Nothing)?)
+    decoded(r, carried.find(|carried| *carried != ExtractedId::Absent)?)
 }
 
-fn decoded<'r>(r: Request<'r>, carried: Carried<'r>) -> Option<&'r [u8]> {
+fn decoded<'r>(r: Request<'r>, carried: ExtractedId<'r>) -> Option<&'r [u8]> {
     match carried {
-        Carried::Id(Cow::Borrowed(id)) => Some(id),
-        Carried::Id(Cow::Owned(id)) => r.pool()?.copy(&id),
-        Carried::Nothing | Carried::Conflict => None,
+        ExtractedId::Id(Cow::Borrowed(id)) => Some(id),
+        ExtractedId::Id(Cow::Owned(id)) => r.pool()?.copy(&id),
+        ExtractedId::Absent | ExtractedId::Conflict => None,
     }
 }
 
 #[inline(never)]
-fn in_place<'r>(r: Request<'r>, names: &Names, place: &Place) -> Carried<'r> {
+fn in_place<'r>(r: Request<'r>, names: &Names, place: &Place) -> ExtractedId<'r> {
     match place {
         Place::Query => match names.in_query(r.args()) {
             // A subrequest (auth_request, SSI) belongs to the session of its request.
-            Carried::Nothing if !r.is_main() => names.in_query(r.main().args()),
+            ExtractedId::Absent if !r.is_main() => names.in_query(r.main().args()),
             found => found,
         },
         Place::Form => match r.body(SEARCHED) {
             Some(body) => in_body(names, r.body_type(), body),
-            None => Carried::Nothing,
+            None => ExtractedId::Absent,
         },
         Place::Path => names.in_path(r.unparsed_path()),
         Place::Cookie => names.in_cookies(r.cookies()),
@@ -74,19 +74,24 @@ fn in_place<'r>(r: Request<'r>, names: &Names, place: &Place) -> Carried<'r> {
     }
 }
 
-fn in_body<'r>(names: &Names, media_type: &[u8], body: Body<'r>) -> Carried<'r> {
+fn in_body<'r>(names: &Names, media_type: &[u8], body: Body<'r>) -> ExtractedId<'r> {
     match body.bytes {
         Cow::Borrowed(bytes) => in_form(names, media_type, bytes, body.is_whole),
         Cow::Owned(bytes) => in_form(names, media_type, &bytes, body.is_whole).into_owned(),
     }
 }
 
-fn in_form<'a>(names: &Names, media_type: &[u8], body: &'a [u8], is_whole: bool) -> Carried<'a> {
+fn in_form<'a>(
+    names: &Names,
+    media_type: &[u8],
+    body: &'a [u8],
+    is_whole: bool,
+) -> ExtractedId<'a> {
     if let Some(fields) = multipart::fields(media_type, body) {
         return names.in_fields(fields);
     }
     if !header_value::is_value(media_type, b"application/x-www-form-urlencoded") {
-        return Carried::Nothing;
+        return ExtractedId::Absent;
     }
     if is_whole {
         return names.in_form(body);

@@ -4,11 +4,12 @@
 use sticky_core::directive::QueryRule;
 use sticky_core::peer_id;
 use sticky_core::scan::inflate::Coding;
-use sticky_core::scan::readers::{Body, Readers};
+use sticky_core::scan::readers::Readers;
+use sticky_core::scan::source::Body;
 use sticky_core::scan::{response_headers, Learner};
 use sticky_core::table::word::PeerId;
 use sticky_core::table::{Claim, Learned};
-use sticky_core::url::{Carried, Site};
+use sticky_core::url::{ExtractedId, Site};
 
 use crate::config::types::Rule;
 use crate::ngx::chain::Chain;
@@ -100,11 +101,11 @@ fn read_one_header<'r>(
         }
     };
     if rule.learn.location {
-        response_headers::in_header(name, value, |link| {
+        response_headers::urls_in_header(name, value, |link| {
             // Nearly all links are relative; then the site does not matter.
             let carried = rule.names.in_plain_link(link);
             let carried = carried.unwrap_or_else(|| rule.names.in_link(link, &site(r, rule)));
-            if let Carried::Id(id) = carried {
+            if let ExtractedId::Id(id) = carried {
                 learn(&id);
             }
         });

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use sticky_core::directive::RewriteRule;
 use sticky_core::http::header_value::parameter;
 use sticky_core::http::media_type::is_page;
-use sticky_core::rewrite::{PageRewriter, Parameter};
+use sticky_core::rewrite::{PageRewriter, RouteParameter};
 use sticky_core::url::Site;
 
 use crate::config::types::MainConf;
@@ -57,7 +57,7 @@ pub fn header<'r>(
     let Some(peer) = context.peer_to_show(&index, answered) else {
         return;
     };
-    let own = Parameter::new(Arc::clone(&rule.names), &peer.value);
+    let own = RouteParameter::new(Arc::clone(&rule.names), &peer.value);
     let site = Site::new(r.host(), &rule.hosts);
     for header in r.response_headers() {
         let new = own.in_header(header.name(), header.value(), &site);

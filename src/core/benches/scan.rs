@@ -1,12 +1,12 @@
-//! What reading a body costs: `cargo bench -p sticky-core --bench scan`.
+//! The cost of reading a body: `cargo bench -p sticky-core --bench scan`.
 //!
-//! Pages in pieces of 4 KB, as they are and with an id put into every link: MB/s, beside the least
-//! that any reader can do (memchr) and a whole parser (lol_html); and instructions per KB, which
-//! repeat to the digit where time does not. For those the bench runs itself under callgrind with
-//! one and with three rounds: the difference is two rounds without the start. The goals are those
-//! of PERFORMANCE.md: 700 without the name, 2,800 with an id in every link. Then the same for the
-//! learners of JSON, event streams and text; and what 1 MB of the name costs, which somebody may write
-//! into a page: with STICKY_REPEATED set, that alone.
+//! Pages in pieces of 4 KB, as they are and with an id in every link: MB/s, beside the least that
+//! any reader must do (memchr) and a complete parser (lol_html); and instructions per KB, which are
+//! exactly reproducible, while times are not. For those the bench runs itself under callgrind with
+//! one and with three rounds: the difference is two rounds without the start. The goals: 700
+//! without the name, 2,800 with an id in every link. Then the same for JSON, event streams and
+//! text, and for 1 MB of repeated names, as an attacker could write them into a page; with
+//! STICKY_REPEATED set, only those.
 //!
 //! Reads the pages under STICKY_PAGES (an even sample of them), or our own without it.
 
@@ -32,10 +32,10 @@ use corpus::Random;
 use repeated::{filled, REPEATED};
 
 const PIECE: usize = 4096;
-/// Pages of this size and more are measured apart: in small ones the start and the end, which every
-/// page has once, weigh more.
+/// Pages from this size on are measured apart: in small ones, the constant cost of a page weighs
+/// more.
 const LARGE: usize = 64 * 1024;
-/// Enough bytes to be of many kinds, few enough for callgrind.
+/// How many bytes are read: enough for many kinds of pages, few enough for callgrind.
 const SAMPLE: usize = 3_000_000;
 const TIME: Duration = Duration::from_millis(400);
 
@@ -51,13 +51,13 @@ const READERS: [&str; 6] = [
 /// For the plain pages, and for those with ids.
 const GOALS: [u64; 2] = [700, 2_800];
 
-/// Who reads it.
+/// The learners that read them.
 const REPEATED_TO: [&str; 2] = ["html learner", "text learner"];
 const MEGABYTE: usize = 1_000_000;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
-    // What the bench asks of itself under callgrind.
+    // The bench runs itself under callgrind with these arguments.
     let number = |text: &String| text.parse::<usize>().unwrap_or_default();
     match &arguments[..] {
         [_, flag, rounds, what, reader, large, with_ids]
@@ -119,7 +119,7 @@ fn measure(large: bool, valgrind: bool) {
     let sizes = pages
         .each_ref()
         .map(|pages| pages.iter().map(Vec::len).sum::<usize>());
-    let names = pages.each_ref().map(|pages| hits(pages));
+    let names = pages.each_ref().map(|pages| occurrences(pages));
     println!(
         "\n{} pages of {} {} KB: plain {} KB with the name {} times, with ids {} KB and {} times",
         pages[0].len(),
@@ -135,7 +135,7 @@ fn measure(large: bool, valgrind: bool) {
         "{:22} {:>12} {:>12} {:>16} {:>12}",
         "", heads[0], heads[1], heads[2], heads[3]
     );
-    // The others tell what the learner is to be compared with; once is enough.
+    // The others are for comparison; once is enough.
     let readers = READERS
         .iter()
         .enumerate()
@@ -154,7 +154,7 @@ fn measure(large: bool, valgrind: bool) {
             speeds[0], speeds[1], shown[0], shown[1]
         );
         for (count, goal) in counts.iter().zip(GOALS) {
-            // Our own pages are all odd and hardly larger than what one page costs once.
+            // Our own pages are unusual, and so small that the constant cost of a page dominates.
             let has_goal = *name == LEARNER && std::env::var_os("STICKY_PAGES").is_some();
             if has_goal && count.is_some_and(|count| count > goal) {
                 println!("{:22} above the goal of {goal} instructions per KB", "");
@@ -163,7 +163,7 @@ fn measure(large: bool, valgrind: bool) {
     }
 }
 
-/// What the name costs when it fills a page, in pieces as ever.
+/// The cost of pages full of the name.
 fn measure_repeated(valgrind: bool) {
     println!(
         "\n{:28} {:>22} {:>22}",
@@ -219,15 +219,15 @@ fn callgrind(arguments: &[&str]) -> Option<u64> {
     line.rsplit(' ').next()?.parse::<u64>().ok()
 }
 
-/// How often the name stands in the pages.
-fn hits(pages: &[Vec<u8>]) -> usize {
+/// How often the name occurs in the pages.
+fn occurrences(pages: &[Vec<u8>]) -> usize {
     pages
         .iter()
         .map(|page| memchr::memmem::find_iter(page, "sid").count())
         .sum()
 }
 
-/// Some pages, the same in every process.
+/// A set of pages, the same in every process.
 #[derive(Clone, Copy)]
 struct Corpus {
     large: bool,
@@ -263,13 +263,13 @@ impl Corpus {
     }
 }
 
-/// The instructions of one round over what the arguments say.
+/// The instructions of one round with these arguments.
 fn instructions(what: &[&str]) -> Option<u64> {
     let count = |rounds: &str| callgrind(&[&["--rounds", rounds][..], what].concat());
     Some(count("3")?.checked_sub(count("1")?)? / 2)
 }
 
-/// One reader over all pages; what it counted.
+/// Reads all pages once with one reader; returns what it counted.
 fn round(reader: usize, pages: &[Vec<u8>]) -> usize {
     let names = Arc::new(Names::new(vec![b"sid"[..].into()]));
     let site = Site::new(b"shop.example", &[]);

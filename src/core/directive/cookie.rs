@@ -1,47 +1,12 @@
-//! `mode=cookie`: the parameters of nginx-sticky-module-ng, and what browsers have asked for since.
-
-use memchr::memmem;
+//! `mode=cookie`: the parameters of nginx-sticky-module-ng, and the attributes of cookies that
+//! browsers have introduced since.
 
 use super::error::DirectiveError;
+use super::nginx_units;
 use super::parameters::Parameters;
 use super::CookieRule;
 use crate::digest::{Algorithm, Recipe};
-use crate::directive::nginx_units;
-use crate::http::cookie::{Attributes, SameSite};
-
-impl CookieRule {
-    /// The cookie values of servers that the value of a client's cookie may stand for, the
-    /// likeliest first.
-    ///
-    /// Without `transfer`, that is the value itself. With it, what stands before the first
-    /// delimiter, as in nginx-sticky-module-ng; then before the next ones, since the name of a
-    /// server under `text=raw` may hold the delimiter (`10.0.0.1:8080` and `.`); at last the whole
-    /// value, which is what a client has while the application has set no cookie of its own.
-    pub fn routes<'s>(&'s self, cookie: &'s [u8]) -> impl Iterator<Item = &'s [u8]> + 's {
-        // Enough for the dots of an address or a path, and a bound on what a client can cause.
-        const MOST: usize = 16;
-
-        let cuts = self
-            .transfer
-            .then(|| memmem::find_iter(cookie, &self.delimiter));
-        let cuts = cuts.into_iter().flatten().take(MOST);
-        cuts.filter_map(|at| cookie.get(..at))
-            .chain(std::iter::once(cookie))
-    }
-
-    /// The attributes of a cookie that the browser keeps until `expires`, in seconds since 1970 UTC.
-    pub fn attributes(&self, expires: Option<i64>) -> Attributes<'_> {
-        Attributes {
-            domain: self.domain.as_deref(),
-            expires,
-            path: &self.path,
-            secure: self.secure,
-            httponly: self.httponly,
-            samesite: self.samesite,
-            partitioned: self.partitioned,
-        }
-    }
-}
+use crate::http::cookie::SameSite;
 
 pub fn rule(given: &Parameters) -> Result<CookieRule, DirectiveError> {
     let rule = CookieRule {
@@ -73,8 +38,8 @@ pub fn rule(given: &Parameters) -> Result<CookieRule, DirectiveError> {
     Ok(rule)
 }
 
-/// The name may hold what browsers take, which is more than the token of RFC 6265 section 4.1.1,
-/// but nothing that would end it early or make another header of it.
+/// The name may have any byte that browsers accept, which is more than a token of RFC 6265 section
+/// 4.1.1, but none that would end it early or begin another header.
 fn name(given: &Parameters) -> Result<Vec<u8>, DirectiveError> {
     let name = given.value("name").unwrap_or(b"route");
     if name.iter().any(|&byte| breaks_header(byte) || byte == b'=') {
@@ -101,7 +66,7 @@ fn breaks_header(byte: u8) -> bool {
     byte.is_ascii_control() || matches!(byte, b' ' | b';' | b',')
 }
 
-/// How a server becomes a value: the same in every mode that has one.
+/// How a server becomes a value: the same in all modes that have one.
 pub(super) fn recipe(given: &Parameters) -> Result<Recipe, DirectiveError> {
     for (one, other) in [("hash", "hmac"), ("hash", "text"), ("hmac", "text")] {
         if given.has(one) && given.has(other) {

@@ -1,29 +1,42 @@
-//! What the operator reads when a directive is refused.
+//! The messages for the operator when a directive is refused.
 //!
-//! Each message names the directive, the parameter and what was expected, in nginx's own words
-//! where it has some, and leaves out file and line, which nginx appends.
+//! Each names the directive, the parameter and what was expected, in nginx's own words where it has
+//! some. File and line are left out, because nginx appends them.
 
 use std::fmt;
 
-use super::native::NativeError;
+use thiserror::Error;
+
+/// What a place needs that knows no parentheses around ids.
+pub(super) const NAME_ELSEWHERE: &str = "a name without parentheses to look for there";
 
 /// Why a `sticky` directive is refused. `Display` gives the message for `ngx_conf_log_error()`.
 ///
-/// Words of the configuration are shown shortened, with control characters and bytes that are not
-/// UTF-8 as `\xNN`. The value of `hmac_key=` is never shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Words of the configuration are shortened, with control characters and bytes that are not UTF-8
+/// as `\xNN`. The value of `hmac_key=` is never shown.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DirectiveError {
     /// One of nginx's own forms is wrong.
-    Native(NativeError),
-    /// No such parameter, or one with a value where none belongs, or the other way round.
+    #[error(transparent)]
+    Nginx(NginxError),
+    /// The parameter does not exist, has a value but takes none, or the other way round.
+    #[error(
+        "invalid parameter \"{}\" in \"sticky\" directive, {hint}",
+        Shown(word)
+    )]
     Unknown {
         /// The whole word.
         word: Vec<u8>,
         /// What was expected.
         hint: String,
     },
-    /// A parameter of the other mode.
+    /// A parameter of another mode.
+    #[error(
+        "parameter \"{parameter}\" in \"sticky\" directive belongs to \"mode={belongs}\", \
+         but the mode is \"{here}\"{}",
+        if *named { "" } else { ", the default" }
+    )]
     OtherMode {
         /// Its name.
         parameter: &'static str,
@@ -34,60 +47,82 @@ pub enum DirectiveError {
         /// Whether the directive names its mode.
         named: bool,
     },
-    /// A parameter given more than once.
+    /// A parameter that is given more than once.
+    #[error("\"sticky\" directive parameter \"{parameter}\" is duplicate")]
     Duplicate {
         /// Its name.
         parameter: &'static str,
     },
-    /// One value given more than once to a parameter that takes several.
+    /// A value that is given more than once to a parameter that takes several.
+    #[error(
+        "duplicate value \"{}\" of parameter \"{parameter}\" in \"sticky\" directive",
+        Shown(value)
+    )]
     DuplicateValue {
         /// The parameter.
         parameter: &'static str,
         /// The value.
         value: Vec<u8>,
     },
-    /// Nothing behind the `=`.
+    /// The value is empty.
+    #[error("no value for \"{parameter}\" in \"sticky\" directive, expected {expected}")]
     NoValue {
         /// The parameter.
         parameter: &'static str,
         /// How it is written.
         expected: String,
     },
-    /// A value that the parameter does not have.
+    /// A value that the parameter does not take.
+    #[error(
+        "invalid value \"{}\" of parameter \"{parameter}\" in \"sticky\" directive, \
+         expected {expected}",
+        Shown(value)
+    )]
     Value {
         /// The parameter.
         parameter: &'static str,
         /// The value.
         value: Vec<u8>,
-        /// What it has instead.
+        /// The values that it takes.
         expected: &'static str,
     },
-    /// A zone size that is no size.
+    /// The size of a zone is not a size.
+    #[error(
+        "invalid zone size \"zone={}\" in \"sticky\" directive, \
+         expected \"zone=NAME:SIZE\" as in \"zone=shop:1m\"",
+        Shown(value)
+    )]
     ZoneSize {
         /// The value of `zone=`.
         value: Vec<u8>,
     },
-    /// A zone too small for nginx's own bookkeeping.
+    /// The zone is too small for nginx's own bookkeeping.
+    #[error(
+        "zone \"{}\" is too small in \"sticky\" directive, expected at least 32k",
+        Shown(value)
+    )]
     ZoneTooSmall {
         /// The value of `zone=`.
         value: Vec<u8>,
     },
-    /// A parameter that does nothing, or harm, without another one.
+    /// A parameter without effect, or with a harmful one, unless another one is given.
+    #[error("\"{parameter}\" without \"{needed}\" in \"sticky\" directive: {why}")]
     Without {
         /// The parameter.
         parameter: &'static str,
         /// The one that is missing.
         needed: &'static str,
-        /// What comes of it.
+        /// The effect.
         why: &'static str,
     },
     /// Two parameters or values that exclude each other.
+    #[error("\"{one}\" together with \"{other}\" in \"sticky\" directive: {why}")]
     Together {
         /// One of them.
         one: &'static str,
         /// The other.
         other: &'static str,
-        /// What to do instead.
+        /// The reason, or what to do instead.
         why: &'static str,
     },
 }
@@ -111,104 +146,40 @@ impl DirectiveError {
     }
 }
 
-impl fmt::Display for DirectiveError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DirectiveError::Native(error) => error.fmt(f),
-            DirectiveError::Unknown { word, hint } => {
-                write!(
-                    f,
-                    "invalid parameter \"{}\" in \"sticky\" directive, {hint}",
-                    Shown(word)
-                )
-            }
-            DirectiveError::OtherMode {
-                parameter,
-                belongs,
-                here,
-                named,
-            } => write!(
-                f,
-                "parameter \"{parameter}\" in \"sticky\" directive belongs to \"mode={belongs}\", \
-                 but the mode is \"{here}\"{}",
-                if *named { "" } else { ", the default" }
-            ),
-            DirectiveError::Duplicate { parameter } => {
-                write!(
-                    f,
-                    "\"sticky\" directive parameter \"{parameter}\" is duplicate"
-                )
-            }
-            DirectiveError::DuplicateValue { parameter, value } => write!(
-                f,
-                "duplicate value \"{}\" of parameter \"{parameter}\" in \"sticky\" directive",
-                Shown(value)
-            ),
-            DirectiveError::NoValue {
-                parameter,
-                expected,
-            } => write!(
-                f,
-                "no value for \"{parameter}\" in \"sticky\" directive, expected {expected}"
-            ),
-            DirectiveError::Value {
-                parameter,
-                value,
-                expected,
-            } => write!(
-                f,
-                "invalid value \"{}\" of parameter \"{parameter}\" in \"sticky\" directive, \
-                 expected {expected}",
-                Shown(value)
-            ),
-            DirectiveError::ZoneSize { value } => write!(
-                f,
-                "invalid zone size \"zone={}\" in \"sticky\" directive, \
-                 expected \"zone=NAME:SIZE\" as in \"zone=shop:1m\"",
-                Shown(value)
-            ),
-            DirectiveError::ZoneTooSmall { value } => write!(
-                f,
-                "zone \"{}\" is too small in \"sticky\" directive, expected at least 32k",
-                Shown(value)
-            ),
-            DirectiveError::Without {
-                parameter,
-                needed,
-                why,
-            } => write!(
-                f,
-                "\"{parameter}\" without \"{needed}\" in \"sticky\" directive: {why}"
-            ),
-            DirectiveError::Together { one, other, why } => {
-                write!(
-                    f,
-                    "\"{one}\" together with \"{other}\" in \"sticky\" directive: {why}"
-                )
-            }
-        }
-    }
+/// Why one of nginx's own forms is refused. Displays as nginx's own module writes it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum NginxError {
+    /// Nothing follows the name of the form.
+    #[error("invalid number of arguments in \"sticky\" directive")]
+    Arguments,
+    /// What nginx returns from the handler of the directive.
+    #[error("\"sticky\" directive {0}")]
+    Text(&'static str),
+    /// A word that is not a parameter.
+    #[error("unknown parameter \"{}\"", Shown(.0))]
+    Unknown(Vec<u8>),
+    /// A word that is not a variable.
+    #[error("invalid variable name \"{}\"", Shown(.0))]
+    Variable(Vec<u8>),
 }
 
-impl std::error::Error for DirectiveError {}
-
-/// A word of the configuration, fit for a line of a log.
-pub(super) struct Shown<'a>(pub(super) &'a [u8]);
+/// A word of the configuration, safe in a line of the log.
+struct Shown<'a>(&'a [u8]);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write;
 
-        // nginx cuts a configuration error at 1024 bytes (NGX_MAX_CONF_ERRSTR in ngx_conf_file.h):
-        // what was expected stands behind the word and must still be seen.
-        const LONGEST: usize = 80;
-        // A key that stands where none belongs is a key all the same.
+        // nginx cuts a configuration error at 1024 bytes (NGX_MAX_CONF_ERRSTR in ngx_conf_file.h),
+        // and what was expected stands behind the word.
+        const MAX_SHOWN: usize = 80;
+        // A misplaced key is a key as well.
         const KEY: &[u8] = b"hmac_key=";
 
         let longest = if self.0.starts_with(KEY) {
             KEY.len()
         } else {
-            LONGEST
+            MAX_SHOWN
         };
         let (shown, cut) = match self.0.split_at_checked(longest) {
             Some((start, rest)) if !rest.is_empty() => (start, true),

@@ -1,5 +1,5 @@
-//! Times and sizes as a configuration file writes them, read exactly as nginx reads them: what
-//! nginx takes is taken, with the same meaning, and what it refuses is refused.
+//! Times and sizes in a configuration, parsed exactly as nginx does: what it accepts is accepted,
+//! with the same meaning, and what it refuses is refused.
 
 /// The largest time (`NGX_MAX_INT_T_VALUE` of a 64-bit nginx).
 const MAX_TIME: u64 = i64::MAX as u64;
@@ -7,17 +7,18 @@ const MAX_TIME: u64 = i64::MAX as u64;
 /// The largest size (`NGX_MAX_SIZE_T_VALUE`, which is the largest `ssize_t`).
 const MAX_SIZE: usize = isize::MAX as usize;
 
-/// Reads a time in whole seconds (`ngx_parse_time(line, 1)` in nginx's src/core/ngx_parse.c).
+/// Parses a time in whole seconds (`ngx_parse_time(line, 1)` in nginx's src/core/ngx_parse.c).
 ///
-/// Numbers with the units `y M w d h m s` in falling order, each at most once, spaces after a
-/// unit allowed: `1h30m`, `1h 30m`, `90`. A month has 30 days, a year 365. A number without a unit
-/// counts seconds. Milliseconds (`5ms`) are refused, as is anything above `i64::MAX` seconds.
+/// It has numbers with the units `y M w d h m s`, from the largest to the smallest and each at most
+/// once; spaces may follow a unit: `1h30m`, `1h 30m`, `90`. A month has 30 days, a year 365. A
+/// number without a unit is in seconds. Milliseconds (`5ms`) are refused, and so is anything above
+/// `i64::MAX` seconds.
 pub fn parse_time(text: &[u8]) -> Option<u64> {
     parse(text, Scale::Seconds)
 }
 
-/// Reads a time in milliseconds (`ngx_parse_time(line, 0)`): as [`parse_time`], with the unit `ms`
-/// and without `y` and `M`. A number without a unit counts seconds.
+/// Parses a time in milliseconds (`ngx_parse_time(line, 0)`): as [`parse_time`], but with the unit
+/// `ms` and without `y` and `M`. A number without a unit is in seconds.
 pub fn parse_milliseconds(text: &[u8]) -> Option<u64> {
     parse(text, Scale::Milliseconds)
 }
@@ -60,7 +61,7 @@ fn parse(text: &[u8], scale: Scale) -> Option<u64> {
             }
             b'm' => (Unit::Minute, 60),
             b's' => (Unit::Second, 1),
-            // A number may stand before a blank once, at the end: "1h 30 ", even "10 5" is 15.
+            // A number before a blank is allowed once, at the end: "1h 30 ". Even "10 5" is 15.
             b' ' if smallest < Unit::Second => (Unit::Blank, 1),
             _ => return None,
         };
@@ -68,7 +69,7 @@ fn parse(text: &[u8], scale: Scale) -> Option<u64> {
             return None;
         }
         smallest = unit;
-        // A number of milliseconds counts itself.
+        // Milliseconds need no factor.
         let factor = if seconds == 0 { 1 } else { seconds * second };
         total = add(total, value.checked_mul(factor)?, MAX_TIME)?;
         value = 0;
@@ -82,8 +83,8 @@ fn parse(text: &[u8], scale: Scale) -> Option<u64> {
     add(total, value.checked_mul(second)?, MAX_TIME)
 }
 
-/// Reads a size in bytes (`ngx_parse_size()` in nginx's src/core/ngx_parse.c): digits, then
-/// possibly one of `k K m M`. There is no unit `g`, no sign and no space.
+/// Parses a size in bytes (`ngx_parse_size()` in nginx's src/core/ngx_parse.c): digits and at most
+/// one of `k K m M`. There is no unit `g`, no sign and no space.
 pub fn parse_size(text: &[u8]) -> Option<usize> {
     let (digits, scale) = match text.split_last()? {
         (b'k' | b'K', digits) => (digits, 1 << 10),
@@ -101,7 +102,7 @@ pub fn parse_size(text: &[u8]) -> Option<usize> {
     (size <= MAX_SIZE).then_some(size)
 }
 
-/// The unit read last, from the largest to the smallest: only a smaller one may follow.
+/// The last unit, from the largest to the smallest: only a smaller one may follow.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Unit {
     None,

@@ -1,30 +1,31 @@
-//! The parameters of the directive: which there are, in which mode and of which shape, and how
-//! words are matched to them. What a value means is the business of the two modes.
+//! The parameters of the directive: their names, the modes that have them, and whether they take a
+//! value. Also what is common to the values of several parameters; all else is in the file of the
+//! mode.
 
 use super::error::DirectiveError;
 
-/// The mode in which a directive is read.
+/// The mode of a directive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ModeName {
     Cookie,
     Query,
     Rewrite,
 }
 
-impl Kind {
-    const ALL: [Kind; 3] = [Kind::Cookie, Kind::Query, Kind::Rewrite];
+impl ModeName {
+    const ALL: [ModeName; 3] = [ModeName::Cookie, ModeName::Query, ModeName::Rewrite];
 
-    /// As `mode=` has it.
+    /// Its word in `mode=`.
     fn name(self) -> &'static str {
         match self {
-            Kind::Cookie => "cookie",
-            Kind::Query => "query",
-            Kind::Rewrite => "rewrite",
+            ModeName::Cookie => "cookie",
+            ModeName::Query => "query",
+            ModeName::Rewrite => "rewrite",
         }
     }
 }
 
-/// What belongs behind the name of a parameter. The text is how messages spell the value.
+/// Whether a parameter takes a value, and how often. The text stands for the value in messages.
 #[derive(Clone, Copy)]
 enum Shape {
     Flag,
@@ -34,32 +35,32 @@ enum Shape {
 
 use Shape::{Flag, Often, Once};
 
-/// A parameter: its name, and its shape in each mode that has it.
-struct Known {
+/// A parameter, with its shape in each mode that has it.
+struct Specification {
     name: &'static str,
     cookie: Option<Shape>,
     query: Option<Shape>,
     rewrite: Option<Shape>,
 }
 
-impl Known {
-    fn shape(&self, kind: Kind) -> Option<Shape> {
-        match kind {
-            Kind::Cookie => self.cookie,
-            Kind::Query => self.query,
-            Kind::Rewrite => self.rewrite,
+impl Specification {
+    fn shape(&self, mode: ModeName) -> Option<Shape> {
+        match mode {
+            ModeName::Cookie => self.cookie,
+            ModeName::Query => self.query,
+            ModeName::Rewrite => self.rewrite,
         }
     }
 }
 
-/// A row of the table, in the order of [`Kind::ALL`].
-const fn known(
+/// A row of the table, in the order of [`ModeName::ALL`].
+const fn parameter(
     name: &'static str,
     cookie: Option<Shape>,
     query: Option<Shape>,
     rewrite: Option<Shape>,
-) -> Known {
-    Known {
+) -> Specification {
+    Specification {
         name,
         cookie,
         query,
@@ -78,37 +79,37 @@ const FLAG: Option<Shape> = Some(Flag);
 
 /// In the order in which messages list them.
 #[rustfmt::skip]
-const PARAMETERS: [Known; 24] = [
-    known("mode",        MODE,                           MODE,                           MODE),
-    known("name",        NAME,                           Some(Often("NAME")),            NAME),
-    known("hash",        HASH,                           None,                           HASH),
-    known("hmac",        HMAC,                           None,                           HMAC),
-    known("hmac_key",    KEY,                            None,                           KEY),
-    known("text",        TEXT,                           None,                           TEXT),
-    known("domain",      Some(Once("DOMAIN")),           None,                           None),
-    known("path",        Some(Once("PATH")),             None,                           None),
-    known("from",        None,                           Some(Once("query,form")),       None),
-    known("learn",       None,                           Some(Once("html,location")),    None),
-    known("id_delimiter", None,                          Some(Once("CHARACTER")),        None),
-    known("expires",     TIME,                           TIME,                           None),
-    known("lifetime",    None,                           TIME,                           None),
-    known("zone",        None,                           Some(Once("NAME[:SIZE]|off")),  None),
-    known("state",       None,                           Some(Once("FILE")),             None),
-    known("hosts",       None,                           Some(Often("HOST")),            Some(Often("HOST"))),
-    known("secure",      FLAG,                           None,                           None),
-    known("httponly",    FLAG,                           None,                           None),
-    known("samesite",    Some(Once("strict|lax|none")),  None,                           None),
-    known("partitioned", FLAG,                           None,                           None),
-    known("transfer",    FLAG,                           None,                           None),
-    known("delimiter",   Some(Once("TEXT")),             None,                           None),
-    known("hide_cookie", FLAG,                           None,                           None),
-    known("no_fallback", FLAG,                           FLAG,                           FLAG),
+const PARAMETERS: [Specification; 24] = [
+    parameter("mode",        MODE,                           MODE,                           MODE),
+    parameter("name",        NAME,                           Some(Often("NAME")),            NAME),
+    parameter("hash",        HASH,                           None,                           HASH),
+    parameter("hmac",        HMAC,                           None,                           HMAC),
+    parameter("hmac_key",    KEY,                            None,                           KEY),
+    parameter("text",        TEXT,                           None,                           TEXT),
+    parameter("domain",      Some(Once("DOMAIN")),           None,                           None),
+    parameter("path",        Some(Once("PATH")),             None,                           None),
+    parameter("from",        None,                           Some(Once("query,form")),       None),
+    parameter("learn",       None,                           Some(Once("html,location")),    None),
+    parameter("id_delimiter", None,                          Some(Once("CHARACTER")),        None),
+    parameter("expires",     TIME,                           TIME,                           None),
+    parameter("lifetime",    None,                           TIME,                           None),
+    parameter("zone",        None,                           Some(Once("NAME[:SIZE]|off")),  None),
+    parameter("state",       None,                           Some(Once("FILE")),             None),
+    parameter("hosts",       None,                           Some(Often("HOST")),            Some(Often("HOST"))),
+    parameter("secure",      FLAG,                           None,                           None),
+    parameter("httponly",    FLAG,                           None,                           None),
+    parameter("samesite",    Some(Once("strict|lax|none")),  None,                           None),
+    parameter("partitioned", FLAG,                           None,                           None),
+    parameter("transfer",    FLAG,                           None,                           None),
+    parameter("delimiter",   Some(Once("TEXT")),             None,                           None),
+    parameter("hide_cookie", FLAG,                           None,                           None),
+    parameter("no_fallback", FLAG,                           FLAG,                           FLAG),
 ];
 
-/// The words of one directive: each a parameter of its mode, of the right shape, with a value where
-/// it takes one, and repeated only where that makes sense.
+/// The words of one directive: each is a parameter of its mode, has a value if it takes one, and is
+/// repeated only if it may be.
 pub struct Parameters<'a> {
-    kind: Kind,
+    mode: ModeName,
     given: Vec<(&'static str, &'a [u8])>,
 }
 
@@ -116,8 +117,8 @@ impl<'a> Parameters<'a> {
     pub fn read(words: &[&'a [u8]]) -> Result<Self, DirectiveError> {
         let named = words.iter().find_map(|word| word.strip_prefix(b"mode="));
         let expected = "\"cookie\", \"query\" or \"rewrite\"";
-        let kind = match named {
-            None => Kind::Cookie,
+        let mode = match named {
+            None => ModeName::Cookie,
             Some(b"") => {
                 let expected = "\"mode=cookie\", \"mode=query\" or \"mode=rewrite\"".to_owned();
                 return Err(DirectiveError::NoValue {
@@ -125,10 +126,10 @@ impl<'a> Parameters<'a> {
                     expected,
                 });
             }
-            Some(mode) => Kind::ALL
+            Some(value) => ModeName::ALL
                 .into_iter()
-                .find(|kind| kind.name().as_bytes() == mode)
-                .ok_or_else(|| DirectiveError::value("mode", mode, expected))?,
+                .find(|mode| mode.name().as_bytes() == value)
+                .ok_or_else(|| DirectiveError::value("mode", value, expected))?,
         };
 
         let mut given: Vec<(&'static str, &'a [u8])> = Vec::with_capacity(words.len());
@@ -138,17 +139,17 @@ impl<'a> Parameters<'a> {
                 .iter()
                 .find(|known| known.name.as_bytes() == name)
             else {
-                return Err(unknown(word, name, kind));
+                return Err(unknown(word, name, mode));
             };
             let name = known.name;
-            let Some(shape) = known.shape(kind) else {
-                let belongs = Kind::ALL
+            let Some(shape) = known.shape(mode) else {
+                let belongs = ModeName::ALL
                     .into_iter()
                     .find(|other| known.shape(*other).is_some());
                 return Err(DirectiveError::OtherMode {
                     parameter: name,
-                    belongs: belongs.map_or("cookie", Kind::name),
-                    here: kind.name(),
+                    belongs: belongs.map_or("cookie", ModeName::name),
+                    here: mode.name(),
                     named: named.is_some(),
                 });
             };
@@ -175,23 +176,23 @@ impl<'a> Parameters<'a> {
             }
             given.push((name, value));
         }
-        Ok(Parameters { kind, given })
+        Ok(Parameters { mode, given })
     }
 
-    pub fn kind(&self) -> Kind {
-        self.kind
+    pub fn mode(&self) -> ModeName {
+        self.mode
     }
 
     pub fn has(&self, name: &str) -> bool {
         self.value(name).is_some()
     }
 
-    /// The value of a parameter, empty for a flag; none when it was not given.
+    /// The value of a parameter, empty for a flag. `None`: it was not given.
     pub fn value(&self, name: &str) -> Option<&'a [u8]> {
         self.values(name).next()
     }
 
-    /// The values of a parameter that may be repeated, in their order.
+    /// The values of a parameter that may be repeated, in the order given.
     pub fn values<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a [u8]> + 's {
         debug_assert!(PARAMETERS.iter().any(|known| known.name == name));
         self.given
@@ -206,7 +207,7 @@ fn split(word: &[u8]) -> (&[u8], Option<&[u8]>) {
     (parts.next().unwrap_or_default(), parts.next())
 }
 
-/// How a parameter is to be written: `"secure"`, `"domain=DOMAIN"`.
+/// A parameter as messages show it: `"secure"`, `"domain=DOMAIN"`.
 fn spelling(name: &str, shape: Shape) -> String {
     match shape {
         Flag => format!("\"{name}\""),
@@ -214,17 +215,18 @@ fn spelling(name: &str, shape: Shape) -> String {
     }
 }
 
-fn unknown(word: &[u8], name: &[u8], kind: Kind) -> DirectiveError {
+fn unknown(word: &[u8], name: &[u8], mode: ModeName) -> DirectiveError {
+    let given = String::from_utf8_lossy(name);
+    let distance = |known: &str| strsim::levenshtein(&given, known);
     let known = PARAMETERS
         .iter()
-        .filter_map(|known| Some((known.name, known.shape(kind)?)));
-    let nearest = known
-        .clone()
-        .min_by_key(|(known, _)| distance(name, known.as_bytes()));
+        .filter_map(|known| Some((known.name, known.shape(mode)?)));
+    let nearest = known.clone().min_by_key(|(known, _)| distance(known));
     match nearest {
-        // Two letters swapped are two steps; more, or as much of a short name, is no slip.
-        Some((near, shape)) if distance(name, near.as_bytes()) <= (name.len() / 2).min(2) => {
-            // What was meant for a key is not to be seen in a log.
+        // Two swapped letters are a distance of 2. More, or that much of a short name, is not a
+        // typo.
+        Some((near, shape)) if distance(near) <= (name.len() / 2).min(2) => {
+            // The value was meant to be a key, which must not be logged.
             let word = if near == "hmac_key" { name } else { word };
             let hint = format!("did you mean {}?", spelling(near, shape));
             DirectiveError::Unknown {
@@ -243,23 +245,29 @@ fn unknown(word: &[u8], name: &[u8], kind: Kind) -> DirectiveError {
     }
 }
 
-/// How many bytes must be put in, taken out or replaced to make one name of the other
-/// (Levenshtein's distance), row by row.
-fn distance(one: &[u8], other: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.iter().enumerate() {
-        let mut above_left = i;
-        let mut left = i + 1;
-        for (b, cell) in other.iter().zip(row.iter_mut().skip(1)) {
-            let above = *cell;
-            left = (above_left + usize::from(a != b))
-                .min(above + 1)
-                .min(left + 1);
-            (above_left, *cell) = (above, left);
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
+/// The items of a list.
+pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',')
+}
+
+/// Adds an item of a list, which is written as `value`.
+pub(super) fn push_once<T: PartialEq>(
+    parameter: &'static str,
+    known: &mut Vec<T>,
+    item: T,
+    value: &[u8],
+) -> Result<(), DirectiveError> {
+    if known.contains(&item) {
+        return Err(DirectiveError::repeated(parameter, value));
     }
-    row.last().copied().unwrap_or_default()
+    known.push(item);
+    Ok(())
+}
+
+/// Whether the name of a header or a cookie is a token (RFC 9110, 5.6.2).
+pub(super) fn is_token(name: &[u8]) -> bool {
+    !name.is_empty()
+        && name
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
 }

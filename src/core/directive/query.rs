@@ -1,25 +1,29 @@
-//! `mode=query`: the session id of the application, where it comes and goes, and how long it lives.
+//! `mode=query`: where requests and responses have the session id of the application, and how long
+//! its sessions live.
 
 use std::sync::Arc;
 
-use super::error::DirectiveError;
-use super::parameters::Parameters;
-use super::places::{from, learn, NAME_ELSEWHERE};
+use super::error::{DirectiveError, NAME_ELSEWHERE};
+use super::from::from;
+use super::hosts::hosts;
+use super::learn::learn;
+use super::nginx_units;
+use super::parameters::{push_once, Parameters};
 use super::{Place, QueryRule, ZoneChoice};
-use crate::directive::nginx_units;
-use crate::scan::learn_set::{LearnSet, Member};
+use crate::scan::json::Member;
+use crate::scan::learn_set::LearnSet;
 use crate::table::tick::Tick;
 use crate::table::word::Limits;
 use crate::url::{LinkPart, Names, MAX_NAMES};
 
-/// How long a session may live without a request when the directive does not say.
+/// How long a session lives without a request if the directive does not say, in seconds.
 const DEFAULT_EXPIRES: Tick = 3_600;
 
-/// The longest time that a session may be given, 366 days: a whole year, whatever its length.
-const LONGEST: Tick = 366 * 86_400;
+/// The longest life of a session, 366 days in seconds: a whole year, also a leap year.
+const MAX_EXPIRES: Tick = 366 * 86_400;
 
 /// nginx refuses a smaller zone: 8 pages of 4 KB (`ngx_http_limit_req_zone()`).
-const SMALLEST_ZONE: usize = 32 << 10;
+const MIN_ZONE_SIZE: usize = 32 << 10;
 
 pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
     let from = from(given)?;
@@ -30,7 +34,7 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
         && from.iter().all(is_header)
         && !learn.reads_links()
         && !names.iter().any(|name| {
-            let member = Member::Anywhere(name.clone());
+            let member = Member::ByName(name.clone());
             learn.cookies.contains(name) || learn.members.contains(&member)
         })
     {
@@ -72,7 +76,7 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
     Ok(rule)
 }
 
-/// A letter in parentheses stands in paths only, and in all other places a name must be without.
+/// A letter in parentheses occurs in paths only, so all other places need a name without them.
 fn names(given: &Parameters, from: &[Place]) -> Result<Vec<Box<[u8]>>, DirectiveError> {
     let mut names: Vec<Box<[u8]>> = Vec::new();
     for name in given.values("name") {
@@ -108,8 +112,8 @@ fn names(given: &Parameters, from: &[Place]) -> Result<Vec<Box<[u8]>>, Directive
     Ok(names)
 }
 
-/// Where links are searched: what is learned is what is looked up. Where requests carry the id in
-/// no URL at all, links have it in their queries.
+/// The parts of links that are searched: those of requests, so that what is learned is what is
+/// looked up. If `from=` has no part of the URL, links are searched in their queries.
 fn parts(from: &[Place]) -> Vec<LinkPart> {
     let parts = from.iter().filter_map(|place| match place {
         Place::Query => Some(LinkPart::Query),
@@ -134,8 +138,8 @@ fn delimiter(given: &Parameters) -> Result<Option<u8>, DirectiveError> {
     }
 }
 
-/// A lifetime below the default idle limit lowers that; one below an idle limit that was asked for
-/// is refused, because the latter would never be reached.
+/// A lifetime below the default idle limit lowers that limit. Below an idle limit that is
+/// configured it is refused, because that limit would never be reached.
 fn limits(given: &Parameters) -> Result<Limits, DirectiveError> {
     let expires = seconds(given, "expires")?;
     let lifetime = seconds(given, "lifetime")?;
@@ -158,7 +162,7 @@ fn seconds(given: &Parameters, parameter: &'static str) -> Result<Option<Tick>, 
         return Ok(None);
     };
     match nginx_units::parse_time(value).and_then(|seconds| Tick::try_from(seconds).ok()) {
-        Some(seconds) if (1..=LONGEST).contains(&seconds) => Ok(Some(seconds)),
+        Some(seconds) if (1..=MAX_EXPIRES).contains(&seconds) => Ok(Some(seconds)),
         _ => {
             let expected = "a time of 1 second to 366 days, as in \"1h30m\"";
             Err(DirectiveError::value(parameter, value, expected))
@@ -187,7 +191,7 @@ fn zone(given: &Parameters) -> Result<ZoneChoice, DirectiveError> {
                 value: value.to_vec(),
             })
         }
-        Some(Some(size)) if size < SMALLEST_ZONE => {
+        Some(Some(size)) if size < MIN_ZONE_SIZE => {
             return Err(DirectiveError::ZoneTooSmall {
                 value: value.to_vec(),
             });
@@ -198,57 +202,4 @@ fn zone(given: &Parameters) -> Result<ZoneChoice, DirectiveError> {
         name: name.to_vec(),
         size,
     })
-}
-
-/// `hosts=` may be repeated, and each may list several: no host name holds a comma.
-pub(super) fn hosts(given: &Parameters) -> Result<Vec<Box<[u8]>>, DirectiveError> {
-    let mut hosts: Vec<Box<[u8]>> = Vec::new();
-    for host in given.values("hosts").flat_map(list) {
-        if !is_host(host) {
-            let expected = "\"a.example\", \".example.com\" or \"*.example.com\", \
-                            divided by commas, without scheme and port";
-            return Err(DirectiveError::value("hosts", host, expected));
-        }
-        push_once("hosts", &mut hosts, host.to_ascii_lowercase().into(), host)?;
-    }
-    Ok(hosts)
-}
-
-/// A host name, an IPv4 address or an IPv6 address in brackets; names also as `.NAME` and `*.NAME`.
-fn is_host(host: &[u8]) -> bool {
-    if let Some(address) = host
-        .strip_prefix(b"[")
-        .and_then(|host| host.strip_suffix(b"]"))
-    {
-        let address = std::str::from_utf8(address);
-        return address.is_ok_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
-    }
-    let name = host
-        .strip_prefix(b"*.")
-        .or_else(|| host.strip_prefix(b"."))
-        .unwrap_or(host);
-    name.split(|&byte| byte == b'.').all(|label| {
-        !label.is_empty()
-            && label
-                .iter()
-                .all(|&b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-    })
-}
-
-pub(super) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',')
-}
-
-/// `value` is how the item is written.
-pub(super) fn push_once<T: PartialEq>(
-    parameter: &'static str,
-    known: &mut Vec<T>,
-    item: T,
-    value: &[u8],
-) -> Result<(), DirectiveError> {
-    if known.contains(&item) {
-        return Err(DirectiveError::repeated(parameter, value));
-    }
-    known.push(item);
-    Ok(())
 }

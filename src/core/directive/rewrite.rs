@@ -1,10 +1,12 @@
-//! `mode=rewrite`: the server's name as a parameter in the links of its pages.
+//! `mode=rewrite`: the name of the server as a parameter in the links of its pages.
 
 use std::sync::Arc;
 
+use super::cookie::recipe;
 use super::error::DirectiveError;
+use super::hosts::hosts;
 use super::parameters::Parameters;
-use super::{cookie, query, RewriteRule};
+use super::RewriteRule;
 use crate::url::Names;
 
 pub fn rule(given: &Parameters) -> Result<RewriteRule, DirectiveError> {
@@ -15,8 +17,8 @@ pub fn rule(given: &Parameters) -> Result<RewriteRule, DirectiveError> {
     }
     Ok(RewriteRule {
         names: Arc::new(Names::new(vec![name.into()])),
-        recipe: cookie::recipe(given)?,
-        hosts: query::hosts(given)?,
+        recipe: recipe(given)?,
+        hosts: hosts(given)?,
         no_fallback: given.has("no_fallback"),
     })
 }

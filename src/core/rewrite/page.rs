@@ -1,28 +1,28 @@
-//! The parameter in a page: in its links and forms. Here the elements must really be understood,
+//! Puts the parameter into the links and forms of a page. For that the elements must be parsed,
 //! which lol_html does.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use encoding_rs::X_USER_DEFINED;
 use lol_html::html_content::{ContentType, Element};
-use lol_html::{element, AsciiCompatibleEncoding, HtmlRewriter, MemorySettings, Settings};
+use lol_html::{element, AsciiCompatibleEncoding, HtmlRewriter, Settings};
 
-use super::{Notation, Parameter};
-use crate::scan::forms::{self, MEMORY, NO_MARKUP};
-use crate::scan::search::references;
+use super::{Notation, RouteParameter};
+use crate::scan::character_references::decoded;
+use crate::scan::html_parser::{self, attribute_bytes, text_of, NO_MARKUP};
 use crate::url::Site;
 
-/// Puts the parameter into one page, piece by piece. Nothing is lost: what comes in goes out, at
-/// the latest with [`PageRewriter::end`].
+/// Puts the parameter into one page, piece by piece. Everything that comes in goes out, at the
+/// latest with [`PageRewriter::end`].
 ///
 /// Changed are `href` of `a` and `area`, `src` of `frame` and `iframe`, `action` of forms that
 /// POST, `formaction`, and the URL of a refresh in `meta`. A form that sends its fields by GET, or
-/// that names no action, gets the parameter as a hidden input, because browsers replace the query
-/// of a GET form by its fields (HTML standard, "form submission algorithm"). Scripts, images and
-/// style sheets are left alone, and with them what `integrity` guards.
+/// has no action, gets the parameter as a hidden input, because browsers replace the query of a GET
+/// form by its fields (HTML Standard, "form submission algorithm"). Scripts, images and style
+/// sheets stay as they are, and with them whatever has an `integrity` attribute.
 ///
-/// Beyond the [`MEMORY`] that lol_html may hold of one page the rest of the page passes as it is.
+/// If lol_html would need more than [`MAX_MEMORY`](crate::scan::forms::MAX_MEMORY) for a page, the
+/// rest of the page passes as it is.
 pub struct PageRewriter {
     /// `None` when the rest of the page passes as it is.
     rewriter: Option<HtmlRewriter<'static, Sink>>,
@@ -31,42 +31,38 @@ pub struct PageRewriter {
 
 type Sink = Box<dyn FnMut(&[u8])>;
 
-/// What the handlers share.
-struct Page {
-    parameter: Parameter,
+/// What the handlers of elements share.
+struct Handlers {
+    parameter: RouteParameter,
     site: RefCell<Site>,
     has_base: RefCell<bool>,
 }
 
 impl PageRewriter {
     /// A rewriter for one response. `None`: its `charset`, the parameter of Content-Type, is not
-    /// compatible with ASCII, or one that browsers do not know.
-    pub fn new(parameter: Parameter, site: Site, charset: Option<&[u8]>) -> Option<Self> {
-        if !forms::is_readable(charset) {
-            return None;
-        }
-        // Every byte is a character of its own and back, so a page of any charset keeps its bytes.
-        let encoding = AsciiCompatibleEncoding::new(X_USER_DEFINED)?;
+    /// compatible with ASCII, or browsers do not know it.
+    pub fn new(parameter: RouteParameter, site: Site, charset: Option<&[u8]>) -> Option<Self> {
+        let encoding = html_parser::encoding(charset)?;
         let out = Rc::new(RefCell::new(Vec::new()));
         let sink: Sink = {
             let out = Rc::clone(&out);
             Box::new(move |bytes| out.borrow_mut().extend_from_slice(bytes))
         };
-        let page = Rc::new(Page {
+        let handlers = Rc::new(Handlers {
             parameter,
             site: RefCell::new(site),
             has_base: RefCell::new(false),
         });
         Some(Self {
-            rewriter: Some(HtmlRewriter::new(settings(&page, encoding), sink)),
+            rewriter: Some(HtmlRewriter::new(settings(&handlers, encoding), sink)),
             out,
         })
     }
 
-    /// The next piece of the page; what can go out by now is given to `pass`.
+    /// Takes the next piece of the page, and gives to `pass` what can go out by now.
     pub fn feed(&mut self, piece: &[u8], pass: &mut dyn FnMut(&[u8])) {
         match &mut self.rewriter {
-            // After an error it must not be used again, and has put out all that it had.
+            // After an error it must not be used again. By then it has put out all that it held.
             Some(rewriter) => {
                 if rewriter.write(piece).is_err() {
                     self.rewriter = None;
@@ -82,7 +78,7 @@ impl PageRewriter {
         self.rewriter.is_none()
     }
 
-    /// The page is over; gives the rest to `pass`.
+    /// The page is complete. Gives the rest to `pass`.
     pub fn end(&mut self, pass: &mut dyn FnMut(&[u8])) {
         if let Some(rewriter) = self.rewriter.take() {
             // A page that ends in the middle of a tag goes out as it is.
@@ -100,38 +96,38 @@ impl PageRewriter {
     }
 }
 
-fn settings(page: &Rc<Page>, encoding: AsciiCompatibleEncoding) -> Settings<'static, 'static> {
+fn settings(
+    handlers: &Rc<Handlers>,
+    encoding: AsciiCompatibleEncoding,
+) -> Settings<'static, 'static> {
     let links = |attribute: &'static str| {
-        let page = Rc::clone(page);
+        let handlers = Rc::clone(handlers);
         move |element: &mut Element<'_, '_>| {
-            page.change(element, attribute);
+            handlers.change(element, attribute);
             Ok(())
         }
     };
     let base = {
-        let page = Rc::clone(page);
+        let handlers = Rc::clone(handlers);
         element!("base[href]", move |base| {
-            page.rebase(base);
+            handlers.rebase(base);
             Ok(())
         })
     };
     let form = {
-        let page = Rc::clone(page);
+        let handlers = Rc::clone(handlers);
         element!("form", move |form| {
-            page.form(form);
+            handlers.form(form);
             Ok(())
         })
     };
     let refresh = {
-        let page = Rc::clone(page);
+        let handlers = Rc::clone(handlers);
         element!("meta[http-equiv][content]", move |meta| {
-            page.refresh(meta);
+            handlers.refresh(meta);
             Ok(())
         })
     };
-    let memory = MemorySettings::new()
-        .with_max_allowed_memory_usage(MEMORY)
-        .with_graceful_bail_out_on_memory_limit_exceeded(true);
     Settings::new()
         .append_element_content_handler(base)
         .append_element_content_handler(element!("a[href], area[href]", links("href")))
@@ -145,24 +141,25 @@ fn settings(page: &Rc<Page>, encoding: AsciiCompatibleEncoding) -> Settings<'sta
         .append_element_content_handler(element!(NO_MARKUP, |_| Ok(())))
         .with_encoding(encoding)
         .with_adjust_charset_on_meta_tag(false)
-        .with_memory_settings(memory)
-        // Its own errors are of this kind, too: without it they would take the rest of a piece along.
+        .with_memory_settings(html_parser::memory())
+        // Some errors of lol_html itself count as errors of a handler. Without this, they would
+        // lose the rest of a piece.
         .with_graceful_bail_out_on_content_handler_error(true)
         .with_strict(false)
 }
 
-impl Page {
+impl Handlers {
     fn rebase(&self, base: &Element<'_, '_>) {
         // Only the first counts.
         if !self.has_base.replace(true) {
-            let href = forms::bytes_of(base, "href").unwrap_or_default();
-            let href = references::decoded(&href, &mut Vec::new()).to_vec();
+            let href = attribute_bytes(base, "href").unwrap_or_default();
+            let href = decoded(&href, &mut Vec::new()).to_vec();
             self.site.borrow_mut().rebase(&href);
         }
     }
 
     fn change(&self, element: &mut Element<'_, '_>, attribute: &str) {
-        let Some(link) = forms::bytes_of(element, attribute) else {
+        let Some(link) = attribute_bytes(element, attribute) else {
             return;
         };
         let site = self.site.borrow();
@@ -172,11 +169,11 @@ impl Page {
     }
 
     fn refresh(&self, meta: &mut Element<'_, '_>) {
-        let kind = forms::bytes_of(meta, "http-equiv").unwrap_or_default();
+        let kind = attribute_bytes(meta, "http-equiv").unwrap_or_default();
         if !kind.trim_ascii().eq_ignore_ascii_case(b"refresh") {
             return;
         }
-        let content = forms::bytes_of(meta, "content").unwrap_or_default();
+        let content = attribute_bytes(meta, "content").unwrap_or_default();
         let site = self.site.borrow();
         if let Some(content) = self.parameter.in_refresh(&content, &site, Notation::Html) {
             set(meta, "content", &content);
@@ -184,18 +181,18 @@ impl Page {
     }
 
     fn form(&self, form: &mut Element<'_, '_>) {
-        let method = forms::bytes_of(form, "method").unwrap_or_default();
+        let method = attribute_bytes(form, "method").unwrap_or_default();
         let posts = method.trim_ascii().eq_ignore_ascii_case(b"post");
         if !posts && method.trim_ascii().eq_ignore_ascii_case(b"dialog") {
             return;
         }
-        let action = forms::bytes_of(form, "action");
+        let action = attribute_bytes(form, "action");
         if action.is_none() && form.has_attribute("action") {
             return;
         }
         let action = action.unwrap_or_default();
         let mut scratch = Vec::new();
-        let read = references::decoded(&action, &mut scratch).trim_ascii();
+        let read = decoded(&action, &mut scratch).trim_ascii();
         if posts && !read.is_empty() {
             self.change(form, "action");
         } else if read.is_empty() || self.site.borrow().owns(read) {
@@ -214,24 +211,16 @@ impl Page {
     }
 }
 
-/// Sets an attribute to bytes as they shall stand in the page.
+/// Sets an attribute to these bytes.
 fn set(element: &mut Element<'_, '_>, attribute: &str, value: &[u8]) {
-    // lol_html divides the attributes of a tag that it writes anew by spaces: "x/=y" is two of them,
-    // "x =y" is one.
+    // lol_html writes the attributes of a changed tag with spaces between them: the two of "x/=y"
+    // would become one, "x =y".
     let attributes = element.attributes();
     if attributes.iter().any(|other| other.name().starts_with('=')) {
         return;
     }
-    // The name is one of ours, so no error can come of it.
+    // Only an invalid name is an error, and ours are valid.
     let _ = element.set_attribute(attribute, &text_of(value));
-}
-
-/// The characters that x-user-defined makes of bytes.
-fn text_of(bytes: &[u8]) -> String {
-    X_USER_DEFINED
-        .decode_without_bom_handling(bytes)
-        .0
-        .into_owned()
 }
 
 fn escaped(value: &[u8]) -> Vec<u8> {

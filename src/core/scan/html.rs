@@ -1,136 +1,123 @@
-//! Finds the session ids in a page by looking for the bytes of the name first and at a hit only for
-//! what surrounds it: parsing every page would cost ten times as much as nginx's own `sub_filter`.
+//! Finds the session ids in a page by searching for the bytes of the name, and reading what
+//! surrounds it only where it occurs. Parsing every page would cost ten times as much as nginx's
+//! `sub_filter`.
 //!
 //! What is found:
-//! - the value of any attribute that is a URL with the name where ids are looked for, in its query, in
-//!   its path or in both, character references decoded; the lists and prefixes of `srcset`, `style`,
-//!   `onclick` and `<meta content="5; url=…">` are taken apart at quotes, white space, `<`, `>`,
-//!   parentheses and backslashes;
+//! - the value of any attribute that is a URL with the name where ids are looked for, in its query,
+//!   in its path or in both, with character references decoded. `srcset`, `style`, `onclick` and
+//!   `<meta content="5; url=…">` are split at quotes, white space, `<`, `>`, parentheses and
+//!   backslashes;
 //! - `<input name=NAME value=…>` and `<button name=NAME value=…>`;
-//! - outside tags (text, comments, scripts) a string between such delimiters that is a URL with the
-//!   name there. Around a letter like `(S)` a string may hold parentheses.
+//! - outside of tags (text, comments, scripts), a string between the same delimiters that is a URL
+//!   with the name in it. Around a letter like `(S)`, a string may contain parentheses.
 //!
-//! Bounds: a tag is looked at up to [`REACH`] bytes before a hit and read up to [`REACH`] bytes from
-//! its start, a string up to [`RUN`] bytes to each side of the hit; so at most about twice [`REACH`]
-//! is ever carried over a border of pieces. A quoted value with a `>` in it may be up to [`QUOTED`]
-//! bytes long, or the rest of its tag is not read. A string is searched for and read once, however many
-//! names stand in it. Of the tags around names, [`ALLOWED`] bytes are looked at in any page, and
-//! [`ALLOWED_EACH`] more for each byte that lies before the name; a name for which nothing is left is
-//! passed over, unless it stands in the quoted value of an attribute and reads as a link of ours. What one
-//! name takes may go beyond that by some [`REACH`]es. `<base href>` counts when it stands in the head and in
-//! the first 16 KB. The name must stand literally: characters of it written as references are not
-//! seen, nor `%XX` for characters that need no escape. However a page is cut into pieces, the same
-//! ids come out in the same order.
+//! Bounds: a tag is searched up to [`MAX_TAG`] bytes before a name and read up to [`MAX_TAG`] bytes
+//! from its start, a string up to [`STRING_RADIUS`] bytes to each side of the name. So no more than
+//! about twice [`MAX_TAG`] is carried over from piece to piece. A quoted value with a `>` in it may
+//! have up to [`MAX_QUOTED`] bytes; beyond a longer one, its tag is not read. A string is searched
+//! and read once, however many names stand in it. Reading the tags around names may cost
+//! [`BASE_BUDGET`] bytes in any page, and [`BUDGET_PER_BYTE`] for each byte before the name. When
+//! the budget is spent, a name is skipped, unless it stands in a quoted attribute value that reads
+//! as a link to the site. One name may exceed the budget by a few times [`MAX_TAG`]. `<base href>`
+//! counts when it stands in the head and in the first 16 KB.
+//!
+//! The name must stand literally: it is not found where some of its characters are written as
+//! references, or as `%XX` without need. However a page is cut into pieces, the same ids come out
+//! in the same order.
 
+mod base_href;
 mod budget;
 mod carry_over;
 mod enclosing_tag;
-mod head;
-mod hit;
-pub(super) mod last;
+mod examiner;
+pub(super) mod last_id;
 mod links;
 mod name_boundary;
+mod occurrence;
 pub(super) mod strings;
 pub(super) mod tag;
 
 use std::sync::Arc;
 
-use self::head::Head;
-use self::hit::Reader;
-use super::search::hits::Found;
+use self::base_href::BaseFinder;
+use self::examiner::PageExaminer;
+use super::search::matches::Match;
 use super::search::window::{Progress, Window};
-use super::search::windowed::{Around, Examine};
-use super::source::Source;
+use super::search::windowed::{Examine, WindowedSearch};
 use super::Learner;
-use crate::http::media_type::is_page;
 use crate::url::{Names, Site, MAX_NAME};
 
-pub use self::budget::{ALLOWED, ALLOWED_EACH};
+pub use self::budget::{BASE_BUDGET, BUDGET_PER_BYTE};
+pub use self::strings::STRING_RADIUS;
 
-/// How far a tag reaches, in bytes: one that starts further before a hit is not looked at, and one
-/// that has not ended by then is not read.
-pub const REACH: usize = 8 * 1024;
+/// The longest tag that is read, in bytes. One that starts further before a name is not found, and
+/// one that has not ended by then is not read.
+pub const MAX_TAG: usize = 8 * 1024;
 
-/// How long a quoted value with a `>` in it may be, in bytes: a tag with a longer one is not read
-/// beyond it.
-pub const QUOTED: usize = 1024;
-
-/// How far a string reaches to each side of a hit, in bytes.
-pub const RUN: usize = 2 * 1024;
+/// The longest quoted value with a `>` in it, in bytes. Beyond a longer one, its tag is not read.
+pub const MAX_QUOTED: usize = 1024;
 
 /// Learns the session ids of one page.
 pub struct HtmlLearner {
-    pages: Around<Reader>,
-    head: Head,
+    search: WindowedSearch<PageExaminer>,
+    base: BaseFinder,
 }
 
 impl HtmlLearner {
     /// A learner for one response.
     pub fn new(names: Arc<Names>, site: Site) -> Self {
-        let reader = Reader::new(Arc::clone(&names), site);
+        let examiner = PageExaminer::new(Arc::clone(&names), site);
         Self {
-            pages: Around::new(names, reader),
-            head: Head::new(),
+            search: WindowedSearch::new(names, examiner),
+            base: BaseFinder::new(),
         }
     }
 
-    /// The same, for a response whose request has brought an id that need not be learned.
+    /// The same, for a response to a request with an id that need not be learned again.
     pub fn knowing(mut self, id: &[u8]) -> Self {
-        self.pages.reader.links.know(id);
+        self.search.examiner.links.know(id);
         self
     }
 
-    /// The bytes that have been looked at so far beside the search for names and strings: what
-    /// [`ALLOWED`] and [`ALLOWED_EACH`] bound.
+    /// How much of the budget is spent so far, in bytes: see [`BASE_BUDGET`] and
+    /// [`BUDGET_PER_BYTE`].
     #[doc(hidden)]
-    pub fn looked_at(&self) -> u64 {
-        self.pages.reader.allowance.used()
+    pub fn budget_spent(&self) -> u64 {
+        self.search.examiner.budget.spent()
     }
 }
 
 impl Learner for HtmlLearner {
     fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
-        if let Some((at, href)) = self.head.feed(piece) {
-            let place = self.pages.place() + at as u64;
-            self.pages.reader.links.rebase(place, href);
+        if let Some((at, href)) = self.base.feed(piece) {
+            let place = self.search.place() + at as u64;
+            self.search.examiner.links.rebase(place, href);
         }
-        self.pages.feed(piece, found);
+        self.search.feed(piece, found);
     }
 
     fn end(&mut self, found: &mut dyn FnMut(&[u8])) {
-        self.pages.end(found);
+        self.search.end(found);
     }
 }
 
-/// As `learn=` has it.
-pub static SOURCE: Source = Source {
-    word: "html",
-    reads: is_page,
-    finds_urls: true,
-    finds_members: false,
-    learner: |of| {
-        let learner = HtmlLearner::new(Arc::clone(of.names), of.site.clone());
-        Box::new(learner.knowing(of.body.known))
-    },
-};
-
-impl Examine for Reader {
+impl Examine for PageExaminer {
     type Needles = Names;
 
     /// The tag and the string in which a name may stand.
-    const BACK: usize = REACH + MAX_NAME;
+    const BACK: usize = MAX_TAG + MAX_NAME;
 
     fn examine(
         &mut self,
         window: &Window<'_>,
-        name: Found,
-        start: u64,
+        name: Match,
+        window_start: u64,
         found: &mut dyn FnMut(&[u8]),
     ) -> Progress {
-        Reader::examine(self, window, name, start, found)
+        PageExaminer::examine(self, window, name, window_start, found)
     }
 
     fn first_needed(&self, carry: &[u8], piece: &[u8]) -> usize {
-        carry_over::first_needed(carry, piece, self.ends_string())
+        carry_over::first_needed(carry, piece, self.string_end())
     }
 }

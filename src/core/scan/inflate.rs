@@ -1,15 +1,16 @@
-//! Reads compressed bodies: what passes is unpacked beside the stream, for a learner to read.
+//! Reads compressed bodies: a copy of the body is decompressed for a learner, while the client gets
+//! the bytes as they are.
 //!
-//! An id is found as soon as the client can unpack it: all that the bytes so far amount to is
-//! unpacked before they are passed on. What is unpacked has two bounds, [`LIMIT`] and [`RATIO`]; what goes
-//! beyond one of them, or does not unpack, is not read any further. A body that ends too early teaches
-//! what it says up to there, but not what is cut.
+//! An id is found as soon as the client could decompress it: each piece is decompressed as far as
+//! possible before it is passed on. Two bounds hold, [`MAX_UNPACKED`] and [`MAX_RATIO`]. A body
+//! that exceeds one of them, or is broken, is not read any further. From a body that ends too
+//! early, the complete ids are learned, but not one that is cut.
 //!
-//! One coding is undone, not one upon another (`gzip, br`). Several gzip members or zstd frames in a row are
-//! one body. `deflate` is what it should be, zlib (RFC 9110, 8.4.1.2), or what some servers send,
-//! without its header. Windows are as large as the codings allow in HTTP: 32 KB for gzip and deflate,
-//! 16 MB for br (RFC 7932), 8 MB for zstd (RFC 9659); since no more than [`LIMIT`] is unpacked, no more than
-//! that of a window is ever written to.
+//! A single coding is supported, not one upon another (`gzip, br`). Several gzip members or zstd
+//! frames in a row are one body. `deflate` is zlib, as it should be (RFC 9110, 8.4.1.2), or without
+//! its header, as some servers send it. Windows are as large as HTTP allows: 32 KB for gzip and
+//! deflate, 16 MB for br (RFC 7932), 8 MB for zstd (RFC 9659). No more than [`MAX_UNPACKED`] of a
+//! window is ever written to, because no more is decompressed.
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 use flate2::{Decompress, FlushDecompress, Status};
@@ -17,19 +18,20 @@ use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
 use super::Learner;
 
-/// So much of one body is unpacked at most, in bytes.
-pub const LIMIT: u64 = 256 * 1024;
+/// How much of one body is decompressed at most, in bytes.
+pub const MAX_UNPACKED: u64 = 256 * 1024;
 
-/// So many times as large as what has come may be what it unpacks to, beyond the first 8 KB.
-pub const RATIO: u64 = 100;
+/// How many times as large as the compressed bytes so far the decompressed ones may be, beyond the
+/// first 8 KB.
+pub const MAX_RATIO: u64 = 100;
 
-/// What is unpacked at a time, in bytes.
+/// How much is decompressed at a time, in bytes.
 const STEP: usize = 8 * 1024;
 
-/// The binary logarithm of the window of gzip.
+/// The binary logarithm of the window size of gzip.
 const WINDOW_BITS: u8 = 15;
 
-/// The same of the largest window of zstd.
+/// The same for the largest window of zstd.
 const ZSTD_WINDOW: u32 = 23;
 
 /// How a body is compressed.
@@ -46,7 +48,7 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// What a Content-Encoding says. `None`: nothing that can be undone.
+    /// The coding of a Content-Encoding. `None`: it cannot be decompressed.
     pub fn named(encoding: &[u8]) -> Option<Self> {
         const NAMES: [(&[u8], Coding); 5] = [
             (b"gzip", Coding::Gzip),
@@ -63,42 +65,45 @@ impl Coding {
     }
 }
 
-/// Unpacks one body for a learner.
-pub struct Inflating {
+/// Decompresses one body for a learner.
+pub struct InflatingLearner {
     learner: Box<dyn Learner>,
     /// `None`: nothing more is read.
     decoder: Option<Decoder>,
-    taken: u64,
-    given: u64,
-    /// What has come is a whole body.
+    compressed: u64,
+    unpacked: u64,
+    /// The bytes so far are a whole body.
     is_complete: bool,
 }
 
-impl Inflating {
-    /// A reader for one response. Without memory for it, or with a coding that fails at once, nothing
-    /// is learned.
+impl InflatingLearner {
+    /// A learner for one response. No id is learned if there is no memory for the decoder.
     pub fn new(coding: Coding, learner: Box<dyn Learner>) -> Self {
         Self {
             learner,
             decoder: Decoder::new(coding),
-            taken: 0,
-            given: 0,
+            compressed: 0,
+            unpacked: 0,
             is_complete: false,
         }
     }
 
-    /// What may still be unpacked of what has come.
-    fn room(&self) -> u64 {
-        // A short body is read whatever the pieces in which it comes.
-        let allowed = self.taken.saturating_mul(RATIO).max(STEP as u64).min(LIMIT);
-        allowed.saturating_sub(self.given)
+    /// How much may still be decompressed of the bytes so far.
+    fn allowed(&self) -> u64 {
+        // A short body is read in whatever pieces it comes.
+        let allowed = self
+            .compressed
+            .saturating_mul(MAX_RATIO)
+            .max(STEP as u64)
+            .min(MAX_UNPACKED);
+        allowed.saturating_sub(self.unpacked)
     }
 }
 
-impl Learner for Inflating {
+impl Learner for InflatingLearner {
     fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
         let mut rest = piece;
-        self.taken += piece.len() as u64;
+        self.compressed += piece.len() as u64;
         let mut buffer = [0; STEP];
         while let Some(decoder) = &mut self.decoder {
             let Some(Unpacked {
@@ -110,18 +115,18 @@ impl Learner for Inflating {
                 self.decoder = None;
                 break;
             };
-            if written as u64 > self.room() {
+            if written as u64 > self.allowed() {
                 self.decoder = None;
                 break;
             }
             rest = rest.get(read..).unwrap_or_default();
-            self.given += written as u64;
+            self.unpacked += written as u64;
             if read + written > 0 {
                 self.is_complete = is_end;
             }
             self.learner
                 .feed(buffer.get(..written).unwrap_or_default(), found);
-            // A buffer that is not full holds all that there is.
+            // A buffer that is not full holds all that could be decompressed.
             if rest.is_empty() && written < STEP || read + written == 0 {
                 break;
             }
@@ -135,21 +140,21 @@ impl Learner for Inflating {
     }
 }
 
-/// One step of unpacking.
+/// One step of decompression.
 #[derive(Default)]
 struct Unpacked {
     read: usize,
     written: usize,
-    /// All that has come is a whole body.
+    /// The bytes so far are a whole body.
     is_end: bool,
 }
 
 enum Decoder {
     /// `None`: between two members.
     Gzip(Option<Decompress>),
-    /// The first byte, which does not yet tell whether there is a header.
+    /// The first byte, which alone does not tell whether there is a header.
     Deflate(Option<u8>),
-    /// Once that is known.
+    /// The same, once that is known.
     Inflate(Decompress),
     Brotli(Box<Brotli>),
     Zstd(DCtx<'static>),
@@ -166,7 +171,7 @@ impl Decoder {
             Coding::Deflate => Self::Deflate(None),
             Coding::Brotli => {
                 let alloc = StandardAlloc::default;
-                // Strict: without the windows beyond RFC 7932.
+                // Strict: no windows beyond RFC 7932.
                 Self::Brotli(Box::new(Brotli::new_strict(alloc(), alloc(), alloc())))
             }
             Coding::Zstd => {
@@ -178,7 +183,7 @@ impl Decoder {
         })
     }
 
-    /// Unpacks as much as fits. `None`: the body is broken.
+    /// Decompresses as much as fits. `None`: the body is broken.
     fn unpack(&mut self, input: &[u8], output: &mut [u8]) -> Option<Unpacked> {
         match self {
             Self::Gzip(member) => {
@@ -249,7 +254,7 @@ impl Decoder {
                     is_end: left == 0,
                 })
             }
-            // What stands behind a body is none of it.
+            // What follows the body is ignored.
             Self::Done => Some(Unpacked {
                 read: input.len(),
                 written: 0,

@@ -1,15 +1,16 @@
-//! Where the ids of an upstream's responses are looked for.
+//! Where the session ids of an upstream's responses are looked for.
 
+use super::json::Member;
 use super::source::Source;
 
-/// Where a response hands out session ids. With nothing at all, no session is learned.
+/// What `learn=` says. When it is empty, no session is learned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LearnSet {
     /// How bodies are read.
     pub bodies: Vec<&'static Source>,
-    /// Which strings of JSON are ids, in documents and elsewhere. Not empty where documents are read.
+    /// Which members of JSON are ids. Not empty if a source finds members.
     pub members: Vec<Member>,
-    /// Whether the headers that hold links are read: Location and its like.
+    /// Whether the headers with links are read: Location and its like.
     pub location: bool,
     /// The names of the cookies whose values are ids.
     pub cookies: Vec<Box<[u8]>>,
@@ -23,17 +24,8 @@ impl LearnSet {
         self.location || self.bodies.iter().any(|source| source.finds_urls)
     }
 
-    /// Whether anything in the header of a response may be an id.
+    /// Whether an id may stand in the header of a response.
     pub fn reads_header(&self) -> bool {
         self.location || !self.cookies.is_empty() || !self.headers.is_empty()
     }
-}
-
-/// Which string of a JSON document is a session id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Member {
-    /// The members of this name, wherever they stand.
-    Anywhere(Box<[u8]>),
-    /// The member that these names lead to from the outermost object, two or more of them.
-    At(Box<[Box<[u8]>]>),
 }

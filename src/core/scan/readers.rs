@@ -1,31 +1,51 @@
-//! Which learners read a body: by its media type, and by what the directive says.
+//! Chooses the learners for a body by its media type and by the directive.
 
 use std::sync::Arc;
 
-use super::inflate::{Coding, Inflating};
+use super::inflate::InflatingLearner;
 use super::json::Members;
-use super::source::{Reading, Source, SOURCES};
+use super::learn_set::LearnSet;
+use super::source::{Body, LearnerContext, Source, SOURCES};
 use super::Learner;
-use crate::scan::learn_set::LearnSet;
 use crate::url::{Names, Site};
 
 /// What reads the bodies of an upstream's responses, prepared once per configuration.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use sticky_core::directive::{parse, Mode};
+/// use sticky_core::scan::readers::Readers;
+/// use sticky_core::scan::source::Body;
+/// use sticky_core::url::Site;
+///
+/// let Ok(Mode::Query(rule)) = parse(&[b"mode=query", b"name=sid"]) else {
+///     panic!("this directive is valid");
+/// };
+/// let readers = Readers::new(&rule.learn, &rule.names);
+/// assert!(readers.read(b"text/html; charset=utf-8"));
+/// assert!(!readers.read(b"image/png"));
+///
+/// let body = Body {
+///     media_type: b"text/html",
+///     coding: None,
+///     known: b"",
+/// };
+/// let site = Site::new(b"shop.example", &[]);
+/// let mut learner = readers.learner(&body, &site).expect("pages are read");
+/// let mut ids = Vec::new();
+/// // The body may come in any pieces.
+/// for piece in ["<a href='/cart?si", "d=4711'>cart</a>"] {
+///     learner.feed(piece.as_bytes(), &mut |id| ids.push(id.to_vec()));
+/// }
+/// learner.end(&mut |id| ids.push(id.to_vec()));
+/// assert_eq!(ids, [b"4711"]);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Readers {
     names: Arc<Names>,
     members: Arc<Members>,
     sources: Vec<&'static Source>,
-}
-
-/// The body of one response.
-pub struct Body<'a> {
-    /// Its Content-Type, with parameters.
-    pub media_type: &'a [u8],
-    /// How it is compressed.
-    pub coding: Option<Coding>,
-    /// The id that its request has brought and whose session needs no learning; it may be handed out
-    /// all the same.
-    pub known: &'a [u8],
 }
 
 impl Readers {
@@ -39,15 +59,15 @@ impl Readers {
         }
     }
 
-    /// Whether a body of this type would be read, were it not compressed.
+    /// Whether a body of this type is read, if it is not compressed.
     #[inline]
     pub fn read(&self, media_type: &[u8]) -> bool {
         self.sources.iter().any(|source| (source.reads)(media_type))
     }
 
-    /// What reads a body; `None`: nothing does.
+    /// The learner for a body. `None`: it is not read.
     pub fn learner(&self, body: &Body<'_>, site: &Site) -> Option<Box<dyn Learner>> {
-        let reading = Reading {
+        let context = LearnerContext {
             body,
             site,
             names: &self.names,
@@ -58,26 +78,26 @@ impl Readers {
         for source in &self.sources {
             if (source.reads)(body.media_type) && !(source.finds_urls && are_urls_read) {
                 are_urls_read |= source.finds_urls;
-                all.push((source.learner)(&reading));
+                all.push((source.learner)(&context));
             }
         }
 
         let learner: Box<dyn Learner> = match all.len() {
             0 => return None,
             1 => all.pop()?,
-            _ => Box::new(Several(all)),
+            _ => Box::new(Combined(all)),
         };
         Some(match body.coding {
-            Some(coding) => Box::new(Inflating::new(coding, learner)),
+            Some(coding) => Box::new(InflatingLearner::new(coding, learner)),
             None => learner,
         })
     }
 }
 
-/// Learners that read the same body.
-struct Several(Vec<Box<dyn Learner>>);
+/// Several learners that read the same body.
+struct Combined(Vec<Box<dyn Learner>>);
 
-impl Learner for Several {
+impl Learner for Combined {
     fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
         for learner in &mut self.0 {
             learner.feed(piece, found);

@@ -1,10 +1,10 @@
-//! What a response's header hands out: the URLs in it, and the values that are ids themselves.
+//! Finds the URLs and the session ids in the header of a response.
 
+use super::learn_set::LearnSet;
 use crate::http::cookie;
-use crate::scan::learn_set::LearnSet;
 use crate::url::{refresh_target, Names};
 
-/// Whether a header of that name may hold an id, as far as that is told at a glance.
+/// Whether a header of this name may hold an id: a quick check, mostly of the length.
 #[inline]
 pub fn may_hold_id(learn: &LearnSet, name: &[u8]) -> bool {
     (learn.location && matches!(name.len(), 4 | 7 | 8 | 16))
@@ -12,8 +12,8 @@ pub fn may_hold_id(learn: &LearnSet, name: &[u8]) -> bool {
         || !learn.headers.is_empty()
 }
 
-/// Shows every id that the header `name: value` holds as such: the value of a cookie that it sets and
-/// does not delete, the whole value of a header. `now` is Unix time in seconds.
+/// Calls `visit` with every id that the header `name: value` holds as such: the value of a cookie,
+/// unless the header deletes it, or the whole value of the header. `now` is Unix time in seconds.
 pub fn ids_in_header(
     learn: &LearnSet,
     names: &Names,
@@ -41,10 +41,11 @@ pub fn ids_in_header(
     }
 }
 
-/// Shows every URL reference that the header `name: value` holds: the value of Location (RFC 9110,
-/// 10.2.2) and Content-Location (8.7), what stands in angle brackets in Link (RFC 8288, 3), the URL
-/// of Refresh (HTML standard, "shared declarative refresh steps"). Other headers hold none.
-pub fn in_header<'a>(name: &[u8], value: &'a [u8], mut visit: impl FnMut(&'a [u8])) {
+/// Calls `visit` with every URL reference that the header `name: value` holds: the value of
+/// Location (RFC 9110, 10.2.2) and Content-Location (8.7), those in angle brackets in Link (RFC
+/// 8288, 3), and the URL of Refresh (HTML Standard, "shared declarative refresh steps"). Other
+/// headers hold none.
+pub fn urls_in_header<'a>(name: &[u8], value: &'a [u8], mut visit: impl FnMut(&'a [u8])) {
     match name.len() {
         8 if name.eq_ignore_ascii_case(b"location") => visit(value),
         16 if name.eq_ignore_ascii_case(b"content-location") => visit(value),
@@ -70,18 +71,18 @@ pub fn in_header<'a>(name: &[u8], value: &'a [u8], mut visit: impl FnMut(&'a [u8
 
 #[cfg(test)]
 mod tests {
-    use super::in_header;
+    use super::urls_in_header;
 
     fn urls<'a>(name: &str, value: &'a str) -> Vec<&'a str> {
         let mut urls = Vec::new();
-        in_header(name.as_bytes(), value.as_bytes(), |url| {
+        urls_in_header(name.as_bytes(), value.as_bytes(), |url| {
             urls.push(std::str::from_utf8(url).unwrap());
         });
         urls
     }
 
     #[test]
-    fn headers_show_their_urls() {
+    fn urls_are_found_in_headers() {
         for (name, value, expected) in [
             ("Location", "/a?sid=1", &["/a?sid=1"][..]),
             ("LOCATION", "http://h/a", &["http://h/a"]),

@@ -1,7 +1,7 @@
-//! Looking for the bytes of a name, and reading what surrounds a hit, over the borders of pieces.
+//! Searches a body that comes in pieces for names, and examines the bytes around each match, also
+//! where they are in several pieces.
 
-pub(super) mod hits;
-pub(crate) mod references;
+pub(super) mod matches;
 pub(super) mod string_bounds;
 pub(super) mod window;
 pub(super) mod windowed;

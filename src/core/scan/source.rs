@@ -1,43 +1,114 @@
-//! How bodies can be read. The file of a learner says what `learn=` calls it and which bodies it
-//! reads; [`SOURCES`] lists them all.
+//! The formats of bodies that session ids are learned from: what `learn=` calls each, which bodies
+//! it applies to, and the learner that reads them.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::json::Members;
-use super::readers::Body;
-use super::{forms, html, json, sse, text, Learner};
+use super::forms::FormsLearner;
+use super::html::HtmlLearner;
+use super::inflate::Coding;
+use super::json::{JsonLearner, Members, ScriptLearner};
+use super::sse::SseLearner;
+use super::text::TextLearner;
+use super::Learner;
+use crate::http::header_value::{is_value, parameter};
+use crate::http::media_type::{is_json, is_page, is_text};
 use crate::url::{Names, Site};
 
-/// All that `learn=` can name of bodies. Of those that find URLs, the first one here that reads a body
-/// is the only one.
-pub static SOURCES: [&Source; 5] = [
-    &html::SOURCE,
-    &forms::SOURCE,
-    &json::SOURCE,
-    &sse::SOURCE,
-    &text::SOURCE,
-];
+/// All sources of ids in bodies. Of those that find URLs, only the first one that reads a body is
+/// used.
+pub static SOURCES: [&Source; 5] = [&HTML, &FORMS, &JSON, &SSE, &TEXT];
 
-/// A way to read bodies.
+/// `learn=html`: all links and forms of a page.
+pub static HTML: Source = Source {
+    word: "html",
+    reads: is_page,
+    finds_urls: true,
+    finds_members: false,
+    learner: |of| {
+        let learner = HtmlLearner::new(Arc::clone(of.names), of.site.clone());
+        Box::new(learner.knowing(of.body.known))
+    },
+};
+
+/// `learn=forms`: the forms of a page.
+pub static FORMS: Source = Source {
+    word: "forms",
+    reads: is_page,
+    finds_urls: true,
+    finds_members: false,
+    learner: |of| {
+        let charset = parameter(of.body.media_type, b"charset");
+        let learner = FormsLearner::new(Arc::clone(of.names), of.site.clone(), charset.as_deref());
+        Box::new(learner)
+    },
+};
+
+/// `learn=json`: JSON, the scripts of pages, and plain text, as which Engine.IO sends its packets.
+pub static JSON: Source = Source {
+    word: "json",
+    reads: |media_type| {
+        is_json(media_type) || is_value(media_type, b"text/plain") || is_page(media_type)
+    },
+    finds_urls: false,
+    finds_members: true,
+    learner: |of| {
+        let learner = json(of);
+        match is_page(of.body.media_type) {
+            true => Box::new(ScriptLearner::new(learner)),
+            false => Box::new(learner),
+        }
+    },
+};
+
+/// `learn=sse`: the URLs and the JSON in event streams.
+pub static SSE: Source = Source {
+    word: "sse",
+    reads: |media_type| is_value(media_type, b"text/event-stream"),
+    finds_urls: true,
+    finds_members: true,
+    learner: |of| Box::new(SseLearner::new(text(of), json(of))),
+};
+
+/// `learn=text`: the URLs in any text.
+pub static TEXT: Source = Source {
+    word: "text",
+    reads: is_text,
+    finds_urls: true,
+    finds_members: false,
+    learner: |of| Box::new(text(of)),
+};
+
+/// A format of bodies, and how session ids are learned from it.
 pub struct Source {
     /// Its word in `learn=`.
     pub word: &'static str,
     /// Whether it reads bodies of a media type, which may have parameters.
     pub reads: fn(&[u8]) -> bool,
-    /// It finds the names in URLs.
+    /// Whether it finds ids in URLs.
     pub finds_urls: bool,
-    /// It finds the members of JSON that are looked for.
+    /// Whether it finds ids in members of JSON.
     pub finds_members: bool,
-    /// A learner for one body.
-    pub learner: fn(&Reading<'_>) -> Box<dyn Learner>,
+    /// Makes a learner for one body.
+    pub learner: fn(&LearnerContext<'_>) -> Box<dyn Learner>,
 }
 
-/// What a learner is made for.
-pub struct Reading<'a> {
-    /// The body.
+/// The body of one response.
+pub struct Body<'a> {
+    /// Its Content-Type, with parameters.
+    pub media_type: &'a [u8],
+    /// How it is compressed.
+    pub coding: Option<Coding>,
+    /// The id of the request, if its session is known: it need not be learned again. The learner
+    /// may hand it out nevertheless.
+    pub known: &'a [u8],
+}
+
+/// What a learner is made from.
+pub struct LearnerContext<'a> {
+    /// The body to read.
     pub body: &'a Body<'a>,
-    /// Whose links count.
+    /// The site whose links count.
     pub site: &'a Site,
     /// The names of ids.
     pub names: &'a Arc<Names>,
@@ -46,7 +117,7 @@ pub struct Reading<'a> {
 }
 
 impl Source {
-    /// The one that `learn=` calls so.
+    /// The source that `learn=` calls so.
     pub fn named(word: &[u8]) -> Option<&'static Self> {
         let mut all = SOURCES.into_iter();
         all.find(|source| source.word.as_bytes() == word)
@@ -65,4 +136,12 @@ impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word)
     }
+}
+
+fn json(of: &LearnerContext<'_>) -> JsonLearner {
+    JsonLearner::new(Arc::clone(of.members), Arc::clone(of.names)).knowing(of.body.known)
+}
+
+fn text(of: &LearnerContext<'_>) -> TextLearner {
+    TextLearner::new(Arc::clone(of.names), of.site.clone()).knowing(of.body.known)
 }

@@ -1,63 +1,52 @@
-//! Finds the session ids in an event stream (HTML Standard, 9.2): in the URLs and in the JSON of its
-//! data lines, as in the `endpoint` event of MCP, whose data is `/messages?session_id=…`.
+//! Finds the session ids in an event stream (HTML Standard, 9.2): in the URLs and in the JSON of
+//! its data lines, as in the `endpoint` event of MCP, whose data is `/messages?session_id=…`.
 //!
-//! Lines end with CR, LF or both; the data lines of one event are one text, with a line feed between
-//! them; a line without anything ends the event. Other fields and comments teach nothing. Nor does an
-//! event without a name in it: most are passed over whole.
+//! Lines end with CR, LF or both. The data lines of one event are one text, with a line feed
+//! between them. An empty line ends the event. Other fields and comments are not read. Events
+//! without one of the names, as most are, are skipped as a whole.
 
 use std::iter::Peekable;
 
 use super::json::JsonLearner;
-use super::search::hits::{Found, Hits, Needles};
-use super::source::Source;
+use super::search::matches::{Match, Matches, Needles};
 use super::text::TextLearner;
 use super::Learner;
-use crate::http::header_value::is_value;
 
 /// A byte order mark may stand before the first line.
-const MARK: &[u8] = b"\xef\xbb\xbf";
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 const FIELD: &[u8] = b"data";
 
-const START: Found = Found { end: 0, needle: 0 };
+const FIRST: Match = Match { end: 0, needle: 0 };
 
 /// Learns the session ids of one event stream.
 pub struct SseLearner {
     urls: TextLearner,
     json: JsonLearner,
-    /// The id that was handed out last: a URL and a member often say the same.
+    /// The id that was handed out last: a URL and a member often have the same.
     last: Vec<u8>,
-    state: State,
+    state: LineState,
 }
 
-/// As `learn=` has it.
-pub static SOURCE: Source = Source {
-    word: "sse",
-    reads: |media_type| is_value(media_type, b"text/event-stream"),
-    finds_urls: true,
-    finds_members: true,
-    learner: |of| Box::new(SseLearner::new(TextLearner::of(of), JsonLearner::of(of))),
-};
-
 #[derive(Clone, Copy)]
-enum State {
-    /// So many bytes of the mark have come.
+enum LineState {
+    /// At the start of the stream, with this many bytes of the byte order mark.
     Mark(usize),
-    /// At the start of a line; behind a CR, a LF belongs to it.
+    /// At the start of a line. An LF right behind a CR belongs to the line before.
     Start {
         after_cr: bool,
         begins_event: bool,
     },
-    /// So many bytes of the name of the field have come.
+    /// In the name of a field, with this many bytes of `data`.
     Field(usize),
-    /// Behind the colon: one space is no part of the value.
+    /// Behind the colon. One space here is not part of the value.
     Colon,
     Data,
-    /// In a line of something else.
+    /// In a line of another field.
     Other,
 }
 
-impl State {
+impl LineState {
     fn start(after_cr: bool, begins_event: bool) -> Self {
         Self::Start {
             after_cr,
@@ -73,7 +62,7 @@ impl SseLearner {
             urls,
             json,
             last: Vec::new(),
-            state: State::Mark(0),
+            state: LineState::Mark(0),
         }
     }
 
@@ -94,53 +83,55 @@ impl SseLearner {
 impl Learner for SseLearner {
     fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
         let (names, members) = (self.urls.needles(), self.json.needles());
-        let mut in_urls = hits(&*names, piece).peekable();
-        let mut in_json = hits(&*members, piece).peekable();
+        let mut in_urls = matches(&*names, piece).peekable();
+        let mut in_json = matches(&*members, piece).peekable();
         let mut rest = piece;
         while let Some((byte, after)) = rest.split_first() {
             let ends_line = matches!(byte, b'\r' | b'\n');
             let (state, left) = match self.state {
-                State::Mark(len) => match MARK.get(len) {
-                    Some(expected) if byte == expected => (State::Mark(len + 1), after),
-                    Some(_) if len > 0 => (State::Other, rest),
-                    _ => (State::start(false, true), rest),
+                LineState::Mark(len) => match BYTE_ORDER_MARK.get(len) {
+                    Some(expected) if byte == expected => (LineState::Mark(len + 1), after),
+                    Some(_) if len > 0 => (LineState::Other, rest),
+                    _ => (LineState::start(false, true), rest),
                 },
-                State::Start {
+                LineState::Start {
                     after_cr: true,
                     begins_event,
-                } if *byte == b'\n' => (State::start(false, begins_event), after),
-                State::Start { begins_event, .. } if ends_line => {
+                } if *byte == b'\n' => (LineState::start(false, begins_event), after),
+                LineState::Start { begins_event, .. } if ends_line => {
                     if !begins_event {
                         self.json.restart();
                     }
-                    (State::start(*byte == b'\r', true), after)
+                    (LineState::start(*byte == b'\r', true), after)
                 }
-                State::Start { begins_event, .. } => {
+                LineState::Start { begins_event, .. } => {
                     let at = piece.len() - rest.len();
-                    let quiet = match begins_event && members.are_few() {
+                    let nameless = match begins_event && members.are_few() {
                         true => first_behind(&mut in_urls, at).min(first_behind(&mut in_json, at)),
                         false => at,
                     };
-                    let quiet = piece.get(at..quiet.min(piece.len())).unwrap_or_default();
-                    match events_in(quiet).and_then(|len| rest.split_at_checked(len)) {
-                        Some((events, left)) => (State::start(events.ends_with(b"\r"), true), left),
-                        None => (State::Field(0), rest),
+                    let nameless = piece.get(at..nameless.min(piece.len())).unwrap_or_default();
+                    match events_in(nameless).and_then(|len| rest.split_at_checked(len)) {
+                        Some((events, left)) => {
+                            (LineState::start(events.ends_with(b"\r"), true), left)
+                        }
+                        None => (LineState::Field(0), rest),
                     }
                 }
-                State::Field(len) => match FIELD.get(len) {
-                    Some(expected) if byte == expected => (State::Field(len + 1), after),
-                    None if *byte == b':' => (State::Colon, after),
-                    _ => (State::Other, rest),
+                LineState::Field(len) => match FIELD.get(len) {
+                    Some(expected) if byte == expected => (LineState::Field(len + 1), after),
+                    None if *byte == b':' => (LineState::Colon, after),
+                    _ => (LineState::Other, rest),
                 },
-                State::Colon if *byte == b' ' => (State::Data, after),
-                State::Colon => (State::Data, rest),
-                State::Data | State::Other => {
+                LineState::Colon if *byte == b' ' => (LineState::Data, after),
+                LineState::Colon => (LineState::Data, rest),
+                LineState::Data | LineState::Other => {
                     let end = memchr::memchr2(b'\r', b'\n', rest);
                     let (line, left) = rest
                         .split_at_checked(end.map_or(rest.len(), |end| end + 1))
                         .unwrap_or((rest, &[]));
                     let after_cr = end.is_some() && line.ends_with(b"\r");
-                    if matches!(self.state, State::Data) {
+                    if matches!(self.state, LineState::Data) {
                         if after_cr {
                             self.read(line.get(..line.len() - 1).unwrap_or_default(), found);
                             self.read(b"\n", found);
@@ -148,7 +139,7 @@ impl Learner for SseLearner {
                             self.read(line, found);
                         }
                     }
-                    let next = end.map(|_| State::start(after_cr, false));
+                    let next = end.map(|_| LineState::start(after_cr, false));
                     (next.unwrap_or(self.state), left)
                 }
             };
@@ -158,23 +149,23 @@ impl Learner for SseLearner {
     }
 
     fn end(&mut self, _: &mut dyn FnMut(&[u8])) {
-        // An event that no empty line ends is none.
-        self.state = State::Other;
+        // An event without an empty line at its end does not count.
+        self.state = LineState::Other;
     }
 }
 
-fn hits<'a, N: Needles>(needles: &'a N, bytes: &'a [u8]) -> impl Iterator<Item = Found> + 'a {
-    let mut hits = Hits::new(needles, bytes, START);
-    std::iter::from_fn(move || hits.next(bytes))
+fn matches<'a, N: Needles>(needles: &'a N, bytes: &'a [u8]) -> impl Iterator<Item = Match> + 'a {
+    let mut matches = Matches::new(needles, bytes, FIRST);
+    std::iter::from_fn(move || matches.next(bytes))
 }
 
-/// Where a needle ends that ends behind `at`.
-fn first_behind(hits: &mut Peekable<impl Iterator<Item = Found>>, at: usize) -> usize {
-    while hits.next_if(|hit| hit.end <= at).is_some() {}
-    hits.peek().map_or(usize::MAX, |hit| hit.end)
+/// Where the first match ends that ends behind `at`.
+fn first_behind(matches: &mut Peekable<impl Iterator<Item = Match>>, at: usize) -> usize {
+    while matches.next_if(|next| next.end <= at).is_some() {}
+    matches.peek().map_or(usize::MAX, |next| next.end)
 }
 
-/// How long the events are that end in these bytes; `None` when none does.
+/// The length of the events that end in these bytes. `None`: none does.
 fn events_in(bytes: &[u8]) -> Option<usize> {
     let mut line_ends = memchr::memchr2_iter(b'\r', b'\n', bytes).rev();
     let last = line_ends.find(|at| {

@@ -1,157 +1,144 @@
 //! Finds the session ids in the URLs of any text, whatever its grammar: plain text, scripts, XML.
 //!
-//! A string is what stands between white space, controls and `" ' < > ( ) [ ] { } | ^` or a backtick.
-//! It is a URL when the name stands in it as it does in one; then it is read as in an HTML page:
-//! absolute and `//host` ones count when their host is ours, all others are relative to the page, and
-//! so ours. In front of it `url=`, `href=` and the like may stand. What a sentence puts behind a URL is not
-//! part of it: one or more of `. , ; : ! ?` before white space, `<` or the end.
+//! A string is what stands between white space, control characters and `" ' < > ( ) [ ] { } | ^` or
+//! a backtick. It is a URL when the name stands in it as in a URL. Then it is read as in an HTML
+//! page: absolute and `//host` ones count if the host is the site's own; all others are relative to
+//! the page and count, too. `url=`, `href=` and the like may stand before it. Punctuation of a
+//! sentence behind a URL is not part of it: one or more of `. , ; : ! ?` before white space, `<` or
+//! the end.
 //!
-//! Before that, `\/`, `\u0026`, `\x26` (JavaScript, JSON) and character references (XML) of ASCII are
-//! decoded; another backslash ends the string. A URL with the name that has no other mark than
-//! being a path, `next?sid=1`, cannot be told from prose that looks like one; an id in it that no server
-//! has given out is learned, and harms nobody.
+//! Before that, `\/`, `\u0026`, `\x26` (JavaScript, JSON) and character references (XML) of ASCII
+//! are decoded; any other backslash ends the string. A relative URL like `next?sid=1` cannot be
+//! told from prose that looks like one. An id in such prose, which no server has issued, is learned
+//! and does no harm.
 //!
-//! Bounds: a string reaches [`RUN`] bytes to each side of the name. It is searched for its ends, and read,
-//! once however many names stand in it.
+//! Bounds: a string may reach [`STRING_RADIUS`] bytes to each side of the name. It is searched and
+//! read once, however many names stand in it.
 
 use std::sync::Arc;
 
-use super::html::last::{hand_out, Last, Value};
+use super::character_references::decoded;
+use super::html::last_id::{hand_out, LastId, ValueEnd};
 use super::html::strings::link_in;
-use super::search::hits::Found;
-use super::search::references::decoded;
-use super::search::string_bounds::Stretch;
+use super::search::matches::Match;
+use super::search::string_bounds::StringBounds;
 use super::search::window::{Progress, Window};
-use super::search::windowed::{Around, Examine};
-use super::source::{Reading, Source};
+use super::search::windowed::{Examine, WindowedSearch};
 use super::Learner;
-use crate::http::media_type::is_text;
 use crate::url::{Names, Site, MAX_NAME};
 
-/// How far a string reaches to each side of a name, in bytes.
-pub const RUN: usize = 2 * 1024;
+/// How far a string may reach to each side of a name, in bytes.
+pub const STRING_RADIUS: usize = 2 * 1024;
 
-/// How far back the end of a string is looked for at a border: a name that has begun has none in it.
+/// How far back the end of a string is searched at the end of a piece: a name has none in it.
 const NEAR: usize = MAX_NAME;
 
 /// Learns the session ids of one text.
 pub struct TextLearner {
-    strings: Around<Reader>,
+    search: WindowedSearch<TextExaminer>,
 }
 
 impl TextLearner {
     /// A learner for one response.
     pub fn new(names: Arc<Names>, site: Site) -> Self {
-        let reader = Reader {
+        let examiner = TextExaminer {
             names: Arc::clone(&names),
             site,
             unescaped: Vec::new(),
             scratch: Vec::new(),
-            last: Last::default(),
+            last: LastId::default(),
             strings: Default::default(),
         };
         Self {
-            strings: Around::new(names, reader),
+            search: WindowedSearch::new(names, examiner),
         }
     }
 
-    /// A learner for this body.
-    pub(super) fn of(reading: &Reading<'_>) -> Self {
-        let learner = Self::new(Arc::clone(reading.names), reading.site.clone());
-        learner.knowing(reading.body.known)
-    }
-
-    /// The same, for a response whose request has brought an id that need not be learned.
+    /// The same, for a response to a request with an id that need not be learned again.
     pub fn knowing(mut self, id: &[u8]) -> Self {
-        self.strings.reader.last.remember(id);
+        self.search.examiner.last.remember(id);
         self
     }
 
-    /// Without one of these, no id stands in a text.
+    /// The needles without which a text has no id.
     pub(super) fn needles(&self) -> Arc<Names> {
-        Arc::clone(&self.strings.reader.names)
+        Arc::clone(&self.search.examiner.names)
     }
 }
 
 impl Learner for TextLearner {
     fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
-        self.strings.feed(piece, found);
+        self.search.feed(piece, found);
     }
 
     fn end(&mut self, found: &mut dyn FnMut(&[u8])) {
-        self.strings.end(found);
+        self.search.end(found);
     }
 }
 
-/// As `learn=` has it.
-pub static SOURCE: Source = Source {
-    word: "text",
-    reads: is_text,
-    finds_urls: true,
-    finds_members: false,
-    learner: |of| Box::new(TextLearner::of(of)),
-};
-
-struct Reader {
+/// Examines the matches of names in one text.
+struct TextExaminer {
     names: Arc<Names>,
     site: Site,
     unescaped: Vec<u8>,
     scratch: Vec<u8>,
-    last: Last,
-    /// Around names, and around letters.
-    strings: [Seen; 2],
+    last: LastId,
+    /// The string in progress: around names, and around letters.
+    strings: [CurrentString; 2],
 }
 
-/// What has been seen of the string in progress.
+/// The string in progress.
 #[derive(Default)]
-struct Seen {
-    stretch: Stretch,
-    /// Strings have been read up to this place in the text.
-    read: u64,
+struct CurrentString {
+    bounds: StringBounds,
+    /// The text has been read up to here.
+    read_to: u64,
 }
 
-impl Examine for Reader {
+impl Examine for TextExaminer {
     type Needles = Names;
 
-    const BACK: usize = RUN + MAX_NAME;
+    const BACK: usize = STRING_RADIUS + MAX_NAME;
 
     fn examine(
         &mut self,
         window: &Window<'_>,
-        hit: Found,
-        start: u64,
+        name: Match,
+        window_start: u64,
         found: &mut dyn FnMut(&[u8]),
     ) -> Progress {
-        let Some(name) = self.names.nth(hit.needle) else {
+        let end = name.end;
+        let Some(name) = self.names.nth(name.needle) else {
             return Progress::Done;
         };
-        let at = hit.end.saturating_sub(name.anchor.needle().len());
+        let at = end.saturating_sub(name.literal.needle().len());
         let is_letter = name.letter.is_some();
         let [around_names, around_letters] = &mut self.strings;
-        let seen = match is_letter {
+        let string = match is_letter {
             true => around_letters,
             false => around_names,
         };
-        if start + (at as u64) < seen.read {
+        if window_start + (at as u64) < string.read_to {
             return Progress::Done;
         }
-        let value_at = match window.bytes.get(hit.end) {
+        let value_at = match window.bytes.get(end) {
             None if !window.to_end => return Progress::NeedsAfter,
-            _ if is_letter => Some(hit.end),
-            Some(b'=') if name.anchor_is_name => Some(hit.end + 1),
+            _ if is_letter => Some(end),
+            Some(b'=') if name.literal_is_name => Some(end + 1),
             // "=" may be escaped.
             Some(b'\\' | b'&') => None,
-            _ if name.anchor_is_name => return Progress::Done,
+            _ if name.literal_is_name => return Progress::Done,
             _ => None,
         };
-        // Where the id before ends in a mark, what looks like it may be the id and the mark of a sentence.
+        // If the last id ends in punctuation, what looks like it may be another id at the end of a
+        // sentence.
         let value_at = value_at.filter(|_| !self.last.end().is_some_and(is_punctuation));
-        let value = match Value::of(&self.names, name, window, at) {
-            Ok(value) => value,
+        let value_end = match ValueEnd::of(&self.names, name, window, at) {
+            Ok(value_end) => value_end,
             Err(progress) => return progress,
         };
-        if let Some((value_at, kind)) = value_at.zip(value) {
-            match self.last.is_repeated(window, value_at, kind) {
+        if let Some((value_at, value_end)) = value_at.zip(value_end) {
+            match self.last.is_repeated(window, value_at, value_end) {
                 Some(true) => return Progress::Done,
                 Some(false) => {}
                 None => return Progress::NeedsAfter,
@@ -161,9 +148,15 @@ impl Examine for Reader {
             true => ends_string_with_letter,
             false => ends_string,
         };
-        let string = match seen.stretch.begin(window, start, at, RUN, ends) {
+        let range = match string
+            .bounds
+            .start(window, window_start, at, STRING_RADIUS, ends)
+        {
             Ok(None) => return Progress::Done,
-            Ok(Some(from)) => match seen.stretch.end(window, start, at, RUN, ends) {
+            Ok(Some(from)) => match string
+                .bounds
+                .end(window, window_start, at, STRING_RADIUS, ends)
+            {
                 Ok(None) => return Progress::Done,
                 Ok(Some(to)) => from..to,
                 Err(_) if window.to_end => from..window.bytes.len(),
@@ -171,9 +164,9 @@ impl Examine for Reader {
             },
             Err(progress) => return progress,
         };
-        seen.read = start + string.end as u64;
-        let end = window.bytes.get(string.end).copied();
-        let string = window.bytes.get(string).unwrap_or_default();
+        string.read_to = window_start + range.end as u64;
+        let end = window.bytes.get(range.end).copied();
+        let string = window.bytes.get(range).unwrap_or_default();
         self.read(string, end, ends, found);
         Progress::Done
     }
@@ -196,13 +189,13 @@ impl Examine for Reader {
             let is_near = piece.len() < NEAR;
             is_near.then(|| last(carry, 0)).flatten()
         });
-        found.unwrap_or(end.saturating_sub(RUN + NEAR))
+        found.unwrap_or(end.saturating_sub(STRING_RADIUS + NEAR))
     }
 }
 
-impl Reader {
-    /// Reads a string as one URL, or as several when an escape in it ends one. `end` is the byte
-    /// behind it.
+impl TextExaminer {
+    /// Reads a string as one URL, or as several if an escape in it ends one. `end` is the byte
+    /// behind the string.
     fn read(
         &mut self,
         string: &[u8],
@@ -270,7 +263,8 @@ fn is_quote(byte: u8) -> bool {
     matches!(byte, b'"' | b'\'' | b'`')
 }
 
-/// The string with the escapes of JavaScript and JSON decoded; those that no URL needs become a space.
+/// The string with the escapes of JavaScript and JSON decoded. Escapes that no URL needs become a
+/// space.
 fn unescape<'a>(string: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
     let Some(mut at) = memchr::memchr(b'\\', string) else {
         return string;

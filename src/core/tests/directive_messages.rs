@@ -1,5 +1,5 @@
-//! Tests for what stands in a message, whatever the configuration holds; without them a log shows a
-//! key, or lets a word forge a line.
+//! Tests for messages about any configuration. Without them, a log may show a key, or a word may
+//! forge a line of the log.
 
 mod refusal;
 
@@ -47,9 +47,9 @@ fn a_long_word_does_not_push_the_reason_out_of_the_message() {
     assert!(fits.contains(&format!("\"{}\"", "x".repeat(80))));
 }
 
-/// Whatever the words are: an answer, and a message without control characters.
+/// Any words give a result, and a message without control characters.
 #[test]
-fn no_words_at_all_make_it_panic() {
+fn no_words_cause_a_panic() {
     const PIECES: [&[u8]; 24] = [
         b"mode=",
         b"query",

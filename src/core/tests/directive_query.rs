@@ -1,10 +1,11 @@
-//! Tests for `sticky mode=query`; without them a word of the directive may be taken for another, or
-//! a default may change under a configuration that relies on it.
+//! Tests for `sticky mode=query`. Without them, a word of the directive may be taken for another,
+//! or a default may change that a configuration relies on.
 
 use sticky_core::directive::{parse, Mode, Place, QueryRule, ZoneChoice};
-use sticky_core::scan::learn_set::{LearnSet, Member};
-use sticky_core::scan::{forms, html, json, sse, text};
-use sticky_core::url::{Carried, Site};
+use sticky_core::scan::json::Member;
+use sticky_core::scan::learn_set::LearnSet;
+use sticky_core::scan::source::{FORMS, HTML, JSON, SSE, TEXT};
+use sticky_core::url::{ExtractedId, Site};
 
 fn rule(words: &[&str]) -> QueryRule {
     let mut bytes: Vec<&[u8]> = vec![b"mode=query"];
@@ -17,18 +18,18 @@ fn rule(words: &[&str]) -> QueryRule {
 }
 
 fn carries(rule: &QueryRule, query: &str) -> bool {
-    matches!(rule.names.in_query(query.as_bytes()), Carried::Id(id) if &*id == b"x")
+    matches!(rule.names.in_query(query.as_bytes()), ExtractedId::Id(id) if &*id == b"x")
 }
 
 #[test]
-fn the_defaults_are_those_of_the_design() {
+fn a_bare_mode_has_the_documented_defaults() {
     let rule = rule(&[]);
     assert!(carries(&rule, "sid=x") && !carries(&rule, "route=x"));
     assert_eq!(rule.from, [Place::Query, Place::Form]);
     assert_eq!(
         rule.learn,
         LearnSet {
-            bodies: vec![&html::SOURCE],
+            bodies: vec![&HTML],
             location: true,
             ..LearnSet::default()
         }
@@ -51,7 +52,7 @@ fn a_state_file_is_taken_as_it_is_written() {
 }
 
 #[test]
-fn mode_may_stand_anywhere() {
+fn mode_may_be_any_of_the_words() {
     for words in [
         &[&b"name=x"[..], b"mode=query"][..],
         &[b"mode=query", b"name=x"],
@@ -71,7 +72,7 @@ fn up_to_eight_names_replace_the_default_one() {
     let eight = rule(&words);
     assert!((1..=8).all(|n| carries(&eight, &format!("n{n}=x"))));
 
-    // Names differ in case, and may begin alike.
+    // Names are case-sensitive, and one may begin with another.
     let alike = rule(&["name=sid", "name=SID", "name=sid2"]);
     assert!(["sid=x", "SID=x", "sid2=x"]
         .iter()
@@ -105,7 +106,7 @@ fn places_are_searched_in_the_order_given() {
 }
 
 #[test]
-fn links_are_searched_where_requests_are() {
+fn links_are_searched_in_the_parts_of_requests() {
     let site = Site::new(b"shop.example", &[]);
     for (word, id) in [
         ("from=query", "q"),
@@ -117,7 +118,7 @@ fn links_are_searched_where_requests_are() {
         ("from=form,path", "p"),
     ] {
         let names = rule(&[word]).names;
-        let Carried::Id(found) = names.in_link(b"a;sid=p?sid=q", &site) else {
+        let ExtractedId::Id(found) = names.in_link(b"a;sid=p?sid=q", &site) else {
             panic!("{word}: no id");
         };
         assert_eq!(&*found, id.as_bytes(), "{word}");
@@ -125,9 +126,9 @@ fn links_are_searched_where_requests_are() {
 }
 
 #[test]
-fn a_letter_in_parentheses_names_a_place_in_the_path() {
+fn a_letter_in_parentheses_is_searched_in_paths() {
     let rule = rule(&["name=(S)", "name=sid", "from=path,query"]);
-    assert!(matches!(rule.names.in_path(b"/(S(x))/"), Carried::Id(id) if &*id == b"x"));
+    assert!(matches!(rule.names.in_path(b"/(S(x))/"), ExtractedId::Id(id) if &*id == b"x"));
     assert!(carries(&rule, "sid=x") && !carries(&rule, "(S)=x"));
     let alone = self::rule(&[
         "name=(S)",
@@ -148,20 +149,20 @@ fn the_name_of_a_node_can_be_cut_off() {
 fn learners_can_be_combined() {
     let none = LearnSet::default;
     let name = |name: &str| -> Box<[u8]> { name.as_bytes().into() };
-    let anywhere = |member: &str| Member::Anywhere(name(member));
+    let by_name = |member: &str| Member::ByName(name(member));
     for (word, learn) in [
         ("learn=off", none()),
         (
             "learn=html",
             LearnSet {
-                bodies: vec![&html::SOURCE],
+                bodies: vec![&HTML],
                 ..none()
             },
         ),
         (
             "learn=forms",
             LearnSet {
-                bodies: vec![&forms::SOURCE],
+                bodies: vec![&FORMS],
                 ..none()
             },
         ),
@@ -175,7 +176,7 @@ fn learners_can_be_combined() {
         (
             "learn=html,location",
             LearnSet {
-                bodies: vec![&html::SOURCE],
+                bodies: vec![&HTML],
                 location: true,
                 ..none()
             },
@@ -183,7 +184,7 @@ fn learners_can_be_combined() {
         (
             "learn=location,html",
             LearnSet {
-                bodies: vec![&html::SOURCE],
+                bodies: vec![&HTML],
                 location: true,
                 ..none()
             },
@@ -191,7 +192,7 @@ fn learners_can_be_combined() {
         (
             "learn=forms,location",
             LearnSet {
-                bodies: vec![&forms::SOURCE],
+                bodies: vec![&FORMS],
                 location: true,
                 ..none()
             },
@@ -199,7 +200,7 @@ fn learners_can_be_combined() {
         (
             "learn=text",
             LearnSet {
-                bodies: vec![&text::SOURCE],
+                bodies: vec![&TEXT],
                 ..none()
             },
         ),
@@ -227,26 +228,26 @@ fn learners_can_be_combined() {
         (
             "learn=json",
             LearnSet {
-                bodies: vec![&json::SOURCE],
-                members: vec![anywhere("id")],
+                bodies: vec![&JSON],
+                members: vec![by_name("id")],
                 ..none()
             },
         ),
         (
             "learn=json:connectionToken",
             LearnSet {
-                bodies: vec![&json::SOURCE],
-                members: vec![anywhere("connectionToken")],
+                bodies: vec![&JSON],
+                members: vec![by_name("connectionToken")],
                 ..none()
             },
         ),
         (
             "learn=json:a.b.c,json",
             LearnSet {
-                bodies: vec![&json::SOURCE],
+                bodies: vec![&JSON],
                 members: vec![
-                    Member::At([name("a"), name("b"), name("c")].into()),
-                    anywhere("id"),
+                    Member::ByPath([name("a"), name("b"), name("c")].into()),
+                    by_name("id"),
                 ],
                 ..none()
             },
@@ -254,24 +255,24 @@ fn learners_can_be_combined() {
         (
             "learn=sse",
             LearnSet {
-                bodies: vec![&sse::SOURCE],
-                members: vec![anywhere("id")],
+                bodies: vec![&SSE],
+                members: vec![by_name("id")],
                 ..none()
             },
         ),
         (
             "learn=sse,json:t",
             LearnSet {
-                bodies: vec![&sse::SOURCE, &json::SOURCE],
-                members: vec![anywhere("t")],
+                bodies: vec![&SSE, &JSON],
+                members: vec![by_name("t")],
                 ..none()
             },
         ),
         (
             "learn=html,json,sse,text,location,cookie,header:x",
             LearnSet {
-                bodies: vec![&html::SOURCE, &json::SOURCE, &sse::SOURCE, &text::SOURCE],
-                members: vec![anywhere("id")],
+                bodies: vec![&HTML, &JSON, &SSE, &TEXT],
+                members: vec![by_name("id")],
                 location: true,
                 cookies: vec![name("id")],
                 headers: vec![name("x")],
@@ -283,7 +284,7 @@ fn learners_can_be_combined() {
 }
 
 #[test]
-fn limits_reach_from_a_second_to_a_leap_year() {
+fn sessions_live_from_a_second_to_a_leap_year() {
     let limits = |words: &[&str]| {
         let limits = rule(words).limits;
         (limits.expires, limits.lifetime)
@@ -304,13 +305,13 @@ fn limits_reach_from_a_second_to_a_leap_year() {
 }
 
 #[test]
-fn a_short_lifetime_lowers_the_idle_limit_that_nobody_asked_for() {
+fn a_short_lifetime_lowers_the_default_idle_limit() {
     let limits = rule(&["lifetime=10m"]).limits;
     assert_eq!((limits.expires, limits.lifetime), (600, Some(600)));
 }
 
 #[test]
-fn zones_can_be_named_sized_and_done_without() {
+fn zones_may_have_a_name_and_a_size_or_be_off() {
     let named = |name: &str, size| ZoneChoice::Named {
         name: name.into(),
         size,

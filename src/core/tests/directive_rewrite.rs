@@ -1,9 +1,9 @@
-//! Tests for `sticky mode=rewrite`; without them a parameter is taken that does nothing, or one is
-//! missing that tells the servers apart.
+//! Tests for `sticky mode=rewrite`. Without them, a parameter without effect may be accepted, or
+//! one that tells the servers apart may be missing.
 
 use sticky_core::digest::{Algorithm, Recipe};
 use sticky_core::directive::{parse, Mode, RewriteRule};
-use sticky_core::url::Carried;
+use sticky_core::url::ExtractedId;
 
 mod refusal;
 
@@ -22,15 +22,18 @@ fn rule(line: &str) -> RewriteRule {
 fn a_bare_mode_names_the_server_by_its_md5() {
     let rule = rule("mode=rewrite");
     assert_eq!(rule.recipe, Recipe::Hash(Algorithm::Md5));
-    assert!(matches!(rule.names.in_query(b"route=a"), Carried::Id(_)));
+    assert!(matches!(
+        rule.names.in_query(b"route=a"),
+        ExtractedId::Id(_)
+    ));
     assert!(rule.hosts.is_empty() && !rule.no_fallback);
 }
 
 #[test]
 fn each_parameter_reaches_its_field() {
     let given = rule("name=srv mode=rewrite hmac=sha256 hmac_key=k hosts=a.example,.b no_fallback");
-    assert!(matches!(given.names.in_query(b"srv=a"), Carried::Id(_)));
-    assert_eq!(given.names.in_query(b"route=a"), Carried::Nothing);
+    assert!(matches!(given.names.in_query(b"srv=a"), ExtractedId::Id(_)));
+    assert_eq!(given.names.in_query(b"route=a"), ExtractedId::Absent);
     assert_eq!(
         given.recipe,
         Recipe::Hmac(Algorithm::Sha256, (*b"k").into())
@@ -42,7 +45,7 @@ fn each_parameter_reaches_its_field() {
 }
 
 #[test]
-fn what_has_no_meaning_here_is_refused() {
+fn parameters_without_effect_are_refused() {
     for (line, expected) in [
         (
             "mode=rewrite expires=1h",

@@ -1,12 +1,12 @@
-//! Tests for values that a parameter does not have, and for parameters that exclude each other;
-//! without them a configuration starts that cannot do what it says.
+//! Tests for invalid values, and for parameters that exclude each other. Without them, a
+//! configuration may start that cannot work.
 
 mod refusal;
 
 use refusal::{refusal, refusal_of};
 
 #[test]
-fn a_wrong_value_is_told_what_was_expected() {
+fn an_invalid_value_gets_what_was_expected() {
     let expires = "expected a time of at least 1 second, as in \"1h30m\"";
     let limit = "expected a time of 1 second to 366 days, as in \"1h30m\"";
     let places =
@@ -280,7 +280,7 @@ fn what_would_break_the_set_cookie_header_is_refused() {
 }
 
 #[test]
-fn zone_sizes_are_refused_in_the_words_of_nginx() {
+fn zone_sizes_are_refused_with_the_messages_of_nginx() {
     let size = "expected \"zone=NAME:SIZE\" as in \"zone=shop:1m\"";
     for value in [
         "shop:",
@@ -309,7 +309,7 @@ fn zone_sizes_are_refused_in_the_words_of_nginx() {
 }
 
 #[test]
-fn names_and_hosts_that_can_never_occur_are_refused() {
+fn names_and_hosts_that_cannot_occur_are_refused() {
     let long = "n".repeat(65);
     for name in [
         "a b",

@@ -1,6 +1,6 @@
-//! Tests for words that are no parameters, stand in the wrong mode or come twice; without them a
-//! slip in a configuration goes unnoticed until sessions are lost. Messages are what operators
-//! read: they are compared whole.
+//! Tests for words that are not parameters, belong to another mode or are repeated. Without them, a
+//! mistake in a configuration may go unnoticed until sessions are lost. Messages are compared
+//! whole, because operators read them.
 
 mod refusal;
 
@@ -14,7 +14,7 @@ fn check(cases: &[(&str, &str)]) {
 }
 
 #[test]
-fn an_unknown_parameter_is_named_with_the_one_that_was_meant() {
+fn a_misspelled_parameter_gets_a_suggestion() {
     check(&[
         (
             "nmae=sid",
@@ -42,7 +42,7 @@ fn an_unknown_parameter_is_named_with_the_one_that_was_meant() {
 }
 
 #[test]
-fn an_unknown_parameter_like_no_other_gets_the_whole_list() {
+fn any_other_unknown_parameter_gets_the_whole_list() {
     let cookie = "expected \"mode=cookie|query|rewrite\", \"name=NAME\", \
                   \"hash=index|md5|sha1|sha256\", \"hmac=md5|sha1|sha256\", \"hmac_key=KEY\", \
                   \"text=raw\", \"domain=DOMAIN\", \"path=PATH\", \"expires=TIME\", \"secure\", \
@@ -57,7 +57,7 @@ fn an_unknown_parameter_like_no_other_gets_the_whole_list() {
         ("=", "=", cookie),
         ("=x", "=x", cookie),
         ("x", "x", cookie),
-        // Two steps from "hmac", but hardly a slip.
+        // At a distance of 2 from "hmac", but hardly a typo.
         ("max=1", "max=1", cookie),
         ("mode=query balance", "balance", query),
     ] {
@@ -128,7 +128,7 @@ fn a_flag_takes_no_value_and_others_need_one() {
 }
 
 #[test]
-fn a_parameter_of_the_other_mode_is_told_its_place() {
+fn a_parameter_of_another_mode_gets_the_name_of_its_mode() {
     check(&[
         (
             "learn=html",

@@ -1,9 +1,9 @@
-//! Tests for pages with the server's name in their links; without these a session leaves its
-//! server at the first link, or a link breaks that worked before.
+//! Tests for pages with the name of the server in their links. Without these, a session may leave
+//! its server at the first link, or a link may break.
 
 use std::sync::Arc;
 
-use sticky_core::rewrite::{without, PageRewriter, Parameter};
+use sticky_core::rewrite::{without, PageRewriter, RouteParameter};
 use sticky_core::url::{Names, Site};
 
 fn names() -> Arc<Names> {
@@ -15,7 +15,7 @@ fn site() -> Site {
 }
 
 fn rewritten_with(value: &[u8], page: &[u8], charset: Option<&[u8]>, size: usize) -> Vec<u8> {
-    let parameter = Parameter::new(names(), value);
+    let parameter = RouteParameter::new(names(), value);
     let Some(mut rewriter) = PageRewriter::new(parameter, site(), charset) else {
         return b"unreadable".to_vec();
     };
@@ -42,7 +42,7 @@ fn check(cases: &[(&str, &str)]) {
     }
 }
 
-/// A page that passes as it is.
+/// These pages pass as they are.
 #[track_caller]
 fn same(pages: &[&str]) {
     let cases: Vec<_> = pages.iter().map(|page| (*page, *page)).collect();
@@ -84,7 +84,7 @@ fn links_to_the_site_get_the_parameter() {
 }
 
 #[test]
-fn what_browsers_cut_off_a_link_stays_no_part_of_it() {
+fn spaces_around_a_link_do_not_become_part_of_it() {
     check(&[
         ("<a href=\"/x?a\x1b \">", "<a href=\"/x?a&amp;route=A\">"),
         ("<a href=\" \x01/x\n\">", "<a href=\"/x?route=A\">"),
@@ -93,7 +93,7 @@ fn what_browsers_cut_off_a_link_stays_no_part_of_it() {
 }
 
 #[test]
-fn the_other_attributes_stay_what_they_are() {
+fn other_attributes_keep_their_meaning() {
     check(&[(
         "<a x=''y=1 z /href=/x w='a\"b'>",
         "<a x='' y=1 z href=\"/x?route=A\" w='a\"b'>",
@@ -109,7 +109,7 @@ fn the_parameter_stands_before_the_fragment() {
             "<a href=\"/x?a=1#?b=2\">",
             "<a href=\"/x?a=1&amp;route=A#?b=2\">",
         ),
-        // "#" of a character reference is none.
+        // The "#" of a character reference begins no fragment.
         (
             "<a href=\"/x?a=&#38;b=1#top\">",
             "<a href=\"/x?a=&#38;b=1&amp;route=A#top\">",
@@ -142,7 +142,7 @@ fn an_earlier_parameter_of_that_name_is_replaced() {
         ("<a href=\"x?route\">", "<a href=\"x?route&amp;route=A\">"),
     ]);
     same(&["<a href=\"x?a=1&amp;route=A\">"]);
-    // What a character reference stands for belongs to the value.
+    // A character from a reference is part of the value.
     check(&[
         (
             "<a href=\"x?q=&lt;route=5\">",
@@ -160,7 +160,7 @@ fn an_earlier_parameter_of_that_name_is_replaced() {
 }
 
 #[test]
-fn links_that_lead_elsewhere_stay() {
+fn links_that_lead_elsewhere_stay_as_they_are() {
     same(&[
         "<a href=\"http://other.example/\">",
         "<a href=\"//other.example/\">",
@@ -187,17 +187,17 @@ fn links_that_lead_elsewhere_stay() {
 }
 
 #[test]
-fn a_link_that_would_not_be_read_again_stays() {
+fn a_link_stays_if_the_parameter_would_not_be_found() {
     same(&[
-        // "?" as a reference: what is added would belong to the value of "a".
+        // With "?" as a reference, the parameter would become part of the value of "a".
         "<a href=\"x&quest;a=1\">",
-        // Two values of one name are no session.
+        // Two values of one name conflict.
         "<a href=\"x?&#114;oute=B\">",
     ]);
 }
 
 #[test]
-fn forms_come_back_with_the_parameter() {
+fn forms_send_the_parameter() {
     const INPUT: &str = "<input type=\"hidden\" name=\"route\" value=\"A\" />";
     for (page, action) in [
         ("<form>", ""),
@@ -243,7 +243,7 @@ fn a_refresh_gets_the_parameter() {
 
 #[test]
 fn headers_get_the_parameter() {
-    let parameter = Parameter::new(names(), b"10.0.0.1:80 [&]");
+    let parameter = RouteParameter::new(names(), b"10.0.0.1:80 [&]");
     for (name, value, expected) in [
         ("Location", "/x", Some("/x?route=10.0.0.1:80%20%5B%26%5D")),
         (
@@ -270,7 +270,7 @@ fn headers_get_the_parameter() {
 }
 
 #[test]
-fn a_value_is_written_for_where_it_stands() {
+fn a_value_is_escaped_for_its_context() {
     let got = rewritten_with(b"a\"<&>b", b"<form><a href=x>", None, 100);
     assert_eq!(
         String::from_utf8_lossy(&got),
@@ -316,7 +316,7 @@ fn bytes_of_any_charset_pass_unchanged() {
 }
 
 #[test]
-fn a_link_that_begins_with_a_byte_order_mark_stays() {
+fn a_link_with_a_byte_order_mark_stays_as_it_is() {
     same(&[
         "<a href=\"\u{feff}/x\">",
         "<a href=\"\u{feff}/\u{e4}\">",
@@ -334,13 +334,13 @@ fn a_link_that_begins_with_a_byte_order_mark_stays() {
 }
 
 #[test]
-fn a_page_that_cannot_be_followed_passes_as_it_is() {
+fn a_page_that_cannot_be_parsed_passes_as_it_is() {
     let long = format!("<a href='{}'>", "x".repeat(5 << 20));
     let page = format!("<a href=/1>{long}<a href=/2>");
     let expected = format!("<a href=\"/1?route=A\">{long}<a href=/2>");
     for size in [4096, 65_536, 1 << 23] {
         let got = rewritten_with(b"A", page.as_bytes(), None, size);
-        // In one piece nothing has to be kept, and all is rewritten.
+        // In one piece, lol_html holds nothing, and rewrites all.
         if size < 1 << 22 {
             assert_eq!(got.len(), expected.len(), "in pieces of {size}");
             assert!(got == expected.as_bytes(), "in pieces of {size}");
@@ -355,7 +355,7 @@ fn a_page_that_cannot_be_followed_passes_as_it_is() {
 }
 
 #[test]
-fn arguments_without_the_parameter() {
+fn the_parameter_is_removed_from_a_query() {
     for (query, expected) in [
         ("", ""),
         ("a=1", "a=1"),
@@ -373,7 +373,7 @@ fn arguments_without_the_parameter() {
 }
 
 #[test]
-fn what_is_no_markup_stays() {
+fn content_that_is_not_markup_stays_as_it_is() {
     same(&[
         "<script type=><a href=/x>",
         "<script src=><a </a><p>",

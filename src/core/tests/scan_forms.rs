@@ -1,9 +1,9 @@
-//! Tests for the forms learner; without these it takes ids from links, or panics after an error of
-//! the parser.
+//! Tests for the forms learner. Without these, it may learn ids from links, or panic after an error
+//! of the parser.
 
 use std::sync::Arc;
 
-use sticky_core::scan::forms::{FormsLearner, MEMORY};
+use sticky_core::scan::forms::{FormsLearner, MAX_MEMORY};
 use sticky_core::scan::Learner;
 use sticky_core::url::{Names, Site};
 
@@ -23,7 +23,7 @@ fn read(page: &[u8], charset: Option<&[u8]>, size: usize) -> String {
 }
 
 #[test]
-fn forms_and_fields_hand_ids_out_and_nothing_else_does() {
+fn ids_are_found_in_forms_and_fields_only() {
     for (page, ids) in [
         ("<form action='x?a=1&amp;sid=1'></form>", "1"),
         ("<FORM ACTION=?sid=1>", "1"),
@@ -112,7 +112,7 @@ fn no_value_is_read_in_another_encoding_than_its_page() {
 #[test]
 fn a_tag_beyond_the_memory_ends_learning_without_a_panic() {
     let mut page = b"<input name=sid value=1><input title='".to_vec();
-    page.resize(page.len() + 2 * MEMORY, b'x');
+    page.resize(page.len() + 2 * MAX_MEMORY, b'x');
     page.extend_from_slice(b"'><input name=sid value=2>");
     assert_eq!(read(&page, None, 4096), "1");
 }

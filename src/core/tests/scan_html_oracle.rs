@@ -1,6 +1,6 @@
-//! The html learner against a real parser: it must find every id that lol_html sees in an attribute
-//! or a field, and outside comments, scripts and text no other. Runs over our own pages, and with
-//! STICKY_PAGES=FOLDER over those of real projects, with ids put into their links.
+//! The html learner against a real parser: it must find every id that lol_html finds in an
+//! attribute or a field, and no other outside of comments, scripts and text. Reads our own pages,
+//! and with STICKY_PAGES=FOLDER those of real projects, as they are and with ids in their links.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,24 +27,24 @@ fn compare(page: &Page, bytes: &[u8], names: &Arc<Names>, site: &Site) -> usize 
     learner.end(&mut |id| {
         ids.insert(id.to_vec());
     });
-    let opinion = oracle::opinion(bytes, names, "sid", site);
+    let expected = oracle::expected(bytes, names, "sid", site);
     let shown = |ids: Vec<&Vec<u8>>| {
         ids.into_iter()
             .map(|id| id.escape_ascii().to_string())
             .collect::<Vec<_>>()
     };
-    let missed = shown(opinion.ids.difference(&ids).collect());
+    let missed = shown(expected.ids.difference(&ids).collect());
     assert!(missed.is_empty(), "{}: missed {missed:?}", page.name);
     let invented = ids
-        .difference(&opinion.ids)
-        .filter(|id| !stands_in(&opinion.elsewhere, id));
+        .difference(&expected.ids)
+        .filter(|id| !stands_in(&expected.elsewhere, id));
     let invented = shown(invented.collect());
     assert!(invented.is_empty(), "{}: invented {invented:?}", page.name);
     ids.len()
 }
 
-/// Whether an id that no attribute carries stands outside tags, in a URL or as the value of a field.
-/// Escapes in ids are those that the corpus writes.
+/// Whether an id that is in no attribute stands outside of tags, in a URL or as the value of a
+/// field. In the escapes that the corpus uses.
 fn stands_in(text: &[u8], id: &[u8]) -> bool {
     let id = String::from_utf8_lossy(id);
     let id = id.replace("Ab", "%41b").replace("Cd", "&#67;d");

@@ -1,5 +1,6 @@
-//! The ids of our own pages, written down by hand, and the same ids however a page is cut; without
-//! these an id on the border of two buffers is lost, and nobody notices but the client.
+//! The ids of our own pages, listed by hand, and the same ids in whatever pieces a page comes.
+//! Without these, an id that is cut between two buffers may be lost, which only its client would
+//! notice.
 
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ fn read_whole(page: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn finds_the_ids_of_each_committed_page() {
+fn the_ids_of_each_of_our_pages_are_found() {
     let expected: &[(&str, &[&str])] = &[
         (
             "aspnet-grid",
@@ -100,7 +101,7 @@ fn finds_the_ids_of_each_committed_page() {
 }
 
 #[test]
-fn every_cut_gives_the_same_ids() {
+fn a_cut_at_any_place_gives_the_same_ids() {
     let mut random = Random(1);
     for page in corpus::committed() {
         for bytes in [
@@ -108,7 +109,7 @@ fn every_cut_gives_the_same_ids() {
             corpus::with_ids(&page.bytes, &mut random).0,
         ] {
             let whole = read_whole(&bytes);
-            // The long page is long by fillers that are all alike.
+            // The long page consists mostly of the same filler.
             let step = 1 + bytes.len() / 4096;
             for cut in (0..=bytes.len()).step_by(step) {
                 let (first, second) = bytes.split_at(cut);

@@ -1,5 +1,6 @@
-//! Tests for ids in the paths of a page's links; each page is also cut at every place. Without these a
-//! servlet or an ASP.NET page teaches nothing, or something else than requests are looked up by.
+//! Tests for ids in the paths of a page's links; each page is also cut at every place. Without
+//! these, no id is learned from a servlet or an ASP.NET page, or another one than requests are
+//! looked up by.
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ fn html(names: &Arc<Names>, page: &str) -> String {
 }
 
 #[test]
-fn parameters_stand_in_the_paths_of_links() {
+fn ids_are_found_in_parameters_of_paths() {
     let sid = names(&["sid"], &BOTH);
     for (page, ids) in [
         ("<a href=\"a;sid=1\">", "1"),
@@ -63,7 +64,7 @@ fn parameters_stand_in_the_paths_of_links() {
 }
 
 #[test]
-fn an_id_that_is_repeated_is_told_from_one_that_goes_on() {
+fn a_repeated_id_is_told_from_a_longer_one() {
     let sid = names(&["sid"], &BOTH);
     for (page, ids) in [
         (
@@ -87,7 +88,7 @@ fn an_id_that_is_repeated_is_told_from_one_that_goes_on() {
 }
 
 #[test]
-fn letters_stand_in_parentheses() {
+fn ids_are_found_in_the_parentheses_of_a_letter() {
     let letter = names(&["(S)", "sid"], &BOTH);
     for (page, ids) in [
         ("<a href=\"/app/(S(1))/page.aspx\">", "1"),
@@ -114,7 +115,7 @@ fn letters_stand_in_parentheses() {
 }
 
 #[test]
-fn where_requests_have_no_ids_links_have_none() {
+fn only_the_configured_parts_of_links_are_searched() {
     let page = "<a href='a;sid=1?sid=2'><a href='b?sid=3'><a href='c;sid=4'>";
     for (parts, ids) in [
         (&[LinkPart::Query][..], "2 3"),

@@ -1,9 +1,9 @@
-//! Tests for what the html learner takes for an id, rule by rule; each snippet is also read byte by
-//! byte. Without these a page in an unusual style teaches nothing, or a false id.
+//! Tests for the rules of the html learner, one by one; each snippet is also read byte by byte.
+//! Without these, no id is learned from a page in an unusual style, or a wrong one.
 
 use std::sync::Arc;
 
-use sticky_core::scan::html::{HtmlLearner, QUOTED, REACH, RUN};
+use sticky_core::scan::html::{HtmlLearner, MAX_QUOTED, MAX_TAG, STRING_RADIUS};
 use sticky_core::scan::Learner;
 use sticky_core::url::{Names, Site, MAX_ID};
 
@@ -30,7 +30,7 @@ fn read(names: &[&str], page: &str) -> Vec<String> {
 }
 
 #[test]
-fn ids_stand_in_links_and_fields_of_any_style() {
+fn ids_are_found_in_links_and_fields_of_any_style() {
     for (page, ids) in [
         ("<a href=\"?sid=1\">", "1"),
         ("<a href='?sid=1'>", "1"),
@@ -110,7 +110,7 @@ fn ids_stand_in_links_and_fields_of_any_style() {
             "<a href=\"?sid=1\"><a href=\"?sid=1&#50;\"><a href=\"?sid=13\">",
             "1 12 13",
         ),
-        // What the page ends in is not complete.
+        // What stands at the end of the page may be incomplete.
         ("<a href=\"?sid=1", ""),
         ("<a href=?sid=1", ""),
         ("<a href=\"?sid=1\"", "1"),
@@ -125,7 +125,7 @@ fn ids_stand_in_links_and_fields_of_any_style() {
 }
 
 #[test]
-fn a_base_turns_relative_links_only_from_the_head() {
+fn a_base_counts_only_in_the_head() {
     let link = "<a href='?sid=1'><a href='//shop.example/?sid=2'>";
     for (head, ids) in [
         ("<base href='http://other.example/'>", "2"),
@@ -216,21 +216,21 @@ fn ids_are_at_most_512_bytes() {
 }
 
 #[test]
-fn tags_and_strings_are_read_as_far_as_stated() {
+fn tags_and_strings_are_read_up_to_their_bounds() {
     let field = |value: usize| format!("<input a='{}' name=sid value=1>", "b".repeat(value));
-    assert_eq!(read(&["sid"], &field(REACH - 40)), ["1"]);
-    assert!(read(&["sid"], &field(REACH)).is_empty());
+    assert_eq!(read(&["sid"], &field(MAX_TAG - 40)), ["1"]);
+    assert!(read(&["sid"], &field(MAX_TAG)).is_empty());
     let markup = |value: usize| format!("<input a='>{}>' name=sid value=1>", "b".repeat(value));
-    assert_eq!(read(&["sid"], &markup(QUOTED - 2)), ["1"]);
-    assert!(read(&["sid"], &markup(QUOTED)).is_empty());
+    assert_eq!(read(&["sid"], &markup(MAX_QUOTED - 2)), ["1"]);
+    assert!(read(&["sid"], &markup(MAX_QUOTED)).is_empty());
     let string = |before: usize| format!(" {}?sid=1 ", "b".repeat(before));
-    assert_eq!(read(&["sid"], &string(RUN - 1)), ["1"]);
-    assert!(read(&["sid"], &string(RUN)).is_empty());
+    assert_eq!(read(&["sid"], &string(STRING_RADIUS - 1)), ["1"]);
+    assert!(read(&["sid"], &string(STRING_RADIUS)).is_empty());
 }
 
 #[test]
-fn markup_without_an_end_costs_no_more_than_its_reach() {
-    // Quadratic reading would take minutes here.
+fn unfinished_tags_are_not_read_in_quadratic_time() {
+    // In quadratic time this would take minutes.
     let page = "<a '<a \"<a b='<a c=\"&sid=".repeat(2_000);
     let names = Arc::new(Names::new(vec![b"sid"[..].into()]));
     let mut learner = HtmlLearner::new(names, Site::new(b"shop.example", &[]));

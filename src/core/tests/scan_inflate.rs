@@ -1,6 +1,6 @@
-//! Tests for compressed bodies: what a client can unpack is read, no more than the bounds allow, and
-//! a broken body does no harm; without them sessions of backends that compress are lost, or a small
-//! body fills a worker's memory.
+//! Tests for compressed bodies: what a client can decompress is read, the bounds hold, and a broken
+//! body does no harm. Without them, no session is learned from backends that compress, or a small
+//! body may keep a worker busy.
 
 #[path = "pages/corpus.rs"]
 mod corpus;
@@ -12,11 +12,11 @@ use corpus::Random;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use flate2::Compression;
 use learners::{ids_at_any_cut, ids_in, names, site};
-use sticky_core::scan::inflate::{Coding, Inflating, LIMIT, RATIO};
+use sticky_core::scan::inflate::{Coding, InflatingLearner, MAX_RATIO, MAX_UNPACKED};
 use sticky_core::scan::text::TextLearner;
 use sticky_core::scan::Learner;
 
-/// How a body is packed.
+/// How a body is compressed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Packer {
     Gzip,
@@ -44,7 +44,7 @@ impl Packer {
         }
     }
 
-    /// The parts, packed in one stream that is flushed behind each of them.
+    /// The parts, compressed in one stream that is flushed behind each of them.
     fn pack_flushed(self, parts: &[&[u8]]) -> Vec<Vec<u8>> {
         fn packed<W: Write>(
             mut writer: W,
@@ -154,10 +154,10 @@ impl Write for Zstd {
 
 fn learner(coding: Coding) -> Box<dyn Learner> {
     let text = TextLearner::new(names(&["sid"]), site());
-    Box::new(Inflating::new(coding, Box::new(text)))
+    Box::new(InflatingLearner::new(coding, Box::new(text)))
 }
 
-/// Bytes that do not pack well.
+/// Bytes that do not compress well.
 fn noise(len: usize) -> Vec<u8> {
     let mut random = Random(len as u64);
     (0..len)
@@ -203,7 +203,7 @@ fn bodies_are_read_however_they_are_cut() {
     }
 }
 
-/// Learned before delivered: what the client can unpack has been read.
+/// No session is used before it is learned: what the client can decompress has been read.
 #[test]
 fn what_is_flushed_is_found_at_once() {
     for packer in PACKERS {
@@ -225,7 +225,7 @@ fn members_and_frames_follow_each_other() {
     for (packer, count) in [
         (Packer::Gzip, "1 2"),
         (Packer::Zstd, "1 2"),
-        // These have no such thing: what stands behind their end is none of it.
+        // These have only one: what follows is ignored.
         (Packer::Zlib, "1"),
         (Packer::Raw, "1"),
         (Packer::Brotli, "1"),
@@ -237,7 +237,7 @@ fn members_and_frames_follow_each_other() {
 }
 
 #[test]
-fn what_is_cut_is_not_learned() {
+fn an_incomplete_id_is_not_learned() {
     for packer in PACKERS {
         let packed = packer.pack(&[&noise(500)[..], b" /x?sid=abcdefgh"].concat());
         for len in 0..packed.len() {
@@ -245,7 +245,7 @@ fn what_is_cut_is_not_learned() {
             let mut ids = Vec::new();
             learner.feed(&packed[..len], &mut |id| ids.push(id.to_vec()));
             learner.end(&mut |id| ids.push(id.to_vec()));
-            // Checksums may be missing, the text itself may not.
+            // The checksum may be missing, but no part of the text.
             let whole: &[u8] = b"abcdefgh";
             assert!(
                 ids.iter().all(|id| id == whole),
@@ -256,8 +256,8 @@ fn what_is_cut_is_not_learned() {
 }
 
 #[test]
-fn no_more_is_unpacked_than_the_bounds_allow() {
-    let limit = LIMIT as usize;
+fn the_bounds_hold() {
+    let limit = MAX_UNPACKED as usize;
     for packer in PACKERS {
         for (distance, ids) in [(limit - 20, "1 2"), (limit + 1, "1")] {
             let far = noise(distance - 10);
@@ -272,7 +272,7 @@ fn no_more_is_unpacked_than_the_bounds_allow() {
                 );
             }
         }
-        // A bomb: 200 MB in a few hundred KB or less, in pieces or at once.
+        // A bomb of 20 MB, in pieces or at once.
         let zeros = vec![b' '; 4 << 20];
         let parts: Vec<&[u8]> = std::iter::once(&b" ?sid=1 "[..])
             .chain(std::iter::repeat_n(&zeros[..], 5))
@@ -287,11 +287,11 @@ fn no_more_is_unpacked_than_the_bounds_allow() {
                 "{packer:?} {size}"
             );
         }
-        // Below the limit, but too good to be true.
+        // Below the limit, but with too high a ratio.
         let body = [b" ?sid=1 ", &zeros[..200_000], b" ?sid=2 "].concat();
         let packed = packer.pack(&body);
         assert!(
-            packed.len() < body.len() / RATIO as usize,
+            packed.len() < body.len() / MAX_RATIO as usize,
             "{packer:?}: {}",
             packed.len()
         );
@@ -315,7 +315,7 @@ fn broken_bodies_do_no_harm() {
             let size = 1 + random.below(700);
             ids_in(packer.learner(), broken.chunks(size));
         }
-        // Under another name, plain, or anything.
+        // With another coding, not compressed, or random bytes.
         for other in PACKERS {
             ids_in(learner(other.coding()), [&packed[..]]);
         }
@@ -331,10 +331,10 @@ fn broken_bodies_do_no_harm() {
     }
 }
 
-/// A window that no decoder of HTTP accepts.
+/// A window that is too large for HTTP.
 #[test]
-fn too_large_a_window_is_not_followed() {
-    // Magic, descriptor without a size, window of 1 GB, a raw block that is the last.
+fn too_large_a_window_is_refused() {
+    // Magic number, descriptor without a size, window of 1 GB, a raw block that is the last one.
     let frame = [
         &[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa0, 0x49, 0x00, 0x00][..],
         b" ?sid=1 x",

@@ -1,5 +1,5 @@
-//! Tests for the json learner: what is an id in a document, however it is spelled and cut; without
-//! them ids are lost in escapes, or taken from texts that only look like a member.
+//! Tests for the json learner: which values are ids, however they are written and cut into pieces.
+//! Without them, ids with escapes may be lost, or learned from texts that only look like a member.
 
 mod learners;
 
@@ -14,7 +14,7 @@ fn read(wanted: &[&str], body: &str) -> String {
 
 #[test]
 fn ids_are_the_values_of_members() {
-    // A path makes the other reader read the same.
+    // With a path, the search by path reads the same documents.
     for others in [&[][..], &["no.where"]] {
         for (body, ids) in [
             (r#"{"sid":"1"}"#, "1"),
@@ -51,7 +51,7 @@ fn ids_are_the_values_of_members() {
             (r#"{"sid":"\u00"}"#, ""),
             ("{\"sid\":\"a\nb\"}", ""),
             (r#"{"sid":"ü"}"#, "ü"),
-            // What stands around documents.
+            // Around documents.
             (
                 r#"0{"sid":"1","upgrades":["websocket"],"pingInterval":25000}"#,
                 "1",
@@ -61,7 +61,7 @@ fn ids_are_the_values_of_members() {
             ("{\"sid\":\"1\"}\n{\"sid\":\"2\"}\n", "1 2"),
             (")]}',\n{\"sid\":\"1\"}", "1"),
             (r#"/**/cb({"sid":"1"});"#, "1"),
-            // Cut off.
+            // Incomplete.
             (r#"{"sid":"1"#, ""),
             (r#"{"sid":1"#, ""),
             (r#"{"sid""#, ""),
@@ -99,7 +99,8 @@ fn paths_lead_from_the_outermost_object() {
             "1",
         ),
         ("a.sid", r#"42{"a":{"\u0073id":"1"}}"#, "1"),
-        // No JSON: brackets and names are all that counts, and a backslash outside strings ends it.
+        // Not JSON: only brackets and names count, and a backslash outside of strings ends the
+        // search.
         ("a.sid", r#"{"a":{"sid":"1"}]{"a":{"sid":"2"}}"#, "1 2"),
         ("a.sid", r#"{a:1,"a":{"sid":"1"}}"#, "1"),
         ("a.sid", r#"{"a" "x","a":{"sid":"1"}}"#, "1"),
@@ -116,7 +117,7 @@ fn paths_lead_from_the_outermost_object() {
         ),
         "1 2 3"
     );
-    // A name that could stand behind a quote.
+    // A name that could follow a closing quote.
     assert_eq!(
         read(&[":"], r#"{"a":"b","c":":","x":[":",":"],":":"1"}"#),
         "1"
@@ -124,7 +125,7 @@ fn paths_lead_from_the_outermost_object() {
 }
 
 #[test]
-fn nothing_grows() {
+fn the_memory_is_bounded() {
     for wanted in [&["sid"][..], &["sid", "a.b"]] {
         let wanted = members(wanted);
         let long = |len: usize| format!(r#"{{"sid":"{}"}}"#, "x".repeat(len));
@@ -146,12 +147,12 @@ fn nothing_grows() {
             }
         }
     }
-    // What is too long for a name is forgotten, but not the escape that a border cuts.
+    // The start of a long name is dropped, but not an escape that is cut between pieces.
     let long = format!(r#"{{"{}\"#, "a".repeat(500));
     let pieces = [long.as_bytes(), br#""s"#, br#"id":"1"}"#];
     let wanted = members(&["sid", "a.b"]);
     assert!(ids_in(Box::new(json(&wanted)), pieces).is_empty());
-    // What lies too deep is not read; what lies as deep as it may is.
+    // Up to the greatest depth, and beyond it.
     for (depth, ids) in [(500, "1"), (520, "")] {
         let body = format!("{}{{\"a\":{{\"b\":\"1\"}}}}", "[".repeat(depth));
         let wanted = members(&["a.b"]);

@@ -1,5 +1,5 @@
-//! Tests for the json learner with serde_json as the judge: random documents, spelled in random ways;
-//! without them the two readers of a document need not agree with a parser, nor with each other.
+//! The json learner against serde_json, on random documents that are written in random ways.
+//! Without these, the searches by name and by path may differ from a parser, and from each other.
 
 #[path = "pages/corpus.rs"]
 mod corpus;
@@ -10,9 +10,8 @@ use std::fmt::Write;
 use corpus::Random;
 use learners::{ids_at_any_cut, ids_in, json, members};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use sticky_core::scan::learn_set::Member;
+use sticky_core::scan::json::Member;
 
-/// Random documents, spelled in random ways: what serde_json reads is what is found.
 #[test]
 fn random_documents_are_read_as_serde_json_reads_them() {
     let mut random = Random(7);
@@ -137,7 +136,6 @@ fn oracle(body: &str, wanted: &[Member]) -> Vec<String> {
         ids: &mut ids,
     };
     value.deserialize(&mut reader).expect(body);
-    // What is no object and no array is no document of ours.
     ids.retain(|id| !id.is_empty());
     ids.dedup();
     ids
@@ -216,8 +214,8 @@ impl<'de> Visitor<'de> for Value<'_> {
         while let Some(name) = map.next_key::<String>()? {
             path.push(name);
             let is_id = wanted.iter().any(|member| match member {
-                Member::Anywhere(name) => path.last().is_some_and(|own| own.as_bytes() == &**name),
-                Member::At(names) => names
+                Member::ByName(name) => path.last().is_some_and(|own| own.as_bytes() == &**name),
+                Member::ByPath(names) => names
                     .iter()
                     .map(|name| &**name)
                     .eq(path.iter().map(|own| own.as_bytes())),

@@ -1,16 +1,16 @@
-//! Tests for the text and the sse learner: which strings are URLs of ours, where they end, and which
-//! lines of an event stream are read; without them an id in a script, in a mail or in the first event
-//! of a stream is lost, or learned with the full stop behind it.
+//! Tests for the text and the sse learner: which strings are URLs of the site, where they end, and
+//! which lines of an event stream are read. Without them, an id in a script, in a mail or in the
+//! first event of a stream may be lost, or learned with the full stop behind it.
 
 mod learners;
 
 use std::sync::Arc;
 
 use learners::{ids_at_any_cut, ids_in, names, site};
+use sticky_core::scan::json::Member;
 use sticky_core::scan::json::{JsonLearner, Members};
-use sticky_core::scan::learn_set::Member;
 use sticky_core::scan::sse::SseLearner;
-use sticky_core::scan::text::{TextLearner, RUN};
+use sticky_core::scan::text::{TextLearner, STRING_RADIUS};
 use sticky_core::scan::Learner;
 use sticky_core::url::{LinkPart, Names, MAX_NAME};
 
@@ -30,12 +30,12 @@ fn events(member: Member) -> Box<dyn Learner> {
     Box::new(SseLearner::new(urls, JsonLearner::new(members, names)))
 }
 
-fn anywhere() -> Member {
-    Member::Anywhere(b"sid"[..].into())
+fn by_name() -> Member {
+    Member::ByName(b"sid"[..].into())
 }
 
 #[test]
-fn urls_stand_in_any_text() {
+fn urls_are_found_in_any_text() {
     for (body, ids) in [
         ("http://shop.example/x?sid=1", "1"),
         ("See http://shop.example/x?a=b&sid=1&c=d#e for more.", "1"),
@@ -101,11 +101,11 @@ fn urls_stand_in_any_text() {
 }
 
 #[test]
-fn a_string_has_its_bounds() {
+fn strings_are_read_up_to_their_bounds() {
     for (before, id, count) in [
-        (RUN - 10, 10, 1),
-        (RUN - 10, 500, 1),
-        (RUN + 1, 10, 0),
+        (STRING_RADIUS - 10, 10, 1),
+        (STRING_RADIUS - 10, 500, 1),
+        (STRING_RADIUS + 1, 10, 0),
         (100_000, 10, 0),
         (10, 512, 1),
         (10, 513, 0),
@@ -119,14 +119,14 @@ fn a_string_has_its_bounds() {
     }
 }
 
-/// The host stands as far before the name as it may, and the name is as long as it may be.
+/// With the greatest distance between host and name, and the longest name.
 #[test]
-fn a_name_that_waits_for_its_value_keeps_its_string() {
+fn the_string_is_kept_while_the_value_is_incomplete() {
     let name = "n".repeat(MAX_NAME);
     for (start, count) in [("//other.example/", 0), ("//shop.example/", 1)] {
-        let path = "x".repeat(RUN - start.len() - 1);
+        let path = "x".repeat(STRING_RADIUS - start.len() - 1);
         let body = format!(" {start}{path}?{name}={} ", "i".repeat(400));
-        for at in RUN + 1..body.len() {
+        for at in STRING_RADIUS + 1..body.len() {
             let (one, two) = body.as_bytes().split_at(at);
             let ids = ids_in(text(&[&name]), [one, two]);
             assert_eq!(ids.len(), count, "{start} {at}");
@@ -135,7 +135,7 @@ fn a_name_that_waits_for_its_value_keeps_its_string() {
 }
 
 #[test]
-fn events_hold_urls_and_json() {
+fn ids_are_found_in_the_urls_and_the_json_of_events() {
     for (stream, ids) in [
         ("event: endpoint\ndata: /messages/?sid=1\n\n", "1"),
         ("event: endpoint\r\ndata: /messages/?sid=1\r\n\r\n", "1"),
@@ -164,7 +164,7 @@ fn events_hold_urls_and_json() {
             "data: /m?sid=1\n\ndata: /m?sid=1\n\ndata: {\"sid\":\"2\"}\n\n",
             "1 2",
         ),
-        // Events without a name are passed over, whatever ends their lines.
+        // Events without a name are skipped, whatever ends their lines.
         (
             "data: x\n\n\ndata: y\r\n\r\nid: 7\rdata: z\r\rdata: /m?sid=1\n\ndata: x\n\n",
             "1",
@@ -178,18 +178,18 @@ fn events_hold_urls_and_json() {
             "",
         ),
         ("data: {\"\\u0073id\":\"1\"}\n\n", "1"),
-        // The URL and the member of one record say the same.
+        // The URL and the member of one record have the same id.
         (
             "data: {\"u\":\"/m?sid=1\",\"sid\":\"1\"}\n\ndata: {\"sid\":\"1\",\"u\":\"/m?sid=1\"}\n\n",
             "1",
         ),
         ("\u{feff}data: /m?sid=1\n\ndata: /m?sid=2\n\n", "1 2"),
     ] {
-        let read = ids_at_any_cut(&|| events(anywhere()), stream.as_bytes());
+        let read = ids_at_any_cut(&|| events(by_name()), stream.as_bytes());
         assert_eq!(read.join(" "), ids, "{stream}");
     }
-    // Each event is a document of its own.
-    let path = Member::At([b"a"[..].into(), b"sid"[..].into()].into());
+    // Each event is its own document.
+    let path = Member::ByPath([b"a"[..].into(), b"sid"[..].into()].into());
     let stream =
         "data: {\"a\":{\n\ndata: {\"a\":{\"sid\":\"1\"}}\n\ndata: x{\"b\":{\"sid\":\"2\"}}\n\n";
     let read = ids_at_any_cut(&|| events(path.clone()), stream.as_bytes());

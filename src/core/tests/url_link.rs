@@ -1,13 +1,13 @@
-//! Tests for where a link leads, as browsers read it, and for the id in it; without these ids of
-//! foreign sites are learned, or our own are not.
+//! Tests for where a link leads, as browsers read it, and for the id in it. Without these, ids of
+//! other sites may be learned, or those of the own site missed.
 
-use sticky_core::url::{refresh_target, Carried, Names, Site};
+use sticky_core::url::{refresh_target, ExtractedId, Names, Site};
 
 fn in_link(link: &str, site: &Site) -> String {
     match Names::new(vec![b"sid"[..].into()]).in_link(link.as_bytes(), site) {
-        Carried::Nothing => "-".into(),
-        Carried::Conflict => "conflict".into(),
-        Carried::Id(id) => id.escape_ascii().to_string(),
+        ExtractedId::Absent => "-".into(),
+        ExtractedId::Conflict => "conflict".into(),
+        ExtractedId::Id(id) => id.escape_ascii().to_string(),
     }
 }
 
@@ -16,7 +16,7 @@ fn shop() -> Site {
 }
 
 #[test]
-fn links_to_us_carry_the_id_of_their_query() {
+fn links_to_the_site_have_the_id_of_their_query() {
     for link in [
         "?sid=1",
         "page.php?sid=1",
@@ -55,18 +55,18 @@ fn links_to_us_carry_the_id_of_their_query() {
     }
 }
 
-/// A relative link is read without a site, and never otherwise than with it.
+/// An obviously relative link gives the same result without a site as with one.
 #[test]
-fn a_link_that_is_relative_at_a_glance_reads_as_any_other() {
+fn an_obviously_relative_link_reads_as_any_other() {
     let names = Names::new(vec![b"sid"[..].into()]);
     let plain = b"/shop/page.php?a=b&sid=1&c=d";
     assert_eq!(
         names.in_plain_link(plain),
-        Some(Carried::Id(b"1"[..].into()))
+        Some(ExtractedId::Id(b"1"[..].into()))
     );
     assert_eq!(
         names.in_plain_link(b"/shop/page.php?a=b&c=d"),
-        Some(Carried::Nothing)
+        Some(ExtractedId::Absent)
     );
     let mut plain_ones = 0;
     for at in 0..plain.len() {
@@ -74,10 +74,10 @@ fn a_link_that_is_relative_at_a_glance_reads_as_any_other() {
             for second in *b"/?x" {
                 let mut link = plain.to_vec();
                 (link[1], link[at]) = (second, byte);
-                if let Some(carried) = names.in_plain_link(&link) {
+                if let Some(extracted) = names.in_plain_link(&link) {
                     plain_ones += 1;
                     let shown = link.escape_ascii();
-                    assert_eq!(carried, names.in_link(&link, &shop()), "{shown}");
+                    assert_eq!(extracted, names.in_link(&link, &shop()), "{shown}");
                 }
             }
         }
@@ -86,7 +86,7 @@ fn a_link_that_is_relative_at_a_glance_reads_as_any_other() {
 }
 
 #[test]
-fn links_elsewhere_and_links_without_the_name_carry_nothing() {
+fn links_elsewhere_and_links_without_the_name_have_no_id() {
     for link in [
         "",
         " ",
@@ -155,7 +155,7 @@ fn ipv6_hosts_and_ports_are_told_apart() {
 }
 
 #[test]
-fn other_hosts_are_ours_by_their_patterns() {
+fn other_hosts_belong_to_the_site_by_their_patterns() {
     let patterns = ["a.example", ".b.example", "*.C.example", "*", ".", "*."];
     let patterns: Vec<Box<[u8]>> = patterns.iter().map(|host| host.as_bytes().into()).collect();
     let site = Site::new(b"shop.example", &patterns);
@@ -181,7 +181,7 @@ fn other_hosts_are_ours_by_their_patterns() {
 }
 
 #[test]
-fn without_a_host_of_its_own_a_request_has_relative_links_only() {
+fn for_a_request_without_a_host_only_relative_links_count() {
     for host in ["", ":80", "bad:port"] {
         let site = Site::new(host.as_bytes(), &[]);
         assert_eq!(in_link("/?sid=1", &site), "1");
@@ -211,7 +211,7 @@ fn relative_links_lead_where_the_base_leads() {
 }
 
 #[test]
-fn a_refresh_names_its_target_in_many_ways() {
+fn the_target_of_a_refresh_is_written_in_many_ways() {
     for (value, url) in [
         ("5; url=next.php", Some("next.php")),
         ("5;URL='next.php'x", Some("next.php")),

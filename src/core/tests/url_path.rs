@@ -1,18 +1,18 @@
-//! Tests for the id in the path of a URL, in cookies and in headers, and for the suffix of a node;
-//! without these a servlet's or an ASP.NET session is lost, or two sessions are taken for one.
+//! Tests for the id in the path of a URL, in cookies and in headers, and for the suffix of a node.
+//! Without these, a servlet's or an ASP.NET session may be lost, or two sessions taken for one.
 
 use sticky_core::http::multipart::Field;
-use sticky_core::url::{Carried, LinkPart, Names, Site, MAX_ID};
+use sticky_core::url::{ExtractedId, LinkPart, Names, Site, MAX_ID};
 
 fn names(names: &[&str]) -> Names {
     Names::new(names.iter().map(|name| name.as_bytes().into()).collect())
 }
 
-fn shown(carried: Carried<'_>) -> String {
-    match carried {
-        Carried::Nothing => "-".into(),
-        Carried::Conflict => "conflict".into(),
-        Carried::Id(id) => id.escape_ascii().to_string(),
+fn shown(extracted: ExtractedId<'_>) -> String {
+    match extracted {
+        ExtractedId::Absent => "-".into(),
+        ExtractedId::Conflict => "conflict".into(),
+        ExtractedId::Id(id) => id.escape_ascii().to_string(),
     }
 }
 
@@ -21,7 +21,7 @@ fn in_path(name: &str, path: &str) -> String {
 }
 
 #[test]
-fn a_parameter_of_any_segment_carries_the_id() {
+fn a_parameter_of_any_segment_may_be_the_id() {
     for (path, id) in [
         ("/cart;sid=1", "1"),
         ("/;sid=1", "1"),
@@ -59,7 +59,7 @@ fn a_parameter_of_any_segment_carries_the_id() {
 }
 
 #[test]
-fn a_letter_stands_in_a_segment_of_letters() {
+fn a_letter_counts_in_a_segment_of_letters() {
     for (path, id) in [
         ("/(S(1))/page.aspx", "1"),
         (
@@ -99,7 +99,7 @@ fn a_letter_stands_in_a_segment_of_letters() {
 }
 
 #[test]
-fn a_letter_stands_nowhere_else() {
+fn a_letter_counts_nowhere_else() {
     let letter = names(&["(S)", "(", "()", "(SS)", "(1)"]);
     assert_eq!(shown(letter.in_query(b"(S)=1&(=2&()=3&(SS)=4&(1)=5")), "-");
     assert_eq!(shown(letter.in_form(b"(S)=1")), "-");
@@ -127,7 +127,7 @@ fn names_decide_in_their_order_in_paths_too() {
 }
 
 #[test]
-fn links_are_searched_in_the_parts_that_requests_have_ids_in() {
+fn links_are_searched_in_the_configured_parts() {
     let site = Site::new(b"shop.example", &[]);
     let in_link = |parts: &[LinkPart], link: &str| {
         let names = names(&["sid", "(S)"]).in_parts(parts.to_vec());
@@ -176,7 +176,7 @@ fn links_are_searched_in_the_parts_that_requests_have_ids_in() {
 }
 
 #[test]
-fn cookies_of_a_name_carry_one_id() {
+fn all_cookies_of_a_name_must_agree() {
     let both = names(&["sid", "JSESSIONID"]);
     for (headers, id) in [
         (&["sid=1"][..], "1"),
@@ -205,7 +205,7 @@ fn cookies_of_a_name_carry_one_id() {
 }
 
 #[test]
-fn a_header_is_the_id() {
+fn the_value_of_a_header_is_the_id() {
     let sid = names(&["sid"]);
     for (values, id) in [
         (&["1"][..], "1"),
@@ -276,7 +276,7 @@ fn the_name_of_a_node_is_cut_off() {
         Some(&b"A11"[..])
     );
 
-    // One session, though its node has changed; two, though their nodes are the same.
+    // One session on different nodes, then two on the same node.
     assert_eq!(
         shown(cut.in_query(b"sid=A1.node1&sid=A1.node2&sid=A1")),
         "A1"
@@ -286,7 +286,7 @@ fn the_name_of_a_node_is_cut_off() {
         "conflict"
     );
 
-    // What counts is what is left.
+    // The length is that of the id without the suffix.
     let longest = "x".repeat(MAX_ID);
     let query = format!("sid={longest}.node1");
     assert_eq!(shown(cut.in_query(query.as_bytes())), longest);

@@ -1,22 +1,22 @@
-//! Tests for the id in a query and in a form; without these an odd but valid request loses its
-//! session, or one client is sent to the server of another.
+//! Tests for the id in a query and in a form. Without these, an unusual but valid request may lose
+//! its session, or a client may be sent to the server of another.
 
-use sticky_core::url::{Carried, Names, MAX_ID};
+use sticky_core::url::{ExtractedId, Names, MAX_ID};
 
 fn names(names: &[&str]) -> Names {
     Names::new(names.iter().map(|name| name.as_bytes().into()).collect())
 }
 
-fn shown(carried: Carried<'_>) -> String {
-    match carried {
-        Carried::Nothing => "-".into(),
-        Carried::Conflict => "conflict".into(),
-        Carried::Id(id) => id.escape_ascii().to_string(),
+fn shown(extracted: ExtractedId<'_>) -> String {
+    match extracted {
+        ExtractedId::Absent => "-".into(),
+        ExtractedId::Conflict => "conflict".into(),
+        ExtractedId::Id(id) => id.escape_ascii().to_string(),
     }
 }
 
 #[test]
-fn a_query_carries_the_value_of_the_whole_name() {
+fn a_query_is_searched_for_the_whole_name() {
     for (query, id) in [
         ("sid=1", "1"),
         ("a=1&sid=2&b=3", "2"),
@@ -67,8 +67,8 @@ fn a_query_carries_the_value_of_the_whole_name() {
             format!("{pad}&{query}"),
             format!("{pad}&{query}&{pad}"),
         ] {
-            let carried = names(&["sid"]).in_query(query.as_bytes());
-            assert_eq!(shown(carried), id, "{query}");
+            let extracted = names(&["sid"]).in_query(query.as_bytes());
+            assert_eq!(shown(extracted), id, "{query}");
         }
     }
 }
@@ -179,7 +179,7 @@ fn a_name_is_1_to_64_unreserved_bytes() {
     }
 }
 
-/// The rules once more, as slowly and plainly as can be.
+/// The same rules in naive code.
 fn naive(query: &[u8]) -> String {
     let unescape = |text: &[u8]| {
         let mut out = Vec::new();
@@ -247,7 +247,7 @@ fn random_queries_read_as_by_the_naive_rules() {
     ];
     let sid = names(&["sid"]);
     let mut seed = 7_u64;
-    let mut carried = 0;
+    let mut extracted = 0;
     for _ in 0..200_000 {
         let mut query = String::new();
         for _ in 0..10 {
@@ -257,8 +257,8 @@ fn random_queries_read_as_by_the_naive_rules() {
             query.push_str(parts[(seed >> 33) as usize % parts.len()]);
         }
         let wanted = naive(query.as_bytes());
-        carried += usize::from(wanted != "-");
+        extracted += usize::from(wanted != "-");
         assert_eq!(shown(sid.in_query(query.as_bytes())), wanted, "{query}");
     }
-    assert!(carried > 10_000, "the queries test nothing");
+    assert!(extracted > 10_000, "hardly an id in these queries");
 }

@@ -1,4 +1,4 @@
-//! How browsers read a URL reference, as far as it decides where a link leads: URL Standard, 4.4.
+//! How browsers read a URL reference (URL Standard, 4.4), as far as needed to tell where it leads.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ pub(crate) fn trimmed(link: &[u8]) -> &[u8] {
     link.get(start..end).unwrap_or_default()
 }
 
-/// The reference without tabs and line breaks, wherever they stand.
+/// The reference without tabs and line breaks anywhere in it.
 pub(super) fn without_breaks(link: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr3(b'\t', b'\n', b'\r', link).is_none() {
         return Cow::Borrowed(link);
@@ -29,27 +29,27 @@ pub(super) fn without_breaks(link: &[u8]) -> Cow<'_, [u8]> {
     )
 }
 
-/// Where a reference leads, before its host is judged.
+/// Where a reference leads.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Target<'a> {
     /// To the host of the page or of its base.
     Relative,
     /// To this authority: user info, host and port.
     Authority(&'a [u8]),
-    /// No http, or ambiguous.
+    /// Not http, or ambiguous.
     Elsewhere,
 }
 
-/// The parts of a reference that may carry an id.
+/// The parts of a reference that may have an id.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Parts<'a> {
+pub(super) struct PathAndQuery<'a> {
     pub(super) path: &'a [u8],
-    /// Without its `?`; empty when there is none.
+    /// Without its `?`; empty if there is none.
     pub(super) query: &'a [u8],
 }
 
-/// Splits a reference without breaks into where it leads and its parts.
-pub(super) fn split(link: &[u8]) -> (Target<'_>, Parts<'_>) {
+/// Splits a reference without line breaks into where it leads and its parts.
+pub(super) fn split(link: &[u8]) -> (Target<'_>, PathAndQuery<'_>) {
     let end = memchr::memchr2(b'?', b'#', link).unwrap_or(link.len());
     let (place, rest) = link.split_at_checked(end).unwrap_or((link, &[]));
     let query = rest.strip_prefix(b"?").unwrap_or_default();
@@ -57,13 +57,13 @@ pub(super) fn split(link: &[u8]) -> (Target<'_>, Parts<'_>) {
         .and_then(|end| query.get(..end))
         .unwrap_or(query);
     let (target, path) = target(place);
-    (target, Parts { path, query })
+    (target, PathAndQuery { path, query })
 }
 
-/// The same for a link that is relative at a glance, of which nothing is to be trimmed or left out:
-/// without `:`, `\`, and the bytes up to `#`, which are control characters, the space, `!`, `"`; and
-/// without two slashes at its start. `None` for others, and for a few bytes.
-pub(super) fn split_plain(link: &[u8]) -> Option<Parts<'_>> {
+/// The same for a link that is obviously relative, with nothing to trim or leave out: it has no
+/// `:`, no `\`, none of the bytes up to `#`, which are control characters, the space, `!` and `"`,
+/// and it does not start with two slashes. `None` for others, and for fewer than 16 bytes.
+pub(super) fn split_plain(link: &[u8]) -> Option<PathAndQuery<'_>> {
     fn is_plain(block: &[u8; 16]) -> bool {
         let is_odd = |b: u8| (b <= b'#') | (b == b':') | (b == b'\\');
         !block.iter().fold(false, |any, b| any | is_odd(*b))
@@ -74,7 +74,7 @@ pub(super) fn split_plain(link: &[u8]) -> Option<Parts<'_>> {
     let end = memchr::memchr(b'?', link).unwrap_or(link.len());
     let (path, rest) = link.split_at_checked(end)?;
     let query = rest.get(1..).unwrap_or_default();
-    Some(Parts { path, query })
+    Some(PathAndQuery { path, query })
 }
 
 fn target(place: &[u8]) -> (Target<'_>, &[u8]) {
@@ -106,7 +106,7 @@ fn scheme(place: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((scheme, rest.strip_prefix(b":")?))
 }
 
-/// `\` is a slash in http URLs.
+/// The number of slashes at the start. `\` is a slash in http URLs.
 fn leading_slashes(place: &[u8]) -> usize {
     place
         .iter()
@@ -114,7 +114,7 @@ fn leading_slashes(place: &[u8]) -> usize {
         .count()
 }
 
-/// The authority behind so many slashes, and the path behind that.
+/// The authority behind `from` slashes, and the path behind that.
 fn authority(place: &[u8], from: usize) -> (Target<'_>, &[u8]) {
     let authority = place.get(from..).unwrap_or_default();
     let end = memchr::memchr2(b'/', b'\\', authority).unwrap_or(authority.len());
@@ -122,14 +122,14 @@ fn authority(place: &[u8], from: usize) -> (Target<'_>, &[u8]) {
     (Target::Authority(authority), path)
 }
 
-/// Whether a reference names its own scheme or host, so that no base can change where it leads.
+/// Whether a reference has its own scheme or host, so that no base changes where it leads.
 pub(crate) fn is_absolute(link: &[u8]) -> bool {
     scheme(link).is_some() || leading_slashes(link) > 1
 }
 
 /// The URL in the value of a Refresh header or of `<meta http-equiv=refresh content=…>`:
-/// `5; url=next.php`, `0;URL='next.php'` (HTML Standard, 4.2.5.3, shared declarative refresh). `None`
-/// when it has none, as in a bare `5`.
+/// `5; url=next.php`, `0;URL='next.php'` (HTML Standard, 4.2.5.3, "shared declarative refresh
+/// steps"). `None`: it has none, as in a bare `5`.
 pub fn refresh_target(value: &[u8]) -> Option<&[u8]> {
     let value = value.trim_ascii();
     let digits = value

@@ -1,25 +1,26 @@
-//! One name under which an application hands its session id out.
+//! One name under which an application hands out its session id.
 
 use std::borrow::Cow;
 
 use memchr::memmem::Finder;
 use percent_encoding::percent_decode;
 
-/// Bytes that are compared at once.
+/// How many bytes are compared at once.
 const START: usize = size_of::<u64>();
 
-/// A name with what a search of a body for it needs, prepared once per configuration.
+/// A name, and what the search for it needs, prepared once per configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Name {
     pub(crate) bytes: Box<[u8]>,
-    /// The longest part of the name that no URL encoder would escape: `sid` of `$sid`, which may
-    /// stand as `%24sid` in a link. Of `(S)`, the `S(` before the id.
-    pub(crate) anchor: Finder<'static>,
-    /// The anchor is the name, so the bytes next to it tell whether the name stands there whole.
-    pub(crate) anchor_is_name: bool,
-    /// The first bytes of the name and its `=`, and which bits of them count.
+    /// What a body is searched for: the longest part of the name that no URL encoder would escape,
+    /// `sid` of `$sid`, which a link may have as `%24sid`. Of `(S)`, it is the `S(` before the id.
+    pub(crate) literal: Finder<'static>,
+    /// The literal is the whole name, so the bytes next to it tell whether the name begins and ends
+    /// there.
+    pub(crate) literal_is_name: bool,
+    /// The first bytes of the name and its `=`, and a mask of the bits that count.
     start: (u64, u64),
-    /// The letter of a name like `(S)`, which stands in paths only.
+    /// The letter of a name like `(S)`, which occurs in paths only.
     pub(crate) letter: Option<u8>,
 }
 
@@ -33,8 +34,8 @@ impl Name {
         let start = (u64::from_le_bytes(first), u64::from_le_bytes(mask));
         if let [b'(', letter, b')'] = *bytes {
             return Self {
-                anchor: Finder::new(&[letter, b'(']).into_owned(),
-                anchor_is_name: false,
+                literal: Finder::new(&[letter, b'(']).into_owned(),
+                literal_is_name: false,
                 start,
                 letter: Some(letter),
                 bytes,
@@ -42,22 +43,22 @@ impl Name {
         }
         let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_.".contains(b);
         let runs = bytes.split(|b| !is_plain(b));
-        let anchor = match runs.max_by_key(|run| run.len()) {
+        let literal = match runs.max_by_key(|run| run.len()) {
             Some(run) if !run.is_empty() => run,
             _ => &bytes,
         };
-        let anchor_is_name = anchor.len() == bytes.len();
-        let anchor = Finder::new(anchor).into_owned();
+        let literal_is_name = literal.len() == bytes.len();
+        let literal = Finder::new(literal).into_owned();
         Self {
-            anchor,
-            anchor_is_name,
+            literal,
+            literal_is_name,
             start,
             letter: None,
             bytes,
         }
     }
 
-    /// The value, when a pair of 8 bytes and more, in which nothing is escaped, is one of this name.
+    /// The value of a pair of at least 8 bytes with nothing to decode, if it has this name.
     #[inline]
     pub(super) fn value_in_plain<'a>(&self, pair: &'a [u8]) -> Option<&'a [u8]> {
         let (start, mask) = self.start;
@@ -70,15 +71,15 @@ impl Name {
         pair.strip_prefix(&*self.bytes)?.strip_prefix(b"=")
     }
 
-    /// The values of the pairs of this name in a query that `&` alone separates and in which nothing is
-    /// escaped. The anchor must be the name.
+    /// The values of this name in a query that is separated by `&` only and has nothing to decode.
+    /// The literal must be the name.
     pub(super) fn values_in_unescaped<'a, 'n>(
         &'n self,
         query: &'a [u8],
     ) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
         let mut from = 0;
         std::iter::from_fn(move || loop {
-            let at = from + self.anchor.find(query.get(from..)?)?;
+            let at = from + self.literal.find(query.get(from..)?)?;
             from = at + self.bytes.len();
             let is_first = at
                 .checked_sub(1)
@@ -92,11 +93,11 @@ impl Name {
         })
     }
 
-    /// The raw value, when the pair is one of this name.
+    /// The value of a pair as it is written, if the pair has this name.
     pub(super) fn value_in<'a>(&self, pair: &'a [u8]) -> Option<&'a [u8]> {
         let own = &*self.bytes;
         if let Some(rest) = pair.strip_prefix(own) {
-            // "%" after the name could only lengthen it: escapes never decode to nothing.
+            // A "%" behind the name would make it longer: no escape decodes to nothing.
             return rest.strip_prefix(b"=");
         }
         // An encoded name is longer than the name, and "=" ends it.
@@ -110,12 +111,12 @@ impl Name {
     }
 }
 
-/// `%XX` decoded, once; what is no escape stays as it is.
+/// The value with each `%XX` decoded once; what is no escape stays as it is.
 pub(super) fn unescaped(value: &[u8]) -> Cow<'_, [u8]> {
     percent_decode(value).into()
 }
 
-/// The same with `+` for a space, as in queries and forms.
+/// The same, with `+` decoded to a space, as in queries and forms.
 pub(super) fn decoded(value: &[u8]) -> Cow<'_, [u8]> {
     match memchr::memchr2(b'%', b'+', value) {
         None => Cow::Borrowed(value),

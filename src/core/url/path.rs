@@ -1,27 +1,27 @@
 //! Session ids in the path of a URL: as parameters of its segments (RFC 3986, 3.3), and as ASP.NET
-//! writes them where it may not use cookies.
+//! writes them when it cannot use cookies.
 
 use std::borrow::Cow;
 
 use super::name::{unescaped, Name};
 
-/// The values of a name in a path, decoded. The path is as it stands in the URL: an escaped `;`
-/// divides nothing.
+/// The values of a name in a path, decoded. The path is as it is written: an escaped `;` separates
+/// nothing.
 pub(super) fn values_in<'a, 'n>(
     path: &'a [u8],
     name: &'n Name,
 ) -> impl Iterator<Item = Cow<'a, [u8]>> + use<'a, 'n> {
-    let (parameters, marked) = match name.letter {
+    let (parameters, of_letter) = match name.letter {
         None => (Some(parameters(path)), None),
-        Some(letter) => (None, Some(marked(path, letter))),
+        Some(letter) => (None, Some(of_letter(path, letter))),
     };
     let parameters = parameters.into_iter().flatten();
     parameters
         .filter_map(|parameter| name.value_in(parameter).map(unescaped))
-        .chain(marked.into_iter().flatten())
+        .chain(of_letter.into_iter().flatten())
 }
 
-/// What stands behind the semicolons of each segment: `jsessionid=1` in `/shop;jsessionid=1/cart`.
+/// The parameters of all segments: `jsessionid=1` in `/shop;jsessionid=1/cart`.
 fn parameters(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = path;
     std::iter::from_fn(move || {
@@ -35,9 +35,9 @@ fn parameters(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The values of a letter in the segments that hold nothing but letters with values, in one pair of
+/// The values of a letter in the segments that are nothing but letters with values, in a pair of
 /// parentheses: `1` for `S` in `/shop/(S(1))/` and in `/shop/(A(2)S(1))/`.
-fn marked(path: &[u8], letter: u8) -> impl Iterator<Item = Cow<'_, [u8]>> {
+fn of_letter(path: &[u8], letter: u8) -> impl Iterator<Item = Cow<'_, [u8]>> {
     let segments = path.split(|byte| matches!(byte, b'/' | b'\\'));
     let segments = segments.filter(|segment| matches!(segment.first(), Some(b'(' | b'%')));
     segments.filter_map(move |segment| match unescaped(segment) {
@@ -46,7 +46,7 @@ fn marked(path: &[u8], letter: u8) -> impl Iterator<Item = Cow<'_, [u8]>> {
     })
 }
 
-/// The value of the letter that comes first, when the whole segment is well-formed.
+/// The first value of the letter, if the whole segment is well-formed.
 fn value_of(segment: &[u8], letter: u8) -> Option<&[u8]> {
     let mut rest = segment.strip_prefix(b"(")?.strip_suffix(b")")?;
     let mut found = None;

@@ -1,4 +1,4 @@
-//! Which hosts are the site's own. An id in a link to somebody else's host is not for our peers.
+//! Which hosts belong to the site. An id in a link to any other host is not one of its sessions.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,16 @@ use percent_encoding::percent_decode;
 
 use super::link::{self, Target};
 
-/// The hosts to which a link may lead and still be one of ours.
+/// The hosts of a site: the request's own, and those of `hosts=`.
+///
+/// ```
+/// use sticky_core::url::Site;
+///
+/// let site = Site::new(b"shop.example:8443", &[b"*.cdn.example"[..].into()]);
+/// assert!(site.has_host(b"SHOP.example"));
+/// assert!(site.has_host(b"img.cdn.example"));
+/// assert!(!site.has_host(b"cdn.example"));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Site {
     host: Box<[u8]>,
@@ -15,10 +24,10 @@ pub struct Site {
 }
 
 impl Site {
-    /// `host` is that of the request (Host or `:authority`), with or without a port; `hosts` are
+    /// `host` is that of the request (Host or `:authority`), with or without a port. `hosts` are
     /// patterns as in nginx's `server_name`: `a.example`, `.example.com` (the name and all below
-    /// it), `*.example.com` (only what is below it). Ports do not count: they are written in
-    /// neither or in both, and mean the same servers behind the balancer.
+    /// it), `*.example.com` (only what is below it). Ports do not count: all ports lead to the same
+    /// servers behind the balancer.
     pub fn new(host: &[u8], hosts: &[Box<[u8]>]) -> Self {
         let host = host_of(host.trim_ascii()).unwrap_or_default();
         let others = hosts.iter().map(|host| without_dot(host).into()).collect();
@@ -29,15 +38,16 @@ impl Site {
         }
     }
 
-    /// Takes note of the page's `<base href>`, trimmed or not: from then on a relative link leads
-    /// where that leads.
+    /// Takes the page's `<base href>`, trimmed or not. From then on, relative links lead where it
+    /// leads.
     pub fn rebase(&mut self, href: &[u8]) {
         let href = link::without_breaks(link::trimmed(href));
-        self.relative_is_own = self.leads_here(&link::split(&href).0);
+        self.relative_is_own = self.is_own_target(&link::split(&href).0);
     }
 
-    /// Whether a host name, without a port, is one of ours. ASCII case does not count, nor a dot at
-    /// the end. Compared as text: `[::1]` is not `[0:0::1]`, and no IDNA mapping is done.
+    /// Whether a host name, without a port, belongs to the site. ASCII case and a dot at the end do
+    /// not count. Names are compared as text: `[::1]` is not `[0:0::1]`, and no IDNA mapping is
+    /// done.
     pub fn has_host(&self, host: &[u8]) -> bool {
         let host = without_dot(host);
         !host.is_empty()
@@ -45,19 +55,19 @@ impl Site {
                 || self.others.iter().any(|pattern| matches(pattern, host)))
     }
 
-    /// Whether a reference leads to us.
+    /// Whether a reference leads to the site.
     pub(crate) fn owns(&self, link: &[u8]) -> bool {
         let link = link::without_breaks(link::trimmed(link));
-        self.leads_here(&link::split(&link).0)
+        self.is_own_target(&link::split(&link).0)
     }
 
-    /// The parts of a reference without breaks, when it leads to us.
-    pub(super) fn own<'a>(&self, link: &'a [u8]) -> Option<link::Parts<'a>> {
+    /// The parts of a reference without line breaks, if it leads to the site.
+    pub(super) fn own<'a>(&self, link: &'a [u8]) -> Option<link::PathAndQuery<'a>> {
         let (target, parts) = link::split(link);
-        self.leads_here(&target).then_some(parts)
+        self.is_own_target(&target).then_some(parts)
     }
 
-    fn leads_here(&self, target: &Target<'_>) -> bool {
+    fn is_own_target(&self, target: &Target<'_>) -> bool {
         match target {
             Target::Relative => self.relative_is_own,
             Target::Elsewhere => false,
@@ -71,7 +81,7 @@ impl Site {
     }
 }
 
-/// The host of `host:port`; `None` when the port is none, which no browser follows.
+/// The host of `host:port`. `None`: the port is not valid, and no browser follows the link.
 fn host_of(authority: &[u8]) -> Option<&[u8]> {
     let end = match authority.first() {
         Some(b'[') => memchr::memchr(b']', authority)? + 1,

@@ -1,11 +1,11 @@
-//! What reading JSON, event streams and text costs: documents of a quarter of a megabyte, in
+//! The cost of reading JSON, event streams and text: documents of a quarter of a megabyte, in
 //! instructions per KB.
 
 use std::fmt::Write;
 use std::sync::Arc;
 
+use sticky_core::scan::json::Member;
 use sticky_core::scan::json::{JsonLearner, Members};
-use sticky_core::scan::learn_set::Member;
 use sticky_core::scan::sse::SseLearner;
 use sticky_core::scan::text::TextLearner;
 use sticky_core::scan::Learner;
@@ -15,15 +15,15 @@ use super::{instructions, learn, PIECE};
 
 const SIZE: usize = 256 * 1024;
 
-/// What is read, and by what: `sid`, `data.sid`, an event stream or a text.
-const ROWS: [(&str, Record, Reader); 7] = [
-    ("json:sid", Record::Compact, Reader::Anywhere),
-    ("json:data.sid", Record::Compact, Reader::Path),
-    ("   pretty-printed", Record::Pretty, Reader::Path),
-    ("   long texts", Record::Long, Reader::Path),
-    ("   small members", Record::Small, Reader::Path),
-    ("sse", Record::Event, Reader::Events),
-    ("text", Record::Line, Reader::Text),
+/// The documents, and how they are read.
+const ROWS: [(&str, Record, Method); 7] = [
+    ("json:sid", Record::Compact, Method::ByName),
+    ("json:data.sid", Record::Compact, Method::ByPath),
+    ("   pretty-printed", Record::Pretty, Method::ByPath),
+    ("   long texts", Record::Long, Method::ByPath),
+    ("   small members", Record::Small, Method::ByPath),
+    ("sse", Record::Event, Method::Events),
+    ("text", Record::Line, Method::Text),
 ];
 
 /// How many of the records have an id.
@@ -40,9 +40,9 @@ enum Record {
 }
 
 #[derive(Clone, Copy)]
-enum Reader {
-    Anywhere,
-    Path,
+enum Method {
+    ByName,
+    ByPath,
     Events,
     Text,
 }
@@ -67,7 +67,7 @@ pub fn measure() {
     }
 }
 
-/// The document of a row, with the one id in as many of its records as [`IDS`] says.
+/// The document of a row, with the same id in none, one or all of its records, see [`IDS`].
 pub fn document(row: usize, ids: usize) -> Vec<u8> {
     let record = ROWS[row].1;
     let (open, close) = match record {
@@ -133,19 +133,19 @@ fn write(text: &mut String, record: Record, i: u64, id: &str) {
     written.expect("a String takes everything");
 }
 
-/// One round over a document; what it counted.
+/// Reads a document once; returns the number of ids.
 pub fn round(row: usize, document: &[u8]) -> usize {
     let names = Arc::new(Names::new(vec![b"sid"[..].into()]));
     let member = match ROWS[row].2 {
-        Reader::Path => Member::At([b"data"[..].into(), b"sid"[..].into()].into()),
-        _ => Member::Anywhere(b"sid"[..].into()),
+        Method::ByPath => Member::ByPath([b"data"[..].into(), b"sid"[..].into()].into()),
+        _ => Member::ByName(b"sid"[..].into()),
     };
     let json = || JsonLearner::new(Arc::new(Members::new(&[member])), Arc::clone(&names));
     let text = || TextLearner::new(Arc::clone(&names), Site::new(b"shop.example", &[]));
     let learner: Box<dyn Learner> = match ROWS[row].2 {
-        Reader::Anywhere | Reader::Path => Box::new(json()),
-        Reader::Events => Box::new(SseLearner::new(text(), json())),
-        Reader::Text => Box::new(text()),
+        Method::ByName | Method::ByPath => Box::new(json()),
+        Method::Events => Box::new(SseLearner::new(text(), json())),
+        Method::Text => Box::new(text()),
     };
     let mut count = 0;
     learn(learner, document.chunks(PIECE), &mut count);

@@ -1,32 +1,31 @@
-//! What looking at the tags around names may cost: without a bound, a page that says the name again and
-//! again would have them read anew for each, and take seconds of everybody's time.
+//! The budget for reading the tags around names. Without it, a page that repeats the name would
+//! have the same tags read again for each occurrence, and block the worker for seconds.
 
-/// What any page may have looked at, in bytes.
-pub const ALLOWED: u64 = 64 * 1024;
+/// What any page may spend, in bytes.
+pub const BASE_BUDGET: u64 = 64 * 1024;
 
-/// And for each byte of it that lies before the name. Real pages with another id in each link use up
-/// to 0.6, one that consists of the shortest links 1.5.
-pub const ALLOWED_EACH: u64 = 4;
+/// What it may spend in addition for each byte before the name. Real pages with another id in each
+/// link spend up to 0.6, a page of nothing but the shortest links 1.5.
+pub const BUDGET_PER_BYTE: u64 = 4;
 
-/// Counts the bytes that have been looked at, by what the page is and not by how it was cut: once
-/// for each name, when it is done with.
+/// Counts the bytes that were examined. Each name is charged once, when it is done, so the sum
+/// depends on the page and not on how it was cut into pieces.
 #[derive(Default)]
-pub(super) struct Allowance {
-    used: u64,
+pub(super) struct Budget {
+    spent: u64,
 }
 
-impl Allowance {
-    /// Whether anything is left for a name at this place of the page.
+impl Budget {
+    /// Whether anything is left for a name at this offset of the page.
     pub(super) fn is_left(&self, place: u64) -> bool {
-        self.used < ALLOWED.saturating_add(ALLOWED_EACH.saturating_mul(place))
+        self.spent < BASE_BUDGET.saturating_add(BUDGET_PER_BYTE.saturating_mul(place))
     }
 
-    pub(super) fn use_up(&mut self, bytes: usize) {
-        self.used = self.used.saturating_add(bytes as u64);
+    pub(super) fn spend(&mut self, bytes: usize) {
+        self.spent = self.spent.saturating_add(bytes as u64);
     }
 
-    /// The bytes so far.
-    pub(super) fn used(&self) -> u64 {
-        self.used
+    pub(super) fn spent(&self) -> u64 {
+        self.spent
     }
 }

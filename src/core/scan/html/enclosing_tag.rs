@@ -1,33 +1,35 @@
-//! Where the tags may have begun that are open at a place: told from the last `>`, as border does.
+//! Where the tags may begin that are still open at a name: told from the last `>` before it, by the
+//! same reasoning as in `carry_over`.
 
 use std::ops::Range;
 
 use super::tag::is_space;
-use super::{QUOTED, REACH};
+use super::{MAX_QUOTED, MAX_TAG};
 use crate::scan::search::window::{Progress, Window};
 
 /// What it costs to look for the last `>` and its quotes, in bytes of a tag that is read.
-const LOOK: usize = 24;
+const LOOK_COST: usize = 24;
 
-/// How many bytes are searched for marks at the cost of one that is read.
-const SEARCHED: usize = 64;
+/// How many bytes are searched for `>` and quotes at the cost of one that is read.
+const SEARCHED_PER_COST: usize = 64;
 
-/// What a step from one `>` back to another costs.
-const STEP: usize = 12;
+/// What a step from one `>` back to an earlier one costs.
+const STEP_COST: usize = 12;
 
 /// Where the `<` of an open tag may stand.
-pub(super) struct Open {
+pub(super) struct TagStarts {
     /// Before the last `>`, when that may stand in a quoted value.
     pub(super) before: Option<Range<usize>>,
     /// After it.
     pub(super) after: Range<usize>,
-    /// What it took to tell, in bytes.
+    /// What it cost to tell, in bytes.
     pub(super) cost: usize,
 }
 
-impl Open {
+impl TagStarts {
+    /// Those of the tags that are open at `at`.
     pub(super) fn at(window: &Window<'_>, at: usize) -> Result<Self, Progress> {
-        let low = at.saturating_sub(REACH);
+        let low = at.saturating_sub(MAX_TAG);
         let is_cut = low == 0 && !window.from_start;
         let last_closed = |to: usize| {
             let before = window.bytes.get(low..to).unwrap_or_default();
@@ -37,24 +39,24 @@ impl Open {
                 closed => Ok(closed),
             }
         };
-        let mut open = Self {
+        let mut starts = Self {
             before: None,
             after: low..at,
-            cost: LOOK,
+            cost: LOOK_COST,
         };
         let closed = last_closed(at)?;
         if let Some(closed) = closed {
-            open.after.start = closed + 1;
+            starts.after.start = closed + 1;
         }
-        open.cost += open.after.len() / SEARCHED;
-        // Back to a ">" that stands in no value: before that, all tags have ended.
+        starts.cost += starts.after.len() / SEARCHED_PER_COST;
+        // Back to a ">" outside of quoted values: all tags before it have ended.
         let mut opening = match closed {
             Some(closed) => opening_before(window, low, closed)?,
             None => None,
         };
         while let Some(quote) = opening {
-            open.cost += STEP;
-            let before = open.before.get_or_insert(low..quote);
+            starts.cost += STEP_COST;
+            let before = starts.before.get_or_insert(low..quote);
             let Some(closed) = last_closed(quote)? else {
                 break;
             };
@@ -63,7 +65,7 @@ impl Open {
                 before.start = closed + 1;
             }
         }
-        Ok(open)
+        Ok(starts)
     }
 }
 
@@ -73,7 +75,7 @@ fn opening_before(
     low: usize,
     closed: usize,
 ) -> Result<Option<usize>, Progress> {
-    let opened = closed.saturating_sub(QUOTED).max(low);
+    let opened = closed.saturating_sub(MAX_QUOTED).max(low);
     let values = window.bytes.get(opened..closed).unwrap_or_default();
     let is_cut = |from: usize| from == 0 && !window.from_start;
     let mut opening = None;

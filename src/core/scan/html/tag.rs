@@ -1,8 +1,8 @@
-//! The attributes of one tag, cut as browsers cut them (HTML Standard, 13.2.5.32 to 13.2.5.39).
+//! Splits a tag into its attributes as browsers do (HTML Standard, 13.2.5.32 to 13.2.5.39).
 
 use std::ops::Range;
 
-/// White space of HTML; a CR counts as the line feed that it is normalised to.
+/// White space of HTML. A CR counts, because browsers turn it into a line feed.
 pub(in crate::scan) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0c')
 }
@@ -14,17 +14,17 @@ pub(in crate::scan) struct Tag<'a> {
     name: &'a [u8],
 }
 
-/// What comes next in a tag. Places count from the byte after its `<`.
+/// The next part of a tag. Offsets count from the byte after its `<`.
 pub(in crate::scan) enum Part<'a> {
-    /// An attribute, whose value starts at this place.
+    /// An attribute.
     Attribute(Attribute<'a>),
-    /// The tag has ended; the place after its `>`.
+    /// The tag has ended; the offset after its `>`.
     End(usize),
     /// The bytes end inside the tag.
     Unfinished,
 }
 
-/// An attribute, as it is written.
+/// An attribute as it is written.
 #[derive(Clone, Copy)]
 pub(in crate::scan) struct Attribute<'a> {
     pub(in crate::scan) name: &'a [u8],
@@ -33,7 +33,7 @@ pub(in crate::scan) struct Attribute<'a> {
 }
 
 impl<'a> Tag<'a> {
-    /// `bytes` start after the `<`, with the letter that makes it a tag.
+    /// `bytes` begin with the letter that follows the `<`.
     pub(in crate::scan) fn new(bytes: &'a [u8]) -> Self {
         let mut tag = Self {
             bytes,
@@ -118,7 +118,7 @@ impl<'a> Tag<'a> {
     }
 }
 
-/// Where the value of a field stands and where its tag ends, when that is complete.
+/// Where the value of a form field stands and where its tag ends. `None`: the tag is incomplete.
 pub(super) fn field_value(mut tag: Tag<'_>) -> Option<(Range<usize>, usize)> {
     let mut value = None;
     loop {

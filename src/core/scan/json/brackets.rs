@@ -1,23 +1,23 @@
-//! The brackets of a JSON text that stand outside its strings: all that tells what lies in what. Most
-//! of a document is none of them, so it is looked at in blocks, with a few instructions for each.
+//! Finds the brackets of a JSON text outside of its strings, which are all that nesting depends on.
+//! Most blocks of a document have none of them and take a few SIMD instructions each.
 
 use wide::{i8x16, CmpEq, CmpGt};
 
-/// Where in the text the reading is.
+/// The state at the current place of a text.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Outline {
+pub(super) struct Brackets {
     pub(super) in_string: bool,
-    /// The byte that comes belongs to the escape before it.
+    /// The next byte belongs to an escape.
     pub(super) is_escaped: bool,
 }
 
 const WIDTH: usize = 64;
 const LANE: usize = 16;
 
-impl Outline {
-    /// Reads on. `on` gets the brackets outside strings, and all backslashes, with their places and
-    /// whether they stand in a string; when it returns true, the reading stops behind that byte, the
-    /// place of which is returned.
+impl Brackets {
+    /// Reads on. `on` gets the place of each bracket outside of strings and of each backslash, the
+    /// byte, and whether it stands in a string. When `on` returns true, reading stops behind that
+    /// byte, and its place is returned.
     #[inline]
     pub(super) fn read(
         &mut self,
@@ -32,7 +32,7 @@ impl Outline {
                 mut quotes,
             } = marked;
             let before = u64::from(in_string);
-            let mut strings = sums(quotes ^ before);
+            let mut strings = parities(quotes ^ before);
             let start = at;
             at = bytes.len().min(start + WIDTH);
             while marks != 0 {
@@ -46,7 +46,7 @@ impl Outline {
                     marks &= !escaped;
                     if quotes & escaped != 0 {
                         quotes ^= escaped;
-                        strings = sums(quotes ^ before);
+                        strings = parities(quotes ^ before);
                     }
                     at = at.max(place + 2);
                 } else if in_string || byte == b'|' {
@@ -66,19 +66,20 @@ impl Outline {
     }
 }
 
-/// A block in which something stands that matters, with a bit for each byte.
+/// A block with a bracket or a backslash in it, with a bit for each byte.
 struct Marked {
-    /// Brackets, backslashes, and `|`.
+    /// Brackets and backslashes, and also `|`.
     marks: u64,
     quotes: u64,
 }
 
 impl Marked {
-    /// The next one from `at` on, which becomes its place, and whether a string is open there.
+    /// The next such block from `at` on. `at` becomes its place, and `in_string` tells whether a
+    /// string is open there.
     #[inline]
     fn next(bytes: &[u8], at: &mut usize, in_string: &mut bool) -> Option<Self> {
         let mut rest = bytes.get(*at..)?;
-        // An odd number of bits in a string.
+        // An odd number of bits means that a string is open.
         let mut seen = u32::from(*in_string);
         let found = loop {
             let padding;
@@ -118,39 +119,39 @@ fn lane_of(block: &[u8; WIDTH], index: usize) -> i8x16 {
     })
 }
 
-/// A byte of ones for each bracket, backslash and `|`.
+/// Sets all bits of the bytes that are brackets, backslashes or `|`.
 #[inline]
 fn marks_in(lane: i8x16) -> i8x16 {
-    // By this bit `[\]` become `{|}`, and these the greatest numbers there are by adding two.
+    // This bit turns `[\]` into `{|}`. Adding two makes these the greatest numbers of an i8.
     let greatest = (lane | i8x16::splat(0x20)) + i8x16::splat(2);
     greatest.cmp_gt(i8x16::splat(0x7c))
 }
 
-/// A bit for each byte.
+/// One bit for each byte.
 #[inline]
 fn bits(lanes: [i8x16; WIDTH / LANE]) -> u64 {
     let [a, b, c, d] = lanes.map(|lane| lane.move_mask() as u64);
     a | b << LANE | c << (2 * LANE) | d << (3 * LANE)
 }
 
-/// Each bit is the sum of this bit and those below it, of which only odd or even is kept: between a
-/// quote and the next one they are set.
+/// Each bit becomes the parity of itself and all bits below it: set from an opening quote up to its
+/// closing one.
 #[inline]
-fn sums(bits: u64) -> u64 {
-    let mut sums = bits;
+fn parities(bits: u64) -> u64 {
+    let mut parities = bits;
     for shift in [1, 2, 4, 8, 16, 32] {
-        sums ^= sums << shift;
+        parities ^= parities << shift;
     }
-    sums
+    parities
 }
 
 #[inline]
 fn is_odd(bits: u32) -> bool {
-    let mut sums = bits;
+    let mut parities = bits;
     for shift in [8, 4, 2, 1] {
-        sums ^= sums >> shift;
+        parities ^= parities >> shift;
     }
-    sums & 1 != 0
+    parities & 1 != 0
 }
 
 fn padded(rest: &[u8]) -> [u8; WIDTH] {

@@ -1,28 +1,29 @@
-//! The members of some names, wherever they stand, read without what surrounds them.
+//! Searches the members of some names, wherever they stand, without reading the rest.
 //!
-//! A quote that no backslash precedes, a name, a quote: in a valid document that is a string, whole,
-//! because behind a closing quote no character of a name can stand. It is a name when a colon
-//! follows. A name may also be written with escapes, which no encoder does to these characters: where
-//! one stands, the string around it is read.
+//! A quote without a backslash before it, a name, a quote: in a valid document that is a whole
+//! string, because no character of a name can follow a closing quote. It is the name of a member
+//! when a colon follows. A name may also be written with escapes, though no encoder does so for
+//! these characters: at each such escape, the string around it is read.
 
 use std::sync::Arc;
 
-use super::member::{unescaped, Members, LONGEST_NAME, LONGEST_VALUE};
-use crate::scan::search::hits::{Found, Needles};
+use super::escapes::unescaped;
+use super::member::{Members, MAX_WRITTEN_NAME, MAX_WRITTEN_VALUE};
+use crate::scan::search::matches::{Match, Needles};
 use crate::scan::search::window::{Progress, Window};
 use crate::scan::search::windowed::Examine;
 use crate::url::MAX_NAME;
 
-/// How much white space may stand between a name and its value, in bytes.
-const SPACE: usize = 256;
+/// How much white space may stand before the colon and before the value, in bytes.
+const MAX_SPACE: usize = 256;
 
-/// Reads what follows a name.
-pub(super) struct Anywhere {
+/// Examines the matches of names and escapes.
+pub(super) struct ByName {
     members: Arc<Members>,
     scratch: Vec<u8>,
 }
 
-impl Anywhere {
+impl ByName {
     pub(super) fn new(members: Arc<Members>) -> Self {
         Self {
             members,
@@ -30,13 +31,14 @@ impl Anywhere {
         }
     }
 
-    /// Where the string ends in which an escape ends at `end`, when it is one of the names.
+    /// Where the string ends that contains an escape up to `end`. `None`: it is not one of the
+    /// names.
     fn end_of_name(&mut self, window: &Window<'_>, end: usize) -> Result<Option<usize>, Progress> {
-        let low = end.saturating_sub(LONGEST_NAME);
+        let low = end.saturating_sub(MAX_WRITTEN_NAME);
         let before = window.bytes.get(low..end).unwrap_or_default();
         let mut quotes = memchr::memrchr_iter(b'"', before).map(|at| low + at);
         let opening = quotes.find(|at| !is_escaped(window.bytes, *at));
-        // A backslash may stand before the window.
+        // A backslash may stand just before the window.
         let is_cut = low == 0 && !window.from_start;
         let opening = match opening {
             None | Some(0) if is_cut => return Err(Progress::NeedsBefore),
@@ -44,7 +46,7 @@ impl Anywhere {
             Some(opening) => opening,
         };
         let from = opening + 1;
-        let Some(closing) = closing_quote(window, from, LONGEST_NAME)? else {
+        let Some(closing) = closing_quote(window, from, MAX_WRITTEN_NAME)? else {
             return Ok(None);
         };
         let written = window.bytes.get(from..closing).unwrap_or_default();
@@ -72,7 +74,7 @@ impl Anywhere {
         match window.bytes.get(from) {
             Some(b'"') => {
                 let from = from + 1;
-                if let Some(closing) = closing_quote(window, from, LONGEST_VALUE)? {
+                if let Some(closing) = closing_quote(window, from, MAX_WRITTEN_VALUE)? {
                     let written = window.bytes.get(from..closing).unwrap_or_default();
                     if let Some(value) = unescaped(written, &mut self.scratch) {
                         found(value);
@@ -84,7 +86,7 @@ impl Anywhere {
                 let len = rest.iter().take_while(|b| b.is_ascii_digit()).count();
                 let number = rest.get(..len).unwrap_or_default();
                 match rest.get(len) {
-                    None if !window.to_end && len <= LONGEST_VALUE => {
+                    None if !window.to_end && len <= MAX_WRITTEN_VALUE => {
                         return Err(Progress::NeedsAfter);
                     }
                     Some(b' ' | b'\t' | b'\n' | b'\r' | b',' | b'}' | b']') => found(number),
@@ -97,40 +99,40 @@ impl Anywhere {
     }
 }
 
-impl Examine for Anywhere {
+impl Examine for ByName {
     type Needles = Members;
 
-    /// An escape is searched back for the start of its string.
-    const BACK: usize = LONGEST_NAME + 1;
+    /// An escape is followed back to the start of its string.
+    const BACK: usize = MAX_WRITTEN_NAME + 1;
 
     fn examine(
         &mut self,
         window: &Window<'_>,
-        hit: Found,
+        name: Match,
         _: u64,
         found: &mut dyn FnMut(&[u8]),
     ) -> Progress {
-        let end = if self.members.is_escape(hit.needle) {
-            match window.bytes.get(hit.end..hit.end + 2) {
+        let end = if self.members.is_escape(name.needle) {
+            match window.bytes.get(name.end..name.end + 2) {
                 Some(digits) if !self.members.has_character(digits) => return Progress::Done,
                 None if !window.to_end => return Progress::NeedsAfter,
                 _ => {}
             }
-            match self.end_of_name(window, hit.end) {
+            match self.end_of_name(window, name.end) {
                 Ok(Some(end)) => end,
                 Ok(None) => return Progress::Done,
                 Err(progress) => return progress,
             }
         } else {
-            let len = self.members.nth(hit.needle).map_or(0, |n| n.needle().len());
-            let quote = hit.end.saturating_sub(len);
+            let len = self.members.nth(name.needle).map_or(0, |n| n.needle().len());
+            let quote = name.end.saturating_sub(len);
             if quote == 0 && !window.from_start {
                 return Progress::NeedsBefore;
             }
             if is_escaped(window.bytes, quote) {
                 return Progress::Done;
             }
-            hit.end
+            name.end
         };
         self.read_value(window, end, found)
             .err()
@@ -138,17 +140,17 @@ impl Examine for Anywhere {
     }
 
     fn first_needed(&self, carry: &[u8], piece: &[u8]) -> usize {
-        (carry.len() + piece.len()).saturating_sub(LONGEST_NAME + MAX_NAME)
+        (carry.len() + piece.len()).saturating_sub(MAX_WRITTEN_NAME + MAX_NAME)
     }
 }
 
-/// A quote behind a backslash cannot open a string.
+/// Whether a backslash stands before a quote, which then cannot open a string.
 fn is_escaped(bytes: &[u8], quote: usize) -> bool {
     let before = quote.checked_sub(1).and_then(|at| bytes.get(at));
     before == Some(&b'\\')
 }
 
-/// The place of the quote that closes the string whose text starts at `from`; `None` when the text is
+/// Where the quote stands that closes the string whose text starts at `from`. `None`: the text is
 /// longer than `limit`.
 fn closing_quote(
     window: &Window<'_>,
@@ -175,12 +177,12 @@ fn closing_quote(
     }
 }
 
-/// The place behind the white space at `from`; `None` when there is too much of it.
+/// The offset behind the white space at `from`. `None`: there is too much of it.
 fn after_space(window: &Window<'_>, from: usize) -> Result<Option<usize>, Progress> {
     let rest = window.bytes.get(from..).unwrap_or_default();
     let is_space = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-    let len = rest.iter().take(SPACE + 1).take_while(is_space).count();
-    if len > SPACE {
+    let len = rest.iter().take(MAX_SPACE + 1).take_while(is_space).count();
+    if len > MAX_SPACE {
         Ok(None)
     } else if len == rest.len() && !window.to_end {
         Err(Progress::NeedsAfter)

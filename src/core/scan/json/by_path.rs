@@ -1,74 +1,75 @@
-//! The members that paths lead to: a document read from its start, but only its brackets. A name is
-//! looked for as bytes, as [`by_name`](super::by_name) does, and counts where the brackets say that
-//! its path is.
+//! Searches the members at paths. The document is read from its start, but only its brackets. Names
+//! are searched as bytes, as [`by_name`](super::by_name) does, and count where the brackets say
+//! that their path is.
 
 use std::sync::Arc;
 
-use super::brackets::Outline;
-use super::member::{unescaped, Members, Path, LONGEST_NAME, LONGEST_VALUE};
-use super::nesting::Open;
+use super::brackets::Brackets;
+use super::escapes::unescaped;
+use super::member::{Members, Path, MAX_WRITTEN_NAME, MAX_WRITTEN_VALUE};
+use super::nesting::Nesting;
 
 /// Reads JSON documents, one after the other.
-pub(super) struct Tree {
+pub(super) struct ByPath {
     members: Arc<Members>,
-    state: State,
-    outline: Outline,
-    open: Open,
+    state: PathState,
+    brackets: Brackets,
+    nesting: Nesting,
     /// One for each path.
-    followed: Vec<Followed>,
-    /// What earlier pieces have brought of the string or number that is being read.
+    followed: Vec<PathProgress>,
+    /// The current string or number, as far as it was in earlier pieces.
     held: Vec<u8>,
     scratch: Vec<u8>,
-    /// The value that comes next is an id.
+    /// The next value is an id.
     is_wanted: bool,
-    has_anywhere: bool,
+    has_by_name: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
+enum PathState {
     /// Before, between or behind documents.
     Outside,
     /// In a document, where only brackets and names matter.
     Within,
-    /// Behind a name that leads on, or a value that looks like it.
+    /// Behind a name on a path, or a value that looks like one.
     Colon,
     /// Behind the colon.
     Value,
-    /// In a string that may be such a name, or is an id; behind a backslash, the next byte is not its
-    /// end.
+    /// In a string that may be such a name, or is an id. Behind a backslash, the next byte does not
+    /// end it.
     Text { is_name: bool, is_escaped: bool },
-    /// In an id that is a number, in `true`, `false` or `null`.
+    /// In an id that is a number, or in `true`, `false` or `null`.
     Scalar,
-    /// Not JSON: nothing more is read.
+    /// This is not JSON: nothing more is read.
     Broken,
 }
 
 /// How far a path has been followed.
-struct Followed {
-    /// How many of its names lead to where the reading is.
+struct PathProgress {
+    /// How many of its names lead to the current place.
     steps: usize,
-    /// Where each of them stands next in this piece, in quotes; its length when nowhere, `None` before
-    /// anybody has looked.
+    /// Where each of its names stands next in this piece, in quotes. The length of the piece:
+    /// nowhere. `None`: not searched yet.
     next: Box<[Option<usize>]>,
 }
 
-impl Tree {
+impl ByPath {
     pub(super) fn new(members: Arc<Members>) -> Self {
-        let followed = |path: &Path| Followed {
+        let followed = |path: &Path| PathProgress {
             steps: 0,
             next: vec![None; path.steps.len()].into(),
         };
-        let has_anywhere = members.paths.iter().any(|path| path.is_anywhere);
+        let has_by_name = members.paths.iter().any(|path| path.is_by_name);
         Self {
             followed: members.paths.iter().map(followed).collect(),
             members,
-            state: State::Outside,
-            outline: Outline::default(),
-            open: Open::new(),
+            state: PathState::Outside,
+            brackets: Brackets::default(),
+            nesting: Nesting::new(),
             held: Vec::new(),
             scratch: Vec::new(),
             is_wanted: false,
-            has_anywhere,
+            has_by_name,
         }
     }
 
@@ -79,55 +80,55 @@ impl Tree {
         let mut at = 0;
         while let Some(rest @ [byte, ..]) = piece.get(at..) {
             match self.state {
-                State::Outside => match memchr::memchr2(b'{', b'[', rest) {
+                PathState::Outside => match memchr::memchr2(b'{', b'[', rest) {
                     Some(0) => {
-                        self.open.push(*byte);
-                        self.open.lead_in();
-                        self.state = State::Within;
+                        self.nesting.push(*byte);
+                        self.nesting.follow();
+                        self.state = PathState::Within;
                         at += 1;
                     }
                     next => at += next.unwrap_or(rest.len()),
                 },
-                State::Within => at = self.within(piece, at),
-                State::Text {
+                PathState::Within => at = self.within(piece, at),
+                PathState::Text {
                     is_name,
                     is_escaped,
                 } => at += self.text(is_name, is_escaped, rest, found),
-                State::Scalar => at += self.scalar(rest, found),
-                State::Colon | State::Value => at += self.behind_name(*byte),
-                State::Broken => return,
+                PathState::Scalar => at += self.scalar(rest, found),
+                PathState::Colon | PathState::Value => at += self.behind_name(*byte),
+                PathState::Broken => return,
             }
         }
     }
 
-    /// A member is complete when something follows it, the end of its object at least: nothing is left
-    /// to hand out.
+    /// Hands out nothing: a member is complete when something follows it, at least the end of its
+    /// object.
     pub(super) fn end(&mut self) {
-        self.state = State::Broken;
+        self.state = PathState::Broken;
     }
 
-    /// Reads on from `from` to what is more than a bracket; returns where that is.
+    /// Reads on from `from` to the next byte that needs another state; returns where that is.
     fn within(&mut self, piece: &[u8], from: usize) -> usize {
         let members = Arc::clone(&self.members);
-        let opened = from + usize::from(self.outline.is_escaped);
+        let opened = from + usize::from(self.brackets.is_escaped);
         let mut at = from;
         let mut searched = from;
         loop {
             let name = self.next_name(&members, piece, searched);
             let end = name.map_or(piece.len(), |(place, _)| place);
-            if let Some(stop) = self.brackets(&members, piece, at, end) {
+            if let Some(stop) = self.follow_brackets(&members, piece, at, end) {
                 at = stop + 1;
                 searched = searched.max(at);
                 if piece.get(stop) != Some(&b'\\') {
                     self.leave();
-                } else if !self.outline.in_string {
-                    self.state = State::Broken;
+                } else if !self.brackets.in_string {
+                    self.state = PathState::Broken;
                 } else if self.is_among_names() {
                     if let Some(text) = self.begin_name(piece, opened, stop) {
                         return text;
                     }
                 }
-                if self.state != State::Within {
+                if self.state != PathState::Within {
                     return at;
                 }
                 continue;
@@ -135,24 +136,24 @@ impl Tree {
             at = end;
             let may_begin = self.is_among_names();
             let Some((_, name)) = name else {
-                // What the border cuts may be a name.
-                let is_cut = may_begin && self.outline.in_string;
+                // The piece may end in a name.
+                let is_cut = may_begin && self.brackets.in_string;
                 let text = is_cut.then(|| self.begin_name(piece, opened, at));
                 return text.flatten().unwrap_or(at);
             };
             searched = at + 1;
-            if may_begin && !self.outline.in_string {
+            if may_begin && !self.brackets.in_string {
                 at += name.len() + 2;
                 searched = at;
                 if self.follow(name) {
-                    self.state = State::Colon;
+                    self.state = PathState::Colon;
                     return at;
                 }
             }
         }
     }
 
-    /// The first name behind `from` that would lead on here, with its place.
+    /// The first name behind `from` that continues a path here, and its place.
     fn next_name<'a>(
         &mut self,
         members: &'a Members,
@@ -173,39 +174,41 @@ impl Tree {
         names.min_by_key(|(place, _)| *place)
     }
 
-    /// Follows the brackets up to `end`, or to a place where something else matters, which is
-    /// returned: a bracket, or a backslash in what may be a name.
-    #[inline(never)] // The reading of blocks needs all the registers.
-    fn brackets(
+    /// Follows the brackets up to `end`. Returns where it stopped before that: at a bracket that
+    /// closes something on a path, or at a backslash in what may be a name.
+    #[inline(never)] // The loop over blocks needs all registers.
+    fn follow_brackets(
         &mut self,
         members: &Members,
         piece: &[u8],
         from: usize,
         end: usize,
     ) -> Option<usize> {
-        let Self { outline, open, .. } = self;
+        let Self {
+            brackets, nesting, ..
+        } = self;
         let bytes = piece.get(from..end).unwrap_or_default();
-        let stop = outline.read(bytes, |place, byte, in_string| match byte {
+        let stop = brackets.read(bytes, |place, byte, in_string| match byte {
             b'\\' => !in_string || may_name(members, piece, from + place),
             b'{' | b'[' => {
-                open.push(byte);
+                nesting.push(byte);
                 false
             }
-            _ => open.pop(),
+            _ => nesting.pop(),
         });
         stop.map(|place| from + place)
     }
 
-    /// Whether strings here may be the names of members that matter.
+    /// Whether strings here may be names on a path.
     fn is_among_names(&mut self) -> bool {
-        self.open.settle();
-        self.open.is_in_object() && (self.has_anywhere || self.open.is_followed())
+        self.nesting.follow_elements();
+        self.nesting.is_in_object() && (self.has_by_name || self.nesting.is_followed())
     }
 
-    /// Reads the string in which `end` lies as a name, when it is short enough and nothing has shown
-    /// that it is none; returns where its text begins. That is not before `from`.
+    /// Begins to read the string around `end` as a name, if it is short enough and may be one.
+    /// Returns where its text begins, which is not before `from`.
     fn begin_name(&mut self, piece: &[u8], from: usize, end: usize) -> Option<usize> {
-        let low = from.max(end.saturating_sub(LONGEST_NAME + 1));
+        let low = from.max(end.saturating_sub(MAX_WRITTEN_NAME + 1));
         let quote = low + memchr::memrchr(b'"', piece.get(low..end)?)?;
         let before = quote.checked_sub(1).and_then(|at| piece.get(at));
         if before == Some(&b'\\') {
@@ -216,76 +219,76 @@ impl Tree {
     }
 
     fn begin_text(&mut self, is_name: bool) {
-        self.outline = Outline::default();
+        self.brackets = Brackets::default();
         self.held.clear();
-        self.state = State::Text {
+        self.state = PathState::Text {
             is_name,
             is_escaped: false,
         };
     }
 
-    /// What was followed has ended.
+    /// The innermost object or array on a path has ended.
     fn leave(&mut self) {
-        self.open.leave();
+        self.nesting.leave();
         self.leave_value();
-        if self.open.is_empty() {
-            self.state = State::Outside;
+        if self.nesting.is_empty() {
+            self.state = PathState::Outside;
         }
     }
 
-    /// A value leads nowhere any more.
+    /// The current value is done: each path goes back to the object around it.
     fn leave_value(&mut self) {
         self.is_wanted = false;
-        let outer = self.open.outer();
+        let names = self.nesting.names();
         for followed in &mut self.followed {
-            followed.steps = followed.steps.min(outer);
+            followed.steps = followed.steps.min(names);
         }
     }
 
     /// Enters the object or array that is the value of a name.
     fn begin(&mut self, byte: u8) {
         self.is_wanted = false;
-        self.state = State::Within;
-        let objects = self.open.objects();
+        self.state = PathState::Within;
+        let objects = self.nesting.objects();
         let mut paths = self.members.paths.iter().zip(&self.followed);
         if paths.any(|(path, followed)| followed.steps == objects && path.steps.len() > objects) {
-            self.open.push(byte);
-            self.open.lead_in();
+            self.nesting.push(byte);
+            self.nesting.follow();
         } else {
             self.leave_value();
-            self.open.push(byte);
+            self.nesting.push(byte);
         }
     }
 
-    /// What follows a name; returns how much of it is read.
+    /// Reads what follows a name; returns how many bytes.
     fn behind_name(&mut self, byte: u8) -> usize {
         match (self.state, byte) {
             (_, b' ' | b'\t' | b'\n' | b'\r') => return 1,
-            (State::Colon, b':') => {
-                self.state = State::Value;
+            (PathState::Colon, b':') => {
+                self.state = PathState::Value;
                 return 1;
             }
-            (State::Value, b'{' | b'[') => {
+            (PathState::Value, b'{' | b'[') => {
                 self.begin(byte);
                 return 1;
             }
-            (State::Value, b'"') if self.is_wanted => {
+            (PathState::Value, b'"') if self.is_wanted => {
                 self.begin_text(false);
                 return 1;
             }
-            (State::Value, _) if self.is_wanted && is_scalar(byte) => {
+            (PathState::Value, _) if self.is_wanted && is_scalar(byte) => {
                 self.held.clear();
-                self.state = State::Scalar;
+                self.state = PathState::Scalar;
             }
             _ => {
                 self.leave_value();
-                self.state = State::Within;
+                self.state = PathState::Within;
             }
         }
         0
     }
 
-    /// Reads on in a string; returns how much.
+    /// Reads on in a string; returns how many bytes.
     fn text(
         &mut self,
         is_name: bool,
@@ -310,7 +313,7 @@ impl Tree {
         }
         let taken = len + usize::from(end.is_some());
         self.hold(rest.get(..taken).unwrap_or_default());
-        self.state = State::Text {
+        self.state = PathState::Text {
             is_name,
             is_escaped: end.is_some(),
         };
@@ -318,24 +321,24 @@ impl Tree {
     }
 
     fn end_text(&mut self, is_name: bool, written: &[u8], found: &mut dyn FnMut(&[u8])) {
-        self.state = State::Within;
+        self.state = PathState::Within;
         if !is_name {
             self.hand_out(written, found);
-        } else if written.len() <= LONGEST_NAME {
+        } else if written.len() <= MAX_WRITTEN_NAME {
             let mut scratch = std::mem::take(&mut self.scratch);
             if unescaped(written, &mut scratch).is_some_and(|name| self.follow(name)) {
-                self.state = State::Colon;
+                self.state = PathState::Colon;
             }
             self.scratch = scratch;
         }
     }
 
-    /// Reads on in a number or a word; returns how much.
+    /// Reads on in a number or a word; returns how many bytes.
     fn scalar(&mut self, rest: &[u8], found: &mut dyn FnMut(&[u8])) -> usize {
         let len = rest.iter().take_while(|byte| is_scalar(**byte)).count();
         self.hold(rest.get(..len).unwrap_or_default());
         if len < rest.len() {
-            self.state = State::Within;
+            self.state = PathState::Within;
             let held = std::mem::take(&mut self.held);
             match held.iter().all(u8::is_ascii_digit) {
                 true => self.hand_out(&held, found),
@@ -346,15 +349,15 @@ impl Tree {
         len
     }
 
-    /// Follows the paths by the name of a member; returns whether its value matters.
+    /// Takes the name of a member; returns whether its value is an id or on a path.
     fn follow(&mut self, name: &[u8]) -> bool {
-        let outer = self.open.outer();
-        let is_followed = self.open.is_followed();
+        let names = self.nesting.names();
+        let is_followed = self.nesting.is_followed();
         let mut leads_on = false;
         for (path, followed) in self.members.paths.iter().zip(&mut self.followed) {
-            if path.is_anywhere {
+            if path.is_by_name {
                 self.is_wanted |= path.has_step(0, name);
-            } else if is_followed && followed.steps == outer && path.has_step(outer, name) {
+            } else if is_followed && followed.steps == names && path.has_step(names, name) {
                 followed.steps += 1;
                 leads_on = true;
                 self.is_wanted |= followed.steps == path.steps.len();
@@ -363,16 +366,16 @@ impl Tree {
         leads_on || self.is_wanted
     }
 
-    /// Holds one byte more than can count at most, which tells that it is too much.
+    /// Holds up to one byte more than an id can have, which tells that it is too long.
     fn hold(&mut self, bytes: &[u8]) {
-        let room = (LONGEST_VALUE + 1).saturating_sub(self.held.len());
+        let room = (MAX_WRITTEN_VALUE + 1).saturating_sub(self.held.len());
         self.held
             .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
     fn hand_out(&mut self, written: &[u8], found: &mut dyn FnMut(&[u8])) {
         self.leave_value();
-        if written.len() <= LONGEST_VALUE {
+        if written.len() <= MAX_WRITTEN_VALUE {
             if let Some(value) = unescaped(written, &mut self.scratch) {
                 found(value);
             }
@@ -380,7 +383,8 @@ impl Tree {
     }
 }
 
-/// Whether the escape at `at` stands for a character of a name: what a border cuts is read anyway.
+/// Whether the escape at `at` stands for a character of a name. An escape at the end of the piece
+/// is read anyway.
 #[inline]
 fn may_name(members: &Members, piece: &[u8], at: usize) -> bool {
     let escape = piece.get(at..).unwrap_or_default();
@@ -388,7 +392,8 @@ fn may_name(members: &Members, piece: &[u8], at: usize) -> bool {
     digits.is_some_and(|digits| members.has_character(digits))
 }
 
-/// How far a string goes on, and what stands there, if anything: its end or a backslash.
+/// How far a string goes on without an escape, and the byte that stands there, if any: a quote or a
+/// backslash.
 fn text_in(rest: &[u8]) -> (usize, Option<u8>) {
     let len = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
     (len, rest.get(len).copied())

@@ -1,25 +1,32 @@
-//! Which members of a document are session ids, and how names and values are written.
+//! Which members of a document are session ids.
 
 use memchr::memmem::Finder;
 
-use crate::scan::learn_set::Member;
-use crate::scan::search::hits::Needles;
+use super::escapes::{hexadecimal, MAX_ESCAPE};
+use crate::scan::search::matches::Needles;
 use crate::url::{MAX_ID, MAX_NAME, MAX_NAMES};
 
-/// The longest way to write a byte: `\u0041`.
-const ESCAPE: usize = 6;
+/// The longest way to write a name, with each byte escaped, without the quotes.
+pub(super) const MAX_WRITTEN_NAME: usize = MAX_ESCAPE * MAX_NAME;
 
-/// How a name of the greatest length is written at the longest, without its quotes.
-pub(super) const LONGEST_NAME: usize = ESCAPE * MAX_NAME;
+/// The same for the value of an id. A longer string is not read, even if it has a short id and a
+/// long suffix.
+pub(super) const MAX_WRITTEN_VALUE: usize = MAX_ESCAPE * MAX_ID;
 
-/// The same for the string of an id; a suffix that is cut from it stands behind the id.
-pub(super) const LONGEST_VALUE: usize = ESCAPE * MAX_ID;
+/// Which member of a JSON document is a session id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Member {
+    /// Every member of this name, wherever it stands.
+    ByName(Box<[u8]>),
+    /// The member at this path of two or more names, from the outermost object on.
+    ByPath(Box<[Box<[u8]>]>),
+}
 
 /// The members that are session ids, prepared once per configuration.
 #[derive(Debug, Clone)]
 pub struct Members {
     pub(super) paths: Vec<Path>,
-    /// How an escape begins with which an ASCII character may be written.
+    /// The start of an escape that stands for an ASCII character.
     escape: Finder<'static>,
 }
 
@@ -27,8 +34,8 @@ pub struct Members {
 #[derive(Debug, Clone)]
 pub(super) struct Path {
     pub(super) steps: Box<[Step]>,
-    /// Its one name counts wherever it stands; others lead from the outermost object.
-    pub(super) is_anywhere: bool,
+    /// Its one name counts wherever it stands; other paths begin at the outermost object.
+    pub(super) is_by_name: bool,
 }
 
 /// A name, and the search for it in quotes.
@@ -42,13 +49,13 @@ impl Members {
     /// Prepares the search for these members.
     pub fn new(members: &[Member]) -> Self {
         let path = |member: &Member| match member {
-            Member::Anywhere(name) => Path {
+            Member::ByName(name) => Path {
                 steps: [Step::new(name)].into(),
-                is_anywhere: true,
+                is_by_name: true,
             },
-            Member::At(names) => Path {
+            Member::ByPath(names) => Path {
                 steps: names.iter().map(|name| Step::new(name)).collect(),
-                is_anywhere: false,
+                is_by_name: false,
             },
         };
         Self {
@@ -57,25 +64,25 @@ impl Members {
         }
     }
 
-    /// Whether the bytes of the names tell where they stand. Not those of `:sid`: in `"a":sid"` the
-    /// first quote would close a string.
-    pub(super) fn stand_anywhere(&self) -> bool {
+    /// Whether a name in quotes is always a whole string. Not `:sid`: in `"a":sid"`, the first of
+    /// its quotes would close a string.
+    pub(super) fn can_be_searched_by_name(&self) -> bool {
         let may_open = |step: &Step| !step.name.starts_with(b":");
-        let is_plain = |path: &Path| path.is_anywhere && path.steps.iter().all(may_open);
+        let is_plain = |path: &Path| path.is_by_name && path.steps.iter().all(may_open);
         self.are_few() && self.paths.iter().all(is_plain)
     }
 
-    /// Whether they can be looked for together.
+    /// Whether they are few enough to be searched at once.
     pub(in crate::scan) fn are_few(&self) -> bool {
         self.paths.len() <= MAX_NAMES
     }
 
-    /// Whether this needle is an escape, not a name.
+    /// Whether this needle is the escape, not a name.
     pub(super) fn is_escape(&self, needle: usize) -> bool {
         needle == self.paths.len()
     }
 
-    /// Whether the character of this hexadecimal number stands in one of the names.
+    /// Whether one of the names has the character of this hexadecimal number.
     pub(super) fn has_character(&self, digits: &[u8]) -> bool {
         let byte = hexadecimal(digits).and_then(|number| u8::try_from(number).ok());
         let mut steps = self.paths.iter().flat_map(|path| &path.steps);
@@ -86,7 +93,7 @@ impl Members {
     pub(super) fn has(&self, name: &[u8]) -> bool {
         self.paths
             .iter()
-            .any(|path| path.is_anywhere && path.has_step(0, name))
+            .any(|path| path.is_by_name && path.has_step(0, name))
     }
 }
 
@@ -124,70 +131,4 @@ impl Needles for Members {
             .max()
             .unwrap_or(0)
     }
-}
-
-/// What a string says that is written so between its quotes (RFC 8259, 7), in `scratch` when there
-/// are escapes. `None`: it is no string.
-pub(super) fn unescaped<'a>(written: &'a [u8], scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-    if written.iter().any(|byte| *byte < b' ') {
-        return None;
-    }
-    let Some(mut at) = memchr::memchr(b'\\', written) else {
-        return Some(written);
-    };
-    scratch.clear();
-    let mut rest = written;
-    loop {
-        let (plain, escape) = rest.split_at_checked(at)?;
-        scratch.extend_from_slice(plain);
-        let (character, len) = character(escape)?;
-        scratch.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-        rest = escape.get(len..)?;
-        match memchr::memchr(b'\\', rest) {
-            Some(next) => at = next,
-            None => break,
-        }
-    }
-    scratch.extend_from_slice(rest);
-    Some(scratch)
-}
-
-/// The character that an escape stands for, and the escape's length.
-fn character(escape: &[u8]) -> Option<(char, usize)> {
-    let character = match escape.get(1)? {
-        byte @ (b'"' | b'\\' | b'/') => char::from(*byte),
-        b'b' => '\x08',
-        b'f' => '\x0c',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        b'u' => return utf16(escape),
-        _ => return None,
-    };
-    Some((character, 2))
-}
-
-fn utf16(escape: &[u8]) -> Option<(char, usize)> {
-    let unit = |at: usize| {
-        let digits = escape.get(at..)?.strip_prefix(b"\\u")?.get(..4)?;
-        hexadecimal(digits)
-    };
-    let first = unit(0)?;
-    let pair = [first, unit(ESCAPE).unwrap_or_default()];
-    // A second unit only counts behind the first half of a pair.
-    let units = if matches!(first, 0xd800..=0xdbff) {
-        2
-    } else {
-        1
-    };
-    let character = char::decode_utf16(pair).next()?.ok()?;
-    Some((character, units * ESCAPE))
-}
-
-/// The number of up to four digits.
-fn hexadecimal(digits: &[u8]) -> Option<u16> {
-    digits.iter().try_fold(0, |number, digit| {
-        let digit = char::from(*digit).to_digit(16)?;
-        Some(number << 4 | digit as u16)
-    })
 }

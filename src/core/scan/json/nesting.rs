@@ -1,23 +1,23 @@
-//! The objects and arrays that a place in a JSON text lies in, and which of them names lead into.
+//! The objects and arrays around a place in a JSON text, and which of them are on a path of names.
 
-/// How many may lie in each other; in what lies deeper no name counts.
-const DEPTH: usize = 512;
+/// The deepest nesting in which names count.
+const MAX_DEPTH: usize = 512;
 
-/// The objects and arrays that the reading is in.
-pub(super) struct Open {
-    /// Their brackets.
-    kinds: [u8; DEPTH],
+/// The open objects and arrays.
+pub(super) struct Nesting {
+    /// Their opening brackets.
+    kinds: [u8; MAX_DEPTH],
     depth: usize,
-    /// How many of them, from the outermost, are known to be followed: names lead into them.
+    /// How many of them, from the outermost on, are on a path.
     followed: usize,
     /// How many of those are objects.
     objects: usize,
 }
 
-impl Open {
+impl Nesting {
     pub(super) fn new() -> Self {
         Self {
-            kinds: [0; DEPTH],
+            kinds: [0; MAX_DEPTH],
             depth: 0,
             followed: 0,
             objects: 0,
@@ -32,43 +32,45 @@ impl Open {
         self.depth += 1;
     }
 
-    /// Returns whether that one was followed: [`leave`](Self::leave) says that it is no more.
+    /// Closes the innermost one. Returns whether it is on a path: then call
+    /// [`leave`](Self::leave).
     #[inline]
     pub(super) fn pop(&mut self) -> bool {
         self.depth = self.depth.saturating_sub(1);
         self.depth < self.followed
     }
 
-    /// The innermost one that is followed has been closed.
+    /// The innermost one on a path has been closed.
     pub(super) fn leave(&mut self) {
-        self.objects = self.outer();
+        self.objects = self.names();
         self.followed = self.followed.saturating_sub(1);
     }
 
-    /// Follows what is in an array that is followed: most of that is over before it matters.
-    pub(super) fn settle(&mut self) {
-        while self.followed < self.depth.min(DEPTH) && !self.is_object(self.followed) {
-            self.lead_in();
+    /// Takes the elements of an array on a path onto it, too. Done late, because most of them are
+    /// closed before it matters.
+    pub(super) fn follow_elements(&mut self) {
+        while self.followed < self.depth.min(MAX_DEPTH) && !self.is_object(self.followed) {
+            self.follow();
         }
     }
 
-    /// Follows one more.
-    pub(super) fn lead_in(&mut self) {
+    /// Takes one more onto the path.
+    pub(super) fn follow(&mut self) {
         self.followed += 1;
         self.objects += usize::from(self.is_object(self.followed));
     }
 
-    /// Whether the innermost one is followed.
+    /// Whether the innermost one is on a path.
     pub(super) fn is_followed(&self) -> bool {
         self.followed == self.depth
     }
 
-    /// How many names lead to the innermost one that is followed.
-    pub(super) fn outer(&self) -> usize {
+    /// How many names lead to the innermost one on a path.
+    pub(super) fn names(&self) -> usize {
         self.objects - usize::from(self.is_object(self.followed))
     }
 
-    /// How many of those that are followed are objects.
+    /// How many objects are on the path.
     pub(super) fn objects(&self) -> usize {
         self.objects
     }
@@ -82,7 +84,7 @@ impl Open {
         self.is_object(self.depth)
     }
 
-    /// Whether the one so deep is an object.
+    /// Whether the one at this depth is an object.
     fn is_object(&self, depth: usize) -> bool {
         let kind = depth.checked_sub(1).and_then(|index| self.kinds.get(index));
         kind == Some(&b'{')

@@ -1,4 +1,4 @@
-//! The JSON in an HTML page: what stands in `<script type="application/json">`.
+//! Finds the session ids in the JSON of an HTML page: in `<script type="application/json">`.
 
 use super::JsonLearner;
 use crate::http::media_type::is_json;
@@ -6,31 +6,31 @@ use crate::scan::html::tag::{Part, Tag};
 use crate::scan::Learner;
 
 /// The longest `<script …>` that is read, in bytes.
-const LONGEST: usize = 2 * 1024;
+const MAX_SCRIPT_TAG: usize = 2 * 1024;
 
-/// How much of a tag is read in all to tell which `>` ends it, in bytes: each one in a value has it read
-/// once more.
-const READ: usize = 8 * LONGEST;
+/// How much of a tag is read in all to find the `>` that ends it, in bytes: after each `>` in a
+/// value the tag is read again.
+const MAX_READ: usize = 8 * MAX_SCRIPT_TAG;
 
 /// Learns the session ids in the JSON of one page.
 pub struct ScriptLearner {
     json: JsonLearner,
-    state: State,
-    /// What has come of the tag that is being read, without the `<`.
+    state: ScriptState,
+    /// The bytes of the current tag so far, without the `<`.
     tag: Vec<u8>,
-    /// What has been read of it, over and over.
+    /// How many bytes of it have been read, each time anew.
     read: usize,
 }
 
 #[derive(Clone, Copy)]
-enum State {
+enum ScriptState {
     Text,
-    /// Behind a `<`, in a name that may become `script`.
+    /// Behind a `<`, in a name that may be `script`.
     Name,
-    /// In `<script`, behind its name.
+    /// Behind `<script`.
     Attributes,
     Json,
-    /// The same, behind a `<`: so many bytes of `/script` have come.
+    /// In JSON behind a `<`, with this many bytes of `/script`.
     JsonEnd(usize),
 }
 
@@ -39,42 +39,42 @@ impl ScriptLearner {
     pub fn new(json: JsonLearner) -> Self {
         Self {
             json,
-            state: State::Text,
+            state: ScriptState::Text,
             tag: Vec::new(),
             read: 0,
         }
     }
 
-    fn in_tag(&mut self, byte: u8) -> State {
+    fn in_tag(&mut self, byte: u8) -> ScriptState {
         const NAME: &[u8] = b"script";
 
         let at = self.tag.len();
         self.tag.push(byte);
         match NAME.get(at) {
-            Some(expected) if byte.eq_ignore_ascii_case(expected) => State::Name,
+            Some(expected) if byte.eq_ignore_ascii_case(expected) => ScriptState::Name,
             Some(_) => self.not_in_tag(byte),
-            None if at == NAME.len() && !ends_name(byte) => State::Text,
-            None if at > LONGEST || self.read > READ => State::Text,
+            None if at == NAME.len() && !ends_name(byte) => ScriptState::Text,
+            None if at > MAX_SCRIPT_TAG || self.read > MAX_READ => ScriptState::Text,
             None if byte == b'>' => {
                 self.read += self.tag.len();
                 match holds_json(&self.tag) {
-                    Some(true) => State::Json,
-                    Some(false) => State::Text,
-                    None => State::Attributes,
+                    Some(true) => ScriptState::Json,
+                    Some(false) => ScriptState::Text,
+                    None => ScriptState::Attributes,
                 }
             }
-            None => State::Attributes,
+            None => ScriptState::Attributes,
         }
     }
 
-    /// A name of another tag; a `<` begins the next one.
-    fn not_in_tag(&mut self, byte: u8) -> State {
+    /// The tag is another one. `byte` may begin the next.
+    fn not_in_tag(&mut self, byte: u8) -> ScriptState {
         self.tag.clear();
         self.read = 0;
         if byte == b'<' {
-            State::Name
+            ScriptState::Name
         } else {
-            State::Text
+            ScriptState::Text
         }
     }
 }
@@ -87,32 +87,32 @@ impl Learner for ScriptLearner {
         while let Some(byte) = rest.first() {
             let mut taken = 1;
             match self.state {
-                State::Text | State::Json => {
+                ScriptState::Text | ScriptState::Json => {
                     let next = memchr::memchr(b'<', rest);
                     taken = next.map_or(rest.len(), |at| at + 1);
-                    if matches!(self.state, State::Json) {
+                    if matches!(self.state, ScriptState::Json) {
                         self.json.feed(rest.get(..taken).unwrap_or_default(), found);
-                        self.state = next.map_or(State::Json, |_| State::JsonEnd(0));
+                        self.state = next.map_or(ScriptState::Json, |_| ScriptState::JsonEnd(0));
                     } else if next.is_some() {
                         self.tag.clear();
                         self.read = 0;
-                        self.state = State::Name;
+                        self.state = ScriptState::Name;
                     }
                 }
-                State::Name | State::Attributes => self.state = self.in_tag(*byte),
-                // JSON with such an end in a string would end for browsers too, so that it may be read.
-                State::JsonEnd(len) => match END.get(len) {
+                ScriptState::Name | ScriptState::Attributes => self.state = self.in_tag(*byte),
+                // Fed as well: a "</script" in a string ends the script for browsers, too.
+                ScriptState::JsonEnd(len) => match END.get(len) {
                     None if ends_name(*byte) => {
                         self.json.end(found);
                         self.json.restart();
-                        self.state = State::Text;
+                        self.state = ScriptState::Text;
                     }
                     Some(expected) if byte.eq_ignore_ascii_case(expected) => {
-                        self.state = State::JsonEnd(len + 1);
+                        self.state = ScriptState::JsonEnd(len + 1);
                         self.json.feed(&[*byte], found);
                     }
                     _ => {
-                        self.state = State::Json;
+                        self.state = ScriptState::Json;
                         taken = 0;
                     }
                 },
@@ -122,10 +122,10 @@ impl Learner for ScriptLearner {
     }
 
     fn end(&mut self, found: &mut dyn FnMut(&[u8])) {
-        if matches!(self.state, State::Json | State::JsonEnd(_)) {
+        if matches!(self.state, ScriptState::Json | ScriptState::JsonEnd(_)) {
             self.json.end(found);
         }
-        self.state = State::Text;
+        self.state = ScriptState::Text;
     }
 }
 
@@ -133,7 +133,7 @@ fn ends_name(byte: u8) -> bool {
     byte.is_ascii_whitespace() || matches!(byte, b'/' | b'>')
 }
 
-/// Whether a script is of a JSON type. `None`: the tag goes on, the `>` stands in a value.
+/// Whether a script is of a JSON type. `None`: the tag is incomplete, as its `>` stands in a value.
 fn holds_json(tag: &[u8]) -> Option<bool> {
     let mut tag = Tag::new(tag);
     let mut is_json_type = None;

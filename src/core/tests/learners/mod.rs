@@ -1,12 +1,12 @@
-//! What the tests of the learners share: a body is read whole, byte by byte, cut at every place, and
-//! in random pieces, which must make no difference.
+//! Common to the tests of learners: a body is read whole, byte by byte, and cut at every place,
+//! which must make no difference.
 
-#![allow(dead_code)] // Each test uses its part.
+#![allow(dead_code)] // Each test uses a part of it.
 
 use std::sync::Arc;
 
+use sticky_core::scan::json::Member;
 use sticky_core::scan::json::{JsonLearner, Members};
-use sticky_core::scan::learn_set::Member;
 use sticky_core::scan::Learner;
 use sticky_core::url::{Names, Site};
 
@@ -19,14 +19,14 @@ pub fn site() -> Site {
     Site::new(b"shop.example", &[b".cdn.example"[..].into()])
 }
 
-/// The members that are ids: `sid` stands anywhere, `a.b.sid` is a path.
+/// The members that are ids: `sid` by name, `a.b.sid` by path.
 pub fn members(members: &[&str]) -> Vec<Member> {
     let member = |member: &&str| {
         let mut path: Vec<Box<[u8]>> = member.split('.').map(|s| s.as_bytes().into()).collect();
         if path.len() == 1 {
-            Member::Anywhere(path.remove(0))
+            Member::ByName(path.remove(0))
         } else {
-            Member::At(path.into())
+            Member::ByPath(path.into())
         }
     };
     members.iter().map(member).collect()
@@ -54,7 +54,7 @@ pub fn ids_in<'a>(
     ids
 }
 
-/// The same, however the body is cut.
+/// The same, after checking that the pieces make no difference.
 pub fn ids_at_any_cut(learner: &dyn Fn() -> Box<dyn Learner>, body: &[u8]) -> Vec<String> {
     let whole = ids_in(learner(), [body]);
     let shown = String::from_utf8_lossy(body);

@@ -1,7 +1,7 @@
-//! The pages that the tests read: ours in this folder, and those that STICKY_PAGES points at; and
-//! the ids that a test puts into the links of a page, as an application would.
+//! The pages for the tests: ours in this folder, and those under STICKY_PAGES. And the ids that a
+//! test puts into the links of a page, as an application would.
 
-#![allow(dead_code)] // Each test uses its part.
+#![allow(dead_code)] // Each test uses a part of it.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ pub struct Page {
     pub bytes: Vec<u8>,
 }
 
-/// The pages in this folder, in the order of their names.
+/// The pages in this folder, sorted by name.
 pub fn committed() -> Vec<Page> {
     let pages = pages_under(Path::new(concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -20,7 +20,7 @@ pub fn committed() -> Vec<Page> {
     pages
 }
 
-/// Every `.html` and `.htm` file under the folder that STICKY_PAGES names; none when it is not set.
+/// All `.html` and `.htm` files under the folder STICKY_PAGES; none if it is not set.
 pub fn unpacked() -> Vec<Page> {
     match std::env::var_os("STICKY_PAGES") {
         Some(folder) => {
@@ -92,8 +92,8 @@ impl Random {
     }
 }
 
-/// The page with an id of its own in every `href` and `action`, written in one of the many ways in
-/// which applications write it, and how many were put in.
+/// The page with another id in each `href` and `action`, in one of the many ways in which
+/// applications write it, and the number of ids.
 pub fn with_ids(page: &[u8], random: &mut Random) -> (Vec<u8>, usize) {
     rewritten(page, |count, link| {
         let separator = match link.contains(&b'?') {
@@ -110,7 +110,7 @@ pub fn with_ids(page: &[u8], random: &mut Random) -> (Vec<u8>, usize) {
     })
 }
 
-/// The page with one id of 32 hex digits in every `href` and `action`, as PHP puts it there.
+/// The page with one id of 32 hex digits in each `href` and `action`, as PHP puts it there.
 pub fn with_one_id(page: &[u8], random: &mut Random) -> (Vec<u8>, usize) {
     let id = format!("{:016x}{:016x}", random.next(), random.next());
     rewritten(page, |_, link| {
@@ -150,7 +150,7 @@ fn rewritten(page: &[u8], mut parameter: impl FnMut(usize, &[u8]) -> String) -> 
             value.split_at(value.iter().position(|b| *b == b'#').unwrap_or(value.len()));
         out.extend_from_slice(&rest[..from]);
         out.extend_from_slice(link);
-        // Left alone: what a reference such as "&#38;" cuts short, and what is no value of a tag.
+        // Not in a link that is cut by a reference such as "&#38;", and not outside of tags.
         if !link.ends_with(b"&") && !value.starts_with(b"\\") && !value.contains(&b'<') {
             out.extend_from_slice(parameter(count, link).as_bytes());
             count += 1;

@@ -1,19 +1,19 @@
-//! What a page carries by the word of a real HTML parser, lol_html, and by rules that are written
-//! here once more, as naively as can be. A second opinion on the learner.
+//! The ids of a page according to a real HTML parser, lol_html, and to a naive version of the
+//! rules: an oracle for the learner.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use encoding_rs::X_USER_DEFINED;
 use lol_html::{doc_comments, doc_text, element, AsciiCompatibleEncoding, HtmlRewriter, Settings};
-use sticky_core::scan::html::{QUOTED, REACH, RUN};
-use sticky_core::url::{Carried, Names, Site};
+use sticky_core::scan::html::{MAX_QUOTED, MAX_TAG, STRING_RADIUS};
+use sticky_core::url::{ExtractedId, Names, Site};
 
-/// What must be found, and where more may be.
+/// The ids that must be found, and where others may be.
 #[derive(Default)]
-pub struct Opinion {
+pub struct Expected {
     pub ids: BTreeSet<Vec<u8>>,
-    /// Everything outside tags, and attribute values that have markup in them.
+    /// Everything outside of tags, and attribute values with markup in them.
     pub elsewhere: Vec<u8>,
 }
 
@@ -34,18 +34,18 @@ const URL_ATTRIBUTES: [&str; 14] = [
     "usemap",
 ];
 
-struct State<'a> {
-    opinion: Opinion,
+struct Reading<'a> {
+    expected: Expected,
     names: &'a Names,
     site: Site,
     in_head: bool,
     based: bool,
 }
 
-/// The opinion on a page. `name` is the one name that a form field must have.
-pub fn opinion(page: &[u8], names: &Names, name: &str, site: &Site) -> Opinion {
-    let state = RefCell::new(State {
-        opinion: Opinion::default(),
+/// The ids of a page. `name` is the name that a form field must have.
+pub fn expected(page: &[u8], names: &Names, name: &str, site: &Site) -> Expected {
+    let state = RefCell::new(Reading {
+        expected: Expected::default(),
         names,
         site: site.clone(),
         in_head: true,
@@ -76,25 +76,26 @@ pub fn opinion(page: &[u8], names: &Names, name: &str, site: &Site) -> Opinion {
             }
         }
         let start = element.source_location().bytes().start;
-        // The bounds that the learner states.
+        // The bounds of the learner.
         let is_blocked = attributes
             .iter()
-            .any(|(_, v)| v.len() > QUOTED && v.contains(&b'>'));
+            .any(|(_, v)| v.len() > MAX_QUOTED && v.contains(&b'>'));
         let places = element
             .attributes()
             .iter()
             .map(|a| a.value_source_location());
         for ((attribute, raw), place) in attributes.iter().zip(places) {
-            let is_far = is_blocked || place.is_some_and(|place| place.bytes().end > start + REACH);
+            let is_far =
+                is_blocked || place.is_some_and(|place| place.bytes().end > start + MAX_TAG);
             state.read(&tag, attribute, raw, is_far);
         }
         if (tag == "input" || tag == "button")
             && first("name").is_some_and(|n| n == name.as_bytes())
         {
             let value = decode(&first("value").unwrap_or_default());
-            let is_near = element.source_location().bytes().len() <= REACH;
+            let is_near = element.source_location().bytes().len() <= MAX_TAG;
             if (1..=512).contains(&value.len()) && is_near && !is_blocked {
-                state.opinion.ids.insert(value);
+                state.expected.ids.insert(value);
             }
         }
         Ok(())
@@ -102,16 +103,16 @@ pub fn opinion(page: &[u8], names: &Names, name: &str, site: &Site) -> Opinion {
     let on_text = doc_text!(|text| {
         state
             .borrow_mut()
-            .opinion
+            .expected
             .elsewhere
             .extend(to_bytes(text.as_str()));
         Ok(())
     });
     let on_comment = doc_comments!(|comment| {
         let mut state = state.borrow_mut();
-        state.opinion.elsewhere.push(b' ');
-        state.opinion.elsewhere.extend(to_bytes(&comment.text()));
-        state.opinion.elsewhere.push(b' ');
+        state.expected.elsewhere.push(b' ');
+        state.expected.elsewhere.extend(to_bytes(&comment.text()));
+        state.expected.elsewhere.push(b' ');
         Ok(())
     });
     let settings = Settings::new()
@@ -124,14 +125,14 @@ pub fn opinion(page: &[u8], names: &Names, name: &str, site: &Site) -> Opinion {
     let mut rewriter = HtmlRewriter::new(settings, |_: &[u8]| {});
     rewriter.write(page).expect("no limits are set");
     rewriter.end().expect("no limits are set");
-    let mut opinion = state.into_inner().opinion;
-    // A tag that the page ends in is none.
+    let mut expected = state.into_inner().expected;
+    // A tag that is cut by the end of the page does not count.
     let tail = page.iter().rposition(|b| *b == b'>').map_or(0, |at| at + 1);
-    opinion.elsewhere.extend_from_slice(&page[tail..]);
-    opinion
+    expected.elsewhere.extend_from_slice(&page[tail..]);
+    expected
 }
 
-impl State<'_> {
+impl Reading<'_> {
     fn read(&mut self, tag: &str, attribute: &str, raw: &[u8], is_far: bool) {
         let value = decode(raw);
         let script = value
@@ -143,9 +144,9 @@ impl State<'_> {
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || "-_:.@".contains(c));
         if is_far || !is_name || raw.contains(&b'<') {
-            self.opinion.elsewhere.push(b' ');
-            self.opinion.elsewhere.extend_from_slice(raw);
-            self.opinion.elsewhere.push(b' ');
+            self.expected.elsewhere.push(b' ');
+            self.expected.elsewhere.extend_from_slice(raw);
+            self.expected.elsewhere.push(b' ');
             return;
         }
         if URL_ATTRIBUTES.contains(&attribute) && !script {
@@ -166,17 +167,17 @@ impl State<'_> {
                 return self.link(url);
             }
         }
-        // Without quotes the string that is read begins with the attribute's name.
-        if attribute.len() + raw.len() >= RUN {
-            self.opinion.elsewhere.extend_from_slice(raw);
+        // Without quotes, the string begins with the name of the attribute.
+        if attribute.len() + raw.len() >= STRING_RADIUS {
+            self.expected.elsewhere.extend_from_slice(raw);
             return;
         }
         let ends = |b: &u8| *b <= b' ' || b"\"'`<>()\\".contains(b);
-        for run in value.split(ends) {
-            let run = String::from_utf8_lossy(run)
+        for string in value.split(ends) {
+            let string = String::from_utf8_lossy(string)
                 .trim_end_matches(',')
                 .to_owned();
-            let path = run.split('?').next().unwrap_or_default();
+            let path = string.split('?').next().unwrap_or_default();
             let has_host = |text: &str| {
                 let scheme = text.split(':').next().unwrap_or_default();
                 let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -187,20 +188,20 @@ impl State<'_> {
             };
             let glued = path.char_indices().filter(|(_, c)| *c == '=' || *c == ',');
             let absolute = glued
-                .map(|(at, _)| &run[at + 1..])
+                .map(|(at, _)| &string[at + 1..])
                 .find(|rest| has_host(rest));
-            let url = if has_host(&run) {
-                &run
+            let url = if has_host(&string) {
+                &string
             } else {
-                absolute.unwrap_or(&run)
+                absolute.unwrap_or(&string)
             };
             self.link(url.as_bytes());
         }
     }
 
     fn link(&mut self, link: &[u8]) {
-        if let Carried::Id(id) = self.names.in_link(link, &self.site) {
-            self.opinion.ids.insert(id.into_owned());
+        if let ExtractedId::Id(id) = self.names.in_link(link, &self.site) {
+            self.expected.ids.insert(id.into_owned());
         }
     }
 }
@@ -209,7 +210,7 @@ fn to_bytes(text: &str) -> Vec<u8> {
     text.chars().map(|c| (u32::from(c) & 0xff) as u8).collect()
 }
 
-/// Character references of an attribute value: those that the tests write.
+/// Decodes the character references that the tests use.
 fn decode(raw: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut at = 0;

@@ -1,6 +1,6 @@
-//! Texts that say the name again and again, as somebody may write them into a page.
+//! Texts that repeat the name, as an attacker could write them into a page.
 
-/// What is repeated behind what begins it.
+/// The start of a text, and what is repeated behind it.
 pub const REPEATED: [(&str, &str); 16] = [
     ("", "sid="),
     ("", "?sid="),
@@ -20,7 +20,7 @@ pub const REPEATED: [(&str, &str); 16] = [
     ("<b x='<b x=\"", "> '=\"?sid="),
 ];
 
-/// A text of at least that length.
+/// A text of at least this length.
 pub fn filled(first: &str, then: &str, len: usize) -> Vec<u8> {
     let mut page = first.as_bytes().to_vec();
     while page.len() < len {

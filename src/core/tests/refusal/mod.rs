@@ -1,4 +1,4 @@
-//! How a directive is refused, as the operator reads it.
+//! The messages of refused directives.
 
 use sticky_core::directive::parse;
 

@@ -1,27 +1,27 @@
-//! The id that was handed out last: most pages have one id in all their links, and it is handed out
-//! and examined once.
+//! The id that was handed out last. Most pages have one id in all their links: it is handed out
+//! once, and where it is repeated, nothing around it is read.
 
 use super::strings::spaces_and;
 use super::tag::is_space;
 use crate::scan::search::window::{Progress, Window};
-use crate::url::{Carried, Name, Names};
+use crate::url::{ExtractedId, Name, Names};
 
 /// The id that was handed out last.
 #[derive(Default)]
-pub(in crate::scan) struct Last {
+pub(in crate::scan) struct LastId {
     id: Vec<u8>,
-    /// Its bytes are written in a link as they are.
+    /// Links have its bytes as they are, not encoded.
     is_plain: bool,
 }
 
-impl Last {
-    /// Whether the value at `at` is this id once more: most pages have one id in all their links.
-    /// Then nothing new can come of the hit, wherever the link leads. `None`: more bytes are needed.
+impl LastId {
+    /// Whether the value at `at` is this id once more. Then nothing new can be found there,
+    /// wherever the link leads. `None`: the bytes after it are needed.
     pub(in crate::scan) fn is_repeated(
         &self,
         window: &Window<'_>,
         at: usize,
-        value: Value,
+        value_end: ValueEnd,
     ) -> Option<bool> {
         if !self.is_plain {
             return Some(false);
@@ -31,15 +31,15 @@ impl Last {
             let is_cut = self.id.starts_with(rest) && !window.to_end;
             return (!is_cut).then_some(false);
         };
-        match (value.place, after) {
-            // Behind it stands the name of a node, whatever follows.
-            (_, [byte, ..]) if Some(*byte) == value.delimiter => Some(true),
-            // A reference might continue the id; "&amp;" and "&name=" do not.
-            (Place::Query, [b'&', next, ..]) => Some(next.is_ascii_alphabetic()),
-            (Place::Query, [b'&']) | (_, []) => window.to_end.then_some(false),
-            (Place::Parentheses, [byte, ..]) => Some(*byte == b')'),
+        match (value_end.place, after) {
+            // The name of a node follows, and whatever it is, it is cut off.
+            (_, [byte, ..]) if Some(*byte) == value_end.delimiter => Some(true),
+            // A character reference could continue the id; "&amp;" and "&name=" do not.
+            (ValuePlace::Query, [b'&', next, ..]) => Some(next.is_ascii_alphabetic()),
+            (ValuePlace::Query, [b'&']) | (_, []) => window.to_end.then_some(false),
+            (ValuePlace::Parentheses, [byte, ..]) => Some(*byte == b')'),
             // Not `\`: in a text it may begin an escape.
-            (Place::Path, [b'/' | b'?', ..]) => Some(true),
+            (ValuePlace::Path, [b'/' | b'?', ..]) => Some(true),
             (_, [byte, ..]) => {
                 Some(matches!(byte, b'#' | b';' | b'"' | b'\'' | b'>') || is_space(*byte))
             }
@@ -51,7 +51,7 @@ impl Last {
         self.id.last().copied()
     }
 
-    /// An id that need not be handed out, none when it is empty.
+    /// Takes an id that need not be handed out; an empty one means none.
     pub(in crate::scan) fn remember(&mut self, id: &[u8]) {
         self.id.clear();
         self.id.extend_from_slice(id);
@@ -60,27 +60,26 @@ impl Last {
     }
 }
 
-/// What tells whether a URL is still in its path: its start, or its query's. What ends a string is
-/// among them, as what stands before that may no longer be at hand.
+/// The bytes that tell whether a URL is still in its path: the start of a string or of a query. The
+/// ends of strings are among them, because what stands before those may be out of the window.
 static MARKS: [bool; 256] = spaces_and(b"?&\"'`<>()\\");
 
-/// What tells how a value ends.
+/// What tells where a value ends.
 #[derive(Clone, Copy)]
-pub(in crate::scan) struct Value {
-    place: Place,
+pub(in crate::scan) struct ValueEnd {
+    place: ValuePlace,
     delimiter: Option<u8>,
 }
 
 #[derive(Clone, Copy)]
-enum Place {
+enum ValuePlace {
     Query,
     Path,
     Parentheses,
 }
 
-impl Value {
-    /// How the value of the name at `at` ends, `None` when that takes more than a look at what stands
-    /// before it; an error when that is not at hand.
+impl ValueEnd {
+    /// How the value of the name at `at` ends. `None`: the bytes just before the name do not tell.
     #[inline]
     pub(in crate::scan) fn of(
         names: &Names,
@@ -89,12 +88,12 @@ impl Value {
         at: usize,
     ) -> Result<Option<Self>, Progress> {
         let delimiter = names.delimiter();
-        let place = Place::of(names, name, window, at)?;
+        let place = ValuePlace::of(names, name, window, at)?;
         Ok(place.map(|place| Self { place, delimiter }))
     }
 }
 
-impl Place {
+impl ValuePlace {
     #[inline]
     fn of(
         names: &Names,
@@ -109,7 +108,7 @@ impl Place {
         }
     }
 
-    /// What the bytes before a name say of its place.
+    /// What the bytes before a name say.
     fn behind(window: &Window<'_>, at: usize) -> Result<Option<Self>, Progress> {
         // Far enough for most paths.
         const NEAR: usize = 128;
@@ -123,7 +122,7 @@ impl Place {
                 match mark {
                     None if at < NEAR && !window.from_start => return Err(Progress::NeedsBefore),
                     Some(b'"' | b'\'' | ..=b' ') => Some(Self::Path),
-                    // A "&" may be a reference to "?".
+                    // A "&" may begin a character reference to "?".
                     _ => None,
                 }
             }
@@ -133,13 +132,13 @@ impl Place {
     }
 }
 
-/// Hands an id out unless it is the one before. Returns whether there is one.
+/// Hands an id out unless it is the last one again. Returns whether there is one.
 pub(in crate::scan) fn hand_out(
-    carried: Carried<'_>,
-    last: &mut Last,
+    id: ExtractedId<'_>,
+    last: &mut LastId,
     found: &mut dyn FnMut(&[u8]),
 ) -> bool {
-    let Carried::Id(id) = carried else {
+    let ExtractedId::Id(id) = id else {
         return false;
     };
     if *last.id != *id {

@@ -1,7 +1,7 @@
-//! Tests for times and sizes; without them a configuration may mean something else to this module
+//! Tests for times and sizes. Without them, a configuration may mean something else to this module
 //! than to nginx. Expected values follow from `ngx_parse_time()` and `ngx_parse_size()`.
 
-use sticky_core::directive::nginx_units::{parse_size, parse_time};
+use sticky_core::directive::nginx_units::{parse_milliseconds, parse_size, parse_time};
 
 #[test]
 fn times_are_read_as_nginx_reads_them() {
@@ -28,7 +28,7 @@ fn times_are_read_as_nginx_reads_them() {
         ("90m", Some(5_400)),
         ("m5", Some(5)),
         ("1hm", Some(3_600)),
-        // A blank ends a number, whatever follows it.
+        // A blank ends a number, whatever follows.
         ("10 ", Some(10)),
         (" 10", Some(10)),
         ("10 5", Some(15)),
@@ -44,7 +44,7 @@ fn times_are_read_as_nginx_reads_them() {
         ("1s1s", None),
         ("1s1m", None),
         ("1M1y", None),
-        // Milliseconds are none of a time in seconds.
+        // A time in seconds has no milliseconds.
         ("5ms", None),
         ("1s5ms", None),
         ("5m s", Some(300)),
@@ -70,7 +70,7 @@ fn times_are_read_as_nginx_reads_them() {
 }
 
 #[test]
-fn times_stop_at_the_largest_that_nginx_holds() {
+fn times_have_the_maximum_of_nginx() {
     let cases: &[(&str, Option<u64>)] = &[
         ("9223372036854775807", Some(i64::MAX as u64)),
         ("9223372036854775808", None),
@@ -89,6 +89,29 @@ fn times_stop_at_the_largest_that_nginx_holds() {
     ];
     for (text, expected) in cases {
         assert_eq!(parse_time(text.as_bytes()), *expected, "{text:?}");
+    }
+}
+
+#[test]
+fn times_in_milliseconds_are_read_as_nginx_reads_them() {
+    let cases = [
+        ("2", Some(2_000)),
+        ("2s", Some(2_000)),
+        ("2ms", Some(2)),
+        ("1s500ms", Some(1_500)),
+        ("1m 500ms", Some(60_500)),
+        ("1w", Some(604_800_000)),
+        ("500ms1s", None),
+        ("1ms1ms", None),
+        ("1M", None),
+        ("1y", None),
+        ("", None),
+        ("9223372036854775807", None),
+        ("9223372036854775807ms", Some(9_223_372_036_854_775_807)),
+        ("9223372036854775808ms", None),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(parse_milliseconds(text.as_bytes()), expected, "{text:?}");
     }
 }
 
@@ -126,7 +149,7 @@ fn sizes_are_read_as_nginx_reads_them() {
 
 #[cfg(target_pointer_width = "64")]
 #[test]
-fn sizes_stop_at_the_largest_that_nginx_holds() {
+fn sizes_have_the_maximum_of_nginx() {
     let cases: &[(&str, Option<usize>)] = &[
         ("9223372036854775807", Some(isize::MAX as usize)),
         ("9223372036854775808", None),

@@ -1,28 +1,26 @@
 //! nginx's own forms of the directive: `sticky cookie|route|learn` (since 1.29.6, before that in
-//! NGINX Plus). What is taken and what is refused, and in which words, is
-//! `ngx_http_upstream_sticky()` and what it calls; `norefresh` is Angie's.
+//! NGINX Plus). They are accepted and refused as by `ngx_http_upstream_sticky()`, with the same
+//! messages; `norefresh` is from Angie.
 
-use std::fmt;
-
-use crate::directive::nginx_units;
-use crate::http::cookie;
+use super::error::NginxError;
+use super::nginx_units;
 use crate::table::tick::{Tick, LAST_TICK};
 use crate::table::word::Limits;
 
 /// The rule of one of nginx's own forms.
 #[derive(Clone, Debug)]
-pub enum NativeRule {
+pub enum NginxRule {
     /// `sticky cookie`: the module sets a cookie that names the server.
-    Cookie(NativeCookie),
-    /// `sticky route`: names of the variables that may name the server, without their `$`.
+    Cookie(NginxCookieRule),
+    /// `sticky route`: the variables that may name the server, without their `$`.
     Route(Vec<Vec<u8>>),
-    /// `sticky learn`: variables of requests and responses name sessions.
-    Learn(NativeLearn),
+    /// `sticky learn`: variables of responses and requests hold the session ids.
+    Learn(NginxLearnRule),
 }
 
 /// `sticky cookie NAME …`.
 #[derive(Clone, Debug)]
-pub struct NativeCookie {
+pub struct NginxCookieRule {
     /// Name of the cookie, never empty.
     pub name: Vec<u8>,
     /// The attribute domain, which may hold variables. Never empty.
@@ -35,119 +33,41 @@ pub struct NativeCookie {
     pub httponly: bool,
     /// The attribute secure.
     pub secure: bool,
-    /// The attribute samesite, which may hold variables; without one, a value that there is.
+    /// The attribute samesite, which may hold variables; without one, a valid value.
     pub samesite: Option<Vec<u8>>,
-}
-
-impl NativeCookie {
-    /// The value of Set-Cookie, in nginx's order and spelling
-    /// (`ngx_http_upstream_sticky_cookie_insert()`). `domain` and `samesite` are the values of the
-    /// attributes for this response, empty for none; `now` is in seconds since 1970 UTC.
-    pub fn set_cookie(&self, value: &[u8], domain: &[u8], samesite: &[u8], now: i64) -> Vec<u8> {
-        let mut line = Vec::with_capacity(128);
-        line.extend_from_slice(&self.name);
-        line.push(b'=');
-        line.extend_from_slice(value);
-        match self.expires {
-            None => {}
-            Some(Expires::Max) => {
-                line.extend_from_slice(b"; expires=Thu, 31-Dec-37 23:55:55 GMT; max-age=315360000")
-            }
-            Some(Expires::After(seconds)) => {
-                let at = now.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX));
-                line.extend_from_slice(b"; expires=");
-                cookie::write_short_date(at, &mut line);
-                line.extend_from_slice(format!("; max-age={seconds}").as_bytes());
-            }
-        }
-        if !domain.is_empty() {
-            line.extend_from_slice(b"; domain=");
-            line.extend_from_slice(domain);
-        }
-        if self.httponly {
-            line.extend_from_slice(b"; httponly");
-        }
-        if self.secure {
-            line.extend_from_slice(b"; secure");
-        }
-        if !samesite.is_empty() {
-            line.extend_from_slice(b"; samesite=");
-            // What a variable has made of it may be anything.
-            line.extend_from_slice(if is_samesite(samesite) {
-                samesite
-            } else {
-                b"strict"
-            });
-        }
-        if let Some(path) = &self.path {
-            line.extend_from_slice(b"; path=");
-            line.extend_from_slice(path);
-        }
-        line
-    }
 }
 
 /// `expires=`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expires {
-    /// As long as browsers can count: the end of 2037.
+    /// Until the end of 2037, the last year that old browsers can represent.
     Max,
-    /// So many seconds from now.
+    /// This many seconds from now.
     After(u64),
 }
 
 /// `sticky learn …`.
 #[derive(Clone, Debug)]
-pub struct NativeLearn {
-    /// Variables that name a session to be made, without their `$`. Never empty.
+pub struct NginxLearnRule {
+    /// The variables with the id of a new session, without their `$`. Never empty.
     pub create: Vec<Vec<u8>>,
-    /// Variables that name the session of a request. Never empty.
+    /// The variables with the session id of a request, without their `$`. Never empty.
     pub lookup: Vec<Vec<u8>>,
     /// Name of the zone. Never empty.
     pub zone: Vec<u8>,
     /// Size of the zone in bytes.
     pub size: usize,
-    /// Idle limit of a session; with `norefresh`, its absolute limit too.
+    /// Idle limit of a session; with `norefresh`, its absolute limit, too.
     pub limits: Limits,
-    /// Sessions are learned from the header, before the response has been read.
+    /// Sessions are learned from the header, before the body of the response is read.
     pub after_header: bool,
-    /// Use does not prolong a session.
+    /// Requests do not prolong a session.
     pub norefresh: bool,
 }
 
-/// Why a directive is refused. Displays as nginx's own module writes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NativeError {
-    /// Only the kind stands there.
-    Arguments,
-    /// What nginx returns from the handler of the directive.
-    Text(&'static str),
-    /// A word that is no parameter.
-    Unknown(Vec<u8>),
-    /// A word that is no variable.
-    Variable(Vec<u8>),
-}
-
-impl fmt::Display for NativeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NativeError::Arguments => {
-                f.write_str("invalid number of arguments in \"sticky\" directive")
-            }
-            NativeError::Text(text) => write!(f, "\"sticky\" directive {text}"),
-            NativeError::Unknown(word) => {
-                write!(f, "unknown parameter \"{}\"", super::error::Shown(word))
-            }
-            NativeError::Variable(word) => {
-                write!(f, "invalid variable name \"{}\"", super::error::Shown(word))
-            }
-        }
-    }
-}
-
-/// One of the three forms that nginx itself has.
+/// The three forms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub(super) enum NginxForm {
     /// `sticky cookie`.
     Cookie,
     /// `sticky route`.
@@ -156,50 +76,50 @@ pub enum Form {
     Learn,
 }
 
-impl Form {
+impl NginxForm {
     /// The form that a first word names.
-    pub fn named(word: &[u8]) -> Option<Form> {
+    pub(super) fn named(word: &[u8]) -> Option<NginxForm> {
         match word {
-            b"cookie" => Some(Form::Cookie),
-            b"route" => Some(Form::Route),
-            b"learn" => Some(Form::Learn),
+            b"cookie" => Some(NginxForm::Cookie),
+            b"route" => Some(NginxForm::Route),
+            b"learn" => Some(NginxForm::Learn),
             _ => None,
         }
     }
 }
 
-/// nginx wants a zone of 8 pages of 4 KB at least.
-const SMALLEST_ZONE: usize = 32 << 10;
+/// nginx refuses a smaller zone: 8 pages of 4 KB.
+const MIN_ZONE_SIZE: usize = 32 << 10;
 
 /// Idle limit of `sticky learn` without `timeout=`: 10 minutes.
 const DEFAULT_TIMEOUT: u64 = 600_000;
 
 /// Reads the words behind `sticky cookie`, `sticky route` or `sticky learn`.
-pub fn rule(form: Form, words: &[&[u8]]) -> Result<NativeRule, NativeError> {
+pub(super) fn rule(form: NginxForm, words: &[&[u8]]) -> Result<NginxRule, NginxError> {
     let Some((&first, rest)) = words.split_first() else {
-        return Err(NativeError::Arguments);
+        return Err(NginxError::Arguments);
     };
     match form {
-        Form::Cookie => cookie(first, rest).map(NativeRule::Cookie),
-        Form::Route => {
+        NginxForm::Cookie => cookie(first, rest).map(NginxRule::Cookie),
+        NginxForm::Route => {
             let names = words.iter().map(|word| {
                 let name = word.strip_prefix(b"$");
                 name.map(<[u8]>::to_vec)
-                    .ok_or_else(|| NativeError::Variable(word.to_vec()))
+                    .ok_or_else(|| NginxError::Variable(word.to_vec()))
             });
-            names.collect::<Result<_, _>>().map(NativeRule::Route)
+            names.collect::<Result<_, _>>().map(NginxRule::Route)
         }
-        Form::Learn => learn(words).map(NativeRule::Learn),
+        NginxForm::Learn => learn(words).map(NginxRule::Learn),
     }
 }
 
-fn cookie(name: &[u8], words: &[&[u8]]) -> Result<NativeCookie, NativeError> {
-    use NativeError::Text;
+fn cookie(name: &[u8], words: &[&[u8]]) -> Result<NginxCookieRule, NginxError> {
+    use NginxError::Text;
 
     if name.is_empty() {
         return Err(Text("empty cookie name"));
     }
-    let mut rule = NativeCookie {
+    let mut rule = NginxCookieRule {
         name: name.to_vec(),
         domain: None,
         path: None,
@@ -252,14 +172,14 @@ fn cookie(name: &[u8], words: &[&[u8]]) -> Result<NativeCookie, NativeError> {
             }
             rule.samesite = Some(value.to_vec());
         } else {
-            return Err(NativeError::Unknown(word.to_vec()));
+            return Err(NginxError::Unknown(word.to_vec()));
         }
     }
     Ok(rule)
 }
 
-fn learn(words: &[&[u8]]) -> Result<NativeLearn, NativeError> {
-    use NativeError::Text;
+fn learn(words: &[&[u8]]) -> Result<NginxLearnRule, NginxError> {
+    use NginxError::Text;
 
     let (mut create, mut lookup) = (Vec::new(), Vec::new());
     let mut zone: Option<(&[u8], usize)> = None;
@@ -277,7 +197,7 @@ fn learn(words: &[&[u8]]) -> Result<NativeLearn, NativeError> {
                 return Err(Text("zone name is not specified"));
             }
             let size = nginx_units::parse_size(size).ok_or(Text("invalid zone size"))?;
-            if size < SMALLEST_ZONE {
+            if size < MIN_ZONE_SIZE {
                 return Err(Text("zone is too small"));
             }
             zone = Some((name, size));
@@ -306,7 +226,7 @@ fn learn(words: &[&[u8]]) -> Result<NativeLearn, NativeError> {
         } else if word == b"norefresh" {
             norefresh = true;
         } else {
-            return Err(NativeError::Unknown(word.to_vec()));
+            return Err(NginxError::Unknown(word.to_vec()));
         }
     }
     if lookup.is_empty() {
@@ -316,10 +236,10 @@ fn learn(words: &[&[u8]]) -> Result<NativeLearn, NativeError> {
         return Err(Text("\"create\" parameter is not specified"));
     }
     let (zone, size) = zone.ok_or(Text("\"zone\" parameter is not specified"))?;
-    // The table counts whole seconds and lives for years.
+    // The table counts whole seconds.
     let seconds = timeout.unwrap_or(DEFAULT_TIMEOUT).div_ceil(1000);
     let expires = Tick::try_from(seconds).map_or(LAST_TICK, |seconds| seconds.min(LAST_TICK));
-    Ok(NativeLearn {
+    Ok(NginxLearnRule {
         create,
         lookup,
         zone: zone.to_vec(),
@@ -333,53 +253,9 @@ fn learn(words: &[&[u8]]) -> Result<NativeLearn, NativeError> {
     })
 }
 
-/// Whether nginx takes a value of the attribute samesite (`ngx_http_upstream_sticky_samesite()`).
+/// Whether nginx accepts a value of the attribute samesite (`ngx_http_upstream_sticky_samesite()`).
 pub fn is_samesite(value: &[u8]) -> bool {
     [&b"strict"[..], b"lax", b"none"]
         .iter()
         .any(|known| known.eq_ignore_ascii_case(value))
-}
-
-/// What `server` says of a session's server: `route=` and `drain` (`ngx_http_upstream_server()`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ServerWords {
-    /// What its sessions call it.
-    pub route: Option<Vec<u8>>,
-    /// It gets requests of its own sessions only.
-    pub drain: bool,
-}
-
-/// Bytes of the longest route.
-pub const LONGEST_ROUTE: usize = 32;
-
-/// Takes the words that nginx knows since 1.29.6 out of those behind `server ADDRESS`: what they
-/// say, and whether each word is one of them.
-///
-/// # Errors
-///
-/// What nginx writes, without file and line.
-pub fn server_words(words: &[&[u8]]) -> Result<(ServerWords, Vec<bool>), &'static str> {
-    let mut found = ServerWords::default();
-    let mut ours = Vec::with_capacity(words.len());
-    for &word in words {
-        if let Some(route) = word.strip_prefix(b"route=") {
-            if route.is_empty() {
-                return Err("route is empty");
-            }
-            if route.len() > LONGEST_ROUTE {
-                return Err("route is longer than 32");
-            }
-            found.route = Some(route.to_vec());
-            ours.push(true);
-        } else {
-            // Of `down` and `drain`, the last one counts.
-            match word {
-                b"drain" => found.drain = true,
-                b"down" => found.drain = false,
-                _ => {}
-            }
-            ours.push(word == b"drain");
-        }
-    }
-    Ok((found, ours))
 }

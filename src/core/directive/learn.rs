@@ -1,41 +1,15 @@
-//! `from=` and `learn=`: where a request carries the session id, and where a response hands it out.
+//! `learn=`: where responses hand out session ids.
 
 use std::sync::LazyLock;
 
-use super::error::DirectiveError;
-use super::parameters::Parameters;
-use super::query::{list, push_once};
-use super::Place;
-use crate::scan::learn_set::{LearnSet, Member};
-use crate::scan::source::{Source, SOURCES};
-use crate::scan::{forms, html, json};
+use super::error::{DirectiveError, NAME_ELSEWHERE};
+use super::parameters::{is_token, list, push_once, Parameters};
+use crate::scan::json::Member;
+use crate::scan::learn_set::LearnSet;
+use crate::scan::source::{Source, FORMS, HTML, JSON, SOURCES};
 use crate::url::Names;
 
-/// What a place wants that has no parentheses around ids.
-pub(super) const NAME_ELSEWHERE: &str = "a name without parentheses to look for there";
-
-pub(super) fn from(given: &Parameters) -> Result<Vec<Place>, DirectiveError> {
-    const EXPECTED: &str = "a list of \"query\", \"form\", \"path\", \"cookie\" and \
-                            \"header:NAME\", divided by commas";
-
-    let mut places = Vec::new();
-    for value in list(given.value("from").unwrap_or(b"query,form")) {
-        let place = match value {
-            b"query" => Place::Query,
-            b"form" => Place::Form,
-            b"path" => Place::Path,
-            b"cookie" => Place::Cookie,
-            _ => match value.strip_prefix(b"header:") {
-                Some(name) if is_token(name) => Place::Header(name.to_ascii_lowercase().into()),
-                _ => return Err(DirectiveError::value("from", value, EXPECTED)),
-            },
-        };
-        push_once("from", &mut places, place, value)?;
-    }
-    Ok(places)
-}
-
-/// `names` are those of `name=`: what is learned under that name when the source names no other.
+/// `names` are those of `name=`, which count where a source has no name of its own.
 pub(super) fn learn(given: &Parameters, names: &[Box<[u8]>]) -> Result<LearnSet, DirectiveError> {
     let words = given.value("learn").unwrap_or(b"html,location");
     let plain = names.iter().filter(|name| !Names::is_letter(name));
@@ -75,8 +49,8 @@ pub(super) fn learn(given: &Parameters, names: &[Box<[u8]>]) -> Result<LearnSet,
             (b"json", Some(path)) if path.split(is_dot).all(Names::is_valid_name) => {
                 let mut path: Vec<Box<[u8]>> = path.split(is_dot).map(Into::into).collect();
                 let member = match (path.len(), path.pop()) {
-                    (1, Some(name)) => Member::Anywhere(name),
-                    (_, last) => Member::At(path.into_iter().chain(last).collect()),
+                    (1, Some(name)) => Member::ByName(name),
+                    (_, last) => Member::ByPath(path.into_iter().chain(last).collect()),
                 };
                 read_json(&mut learn);
                 push_once("learn", &mut learn.members, member, value)?;
@@ -93,7 +67,7 @@ pub(super) fn learn(given: &Parameters, names: &[Box<[u8]>]) -> Result<LearnSet,
             _ => return Err(unknown(value)),
         }
     }
-    if [&html::SOURCE, &forms::SOURCE]
+    if [&HTML, &FORMS]
         .iter()
         .all(|page| learn.bodies.contains(page))
     {
@@ -121,15 +95,15 @@ fn unknown(value: &[u8]) -> DirectiveError {
     DirectiveError::value("learn", value, &EXPECTED)
 }
 
-/// Several members may be named.
+/// Adds the source, which may be named several times with different members.
 fn read_json(learn: &mut LearnSet) {
-    if !learn.bodies.contains(&&json::SOURCE) {
-        learn.bodies.push(&json::SOURCE);
+    if !learn.bodies.contains(&&JSON) {
+        learn.bodies.push(&JSON);
     }
 }
 
 fn members_named(names: &[Box<[u8]>]) -> impl Iterator<Item = Member> + '_ {
-    names.iter().cloned().map(Member::Anywhere)
+    names.iter().cloned().map(Member::ByName)
 }
 
 fn once(known: &mut bool, value: &[u8]) -> Result<(), DirectiveError> {
@@ -141,12 +115,4 @@ fn once(known: &mut bool, value: &[u8]) -> Result<(), DirectiveError> {
 
 fn is_dot(byte: &u8) -> bool {
     *byte == b'.'
-}
-
-/// A token (RFC 9110, 5.6.2): what names of headers and cookies are.
-fn is_token(name: &[u8]) -> bool {
-    !name.is_empty()
-        && name
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
 }

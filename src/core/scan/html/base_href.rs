@@ -1,35 +1,35 @@
-//! Looks for `<base href>`, which decides where the relative links of a page lead. It can only
-//! stand in the head, so only that is looked at, and no more than its first 16 KB. Comments,
-//! scripts, styles and titles are passed over; the attributes of other tags are not read, so that
-//! `<base` in a value of one would count too.
+//! Looks for `<base href>`, which decides where the relative links of a page lead. It belongs in
+//! the head, so only the head is searched, and no more than its first 16 KB. Comments, scripts,
+//! styles and titles are skipped. The attributes of other tags are not parsed, so a `<base` in one
+//! of their values would count, too.
 
 use super::tag::{Part, Tag};
 
-/// Bytes of a page in which a base counts.
+/// How much of a page is searched, in bytes.
 const SEARCHED: usize = 16 * 1024;
 
 /// The longest `<base …>` that is read, in bytes.
-const LONGEST: usize = 2 * 1024;
+const MAX_BASE_TAG: usize = 2 * 1024;
 
-/// No word that matters is longer, in bytes.
-const LONGEST_WORD: usize = 10;
+/// The longest word behind a `<` that matters, in bytes.
+const MAX_WORD: usize = 10;
 
-/// Reads the beginning of a page.
-pub(super) struct Head {
-    state: State,
+/// Searches the beginning of a page.
+pub(super) struct BaseFinder {
+    state: HeadState,
     left: usize,
-    /// What has come of the tag or of the word after a `<` that is being read, without the `<`.
+    /// What has been read of the current tag, or of the word behind a `<`, without the `<`.
     tag: Vec<u8>,
 }
 
 #[derive(Clone, Copy)]
-enum State {
+enum HeadState {
     Text,
     /// After a `<`.
     Word,
-    /// In a comment, with the two bytes before.
+    /// In a comment, with its last two bytes.
     Comment(u8, u8),
-    /// In an element whose content is no markup.
+    /// In an element whose content is not markup; what ends it.
     Raw(&'static [u8]),
     /// After a `<` there.
     RawWord(&'static [u8]),
@@ -38,19 +38,19 @@ enum State {
     Done,
 }
 
-impl Head {
+impl BaseFinder {
     pub(super) fn new() -> Self {
         Self {
-            state: State::Text,
+            state: HeadState::Text,
             left: SEARCHED,
             tag: Vec::new(),
         }
     }
 
-    /// Takes the next piece. When a base has become complete, where in the piece it ends and its
-    /// `href`, as it is written; never again after that.
+    /// Takes the next piece. Returns where in it a `<base href>` ends, and the `href` as it is
+    /// written; once per page.
     pub(super) fn feed(&mut self, piece: &[u8]) -> Option<(usize, &[u8])> {
-        if matches!(self.state, State::Done) {
+        if matches!(self.state, HeadState::Done) {
             return None;
         }
         let head = piece.get(..self.left.min(piece.len())).unwrap_or_default();
@@ -58,13 +58,13 @@ impl Head {
         let mut at = 0;
         while let Some(byte) = head.get(at) {
             match self.state {
-                State::Text | State::Raw(_) => {
+                HeadState::Text | HeadState::Raw(_) => {
                     let Some(next) = memchr::memchr(b'<', head.get(at..)?) else {
                         break;
                     };
                     at += next + 1;
                     let rest = head.get(at..).unwrap_or_default();
-                    // Most tags matter not at all.
+                    // Most tags do not matter.
                     if rest
                         .first_chunk()
                         .is_some_and(|start| !self.may_matter(*start))
@@ -75,55 +75,55 @@ impl Head {
                     continue;
                 }
                 // The byte that ends a word is not consumed: it may be the next "<".
-                State::Word => {
+                HeadState::Word => {
                     self.state = self.after_word_byte(*byte);
-                    if matches!(self.state, State::Text | State::Raw(_)) {
+                    if matches!(self.state, HeadState::Text | HeadState::Raw(_)) {
                         continue;
                     }
                 }
-                State::RawWord(name) => {
+                HeadState::RawWord(name) => {
                     self.state = self.after_raw_byte(*byte, name);
-                    if matches!(self.state, State::Raw(_)) {
+                    if matches!(self.state, HeadState::Raw(_)) {
                         continue;
                     }
                 }
-                State::Comment(b'-', b'-') if *byte == b'>' => self.state = State::Text,
-                State::Comment(_, last) => {
-                    self.state = State::Comment(last, *byte);
-                    // On to the two bytes before the next ">", or before the end.
+                HeadState::Comment(b'-', b'-') if *byte == b'>' => self.state = HeadState::Text,
+                HeadState::Comment(_, last) => {
+                    self.state = HeadState::Comment(last, *byte);
+                    // Skip to the two bytes before the next ">", or before the end.
                     let rest = head.get(at + 1..).unwrap_or_default();
                     let end = memchr::memchr(b'>', rest).unwrap_or(rest.len());
                     if let Some(skipped @ 1..) = end.checked_sub(2) {
                         at += skipped;
                     }
                 }
-                State::Base => {
+                HeadState::Base => {
                     self.tag.push(*byte);
                     if *byte == b'>' && self.is_complete() {
                         if href(&self.tag).is_some() {
-                            self.state = State::Done;
+                            self.state = HeadState::Done;
                             return href(&self.tag).map(|href| (at + 1, href));
                         }
-                        self.state = State::Text;
-                    } else if self.tag.len() >= LONGEST {
-                        self.state = State::Text;
+                        self.state = HeadState::Text;
+                    } else if self.tag.len() >= MAX_BASE_TAG {
+                        self.state = HeadState::Text;
                     }
                 }
-                State::Done => return None,
+                HeadState::Done => return None,
             }
             at += 1;
         }
         if self.left == 0 {
-            self.state = State::Done;
+            self.state = HeadState::Done;
         }
         None
     }
 
-    /// Whether a word that begins so behind a `<` may change the state.
+    /// Whether a word behind a `<` that begins like this may change the state.
     fn may_matter(&self, start: [u8; 5]) -> bool {
         let start = start.map(|byte| byte.to_ascii_lowercase());
         match self.state {
-            State::Raw(name) => name.starts_with(&start),
+            HeadState::Raw(name) => name.starts_with(&start),
             _ => matches!(
                 start,
                 [b'b', b'a', b's', b'e', _]
@@ -138,43 +138,43 @@ impl Head {
         }
     }
 
-    /// Takes of what stands behind a `<` as much as belongs to its word, and returns how much.
+    /// Takes the word behind a `<`, and returns how much of `rest` it was.
     fn begin_word(&mut self, rest: &[u8]) -> usize {
         self.tag.clear();
-        if let State::Raw(name) = self.state {
+        if let HeadState::Raw(name) = self.state {
             let is_same = |(own, byte): &(&u8, &u8)| own.eq_ignore_ascii_case(byte);
             let len = name.iter().zip(rest).take_while(is_same).count();
             self.tag.extend(name.iter().take(len));
             self.state = match len {
-                len if len == name.len() => State::Text,
-                len if len == rest.len() => State::RawWord(name),
-                _ => State::Raw(name),
+                len if len == name.len() => HeadState::Text,
+                len if len == rest.len() => HeadState::RawWord(name),
+                _ => HeadState::Raw(name),
             };
             return len;
         }
         if rest.starts_with(b"!--") {
-            self.state = State::Comment(b'-', b'-');
+            self.state = HeadState::Comment(b'-', b'-');
             return 3;
         }
         let word = rest
             .iter()
-            .take(LONGEST_WORD)
+            .take(MAX_WORD)
             .take_while(|byte| is_in_word(**byte));
         self.tag.extend(word.map(u8::to_ascii_lowercase));
-        self.state = State::Word;
+        self.state = HeadState::Word;
         self.tag.len()
     }
 
-    fn after_word_byte(&mut self, byte: u8) -> State {
+    fn after_word_byte(&mut self, byte: u8) -> HeadState {
         if is_in_word(byte) {
-            if self.tag.len() < LONGEST_WORD {
+            if self.tag.len() < MAX_WORD {
                 self.tag.push(byte.to_ascii_lowercase());
             }
             // "<!-->" is a complete comment.
             return if self.tag == b"!--" {
-                State::Comment(b'-', b'-')
+                HeadState::Comment(b'-', b'-')
             } else {
-                State::Word
+                HeadState::Word
             };
         }
         match self.tag.as_slice() {
@@ -182,25 +182,25 @@ impl Head {
                 self.tag.push(byte);
                 // "<base>" has no href.
                 if byte == b'>' {
-                    State::Text
+                    HeadState::Text
                 } else {
-                    State::Base
+                    HeadState::Base
                 }
             }
-            b"body" | b"frameset" | b"/head" => State::Done,
-            b"script" => State::Raw(b"/script"),
-            b"style" => State::Raw(b"/style"),
-            b"title" => State::Raw(b"/title"),
-            _ => State::Text,
+            b"body" | b"frameset" | b"/head" => HeadState::Done,
+            b"script" => HeadState::Raw(b"/script"),
+            b"style" => HeadState::Raw(b"/style"),
+            b"title" => HeadState::Raw(b"/title"),
+            _ => HeadState::Text,
         }
     }
 
-    fn after_raw_byte(&mut self, byte: u8, name: &'static [u8]) -> State {
+    fn after_raw_byte(&mut self, byte: u8, name: &'static [u8]) -> HeadState {
         self.tag.push(byte.to_ascii_lowercase());
         match name.strip_prefix(self.tag.as_slice()) {
-            Some([]) => State::Text,
-            Some(_) => State::RawWord(name),
-            None => State::Raw(name),
+            Some([]) => HeadState::Text,
+            Some(_) => HeadState::RawWord(name),
+            None => HeadState::Raw(name),
         }
     }
 

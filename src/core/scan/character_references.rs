@@ -1,11 +1,11 @@
-//! Character references in attribute values (HTML Standard, 13.2.5.72 to 13.2.5.80), as far as they
-//! can matter to a URL that applications write: all numeric ones and all names of ASCII characters.
+//! Character references in attribute values (HTML Standard, 13.2.5.72 to 13.2.5.80), as far as
+//! applications write them in URLs: all numeric ones, and the names of all ASCII characters.
 
-/// The longest of the names.
-const LONGEST: usize = 16;
+/// The length of the longest name.
+const MAX_NAME: usize = 16;
 
-/// Whether a URL reads the same with its references decoded: it has none but `&amp;`, whose
-/// semicolon separates as the `&` does, but not in a path that is searched too.
+/// Whether a URL reads the same with its references decoded: it has none but `&amp;`. In a query,
+/// that and its semicolon separate as `&` does; in a path that is searched for ids, they do not.
 pub(in crate::scan) fn are_separators(url: &[u8], path_counts: bool) -> bool {
     let query = match path_counts {
         true => memchr::memchr(b'?', url).unwrap_or(url.len()),
@@ -22,7 +22,7 @@ pub(in crate::scan) fn are_separators(url: &[u8], path_counts: bool) -> bool {
     })
 }
 
-/// The value with its references decoded, in `scratch` when there are any.
+/// The value with its references decoded; in `scratch` if there are any.
 pub(crate) fn decoded<'a>(value: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
     let Some(mut at) = memchr::memchr(b'&', value) else {
         return value;
@@ -50,8 +50,8 @@ pub(crate) fn decoded<'a>(value: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8]
     scratch
 }
 
-/// The characters that browsers also take without a semicolon, unless `=`, a letter or a digit
-/// follows.
+/// The characters whose names browsers also accept without a semicolon, unless `=`, a letter or a
+/// digit follows.
 fn legacy(name: &[u8]) -> Option<u8> {
     Some(match name {
         b"amp" | b"AMP" => b'&',
@@ -97,9 +97,9 @@ fn with_semicolon(name: &[u8]) -> Option<u8> {
     })
 }
 
-/// Decodes what follows a `&`; returns how long it is, 0 when it is no reference.
+/// Decodes the name behind a `&`. Returns the length of the reference, 0 if it is none.
 fn named(body: &[u8], out: &mut Vec<u8>) -> usize {
-    let name = body.get(..LONGEST.min(body.len())).unwrap_or_default();
+    let name = body.get(..MAX_NAME.min(body.len())).unwrap_or_default();
     let len = name.iter().take_while(|b| b.is_ascii_alphabetic()).count();
     let name = name.get(..len).unwrap_or_default();
     let (character, len) = match body.get(len) {
@@ -125,7 +125,7 @@ fn numeric(body: &[u8], out: &mut Vec<u8>) -> usize {
     let mut value = 0_u32;
     let mut len = prefix;
     while let Some(digit) = body.get(len).and_then(|b| char::from(*b).to_digit(radix)) {
-        // Beyond Unicode it stays beyond.
+        // Saturates: it stays beyond Unicode.
         value = value.saturating_mul(radix).saturating_add(digit);
         len += 1;
     }

@@ -1,4 +1,4 @@
-//! Where needles stand in some bytes.
+//! The matches of several needles in a block of bytes.
 
 use memchr::memmem::Finder;
 
@@ -8,52 +8,52 @@ use crate::url::{Names, MAX_NAMES};
 pub(in crate::scan) trait Needles {
     fn nth(&self, index: usize) -> Option<&Finder<'static>>;
 
-    /// The length of the longest; 0 without any.
+    /// The length of the longest one; 0 without any.
     fn longest(&self) -> usize;
 }
 
-/// The names, and what else has to be looked for.
+/// The names, and one more for the escapes of JSON.
 pub(in crate::scan) const MAX_NEEDLES: usize = MAX_NAMES + 1;
 
 impl Needles for Names {
     fn nth(&self, index: usize) -> Option<&Finder<'static>> {
-        Names::nth(self, index).map(|name| &name.anchor)
+        Names::nth(self, index).map(|name| &name.literal)
     }
 
     fn longest(&self) -> usize {
-        self.longest_anchor()
+        self.longest_literal()
     }
 }
 
-/// Where needles stand, in the order of their ends: one that another one contains comes in the same
-/// order whether or not the piece ends between their ends.
-pub(in crate::scan) struct Hits<'a, N> {
+/// The matches in the order of their ends. So a needle that contains another one comes in the same
+/// order, whether or not the piece ends between their ends.
+pub(in crate::scan) struct Matches<'a, N> {
     needles: &'a N,
-    /// Where each stands next, as many as there are.
-    next: [Option<Found>; MAX_NEEDLES],
+    /// The next match of each needle.
+    next: [Option<Match>; MAX_NEEDLES],
     count: usize,
 }
 
-/// A needle that stands somewhere, ordered by where it ends.
+/// A match of a needle, ordered by where it ends.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::scan) struct Found {
+pub(in crate::scan) struct Match {
     pub(in crate::scan) end: usize,
     pub(in crate::scan) needle: usize,
 }
 
-impl<'a, N: Needles> Hits<'a, N> {
-    /// Those from `first` on.
-    pub(in crate::scan) fn new(needles: &'a N, bytes: &[u8], first: Found) -> Self {
-        let mut hits = Self {
+impl<'a, N: Needles> Matches<'a, N> {
+    /// The matches from `first` on.
+    pub(in crate::scan) fn new(needles: &'a N, bytes: &[u8], first: Match) -> Self {
+        let mut matches = Self {
             needles,
             next: [None; MAX_NEEDLES],
             count: 0,
         };
-        for (index, next) in hits.next.iter_mut().enumerate() {
+        for (index, next) in matches.next.iter_mut().enumerate() {
             let Some(needle) = needles.nth(index) else {
                 break;
             };
-            hits.count += 1;
+            matches.count += 1;
             let end = first.end + usize::from(index < first.needle);
             *next = find(
                 needle,
@@ -62,12 +62,12 @@ impl<'a, N: Needles> Hits<'a, N> {
                 end.saturating_sub(needle.needle().len()),
             );
         }
-        hits
+        matches
     }
 
-    /// The next one. `bytes` are the same as before, though they may have moved.
+    /// The next match. `bytes` must be the same as before, though their address may have changed.
     #[inline]
-    pub(in crate::scan) fn next(&mut self, bytes: &[u8]) -> Option<Found> {
+    pub(in crate::scan) fn next(&mut self, bytes: &[u8]) -> Option<Match> {
         let next = self.next.get(..self.count)?;
         let found = next.iter().flatten().min().copied()?;
         let next = self.next.get_mut(found.needle);
@@ -79,9 +79,9 @@ impl<'a, N: Needles> Hits<'a, N> {
     }
 }
 
-fn find(needle: &Finder<'_>, index: usize, bytes: &[u8], from: usize) -> Option<Found> {
+fn find(needle: &Finder<'_>, index: usize, bytes: &[u8], from: usize) -> Option<Match> {
     let at = from + needle.find(bytes.get(from..)?)?;
-    Some(Found {
+    Some(Match {
         end: at + needle.needle().len(),
         needle: index,
     })

@@ -1,10 +1,10 @@
-//! Tests for what a page may cost that says the name again and again, counted in bytes that are looked
-//! at; without these, 8 KB that somebody wrote into a page take milliseconds of everybody's time.
+//! Tests for the budget of pages that repeat the name, counted in bytes that are examined. Without
+//! these, 8 KB that a user wrote into a page could block a worker for milliseconds.
 
 mod learners;
 
 use learners::{names, site};
-use sticky_core::scan::html::{HtmlLearner, ALLOWED, ALLOWED_EACH, REACH};
+use sticky_core::scan::html::{HtmlLearner, BASE_BUDGET, BUDGET_PER_BYTE, MAX_TAG};
 use sticky_core::scan::Learner;
 
 #[path = "pages/corpus.rs"]
@@ -15,10 +15,10 @@ mod repeated;
 use corpus::Random;
 use repeated::{filled, REPEATED};
 
-/// What the examination of one name may take beyond what is left.
-const ONE: u64 = 12 * REACH as u64;
+/// What one name may spend beyond the budget.
+const ONE: u64 = 12 * MAX_TAG as u64;
 
-/// The ids of a page, and how many bytes were looked at for them.
+/// The ids of a page, and what was spent of the budget.
 fn read(page: &[u8], piece: usize) -> (Vec<String>, u64) {
     let mut learner = HtmlLearner::new(names(&["sid"]), site());
     let mut ids = Vec::new();
@@ -27,17 +27,17 @@ fn read(page: &[u8], piece: usize) -> (Vec<String>, u64) {
         learner.feed(piece, &mut found);
     }
     learner.end(&mut found);
-    (ids, learner.looked_at())
+    (ids, learner.budget_spent())
 }
 
 #[test]
-fn a_page_full_of_the_name_costs_what_it_may() {
+fn a_page_full_of_the_name_keeps_to_the_budget() {
     for (first, then) in REPEATED {
         let page = filled(first, then, 200_000);
         let whole = read(&page, page.len());
-        let may = ALLOWED + ALLOWED_EACH * page.len() as u64 + ONE;
-        assert!(whole.1 <= may, "{first}{then}: {} of {may}", whole.1);
-        // By place, not by piece: what is passed over must not depend on how the page is cut.
+        let limit = BASE_BUDGET + BUDGET_PER_BYTE * page.len() as u64 + ONE;
+        assert!(whole.1 <= limit, "{first}{then}: {} of {limit}", whole.1);
+        // Which names are skipped must not depend on how the page is cut.
         for piece in [1, 1000, 4096] {
             assert_eq!(read(&page, piece), whole, "{first}{then} by {piece}");
         }
@@ -45,11 +45,11 @@ fn a_page_full_of_the_name_costs_what_it_may() {
 }
 
 #[test]
-fn what_is_looked_at_does_not_depend_on_pieces() {
+fn the_cost_does_not_depend_on_pieces() {
     for page in [
-        // No reference, as a ">" stands in it, which a piece may have let go of.
+        // Not a reference, because a ">" stands in it, which may be in an earlier piece.
         "&#x26>sidsid=<a <!--<b>?sid=1>",
-        // A quote that opens no value, as no tag is open before it.
+        // A quote that opens no value, because no tag is open before it.
         "</a> content=\"0;url=?sid=a1<button > href='x?q=1&amp;sid=g7'>value='e5';<href=\"</head>\
          <input onclick='<b sid=c3?<body><input &<+<base in1title=\"&quot;</a>sid=&#38;s<input name=sid value=h8>",
     ] {
@@ -61,7 +61,7 @@ fn what_is_looked_at_does_not_depend_on_pieces() {
 }
 
 #[test]
-fn ids_behind_such_text_are_found() {
+fn ids_behind_repeated_names_are_found() {
     for (first, then) in REPEATED {
         let text = filled(first, then, 8 * 1024);
         for (rest, way) in [
@@ -73,7 +73,7 @@ fn ids_behind_such_text_are_found() {
             ),
             ("<script>u='/x?sid=after1';</script>", "in a script"),
         ] {
-            // What has begun is ended, whatever it is, and then comes a page of some length.
+            // Whatever is open is closed, and then a page of some length follows.
             let end = "\"'></b></a><p>Thank you for these words, dear guest. </p>\n".repeat(400);
             let page = [&text, end.as_bytes(), rest.as_bytes()].concat();
             let (ids, _) = read(&page, 4096);
@@ -83,38 +83,38 @@ fn ids_behind_such_text_are_found() {
             );
         }
     }
-    // In quotes at once, and where nothing is left.
+    // In quotes also right behind it, when nothing is left of the budget.
     let text = filled("", "<input name=sid ", 100_000);
     let page = [&text[..], b"><a href=\"/x?sid=after1\">x</a>"].concat();
     assert_eq!(read(&page, 4096).0, ["after1"]);
 }
 
 #[test]
-fn pages_full_of_ids_use_little_of_it() {
+fn pages_full_of_ids_spend_less_than_half() {
     let mut most = (0.0, String::new());
-    let mut use_of = |name: &str, page: &[u8]| {
+    let mut spent_in = |name: &str, page: &[u8]| {
         let (_, used) = read(page, 4096);
         let each = used as f64 / page.len() as f64;
-        if used > ALLOWED / 16 && each > most.0 {
+        if used > BASE_BUDGET / 16 && each > most.0 {
             most = (each, name.to_owned());
         }
-        let limit = (ALLOWED + ALLOWED_EACH * page.len() as u64) / 2;
+        let limit = (BASE_BUDGET + BUDGET_PER_BYTE * page.len() as u64) / 2;
         assert!(used < limit, "{name}: {used} of {} bytes", page.len());
         most.clone()
     };
     let mut random = Random(6);
     let mut most_of_pages = (0.0, String::new());
     for page in corpus::committed().into_iter().chain(corpus::unpacked()) {
-        use_of(&page.name, &page.bytes);
+        spent_in(&page.name, &page.bytes);
         let (with_ids, _) = corpus::with_ids(&page.bytes, &mut random);
-        let (each, name) = use_of(&page.name, &with_ids);
+        let (each, name) = spent_in(&page.name, &with_ids);
         most_of_pages = (each, name);
     }
-    // As short as links get, each with an id of its own and in no quotes.
+    // The shortest links, each with another id and without quotes.
     let links: Vec<String> = (0..20_000)
         .map(|n| format!("<a href=?sid={n}>{n}</a> "))
         .collect();
-    let (each, _) = use_of("short links", links.concat().as_bytes());
+    let (each, _) = spent_in("short links", links.concat().as_bytes());
     let (of_pages, name) = most_of_pages;
     println!("for each byte: {of_pages:.3} in {name}, {each:.2} in short links");
 }

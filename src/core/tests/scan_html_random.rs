@@ -1,6 +1,6 @@
-//! Random soups of the bytes that pages are made of: nothing panics, cuts change nothing, and what
-//! a parser finds in an attribute or a field is found. Without these a page that nobody thought of
-//! loses ids at the border of two buffers.
+//! Random sequences of parts of pages: nothing panics, the pieces make no difference, and what a
+//! parser finds in an attribute or a field is found. Without these, an unforeseen page may lose ids
+//! between two buffers.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -90,7 +90,7 @@ const PARTS: &[&[u8]] = &[
     b"1",
 ];
 
-/// What ids in paths are written with.
+/// The parts of ids in paths.
 const PATH_PARTS: &[&[u8]] = &[
     b";sid=k9",
     b"href=\"a;sid=k9",
@@ -127,17 +127,20 @@ fn read<'a>(
         ids.iter().all(|id| (1..=512).contains(&id.len())),
         "an id of a wrong length"
     );
-    (ids, learner.looked_at())
+    (ids, learner.budget_spent())
 }
 
 #[test]
-fn soups_read_the_same_however_they_are_cut_and_hide_nothing() {
+fn random_pages_read_the_same_in_any_pieces_and_no_id_is_missed() {
     let sid = Names::new(vec![b"sid"[..].into()]);
-    assert!(read_soups(sid, PARTS) > 300, "the soups test nothing");
+    assert!(
+        read_random_pages(sid, PARTS) > 300,
+        "hardly an id in these pages"
+    );
 }
 
 #[test]
-fn soups_with_ids_in_paths_do_too() {
+fn random_pages_with_ids_in_paths_do_too() {
     let parts = [PARTS, PATH_PARTS, PATH_PARTS].concat();
     for order in [
         vec![LinkPart::Path],
@@ -145,14 +148,14 @@ fn soups_with_ids_in_paths_do_too() {
         vec![LinkPart::Query, LinkPart::Path],
     ] {
         let names = Names::new(vec![b"sid"[..].into(), b"(S)"[..].into()]);
-        let found = read_soups(names.in_parts(order), &parts);
-        assert!(found > 300, "the soups test nothing");
+        let found = read_random_pages(names.in_parts(order), &parts);
+        assert!(found > 300, "hardly an id in these pages");
     }
 }
 
 /// Returns how many ids the parser finds.
-fn read_soups(names: Names, parts: &[&[u8]]) -> usize {
-    let rounds = std::env::var("STICKY_SOUPS")
+fn read_random_pages(names: Names, parts: &[&[u8]]) -> usize {
+    let rounds = std::env::var("STICKY_RANDOM_PAGES")
         .ok()
         .and_then(|n| n.parse().ok())
         .unwrap_or(2_000);
@@ -161,23 +164,23 @@ fn read_soups(names: Names, parts: &[&[u8]]) -> usize {
     let mut found = 0;
     for seed in 0..rounds {
         let mut random = Random(seed);
-        let mut soup = Vec::new();
+        let mut page = Vec::new();
         for _ in 0..random.below(80) {
-            soup.extend_from_slice(random.pick(parts));
-            // Now and then as long as the bounds of the learner.
+            page.extend_from_slice(random.pick(parts));
+            // Sometimes as long as the bounds of the learner.
             if random.below(400) == 0 {
                 let length = random.below(9000);
-                soup.resize(
-                    soup.len() + length,
+                page.resize(
+                    page.len() + length,
                     *random.pick(&[&b'x', &b' ', &b'>', &b'<']),
                 );
             }
         }
-        let whole = read(std::iter::once(&soup[..]), &names, &site);
-        let shown = || soup.escape_ascii().to_string();
+        let whole = read(std::iter::once(&page[..]), &names, &site);
+        let shown = || page.escape_ascii().to_string();
         for _ in 0..4 {
             let longest = *random.pick(&[&1, &5, &40, &3000]);
-            let mut rest = &soup[..];
+            let mut rest = &page[..];
             let mut pieces = Vec::new();
             while !rest.is_empty() {
                 let (piece, after) = rest.split_at((random.below(longest) + 1).min(rest.len()));
@@ -192,12 +195,12 @@ fn read_soups(names: Names, parts: &[&[u8]]) -> usize {
             );
         }
         let whole: BTreeSet<Vec<u8>> = whole.0.into_iter().collect();
-        let opinion = oracle::opinion(&soup, &names, "sid", &site);
-        // An id with a quote or a space in it may read otherwise; no application makes one.
+        let expected = oracle::expected(&page, &names, "sid", &site);
+        // An id with a quote or a space may be read differently; no application has such ids.
         let is_clean = |id: &&Vec<u8>| id.iter().all(u8::is_ascii_alphanumeric);
-        // Nor does one write a base into another tag, which the learner takes for one.
-        let has_base = soup.windows(5).any(|window| window == b"<base");
-        for id in opinion.ids.iter().filter(is_clean).filter(|_| !has_base) {
+        // A base in another tag is one to the learner; no application writes that.
+        let has_base = page.windows(5).any(|window| window == b"<base");
+        for id in expected.ids.iter().filter(is_clean).filter(|_| !has_base) {
             let id_shown = id.escape_ascii();
             assert!(
                 whole.contains(id),
@@ -205,9 +208,9 @@ fn read_soups(names: Names, parts: &[&[u8]]) -> usize {
                 shown()
             );
         }
-        found += opinion.ids.len();
+        found += expected.ids.len();
         let mut forms = FormsLearner::new(Arc::clone(&names), site.clone(), None);
-        soup.chunks(50)
+        page.chunks(50)
             .for_each(|piece| forms.feed(piece, &mut |_| {}));
         forms.end(&mut |_| {});
     }

@@ -1,0 +1,45 @@
+//! `route=` and `drain` of `server`, which nginx has since 1.29.6 (`ngx_http_upstream_server()`).
+
+/// What `server` says about the sessions of its server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerParameters {
+    /// The server's name in session cookies.
+    pub route: Option<Vec<u8>>,
+    /// It gets requests of its own sessions only.
+    pub drain: bool,
+}
+
+/// The longest route, in bytes.
+pub const MAX_ROUTE: usize = 32;
+
+/// Reads the parameters behind `server ADDRESS`. Returns those above, and for each word whether it
+/// is one of them, so that it can be hidden from an older nginx.
+///
+/// # Errors
+///
+/// The message of nginx, without file and line.
+pub fn parse(words: &[&[u8]]) -> Result<(ServerParameters, Vec<bool>), &'static str> {
+    let mut found = ServerParameters::default();
+    let mut ours = Vec::with_capacity(words.len());
+    for &word in words {
+        if let Some(route) = word.strip_prefix(b"route=") {
+            if route.is_empty() {
+                return Err("route is empty");
+            }
+            if route.len() > MAX_ROUTE {
+                return Err("route is longer than 32");
+            }
+            found.route = Some(route.to_vec());
+            ours.push(true);
+        } else {
+            // Of `down` and `drain`, the last one counts.
+            match word {
+                b"drain" => found.drain = true,
+                b"down" => found.drain = false,
+                _ => {}
+            }
+            ours.push(word == b"drain");
+        }
+    }
+    Ok((found, ours))
+}

@@ -1,0 +1,322 @@
+//! Examines one occurrence of a name: whether it is a parameter of a link or the name of a form
+//! field, and which id belongs to it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::budget::Budget;
+use super::enclosing_tag::TagStarts;
+use super::last_id::ValueEnd;
+use super::links::Links;
+use super::name_boundary::{ends_parameter_name, is_whole_value, starts_parameter};
+use super::occurrence::Occurrence;
+use super::strings::{string_around, string_end};
+use super::tag::{field_value, Part, Tag};
+use super::{MAX_QUOTED, MAX_TAG};
+use crate::scan::search::matches::Match;
+use crate::scan::search::string_bounds::StringBounds;
+use crate::scan::search::window::{Progress, Window};
+use crate::url::{Names, Site};
+
+/// What a `<` costs, in bytes, whether or not it begins a tag.
+const CANDIDATE_COST: usize = 1;
+
+/// Examines the occurrences of names in one page and hands out their ids.
+pub(super) struct PageExaminer {
+    names: Arc<Names>,
+    pub(super) links: Links,
+    /// The values of the fields that have the name, as offsets in the window.
+    fields: Vec<Range<usize>>,
+    /// Of the string in progress: around names, and around letters.
+    bounds: [StringBounds; 2],
+    pub(super) budget: Budget,
+}
+
+/// What a tag that may enclose the name turns out to be.
+enum Verdict {
+    /// The name stands in none of its attributes, or in one that decides nothing.
+    Undecided,
+    /// It decides what the name is.
+    Settled,
+    /// It is a field of that name. In broken markup, an outer tag may claim the name as well.
+    Field(Range<usize>),
+    NeedsAfter,
+}
+
+impl PageExaminer {
+    pub(super) fn new(names: Arc<Names>, site: Site) -> Self {
+        Self {
+            links: Links::new(Arc::clone(&names), site),
+            names,
+            fields: Vec::new(),
+            bounds: Default::default(),
+            budget: Budget::default(),
+        }
+    }
+
+    /// The test for what ends every string that a name may stand in.
+    pub(super) fn string_end(&self) -> fn(u8) -> bool {
+        string_end(self.names.have_letters())
+    }
+
+    /// Examines a match of a name; `window_start` is where the window begins in the page.
+    pub(super) fn examine(
+        &mut self,
+        window: &Window<'_>,
+        name: Match,
+        window_start: u64,
+        found: &mut dyn FnMut(&[u8]),
+    ) -> Progress {
+        let end = name.end;
+        let Some(name) = self.names.nth(name.needle) else {
+            return Progress::Done;
+        };
+        let at = end.saturating_sub(name.literal.needle().len());
+        let Some(before) = at.checked_sub(1).and_then(|at| window.bytes.get(at)) else {
+            return if window.from_start {
+                Progress::Done
+            } else {
+                Progress::NeedsBefore
+            };
+        };
+        let Some(after) = window.bytes.get(end) else {
+            return if window.to_end {
+                Progress::Done
+            } else {
+                Progress::NeedsAfter
+            };
+        };
+        let (mut in_link, mut in_field) = (true, true);
+        let is_whole_name = name.literal_is_name;
+        // "(S(", ")S(": a value follows the letter.
+        if name.letter.is_some() {
+            (in_link, in_field) = (matches!(before, b'(' | b')'), false);
+        }
+        if is_whole_name {
+            in_field = is_whole_value(*before, *after);
+            in_link = ends_parameter_name(*after)
+                && match starts_parameter(window, at, *before) {
+                    Some(starts) => starts,
+                    None => return Progress::NeedsBefore,
+                };
+        }
+        if !in_link && !in_field {
+            return Progress::Done;
+        }
+        let value_at = match name.letter {
+            Some(_) => Some(end),
+            None => (*after == b'=' && is_whole_name).then_some(end + 1),
+        };
+        let value_end = match ValueEnd::of(&self.names, name, window, at) {
+            Ok(value_end) => value_end,
+            Err(progress) => return progress,
+        };
+        if let Some((at, value_end)) = value_at.zip(value_end) {
+            match self.links.last.is_repeated(window, at, value_end) {
+                Some(true) => return Progress::Done,
+                Some(false) => {}
+                None => return Progress::NeedsAfter,
+            }
+        }
+        let name = Occurrence {
+            window,
+            at,
+            place: window_start + at as u64,
+            in_link,
+            in_field,
+            is_letter: name.letter.is_some(),
+            span: None,
+        };
+        self.examine_surroundings(name, found)
+    }
+
+    /// Reads the string and the tags around a name. Most matches do not get here; not inlined, so
+    /// that they cost less.
+    #[inline(never)]
+    fn examine_surroundings(
+        &mut self,
+        mut name: Occurrence<'_>,
+        found: &mut dyn FnMut(&[u8]),
+    ) -> Progress {
+        let Occurrence { window, place, .. } = name;
+        if name.in_link {
+            let [around_names, around_letters] = &mut self.bounds;
+            let bounds = match name.is_letter {
+                true => around_letters,
+                false => around_names,
+            };
+            match string_around(
+                window,
+                name.window_start(),
+                name.at,
+                bounds,
+                string_end(name.is_letter),
+            ) {
+                Ok(span) => name.span = span,
+                Err(progress) => return progress,
+            }
+            if let Some(span) = name.span {
+                match span.is_quoted_value(window) {
+                    Some(true) if self.links.read_string(&name, name.span, found) => {
+                        return Progress::Done
+                    }
+                    Some(_) => {}
+                    None => return Progress::NeedsBefore,
+                }
+            }
+        }
+        let is_settled = !name.in_field && self.links.has_settled(place);
+        if is_settled || !self.budget.is_left(place) {
+            return Progress::Done;
+        }
+        self.fields.clear();
+        let mut cost = 0;
+        let is_settled = match self.read_tags(&name, &mut cost, found) {
+            Ok(is_settled) => is_settled,
+            Err(progress) => return progress,
+        };
+        // Only now: a name that needs more bytes is examined again.
+        self.budget.spend(cost);
+        let fields = std::mem::take(&mut self.fields);
+        for field in &fields {
+            let value = window.bytes.get(field.clone()).unwrap_or_default();
+            self.links.read_field(value, found);
+        }
+        if !is_settled && fields.is_empty() {
+            self.links.read_string(&name, name.span, found);
+        }
+        self.fields = fields;
+        Progress::Done
+    }
+
+    /// Reads the tags that may be open at the name. Returns whether one of them settled what the
+    /// name is, and adds to `cost` the bytes that were examined.
+    fn read_tags(
+        &mut self,
+        name: &Occurrence<'_>,
+        cost: &mut usize,
+        found: &mut dyn FnMut(&[u8]),
+    ) -> Result<bool, Progress> {
+        let bytes = name.window.bytes;
+        let starts = TagStarts::at(name.window, name.at)?;
+        *cost += starts.cost;
+        if let Some(before) = starts.before {
+            // The nearest first: they are the likeliest.
+            let before = candidates(bytes, before).rev();
+            if self.read_candidates(name, before, cost, found)? {
+                return Ok(true);
+            }
+        }
+        // The first one after a tag has ended begins a tag, and the others stand in it.
+        self.read_candidates(name, candidates(bytes, starts.after), cost, found)
+    }
+
+    /// The same for these places of a `<`.
+    fn read_candidates(
+        &mut self,
+        name: &Occurrence<'_>,
+        candidates: impl Iterator<Item = usize>,
+        cost: &mut usize,
+        found: &mut dyn FnMut(&[u8]),
+    ) -> Result<bool, Progress> {
+        let bytes = name.window.bytes;
+        let mut read = 0;
+        let mut is_settled = false;
+        for at in candidates {
+            *cost += CANDIDATE_COST;
+            let start = at + 1;
+            if !bytes.get(start).is_some_and(u8::is_ascii_alphabetic) {
+                continue;
+            }
+            match self.read_tag(name, start, &mut read, found) {
+                Verdict::Settled => is_settled = true,
+                Verdict::NeedsAfter => return Err(Progress::NeedsAfter),
+                Verdict::Field(value) => self.fields.push(value),
+                Verdict::Undecided => {}
+            }
+            if is_settled || read >= 2 * MAX_TAG {
+                break;
+            }
+        }
+        *cost += read;
+        Ok(is_settled)
+    }
+
+    /// Reads up to the name as if a tag began at `start`, with the name of its element. Adds to
+    /// `read` how much that was.
+    fn read_tag(
+        &mut self,
+        name: &Occurrence<'_>,
+        start: usize,
+        read: &mut usize,
+        found: &mut dyn FnMut(&[u8]),
+    ) -> Verdict {
+        let bytes = name.window.bytes;
+        let limit = start + MAX_TAG;
+        let readable = bytes.get(start..limit.min(bytes.len())).unwrap_or_default();
+        let unfinished = match bytes.len() < limit && !name.window.to_end {
+            true => Verdict::NeedsAfter,
+            false => Verdict::Undecided,
+        };
+        let mut tag = Tag::new(readable);
+        let mut has_name = false;
+        let attribute = loop {
+            let part = tag.next();
+            let attribute = match part {
+                Part::Attribute(attribute) => attribute,
+                Part::Unfinished => {
+                    *read += readable.len();
+                    return unfinished;
+                }
+                Part::End(end) => {
+                    *read += end.min(name.at - start);
+                    return Verdict::Undecided;
+                }
+            };
+            let value_at = start + attribute.value_at;
+            let is_long = attribute.value.len() > MAX_QUOTED;
+            if name.at < value_at || (is_long && memchr::memchr(b'>', attribute.value).is_some()) {
+                *read += name.at - start;
+                return Verdict::Undecided;
+            }
+            if name.at < value_at + attribute.value.len() {
+                *read += attribute.value_at + attribute.value.len();
+                break attribute;
+            }
+            has_name |= attribute.name.eq_ignore_ascii_case(b"name");
+        };
+        // Of several "name" attributes the first one counts.
+        if name.in_field
+            && !has_name
+            && (tag.is(b"input") || tag.is(b"button"))
+            && attribute.name.eq_ignore_ascii_case(b"name")
+            && self.names.has(attribute.value)
+        {
+            return match field_value(Tag::new(readable)) {
+                None => {
+                    *read += readable.len();
+                    unfinished
+                }
+                Some((value, end)) => {
+                    *read += end;
+                    Verdict::Field(start + value.start..start + value.end)
+                }
+            };
+        }
+        let value_at = start + attribute.value_at;
+        if name.in_link
+            && self
+                .links
+                .read_attribute(name, &tag, &attribute, value_at, found)
+        {
+            return Verdict::Settled;
+        }
+        Verdict::Undecided
+    }
+}
+
+/// The places of a `<`.
+fn candidates(bytes: &[u8], range: Range<usize>) -> impl DoubleEndedIterator<Item = usize> + '_ {
+    let from = range.start;
+    memchr::memchr_iter(b'<', bytes.get(range).unwrap_or_default()).map(move |at| from + at)
+}
