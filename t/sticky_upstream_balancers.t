@@ -20,6 +20,15 @@ my @balancers = (
     [random_two_least => 'random two least_conn;', 'any'],
 );
 
+my $t = Test::Nginx->new()->has(qw/
+    http proxy rewrite upstream_hash upstream_ip_hash upstream_least_conn upstream_random
+    upstream_zone
+/);
+
+# It gives peers back in a way of its own.
+push @balancers, [least_time => 'least_time header;', 'any']
+    if $t->has_version('1.31.0') && $t->has_module('upstream_least_time');
+
 # Per balancer one upstream without sticky, and four with it.
 my ($upstreams, @cases) = ('');
 for my $balancer (@balancers) {
@@ -50,10 +59,7 @@ sub upstream {
 EOC
 }
 
-my $t = Test::Nginx->new()->has(qw/
-    http proxy rewrite upstream_hash upstream_ip_hash upstream_least_conn upstream_random
-    upstream_zone
-/)->plan(3 * @cases);
+$t->plan(3 * @cases);
 
 # One worker, or the sequences of round robin could not be compared.
 

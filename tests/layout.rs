@@ -12,6 +12,7 @@ use nginx_sys::*;
 
 #[allow(
     clippy::all,
+    clippy::ptr_as_ptr,
     clippy::undocumented_unsafe_blocks,
     dead_code,
     non_camel_case_types,

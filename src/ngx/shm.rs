@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::io;
-use std::mem::{align_of, size_of};
+use std::mem::size_of;
 use std::ptr::NonNull;
 
 use super::background_task::BackgroundTask;
@@ -105,21 +105,20 @@ impl<T: Adopt> Zone<T> {
     /// The header at the start of the block and as many words as fit after it. `None` before the
     /// zone was made.
     pub fn split<H: Shareable, W: Shareable>(&self) -> Option<(&H, &[W])> {
-        const { assert!(size_of::<H>() % align_of::<W>() == 0) };
         let block = self.block.get()?;
-        let start = block.cast::<u8>();
         let room = block.len().checked_sub(size_of::<H>())?;
-        let align = align_of::<H>().max(align_of::<W>());
-        if start.addr().get() % align != 0 {
+        let header = block.cast::<H>();
+        // SAFETY: the block has room for a header.
+        let words = unsafe { header.add(1) }.cast::<W>();
+        if !header.is_aligned() || !words.is_aligned() {
             return None;
         }
         // SAFETY: the block is mapped as long as the cycle (ngx_shm_alloc()), aligned as just
         // tested, and large enough. Shareable says that any bytes will do and that other processes
         // may write.
         unsafe {
-            let words = start.add(size_of::<H>()).cast::<W>();
             let words = std::slice::from_raw_parts(words.as_ptr(), room / size_of::<W>());
-            Some((start.cast::<H>().as_ref(), words))
+            Some((header.as_ref(), words))
         }
     }
 

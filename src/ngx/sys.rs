@@ -7,6 +7,7 @@ pub use bound::ngx_http_request_s;
 
 #[allow(
     clippy::all,
+    clippy::ptr_as_ptr,
     clippy::undocumented_unsafe_blocks,
     dead_code,
     missing_docs,

@@ -1,10 +1,10 @@
 //! nginx's own forms of the directive, `sticky cookie|route|learn`, with Angie's additions.
 //!
-//! Variables of a request name its server, or a session of the table. Each attempt goes to that server
-//! if it can be used, else to the balancer's choice. Then the cookie is set, or the session learned
-//! once the server has answered. Three things differ from our own modes, as in nginx: the id is looked
-//! up again for each attempt, a server is named by its id (`route=`, or the MD5 of its address), and
-//! a backup server is used only when no other is left.
+//! Variables of a request name its server, or a session of the table. Each attempt goes to that
+//! server if it can be used, else to the balancer's choice. Then the cookie is set, or the session
+//! learned once the server has answered. Three things differ from our own modes, as in nginx: the
+//! id is looked up again for each attempt, a server is named by its id (`route=`, or the MD5 of its
+//! address), and a backup server is used only when no other is left.
 
 use std::cell::Cell;
 
@@ -168,8 +168,8 @@ impl<'r> NginxSticky<'r> {
         }
     }
 
-    /// Does not prolong the session. Only a response does, so that a session whose server has replaced
-    /// the id ends.
+    /// Does not prolong the session. Only a response does, so that a session whose server has
+    /// replaced the id ends.
     fn look_up(&self, learn: &NginxLearn<'_>) -> LookUp {
         match (learn.sessions.get(), self.key) {
             (Some(sessions), Some(key)) => sessions.look_up(key, &learn.rule.limits),
@@ -222,7 +222,8 @@ impl<'r> NginxSticky<'r> {
     /// The peer has answered: learns the session that the response or the request names.
     ///
     /// Unlike in nginx, a live session stays at its server unless the request had its id, or if the
-    /// server is merely full; and no session is learned when the server gave no answer, or one with 5xx.
+    /// server is merely full; and no session is learned when the server gave no answer, or one with
+    /// 5xx.
     #[inline(never)]
     pub fn learn(&self, context: &RequestContext<'r>) {
         let (Some(learn), Some(peer)) = (&self.form.learn, self.taken.get()) else {

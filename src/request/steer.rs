@@ -1,8 +1,8 @@
 //! Which peer a request goes to.
 //!
-//! When the balancer has been initialised for a request, [`steer`] looks for the request's session. If
-//! it has one, each attempt goes to the session's peer, if that can be used, else to the balancer's
-//! choice. A request without a session is left to the balancer alone.
+//! When the balancer has been initialised for a request, [`steer`] looks for the request's session.
+//! If it has one, each attempt goes to the session's peer, if that can be used, else to the
+//! balancer's choice. A request without a session is left to the balancer alone.
 
 use std::cell::Cell;
 
@@ -158,8 +158,8 @@ impl RequestContext<'_> {
     }
 }
 
-/// Steers a request of the upstream `us`, if that is sticky. Its balancer has been initialised for the
-/// request. `A` is called when the answer is an X-Accel-Redirect.
+/// Steers a request of the upstream `us`, if that is sticky. Its balancer has been initialised for
+/// the request. `A` is called when the answer is an X-Accel-Redirect.
 pub fn steer<A: for<'r> OnRedirect<Context<'r> = RequestContext<'r>>>(
     r: Request<'_>,
     us: Upstream<'_>,
