@@ -233,11 +233,11 @@ matrix-row: test-layout test-nginx
 ## For lint: a clone of the RustSec advisory database; without it no advisories are checked
 ADVISORY_DB ?=
 
-## Format, clippy, documentation, shell scripts, this file, versions and licences of crates
+## Format, floors, clippy, documentation, shell scripts, this file, versions and licences of crates
 lint: packages
 	@tools/packages 'checking' perl shellcheck
 	tools/make-help --check Makefile
-	shellcheck $$(grep -lE '^#!.*sh$$' tools/* demo/* .ci/run)
+	shellcheck $$(grep -lsE '^#!.*sh$$' tools/* demo/* .ci/run)
 	tools/check-floors
 	@CARGO='$(CARGO)' tools/rust-versions
 	@CARGO='$(CARGO)' tools/deny $(ADVISORY_DB)
