@@ -9,14 +9,15 @@
 ## The module
 all: module
 
-## The nginx to build for: debian, the installed one; vendored, 1.28 of crate nginx-src, built here;
-## trixie (bookworm forky testing sid), of that suite; source, of NGINX_SOURCE_DIR, NGINX_BUILD_DIR
+## The nginx to build for: debian, the one installed; vendored, 1.28 of crate nginx-src;
+## bookworm, trixie, forky, testing, sid, that of the suite; source, your own, of
+## NGINX_SOURCE_DIR and NGINX_BUILD_DIR
 NGINX ?= debian
 # An nginx that finds this in its environment takes it for sockets to inherit.
 unexport NGINX
 ## The cargo to call
 CARGO ?= cargo
-## Any value: uses the module of make dev, where a module is used
+## Any value: every target that uses a module uses that of make dev
 DEV ?=
 
 override OUT := target/$(NGINX)
@@ -78,9 +79,9 @@ module: packages
 	@cp $(BUILT)/libngx_http_sticky_rs.so $(MODULE).new && mv $(MODULE).new $(MODULE)
 	@echo 'sticky: built $(MODULE)'
 
-## The module in seconds: not optimised, with debug assertions; the same as make module DEV=1
+## The module in seconds: not optimised, with debug assertions
 dev:
-	@$(MAKE) --no-print-directory module DEV=1
+	@$(MAKE) --no-print-directory module NGINX=$(NGINX) DEV=1
 
 ## Where the module is
 module-path:
@@ -96,7 +97,7 @@ DESTDIR ?=
 # Not as a dependency: root often has no cargo.
 ## Copies the module into MODULES_PATH
 install:
-	@test -e $(MODULE) || $(MAKE) module
+	@test -e $(MODULE) || $(MAKE) module NGINX=$(NGINX)
 	install -D -m 0644 $(MODULE) $(DESTDIR)$(MODULES_PATH)/ngx_http_sticky_rs.so
 	@echo 'sticky: load it with: load_module modules/ngx_http_sticky_rs.so;'
 
@@ -170,7 +171,7 @@ test-static: packages
 	@tools/test-static "$(STATIC_SOURCE)" target/static $(T)
 
 # Such as tools/rust-msrv fetches. The lints that are not known to it are in bindgen's output.
-## The module built and the core tested with an old Rust, of Debian, which is unpacked in target/msrv
+## Builds the module and tests the core with an old Rust of Debian, unpacked in target
 test-msrv: packages
 	rust=$$(tools/rust-msrv target/msrv/rust) && export PATH="$$rust:$$PATH" && \
 	export RUSTFLAGS='-A unknown_lints' && rustc --version && \
@@ -232,11 +233,11 @@ matrix-row: test-layout test-nginx
 ## For lint: a clone of the RustSec advisory database; without it no advisories are checked
 ADVISORY_DB ?=
 
-## Format, clippy, documentation, shell scripts, this file, versions and licences of crates
+## Format, floors, clippy, documentation, shell scripts, this file, versions and licences of crates
 lint: packages
 	@tools/packages 'checking' perl shellcheck
 	tools/make-help --check Makefile
-	shellcheck $$(grep -lE '^#!.*sh$$' tools/* demo/* .ci/run)
+	shellcheck $$(grep -lsE '^#!.*sh$$' tools/* demo/* .ci/run)
 	tools/check-floors
 	@CARGO='$(CARGO)' tools/rust-versions
 	@CARGO='$(CARGO)' tools/deny $(ADVISORY_DB)
