@@ -120,19 +120,19 @@ impl EverySecond for Housekeeping {
 
 /// A table of nginx, which writes into it (ctx_index, index, name).
 #[repr(transparent)]
-pub struct Table<T>(UnsafeCell<T>);
+pub struct NginxTable<T>(UnsafeCell<T>);
 
 // SAFETY: nginx and the callbacks here use the tables in the main thread of a process only; the
 // threads of ngx_thread_pool and of background tasks do not.
-unsafe impl<T> Sync for Table<T> {}
+unsafe impl<T> Sync for NginxTable<T> {}
 
-impl<T> Table<T> {
+impl<T> NginxTable<T> {
     const fn new(value: T) -> Self {
         Self(UnsafeCell::new(value))
     }
 }
 
-static CONTEXT: Table<ngx_http_module_t> = Table::new(ngx_http_module_t {
+static CONTEXT: NginxTable<ngx_http_module_t> = NginxTable::new(ngx_http_module_t {
     preconfiguration: Some(add_variables),
     postconfiguration: None,
     create_main_conf: Some(create_main_conf),
@@ -143,7 +143,7 @@ static CONTEXT: Table<ngx_http_module_t> = Table::new(ngx_http_module_t {
     merge_loc_conf: Some(merge_loc_conf),
 });
 
-static FILTER_CONTEXT: Table<ngx_http_module_t> = Table::new(ngx_http_module_t {
+static FILTER_CONTEXT: NginxTable<ngx_http_module_t> = NginxTable::new(ngx_http_module_t {
     preconfiguration: None,
     postconfiguration: Some(install_filters),
     create_main_conf: None,
@@ -158,7 +158,7 @@ static FILTER_CONTEXT: Table<ngx_http_module_t> = Table::new(ngx_http_module_t {
 // The tables that nginx's configure writes refer to the modules by these names, when they are linked
 // into nginx.
 #[export_name = "ngx_http_sticky_rs_module"]
-static MODULE: Table<ngx_module_t> = Table::new(ngx_module_t {
+static MODULE: NginxTable<ngx_module_t> = NginxTable::new(ngx_module_t {
     ctx: CONTEXT.0.get().cast(),
     commands: COMMANDS.0.get().cast(),
     type_: sys::NGX_HTTP_MODULE as sys::ngx_uint_t,
@@ -170,7 +170,7 @@ static MODULE: Table<ngx_module_t> = Table::new(ngx_module_t {
 });
 
 #[export_name = "ngx_http_sticky_rs_filter_module"]
-static FILTER: Table<ngx_module_t> = Table::new(ngx_module_t {
+static FILTER: NginxTable<ngx_module_t> = NginxTable::new(ngx_module_t {
     ctx: FILTER_CONTEXT.0.get().cast(),
     type_: sys::NGX_HTTP_MODULE as sys::ngx_uint_t,
     ..ngx_module_t::default()
@@ -300,8 +300,9 @@ unsafe extern "C" fn exit_master(cycle: *mut sys::ngx_cycle_t) {
     }
 }
 
-static NEXT_HEADER_FILTER: Table<sys::ngx_http_output_header_filter_pt> = Table::new(None);
-static NEXT_BODY_FILTER: Table<sys::ngx_http_output_body_filter_pt> = Table::new(None);
+static NEXT_HEADER_FILTER: NginxTable<sys::ngx_http_output_header_filter_pt> =
+    NginxTable::new(None);
+static NEXT_BODY_FILTER: NginxTable<sys::ngx_http_output_body_filter_pt> = NginxTable::new(None);
 
 /// Puts the filters on top of the chains built so far, if any upstream is sticky.
 unsafe extern "C" fn install_filters(cf: *mut ngx_conf_t) -> ngx_int_t {

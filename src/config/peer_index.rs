@@ -173,7 +173,7 @@ impl Candidates {
 
 /// What clients see of a peer.
 #[derive(Default)]
-pub struct Shown {
+pub struct ClientView {
     /// See [`Peer::value`].
     pub value: Vec<u8>,
     /// See [`Peer::pair`].
@@ -204,14 +204,14 @@ impl PeerIndex {
     }
 
     /// Indexes the peers of a list. `routes` are the `route=` of the `server` directives, for an nginx
-    /// that does not know that parameter. `shown` tells what clients see of a peer with that position,
+    /// that does not know that parameter. `client_view` tells what clients see of a peer with that position,
     /// name and route.
     pub fn read(
         list: PeerList,
         us: Upstream<'_>,
         routes: &[Option<Box<[u8]>>],
         separate_backups: bool,
-        shown: impl Fn(usize, &[u8], Option<Box<[u8]>>) -> Shown,
+        client_view: impl Fn(usize, &[u8], Option<Box<[u8]>>) -> ClientView,
     ) -> Self {
         let generation = list.generation();
         let mut found = Vec::new();
@@ -240,11 +240,11 @@ impl PeerIndex {
             by_key: Slots::for_peers(count),
         };
         for (index, ((name, route, handle), id)) in found.into_iter().zip(ids).enumerate() {
-            let Shown {
+            let ClientView {
                 value,
                 pair,
                 set_cookie,
-            } = shown(index, &name, route);
+            } = client_view(index, &name, route);
             // Of equal names the first counts: an address that is listed twice is one peer.
             read.by_id.push(id, index);
             read.by_name.push(name, index);

@@ -16,7 +16,7 @@ use crate::ngx::upstream::Upstream;
 use crate::zone::sessions::Sessions;
 
 use super::nginx_forms::NginxForm;
-use super::peer_index::{IndexView, PeerIndex, Shown};
+use super::peer_index::{ClientView, IndexView, PeerIndex};
 
 /// What the module keeps for each upstream block.
 #[derive(Default)]
@@ -103,7 +103,7 @@ impl Sticky<'_> {
             self.us,
             routes.as_deref().map_or(&[], Vec::as_slice),
             matches!(self.rule, Rule::NginxForm(_)),
-            |position, name, route| self.rule.shown(position, name, route),
+            |position, name, route| self.rule.client_view(position, name, route),
         );
         if !peers.may_change() {
             return IndexView::Fixed(self.fixed.get_or_init(|| read));
@@ -139,7 +139,7 @@ impl<'c> Rule<'c> {
     }
 
     /// What clients see of the peer at `position` with that name and `route=`.
-    fn shown(&self, position: usize, name: &[u8], route: Option<Box<[u8]>>) -> Shown {
+    fn client_view(&self, position: usize, name: &[u8], route: Option<Box<[u8]>>) -> ClientView {
         match self {
             Rule::Cookie(rule) => {
                 let value = rule.recipe.value(position, name);
@@ -149,20 +149,20 @@ impl<'c> Rule<'c> {
                     set_cookie.extend_from_slice(&pair);
                     rule.attributes(None).write(&mut set_cookie);
                 }
-                Shown {
+                ClientView {
                     value,
                     pair,
                     set_cookie,
                 }
             }
-            Rule::Rewrite(rule) => Shown {
+            Rule::Rewrite(rule) => ClientView {
                 value: rule.recipe.value(position, name),
-                ..Shown::default()
+                ..ClientView::default()
             },
-            Rule::Query(..) => Shown::default(),
-            Rule::NginxForm(_) => Shown {
+            Rule::Query(..) => ClientView::default(),
+            Rule::NginxForm(_) => ClientView {
                 value: route.map_or_else(|| digest::server_id(name), <[u8]>::into_vec),
-                ..Shown::default()
+                ..ClientView::default()
             },
         }
     }

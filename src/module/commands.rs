@@ -14,7 +14,7 @@ use crate::ngx::guard::guard;
 use crate::ngx::hook;
 use crate::ngx::sys::{self, ngx_command_t, ngx_conf_t};
 
-use super::{tag, Steering, Table};
+use super::{tag, NginxTable, Steering};
 
 const fn command(
     name: &'static CStr,
@@ -46,7 +46,7 @@ const COMMANDS_COUNT: usize = 7;
 #[cfg(not(nginx_since = "1.29.6"))]
 const COMMANDS_COUNT: usize = 8;
 
-pub(super) static COMMANDS: Table<[ngx_command_t; COMMANDS_COUNT]> = Table::new([
+pub(super) static COMMANDS: NginxTable<[ngx_command_t; COMMANDS_COUNT]> = NginxTable::new([
     // Newer versions know route= and drain themselves.
     #[cfg(not(nginx_since = "1.29.6"))]
     command(

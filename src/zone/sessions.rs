@@ -45,7 +45,7 @@ pub struct ZoneConf {
 
 /// The sessions of one upstream.
 pub struct Sessions<'c> {
-    place: Place<'c>,
+    storage: Storage<'c>,
     scope: &'c [u8],
     keyer: OnceCell<ScopedKeyer>,
     /// The shared table and its epoch, from the first use on: a zone never moves.
@@ -54,7 +54,7 @@ pub struct Sessions<'c> {
     read_at: u64,
 }
 
-enum Place<'c> {
+enum Storage<'c> {
     Shared(&'c TableZone),
     Local {
         table: Box<LocalTable>,
@@ -72,7 +72,7 @@ impl<'c> Sessions<'c> {
         longest.set(Some(
             longest.get().map_or(limits, |known| known.longer(limits)),
         ));
-        Self::new(Place::Shared(zone), scope)
+        Self::new(Storage::Shared(zone), scope)
     }
 
     /// The sessions of upstream `scope` in this worker alone. `None`: the system has no random numbers
@@ -80,18 +80,18 @@ impl<'c> Sessions<'c> {
     pub fn local(scope: &'c [u8]) -> Option<Self> {
         let (k0, k1) = random_key()?;
         let table = Box::new(LocalTable::new(LOCAL_SESSIONS));
-        let place = Place::Local {
+        let storage = Storage::Local {
             table,
             keyer: Keyer::new(k0, k1),
             epoch: epoch(),
             evicted_last: Cell::new(0),
         };
-        Some(Self::new(place, scope))
+        Some(Self::new(storage, scope))
     }
 
-    fn new(place: Place<'c>, scope: &'c [u8]) -> Self {
+    fn new(storage: Storage<'c>, scope: &'c [u8]) -> Self {
         Self {
-            place,
+            storage,
             scope,
             keyer: OnceCell::new(),
             opened: OnceCell::new(),
@@ -101,7 +101,7 @@ impl<'c> Sessions<'c> {
 
     /// Gives the zone its size where no directive did.
     pub fn default_size(&self) {
-        if let Place::Shared(zone) = &self.place {
+        if let Storage::Shared(zone) = &self.storage {
             zone.default_size(DEFAULT_SIZE);
         }
     }
@@ -115,9 +115,9 @@ impl<'c> Sessions<'c> {
 
     #[cold]
     fn new_keyer(&self) -> Option<&ScopedKeyer> {
-        let keyer = match &self.place {
-            Place::Local { keyer, .. } => keyer.scope(self.scope),
-            Place::Shared(zone) => {
+        let keyer = match &self.storage {
+            Storage::Local { keyer, .. } => keyer.scope(self.scope),
+            Storage::Shared(zone) => {
                 let (header, _) = zone.split::<ZoneHeader, AtomicU128>()?;
                 let (k0, k1) = header.header.sip_keys();
                 Keyer::new(k0, k1).scope(self.scope)
@@ -181,9 +181,9 @@ impl<'c> Sessions<'c> {
 
     /// Name of the zone that holds the sessions.
     pub fn zone_name(&self) -> Option<&[u8]> {
-        match &self.place {
-            Place::Shared(zone) => Some(zone.name()),
-            Place::Local { .. } => None,
+        match &self.storage {
+            Storage::Shared(zone) => Some(zone.name()),
+            Storage::Local { .. } => None,
         }
     }
 
@@ -219,7 +219,7 @@ impl<'c> Sessions<'c> {
             Learned::New {
                 evicted: Evicted::Unconfirmed | Evicted::Confirmed
             }
-        ) && self.place.note_full(now)
+        ) && self.storage.note_full(now)
         {
             self.log_full();
         }
@@ -228,9 +228,9 @@ impl<'c> Sessions<'c> {
 
     /// Logged once each time the table becomes full.
     fn log_full(&self) {
-        let zone = match &self.place {
-            Place::Shared(zone) => zone.name(),
-            Place::Local { .. } => b"off",
+        let zone = match &self.storage {
+            Storage::Shared(zone) => zone.name(),
+            Storage::Local { .. } => b"off",
         };
         Log::cycle().write(
             Level::Warn,
@@ -245,13 +245,13 @@ impl<'c> Sessions<'c> {
 
     #[inline]
     fn open(&self) -> Option<Open<'_>> {
-        match &self.place {
-            Place::Shared(zone) => {
+        match &self.storage {
+            Storage::Shared(zone) => {
                 let opened = self.opened.get();
                 let (table, epoch) = opened.or_else(|| self.open_zone(zone))?;
                 Some(Open::Shared(table, tick_at(*epoch, monotonic_seconds())))
             }
-            Place::Local { table, epoch, .. } => {
+            Storage::Local { table, epoch, .. } => {
                 Some(Open::Local(table, tick_at(*epoch, monotonic_seconds())))
             }
         }
@@ -270,14 +270,14 @@ impl<'c> Sessions<'c> {
     }
 }
 
-impl Place<'_> {
+impl Storage<'_> {
     /// Notes that a live session was evicted. True once each time the table becomes full.
     fn note_full(&self, now: Tick) -> bool {
         match self {
-            Place::Shared(zone) => zone
+            Storage::Shared(zone) => zone
                 .split::<ZoneHeader, AtomicU128>()
                 .is_some_and(|(header, _)| header.header.note_full(now, FULL_FOR)),
-            Place::Local { evicted_last, .. } => {
+            Storage::Local { evicted_last, .. } => {
                 let mark = u64::from(now) + 1;
                 let latest = evicted_last.replace(mark);
                 latest == 0 || mark.saturating_sub(latest) >= FULL_FOR

@@ -124,7 +124,10 @@ impl Examine for ByName {
                 Err(progress) => return progress,
             }
         } else {
-            let len = self.members.nth(name.needle).map_or(0, |n| n.needle().len());
+            let len = self
+                .members
+                .nth(name.needle)
+                .map_or(0, |n| n.needle().len());
             let quote = name.end.saturating_sub(len);
             if quote == 0 && !window.from_start {
                 return Progress::NeedsBefore;
