@@ -2,8 +2,8 @@
 //! path of names.
 //!
 //! Names that count anywhere are searched as bytes, `"sid"`, and only what follows them is read:
-//! see [`by_name`]. A path depends on nesting, so the brackets of the document are followed from
-//! its start: see [`by_path`]. In a document that keeps to the grammar (RFC 8259), both find
+//! see `by_name`. A path depends on nesting, so the brackets of the document are followed from
+//! its start: see `by_path`. In a document that keeps to the grammar (RFC 8259), both find
 //! exactly what a parser finds. In any other they read on; only a backslash outside of strings ends
 //! the search by path.
 //!
