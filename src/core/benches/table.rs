@@ -5,12 +5,16 @@
 //! Times are nanoseconds per operation of one thread, see `population`. What is done with a whole
 //! table is in the bench `scale`.
 
+use std::cell::Cell;
+use std::hint::black_box;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use sticky_core::table::{Evicted, Learned, ZoneHeader};
+use sticky_core::table::key::{Key, Keyer, ScopedKeyer};
+use sticky_core::table::local::LocalTable;
+use sticky_core::table::{Claim, Evicted, Learned, ZoneHeader};
 
-use population::{Operation, Population, Random, NOW};
+use population::{id, peer, Operation, Population, Random, LIMITS, NOW};
 
 mod population;
 
@@ -43,6 +47,18 @@ fn main() {
         println!();
     }
 
+    println!("\n| sessions, zone=off | hit, ns | touch, ns | miss, ns | learn when full, ns |");
+    println!("|{}", "---:|".repeat(5));
+    let span = Duration::from_millis(if quick { 150 } else { 1000 });
+    for sessions in [1_000, 65_536] {
+        let local = Local::filled(sessions);
+        print!("| {sessions} |");
+        for run in [Local::hit, Local::touch, Local::miss, Local::learn] {
+            print!(" {:.1} |", local.nanos(span, run));
+        }
+        println!();
+    }
+
     println!(
         "\n| words | sessions before one has to go | of words | bytes each | learn there, ns |"
     );
@@ -59,6 +75,75 @@ fn main() {
             let bytes = 16.0 / share;
             println!("| {words} | {full_at} | {share:.3} | {bytes:.1} | {nanos:.0} |");
         }
+    }
+}
+
+/// The table of `zone=off`, full of sessions. All times include hashing a 32-byte id.
+struct Local {
+    table: LocalTable,
+    keyer: ScopedKeyer,
+    sessions: u64,
+    learned: Cell<u64>,
+}
+
+impl Local {
+    fn filled(sessions: u64) -> Local {
+        let local = Local {
+            table: LocalTable::new(sessions as usize),
+            keyer: Keyer::new(1, 2).scope(b"shop"),
+            sessions,
+            learned: Cell::new(0),
+        };
+        for index in 0..sessions {
+            local.enter(index);
+            local.touch(index);
+        }
+        local
+    }
+
+    fn nanos(&self, span: Duration, run: fn(&Local, u64)) -> f64 {
+        let mut random = Random(1);
+        let (begin, mut done) = (Instant::now(), 0u32);
+        while begin.elapsed() < span {
+            for _ in 0..1000 {
+                run(self, random.below(self.sessions));
+            }
+            done += 1000;
+        }
+        begin.elapsed().as_nanos() as f64 / f64::from(done)
+    }
+
+    fn key(&self, index: u64) -> Key {
+        self.keyer.key(&id(index))
+    }
+
+    fn hit(&self, index: u64) {
+        black_box(self.table.look_up(self.key(index), &LIMITS, NOW));
+    }
+
+    fn touch(&self, index: u64) {
+        self.table.touch(self.key(index), &LIMITS, NOW);
+    }
+
+    fn miss(&self, index: u64) {
+        self.hit(index | 1 << 63);
+    }
+
+    /// A new id each time.
+    fn learn(&self, _: u64) {
+        let next = self.learned.get() + 1;
+        self.learned.set(next);
+        self.enter(next | 1 << 62);
+    }
+
+    fn enter(&self, index: u64) {
+        let key = self.key(index);
+        let learned =
+            self.table
+                .learn(key, peer(index), Claim::Stranger, &LIMITS, NOW, &mut |_| {
+                    false
+                });
+        black_box(learned);
     }
 }
 

@@ -147,11 +147,11 @@ impl Memory {
     }
 }
 
-fn peer(index: u64) -> PeerId {
+pub fn peer(index: u64) -> PeerId {
     PeerId::new(index as u32 % 16)
 }
 
-fn id(index: u64) -> [u8; 32] {
+pub fn id(index: u64) -> [u8; 32] {
     let mut id = *b"................................";
     for (part, salt) in id.chunks_exact_mut(8).zip(1..) {
         part.copy_from_slice(&Random(index ^ salt << 40).next().to_le_bytes());
@@ -163,14 +163,14 @@ fn id(index: u64) -> [u8; 32] {
 pub struct Random(pub u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ z >> 31
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(limit)) >> 64) as u64
     }
 }
