@@ -1,24 +1,22 @@
-//! What the session table costs, and how full it gets before a live session has to go.
+//! What the session table costs, and how full it gets before a live session is evicted.
 //!
 //!     cargo bench -p sticky-core --bench table [-- --quick]
 //!
-//! Times are nanoseconds per operation of one thread, see `population`. What is done with a whole
-//! table is in the bench `scale`.
+//! Times are nanoseconds per operation of one thread, see `population`. The bench `scale` measures
+//! operations on a whole table.
 
 use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use sticky_core::table::key::{Key, Keyer, ScopedKeyer};
-use sticky_core::table::local::LocalTable;
-use sticky_core::table::{Claim, Evicted, Learned, ZoneHeader};
+use sticky_core::table::{Claim, Key, Keyer, Learned, LocalTable, ScopedKeyer, ZoneHeader};
 
 use population::{id, peer, Operation, Population, Random, LIMITS, NOW};
 
 mod population;
 
-/// Words in a zone of 1 MB: nginx's slab allocator hands out 253 whole pages of it.
+/// Words in a zone of 1 MB, of which nginx's slab allocator allocates 253 whole pages.
 const WORDS_IN_1MB: usize = (253 * 4096 - size_of::<ZoneHeader>()) / 16;
 
 fn main() {
@@ -60,7 +58,7 @@ fn main() {
     }
 
     println!(
-        "\n| words | sessions before one has to go | of words | bytes each | learn there, ns |"
+        "\n| words | sessions before one is evicted | of words | bytes each | learn there, ns |"
     );
     println!("|{}", "---:|".repeat(5));
     let fills: &[(usize, u64)] = if quick {
@@ -138,11 +136,14 @@ impl Local {
 
     fn enter(&self, index: u64) {
         let key = self.key(index);
-        let learned =
-            self.table
-                .learn(key, peer(index), Claim::Stranger, &LIMITS, NOW, &mut |_| {
-                    false
-                });
+        let learned = self.table.learn(
+            key,
+            peer(index),
+            Claim::ResponseOnly,
+            &LIMITS,
+            NOW,
+            &mut |_| false,
+        );
         black_box(learned);
     }
 }
@@ -161,16 +162,14 @@ fn on_threads(population: &Population, threads: u64, span: Duration, run: Operat
     total / threads as f64
 }
 
-/// Sessions in an empty table when the first live one has to go, and the mean time of the next
-/// 10,000 insertions, each of which searches as far as it may.
+/// Sessions in an empty table when the first live one is evicted, and the mean time of the next
+/// 10,000 insertions, each of which makes a whole search.
 fn fill(words: usize, seed: u64) -> (u64, f64) {
     let population = Population::empty(words, seed);
     let mut index = 0;
     while matches!(
         population.learn_one(index, NOW),
-        Learned::New {
-            evicted: Evicted::Nothing
-        }
+        Learned::New { evicted: None }
     ) {
         index += 1;
     }

@@ -6,8 +6,7 @@ use std::fmt;
 
 use crate::directive::nginx_units;
 use crate::http::cookie;
-use crate::table::tick::{Tick, LAST_TICK};
-use crate::table::word::Limits;
+use crate::table::{Limits, Tick, LAST_TICK};
 
 /// The rule of one of nginx's own forms.
 #[derive(Clone, Debug)]

@@ -8,8 +8,7 @@ use super::places::{from, learn, NAME_ELSEWHERE};
 use super::{Place, QueryRule, ZoneChoice};
 use crate::directive::nginx_units;
 use crate::scan::learn_set::{LearnSet, Member};
-use crate::table::tick::Tick;
-use crate::table::word::Limits;
+use crate::table::{Limits, Tick};
 use crate::url::{LinkPart, Names, MAX_NAMES};
 
 /// How long a session may live without a request when the directive does not say.

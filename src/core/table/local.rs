@@ -10,10 +10,12 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use dlv_list::{Index, VecList};
 
-use crate::table::key::Key;
-use crate::table::tick::Tick;
-use crate::table::word::{Limits, PeerId, Session};
-use crate::table::{Claim, Evicted, Learned, LookUp};
+use super::claim::{Claim, Evicted, Learned};
+use super::key::Key;
+use super::limits::Limits;
+use super::look_up::LookUp;
+use super::session::{PeerId, Session};
+use super::tick::Tick;
 
 /// A map from key to session that holds a limited number of sessions.
 pub struct LocalTable {
@@ -64,42 +66,43 @@ impl LocalTable {
         claim: Claim,
         limits: &Limits,
         now: Tick,
-        gone: &mut dyn FnMut(PeerId) -> bool,
+        is_unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned {
         let known = self.sessions.borrow().get(key);
         let live = known.filter(|session| limits.is_live(session, now));
-        if let Some(held) = live {
-            let (new, outcome) = if held.peer == peer {
-                let new = limits.refreshed(&held, now, claim.confirms());
+        if let Some(session) = live {
+            let holder = session.peer;
+            let (new, learned) = if holder == peer {
+                let new = limits.refreshed(&session, now, claim.confirms());
                 (new, Learned::Same)
-            } else if claim.moves(&held, gone) {
-                let new = held.moved(peer, now, claim.confirms());
-                (Some(new), Learned::Moved { from: held.peer })
+            } else if claim.moves(&session, is_unusable) {
+                let new = session.moved(peer, now, claim.confirms());
+                (Some(new), Learned::Moved { from: holder })
             } else {
-                return Learned::Kept { holder: held.peer };
+                return Learned::Kept { holder };
             };
             if let Some(new) = new {
                 self.sessions.borrow_mut().put(key, new);
             }
-            return outcome;
+            return learned;
         }
 
         let mut sessions = self.sessions.borrow_mut();
-        let mut evicted = Evicted::Nothing;
+        let mut evicted = None;
         if known.is_none() && sessions.len() >= self.max_sessions {
-            match sessions.evict(limits, now) {
-                Some(which) => evicted = which,
-                None => return Learned::Refused,
+            match sessions.remove_one(limits, now) {
+                Ok(removed) => evicted = removed,
+                Err(Empty) => return Learned::Refused,
             }
         }
-        sessions.put(key, Session::begun(peer, now, claim.confirms()));
+        sessions.put(key, Session::new(peer, now, claim.confirms()));
         Learned::New { evicted }
     }
 
     /// See [`Table::reassign`](super::Table::reassign).
     pub fn reassign(&self, key: Key, from: PeerId, to: PeerId, limits: &Limits, now: Tick) -> bool {
-        self.update(key, limits, now, |held| {
-            (held.peer == from).then(|| held.moved(to, now, false))
+        self.update(key, limits, now, |session| {
+            (session.peer == from).then(|| session.moved(to, now, false))
         })
     }
 
@@ -127,20 +130,20 @@ impl LocalTable {
     }
 }
 
-/// One look-up in one map for a hit. A map that keeps an order itself would have to be two, or
-/// would give every session memory of its own, which costs a hit another cache miss.
+/// A map beside two lists, so that a hit is one look-up. A map that keeps an order itself allocates
+/// each session apart, which costs a hit another cache miss, and there would have to be two.
 #[derive(Default)]
 struct Sessions {
     entries: HashMap<Key, Entry, BuildHasherDefault<IdentityHasher>>,
-    /// Both lists are in the order of last use, the least recent first. In this one are the
-    /// sessions to which no request has come back, see [`Session::is_in_use`].
+    /// Both lists are in the order of last use, the least recent first. This one has the sessions
+    /// to which no request has come back, see [`Session::is_in_use`].
     unused: VecList<Key>,
     in_use: VecList<Key>,
 }
 
 struct Entry {
     session: Session,
-    /// Where the key stands in the list of its session.
+    /// The place of the key in the list of its session.
     index: Index<Key>,
 }
 
@@ -179,8 +182,8 @@ impl Sessions {
 
     /// Removes one session: an expired one, else the least recent that is not in use, else the
     /// least recent in use. Only the heads of both lists are examined: a session past its lifetime
-    /// is not touched any more, so it gets there like one that was left.
-    fn evict(&mut self, limits: &Limits, now: Tick) -> Option<Evicted> {
+    /// is not touched any more, so it gets there as well.
+    fn remove_one(&mut self, limits: &Limits, now: Tick) -> Result<Option<Evicted>, Empty> {
         let (unused, in_use) = (self.unused.front().copied(), self.in_use.front().copied());
         let is_expired = |key: &Key| {
             let session = self.get(*key);
@@ -188,14 +191,17 @@ impl Sessions {
         };
         let expired = unused.filter(is_expired).or(in_use.filter(is_expired));
         let (key, evicted) = match (expired, unused) {
-            (Some(key), _) => (key, Evicted::Nothing),
-            (None, Some(key)) => (key, Evicted::Unconfirmed),
-            (None, None) => (in_use?, Evicted::Confirmed),
+            (Some(key), _) => (key, None),
+            (None, Some(key)) => (key, Some(Evicted::Unused)),
+            (None, None) => (in_use.ok_or(Empty)?, Some(Evicted::InUse)),
         };
         self.remove(key);
-        Some(evicted)
+        Ok(evicted)
     }
 }
+
+/// There is no session to remove.
+struct Empty;
 
 /// A key is a hash already.
 #[derive(Default)]

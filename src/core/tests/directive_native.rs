@@ -11,8 +11,7 @@ use sticky_core::directive::native::{
 };
 use sticky_core::directive::nginx_units::parse_milliseconds;
 use sticky_core::directive::{parse, Mode};
-use sticky_core::table::tick::LAST_TICK;
-use sticky_core::table::word::Limits;
+use sticky_core::table::{Limits, LAST_TICK};
 
 #[track_caller]
 fn rule(line: &str) -> NativeRule {
