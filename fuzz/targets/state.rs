@@ -1,5 +1,5 @@
-//! Any bytes as a state file, and valid ones that are then changed: refused or read, and read the same
-//! in whatever pieces the disk gives them. First byte: 0 for a valid one, which the rest describes.
+//! Any bytes as a state file, and valid ones that are then changed: they are refused or read, and read
+//! the same whatever pieces the disk returns. First byte: 0 for a valid one, which the rest describes.
 #![no_main]
 
 use std::convert::Infallible;
@@ -8,18 +8,16 @@ use std::io::Read;
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use portable_atomic::AtomicU128;
-use sticky_core::snapshot::{self, Head, Moment, Reader};
-use sticky_core::table::tick::tick_at;
-use sticky_core::table::word::{Session, Word};
-use sticky_core::table::{Counters, Table};
+use sticky_core::snapshot::{self, Moment, SnapshotHeader, SnapshotReader};
+use sticky_core::table::{tick_at, Counters, Session, Table, Word};
 
-const HEAD: usize = 64;
-const RECORD: usize = 16;
+const HEADER_SIZE: usize = 64;
+const WORD_SIZE: usize = 16;
 
-/// The directive takes no longer `expires=`.
+/// The longest `expires=` that the directive accepts.
 const LONGEST: i64 = 366 * 86_400;
 
-/// Clocks are read one after the other, in whole seconds, and a word rounds `created` only.
+/// Clocks are read one after the other, in whole seconds. A word rounds only `created`.
 const SLACK: i64 = 4;
 
 #[derive(Arbitrary, Debug)]
@@ -41,7 +39,7 @@ enum Change {
     },
     CutTo(u16),
     Append(Vec<u8>),
-    /// The clocks of a system that has been up for `up` seconds, and down for a while since.
+    /// The clocks of a system that had been up for `up` seconds; nginx was down for `down`.
     Plausible {
         age: u32,
         up: u32,
@@ -83,7 +81,7 @@ fn changed(mut valid: Valid) {
         valid.written = (up, wall);
         valid.now = (since_boot, wall + down);
     }
-    let head = Head {
+    let header = SnapshotHeader {
         sip_keys: valid.sip_keys,
         epoch: valid.epoch,
         written: moment(valid.written),
@@ -95,8 +93,8 @@ fn changed(mut valid: Valid) {
         .collect();
     let mut file = Vec::new();
     let count =
-        snapshot::write(&mut file, &head, words.iter().copied()).expect("a vector takes all");
-    assert_eq!(file.len(), HEAD + (count as usize + 1) * RECORD);
+        snapshot::write(&mut file, &header, words.iter().copied()).expect("a vector accepts all");
+    assert_eq!(file.len(), HEADER_SIZE + (count as usize + 1) * WORD_SIZE);
 
     let whole = file.clone();
     match &valid.change {
@@ -109,39 +107,39 @@ fn changed(mut valid: Valid) {
         Change::Append(more) => file.extend(more),
     }
     let now = moment(valid.now);
-    let believed = read(&file, 7, now);
-    assert_eq!(believed.is_some(), file == whole, "{:?}", valid.change);
-    if let Some((own_head, own_words)) = believed {
+    let accepted = read(&file, 7, now);
+    assert_eq!(accepted.is_some(), file == whole, "{:?}", valid.change);
+    if let Some((own_header, own_words)) = accepted {
         let kept: Vec<Word> = words.into_iter().filter(|word| !word.is_empty()).collect();
-        assert_eq!((own_head, own_words), (head, kept));
+        assert_eq!((own_header, own_words), (header, kept));
         if matches!(valid.change, Change::Plausible { .. }) {
-            grows_older(&head, now);
+            grows_older(&header, now);
         }
     }
 }
 
-/// What a file says, if it is believed, after a table was filled with it.
-fn read(file: &[u8], piece: usize, now: Moment) -> Option<(Head, Vec<Word>)> {
+/// Reads a file and fills a table with it. `None` when it is refused.
+fn read(file: &[u8], piece: usize, now: Moment) -> Option<(SnapshotHeader, Vec<Word>)> {
     let verdict = snapshot::check(file);
     let in_pieces = snapshot::check(Pieces { file, piece });
     assert_eq!(format!("{verdict:?}"), format!("{in_pieces:?}"));
     if let Err(error) = &verdict {
         assert!(!error.to_string().is_empty());
     }
-    // Of a file that is not whole, too, the words that come before the error are bounded.
-    let most = file.len() / RECORD;
-    let words: Vec<Word> = Reader::open(file)
+    // The words before the error are bounded as well.
+    let most = file.len() / WORD_SIZE;
+    let words: Vec<Word> = SnapshotReader::open(file)
         .into_iter()
         .flatten()
         .map_while(Result::ok)
         .take(most + 1)
         .collect();
     assert!(words.len() <= most);
-    let (head, count) = verdict.ok()?;
+    let (header, count) = verdict.ok()?;
     assert_eq!(words.len(), count as usize);
 
-    let (epoch, shift) = head.resume(now);
-    head.shift_into(epoch, now);
+    let (epoch, shift) = header.resume(now);
+    header.shift_into(epoch, now);
     let places: Vec<AtomicU128> = (0..40).map(|_| AtomicU128::new(0)).collect();
     let counters = Counters::default();
     let table = Table::new(&places, &counters);
@@ -160,23 +158,23 @@ fn read(file: &[u8], piece: usize, now: Moment) -> Option<(Head, Vec<Word>)> {
         let is_held = |(own, held): &(_, Session)| *own == key && held.peer == session.peer;
         assert!(sessions.iter().any(is_held), "{key:?} {session:?}");
     }
-    Some((head, words))
+    Some((header, words))
 }
 
-/// Idle time goes on while nginx is down: nobody is younger afterwards.
-fn grows_older(head: &Head, now: Moment) {
-    let down = (now.wall - head.written.wall) as i64;
-    let (epoch, shift) = head.resume(now);
-    let (tick, here) = (head.tick(), tick_at(epoch, now.monotonic));
+/// Idle time goes on while nginx is down: no session is younger afterwards.
+fn grows_older(header: &SnapshotHeader, now: Moment) {
+    let down = (now.wall - header.written.wall) as i64;
+    let (epoch, shift) = header.resume(now);
+    let (tick, here) = (header.tick(), tick_at(epoch, now.monotonic));
     for idle in [0, 1, 60, 3600, 86_400, 1 << 25] {
         let session = Session {
-            peer: sticky_core::table::word::PeerId::new(1),
+            peer: sticky_core::table::PeerId::new(1),
             seen: tick.saturating_sub(idle),
             created: 0,
             confirmed: true,
         };
         let was_idle = i64::from(tick - session.seen);
-        let word = Word::new(sticky_core::table::key::Key::new(1), &session);
+        let word = Word::new(sticky_core::table::Key::new(1), &session);
         let (_, shifted) = shift.session(word).expect("a word with a key");
         let is_idle = i64::from(here) - i64::from(shifted.seen);
         let expected = (was_idle + down).min(LONGEST);
@@ -188,7 +186,7 @@ fn grows_older(head: &Head, now: Moment) {
     }
 }
 
-/// A file that gives a few bytes at a time.
+/// A file that returns a few bytes at a time.
 struct Pieces<'a> {
     file: &'a [u8],
     piece: usize,

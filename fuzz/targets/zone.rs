@@ -1,6 +1,6 @@
 //! Any bytes as a zone, then any operations on it: nothing panics or loops, and no session is found at
-//! a peer that no word and no argument names for it. Where the words at least stand where workers write
-//! them, outcomes are true, and no session is lost but those that they name.
+//! a peer that neither a word nor an argument has for it. If every word is in a line of its key, the
+//! results of operations are also true, and no session is lost except those reported as evicted.
 #![no_main]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,30 +9,28 @@ use std::sync::atomic::Ordering::Relaxed;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use portable_atomic::AtomicU128;
-use sticky_core::table::key::Key;
-use sticky_core::table::tick::{Tick, LAST_TICK};
-use sticky_core::table::word::{Limits, PeerId, Session, Word};
 use sticky_core::table::{
-    Absorbed, Claim, Counters, Evicted, Learned, LookUp, Table, ZoneHeader, LINE,
+    Claim, Counters, Evicted, Key, Learned, Limits, LookUp, Merged, PeerId, Session, Table, Tick,
+    Word, ZoneHeader, LAST_TICK, LINE,
 };
 
-const MOST_WORDS: usize = 96;
-const MOST_STEPS: usize = 64;
+const MAX_WORDS: usize = 96;
+const MAX_OPERATIONS: usize = 64;
 
 #[derive(Arbitrary, Debug)]
 struct Input {
-    prelude: [u64; size_of::<ZoneHeader>() / 8],
+    header: [u64; size_of::<ZoneHeader>() / 8],
     is_sound: bool,
-    words: Vec<Written>,
+    words: Vec<InitialWord>,
     expires: u32,
     lifetime: Option<u32>,
     now: Tick,
-    steps: Vec<Step>,
+    operations: Vec<Operation>,
 }
 
-/// What stands in a place of the zone.
+/// What is in a place of the zone at first.
 #[derive(Arbitrary, Debug)]
-enum Written {
+enum InitialWord {
     Empty,
     Any {
         key: u64,
@@ -51,7 +49,7 @@ enum Written {
 }
 
 #[derive(Arbitrary, Debug)]
-enum Step {
+enum Operation {
     Wait(u16),
     Jump(Tick),
     Touch(u8),
@@ -59,8 +57,8 @@ enum Step {
     Learn {
         key: u8,
         peer: u8,
-        claim: Claimed,
-        gone: bool,
+        claim: AnyClaim,
+        is_unusable: bool,
     },
     LearnAny {
         key: u64,
@@ -74,7 +72,7 @@ enum Step {
     Copy {
         words: u8,
     },
-    Absorb {
+    Merge {
         key: u8,
         peer: u8,
         ago: u16,
@@ -88,19 +86,19 @@ enum Step {
 }
 
 #[derive(Arbitrary, Debug)]
-enum Claimed {
-    Stranger,
+enum AnyClaim {
+    ResponseOnly,
     Unknown,
-    From(u8),
-    FromHolder,
+    Holder(u8),
+    CurrentHolder,
 }
 
-/// Few keys, so that they meet, over all lines.
+/// Few keys, so that they are used several times, over all lines.
 fn key(number: u8) -> Key {
     Key::new(u64::from(number % 48).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
-/// Few peers; nothing else has their ids by chance.
+/// Few peers, with ids that hardly occur by chance.
 fn peer(number: u8) -> PeerId {
     PeerId::new(0xabc00 | u32::from(number % 6))
 }
@@ -117,16 +115,16 @@ fn fresh(at: u8, now: Tick, ago: u16, confirmed: bool) -> Session {
 
 fuzz_target!(|input: Input| {
     let Input {
-        prelude,
+        header,
         is_sound,
         words,
         now,
-        steps,
+        operations,
         ..
     } = input;
-    // SAFETY: ZoneHeader is repr(C) and nothing but 64-bit atomics, for which any bits are a value; that
-    // is what lets the module look at shared memory that others have written.
-    let prelude: ZoneHeader = unsafe { std::mem::transmute(prelude) };
+    // SAFETY: ZoneHeader is repr(C) and consists of 64-bit atomics, for which any bits are valid. The
+    // module relies on that for shared memory.
+    let header: ZoneHeader = unsafe { std::mem::transmute(header) };
     let expires = input.expires % (366 * 86_400) + 1;
     let limits = Limits {
         expires,
@@ -136,35 +134,37 @@ fuzz_target!(|input: Input| {
     let now = now % (LAST_TICK + 1000);
     let words: Vec<AtomicU128> = words
         .iter()
-        .take(MOST_WORDS)
-        .map(|written| AtomicU128::new(written.bits(now)))
+        .take(MAX_WORDS)
+        .map(|word| AtomicU128::new(word.bits(now)))
         .collect();
-    prelude.header.is_valid_for(words.len());
-    let (k0, k1) = prelude.header.sip_keys();
-    let epoch = prelude.header.epoch();
-    prelude.header.init(words.len(), k0, k1, epoch);
-    assert!(prelude.header.is_valid_for(words.len()));
-    assert!(!prelude.header.is_valid_for(words.len() + LINE));
+    header.identity.is_valid_for(words.len());
+    let (k0, k1) = header.identity.sip_keys();
+    let epoch = header.identity.epoch();
+    header.identity.init(words.len(), k0, k1, epoch);
+    assert!(header.identity.is_valid_for(words.len()));
+    assert!(!header.identity.is_valid_for(words.len() + LINE));
 
-    let mut zone = Zone::new(&words, &prelude.counters, limits, now);
+    let mut zone = Zone::new(&words, &header.counters, limits, now);
     if is_sound {
         zone.clear_strays();
     }
     let spare: Vec<u128> = zone.spare().iter().map(|word| word.load(Relaxed)).collect();
-    for step in steps.into_iter().take(MOST_STEPS) {
-        zone.take(step);
+    for operation in operations.into_iter().take(MAX_OPERATIONS) {
+        zone.run(operation);
     }
     let after: Vec<u128> = zone.spare().iter().map(|word| word.load(Relaxed)).collect();
     assert_eq!(after, spare, "words beyond the last whole line");
 });
 
-impl Written {
+impl InitialWord {
     fn bits(&self, now: Tick) -> u128 {
         match *self {
-            Written::Empty => 0,
-            Written::Any { key, rest } => u128::from(key) << 64 | u128::from(rest),
-            Written::Known { key: of, rest } => u128::from(key(of).get()) << 64 | u128::from(rest),
-            Written::Fresh {
+            InitialWord::Empty => 0,
+            InitialWord::Any { key, rest } => u128::from(key) << 64 | u128::from(rest),
+            InitialWord::Known { key: of, rest } => {
+                u128::from(key(of).get()) << 64 | u128::from(rest)
+            }
+            InitialWord::Fresh {
                 key: of,
                 peer: at,
                 ago,
@@ -179,10 +179,9 @@ struct Zone<'a> {
     table: Table<'a>,
     limits: Limits,
     now: Tick,
-    /// Every word stands in a line of its key: otherwise nobody looks for it, but it may be moved to
-    /// where it belongs.
+    /// Every word is in a line of its key. Any other is not found, but may be moved into one.
     is_sound: bool,
-    /// The peers that words and arguments have ever named for a key.
+    /// All peers that words and arguments have ever had for a key.
     named: BTreeMap<Key, BTreeSet<PeerId>>,
 }
 
@@ -240,7 +239,7 @@ impl<'a> Zone<'a> {
         }
     }
 
-    /// All live sessions but that of `key`, as far as they can be relied on.
+    /// All live sessions except that of `key`; none if the zone is not sound.
     fn others(&self, key: Key) -> BTreeMap<Key, Session> {
         let keys = self.named.keys();
         let keys = keys.filter(|other| **other != key && self.is_sound);
@@ -248,49 +247,51 @@ impl<'a> Zone<'a> {
             .collect()
     }
 
-    fn take(&mut self, step: Step) {
-        match step {
-            Step::Wait(seconds) => self.now = self.now.saturating_add(Tick::from(seconds)),
-            Step::Jump(now) => self.now = now,
-            Step::Touch(of) => self.touch(key(of)),
-            Step::Forget(of) => {
+    fn run(&mut self, operation: Operation) {
+        match operation {
+            Operation::Wait(seconds) => self.now = self.now.saturating_add(Tick::from(seconds)),
+            Operation::Jump(now) => self.now = now,
+            Operation::Touch(of) => self.touch(key(of)),
+            Operation::Forget(of) => {
                 let others = self.others(key(of));
                 self.table.forget(key(of));
                 let left = self.table.look_up(key(of), &self.limits, self.now);
                 assert_eq!(left, LookUp::Unknown);
                 assert_eq!(self.others(key(of)), others);
             }
-            Step::Learn {
+            Operation::Learn {
                 key: of,
                 peer: at,
                 claim,
-                gone,
+                is_unusable,
             } => {
-                let from = match claim {
-                    Claimed::Stranger | Claimed::Unknown => None,
-                    Claimed::From(number) => Some(peer(number)),
-                    Claimed::FromHolder => self.held(key(of)).map(|session| session.peer),
+                let holder = match claim {
+                    AnyClaim::ResponseOnly | AnyClaim::Unknown => None,
+                    AnyClaim::Holder(number) => Some(peer(number)),
+                    AnyClaim::CurrentHolder => self.held(key(of)).map(|session| session.peer),
                 };
                 let claim = match claim {
-                    Claimed::Stranger => Claim::Stranger,
-                    _ => Claim::Carried { from },
+                    AnyClaim::ResponseOnly => Claim::ResponseOnly,
+                    _ => Claim::RequestCarried { holder },
                 };
-                self.learn(key(of), peer(at), claim, gone);
+                self.learn(key(of), peer(at), claim, is_unusable);
             }
-            Step::LearnAny { key, peer } => {
+            Operation::LearnAny { key, peer } => {
                 let (key, peer) = (Key::new(key), PeerId::new(peer));
-                self.learn(key, peer, Claim::Stranger, false);
+                self.learn(key, peer, Claim::ResponseOnly, false);
             }
-            Step::Reassign { key: of, from, to } => self.reassign(key(of), peer(from), peer(to)),
-            Step::Copy { words } => self.copy(usize::from(words)),
-            Step::Absorb {
+            Operation::Reassign { key: of, from, to } => {
+                self.reassign(key(of), peer(from), peer(to))
+            }
+            Operation::Copy { words } => self.copy(usize::from(words)),
+            Operation::Merge {
                 key: of,
                 peer: at,
                 ago,
                 confirmed,
                 is_thorough,
-            } => self.absorb(key(of), &fresh(at, self.now, ago, confirmed), is_thorough),
-            Step::Sweep { from, count } => self.sweep(usize::from(from), usize::from(count)),
+            } => self.merge(key(of), &fresh(at, self.now, ago, confirmed), is_thorough),
+            Operation::Sweep { from, count } => self.sweep(usize::from(from), usize::from(count)),
         }
         assert!(self.table.sessions().count() <= self.table.capacity());
     }
@@ -307,17 +308,17 @@ impl<'a> Zone<'a> {
         assert_eq!(self.others(key), others);
     }
 
-    fn learn(&mut self, key: Key, peer: PeerId, claim: Claim, is_gone: bool) {
+    fn learn(&mut self, key: Key, peer: PeerId, claim: Claim, is_unusable: bool) {
         let (before, others) = (self.held(key), self.others(key));
         let mut asked = Vec::new();
-        let mut gone = |holder| {
+        let mut ask = |holder| {
             asked.push(holder);
-            is_gone
+            is_unusable
         };
         let limits = self.limits;
         let learned = self
             .table
-            .learn(key, peer, claim, &limits, self.now, &mut gone);
+            .learn(key, peer, claim, &limits, self.now, &mut ask);
         assert!(asked.iter().all(|holder| self.has_named(key, *holder)));
         self.name(key, peer);
         if !self.is_sound {
@@ -325,11 +326,11 @@ impl<'a> Zone<'a> {
             return;
         }
 
-        let mut evicted = Evicted::Nothing;
+        let mut evicted = None;
         let holder = match learned {
-            Learned::New { evicted: who } => {
+            Learned::New { evicted: which } => {
                 assert_eq!(before, None);
-                evicted = who;
+                evicted = which;
                 peer
             }
             Learned::Same => peer,
@@ -346,7 +347,7 @@ impl<'a> Zone<'a> {
                 return;
             }
         };
-        // At the end of time a move does not outrank the copies that there are.
+        // At the last tick, a move does not outrank the copies.
         let is_at_end = before.is_some_and(|session| session.seen >= LAST_TICK);
         let held = self.held(key).map(|session| session.peer);
         assert!(held == Some(holder) || is_at_end, "{learned:?} {held:?}");
@@ -355,9 +356,9 @@ impl<'a> Zone<'a> {
         });
         if let Some((other, session)) = lost.next() {
             let shown = format!("{learned:?}, and lost {other:?} {session:?}");
-            assert_ne!(evicted, Evicted::Nothing, "{shown}");
+            assert_ne!(evicted, None, "{shown}");
             assert!(
-                evicted == Evicted::Confirmed || !session.is_in_use(),
+                evicted == Some(Evicted::InUse) || !session.is_in_use(),
                 "{shown}"
             );
             assert_eq!(lost.next(), None, "{shown}");
@@ -381,7 +382,7 @@ impl<'a> Zone<'a> {
         assert_eq!(self.others(key), others);
     }
 
-    /// Into a table of another size, and back.
+    /// Copies into a table of another size, and back.
     fn copy(&mut self, words: usize) {
         let words: Vec<AtomicU128> = (0..words).map(|_| AtomicU128::new(0)).collect();
         let counters = Counters::default();
@@ -396,13 +397,13 @@ impl<'a> Zone<'a> {
         assert_eq!(self.others(Key::new(0)), before);
     }
 
-    /// What another nginx has seen of a session: it takes nobody's place.
-    fn absorb(&mut self, key: Key, theirs: &Session, is_thorough: bool) {
+    /// Merges a session of another nginx, which evicts none.
+    fn merge(&mut self, key: Key, theirs: &Session, is_thorough: bool) {
         let (before, others) = (self.held(key), self.others(key));
         let limits = self.limits;
-        let absorbed = self
+        let merged = self
             .table
-            .absorb(key, theirs, &limits, self.now, is_thorough);
+            .merge(key, theirs, &limits, self.now, is_thorough);
         self.name(key, theirs.peer);
         if !self.is_sound {
             self.held(key);
@@ -410,22 +411,22 @@ impl<'a> Zone<'a> {
         }
         let after = self.held(key).map(|session| session.peer);
         let before = before.map(|session| session.peer);
-        match absorbed {
-            Absorbed::New => assert_eq!((before, after), (None, Some(theirs.peer))),
-            Absorbed::Known => assert!(after == before || after == Some(theirs.peer)),
-            Absorbed::Over => assert!(!limits.is_live(theirs, self.now) && after == before),
-            Absorbed::NoRoom => assert_eq!((before, after), (None, None)),
+        match merged {
+            Merged::New => assert_eq!((before, after), (None, Some(theirs.peer))),
+            Merged::Known => assert!(after == before || after == Some(theirs.peer)),
+            Merged::Expired => assert!(!limits.is_live(theirs, self.now) && after == before),
+            Merged::Full => assert_eq!((before, after), (None, None)),
         }
         assert_eq!(self.others(key), others);
     }
 
     fn sweep(&mut self, from: usize, count: usize) {
-        let nobody = Key::new(0);
-        let sessions = self.others(nobody);
+        let none = Key::new(0);
+        let sessions = self.others(none);
         let swept = self.table.sweep(from, count, &self.limits, self.now);
         assert!(swept.next <= self.table.capacity() && swept.confirmed <= swept.live);
         assert!(swept.live + swept.cleared <= count as u64);
         self.table.publish(&swept);
-        assert_eq!(self.others(nobody), sessions);
+        assert_eq!(self.others(none), sessions);
     }
 }

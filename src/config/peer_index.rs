@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use std::cell::Ref;
 use std::ops::Deref;
 
-use sticky_core::table::word::PeerId;
+use sticky_core::table::PeerId;
 use sticky_core::{digest, peer_id};
 
 use crate::ngx::peers::{Identity, PeerHandle, PeerKey, PeerList};

@@ -1,6 +1,6 @@
-//! What a peer is called where its name may not or need not be seen: the value of its cookie, and
-//! the short id under which the session table knows it. Both come from the name alone, so they are
-//! the same after a reload, in another order of servers, and on another machine.
+//! Values that identify a peer to clients: the cookie values of `sticky` and the ids of `sticky
+//! cookie` and `sticky route`. Except for [`Recipe::Index`] they depend on the peer's name alone, so
+//! they stay the same after a reload, in another order of servers, and on another machine.
 
 use std::fmt;
 
@@ -21,9 +21,16 @@ pub enum Algorithm {
 }
 
 /// How the cookie value of a peer is made.
+///
+/// ```
+/// use sticky_core::digest::{Algorithm, Recipe};
+///
+/// let recipe = Recipe::Hash(Algorithm::Md5);
+/// assert_eq!(recipe.value(0, b"127.0.0.1:8080"), b"5958c386bf5e9109ac10d2a628645aea");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub enum Recipe {
-    /// The place of the peer in its upstream, from 0: changes when a server is added or moved.
+    /// The position of the peer in its upstream, from 0: changes when a server is added or moved.
     Index,
     /// The hash of the peer's name.
     Hash(Algorithm),
@@ -35,7 +42,7 @@ pub enum Recipe {
 
 impl Recipe {
     /// The cookie value of the peer at `index` of its upstream with the printable name `name`:
-    /// lower-case hexadecimal digits, decimal digits, or the name.
+    /// lower-case hexadecimal digits, decimal digits, or the name itself.
     pub fn value(&self, index: usize, name: &[u8]) -> Vec<u8> {
         match self {
             Recipe::Index => index.to_string().into_bytes(),
@@ -50,7 +57,7 @@ impl Recipe {
     }
 }
 
-/// Tells the recipe without its key, which must not get into a log.
+/// Without the key, which must not get into a log.
 impl fmt::Debug for Recipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -62,13 +69,13 @@ impl fmt::Debug for Recipe {
     }
 }
 
-/// nginx's id of a server without `route=`: the MD5 of its printable address, in hexadecimal digits
-/// (`ngx_http_upstream_init_round_robin_sid()`).
+/// The id that nginx gives a server without `route=`: the MD5 of its printable address, in
+/// hexadecimal digits (`ngx_http_upstream_init_round_robin_sid()`).
 pub fn server_id(name: &[u8]) -> Vec<u8> {
     hex(&Md5::digest(name))
 }
 
-/// A server's id under Angie's `sticky_secret`: the MD5 of the id with the secret behind it, in
+/// The id of a server with Angie's `sticky_secret`: the MD5 of the id followed by the secret, in
 /// hexadecimal digits.
 pub fn salted(sid: &[u8], secret: &[u8]) -> Vec<u8> {
     hex(&Md5::new_with_prefix(sid).chain_update(secret).finalize())
@@ -78,16 +85,12 @@ fn keyed<D: EagerHash>(key: &[u8], name: &[u8]) -> Vec<u8>
 where
     Hmac<D>: KeyInit + Mac,
 {
-    // A key of any length will do (RFC 2104 section 2), so there is always a value.
+    // A key of any length is valid (RFC 2104 section 2), so there is always a value.
     <Hmac<D> as KeyInit>::new_from_slice(key)
         .map(|mac| hex(&mac.chain_update(name).finalize().into_bytes()))
         .unwrap_or_default()
 }
 
 fn hex(bytes: &[u8]) -> Vec<u8> {
-    let digit = |n: u8| if n < 10 { b'0' + n } else { b'a' + (n - 10) };
-    bytes
-        .iter()
-        .flat_map(|&byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    base16ct::lower::encode_string(bytes).into_bytes()
 }

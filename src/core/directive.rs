@@ -29,7 +29,7 @@ use std::sync::Arc;
 use crate::digest::Recipe;
 use crate::http::cookie::SameSite;
 use crate::scan::learn_set::LearnSet;
-use crate::table::word::Limits;
+use crate::table::Limits;
 use crate::url::Names;
 
 use nginx_forms::{NginxForm, NginxRule};

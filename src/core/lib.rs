@@ -1,8 +1,8 @@
 //! The rules of session affinity, without nginx: what a directive means, where a request or a
-//! response carries a session id, and the table that remembers which peer holds which session.
+//! response contains a session id, and the table that stores which peer holds which session.
 //!
-//! Bytes, numbers and `now` go in, decisions come out. Nothing here has a clock, a socket, an
-//! nginx type or unsafe code.
+//! Bytes, numbers and `now` go in, decisions come out. There is no clock, no socket, no nginx type
+//! and no unsafe code.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -1,13 +1,13 @@
-//! The short id under which the session table knows a peer. It comes from the peer's name alone, so
-//! it is the same after a reload, in another order of servers, and on another machine.
+//! The 20-bit id of a peer in the session table. It depends on the peer's name alone, so it stays the
+//! same after a reload, in another order of servers, and on another machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use siphasher::sip::SipHasher13;
 
-use crate::table::word::PeerId;
+use crate::table::PeerId;
 
-/// The peer id of a name, as long as no other name of its upstream has the same one.
+/// The peer id of a name, if no other name of its upstream has the same one.
 pub fn peer_id(name: &[u8]) -> PeerId {
     choice(name, 0)
 }
@@ -16,8 +16,15 @@ pub fn peer_id(name: &[u8]) -> PeerId {
 ///
 /// The same set of names gives the same ids in every order. Equal names share an id, different ones
 /// do not (unless nearly all of the 2^20 ids are in use). When several names have the same first
-/// choice, the one that sorts first gets it and the others take their next choice, among the ids
-/// that are nobody's first choice: a name that collides with none never depends on the others.
+/// choice, the one that sorts first gets it. The others take their next choice among the ids that
+/// are no name's first choice, so a name without a collision never depends on the others.
+///
+/// ```
+/// use sticky_core::peer_id::{peer_id, peer_ids};
+///
+/// let ids = peer_ids(&[b"10.0.0.1:8080", b"10.0.0.2:8080"]);
+/// assert_eq!(ids, [peer_id(b"10.0.0.1:8080"), peer_id(b"10.0.0.2:8080")]);
+/// ```
 pub fn peer_ids(names: &[&[u8]]) -> Vec<PeerId> {
     let mut sorted = names.to_vec();
     sorted.sort_unstable();
@@ -36,7 +43,7 @@ pub fn peer_ids(names: &[&[u8]]) -> Vec<PeerId> {
     }
     for name in later {
         let mut choices = (1..=MORE_CHOICES).map(|n| choice(name, n));
-        // Without a free one, two peers share an id: a session may then wander between the two.
+        // If none is free, two peers share an id: sessions of one may be sent to the other.
         let id = choices
             .find(|id| !taken.contains(id))
             .unwrap_or_else(|| peer_id(name));
@@ -49,15 +56,15 @@ pub fn peer_ids(names: &[&[u8]]) -> Vec<PeerId> {
         .collect()
 }
 
-/// How many ids a name tries beyond its first. Of 1000 peers, the first of these is free for all
-/// but one in 1000.
+/// How many ids a name tries after its first choice. Among 1000 peers, the first of these is free in
+/// all but one of 1000 cases.
 const MORE_CHOICES: u64 = 64;
 
 /// The `n`th choice of a name: the low 20 bits of its SipHash-1-3 under a fixed key.
 ///
-/// The key is `sticky-rs peerid` (16 bytes) with `n` added to its second half. It is no secret:
-/// ids must agree between machines, and a peer's name comes from the configuration, not from a
-/// client. Changing it would send every stored session to another peer.
+/// The key is `sticky-rs peerid` (16 bytes) with `n` added to its second half. It is not a secret:
+/// ids must agree between machines, and the names of peers come from the configuration, not from
+/// clients. Changing it would send every stored session to another peer.
 fn choice(name: &[u8], n: u64) -> PeerId {
     let k0 = u64::from_le_bytes(*b"sticky-r");
     let k1 = u64::from_le_bytes(*b"s peerid").wrapping_add(n);

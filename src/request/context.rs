@@ -5,8 +5,7 @@ use std::cell::{Cell, RefCell};
 
 use sticky_core::rewrite::PageRewriter;
 use sticky_core::scan::Learner;
-use sticky_core::table::key::Key;
-use sticky_core::table::word::PeerId;
+use sticky_core::table::{Key, PeerId};
 
 use crate::config::nginx_forms::NginxForm;
 use crate::config::peer_index::{IndexView, Peer, PeerIndex};

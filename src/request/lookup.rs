@@ -2,9 +2,7 @@
 
 use sticky_core::directive::{CookieRule, QueryRule, RewriteRule};
 use sticky_core::http::cookie;
-use sticky_core::table::key::Key;
-use sticky_core::table::word::PeerId;
-use sticky_core::table::LookUp;
+use sticky_core::table::{Key, LookUp, PeerId};
 
 use crate::config::peer_index::{IndexView, Peer, PeerIndex};
 use crate::ngx::request::Request;

@@ -258,9 +258,9 @@ impl<'r> NginxSticky<'r> {
             Some(_) => sessions.touch(key, limits),
             None if created.is_some() && may_learn => {
                 let claim = if is_of_request {
-                    Claim::Carried { from: None }
+                    Claim::RequestCarried { holder: None }
                 } else {
-                    Claim::Stranger
+                    Claim::ResponseOnly
                 };
                 let learned = sessions.learn(key, peer, claim, limits, &mut |holder| {
                     context.is_lost(holder, is_ahead)

@@ -7,8 +7,7 @@ use sticky_core::scan::inflate::Coding;
 use sticky_core::scan::readers::Readers;
 use sticky_core::scan::source::Body;
 use sticky_core::scan::{response_headers, Learner};
-use sticky_core::table::word::PeerId;
-use sticky_core::table::{Claim, Learned};
+use sticky_core::table::{Claim, Learned, PeerId};
 use sticky_core::url::{ExtractedId, Site};
 
 use crate::config::types::Rule;
@@ -178,11 +177,11 @@ fn learn_id(context: &RequestContext<'_>, ids: &LearnedIds<'_>, id: &[u8]) {
     }
     let claim =
         if context.request_key == Some(key) && context.holder_state.get() != HolderState::Full {
-            Claim::Carried {
-                from: context.holder,
+            Claim::RequestCarried {
+                holder: context.holder,
             }
         } else {
-            Claim::Stranger
+            Claim::ResponseOnly
         };
     let learned = sessions.learn(key, ids.peer, claim, &rule.limits, &mut |holder| {
         context.is_lost(holder, || context.has_ahead(key))

@@ -15,29 +15,29 @@ use super::snapshot;
 /// Takes a zone into use: unchanged if it was kept over a reload; else with the sessions of the zone
 /// of another size that it replaces, or of its state file. See [`crate::ngx::shm::Adopt`].
 pub fn adopt(zone: &TableZone, before: Option<&TableZone>) -> bool {
-    let Some((zone_header, words)) = zone.split::<ZoneHeader, AtomicU128>() else {
+    let Some((header, words)) = zone.split::<ZoneHeader, AtomicU128>() else {
         return false;
     };
-    let header = &zone_header.header;
-    if header.is_valid_for(words.len()) {
+    let identity = &header.identity;
+    if identity.is_valid_for(words.len()) {
         // A configuration that failed may have replaced it.
-        header.set_replaced(false);
+        identity.set_replaced(false);
         return true;
     }
     // Without a valid header, words mean nothing. A new zone has none.
     for word in words.iter().filter(|word| word.load(Relaxed) != 0) {
         word.store(0, Relaxed);
     }
-    let table = Table::new(words, &zone_header.counters);
+    let table = Table::new(words, &header.counters);
     let before = before
         .and_then(|before| before.split::<ZoneHeader, AtomicU128>())
-        .filter(|(old, words)| old.header.is_valid_for(words.len()));
+        .filter(|(old, words)| old.identity.is_valid_for(words.len()));
     if let Some((old, old_words)) = before {
         // The key and the epoch of the replaced zone give its words their meaning.
-        let (k0, k1) = old.header.sip_keys();
-        header.init(words.len(), k0, k1, old.header.epoch());
+        let (k0, k1) = old.identity.sip_keys();
+        identity.init(words.len(), k0, k1, old.identity.epoch());
         table.copy_from(&Table::new(old_words, &old.counters));
-        old.header.set_replaced(true);
+        old.identity.set_replaced(true);
         return true;
     }
     if let (Some(snapshot), Some(limits)) = (zone.conf().snapshot.get(), zone.conf().longest.get())
@@ -46,12 +46,12 @@ pub fn adopt(zone: &TableZone, before: Option<&TableZone>) -> bool {
             snapshot.read_into(zone, |file| {
                 let (k0, k1) = file.sip_keys();
                 file.restore(&table, &limits, snapshot::now(), |epoch| {
-                    header.init(words.len(), k0, k1, epoch);
+                    identity.init(words.len(), k0, k1, epoch);
                 })
             });
         }
     }
-    if !header.is_valid_for(words.len()) {
+    if !identity.is_valid_for(words.len()) {
         let Some((k0, k1)) = random_key() else {
             zone.log().write(
                 Level::Error,
@@ -59,7 +59,7 @@ pub fn adopt(zone: &TableZone, before: Option<&TableZone>) -> bool {
             );
             return false;
         };
-        header.init(words.len(), k0, k1, epoch());
+        identity.init(words.len(), k0, k1, epoch());
     }
     true
 }

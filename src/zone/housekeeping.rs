@@ -2,9 +2,7 @@
 //! end.
 
 use portable_atomic::AtomicU128;
-use sticky_core::table::tick::tick_at;
-use sticky_core::table::word::Limits;
-use sticky_core::table::{Swept, Table, ZoneHeader};
+use sticky_core::table::{tick_at, Limits, Swept, Table, ZoneHeader};
 
 use crate::ngx::background_task;
 use crate::ngx::clock::monotonic_seconds;
@@ -40,7 +38,7 @@ fn sweep(zone: &TableZone, limits: &Limits) {
         return;
     };
     let table = Table::new(words, &header.counters);
-    let now = tick_at(header.header.epoch(), monotonic_seconds());
+    let now = tick_at(header.identity.epoch(), monotonic_seconds());
     let mut swept = zone.conf().swept.take();
     swept += table.sweep(swept.next, SWEPT_AT_ONCE, limits, now);
     if swept.next == 0 {

@@ -3,12 +3,10 @@
 use std::cell::{Cell, OnceCell};
 
 use portable_atomic::AtomicU128;
-use sticky_core::table::key::{Key, Keyer, ScopedKeyer};
-use sticky_core::table::local::LocalTable;
-use sticky_core::table::tick::tick_at;
-use sticky_core::table::tick::Tick;
-use sticky_core::table::word::{Limits, PeerId};
-use sticky_core::table::{Claim, Evicted, Learned, LookUp, Swept, Table, ZoneHeader};
+use sticky_core::table::{
+    tick_at, Claim, Key, Keyer, Learned, Limits, LocalTable, LookUp, PeerId, ScopedKeyer, Swept,
+    Table, Tick, ZoneHeader,
+};
 
 use crate::ngx::clock::monotonic_seconds;
 use crate::ngx::log::{Level, Log};
@@ -119,7 +117,7 @@ impl<'c> Sessions<'c> {
             Storage::Local { keyer, .. } => keyer.scope(self.scope),
             Storage::Shared(zone) => {
                 let (header, _) = zone.split::<ZoneHeader, AtomicU128>()?;
-                let (k0, k1) = header.header.sip_keys();
+                let (k0, k1) = header.identity.sip_keys();
                 Keyer::new(k0, k1).scope(self.scope)
             }
         };
@@ -214,13 +212,7 @@ impl<'c> Sessions<'c> {
             }
             None => return Learned::Refused,
         };
-        if matches!(
-            learned,
-            Learned::New {
-                evicted: Evicted::Unconfirmed | Evicted::Confirmed
-            }
-        ) && self.storage.note_full(now)
-        {
+        if matches!(learned, Learned::New { evicted: Some(_) }) && self.storage.note_full(now) {
             self.log_full();
         }
         learned
@@ -262,10 +254,10 @@ impl<'c> Sessions<'c> {
         let (header, words) = zone.split::<ZoneHeader, AtomicU128>()?;
         let table = Table::new(words, &header.counters);
         let table = match zone.conf().longest.get() {
-            Some(longest) => table.shared_under(longest),
+            Some(longest) => table.with_zone_limits(longest),
             None => table,
         };
-        let epoch = header.header.epoch();
+        let epoch = header.identity.epoch();
         Some(self.opened.get_or_init(|| (table, epoch)))
     }
 }
@@ -276,7 +268,7 @@ impl Storage<'_> {
         match self {
             Storage::Shared(zone) => zone
                 .split::<ZoneHeader, AtomicU128>()
-                .is_some_and(|(header, _)| header.header.note_full(now, FULL_FOR)),
+                .is_some_and(|(header, _)| header.identity.note_full(now, FULL_FOR)),
             Storage::Local { evicted_last, .. } => {
                 let mark = u64::from(now) + 1;
                 let latest = evicted_last.replace(mark);

@@ -16,8 +16,7 @@ use std::time::{Duration, Instant};
 
 use portable_atomic::AtomicU128;
 use sticky_core::snapshot::Moment;
-use sticky_core::table::word::Limits;
-use sticky_core::table::ZoneHeader;
+use sticky_core::table::{Limits, ZoneHeader};
 
 use crate::ngx::background_task::{self, BackgroundTask, Panicked};
 use crate::ngx::clock::{monotonic_seconds, unix_seconds};
@@ -177,8 +176,8 @@ impl Snapshot {
     /// Whether a table that only draining workers still use has changed since it was last written.
     pub fn is_alone_with<T: Adopt>(&self, zone: &Zone<T>) -> bool {
         zone.split::<ZoneHeader, AtomicU128>().is_some_and(
-            |(ZoneHeader { header, counters }, _)| {
-                header.is_replaced() && counters.changes() != counters.written.load(Relaxed)
+            |(ZoneHeader { identity, counters }, _)| {
+                identity.is_replaced() && counters.changes() != counters.saved_changes.load(Relaxed)
             },
         )
     }

@@ -1,17 +1,16 @@
-//! What a session costs, and what a whole table does, from ten thousand sessions to 50 million.
+//! What operations on a session and on a whole table cost, from ten thousand sessions to 50 million.
 //!
 //!     cargo bench -p sticky-core --bench scale [-- SESSIONS …]
 //!
-//! Prints the tables of docs/performance.md, in Markdown. A table is 0.6 full of sessions, all
-//! alive. 50 million of them want 5 GB of memory, and 1 GB in cargo's target folder.
+//! Prints the tables of docs/performance.md, in Markdown. A table is 0.6 full of live sessions.
+//! 50 million of them need 5 GB of memory, and 1 GB in cargo's target folder.
 
 use std::fs::{remove_file, File};
 use std::io;
 use std::time::{Duration, Instant};
 
-use sticky_core::snapshot::{check, write, Head, Moment, Reader, StateError};
-use sticky_core::table::word::Word;
-use sticky_core::table::{Swept, Table};
+use sticky_core::snapshot::{check, write, Moment, SnapshotError, SnapshotHeader, SnapshotReader};
+use sticky_core::table::{Swept, Table, Word};
 
 use population::{Population, Random, LIMITS, NOW};
 
@@ -19,7 +18,7 @@ mod population;
 
 const SIZES: [usize; 4] = [10_000, 1_000_000, 10_000_000, 50_000_000];
 
-/// Sweeping is measured in pieces of 1 MB, as the module does it.
+/// The table is swept in pieces of 1 MB, as the module does it.
 const PIECE: usize = 1 << 16;
 
 fn main() {
@@ -118,7 +117,7 @@ impl Row {
     }
 }
 
-/// Milliseconds for each megabyte of a table in which nobody is over.
+/// Milliseconds for each megabyte of a table without expired sessions.
 fn sweep(table: &Table, sessions: usize) -> f64 {
     let mut whole = Swept::default();
     let begin = Instant::now();
@@ -133,7 +132,7 @@ fn sweep(table: &Table, sessions: usize) -> f64 {
     spent.as_secs_f64() * 1e3 / (table.capacity() as f64 / PIECE as f64)
 }
 
-/// Sessions that come into a table of so many words, and the time.
+/// Copies a table into one of so many words. Returns how many sessions that has, and the time.
 fn copy(table: &Table, words: usize) -> (usize, Duration) {
     let other = Population::empty(words, 1);
     let begin = Instant::now();
@@ -142,9 +141,9 @@ fn copy(table: &Table, words: usize) -> (usize, Duration) {
     (other.table().sessions().count(), spent)
 }
 
-/// Until the file is on the disk. Also tells its bytes.
+/// The time until the file is on the disk, and its size.
 fn save(table: &Table, path: &str) -> io::Result<(Duration, u64)> {
-    let head = Head {
+    let header = SnapshotHeader {
         sip_keys: (1, 2),
         epoch: 0,
         written: Moment {
@@ -157,24 +156,24 @@ fn save(table: &Table, path: &str) -> io::Result<(Duration, u64)> {
 
     let begin = Instant::now();
     let file = File::create(path)?;
-    write(&file, &head, words)?;
+    write(&file, &header, words)?;
     file.sync_all()?;
     Ok((begin.elapsed(), file.metadata()?.len()))
 }
 
-/// Checks the file, then puts it into an empty table.
+/// The time to check the file and restore it into an empty table.
 fn load(path: &str, words: usize, sessions: usize) -> io::Result<Duration> {
     let population = Population::empty(words, 1);
     let begin = Instant::now();
     check(File::open(path)?).map_err(io::Error::other)?;
     let count = population.table().restore(|take| {
-        for word in Reader::open(File::open(path)?)? {
+        for word in SnapshotReader::open(File::open(path)?)? {
             let word = word?;
             if let Some(key) = word.key() {
                 take(key, &word.session());
             }
         }
-        Ok::<_, StateError>(())
+        Ok::<_, SnapshotError>(())
     });
     let spent = begin.elapsed();
     assert_eq!(count.map_err(io::Error::other)?, sessions);

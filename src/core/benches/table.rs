@@ -1,20 +1,22 @@
-//! What the session table costs, and how full it gets before a live session has to go.
+//! What the session table costs, and how full it gets before a live session is evicted.
 //!
 //!     cargo bench -p sticky-core --bench table [-- --quick]
 //!
-//! Times are nanoseconds per operation of one thread, see `population`. What is done with a whole
-//! table is in the bench `scale`.
+//! Times are nanoseconds per operation of one thread, see `population`. The bench `scale` measures
+//! operations on a whole table.
 
+use std::cell::Cell;
+use std::hint::black_box;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use sticky_core::table::{Evicted, Learned, ZoneHeader};
+use sticky_core::table::{Claim, Key, Keyer, Learned, LocalTable, ScopedKeyer, ZoneHeader};
 
-use population::{Operation, Population, Random, NOW};
+use population::{id, peer, Operation, Population, Random, LIMITS, NOW};
 
 mod population;
 
-/// Words in a zone of 1 MB: nginx's slab allocator hands out 253 whole pages of it.
+/// Words in a zone of 1 MB, of which nginx's slab allocator allocates 253 whole pages.
 const WORDS_IN_1MB: usize = (253 * 4096 - size_of::<ZoneHeader>()) / 16;
 
 fn main() {
@@ -43,8 +45,20 @@ fn main() {
         println!();
     }
 
+    println!("\n| sessions, zone=off | hit, ns | touch, ns | miss, ns | learn when full, ns |");
+    println!("|{}", "---:|".repeat(5));
+    let span = Duration::from_millis(if quick { 150 } else { 1000 });
+    for sessions in [1_000, 65_536] {
+        let local = Local::filled(sessions);
+        print!("| {sessions} |");
+        for run in [Local::hit, Local::touch, Local::miss, Local::learn] {
+            print!(" {:.1} |", local.nanos(span, run));
+        }
+        println!();
+    }
+
     println!(
-        "\n| words | sessions before one has to go | of words | bytes each | learn there, ns |"
+        "\n| words | sessions before one is evicted | of words | bytes each | learn there, ns |"
     );
     println!("|{}", "---:|".repeat(5));
     let fills: &[(usize, u64)] = if quick {
@@ -62,6 +76,78 @@ fn main() {
     }
 }
 
+/// The table of `zone=off`, full of sessions. All times include hashing a 32-byte id.
+struct Local {
+    table: LocalTable,
+    keyer: ScopedKeyer,
+    sessions: u64,
+    learned: Cell<u64>,
+}
+
+impl Local {
+    fn filled(sessions: u64) -> Local {
+        let local = Local {
+            table: LocalTable::new(sessions as usize),
+            keyer: Keyer::new(1, 2).scope(b"shop"),
+            sessions,
+            learned: Cell::new(0),
+        };
+        for index in 0..sessions {
+            local.enter(index);
+            local.touch(index);
+        }
+        local
+    }
+
+    fn nanos(&self, span: Duration, run: fn(&Local, u64)) -> f64 {
+        let mut random = Random(1);
+        let (begin, mut done) = (Instant::now(), 0u32);
+        while begin.elapsed() < span {
+            for _ in 0..1000 {
+                run(self, random.below(self.sessions));
+            }
+            done += 1000;
+        }
+        begin.elapsed().as_nanos() as f64 / f64::from(done)
+    }
+
+    fn key(&self, index: u64) -> Key {
+        self.keyer.key(&id(index))
+    }
+
+    fn hit(&self, index: u64) {
+        black_box(self.table.look_up(self.key(index), &LIMITS, NOW));
+    }
+
+    fn touch(&self, index: u64) {
+        self.table.touch(self.key(index), &LIMITS, NOW);
+    }
+
+    fn miss(&self, index: u64) {
+        self.hit(index | 1 << 63);
+    }
+
+    /// A new id each time.
+    fn learn(&self, _: u64) {
+        let next = self.learned.get() + 1;
+        self.learned.set(next);
+        self.enter(next | 1 << 62);
+    }
+
+    fn enter(&self, index: u64) {
+        let key = self.key(index);
+        let learned = self.table.learn(
+            key,
+            peer(index),
+            Claim::ResponseOnly,
+            &LIMITS,
+            NOW,
+            &mut |_| false,
+        );
+        black_box(learned);
+    }
+}
+
 /// Mean of the threads' times.
 fn on_threads(population: &Population, threads: u64, span: Duration, run: Operation) -> f64 {
     let start = Barrier::new(threads as usize);
@@ -76,16 +162,14 @@ fn on_threads(population: &Population, threads: u64, span: Duration, run: Operat
     total / threads as f64
 }
 
-/// Sessions in an empty table when the first live one has to go, and the mean time of the next
-/// 10,000 insertions, each of which searches as far as it may.
+/// Sessions in an empty table when the first live one is evicted, and the mean time of the next
+/// 10,000 insertions, each of which makes a whole search.
 fn fill(words: usize, seed: u64) -> (u64, f64) {
     let population = Population::empty(words, seed);
     let mut index = 0;
     while matches!(
         population.learn_one(index, NOW),
-        Learned::New {
-            evicted: Evicted::Nothing
-        }
+        Learned::New { evicted: None }
     ) {
         index += 1;
     }

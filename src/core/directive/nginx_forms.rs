@@ -4,8 +4,7 @@
 
 use super::error::NginxError;
 use super::nginx_units;
-use crate::table::tick::{Tick, LAST_TICK};
-use crate::table::word::Limits;
+use crate::table::{Limits, Tick, LAST_TICK};
 
 /// The rule of one of nginx's own forms.
 #[derive(Clone, Debug)]

@@ -12,8 +12,7 @@ use super::parameters::{push_once, Parameters};
 use super::{Place, QueryRule, ZoneChoice};
 use crate::scan::json::Member;
 use crate::scan::learn_set::LearnSet;
-use crate::table::tick::Tick;
-use crate::table::word::Limits;
+use crate::table::{Limits, Tick};
 use crate::url::{LinkPart, Names, MAX_NAMES};
 
 /// How long a session lives without a request if the directive does not say, in seconds.

@@ -1,28 +1,27 @@
-//! Time goes on while nginx is down: the ticks of a file in the time of whoever reads it.
+//! Time goes on while nginx is down: converts the ticks of a file to those of the table that reads
+//! it.
 
-use crate::table::key::Key;
-use crate::table::tick::{tick_at, Tick, LAST_TICK};
-use crate::table::word::{Session, Word};
+use crate::table::{tick_at, Key, Session, Tick, Word, LAST_TICK};
 
-/// How far two clocks that were read one after the other, in whole seconds, may seem apart.
+/// Two clocks that are read one after the other, in whole seconds, may disagree by this much.
 const SLACK: i128 = 2;
 
-/// A new table does not begin later than this: ticks that are written to a file and read again for
-/// years would come to the end of what a word holds. It is more than any session may be old.
+/// A new table starts at this tick at the latest: ticks that are written to a file and read again
+/// for years would reach the end of what a word can hold. No session may be that old.
 const LATEST_START: Tick = LAST_TICK / 4;
 
-/// One look at both clocks of the system, in seconds.
+/// Both clocks of the system, read at once, in seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Moment {
-    /// Of the monotonic clock, which nobody sets, but which stands still in a suspended system and
-    /// begins anew in every boot.
+    /// The monotonic clock, which cannot be set, but stops while the system is suspended and starts
+    /// anew with every boot.
     pub monotonic: u64,
-    /// Since 1970.
+    /// Seconds since 1970.
     pub wall: u64,
 }
 
 impl Moment {
-    /// Seconds since `earlier`, by either clock; negative where it was set back.
+    /// Seconds since `earlier`, by each clock; negative where it was set back.
     fn since(&self, earlier: &Moment) -> Elapsed {
         Elapsed {
             monotonic: i128::from(self.monotonic) - i128::from(earlier.monotonic),
@@ -37,22 +36,23 @@ struct Elapsed {
 }
 
 impl Elapsed {
-    /// Whether both moments lie in one boot, so that one clock alone is exact.
+    /// Whether both clocks agree. Then both moments are in one boot, and the monotonic clock alone
+    /// is exact.
     fn agrees(&self) -> bool {
         (self.monotonic - self.wall).abs() <= SLACK
     }
 }
 
-impl super::Head {
+impl super::SnapshotHeader {
     /// Tick at which the file was written.
     pub fn tick(&self) -> Tick {
         tick_at(self.epoch, self.written.monotonic)
     }
 
-    /// Epoch of a new table that goes on with the sessions of the file, and how its words get
-    /// there. In the same boot it is the same epoch; else idle time goes on by the wall clock,
-    /// or stands still where that was set back.
-    pub fn resume(&self, now: Moment) -> (u64, Shift) {
+    /// The epoch of a new table that takes over the sessions of the file, and the conversion of its
+    /// words. In the same boot the epoch stays the same. Otherwise idle time goes on by the wall
+    /// clock, or stands still if that was set back.
+    pub fn resume(&self, now: Moment) -> (u64, TickShift) {
         let elapsed = now.since(&self.written);
         let tick = if elapsed.agrees() {
             i128::from(tick_at(self.epoch, now.monotonic))
@@ -68,12 +68,12 @@ impl super::Head {
         (epoch, self.shift(start - tick))
     }
 
-    /// How words of the file, which somebody else has written lately, get into a table that has
-    /// another `epoch` than his.
+    /// The conversion of the words of the file, which another nginx has just written, for a table
+    /// with another `epoch`.
     ///
-    /// Where the clocks do not agree (two systems on one file), the difference is made a little
-    /// smaller than it seems: sessions that go to and fro must not get younger.
-    pub fn shift_into(&self, epoch: u64, now: Moment) -> Shift {
+    /// If the clocks do not agree (two systems share a file), sessions come out a little older than
+    /// they seem: a session that goes back and forth must not become younger.
+    pub fn shift_into(&self, epoch: u64, now: Moment) -> TickShift {
         let elapsed = now.since(&self.written);
         let by = if elapsed.agrees() {
             i128::from(self.epoch.wrapping_sub(epoch) as i64)
@@ -84,25 +84,24 @@ impl super::Head {
         self.shift(by)
     }
 
-    fn shift(&self, by: i128) -> Shift {
+    fn shift(&self, by: i128) -> TickShift {
         let most = i128::from(LAST_TICK);
-        Shift {
+        TickShift {
             by: by.clamp(-most, most) as i64,
             written: self.tick(),
         }
     }
 }
 
-/// From the ticks of a file to those of a table.
+/// Converts the ticks of a file to those of a table.
 #[derive(Clone, Copy, Debug)]
-pub struct Shift {
+pub struct TickShift {
     by: i64,
     written: Tick,
 }
 
-impl Shift {
-    /// The session of a word; nobody has seen it after the file was written. `None`: the word
-    /// is empty.
+impl TickShift {
+    /// The session of a word, never seen after the file was written. `None` for an empty word.
     pub fn session(&self, word: Word) -> Option<(Key, Session)> {
         let session = word.session();
         let shifted = |tick: Tick| {

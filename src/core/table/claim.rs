@@ -1,70 +1,70 @@
-//! When a session goes to another peer, and when it stays: the one rule for the shared table and
-//! the local one.
+//! When a response moves a session to its peer: the one rule for the shared and the local table.
 
-use crate::table::word::{PeerId, Session};
+use super::session::{PeerId, Session};
 
-/// How a response stands to the id that it hands out.
+/// The claim of a response to the session whose id it contains.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Claim {
-    /// Its request did not carry this id.
-    Stranger,
+    /// Its request did not carry the id.
+    ResponseOnly,
     /// Its request carried the id, was balanced to the peer, and that peer answered.
-    Carried {
-        /// The holder that the request's look-up had seen, `None` when the id was unknown.
-        from: Option<PeerId>,
+    RequestCarried {
+        /// The holder that the look-up of the request found, `None` when the id was unknown.
+        holder: Option<PeerId>,
     },
 }
 
-/// What learning a session came to.
+/// The result of learning a session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Learned {
-    /// The id was unknown, or its session over.
+    /// The id was unknown, or its session had expired.
     New {
-        /// Who had to go for it.
-        evicted: Evicted,
+        /// The live session that was evicted for it, if any.
+        evicted: Option<Evicted>,
     },
-    /// The session is at this peer already.
+    /// The peer holds the session already.
     Same,
-    /// A live session came over from another peer.
+    /// The session was moved from another peer.
     Moved {
-        /// The peer that had it.
+        /// The peer that held it.
         from: PeerId,
     },
-    /// A live session stays where it is.
+    /// The session stays at another peer.
     Kept {
-        /// The peer that has it.
+        /// The peer that holds it.
         holder: PeerId,
     },
-    /// The table could not take the session.
+    /// The table has no place for the session, or too many races were lost.
     Refused,
 }
 
-/// Whose word a new session took.
+/// A live session whose word a new session took.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Evicted {
-    /// Nobody's: a free one, or that of a session that was over.
-    Nothing,
-    /// That of a live session to which no request has come back yet.
-    Unconfirmed,
-    /// That of a live session in use.
-    Confirmed,
+    /// No request had come back to it.
+    Unused,
+    /// It was in use, see [`Session::is_in_use`].
+    InUse,
 }
 
 impl Claim {
     /// Whether the client is known to send the id.
-    pub(crate) fn confirms(&self) -> bool {
-        matches!(self, Claim::Carried { .. })
+    pub(super) fn confirms(&self) -> bool {
+        matches!(self, Claim::RequestCarried { .. })
     }
 
-    /// Whether a live session that another peer holds comes over. Without a request that carried
-    /// the id, only the loss of its holder moves it: a page may show anybody's id. With one, the
-    /// answer counts that was given on what the table still says, so of parallel answers the
-    /// first one wins.
-    pub(crate) fn moves(&self, held: &Session, gone: &mut dyn FnMut(PeerId) -> bool) -> bool {
+    /// Whether a live session that another peer holds moves to this one. If no request carried the
+    /// id, only the loss of the holder moves it: a page may contain an id of any client. Otherwise
+    /// the request must have seen the current holder, so the first of parallel responses wins.
+    pub(super) fn moves(
+        &self,
+        session: &Session,
+        is_unusable: &mut dyn FnMut(PeerId) -> bool,
+    ) -> bool {
         match *self {
-            Claim::Stranger => gone(held.peer),
-            Claim::Carried { from } => {
-                from == Some(held.peer) || !held.confirmed || gone(held.peer)
+            Claim::ResponseOnly => is_unusable(session.peer),
+            Claim::RequestCarried { holder } => {
+                holder == Some(session.peer) || !session.confirmed || is_unusable(session.peer)
             }
         }
     }

@@ -1,38 +1,41 @@
-//! From one table into another: a reload has changed the size of the zone, nginx has been started
-//! again, or two of them serve side by side while the binary is upgraded.
+//! From one table into another: a reload has changed the size of the zone, nginx was started again,
+//! or two nginx serve side by side while the binary is upgraded.
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering::Acquire;
 
-use crate::table::key::Key;
-use crate::table::tick::Tick;
-use crate::table::word::{Limits, Session, Word};
+use super::claim::Evicted;
+use super::eviction::{EvictionPolicy, Placed};
+use super::key::Key;
+use super::limits::Limits;
+use super::look_up::{rank, Current};
+use super::session::Session;
+use super::tick::Tick;
+use super::word::Word;
+use super::{Table, ATTEMPTS};
 
-use super::place::{Placed, Rule};
-use super::{rank, Evicted, Held, Table, ATTEMPTS};
-
-/// A walk misses a session that is relocated from before it to behind it, by a worker of a table
-/// that is still in use. So it is repeated while there were relocations, and would miss a session
-/// only if that moved at the wrong moment in every single one.
+/// A walk misses a session that a worker of a table in use relocates from ahead of the walk to
+/// behind it. So the walk is repeated as long as there were relocations, and misses a session only
+/// if it moved at the wrong moment in every walk.
 const WALKS: usize = 4;
 
-/// What became of a session that another table has.
+/// The result of merging a session of another table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Absorbed {
-    /// It was not here.
+pub enum Merged {
+    /// It was not in this table.
     New,
-    /// It is here, as the one of both tables that ranks higher.
+    /// It was in this table; the one that ranks higher stays.
     Known,
-    /// It is over.
-    Over,
-    /// There is no room for it.
-    NoRoom,
+    /// It has expired.
+    Expired,
+    /// There is no place for it.
+    Full,
 }
 
 impl Table<'_> {
-    /// Takes over every word of `other`, a table of the same zone in another size, with the same
-    /// SipHash key and epoch. See [`Table::restore`]; of two words of one key, the one stays that
-    /// ranks higher. Returns how many sessions there are more than before.
+    /// Copies every word of `other`, a table of the same zone in another size, with the same
+    /// SipHash key and epoch. See [`Table::restore`]; of two words of one key, the one that ranks
+    /// higher stays. Returns how many sessions were added.
     pub fn copy_from(&self, other: &Table) -> usize {
         let mut copied = 0;
         for _ in 0..WALKS {
@@ -51,65 +54,75 @@ impl Table<'_> {
         copied
     }
 
-    /// Takes over a session of a table with the same SipHash key, which another nginx has, into one
-    /// that is in use: of two of one key, the one that ranks higher stays. No live session has to
-    /// go for it. Room is looked for in many lines when that `is_thorough`.
-    pub fn absorb(
+    /// Merges a session of another nginx, whose table has the same SipHash key, into this one,
+    /// which may be in use: of two of one key, the one that ranks higher stays. Evicts no live
+    /// session. A place is searched for in many lines if `is_thorough`.
+    pub fn merge(
         &self,
         key: Key,
         session: &Session,
         limits: &Limits,
         now: Tick,
         is_thorough: bool,
-    ) -> Absorbed {
-        let limits = self.others.unwrap_or(*limits);
+    ) -> Merged {
+        let limits = self.zone_limits.unwrap_or(*limits);
         if !limits.is_live(session, now) {
-            return Absorbed::Over;
+            return Merged::Expired;
         }
-        let rule = Rule::Merge {
+        let policy = EvictionPolicy::Merge {
             limits,
             now,
             is_thorough,
         };
-        match self.take_over(key, session, &limits, now, &rule) {
-            Ok(None) => Absorbed::Known,
-            Ok(Some(_)) => {
+        match self.import(key, session, &limits, now, &policy) {
+            Imported::Inserted(_) => {
                 // A worker may have learned it at the same moment.
-                self.prevails(key, Word::new(key, session), &limits, now);
-                Absorbed::New
+                self.wins_insertion(key, Word::new(key, session), &limits, now);
+                Merged::New
             }
-            Err(NoRoom) => Absorbed::NoRoom,
+            Imported::Known => Merged::Known,
+            Imported::Full => Merged::Full,
         }
     }
 
-    /// Who had to go for it; nobody, when it was there already.
-    pub(super) fn take_over(
+    /// Inserts a session of another table, or replaces the one of its key if that ranks lower.
+    pub(super) fn import(
         &self,
         key: Key,
         session: &Session,
         limits: &Limits,
         now: Tick,
-        rule: &Rule,
-    ) -> Result<Option<Evicted>, NoRoom> {
+        policy: &EvictionPolicy,
+    ) -> Imported {
         let word = Word::new(key, session);
         for _ in 0..ATTEMPTS {
             let view = self.find(key, limits, now);
-            if let Held::Live(at, _) = view.held {
-                let there = Word::from_bits(view.bits(at));
-                let outranks = rank(word, limits, now) > rank(there, limits, now);
-                if !outranks || self.replace(&view, key, at, session, limits, now).is_some() {
-                    return Ok(None);
+            if let Current::Live(index, _) = view.current {
+                let known = Word::from_bits(view.bits(index));
+                let outranks = rank(word, limits, now) > rank(known, limits, now);
+                if !outranks
+                    || self
+                        .replace(&view, key, index, session, limits, now)
+                        .is_some()
+                {
+                    return Imported::Known;
                 }
                 continue;
             }
-            match self.place(&view, word, rule, false) {
-                Placed::In(evicted) => return Ok(Some(evicted)),
+            match self.insert(&view, word, policy, false) {
+                Placed::Inserted(evicted) => return Imported::Inserted(evicted),
                 Placed::Raced => {}
-                Placed::NoRoom => break,
+                Placed::Full => break,
             }
         }
-        Err(NoRoom)
+        Imported::Full
     }
 }
 
-pub(super) struct NoRoom;
+/// The result of importing a session of another table.
+pub(super) enum Imported {
+    Inserted(Option<Evicted>),
+    /// The table has the session.
+    Known,
+    Full,
+}

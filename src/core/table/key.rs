@@ -1,13 +1,13 @@
-//! From a session id to the 64 bits that stand for it. The id itself is not kept anywhere; who
-//! can read the zone or a core file cannot tell the ids from the keys without the SipHash key,
-//! and who does not know that key cannot aim ids at one line of the table.
+//! From a session id to the 64-bit key that the table stores instead of it. Without the secret
+//! SipHash key, nobody can find out the ids from the keys in a zone or core file, or choose ids that
+//! share a line of the table.
 
 use std::hash::Hasher;
 use std::num::NonZeroU64;
 
 use siphasher::sip::SipHasher13;
 
-/// What stands for a session id in a table; never 0.
+/// What the table stores for a session id; never 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Key(NonZeroU64);
 
@@ -37,27 +37,37 @@ impl Key {
     }
 }
 
-/// Makes the keys of one zone, from its secret.
+/// Makes the keys of one zone, with its secret.
+///
+/// ```
+/// use sticky_core::table::Keyer;
+///
+/// let keyer = Keyer::new(0x0706050403020100, 0x0f0e0d0c0b0a0908);
+/// let (shop, blog) = (keyer.scope(b"shop"), keyer.scope(b"blog"));
+/// let key = shop.key(b"0123456789abcdef0123456789abcdef");
+/// assert_eq!(key.get(), 0x8b70255e7e94e66e);
+/// assert_ne!(blog.key(b"0123456789abcdef0123456789abcdef"), key);
+/// ```
 #[derive(Clone)]
 pub struct Keyer {
     hasher: SipHasher13,
 }
 
 impl Keyer {
-    /// `k0` and `k1` are the SipHash key, as the zone's header holds it.
+    /// `k0` and `k1` are the SipHash key in the header of the zone.
     pub fn new(k0: u64, k1: u64) -> Keyer {
         Keyer {
             hasher: SipHasher13::new_with_keys(k0, k1),
         }
     }
 
-    /// The keyer of one upstream of the zone: the same id of two upstreams has two keys.
+    /// The keyer of one upstream of the zone: one id has another key in each upstream.
     pub fn scope(&self, upstream: &[u8]) -> ScopedKeyer {
         let mut hasher = self.hasher;
         hasher.write(&(upstream.len() as u64).to_le_bytes());
         hasher.write(upstream);
-        // Up to a whole number of 8 bytes, so that hashing an id starts on a block of its own.
-        // The length in front keeps scopes that differ in trailing zeros apart.
+        // Padded to a multiple of 8 bytes, so that each id begins on a block of the hash. The length
+        // in front distinguishes scopes that differ in trailing zeros.
         let odd = upstream.len() % 8;
         if odd != 0 {
             hasher.write(&[0; 8][odd..]);
@@ -66,7 +76,7 @@ impl Keyer {
     }
 }
 
-/// Makes the keys of one upstream; prepared once, so that an id costs its own bytes only.
+/// Makes the keys of one upstream. The scope is hashed once, an id costs only its own bytes.
 #[derive(Clone)]
 pub struct ScopedKeyer {
     hasher: SipHasher13,

@@ -1,20 +1,23 @@
-//! How a session gets into the table.
+//! Learning a session: inserting it, or moving a live one.
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-use crate::table::key::Key;
-use crate::table::sync::fence;
-use crate::table::test_points;
-use crate::table::tick::Tick;
-use crate::table::word::{Limits, PeerId, Session, Word};
-
-use super::place::{Placed, Rule};
-use super::{rank, Claim, Counters, Held, Learned, Table, View, ATTEMPTS, LINE};
+use super::claim::{Claim, Learned};
+use super::eviction::{EvictionPolicy, Placed};
+use super::key::Key;
+use super::layout::Counters;
+use super::limits::Limits;
+use super::look_up::{rank, Current, View};
+use super::session::{PeerId, Session};
+use super::sync::fence;
+use super::tick::Tick;
+use super::word::Word;
+use super::{test_points, Table, ATTEMPTS, LINE};
 
 impl Table<'_> {
-    /// A response of `peer` at `now` hands out the id. `gone` tells whether a peer is not there
-    /// any more, or cannot be used; it is asked only about another holder of a live session,
-    /// and may be asked again after a lost race.
+    /// Records that a response of `peer` contains the id at `now`. `is_unusable` returns whether a
+    /// peer has been removed or cannot be used; it is called only for another holder of a live
+    /// session, and may be called again after a lost race.
     pub fn learn(
         &self,
         key: Key,
@@ -22,42 +25,44 @@ impl Table<'_> {
         claim: Claim,
         limits: &Limits,
         now: Tick,
-        gone: &mut dyn FnMut(PeerId) -> bool,
+        is_unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned {
-        let rule = Rule::Learn {
-            limits: self.others.unwrap_or(*limits),
+        let policy = EvictionPolicy::Learn {
+            limits: self.zone_limits.unwrap_or(*limits),
             now,
         };
         for attempt in 0..ATTEMPTS {
             let view = self.find(key, limits, now);
-            if let Held::Live(at, held) = view.held {
-                let (new, outcome) = if held.peer == peer {
-                    let Some(new) = limits.refreshed(&held, now, claim.confirms()) else {
+            if let Current::Live(index, session) = view.current {
+                let holder = session.peer;
+                let (new, learned) = if holder == peer {
+                    let Some(new) = limits.refreshed(&session, now, claim.confirms()) else {
                         return Learned::Same;
                     };
                     (new, Learned::Same)
-                } else if claim.moves(&held, gone) {
-                    let new = held.moved(peer, now, claim.confirms());
-                    (new, Learned::Moved { from: held.peer })
+                } else if claim.moves(&session, is_unusable) {
+                    let new = session.moved(peer, now, claim.confirms());
+                    (new, Learned::Moved { from: holder })
                 } else {
-                    return Learned::Kept { holder: held.peer };
+                    return Learned::Kept { holder };
                 };
-                if self.replace(&view, key, at, &new, limits, now).is_some() {
-                    if outcome != Learned::Same {
+                let replaced = self.replace(&view, key, index, &new, limits, now);
+                if replaced.is_some() {
+                    if learned != Learned::Same {
                         Counters::count(&self.counters.moved);
                     }
-                    return outcome;
+                    return learned;
                 }
                 continue;
             }
 
-            let word = Word::new(key, &Session::begun(peer, now, claim.confirms()));
-            match self.place(&view, word, &rule, attempt < ATTEMPTS / 2) {
+            let word = Word::new(key, &Session::new(peer, now, claim.confirms()));
+            match self.insert(&view, word, &policy, attempt < ATTEMPTS / 2) {
                 Placed::Raced => {}
-                Placed::NoRoom => break,
-                Placed::In(evicted) => {
+                Placed::Full => break,
+                Placed::Inserted(evicted) => {
                     test_points::at("learn: inserted");
-                    if self.prevails(key, word, limits, now) {
+                    if self.wins_insertion(key, word, limits, now) {
                         Counters::count(&self.counters.learned);
                         return Learned::New { evicted };
                     }
@@ -68,13 +73,13 @@ impl Table<'_> {
         Learned::Refused
     }
 
-    /// Looks at both lines again after `word` was put in one of them: of two workers that insert
-    /// one key, at least one gets here after both have inserted. Whoever sees two different words
-    /// removes the one that ranks lower; false when that is our own. A word equal to ours is left:
-    /// it may be ours, relocated.
-    pub(super) fn prevails(&self, key: Key, word: Word, limits: &Limits, now: Tick) -> bool {
-        // Between our write and our reads, for both workers, or a processor with a weaker order than
-        // x86 might let each read before the other's write is there.
+    /// Reads both lines again after `word` was inserted: of two workers that insert one key, at
+    /// least one gets here after both have inserted. A worker that sees two different words removes
+    /// the one that ranks lower; false when that is its own. A word equal to its own is left: it
+    /// may be its own, relocated.
+    pub(super) fn wins_insertion(&self, key: Key, word: Word, limits: &Limits, now: Tick) -> bool {
+        // Between write and reads, in both workers: a processor with a weaker memory order than x86
+        // might let each read before the other's write is visible.
         fence(SeqCst);
         let (first, second) = self.lines_of(key);
         let mut words = [0; 2 * LINE];
@@ -89,21 +94,28 @@ impl Table<'_> {
             first,
             second,
             words,
-            held: Held::Nowhere,
+            current: Current::Absent,
         };
-        self.outranks(&view, key, word, limits, now)
+        self.resolve_copies(&view, key, word, limits, now)
     }
 
-    /// Of several different words of a key that a look has shown, the highest ranking one stays. False
-    /// when that is not `word`, nor of the same peer.
+    /// Leaves the highest ranking of several different words of a key in `view`. False when that is
+    /// neither `word` nor one of the same peer.
     #[cold]
-    fn outranks(&self, view: &View, key: Key, word: Word, limits: &Limits, now: Tick) -> bool {
+    fn resolve_copies(
+        &self,
+        view: &View,
+        key: Key,
+        word: Word,
+        limits: &Limits,
+        now: Tick,
+    ) -> bool {
         let ours = rank(word, limits, now);
         let mut winner = word;
         let mut highest = ours;
         for bits in view.words {
             let other = Word::from_bits(bits);
-            // Ranked only then: the other words are mostly strangers'.
+            // Ranked only then: most words are of other keys.
             if other.key() == Some(key) {
                 let other_rank = rank(other, limits, now);
                 if other_rank > highest {
@@ -120,7 +132,7 @@ impl Table<'_> {
                 rank(other, limits, now) < ours
             }
         });
-        // Our word gone, one of the same peer in its place: a request has confirmed it already.
+        // If our word has changed and the winner has our peer, a request has just confirmed it.
         !beaten || (!removed && winner.session().peer == word.session().peer)
     }
 }

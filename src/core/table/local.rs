@@ -1,82 +1,64 @@
 //! The session table of `zone=off`: in the memory of one worker, for set-ups with one worker and
-//! for platforms without 16-byte atomics. The rules are those of [`crate::table`].
+//! for platforms without 16-byte atomics. It follows the same rules as [`Table`](super::Table).
 //!
-//! Looking up takes the map alone. Whatever changes the table holds the lock of the order of
-//! last use and only then goes to the map, so no two locks are ever taken the other way round.
+//! Only the worker's own thread uses it, so a [`RefCell`] does instead of a lock. No callback runs
+//! while it is borrowed.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dashmap::DashMap;
+use dlv_list::{Index, VecList};
 
-use crate::table::key::Key;
-use crate::table::tick::Tick;
-use crate::table::word::{Limits, PeerId, Session};
-use crate::table::{Claim, Evicted, Learned, LookUp};
+use super::claim::{Claim, Evicted, Learned};
+use super::key::Key;
+use super::limits::Limits;
+use super::look_up::LookUp;
+use super::session::{PeerId, Session};
+use super::tick::Tick;
 
-mod order;
-
-use order::{Order, Queue};
-
-/// One worker looks things up one at a time; DashMap wants more shards than one.
-const SHARDS: usize = 2;
-
-/// A map from key to session with a greatest number of sessions.
+/// A map from key to session that holds a limited number of sessions.
 pub struct LocalTable {
-    entries: DashMap<Key, Entry, BuildHasherDefault<AsItIs>>,
-    order: Mutex<Order>,
+    sessions: RefCell<Sessions>,
     max_sessions: usize,
 }
 
-#[derive(Clone, Copy)]
-struct Entry {
-    session: Session,
-    /// Its place in the order of last use.
-    node: u32,
-}
-
 impl LocalTable {
-    /// A table that holds at most `max_sessions`, at most 2^32 - 2; memory is taken as they come.
+    /// A table that holds at most `max_sessions`; memory is allocated as they come.
     pub fn new(max_sessions: usize) -> LocalTable {
-        let hasher = BuildHasherDefault::default();
         LocalTable {
-            entries: DashMap::with_capacity_and_hasher_and_shard_amount(0, hasher, SHARDS),
-            order: Mutex::new(Order::new()),
-            max_sessions: max_sessions.min(Order::MOST),
+            sessions: RefCell::default(),
+            max_sessions,
         }
     }
 
     /// The session of `key`. Reads only.
     pub fn look_up(&self, key: Key, limits: &Limits, now: Tick) -> LookUp {
-        match self.entry(key) {
+        match self.sessions.borrow().get(key) {
             None => LookUp::Unknown,
-            Some(Entry { session, .. }) if limits.is_live(&session, now) => LookUp::Found(session),
+            Some(session) if limits.is_live(&session, now) => LookUp::Found(session),
             Some(_) => LookUp::Expired,
         }
     }
 
-    /// A request at `now` has brought the id: the session is confirmed, and `seen` advances when
-    /// that is due. An unknown or expired session stays so.
+    /// See [`Table::touch`](super::Table::touch).
     pub fn touch(&self, key: Key, limits: &Limits, now: Tick) {
-        let mut order = self.order();
-        let is_crowded = self.is_crowded(order.len());
-        self.update(&mut order, key, limits, now, |held| {
-            limits.touched(held, now, is_crowded)
+        let is_crowded = self.is_crowded();
+        self.update(key, limits, now, |session| {
+            limits.touched(session, now, is_crowded)
         });
     }
 
     /// Whether [`LocalTable::touch`] would write this session: mostly not.
     pub fn is_due(&self, session: &Session, limits: &Limits, now: Tick) -> bool {
-        let is_crowded = self.is_crowded(self.entries.len());
-        limits.touched(session, now, is_crowded).is_some()
+        limits.touched(session, now, self.is_crowded()).is_some()
     }
 
-    fn is_crowded(&self, sessions: usize) -> bool {
-        sessions > self.max_sessions / 4 * 3
+    fn is_crowded(&self) -> bool {
+        self.sessions.borrow().len() > self.max_sessions / 4 * 3
     }
 
-    /// As [`crate::table::Table::learn`]. `gone` is called under the lock of the table and must
-    /// not use it.
+    /// See [`Table::learn`](super::Table::learn).
     pub fn learn(
         &self,
         key: Key,
@@ -84,139 +66,148 @@ impl LocalTable {
         claim: Claim,
         limits: &Limits,
         now: Tick,
-        gone: &mut dyn FnMut(PeerId) -> bool,
+        is_unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned {
-        let mut order = self.order();
-        let entry = self.entry(key);
-        if let Some(Entry { session: held, .. }) = entry {
-            if limits.is_live(&held, now) {
-                if held.peer == peer {
-                    self.update(&mut order, key, limits, now, |held| {
-                        limits.refreshed(held, now, claim.confirms())
-                    });
-                    return Learned::Same;
-                }
-                if !claim.moves(&held, gone) {
-                    return Learned::Kept { holder: held.peer };
-                }
-                self.update(&mut order, key, limits, now, |held| {
-                    Some(held.moved(peer, now, claim.confirms()))
-                });
-                return Learned::Moved { from: held.peer };
+        let known = self.sessions.borrow().get(key);
+        let live = known.filter(|session| limits.is_live(session, now));
+        if let Some(session) = live {
+            let holder = session.peer;
+            let (new, learned) = if holder == peer {
+                let new = limits.refreshed(&session, now, claim.confirms());
+                (new, Learned::Same)
+            } else if claim.moves(&session, is_unusable) {
+                let new = session.moved(peer, now, claim.confirms());
+                (Some(new), Learned::Moved { from: holder })
+            } else {
+                return Learned::Kept { holder };
+            };
+            if let Some(new) = new {
+                self.sessions.borrow_mut().put(key, new);
             }
+            return learned;
         }
 
-        let mut evicted = Evicted::Nothing;
-        if let Some(Entry { node, .. }) = entry {
-            order.remove(node);
-        } else if order.len() >= self.max_sessions {
-            match self.make_room(&mut order, limits, now) {
-                Some(who) => evicted = who,
-                None => return Learned::Refused,
+        let mut sessions = self.sessions.borrow_mut();
+        let mut evicted = None;
+        if known.is_none() && sessions.len() >= self.max_sessions {
+            match sessions.remove_one(limits, now) {
+                Ok(removed) => evicted = removed,
+                Err(Empty) => return Learned::Refused,
             }
         }
-        let session = Session::begun(peer, now, claim.confirms());
-        let Some(node) = order.append(queue_of(&session), key) else {
-            return Learned::Refused;
-        };
-        self.entries.insert(key, Entry { session, node });
+        sessions.put(key, Session::new(peer, now, claim.confirms()));
         Learned::New { evicted }
     }
 
-    /// Gives the session to another peer, while it is live and its holder still is `from`.
-    /// Returns whether it has been done.
+    /// See [`Table::reassign`](super::Table::reassign).
     pub fn reassign(&self, key: Key, from: PeerId, to: PeerId, limits: &Limits, now: Tick) -> bool {
-        self.update(&mut self.order(), key, limits, now, |held| {
-            (held.peer == from).then(|| held.moved(to, now, false))
+        self.update(key, limits, now, |session| {
+            (session.peer == from).then(|| session.moved(to, now, false))
         })
     }
 
     /// Removes the session, live or not, and returns whether there was one.
     pub fn forget(&self, key: Key) -> bool {
-        let mut order = self.order();
-        let removed = self.entries.remove(&key);
-        if let Some((_, entry)) = &removed {
-            order.remove(entry.node);
-        }
-        removed.is_some()
+        self.sessions.borrow_mut().remove(key)
     }
 
-    /// The greatest number of sessions.
-    pub fn capacity(&self) -> usize {
-        self.max_sessions
-    }
-
-    /// Replaces a live session by what `change` makes of it; false when nothing is changed.
+    /// Replaces a live session by what `change` returns; false when nothing is changed.
     fn update(
         &self,
-        order: &mut Order,
         key: Key,
         limits: &Limits,
         now: Tick,
         change: impl Fn(&Session) -> Option<Session>,
     ) -> bool {
-        let Some(mut entry) = self.entries.get_mut(&key) else {
+        let mut sessions = self.sessions.borrow_mut();
+        let session = sessions.get(key);
+        let live = session.filter(|session| limits.is_live(session, now));
+        let Some(new) = live.and_then(|session| change(&session)) else {
             return false;
         };
-        if !limits.is_live(&entry.session, now) {
-            return false;
-        }
-        let Some(session) = change(&entry.session) else {
-            return false;
-        };
-        entry.session = session;
-        order.move_to_end(entry.node, queue_of(&session));
+        sessions.put(key, new);
         true
     }
+}
 
-    /// Removes one session: one that is over, else the oldest not in use, else the one in use
-    /// not seen for longest. Only the heads of both queues are examined; a session past
-    /// its lifetime is not touched any more, so it gets there like one that was left.
-    fn make_room(&self, order: &mut Order, limits: &Limits, now: Tick) -> Option<Evicted> {
-        let head = |queue| {
-            let (node, key) = order.oldest(queue)?;
-            let session = self.entry(key)?.session;
-            Some((node, key, !limits.is_live(&session, now)))
-        };
-        let (unconfirmed, confirmed) = (head(Queue::Unconfirmed), head(Queue::Confirmed));
-        let over = |head: &&(u32, Key, bool)| head.2;
-        let (victim, evicted) = if let Some(head) = unconfirmed.iter().chain(&confirmed).find(over)
-        {
-            (*head, Evicted::Nothing)
-        } else if let Some(head) = unconfirmed {
-            (head, Evicted::Unconfirmed)
+/// A map beside two lists, so that a hit is one look-up. A map that keeps an order itself allocates
+/// each session apart, which costs a hit another cache miss, and there would have to be two.
+#[derive(Default)]
+struct Sessions {
+    entries: HashMap<Key, Entry, BuildHasherDefault<IdentityHasher>>,
+    /// Both lists are in the order of last use, the least recent first. This one has the sessions
+    /// to which no request has come back, see [`Session::is_in_use`].
+    unused: VecList<Key>,
+    in_use: VecList<Key>,
+}
+
+struct Entry {
+    session: Session,
+    /// The place of the key in the list of its session.
+    index: Index<Key>,
+}
+
+impl Sessions {
+    fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn get(&self, key: Key) -> Option<Session> {
+        self.entries.get(&key).map(|entry| entry.session)
+    }
+
+    fn list_of(&mut self, session: &Session) -> &mut VecList<Key> {
+        if session.is_in_use() {
+            &mut self.in_use
         } else {
-            (confirmed?, Evicted::Confirmed)
+            &mut self.unused
+        }
+    }
+
+    /// Puts a session, new or changed, at the end of its list.
+    fn put(&mut self, key: Key, session: Session) {
+        let index = self.list_of(&session).push_back(key);
+        if let Some(old) = self.entries.insert(key, Entry { session, index }) {
+            self.list_of(&old.session).remove(old.index);
+        }
+    }
+
+    fn remove(&mut self, key: Key) -> bool {
+        let removed = self.entries.remove(&key);
+        if let Some(Entry { session, index }) = &removed {
+            self.list_of(session).remove(*index);
+        }
+        removed.is_some()
+    }
+
+    /// Removes one session: an expired one, else the least recent that is not in use, else the
+    /// least recent in use. Only the heads of both lists are examined: a session past its lifetime
+    /// is not touched any more, so it gets there as well.
+    fn remove_one(&mut self, limits: &Limits, now: Tick) -> Result<Option<Evicted>, Empty> {
+        let (unused, in_use) = (self.unused.front().copied(), self.in_use.front().copied());
+        let is_expired = |key: &Key| {
+            let session = self.get(*key);
+            session.is_some_and(|session| !limits.is_live(&session, now))
         };
-        let (node, key, _) = victim;
-        order.remove(node);
-        self.entries.remove(&key);
-        Some(evicted)
-    }
-
-    fn entry(&self, key: Key) -> Option<Entry> {
-        self.entries.get(&key).map(|entry| *entry)
-    }
-
-    /// Nothing panics while it holds the lock, but for `gone`, which runs before any change.
-    fn order(&self) -> MutexGuard<'_, Order> {
-        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+        let expired = unused.filter(is_expired).or(in_use.filter(is_expired));
+        let (key, evicted) = match (expired, unused) {
+            (Some(key), _) => (key, None),
+            (None, Some(key)) => (key, Some(Evicted::Unused)),
+            (None, None) => (in_use.ok_or(Empty)?, Some(Evicted::InUse)),
+        };
+        self.remove(key);
+        Ok(evicted)
     }
 }
 
-fn queue_of(session: &Session) -> Queue {
-    if session.is_in_use() {
-        Queue::Confirmed
-    } else {
-        Queue::Unconfirmed
-    }
-}
+/// There is no session to remove.
+struct Empty;
 
 /// A key is a hash already.
 #[derive(Default)]
-struct AsItIs(u64);
+struct IdentityHasher(u64);
 
-impl Hasher for AsItIs {
+impl Hasher for IdentityHasher {
     fn finish(&self) -> u64 {
         self.0
     }

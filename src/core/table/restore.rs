@@ -1,66 +1,66 @@
-//! Many sessions at once into a table that nobody uses yet, of which they may be too many.
+//! Filling a table that is not in use yet, with sessions that may be too many for it.
 
-use crate::table::key::Key;
-use crate::table::tick::Tick;
-use crate::table::word::{Limits, Session};
+use super::copy::Imported;
+use super::eviction::EvictionPolicy;
+use super::key::Key;
+use super::limits::Limits;
+use super::session::Session;
+use super::tick::Tick;
+use super::Table;
 
-use super::place::Rule;
-use super::{Evicted, Table};
-
-/// Nobody is judged: there is no clock, or the caller has judged.
-pub(super) const FOREVER: Limits = Limits {
+/// No session expires: there is no clock, or the caller has checked.
+const NO_EXPIRY: Limits = Limits {
     expires: Tick::MAX,
     lifetime: None,
 };
 
-/// Of a hundred words, so many find room without long searches.
-const ROOMY: usize = 92;
+/// Percentage of the words that can be filled without long searches.
+const EASILY_FILLED: usize = 92;
 
-/// So finely the times of last use are told apart.
-const STEPS: usize = 4096;
+/// Ranges into which the times of last use are divided.
+const RANGES: usize = 4096;
 
 impl Table<'_> {
-    /// Puts sessions into a table that nobody uses yet. `all` hands every one of them to its
-    /// argument, in any order, and is called up to four times. Where there is not room for all,
-    /// those in use are kept before the others, and then those seen last. Returns how many
-    /// sessions there are more than before.
+    /// Fills a table that is not in use yet. `all` passes every session to its argument, in any
+    /// order, and is called up to four times. If there is not enough space, sessions in use have
+    /// priority, then those seen last. Returns how many sessions were added.
     ///
     /// # Errors
-    /// Those of `all`; the table holds what has come until then.
+    /// Those of `all`; the table keeps the sessions inserted until then.
     pub fn restore<E>(
         &self,
         all: impl Fn(&mut dyn FnMut(Key, &Session)) -> Result<(), E>,
     ) -> Result<usize, E> {
-        let mut span = Span::default();
-        all(&mut |_, session| span.take(session))?;
+        let mut seen = SeenRange::default();
+        all(&mut |_, session| seen.add(session))?;
 
         let mut restored = 0;
-        let mut put = |key, session: &Session, rule: &Rule| {
-            let taken = self.take_over(key, session, &FOREVER, 0, rule);
-            restored += usize::from(matches!(taken, Ok(Some(Evicted::Nothing))));
+        let mut import = |key, session: &Session, policy: &EvictionPolicy| {
+            let imported = self.import(key, session, &NO_EXPIRY, 0, policy);
+            restored += usize::from(matches!(imported, Imported::Inserted(None)));
         };
-        let room = self.capacity() * ROOMY / 100;
-        if span.count <= room {
-            all(&mut |key, session| put(key, session, &Rule::Copy))?;
+        let space = self.capacity() * EASILY_FILLED / 100;
+        if seen.count <= space {
+            all(&mut |key, session| import(key, session, &EvictionPolicy::Copy))?;
             return Ok(restored);
         }
 
-        let mut counts = Counts::new(span);
-        all(&mut |_, session| counts.take(session))?;
-        let least = counts.least_of(room);
+        let mut histogram = Histogram::new(seen);
+        all(&mut |_, session| histogram.add(session))?;
+        let least = histogram.least_of(space);
         all(&mut |key, session| {
-            if span.worth(session) >= least {
-                put(key, session, &Rule::Copy);
+            if seen.priority(session) >= least {
+                import(key, session, &EvictionPolicy::Copy);
             }
         })?;
-        let rest = Rule::Merge {
-            limits: FOREVER,
+        let rest = EvictionPolicy::Merge {
+            limits: NO_EXPIRY,
             now: 0,
             is_thorough: false,
         };
         all(&mut |key, session| {
-            if span.worth(session) < least {
-                put(key, session, &rest);
+            if seen.priority(session) < least {
+                import(key, session, &rest);
             }
         })?;
         Ok(restored)
@@ -69,14 +69,14 @@ impl Table<'_> {
 
 /// When sessions were last seen.
 #[derive(Clone, Copy, Default)]
-struct Span {
+struct SeenRange {
     count: usize,
     first: Option<Tick>,
     last: Tick,
 }
 
-impl Span {
-    fn take(&mut self, session: &Session) {
+impl SeenRange {
+    fn add(&mut self, session: &Session) {
         self.count += 1;
         self.first = Some(
             self.first
@@ -85,44 +85,44 @@ impl Span {
         self.last = self.last.max(session.seen);
     }
 
-    /// What a session is worth, in steps: one in use more than any other.
-    fn worth(&self, session: &Session) -> usize {
+    /// The later a session was seen, the higher; one in use is higher than any other.
+    fn priority(&self, session: &Session) -> usize {
         let first = self.first.unwrap_or_default();
         let length = u64::from(self.last.saturating_sub(first)) + 1;
         let since = u64::from(session.seen.saturating_sub(first));
-        let step = (since * STEPS as u64 / length) as usize;
-        step.min(STEPS - 1) + STEPS * usize::from(session.is_in_use())
+        let range = (since * RANGES as u64 / length) as usize;
+        range.min(RANGES - 1) + RANGES * usize::from(session.is_in_use())
     }
 }
 
-/// How many sessions there are of each worth.
-struct Counts {
-    span: Span,
+/// How many sessions there are of each priority.
+struct Histogram {
+    seen: SeenRange,
     counts: Vec<usize>,
 }
 
-impl Counts {
-    fn new(span: Span) -> Self {
+impl Histogram {
+    fn new(seen: SeenRange) -> Self {
         Self {
-            span,
-            counts: vec![0; 2 * STEPS],
+            seen,
+            counts: vec![0; 2 * RANGES],
         }
     }
 
-    fn take(&mut self, session: &Session) {
-        if let Some(count) = self.counts.get_mut(self.span.worth(session)) {
+    fn add(&mut self, session: &Session) {
+        if let Some(count) = self.counts.get_mut(self.seen.priority(session)) {
             *count += 1;
         }
     }
 
-    /// From which worth on there are no more sessions than `room`.
-    fn least_of(&self, room: usize) -> usize {
-        let mut left = room;
+    /// The lowest priority such that there is space for all sessions of this and higher ones.
+    fn least_of(&self, space: usize) -> usize {
+        let mut left = space;
         let fits = |count: &&usize| {
             let rest = left.checked_sub(**count);
             left = rest.unwrap_or_default();
             rest.is_some()
         };
-        2 * STEPS - self.counts.iter().rev().take_while(fits).count()
+        2 * RANGES - self.counts.iter().rev().take_while(fits).count()
     }
 }

@@ -1,26 +1,25 @@
-//! Housekeeping, a bounded piece at a time. No promise depends on it: a session that is over is
-//! not found and gives its word away, swept or not. It makes room before room is looked for, and
-//! tells how many sessions there are.
+//! The sweep frees the words of expired sessions, a bounded piece of the table at a time, and counts
+//! sessions. Nothing depends on it: an expired session is not found, and its word is reused, swept
+//! or not.
 
 use std::ops::AddAssign;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::table::test_points;
-use crate::table::tick::Tick;
-use crate::table::word::{Limits, Word};
+use super::limits::Limits;
+use super::tick::Tick;
+use super::word::Word;
+use super::{test_points, Table, LINE};
 
-use super::{Table, LINE};
-
-/// What a piece of a walk has come by. Pieces of one walk add up.
+/// The result of a piece of a sweep. Those of one sweep are added up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Swept {
-    /// Where the next piece begins; 0 when this one came to the end of the table.
+    /// Where the next piece begins; 0 when this one reached the end of the table.
     pub next: usize,
-    /// Live sessions. One that is relocated meanwhile may count twice or not at all.
+    /// Live sessions. One that is relocated meanwhile may be counted twice or not at all.
     pub live: u64,
     /// Those of them that are confirmed.
     pub confirmed: u64,
-    /// Sessions that had been over for long, and whose words are free now.
+    /// Sessions whose words were freed.
     pub cleared: u64,
 }
 
@@ -34,31 +33,30 @@ impl AddAssign for Swept {
 }
 
 impl Table<'_> {
-    /// Looks at `count` words from the one at `from` on, and frees those of sessions that are over
-    /// at `now`, and no longer remembered as such: under `limits`, or under the longest of a shared
-    /// zone.
+    /// Examines `count` words from the one at `from` on, and frees those of sessions that expired
+    /// before `now` and are past their [`Limits::retention`], by `limits` or those of the zone.
     ///
-    /// It removes nothing that anybody finds: a word that has been changed since it was read, by a
-    /// request or by one who learned the id anew, is another word and stays. Nor does it count
-    /// as a relocation does, since no reader takes a session that is over for a live one.
+    /// It removes no live session: a word that has changed since it was read, because of a request
+    /// or because the id was learned again, stays. It need not count a relocation, because look-ups
+    /// do not find expired sessions.
     pub fn sweep(&self, from: usize, count: usize, limits: &Limits, now: Tick) -> Swept {
-        let limits = self.others.unwrap_or(*limits);
-        let remembered = limits.remembered();
+        let limits = self.zone_limits.unwrap_or(*limits);
+        let retention = limits.retention();
         let end = from.saturating_add(count).min(self.words.len());
         let mut swept = Swept {
             next: if end < self.words.len() { end } else { 0 },
             ..Swept::default()
         };
-        for (place, slot) in self.words.iter().enumerate().take(end).skip(from) {
-            let bits = slot.load(Relaxed);
+        for (place, word) in self.words.iter().enumerate().take(end).skip(from) {
+            let bits = word.load(Relaxed);
             let word = Word::from_bits(bits);
             let Some(key) = word.key() else { continue };
             let (first, second) = self.lines_of(key);
-            // In another line nobody ever looks for it. No worker writes it there.
-            let is_lost = place / LINE != first && place / LINE != second;
+            // In any other line no look-up finds it. No worker writes it there.
+            let is_unreachable = place / LINE != first && place / LINE != second;
             let session = word.session();
-            if is_lost || !remembered.is_live(&session, now) {
-                test_points::at("sweep: one is over");
+            if is_unreachable || !retention.is_live(&session, now) {
+                test_points::at("sweep: one has expired");
                 swept.cleared += u64::from(self.swap(place, bits, Word::EMPTY.bits()));
             } else if limits.is_live(&session, now) {
                 swept.live += 1;
@@ -71,9 +69,10 @@ impl Table<'_> {
         swept
     }
 
-    /// Tells everybody what the pieces of a whole walk came to, see `Counters::live`.
-    pub fn publish(&self, whole: &Swept) {
-        self.counters.live.store(whole.live, Relaxed);
-        self.counters.confirmed.store(whole.confirmed, Relaxed);
+    /// Stores the result of a sweep over the whole table, see
+    /// [`Counters::live`](super::Counters::live).
+    pub fn publish(&self, total: &Swept) {
+        self.counters.live.store(total.live, Relaxed);
+        self.counters.confirmed.store(total.confirmed, Relaxed);
     }
 }

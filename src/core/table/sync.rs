@@ -1,6 +1,6 @@
 //! The atomics of the session table: those of the processor, or with feature `model` those of
-//! loom, which goes through the orders in which threads may run and what each may see of the
-//! others' writes.
+//! loom, which runs a test in every order of the threads' accesses, with every value that the
+//! memory model lets a thread see.
 
 #[cfg(not(feature = "model"))]
 pub use portable_atomic::AtomicU128;
@@ -19,16 +19,16 @@ mod model {
 
     use loom::sync::atomic::AtomicU64;
 
-    /// Values by their numbers; the first is 0.
+    /// All values so far; a value's number is its index. The first is 0.
     static VALUES: Mutex<Vec<u128>> = Mutex::new(Vec::new());
 
-    /// 128 bits, which loom does not have: it holds a number that stands for the value. Equal
-    /// values have equal numbers, so that a comparison comes out as it would.
+    /// 128 bits, which loom does not have: the atomic holds the number of the value. Equal values
+    /// have equal numbers, so a compare-and-swap decides as it would on the values.
     #[derive(Debug)]
     pub struct AtomicU128(AtomicU64);
 
     impl AtomicU128 {
-        /// See the real one, here and below.
+        /// See portable-atomic, here and below.
         pub fn new(value: u128) -> Self {
             Self(AtomicU64::new(number_of(value)))
         }

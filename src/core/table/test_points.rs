@@ -1,16 +1,16 @@
-//! Marks between the steps of whatever takes several: where tests let a worker die, or another
-//! go first. Without feature `steps`, which no release build has, they are nothing.
+//! Test points: named places between the steps of an operation, where tests let a worker die, or
+//! let another one continue. Without feature `steps`, which no release build has, they do nothing.
 
-/// The program has come to the place called `name`.
+/// Marks the test point `name`.
 #[cfg(not(feature = "steps"))]
 #[inline(always)]
 pub fn at(_name: &'static str) {}
 
 #[cfg(feature = "steps")]
-pub use marked::{at, hook, Hook, KILL_AT};
+pub use enabled::{at, hook, Hook, KILL_AT};
 
 #[cfg(feature = "steps")]
-mod marked {
+mod enabled {
     use std::cell::RefCell;
     use std::rc::Rc;
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -18,26 +18,26 @@ mod marked {
 
     use rustix::process::{getpid, kill_process, Signal};
 
-    /// What a test does at each mark.
+    /// What a test does at each test point.
     pub type Hook = Rc<dyn Fn(&'static str)>;
 
-    /// Environment variable `NAME:COUNT`: the process kills itself, as SIGKILL does it, when it
-    /// comes to the mark called NAME for the COUNTth time.
+    /// Environment variable with the value `NAME:COUNT`: the process kills itself with SIGKILL when
+    /// it reaches the test point NAME for the COUNTth time.
     pub const KILL_AT: &str = "STICKY_KILL_AT";
 
     thread_local! {
         static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
     }
 
-    /// Sets the hook of this thread and returns the one before.
+    /// Sets the hook of this thread and returns the previous one.
     pub fn hook(new: Option<Hook>) -> Option<Hook> {
         HOOK.with(|hook| hook.replace(new))
     }
 
-    /// The program has come to the place called `name`.
+    /// Marks the test point `name`.
     pub fn at(name: &'static str) {
         die_at(name);
-        // Cloned, because a hook may suspend this piece of work and go on with another.
+        // Cloned, because a hook may suspend this operation and resume another.
         let hook = HOOK.with(|hook| hook.borrow().clone());
         if let Some(hook) = hook {
             hook(name);
@@ -51,9 +51,9 @@ mod marked {
             let (name, count) = plan.rsplit_once(':')?;
             Some((name.to_owned(), AtomicU64::new(count.parse().ok()?)))
         });
-        if let Some((mark, left)) = plan {
-            if mark == name && left.fetch_sub(1, Relaxed) == 1 {
-                // It cannot fail: the process is ours.
+        if let Some((point, left)) = plan {
+            if point == name && left.fetch_sub(1, Relaxed) == 1 {
+                // Cannot fail: a process may signal itself.
                 let _ = kill_process(getpid(), Signal::KILL);
             }
         }

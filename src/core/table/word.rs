@@ -1,6 +1,5 @@
-//! One session as one 128-bit number, so that it is read and written by one atomic instruction
-//! and never seen half changed. This file knows nothing of tables; it only packs and unpacks,
-//! and says when a session is over.
+//! One session as one 128-bit number, so that one atomic instruction reads or writes it and no worker
+//! sees it half changed. This file only packs and unpacks.
 //!
 //! ```text
 //!   127                              64 63        44 43           16 15    12 11     1  0
@@ -9,17 +8,19 @@
 //!  +-----------------------------------+------------+---------------+--------+--------+---+
 //! ```
 //!
-//! `created` is the 15 bits exp and age: the start of a period of 2^exp seconds, counted from the
-//! zone's epoch, of which the low 11 bits are kept. It is the latest such period that does not
-//! lie after `seen`. The exponent is the smallest one that reaches back from `seen` to `created`,
-//! so it depends on the session alone: no later change of `lifetime` can misread a word, the
-//! error stays below 1/1000 of the session's age (1/250 beyond a year), and because periods are
-//! aligned to the epoch, rewriting a word again and again adds no error to that.
+//! exp and age hold `created`: time since the zone's epoch is divided into periods of 2^exp seconds,
+//! and age is the low 11 bits of the number of the period in which `created` lies. The full number
+//! is that of the latest such period that does not begin after `seen`.
+//!
+//! exp is the smallest exponent whose periods reach from `seen` back to `created`, so it depends on
+//! the session alone: a later change of `lifetime` cannot make a word mean something else. The error
+//! stays below 1/1000 of the session's age (1/250 beyond a year). Because periods are aligned to the
+//! epoch, rewriting a word many times adds no error.
 
-use crate::table::key::Key;
-use crate::table::tick::{Tick, LAST_TICK, TICK_BITS};
+use super::key::Key;
+use super::session::{PeerId, Session, PEER_BITS};
+use super::tick::{Tick, LAST_TICK, TICK_BITS};
 
-const PEER_BITS: u32 = 20;
 const SEEN_BITS: u32 = TICK_BITS;
 const AGE_BITS: u32 = 11;
 
@@ -35,156 +36,6 @@ const EXPONENT_MASK: u32 = 15;
 const _: () = assert!(PEER_SHIFT + PEER_BITS == 64);
 const _: () = assert!(AGE_BITS + period_bits(EXPONENT_MASK) == SEEN_BITS);
 
-/// A peer as the session table knows it: 20 bits made from its name, see
-/// [`crate::peer_id::peer_ids`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct PeerId(u32);
-
-impl PeerId {
-    /// The id made of the low 20 bits of `bits`.
-    pub const fn new(bits: u32) -> PeerId {
-        PeerId(bits & ((1 << PEER_BITS) - 1))
-    }
-
-    /// The id as a number below 2^20.
-    pub const fn get(self) -> u32 {
-        self.0
-    }
-}
-
-/// What is remembered of a session.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Session {
-    /// The peer that holds it.
-    pub peer: PeerId,
-    /// When it was last used, in steps of [`Limits::touch_after`].
-    pub seen: Tick,
-    /// When it was learned; coarse, see the top of this file.
-    pub created: Tick,
-    /// Whether a request is known to have carried the id, see also [`Session::is_in_use`].
-    pub confirmed: bool,
-}
-
-/// How long a session lives.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
-    /// Idle limit in seconds, greater than 0.
-    pub expires: Tick,
-    /// Absolute limit in seconds, from the moment of learning.
-    pub lifetime: Option<Tick>,
-}
-
-impl Limits {
-    /// Whether the session is still found at `now`. A session is over exactly `expires` seconds
-    /// after it was last seen. A clock that lags behind `seen` makes nothing expire.
-    #[inline]
-    pub fn is_live(&self, session: &Session, now: Tick) -> bool {
-        let now = now.min(LAST_TICK);
-        now.saturating_sub(session.seen) < self.expires
-            && self
-                .lifetime
-                .is_none_or(|lifetime| now.saturating_sub(session.created) < lifetime)
-    }
-
-    /// The least advance of `seen` for which a word is rewritten: a 64th of the idle limit, so
-    /// that a busy session is read and not written.
-    #[inline]
-    pub fn touch_after(&self) -> Tick {
-        (self.expires / 64).max(1)
-    }
-
-    /// [`Limits::refreshed`] by a request that has brought the id. In a crowded table, where the
-    /// order of last use decides who has to go, it is written in every other second: whoever uses
-    /// invented ids must not get ahead of busy sessions because theirs stands still.
-    #[inline]
-    pub fn touched(&self, session: &Session, now: Tick, is_crowded: bool) -> Option<Session> {
-        let is_later = is_crowded && now > session.seen;
-        self.refreshed(session, now, true).or_else(|| {
-            is_later.then_some(Session {
-                seen: now,
-                ..*session
-            })
-        })
-    }
-
-    /// Limits under which a session lives as long as under either: what a zone that several
-    /// upstreams share must grant before it gives away somebody's word.
-    pub fn longer(self, other: Limits) -> Limits {
-        Limits {
-            expires: self.expires.max(other.expires),
-            lifetime: self.lifetime.zip(other.lifetime).map(|(a, b)| a.max(b)),
-        }
-    }
-
-    /// Limits under which a session that is over is remembered for as long again, an hour at least,
-    /// so that who comes back late is told that it is over. Newcomers do not wait for that.
-    pub fn remembered(self) -> Limits {
-        const AT_LEAST: Tick = 3600;
-        let longer = self.expires.max(AT_LEAST);
-        Limits {
-            expires: self.expires.saturating_add(longer),
-            lifetime: self
-                .lifetime
-                .map(|lifetime| lifetime.saturating_add(longer)),
-        }
-    }
-
-    /// `session` as a request or a response at `now` leaves it, or `None` when the change is too
-    /// small to be written.
-    #[inline]
-    pub fn refreshed(&self, session: &Session, now: Tick, confirm: bool) -> Option<Session> {
-        let in_use = session.is_in_use();
-        let confirms = confirm && !session.confirmed;
-        let returns = confirm && !in_use && now > session.created;
-        // Where nobody has returned, `seen` stays, or the session would pass for one in use.
-        let may_advance = confirm || session.confirmed == in_use;
-        let due = may_advance && now.saturating_sub(session.seen) >= self.touch_after();
-        // Not below 1: in the first second of all there is none before it.
-        let seen = session.seen.max(now).max(Tick::from(confirms));
-        (due || returns || confirms).then_some(Session {
-            seen,
-            // A request that comes back in the second of learning counts, too.
-            created: match confirms {
-                true => session.created.min(seen.saturating_sub(1)),
-                false => session.created,
-            },
-            confirmed: session.confirmed || confirm,
-            ..*session
-        })
-    }
-}
-
-impl Session {
-    /// Whether a request has brought the id back since it was learned. Confirmed alone does not
-    /// tell: many an application writes any id that it is sent into its links, and the answer to
-    /// such a request begins a session that is confirmed. One in use has been seen after that.
-    #[inline]
-    pub fn is_in_use(&self) -> bool {
-        self.confirmed && self.seen > self.created
-    }
-
-    /// A session that begins at `now`.
-    pub(crate) fn begun(peer: PeerId, now: Tick, confirmed: bool) -> Session {
-        Session {
-            peer,
-            seen: now,
-            created: now,
-            confirmed,
-        }
-    }
-
-    /// The session at another peer. `seen` always advances, so that a copy made of the word
-    /// before this change, by a relocation under way, can never outrank it.
-    pub(crate) fn moved(&self, to: PeerId, now: Tick, confirm: bool) -> Session {
-        Session {
-            peer: to,
-            seen: now.max(self.seen.saturating_add(1)),
-            created: self.created,
-            confirmed: self.confirmed || confirm,
-        }
-    }
-}
-
 /// A session and its key in 128 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Word(u128);
@@ -193,7 +44,7 @@ impl Word {
     /// The word of a place that holds no session.
     pub const EMPTY: Word = Word(0);
 
-    /// Packs a session. Ticks beyond [`LAST_TICK`] are cut to it, and `created` to `seen`.
+    /// Packs a session. Ticks beyond [`LAST_TICK`] become it, and `created` is at most `seen`.
     pub fn new(key: Key, session: &Session) -> Word {
         let seen = session.seen.min(LAST_TICK);
         let created = session.created.min(seen);
@@ -230,13 +81,13 @@ impl Word {
         Key::from_bits((self.0 >> 64) as u64)
     }
 
-    /// Whether no session stands here.
+    /// Whether there is no session.
     #[inline]
     pub fn is_empty(self) -> bool {
         self.0 >> 64 == 0
     }
 
-    /// Unpacks the session; of an empty or a meaningless word, some session.
+    /// Unpacks the session; of an empty or a meaningless word, an arbitrary one.
     #[inline]
     pub fn session(self) -> Session {
         let seen = self.seen();
@@ -258,7 +109,7 @@ impl Word {
         (self.0 >> SEEN_SHIFT) as u32 & LAST_TICK
     }
 
-    /// [`Session::is_in_use`] of the session.
+    /// [`Session::is_in_use`] of the session in the word.
     #[inline]
     pub fn is_in_use(self) -> bool {
         self.session().is_in_use()
@@ -271,8 +122,8 @@ impl Word {
     }
 }
 
-/// Seconds in a period, as a power of two. The last exponent skips ahead, so that 11 bits reach
-/// back over all of `seen`.
+/// Length of a period in seconds, as an exponent of 2. The last one is larger than the sequence
+/// would have it, so that 11 bits of age cover all of `seen`.
 const fn period_bits(exponent: u32) -> u32 {
     if exponent == EXPONENT_MASK {
         SEEN_BITS - AGE_BITS

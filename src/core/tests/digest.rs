@@ -1,18 +1,18 @@
-//! Tests for cookie values and peer ids; without them an upgrade may silently send every client
+//! Tests for cookie values and peer ids. Without this, an upgrade could silently send every client
 //! and every stored session to another server.
 
 use std::collections::HashSet;
 
 use sticky_core::digest::{Algorithm, Recipe};
 use sticky_core::peer_id::{peer_id, peer_ids};
-use sticky_core::table::word::PeerId;
+use sticky_core::table::PeerId;
 use Algorithm::{Md5, Sha1, Sha256};
 
 fn value(recipe: Recipe, index: usize, name: &str) -> String {
     String::from_utf8(recipe.value(index, name.as_bytes())).expect("ASCII")
 }
 
-/// Recipe: `printf %s NAME | md5sum`, `sha1sum`, `sha256sum`.
+/// Expected: `printf %s NAME | md5sum`, `sha1sum`, `sha256sum`.
 #[test]
 fn hashes_are_the_plain_ones_of_the_name() {
     let cases = [
@@ -63,7 +63,7 @@ fn hashes_are_the_plain_ones_of_the_name() {
     }
 }
 
-/// Recipe: `printf %s 127.0.0.1:8080 | openssl dgst -md5 -hmac KEY`, likewise `-sha1`, `-sha256`.
+/// Expected: `printf %s 127.0.0.1:8080 | openssl dgst -md5 -hmac KEY`, likewise `-sha1`, `-sha256`.
 /// Keys longer than a block of 64 bytes are hashed first; 64 bytes are not.
 #[test]
 fn keyed_hashes_are_those_of_rfc_2104_for_keys_of_any_length() {
@@ -125,7 +125,7 @@ fn keyed_hashes_are_those_of_rfc_2104_for_keys_of_any_length() {
 }
 
 #[test]
-fn index_and_raw_are_what_they_say() {
+fn index_and_raw_values() {
     for (index, expected) in [(0, "0"), (9, "9"), (10, "10"), (1234, "1234")] {
         assert_eq!(value(Recipe::Index, index, "127.0.0.1:8080"), expected);
     }
@@ -139,8 +139,8 @@ fn a_key_does_not_show_in_debug_output() {
     assert_eq!(shown, "Hmac(Sha1)");
 }
 
-/// Recipe: SipHash-1-3 with the key bytes `sticky-rs peerid`, low 20 bits, from an implementation
-/// of its own, checked against the vector of the SipHash paper (appendix A).
+/// Expected: SipHash-1-3 with the key bytes `sticky-rs peerid`, low 20 bits, by an independent
+/// implementation, checked against the vector of the SipHash paper (appendix A).
 #[test]
 fn peer_ids_never_change() {
     let cases: &[(&str, u32)] = &[
@@ -159,7 +159,7 @@ fn peer_ids_never_change() {
 }
 
 #[test]
-fn of_two_names_with_one_id_the_first_in_order_keeps_it() {
+fn of_two_names_with_one_id_the_first_in_order_gets_it() {
     let (one, other): (&[u8], &[u8]) = (b"10.0.2.68:8080", b"10.0.5.234:8080");
     assert_eq!(peer_id(one), peer_id(other), "this pair no longer collides");
 
@@ -170,7 +170,7 @@ fn of_two_names_with_one_id_the_first_in_order_keeps_it() {
         peer_ids(&[other, one, other]),
         [expected[1], expected[0], expected[1]]
     );
-    // Alone, or with others, it has its first choice.
+    // Without that one, it gets its first choice.
     assert_eq!(peer_ids(&[other, b"127.0.0.1:8080"])[0], expected[0]);
 }
 
@@ -182,8 +182,8 @@ fn equal_names_share_an_id_and_none_is_lost() {
     assert_ne!(ids[0], ids[1]);
 }
 
-/// Of 100,000 names in 2^20 ids, about 4,600 miss their first choice, and of these some ten miss
-/// their second one for the sake of each other.
+/// Of 100,000 names in 2^20 ids, about 4,600 do not get their first choice, and of these about ten
+/// do not get their second one because of each other.
 #[test]
 fn ids_of_many_names_differ_in_any_order() {
     let names: Vec<String> = (0..100_000)

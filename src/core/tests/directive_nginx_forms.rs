@@ -8,8 +8,7 @@ use refusal::{refusal, refusal_of};
 use sticky_core::digest::{salted, server_id};
 use sticky_core::directive::nginx_forms::{Expires, NginxCookieRule, NginxLearnRule, NginxRule};
 use sticky_core::directive::{parse, Mode};
-use sticky_core::table::tick::LAST_TICK;
-use sticky_core::table::word::Limits;
+use sticky_core::table::{Limits, LAST_TICK};
 
 #[track_caller]
 fn rule(line: &str) -> NginxRule {

@@ -1,16 +1,17 @@
-//! Tests for what stands in a zone that was not written by this table, or not to its end: nothing
-//! of it may panic, loop, or find what is not there.
+//! Tests for a zone with bytes that this table has not written, or not completely: no operation may
+//! panic, loop, or find what is not there.
 
 mod table_zone;
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use sticky_core::table::word::{Limits, Session, Word};
-use sticky_core::table::{is_lock_free, Claim, Evicted, Learned, LookUp, Table, ZoneHeader};
+use sticky_core::table::{
+    is_lock_free, Claim, Learned, Limits, LookUp, Session, Table, Word, ZoneHeader,
+};
 
-use table_zone::{key, nobody, peer, rounds, Random, Zone, HOUR};
+use table_zone::{key, none_unusable, peer, rounds, Random, Zone, HOUR};
 
-const CARRIED: Claim = Claim::Carried { from: None };
+const CARRIED: Claim = Claim::RequestCarried { holder: None };
 
 #[test]
 fn random_words_neither_panic_nor_loop() {
@@ -19,7 +20,7 @@ fn random_words_neither_panic_nor_loop() {
         let zone = Zone::new(8 + round % 90);
         let known: Vec<_> = (0..4).map(|_| random.key()).collect();
         for slot in &zone.words {
-            // Some keys are frequent, so that copies and foreign lines occur; some words are empty.
+            // Some keys are frequent, so that copies and words in wrong lines occur; some are empty.
             let key = match random.below(4) {
                 0 => known[random.below(4) as usize].get(),
                 1 => 0,
@@ -63,7 +64,7 @@ fn a_table_of_less_than_two_lines_holds_nothing() {
         let table = zone.table();
         assert_eq!(table.capacity(), 0);
         assert_eq!(
-            table.learn(key(1), peer(1), CARRIED, &HOUR, 0, &mut nobody),
+            table.learn(key(1), peer(1), CARRIED, &HOUR, 0, &mut none_unusable),
             Learned::Refused
         );
         assert_eq!(table.look_up(key(1), &HOUR, 0), LookUp::Unknown);
@@ -81,7 +82,7 @@ fn words_beyond_the_last_whole_line_are_left_alone() {
     let zone = Zone::new(15);
     for number in 0..100 {
         zone.table()
-            .learn(key(number), peer(1), CARRIED, &HOUR, 0, &mut nobody);
+            .learn(key(number), peer(1), CARRIED, &HOUR, 0, &mut none_unusable);
     }
     assert_eq!(zone.table().capacity(), 12);
     assert_eq!(zone.table().sessions().count(), 12);
@@ -90,16 +91,13 @@ fn words_beyond_the_last_whole_line_are_left_alone() {
 
 #[test]
 fn a_header_is_valid_only_as_it_was_made() {
-    let prelude = ZoneHeader::default();
-    let header = &prelude.header;
-    assert!(!header.is_valid_for(0), "zeros are no header");
-    header.init(64_760, 1, 2, 3);
-    assert!(header.is_valid_for(64_760));
-    assert!(!header.is_valid_for(64_756));
-    assert_eq!(
-        (header.capacity(), header.sip_keys(), header.epoch()),
-        (64_760, (1, 2), 3)
-    );
+    let header = ZoneHeader::default();
+    let identity = &header.identity;
+    assert!(!identity.is_valid_for(0), "zeros are no header");
+    identity.init(64_760, 1, 2, 3);
+    assert!(identity.is_valid_for(64_760));
+    assert!(!identity.is_valid_for(64_756));
+    assert_eq!((identity.sip_keys(), identity.epoch()), ((1, 2), 3));
 }
 
 #[test]
@@ -108,8 +106,8 @@ fn this_platform_can_share_a_table() {
 }
 
 /// Two copies of session 1, as a worker leaves them that dies between copying a word and clearing
-/// its source, when the source was changed in the meantime. In a table of two lines every key may
-/// stand in any of the eight places.
+/// its source, if the source has changed meanwhile. In a table of two lines every key may be in any
+/// of the eight places.
 fn with_copies(places: [usize; 2], old: Session, new: Session) -> Zone {
     let zone = Zone::new(8);
     zone.put(places[0], Word::new(key(1), &old));
@@ -134,7 +132,7 @@ fn session(number: u32, seen: u32, confirmed: bool) -> Session {
 }
 
 #[test]
-fn of_two_copies_the_fresher_counts_wherever_it_stands() {
+fn of_two_copies_the_fresher_counts_wherever_it_is() {
     for places in [[0, 1], [1, 0], [2, 6], [6, 2]] {
         for (old, new) in [
             (session(1, 100, true), session(2, 101, true)),
@@ -147,24 +145,33 @@ fn of_two_copies_the_fresher_counts_wherever_it_stands() {
 
             table.touch(key(1), &HOUR, 700);
             assert_eq!(holder(&table, 700), 2);
-            let learned = table.learn(key(1), peer(3), Claim::Stranger, &HOUR, 700, &mut nobody);
+            let learned = table.learn(
+                key(1),
+                peer(3),
+                Claim::ResponseOnly,
+                &HOUR,
+                700,
+                &mut none_unusable,
+            );
             assert_eq!(learned, Learned::Kept { holder: peer(2) });
 
             assert!(!table.reassign(key(1), old.peer, peer(4), &HOUR, 700));
             assert!(table.reassign(key(1), peer(2), peer(4), &HOUR, 700));
             assert_eq!(holder(&table, 700), 4);
 
-            // The copy left behind is over by itself, though the session is in use.
+            // The stale copy expires, though the session is in use.
             table.touch(key(1), &HOUR, 4000);
             assert_eq!(holder(&table, 4200), 4);
             for number in 2..=8 {
-                let taken = table.learn(key(number), peer(1), CARRIED, &HOUR, 4200, &mut nobody);
-                assert_eq!(
-                    taken,
-                    Learned::New {
-                        evicted: Evicted::Nothing
-                    }
+                let taken = table.learn(
+                    key(number),
+                    peer(1),
+                    CARRIED,
+                    &HOUR,
+                    4200,
+                    &mut none_unusable,
                 );
+                assert_eq!(taken, Learned::New { evicted: None });
             }
             assert_eq!(holder(&table, 4200), 4);
             assert_eq!(zone.places_of(key(1)).len(), 1);
@@ -185,26 +192,26 @@ fn a_move_outranks_a_copy_made_just_before_it() {
         assert_eq!(zone.places_of(key(1)).len(), 2);
         assert_eq!(holder(&table, 100), 1);
         table.touch(key(1), &HOUR, 200);
-        assert_eq!(zone.places_of(key(1)).len(), 1, "a change clears up");
+        assert_eq!(zone.places_of(key(1)).len(), 1, "a change removes copies");
         assert_eq!(holder(&table, 200), 1);
     }
 }
 
 #[test]
-fn of_a_session_that_stands_twice_one_copy_makes_room_before_another_has_to_go() {
-    // Equal copies are what two relocations that cross each other may leave.
+fn of_a_session_with_two_copies_one_is_removed_before_another_session_is_evicted() {
+    // Two relocations at once may leave equal copies.
     for places in [[0, 1], [0, 5], [6, 7]] {
         let zone = with_copies(places, session(1, 100, true), session(1, 100, true));
         for number in 2..=8 {
-            let new = zone
-                .table()
-                .learn(key(number), peer(1), CARRIED, &HOUR, 100, &mut nobody);
-            assert_eq!(
-                new,
-                Learned::New {
-                    evicted: Evicted::Nothing
-                }
+            let new = zone.table().learn(
+                key(number),
+                peer(1),
+                CARRIED,
+                &HOUR,
+                100,
+                &mut none_unusable,
             );
+            assert_eq!(new, Learned::New { evicted: None });
         }
         assert_eq!(zone.places_of(key(1)).len(), 1);
         assert_eq!(zone.table().sessions().count(), 8);
@@ -213,23 +220,23 @@ fn of_a_session_that_stands_twice_one_copy_makes_room_before_another_has_to_go()
 }
 
 #[test]
-fn a_live_copy_counts_more_than_one_that_is_over() {
+fn a_live_copy_outranks_an_expired_one() {
     let zone = with_copies([0, 5], session(1, 100, true), session(2, 3000, false));
     assert_eq!(holder(&zone.table(), 3800), 2);
 }
 
 #[test]
-fn learning_anew_leaves_one_of_several_dead_copies() {
+fn learning_again_leaves_one_of_several_expired_copies() {
     let zone = with_copies([0, 5], session(1, 100, true), session(2, 101, true));
-    let learned = zone
-        .table()
-        .learn(key(1), peer(3), Claim::Stranger, &HOUR, 9000, &mut nobody);
-    assert_eq!(
-        learned,
-        Learned::New {
-            evicted: Evicted::Nothing
-        }
+    let learned = zone.table().learn(
+        key(1),
+        peer(3),
+        Claim::ResponseOnly,
+        &HOUR,
+        9000,
+        &mut none_unusable,
     );
+    assert_eq!(learned, Learned::New { evicted: None });
     assert_eq!(zone.places_of(key(1)).len(), 1);
     assert_eq!(holder(&zone.table(), 9000), 3);
 }

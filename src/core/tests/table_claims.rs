@@ -1,20 +1,17 @@
-//! Tests for whom a session belongs to: never stolen, moved only when its peer is gone or a
-//! request that carried the id was answered elsewhere.
+//! Tests for the peer of a session: it changes only when the peer is unusable, or when another peer
+//! has answered a request that carried the id. Without this, a page that contains the id of another
+//! client could move its session.
 
 mod table_zone;
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use sticky_core::table::local::LocalTable;
-use sticky_core::table::word::{Limits, PeerId};
-use sticky_core::table::{Claim, Evicted, Learned, LookUp};
+use sticky_core::table::{Claim, Learned, Limits, LocalTable, LookUp, PeerId};
 
-use table_zone::{key, nobody, peer, Sessions, Zone, HOUR};
+use table_zone::{key, none_unusable, peer, Sessions, Zone, HOUR};
 
-const NEW: Learned = Learned::New {
-    evicted: Evicted::Nothing,
-};
-const BLIND: Claim = Claim::Carried { from: None };
+const NEW: Learned = Learned::New { evicted: None };
+const ID_UNKNOWN: Claim = Claim::RequestCarried { holder: None };
 
 fn on_both(test: impl Fn(&dyn Sessions)) {
     test(&Zone::new(64).table());
@@ -22,7 +19,7 @@ fn on_both(test: impl Fn(&dyn Sessions)) {
 }
 
 fn learn(table: &dyn Sessions, to: u32, claim: Claim, now: u32) -> Learned {
-    table.learn(key(1), peer(to), claim, &HOUR, now, &mut nobody)
+    table.learn(key(1), peer(to), claim, &HOUR, now, &mut none_unusable)
 }
 
 fn found(table: &dyn Sessions, now: u32) -> (u32, bool) {
@@ -33,34 +30,41 @@ fn found(table: &dyn Sessions, now: u32) -> (u32, bool) {
 }
 
 #[test]
-fn a_page_that_shows_somebody_elses_id_changes_nothing() {
+fn a_page_with_the_id_of_another_client_changes_nothing() {
     on_both(|table| {
-        assert_eq!(learn(table, 1, Claim::Stranger, 0), NEW);
+        assert_eq!(learn(table, 1, Claim::ResponseOnly, 0), NEW);
         assert_eq!(
-            learn(table, 2, Claim::Stranger, 10),
+            learn(table, 2, Claim::ResponseOnly, 10),
             Learned::Kept { holder: peer(1) }
         );
         table.touch(key(1), &HOUR, 20);
         assert_eq!(
-            learn(table, 2, Claim::Stranger, 3619),
+            learn(table, 2, Claim::ResponseOnly, 3619),
             Learned::Kept { holder: peer(1) }
         );
         assert_eq!(found(table, 3619), (1, true));
-        // That it was shown does not keep it alive.
+        // The response does not keep it alive.
         assert_eq!(table.look_up(key(1), &HOUR, 3620), LookUp::Expired);
     });
 }
 
 #[test]
-fn a_stranger_takes_over_only_from_a_peer_that_is_gone() {
+fn a_response_alone_moves_a_session_only_from_an_unusable_peer() {
     on_both(|table| {
-        learn(table, 1, BLIND, 0);
+        learn(table, 1, ID_UNKNOWN, 0);
         let mut asked = Vec::new();
-        let mut gone = |who: PeerId| {
+        let mut is_unusable = |who: PeerId| {
             asked.push(who.get());
             true
         };
-        let moved = table.learn(key(1), peer(2), Claim::Stranger, &HOUR, 5, &mut gone);
+        let moved = table.learn(
+            key(1),
+            peer(2),
+            Claim::ResponseOnly,
+            &HOUR,
+            5,
+            &mut is_unusable,
+        );
         assert_eq!(moved, Learned::Moved { from: peer(1) });
         assert_eq!(asked, [1]);
         assert_eq!(found(table, 5), (2, true));
@@ -68,23 +72,20 @@ fn a_stranger_takes_over_only_from_a_peer_that_is_gone() {
 }
 
 #[test]
-fn the_answer_to_a_request_that_knew_the_holder_moves_it() {
+fn the_response_to_a_request_that_saw_the_holder_moves_it() {
     on_both(|table| {
-        learn(table, 1, BLIND, 0);
-        let knew = |from| Claim::Carried {
-            from: Some(peer(from)),
+        learn(table, 1, ID_UNKNOWN, 0);
+        let saw = |from| Claim::RequestCarried {
+            holder: Some(peer(from)),
         };
         assert_eq!(
-            learn(table, 2, knew(3), 1),
+            learn(table, 2, saw(3), 1),
             Learned::Kept { holder: peer(1) }
         );
+        assert_eq!(learn(table, 2, saw(1), 1), Learned::Moved { from: peer(1) });
+        // A second response at the same time comes too late.
         assert_eq!(
-            learn(table, 2, knew(1), 1),
-            Learned::Moved { from: peer(1) }
-        );
-        // A second answer that was under way at the same time comes too late.
-        assert_eq!(
-            learn(table, 3, knew(1), 1),
+            learn(table, 3, saw(1), 1),
             Learned::Kept { holder: peer(2) }
         );
         assert_eq!(found(table, 1), (2, true));
@@ -92,21 +93,27 @@ fn the_answer_to_a_request_that_knew_the_holder_moves_it() {
 }
 
 #[test]
-fn of_parallel_requests_with_an_unknown_id_the_first_answer_wins() {
+fn of_parallel_requests_with_an_unknown_id_the_first_response_wins() {
     on_both(|table| {
-        assert_eq!(learn(table, 1, BLIND, 0), NEW);
-        assert_eq!(learn(table, 2, BLIND, 0), Learned::Kept { holder: peer(1) });
-        assert_eq!(learn(table, 1, BLIND, 0), Learned::Same);
+        assert_eq!(learn(table, 1, ID_UNKNOWN, 0), NEW);
+        assert_eq!(
+            learn(table, 2, ID_UNKNOWN, 0),
+            Learned::Kept { holder: peer(1) }
+        );
+        assert_eq!(learn(table, 1, ID_UNKNOWN, 0), Learned::Same);
         assert_eq!(found(table, 0), (1, true));
     });
 }
 
 #[test]
-fn an_answered_request_outweighs_a_page_that_showed_the_id() {
+fn an_answered_request_outweighs_a_page_that_contains_the_id() {
     on_both(|table| {
-        learn(table, 1, Claim::Stranger, 0);
+        learn(table, 1, Claim::ResponseOnly, 0);
         assert_eq!(found(table, 0), (1, false));
-        assert_eq!(learn(table, 2, BLIND, 1), Learned::Moved { from: peer(1) });
+        assert_eq!(
+            learn(table, 2, ID_UNKNOWN, 1),
+            Learned::Moved { from: peer(1) }
+        );
         assert_eq!(found(table, 1), (2, true));
     });
 }
@@ -118,7 +125,7 @@ fn moving_a_session_does_not_prolong_its_lifetime() {
             expires: 600,
             lifetime: Some(1000),
         };
-        table.learn(key(1), peer(1), BLIND, &limits, 0, &mut nobody);
+        table.learn(key(1), peer(1), ID_UNKNOWN, &limits, 0, &mut none_unusable);
         table.touch(key(1), &limits, 500);
         assert!(table.reassign(key(1), peer(1), peer(2), &limits, 900));
         assert!(matches!(
@@ -135,7 +142,7 @@ fn moving_a_session_does_not_prolong_its_lifetime() {
 #[test]
 fn a_session_is_reassigned_only_from_its_holder() {
     on_both(|table| {
-        learn(table, 1, BLIND, 0);
+        learn(table, 1, ID_UNKNOWN, 0);
         assert!(!table.reassign(key(1), peer(2), peer(3), &HOUR, 1));
         assert!(table.reassign(key(1), peer(1), peer(3), &HOUR, 1));
         assert!(!table.reassign(key(1), peer(1), peer(2), &HOUR, 1));
@@ -145,7 +152,7 @@ fn a_session_is_reassigned_only_from_its_holder() {
 }
 
 #[test]
-fn requests_create_nothing() {
+fn requests_create_no_session() {
     on_both(|table| {
         table.touch(key(1), &HOUR, 0);
         assert_eq!(table.look_up(key(1), &HOUR, 0), LookUp::Unknown);
@@ -156,13 +163,16 @@ fn requests_create_nothing() {
 #[test]
 fn a_busy_session_is_read_and_not_written() {
     let zone = Zone::new(8);
-    learn(&zone.table(), 1, BLIND, 0);
+    learn(&zone.table(), 1, ID_UNKNOWN, 0);
     let place = zone.places_of(key(1))[0];
     let bits = || zone.words[place].load(Relaxed);
     zone.table().touch(key(1), &HOUR, 1);
     let before = bits();
     zone.table().touch(key(1), &HOUR, 56);
-    assert_eq!(learn(&zone.table(), 1, Claim::Stranger, 56), Learned::Same);
+    assert_eq!(
+        learn(&zone.table(), 1, Claim::ResponseOnly, 56),
+        Learned::Same
+    );
     assert_eq!(bits(), before);
     zone.table().touch(key(1), &HOUR, 57);
     assert_ne!(bits(), before);
@@ -175,23 +185,23 @@ fn a_session_is_in_use_when_a_request_has_come_back() {
             LookUp::Found(held) => held.is_in_use(),
             other => panic!("{other:?}"),
         };
-        // The application writes any id that it is sent into its links, and shows it to others.
-        assert_eq!(learn(table, 1, BLIND, 10), NEW);
-        assert_eq!(learn(table, 1, Claim::Stranger, 10), Learned::Same);
-        assert_eq!(learn(table, 1, Claim::Stranger, 500), Learned::Same);
+        // The application writes every id that it receives into its links, and sends them to others.
+        assert_eq!(learn(table, 1, ID_UNKNOWN, 10), NEW);
+        assert_eq!(learn(table, 1, Claim::ResponseOnly, 10), Learned::Same);
+        assert_eq!(learn(table, 1, Claim::ResponseOnly, 500), Learned::Same);
         assert!(!in_use(500));
-        // Its own request, unless it is of the second in which the id was sent at first.
+        // A request with the id does, but not in the second in which the id was first sent.
         table.touch(key(1), &HOUR, 10);
         assert!(!in_use(500));
         table.touch(key(1), &HOUR, 11);
         assert!(in_use(500));
-        assert_eq!(learn(table, 1, Claim::Stranger, 500), Learned::Same);
+        assert_eq!(learn(table, 1, Claim::ResponseOnly, 500), Learned::Same);
         assert!(in_use(500));
     });
-    // Of an id that was shown, any request is.
+    // An id that a response has sent is in use with any request.
     for now in [0, 1, 10] {
         on_both(|table| {
-            learn(table, 1, Claim::Stranger, now);
+            learn(table, 1, Claim::ResponseOnly, now);
             table.touch(key(1), &HOUR, now);
             let LookUp::Found(held) = table.look_up(key(1), &HOUR, now) else {
                 panic!("lost at {now}");
@@ -206,13 +216,13 @@ fn a_session_is_in_use_when_a_request_has_come_back() {
 fn what_happened_is_counted() {
     let zone = Zone::new(64);
     let table = zone.table();
-    learn(&table, 1, BLIND, 0);
-    learn(&table, 2, BLIND, 0);
+    learn(&table, 1, ID_UNKNOWN, 0);
+    learn(&table, 2, ID_UNKNOWN, 0);
     learn(
         &table,
         2,
-        Claim::Carried {
-            from: Some(peer(1)),
+        Claim::RequestCarried {
+            holder: Some(peer(1)),
         },
         0,
     );
@@ -221,5 +231,5 @@ fn what_happened_is_counted() {
     assert_eq!(counters.learned.load(Relaxed), 1);
     assert_eq!(counters.moved.load(Relaxed), 2);
     assert_eq!(counters.refused.load(Relaxed), 0);
-    assert_eq!(counters.last_forced.load(Relaxed), 0);
+    assert_eq!(counters.last_eviction.load(Relaxed), 0);
 }

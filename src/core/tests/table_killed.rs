@@ -1,8 +1,9 @@
-//! Tests for workers that die by SIGKILL, in processes of their own that share a file as workers
-//! of nginx share a zone: at each mark between the steps of an operation, and at any other
-//! instant. Without this, a dying worker could leave a torn word, lose a session or hold up others.
+//! Tests for workers that are killed with SIGKILL. They are processes that share a file as workers
+//! of nginx share a zone, and die at each test point between the steps of an operation, and at any
+//! other instant. Without this, a dying worker could leave a torn word, lose a session or block
+//! others.
 //!
-//! `STICKY_SEED` sets another course, `STICKY_DEATHS` how many workers die at each mark.
+//! `STICKY_SEED` sets another seed, `STICKY_DEATHS` how many workers die at each test point.
 
 mod table_zone;
 
@@ -18,14 +19,12 @@ use memmap2::MmapRaw;
 use portable_atomic::AtomicU128;
 
 use sticky_core::table::test_points::KILL_AT;
-use sticky_core::table::tick::Tick;
-use sticky_core::table::word::{Limits, PeerId, Word};
-use sticky_core::table::{Claim, LookUp, Table, ZoneHeader};
+use sticky_core::table::{Claim, Limits, LookUp, PeerId, Table, Tick, Word, ZoneHeader};
 
-use table_zone::{key, nobody, peer, Random, Zone};
+use table_zone::{key, none_unusable, peer, Random, Zone};
 
-/// Where a worker may be between two steps. "view" and "search" are reads.
-const MARKS: [&str; 13] = [
+/// Where a worker dies. "view" and "search" are reads.
+const TEST_POINTS: [&str; 13] = [
     "view: a word",
     "search: a word",
     "swap",
@@ -33,20 +32,20 @@ const MARKS: [&str; 13] = [
     "learn: looked again",
     "replace: written",
     "remove copies: counted",
-    "shift: copied",
-    "shift: counted",
-    "shift: source changed",
-    "merge: decided",
+    "relocate: copied",
+    "relocate: counted",
+    "relocate: source changed",
+    "remove duplicate: decided",
     "forget: a copy found",
-    "sweep: one is over",
+    "sweep: one has expired",
 ];
 
-/// Environment variable of a worker: FILE:SEED.
+/// Environment variable of a worker process: FILE:SEED.
 const WORKER: &str = "STICKY_WORKER";
 
 const WORDS: usize = 128;
-/// Sessions in use, that must always be found; the rest of the table is crowded with guests, which
-/// come and are forgotten, swept or evicted.
+/// Sessions in use, which must always be found. The rest of the table is for guests, which are
+/// learned, then forgotten, swept or evicted.
 const RESIDENTS: u64 = 84;
 const GUESTS: u64 = 100;
 const LIMITS: Limits = Limits {
@@ -63,7 +62,7 @@ struct Shared {
 
 #[repr(C)]
 struct Layout {
-    prelude: ZoneHeader,
+    header: ZoneHeader,
     words: [AtomicU128; WORDS],
     clock: AtomicU64,
     /// Operations of all workers.
@@ -83,21 +82,21 @@ impl Shared {
     }
 
     fn layout(&self) -> &Layout {
-        // SAFETY: the mapping is as large as a Layout (checked in open), page-aligned and there as
-        // long as self is; a Layout is atomics, for which any bytes and other processes' writes
-        // are fine.
+        // SAFETY: the mapping has the size of a Layout (checked in open), is page-aligned and lives as
+        // long as self. A Layout consists of atomics, for which any bytes and other processes'
+        // writes are valid.
         unsafe { &*self.map.as_ptr().cast::<Layout>() }
     }
 
     fn table(&self) -> Table<'_> {
-        Table::new(&self.layout().words, &self.layout().prelude.counters)
+        Table::new(&self.layout().words, &self.layout().header.counters)
     }
 
     fn now(&self) -> Tick {
         self.layout().clock.load(Relaxed) as Tick
     }
 
-    /// Any session has one of two peers of its own: whoever finds another has found a torn word.
+    /// Every session has one of two peers of its own: any other is from a torn word.
     fn expect_resident(&self, number: u64) {
         match self.table().look_up(key(number), &LIMITS, self.now()) {
             LookUp::Found(held) => assert!(is_peer_of(held.peer, number), "{number}: {held:?}"),
@@ -112,7 +111,7 @@ fn is_peer_of(peer: PeerId, number: u64) -> bool {
 
 /// What a worker does until it dies.
 #[test]
-#[ignore = "a process of the other tests"]
+#[ignore = "run by the other tests, as a process"]
 fn worker() {
     let Ok(given) = env::var(WORKER) else { return };
     let (path, seed) = given.rsplit_once(':').unwrap();
@@ -130,16 +129,23 @@ fn worker() {
             4 => table.touch(key(resident), &LIMITS, now),
             5 => drop(table.reassign(key(resident), from, to, &LIMITS, now)),
             6 => {
-                let claim = Claim::Carried { from: Some(from) };
-                table.learn(key(resident), to, claim, &LIMITS, now, &mut nobody);
+                let claim = Claim::RequestCarried { holder: Some(from) };
+                table.learn(key(resident), to, claim, &LIMITS, now, &mut none_unusable);
             }
             7 => drop(table.sweep(random.below(WORDS as u32) as usize, 32, &LIMITS, now)),
             8..10 => drop(table.forget(key(guest))),
             _ => {
                 let to = own(guest, random.below(2));
-                // Or long ago, which leaves something for the sweep.
-                let now = now - random.below(2) * LIMITS.remembered().expires;
-                table.learn(key(guest), to, Claim::Stranger, &LIMITS, now, &mut nobody);
+                // Or long ago, so that the sweep has work.
+                let now = now - random.below(2) * LIMITS.retention().expires;
+                table.learn(
+                    key(guest),
+                    to,
+                    Claim::ResponseOnly,
+                    &LIMITS,
+                    now,
+                    &mut none_unusable,
+                );
             }
         }
         shared.layout().done.fetch_add(1, Relaxed);
@@ -150,7 +156,7 @@ struct Workers {
     path: PathBuf,
     shared: Shared,
     random: Random,
-    /// Two that live on and must notice nothing.
+    /// Two that are not killed and must notice nothing.
     steady: Vec<Child>,
 }
 
@@ -165,7 +171,14 @@ impl Workers {
         clock.store(u64::from(START), Relaxed);
         for number in 0..RESIDENTS {
             let (table, key, to) = (shared.table(), key(number), peer(number as u32 * 2));
-            table.learn(key, to, Claim::Stranger, &LIMITS, START, &mut nobody);
+            table.learn(
+                key,
+                to,
+                Claim::ResponseOnly,
+                &LIMITS,
+                START,
+                &mut none_unusable,
+            );
             table.touch(key, &LIMITS, START + 1);
         }
         let mut workers = Workers {
@@ -193,29 +206,29 @@ impl Workers {
             .unwrap()
     }
 
-    /// All that must hold right after a death.
+    /// Checks everything that must hold right after a death.
     fn check(&mut self) {
         for slot in &self.shared.layout().words {
             let word = Word::from_bits(slot.load(Relaxed));
             let Some(held) = word.key() else { continue };
             let number = (0..RESIDENTS + GUESTS).find(|number| key(*number) == held);
-            let number = number.unwrap_or_else(|| panic!("nobody's key: {word:?}"));
+            let number = number.unwrap_or_else(|| panic!("no such key: {word:?}"));
             assert!(is_peer_of(word.session().peer, number), "torn: {word:?}");
         }
         (0..RESIDENTS).for_each(|number| self.shared.expect_resident(number));
-        let counters = &self.shared.layout().prelude.counters;
-        assert_eq!(counters.evicted_confirmed.load(Relaxed), 0);
+        let counters = &self.shared.layout().header.counters;
+        assert_eq!(counters.evicted_in_use.load(Relaxed), 0);
 
-        // The others go on at once. Time does, too, when all sessions were used lately.
+        // The others carry on at once. Time advances once all sessions were used recently.
         let before = self.shared.layout().done.load(Relaxed);
-        wait(Duration::from_secs(10), "the others are held up", || {
+        wait(Duration::from_secs(10), "the others are blocked", || {
             self.shared.layout().done.load(Relaxed) > before + 200
         });
         for child in &mut self.steady {
             assert_eq!(
                 child.try_wait().unwrap(),
                 None,
-                "a worker that nobody has killed ended"
+                "a worker ended that was not killed"
             );
         }
         let seen = |number| match self.shared.table().look_up(key(number), &LIMITS, 0) {
@@ -228,14 +241,14 @@ impl Workers {
         }
     }
 
-    /// Ends, and leaves nothing to be repaired.
+    /// Ends the workers and checks that the table needs no repair.
     fn finish(mut self) {
         for child in &mut self.steady {
             child.kill().unwrap();
             assert_eq!(
                 child.wait().unwrap().signal(),
                 Some(SIGKILL),
-                "it ended before"
+                "it had ended before"
             );
         }
         self.steady.clear();
@@ -257,7 +270,7 @@ impl Workers {
             let there = larger.table().look_up(key(number), &LIMITS, now);
             assert_eq!(there, table.look_up(key(number), &LIMITS, now));
         }
-        println!("{:?} at {now}", self.shared.layout().prelude.counters);
+        println!("{:?} at {now}", self.shared.layout().header.counters);
     }
 }
 
@@ -279,7 +292,7 @@ fn wait(limit: Duration, what: &str, is_done: impl Fn() -> bool) {
     }
 }
 
-/// How it ended, by itself or, after a while, by our hand; and whether by itself.
+/// Waits for the end of a process, and kills it after `limit`. Returns whether it ended by itself.
 fn end_of(mut child: Child, limit: Duration) -> (ExitStatus, bool) {
     let begin = Instant::now();
     loop {
@@ -298,12 +311,12 @@ fn end_of(mut child: Child, limit: Duration) -> (ExitStatus, bool) {
 fn a_worker_may_die_between_any_two_steps() {
     let given = env::var("STICKY_DEATHS").ok();
     let deaths = given.and_then(|count| count.parse().ok()).unwrap_or(12);
-    let mut workers = Workers::start("killed-at-marks", 71);
-    for mark in MARKS {
+    let mut workers = Workers::start("killed-at-test-points", 71);
+    for point in TEST_POINTS {
         let mut died = 0;
         for round in 0..deaths {
-            // The first time it comes there, the second, then any.
-            let most = if mark.contains("word") || mark == "swap" {
+            // The first time it gets there, the second, then any.
+            let most = if point.contains("word") || point == "swap" {
                 3000
             } else {
                 40
@@ -313,14 +326,14 @@ fn a_worker_may_die_between_any_two_steps() {
             } else {
                 1 + workers.random.below(most)
             };
-            let child = workers.spawn(Some(format!("{mark}:{count}")));
+            let child = workers.spawn(Some(format!("{point}:{count}")));
             let (status, by_itself) = end_of(child, Duration::from_secs(2));
-            assert_eq!(status.signal(), Some(SIGKILL), "{status} at {mark}");
+            assert_eq!(status.signal(), Some(SIGKILL), "{status} at {point}");
             died += u32::from(by_itself);
             workers.check();
         }
-        println!("{mark}: {died} of {deaths}");
-        assert!(died > 0, "nobody came to {mark}");
+        println!("{point}: {died} of {deaths}");
+        assert!(died > 0, "no worker got to {point}");
     }
     workers.finish();
 }

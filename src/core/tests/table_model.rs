@@ -1,23 +1,20 @@
-//! Tests for the session tables against a plain map with a virtual clock: the same operations in
-//! the same order must come to the same answers, to the second. Without this, nothing shows that
-//! expiry, refreshing and the rules of moving hold together.
+//! Tests of both session tables against a plain map with a virtual clock: the same operations in the
+//! same order must give the same results, to the second. Without this, nothing shows that expiry,
+//! refreshing and moving work together.
 
 mod table_zone;
 
 use std::collections::HashMap;
 
-use sticky_core::table::local::LocalTable;
-use sticky_core::table::tick::Tick;
-use sticky_core::table::word::{Limits, Session};
-use sticky_core::table::{Claim, Evicted, Learned, LookUp};
+use sticky_core::table::{Claim, Learned, Limits, LocalTable, LookUp, Session, Tick};
 
 use table_zone::model::Model;
 use table_zone::{key, peer, rounds, Random, Sessions, Zone};
 
 const STEPS: u32 = rounds(200_000);
 
-/// `is`, with the time of learning that was expected if it is at most 1/1000 of the session's age
-/// early: a word keeps no more of it.
+/// `is`, with `created` as expected if that is at most 1/1000 of the session's age too early: a word
+/// is no more exact.
 fn to_the_second(is: LookUp, expected: LookUp) -> LookUp {
     let (LookUp::Found(held), LookUp::Found(model)) = (is, expected) else {
         return is;
@@ -32,8 +29,8 @@ fn to_the_second(is: LookUp, expected: LookUp) -> LookUp {
     }
 }
 
-/// Random steps on few enough keys that each has a history. `may_lose`: the table is too small, so
-/// a key may be unknown; whatever it does answer must still be right.
+/// Random operations on so few keys that each is used many times. `may_lose`: the table is too
+/// small, so a key may be unknown, but every session found must still be right.
 fn run(table: &dyn Sessions, limits: Limits, keys: u32, may_lose: bool, seed: u64) {
     let mut random = Random::seeded(seed);
     let mut model = Model {
@@ -61,10 +58,10 @@ fn run(table: &dyn Sessions, limits: Limits, keys: u32, may_lose: bool, seed: u6
         match random.below(100) {
             0..=39 => {
                 if let Some(held) = model.live(id, now) {
-                    model.use_it(id, held, now, true);
+                    model.refresh(id, held, now, true);
                 }
                 table.touch(id, &limits, now);
-                // A crowded table keeps every second, see `Limits::touched`.
+                // A crowded table writes every second, see `Limits::touched`.
                 if let (true, Some(held), LookUp::Found(is)) = (
                     may_lose,
                     model.live(id, now),
@@ -76,18 +73,18 @@ fn run(table: &dyn Sessions, limits: Limits, keys: u32, may_lose: bool, seed: u6
             }
             40..=84 => {
                 let claim = match random.below(4) {
-                    0 | 1 => Claim::Stranger,
-                    2 => Claim::Carried { from: None },
-                    _ => Claim::Carried { from: Some(from) },
+                    0 | 1 => Claim::ResponseOnly,
+                    2 => Claim::RequestCarried { holder: None },
+                    _ => Claim::RequestCarried { holder: Some(from) },
                 };
-                let gone = random.below(16) & random.below(16);
+                let unusable = random.below(16) & random.below(16);
                 let is = table.learn(id, to, claim, &limits, now, &mut |p| {
-                    gone >> p.get() & 1 == 1
+                    unusable >> p.get() & 1 == 1
                 });
-                let expected = model.learn(id, to, claim, now, gone);
+                let expected = model.learn(id, to, claim, now, unusable);
                 match (is, expected) {
                     (Learned::New { evicted }, Learned::New { .. }) => {
-                        assert!(may_lose || evicted == Evicted::Nothing, "{told}");
+                        assert!(may_lose || evicted.is_none(), "{told}");
                     }
                     _ => assert_eq!(is, expected, "{told}"),
                 }
@@ -95,7 +92,7 @@ fn run(table: &dyn Sessions, limits: Limits, keys: u32, may_lose: bool, seed: u6
             85..=94 => {
                 let held = model.live(id, now).filter(|held| held.peer == from);
                 if let Some(held) = held {
-                    model.move_it(id, held, to, now, false);
+                    model.reassign(id, held, to, now, false);
                 }
                 assert_eq!(
                     table.reassign(id, from, to, &limits, now),
@@ -117,7 +114,7 @@ fn shared(words: usize, limits: Limits, keys: u32, may_lose: bool, seed: u64) {
 }
 
 #[test]
-fn the_shared_table_answers_as_a_map_does() {
+fn the_shared_table_agrees_with_a_map() {
     shared(
         512,
         Limits {
@@ -131,8 +128,8 @@ fn the_shared_table_answers_as_a_map_does() {
 }
 
 #[test]
-fn the_shared_table_answers_as_a_map_does_with_a_lifetime() {
-    // Ages up to 2047 s are kept to the second.
+fn the_shared_table_agrees_with_a_map_with_a_lifetime() {
+    // Ages up to 2047 s are stored to the second.
     shared(
         512,
         Limits {
@@ -146,7 +143,7 @@ fn the_shared_table_answers_as_a_map_does_with_a_lifetime() {
 }
 
 #[test]
-fn a_full_shared_table_forgets_but_never_lies() {
+fn a_full_shared_table_forgets_but_finds_nothing_wrong() {
     shared(
         64,
         Limits {
@@ -170,7 +167,7 @@ fn a_full_shared_table_forgets_but_never_lies() {
 }
 
 #[test]
-fn the_local_table_answers_as_a_map_does() {
+fn the_local_table_agrees_with_a_map() {
     run(
         &LocalTable::new(512),
         Limits {
@@ -184,7 +181,7 @@ fn the_local_table_answers_as_a_map_does() {
 }
 
 #[test]
-fn a_full_local_table_forgets_but_never_lies() {
+fn a_full_local_table_forgets_but_finds_nothing_wrong() {
     run(
         &LocalTable::new(40),
         Limits {

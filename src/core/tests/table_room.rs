@@ -1,20 +1,18 @@
-//! Tests for what happens when the table gets full: who may be displaced, in what order, and how
-//! many sessions fit. Without this, a flood of invented ids could push out those in use.
+//! Tests for a table that gets full: which sessions are evicted, in what order, and how many fit.
+//! Without this, a flood of invented ids could evict sessions in use.
 
 mod table_zone;
 
 use std::mem::size_of;
 use std::sync::atomic::Ordering::Relaxed;
 
-use sticky_core::table::local::LocalTable;
-use sticky_core::table::word::Limits;
-use sticky_core::table::{Claim, Evicted, Learned, LookUp, ZoneHeader};
+use sticky_core::table::{Claim, Evicted, Learned, Limits, LocalTable, LookUp, ZoneHeader};
 
-use table_zone::{key, nobody, peer, Random, Sessions, Zone, HOUR};
+use table_zone::{key, none_unusable, peer, Random, Sessions, Zone, HOUR};
 
-const CARRIED: Claim = Claim::Carried { from: None };
+const CARRIED: Claim = Claim::RequestCarried { holder: None };
 
-/// nginx's slab allocator hands out whole pages; of 1 MB it keeps 3 for itself (ngx_slab_init).
+/// nginx's slab allocator allocates whole pages; of 1 MB it uses 3 itself (ngx_slab_init).
 const WORDS_IN_1MB: usize = (253 * 4096 - size_of::<ZoneHeader>()) / 16;
 
 fn learn(table: &dyn Sessions, number: u64, claim: Claim, limits: &Limits, now: u32) -> Learned {
@@ -24,13 +22,13 @@ fn learn(table: &dyn Sessions, number: u64, claim: Claim, limits: &Limits, now: 
         claim,
         limits,
         now,
-        &mut nobody,
+        &mut none_unusable,
     )
 }
 
 /// A session to which a request has come back.
 fn learn_used(table: &dyn Sessions, number: u64, limits: &Limits, now: u32) -> Learned {
-    let learned = learn(table, number, Claim::Stranger, limits, now);
+    let learned = learn(table, number, Claim::ResponseOnly, limits, now);
     table.touch(key(number), limits, now);
     learned
 }
@@ -47,16 +45,14 @@ fn is_found(table: &dyn Sessions, number: u64, limits: &Limits, now: u32) -> boo
 
 #[test]
 #[cfg_attr(miri, ignore = "too long")]
-fn one_megabyte_holds_56500_sessions_before_a_live_one_goes() {
+fn one_megabyte_holds_56500_sessions_before_a_live_one_is_evicted() {
     let mut random = Random::seeded(31);
     for _ in 0..3 {
         let zone = Zone::new(WORDS_IN_1MB);
         let first = random.bits() >> 30;
         let mut learned = 0;
         while learn_used(&zone.table(), first + learned, &HOUR, 0)
-            == (Learned::New {
-                evicted: Evicted::Nothing,
-            })
+            == (Learned::New { evicted: None })
         {
             learned += 1;
         }
@@ -64,15 +60,15 @@ fn one_megabyte_holds_56500_sessions_before_a_live_one_goes() {
         let found = (0..learned)
             .filter(|n| is_found(&zone.table(), first + n, &HOUR, 0))
             .count();
-        // The newcomer that was too many is in; one of the others is not.
+        // The last one was inserted; one of the others was evicted for it.
         assert_eq!(found as u64, learned - 1);
         assert_eq!(zone.evicted(), (0, 1));
-        assert_eq!(zone.counters.last_forced.load(Relaxed), 1);
+        assert_eq!(zone.counters.last_eviction.load(Relaxed), 1);
     }
 }
 
-/// Sessions in use must survive a million invented ones. All of them are used once while the
-/// flood passes, which takes a sixth of their idle limit.
+/// Sessions in use must survive a million invented ones. Each is used once during the flood, which
+/// takes a sixth of their idle limit.
 fn flood(table: &dyn Sessions, invented: u64, claim: Claim) {
     const IN_USE: u64 = 5000;
     let now_at = |n: u64| (n * 600 / invented) as u32;
@@ -94,31 +90,31 @@ fn flood(table: &dyn Sessions, invented: u64, claim: Claim) {
 
 #[test]
 #[cfg_attr(miri, ignore = "too long")]
-fn a_flood_of_invented_ids_displaces_no_session_in_use() {
-    // Handed out to somebody, or written into the answer to a request that has invented them.
-    for claim in [Claim::Stranger, CARRIED] {
+fn a_flood_of_invented_ids_evicts_no_session_in_use() {
+    // Sent by the server, or sent by the client and reflected in the response.
+    for claim in [Claim::ResponseOnly, CARRIED] {
         let zone = Zone::new(65_024);
         flood(&zone.table(), 1_000_000, claim);
         assert_eq!(zone.evicted().1, 0);
         assert!(
             zone.evicted().0 > 900_000,
-            "the flood was none: {:?}",
+            "hardly a flood: {:?}",
             zone.evicted()
         );
-        assert_eq!(zone.counters.last_forced.load(Relaxed), 600);
+        assert_eq!(zone.counters.last_eviction.load(Relaxed), 600);
     }
 }
 
 #[test]
 #[cfg_attr(miri, ignore = "too long")]
-fn a_flood_displaces_no_session_in_use_from_the_local_table() {
-    for claim in [Claim::Stranger, CARRIED] {
+fn a_flood_evicts_no_session_in_use_from_the_local_table() {
+    for claim in [Claim::ResponseOnly, CARRIED] {
         flood(&LocalTable::new(65_024), 1_000_000, claim);
     }
 }
 
-/// Somebody else's ids come back once each, so they are in use, too, and fill the table again and
-/// again, each time in a minute. Whoever comes back within less than a sixth of that stays.
+/// Invented ids come back once each, so they are in use as well, and fill the table several times,
+/// in a minute each. Sessions used more often than every sixth of that stay.
 fn rush(table: &dyn Sessions, capacity: u64) {
     const PAUSE: u64 = 8;
     let in_use = capacity / 13;
@@ -140,7 +136,7 @@ fn rush(table: &dyn Sessions, capacity: u64) {
 }
 
 #[test]
-fn ids_that_come_back_once_displace_none_that_come_back_more_often() {
+fn ids_that_come_back_once_evict_none_that_come_back_more_often() {
     let zone = Zone::new(16_384);
     rush(&zone.table(), 16_384);
     assert!(zone.evicted().1 > 40_000, "{:?}", zone.evicted());
@@ -149,20 +145,20 @@ fn ids_that_come_back_once_displace_none_that_come_back_more_often() {
 
 #[test]
 #[cfg_attr(miri, ignore = "too long")]
-fn no_session_in_use_goes_while_another_can_be_reached() {
-    // So many sessions in use that most pairs of lines hold nothing else.
+fn no_session_in_use_is_evicted_while_an_unused_one_can_be_reached() {
+    // So many sessions in use that most pairs of lines have no others.
     let zone = Zone::new(4096);
     for number in 0..3600 {
         learn_used(&zone.table(), number, &HOUR, 0);
     }
     for number in 3600..20_000 {
-        learn(&zone.table(), number, Claim::Stranger, &HOUR, 1);
+        learn(&zone.table(), number, Claim::ResponseOnly, &HOUR, 1);
     }
     assert_eq!(zone.evicted().1, 0);
     assert!((0..3600).all(|number| is_found(&zone.table(), number, &HOUR, 1)));
 }
 
-/// A table of eight places, where every key may stand in any, and the local one must agree.
+/// For a table of eight places, where every key may be in any, and the local one.
 fn evicts_in_order(table: &dyn Sessions) {
     let limits = Limits {
         expires: 100,
@@ -174,7 +170,7 @@ fn evicts_in_order(table: &dyn Sessions) {
         match number {
             1..=4 => learn_used(table, number, &limits, now),
             5 | 6 => learn(table, number, CARRIED, &limits, now),
-            _ => learn(table, number, Claim::Stranger, &limits, now),
+            _ => learn(table, number, Claim::ResponseOnly, &limits, now),
         };
     }
     let mut next = 9;
@@ -183,13 +179,8 @@ fn evicts_in_order(table: &dyn Sessions) {
         learn_used(table, next, &limits, now)
     };
 
-    // Session 1 is over at 101, and goes first.
-    assert_eq!(
-        learn_next(101),
-        Learned::New {
-            evicted: Evicted::Nothing
-        }
-    );
+    // Session 1 expires at 101, and is replaced first.
+    assert_eq!(learn_next(101), Learned::New { evicted: None });
     assert!(!is_found(table, 1, &limits, 0));
     // Then those not in use, the oldest first.
     for oldest in 5..=8 {
@@ -197,18 +188,18 @@ fn evicts_in_order(table: &dyn Sessions) {
         assert_eq!(
             learn_next(101),
             Learned::New {
-                evicted: Evicted::Unconfirmed
+                evicted: Some(Evicted::Unused)
             }
         );
         assert!(!is_found(table, oldest, &limits, 101));
     }
-    // Then the one not seen for longest.
+    // Then the least recently seen.
     for oldest in 2..=4 {
         assert!(is_found(table, oldest, &limits, 101));
         assert_eq!(
             learn_next(101),
             Learned::New {
-                evicted: Evicted::Confirmed
+                evicted: Some(Evicted::InUse)
             }
         );
         assert!(!is_found(table, oldest, &limits, 101));
@@ -225,17 +216,12 @@ fn expired_go_first_then_the_oldest_not_in_use_then_the_least_recently_seen() {
 }
 
 #[test]
-fn an_expired_session_takes_its_own_word_again() {
+fn an_expired_session_that_is_learned_again_reuses_its_word() {
     let zone = Zone::new(8);
     learn(&zone.table(), 1, CARRIED, &HOUR, 0);
     assert_eq!(zone.table().look_up(key(1), &HOUR, 3600), LookUp::Expired);
-    let again = learn(&zone.table(), 1, Claim::Stranger, &HOUR, 3600);
-    assert_eq!(
-        again,
-        Learned::New {
-            evicted: Evicted::Nothing
-        }
-    );
+    let again = learn(&zone.table(), 1, Claim::ResponseOnly, &HOUR, 3600);
+    assert_eq!(again, Learned::New { evicted: None });
     assert_eq!(zone.places_of(key(1)).len(), 1);
     let LookUp::Found(held) = zone.table().look_up(key(1), &HOUR, 3600) else {
         panic!("lost")
@@ -244,7 +230,7 @@ fn an_expired_session_takes_its_own_word_again() {
 }
 
 #[test]
-fn a_shared_zone_judges_a_word_by_the_longest_limits() {
+fn in_a_shared_zone_the_longest_limits_count() {
     let (short, long) = (
         Limits {
             expires: 10,
@@ -255,16 +241,16 @@ fn a_shared_zone_judges_a_word_by_the_longest_limits() {
     for (shared, kept) in [(true, true), (false, false)] {
         let zone = Zone::new(8);
         let table = match shared {
-            true => zone.table().shared_under(short.longer(long)),
+            true => zone.table().with_zone_limits(short.longer(long)),
             false => zone.table(),
         };
         learn_used(&table, 1, &long, 0);
         for number in 2..=8 {
-            learn(&table, number, Claim::Stranger, &long, 0);
+            learn(&table, number, Claim::ResponseOnly, &long, 0);
         }
-        learn(&table, 9, Claim::Stranger, &short, 20);
+        learn(&table, 9, Claim::ResponseOnly, &short, 20);
         for number in 10..=16 {
-            learn(&table, number, Claim::Stranger, &short, 20);
+            learn(&table, number, Claim::ResponseOnly, &short, 20);
         }
         assert_eq!(is_found(&table, 1, &long, 20), kept);
     }
@@ -278,7 +264,7 @@ fn a_copy_into_a_larger_table_keeps_every_session() {
         let claim = if number % 2 == 0 {
             CARRIED
         } else {
-            Claim::Stranger
+            Claim::ResponseOnly
         };
         learn(&small.table(), number, claim, &HOUR, number as u32);
     }
@@ -333,7 +319,7 @@ fn a_copy_does_not_undo_what_is_newer() {
     let (old, new) = (Zone::new(64), Zone::new(32));
     learn(&old.table(), 1, CARRIED, &HOUR, 10);
     new.table()
-        .learn(key(1), peer(5), CARRIED, &HOUR, 20, &mut nobody);
+        .learn(key(1), peer(5), CARRIED, &HOUR, 20, &mut none_unusable);
     assert_eq!(new.table().copy_from(&old.table()), 0);
     let LookUp::Found(held) = new.table().look_up(key(1), &HOUR, 20) else {
         panic!("lost")
@@ -350,7 +336,7 @@ fn a_local_table_stays_within_its_bound() {
         learn(
             &table,
             u64::from(random.below(5000)),
-            Claim::Stranger,
+            Claim::ResponseOnly,
             &HOUR,
             now / 10,
         );

@@ -1,19 +1,17 @@
-//! Tests for the sweep: it frees the words of sessions that are over and nothing else. Without
-//! this, housekeeping could cost a session.
+//! Tests for the sweep: it frees the words of expired sessions and nothing else. Without this, it
+//! could remove a live session.
 
 mod table_zone;
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use sticky_core::table::tick::Tick;
-use sticky_core::table::word::{Limits, Session, Word};
-use sticky_core::table::{Claim, LookUp, Swept, Table};
+use sticky_core::table::{Claim, Limits, LookUp, Session, Swept, Table, Tick, Word};
 
-use table_zone::{key, nobody, peer, Zone, HOUR};
+use table_zone::{key, none_unusable, peer, Zone, HOUR};
 
-const CARRIED: Claim = Claim::Carried { from: None };
+const CARRIED: Claim = Claim::RequestCarried { holder: None };
 
-/// A walk in pieces of `count` words; returns what they came to, and how many there were.
+/// A sweep in pieces of `count` words; returns the total, and how many pieces there were.
 fn whole(table: &Table, count: usize, limits: &Limits, now: Tick) -> (Swept, usize) {
     let (mut swept, mut pieces) = (Swept::default(), 0);
     loop {
@@ -26,7 +24,7 @@ fn whole(table: &Table, count: usize, limits: &Limits, now: Tick) -> (Swept, usi
 }
 
 #[test]
-fn pieces_cover_the_table_once_and_free_what_is_over() {
+fn pieces_cover_the_table_once_and_free_expired_sessions() {
     for (count, pieces) in [(1, 512), (100, 6), (256, 2), (512, 1), (usize::MAX, 1)] {
         let zone = Zone::new(512);
         let table = zone.table();
@@ -34,13 +32,13 @@ fn pieces_cover_the_table_once_and_free_what_is_over() {
             let claim = if number % 3 == 0 {
                 CARRIED
             } else {
-                Claim::Stranger
+                Claim::ResponseOnly
             };
             // 100 sessions begin at 0, 100 at 1000 and 100 at 2000.
             let now = (number / 100 * 1000) as Tick;
-            table.learn(key(number), peer(1), claim, &HOUR, now, &mut nobody);
+            table.learn(key(number), peer(1), claim, &HOUR, now, &mut none_unusable);
         }
-        // The first 100 are over, and remembered, when the last 100 are live.
+        // The first 200 have expired, but their words are kept; the last 100 are live.
         let (swept, _) = whole(&table, count, &HOUR, 5599);
         assert_eq!((swept.live, swept.confirmed, swept.cleared), (100, 33, 0));
         assert_eq!(table.look_up(key(0), &HOUR, 5599), LookUp::Expired);
@@ -68,14 +66,14 @@ fn pieces_cover_the_table_once_and_free_what_is_over() {
 }
 
 #[test]
-fn a_session_that_is_over_is_remembered_for_an_hour_at_least() {
+fn the_word_of_an_expired_session_is_kept_for_an_hour_at_least() {
     let limits = Limits {
         expires: 60,
         lifetime: Some(100),
     };
     let zone = Zone::new(8);
     zone.table()
-        .learn(key(1), peer(1), CARRIED, &limits, 10, &mut nobody);
+        .learn(key(1), peer(1), CARRIED, &limits, 10, &mut none_unusable);
     let swept = |now| {
         let swept = zone.table().sweep(0, 8, &limits, now);
         (swept.live, swept.cleared)
@@ -83,20 +81,20 @@ fn a_session_that_is_over_is_remembered_for_an_hour_at_least() {
     assert_eq!((swept(69), swept(70)), ((1, 0), (0, 0)));
     assert_eq!(swept(129), (0, 0));
     zone.table().touch(key(1), &limits, 69);
-    // Now its lifetime ends it, at 110.
+    // Now it expires by its lifetime, at 110.
     assert_eq!((swept(109), swept(110)), ((1, 0), (0, 0)));
     assert_eq!((swept(3709), swept(3710)), ((0, 0), (0, 1)));
 }
 
 #[test]
-fn one_that_might_have_been_long_is_remembered_for_as_long_again() {
+fn the_word_of_a_session_with_a_longer_idle_limit_is_kept_for_that_time() {
     let limits = Limits {
         expires: 7200,
         lifetime: None,
     };
     let zone = Zone::new(8);
     zone.table()
-        .learn(key(1), peer(1), CARRIED, &limits, 10, &mut nobody);
+        .learn(key(1), peer(1), CARRIED, &limits, 10, &mut none_unusable);
     assert_eq!(zone.table().sweep(0, 8, &limits, 14_409).cleared, 0);
     assert_eq!(zone.table().sweep(0, 8, &limits, 14_410).cleared, 1);
 }
@@ -108,14 +106,14 @@ fn a_shared_zone_is_swept_under_the_longest_limits() {
         expires: 10,
         lifetime: Some(20),
     };
-    let table = zone.table().shared_under(short.longer(HOUR));
-    table.learn(key(1), peer(1), CARRIED, &HOUR, 0, &mut nobody);
+    let table = zone.table().with_zone_limits(short.longer(HOUR));
+    table.learn(key(1), peer(1), CARRIED, &HOUR, 0, &mut none_unusable);
     assert_eq!(table.sweep(0, 8, &short, 7199).cleared, 0);
     assert_eq!(table.sweep(0, 8, &short, 7200).cleared, 1);
 }
 
 #[test]
-fn a_word_that_no_key_leads_to_is_freed() {
+fn a_word_in_a_line_that_is_not_its_keys_is_freed() {
     let zone = Zone::new(4096);
     for place in 0..4096 {
         let session = Session {
@@ -131,7 +129,7 @@ fn a_word_that_no_key_leads_to_is_freed() {
 }
 
 #[test]
-fn a_start_beyond_the_end_begins_anew() {
+fn a_piece_that_starts_beyond_the_end_examines_nothing() {
     let zone = Zone::new(8);
     for from in [8, 9, usize::MAX] {
         assert_eq!(zone.table().sweep(from, 4, &HOUR, 0), Swept::default());

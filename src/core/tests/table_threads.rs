@@ -1,5 +1,5 @@
-//! Tests for several workers on one table. Threads stand for processes: the table knows nothing of
-//! either. Without the second look of a reader and of a learner, these fail.
+//! Tests for several workers on one table, with threads instead of processes, which is the same to
+//! the table. Without the second look of a look-up and of an insertion, these fail.
 
 mod table_zone;
 
@@ -8,19 +8,17 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed, Ord
 use std::thread;
 use std::time::Duration;
 
-use sticky_core::table::key::Key;
-use sticky_core::table::word::{Limits, PeerId};
-use sticky_core::table::{Claim, Evicted, Learned, LookUp, Table};
+use sticky_core::table::{Claim, Key, Learned, Limits, LookUp, PeerId, Table};
 
-use table_zone::{key, nobody, peer, rounds, Random, Zone, HOUR};
+use table_zone::{key, none_unusable, peer, rounds, Random, Zone, HOUR};
 
-const BLIND: Claim = Claim::Carried { from: None };
+const ID_UNKNOWN: Claim = Claim::RequestCarried { holder: None };
 
 fn learn(table: Table, key: Key, to: PeerId, claim: Claim) -> Learned {
-    table.learn(key, to, claim, &HOUR, 0, &mut nobody)
+    table.learn(key, to, claim, &HOUR, 0, &mut none_unusable)
 }
 
-/// Ids that stay all the time; the rest of the table is for those that come and go.
+/// Ids that stay in the table; the rest of it is for guests, which are learned and forgotten.
 const RESIDENTS: u64 = 108;
 const WORDS: usize = 128;
 
@@ -38,22 +36,17 @@ fn for_a_while(span: Duration, work: &[&(dyn Fn(&AtomicBool) + Sync)]) {
     });
 }
 
-/// ThreadSanitizer sees that a thread has ended when it is joined, not when its scope ends.
+/// ThreadSanitizer notices the end of a thread when it is joined, not when its scope ends.
 fn joined(thread: thread::ScopedJoinHandle<()>) {
     thread.join().unwrap_or_else(|panic| resume_unwind(panic));
 }
 
-/// Residents fill the table so far that newcomers keep moving them about.
+/// So full of residents that insertions keep relocating them.
 fn crowded() -> Zone {
     let zone = Zone::new(WORDS);
     for number in 0..RESIDENTS {
-        let new = learn(zone.table(), key(number), peer(number as u32), BLIND);
-        assert_eq!(
-            new,
-            Learned::New {
-                evicted: Evicted::Nothing
-            }
-        );
+        let new = learn(zone.table(), key(number), peer(number as u32), ID_UNKNOWN);
+        assert_eq!(new, Learned::New { evicted: None });
     }
     zone
 }
@@ -64,7 +57,7 @@ fn come_and_go(table: Table, seed: u64, stop: &AtomicBool) {
     while !stop.load(Relaxed) {
         let guests: Vec<Key> = (0..4).map(|_| random.key()).collect();
         for guest in &guests {
-            learn(table, *guest, peer(500), Claim::Stranger);
+            learn(table, *guest, peer(500), Claim::ResponseOnly);
         }
         for guest in &guests {
             table.forget(*guest);
@@ -96,7 +89,7 @@ fn a_reader_never_misses_a_session_that_is_being_relocated() {
             come_and_go(table, 54, stop)
         }],
     );
-    assert_eq!(zone.evicted().1, 0, "no room: the test shows nothing");
+    assert_eq!(zone.evicted().1, 0, "no space: the test shows nothing");
     assert!(
         cfg!(miri) || zone.counters.relocated.load(Relaxed) > 1000,
         "hardly anything was relocated"
@@ -107,12 +100,12 @@ fn a_reader_never_misses_a_session_that_is_being_relocated() {
 fn sessions_that_are_used_and_relocated_at_once_are_kept() {
     let zone = crowded();
     let table = zone.table();
-    // Every touch is due; so sources change under the hands of those who relocate them.
+    // Every touch is due, so sources change while they are relocated.
     let limits = Limits {
         expires: 1 << 20,
         lifetime: None,
     };
-    let step = limits.touch_after();
+    let step = limits.touch_interval();
     let clock = AtomicU32::new(0);
     let last_seen = [const { AtomicU32::new(0) }; RESIDENTS as usize];
     let touch = |stop: &AtomicBool| {
@@ -121,7 +114,7 @@ fn sessions_that_are_used_and_relocated_at_once_are_kept() {
             if stop.load(Relaxed) {
                 break;
             }
-            // Slow enough that the table's ticks last and nothing expires.
+            // Slow enough that ticks do not reach their end and nothing expires.
             let now = (now / 50_000).min(1000) * step;
             clock.store(now, Relaxed);
             let number = random.below(RESIDENTS as u32);
@@ -150,19 +143,19 @@ fn sessions_that_are_used_and_relocated_at_once_are_kept() {
         let LookUp::Found(held) = table.look_up(key(number), &limits, now) else {
             panic!("lost session {number}")
         };
-        // It may be a second ahead: merging two copies of a session advances it.
+        // It may be a second ahead: removing one of two copies advances it.
         let last = last.load(Relaxed);
         assert!(held.seen >= last, "session {number} is an older copy");
     }
 }
 
-/// Lets two threads run `work(thread, round)` in step, then `check(round)` in one of them.
+/// Runs `work(thread, round)` in two threads at once, then `check(round)` in one of them.
 fn in_step(rounds: u64, work: impl Fn(u64, u64) + Sync, check: impl Fn(u64)) {
     let ready = [AtomicU64::new(0), AtomicU64::new(0)];
     let wait = |flag: &AtomicU64, round| {
         let mut spins = 0;
         while flag.load(SeqCst) < round {
-            // Short enough that both threads set out together, when there are two processors.
+            // Short enough that both threads start together if there are two processors.
             spins += 1;
             if spins % 500 == 0 {
                 thread::yield_now();
@@ -179,7 +172,7 @@ fn in_step(rounds: u64, work: impl Fn(u64, u64) + Sync, check: impl Fn(u64)) {
                 ready[1].store(round, SeqCst);
             }
         });
-        // Whatever happens here, the other thread is released.
+        // Releases the other thread, even after a panic in this one.
         struct Release<'a>(&'a AtomicU64);
         impl Drop for Release<'_> {
             fn drop(&mut self) {
@@ -199,10 +192,10 @@ fn in_step(rounds: u64, work: impl Fn(u64, u64) + Sync, check: impl Fn(u64)) {
 }
 
 #[test]
-fn two_workers_that_learn_one_id_end_with_one_answer() {
-    // Tables of two full lines, in which each thread first frees a word of its own: so they see
-    // different free places and insert side by side. Many tables, so that the threads, which go
-    // through them at their own pace, often meet.
+fn two_workers_that_learn_one_id_agree_on_its_peer() {
+    // Tables of two full lines, in which each thread first frees a word of its own, so they see
+    // different free places and both insert. Many tables, so that the threads, which run at their
+    // own speed, often meet.
     const TABLES: usize = if cfg!(miri) { 4 } else { 256 };
     let zones: Vec<Zone> = (0..TABLES).map(|_| Zone::new(8)).collect();
     let outcomes: Vec<[AtomicU64; 2]> = (0..TABLES).map(|_| Default::default()).collect();
@@ -211,11 +204,11 @@ fn two_workers_that_learn_one_id_end_with_one_answer() {
     let refill = |table: Table, round: u64| {
         table.forget(key(round));
         for filler in 0..6 {
-            learn(table, key(2000 + filler), peer(4), BLIND);
+            learn(table, key(2000 + filler), peer(4), ID_UNKNOWN);
         }
-        // Now the one, now the other guest has the lower place.
+        // The guests have the lower place in turn.
         for thread in [round % 2, 1 - round % 2] {
-            learn(table, guest(thread), peer(3), BLIND);
+            learn(table, guest(thread), peer(3), ID_UNKNOWN);
         }
     };
     for zone in &zones {
@@ -228,7 +221,7 @@ fn two_workers_that_learn_one_id_end_with_one_answer() {
                 let table = zone.table();
                 table.forget(guest(thread));
                 let to = peer(1 + thread as u32);
-                let outcome = match learn(table, key(3000 + round), to, Claim::Stranger) {
+                let outcome = match learn(table, key(3000 + round), to, Claim::ResponseOnly) {
                     Learned::New { .. } => 0,
                     Learned::Kept { holder } => u64::from(holder.get()),
                     other => panic!("{other:?}"),
@@ -240,12 +233,12 @@ fn two_workers_that_learn_one_id_end_with_one_answer() {
             let id = key(3000 + round);
             for (zone, outcomes) in zones.iter().zip(&outcomes) {
                 let LookUp::Found(held) = zone.table().look_up(id, &HOUR, 0) else {
-                    panic!("nobody's session in round {round}")
+                    panic!("no session in round {round}")
                 };
                 let holder = u64::from(held.peer.get());
                 assert_eq!(zone.places_of(id).len(), 1, "round {round}");
                 let told = [outcomes[0].load(SeqCst), outcomes[1].load(SeqCst)];
-                // Whoever holds it was told so; the other saw that, or had finished before.
+                // The holder was told so; the other worker saw it, or had finished before.
                 assert_eq!(told[holder as usize - 1], 0, "{told:?}, holder {holder}");
                 let other = told[2 - holder as usize];
                 assert!(other == 0 || other == holder, "{told:?}, holder {holder}");
@@ -265,7 +258,7 @@ fn two_workers_that_learn_one_id_of_the_same_peer_agree() {
     in_step(
         u64::from(rounds(20_000)),
         |_, round| {
-            let learned = learn(table, key(round), peer(1), BLIND);
+            let learned = learn(table, key(round), peer(1), ID_UNKNOWN);
             assert!(
                 matches!(learned, Learned::New { .. } | Learned::Same),
                 "{learned:?}"
@@ -287,7 +280,7 @@ fn of_two_workers_that_reassign_a_session_one_succeeds() {
     let zone = Zone::new(64);
     let table = zone.table();
     let done = [AtomicBool::new(false), AtomicBool::new(false)];
-    learn(table, key(0), peer(9), BLIND);
+    learn(table, key(0), peer(9), ID_UNKNOWN);
     in_step(
         u64::from(rounds(20_000)),
         |thread, _| {
@@ -302,7 +295,7 @@ fn of_two_workers_that_reassign_a_session_one_succeeds() {
             let done = [done[0].load(SeqCst), done[1].load(SeqCst)];
             assert_eq!(done, [held.peer == peer(1), held.peer == peer(2)]);
             table.forget(key(0));
-            learn(table, key(0), peer(9), BLIND);
+            learn(table, key(0), peer(9), ID_UNKNOWN);
         },
     );
 }

@@ -1,16 +1,14 @@
-//! Tests for the 128-bit word and the key: their bits are what a zone keeps over a reload, so
-//! they may not change without the zone's version. The golden values come from the recipes beside
-//! them, computed apart from this code.
+//! Tests for the 128-bit word and the key: a zone keeps their bits over a reload, so they must not
+//! change without the version of the zone. The golden values were computed independently, by the
+//! formulas beside them.
 
 mod table_zone;
 
-use sticky_core::table::key::{Key, Keyer};
-use sticky_core::table::tick::LAST_TICK;
-use sticky_core::table::word::{Limits, PeerId, Session, Word};
+use sticky_core::table::{Key, Keyer, Limits, PeerId, Session, Word, LAST_TICK};
 
 use table_zone::{rounds, Random};
 
-/// The age from which on `created` may be kept in periods of 2^17 seconds.
+/// The age from which `created` may be stored in periods of 2^17 seconds.
 const WIDE: u32 = 2047 << 14;
 
 fn session(peer: u32, seen: u32, created: u32, confirmed: bool) -> Session {
@@ -74,7 +72,7 @@ fn golden_keys() {
 }
 
 #[test]
-fn scope_and_id_do_not_run_into_each_other() {
+fn scope_and_id_are_kept_apart() {
     let keyer = Keyer::new(1, 2);
     let key = |scope: &[u8], id: &[u8]| keyer.scope(scope).key(id);
     assert_ne!(key(b"a", b"bc"), key(b"ab", b"c"));
@@ -93,7 +91,7 @@ fn no_key_is_zero_and_no_session_is_an_empty_word() {
 }
 
 #[test]
-fn a_word_returns_what_it_was_given() {
+fn a_word_returns_the_session_packed() {
     let mut random = Random::seeded(11);
     for _ in 0..rounds(200_000) {
         let seen = random.below(LAST_TICK + 1) >> random.below(28);
@@ -133,11 +131,11 @@ fn a_word_returns_what_it_was_given() {
 }
 
 #[test]
-fn created_stays_put_while_a_session_is_used_for_years() {
+fn created_stays_exact_while_a_session_is_used_for_years() {
     for created in [0, 1, 1_234_567, 77_777_777] {
         let mut held = session(1, created, created, true);
         while held.seen < LAST_TICK - 400_000 {
-            // The busier, the more often it is written; errors would add up.
+            // The busier, the more often it is written: errors would add up.
             held.seen += 1 + (held.seen - created) / 500;
             held = Word::new(Key::new(1), &held).session();
             let (age, early) = (held.seen - created, created - held.created);
@@ -150,7 +148,7 @@ fn created_stays_put_while_a_session_is_used_for_years() {
 }
 
 #[test]
-fn a_changed_lifetime_misreads_no_word() {
+fn a_changed_lifetime_changes_no_word() {
     let limits = |lifetime| Limits {
         expires: 1000,
         lifetime,
@@ -179,12 +177,12 @@ fn ticks_beyond_the_last_stay_at_the_last() {
     assert_eq!(
         (read.seen, read.created),
         (50, 50),
-        "created cannot lie after seen"
+        "created cannot be after seen"
     );
 }
 
 #[test]
-fn a_session_is_over_exactly_at_its_limit() {
+fn a_session_expires_exactly_at_its_limit() {
     let limits = Limits {
         expires: 60,
         lifetime: Some(100),
@@ -209,7 +207,7 @@ fn a_session_is_over_exactly_at_its_limit() {
 }
 
 #[test]
-fn the_longer_limits_keep_what_either_keeps() {
+fn under_the_longer_limits_a_session_lives_as_long_as_under_either() {
     let (a, b) = (
         Limits {
             expires: 60,
@@ -244,7 +242,7 @@ fn seen_is_due_after_a_64th_of_the_idle_limit() {
             expires,
             lifetime: None,
         }
-        .touch_after()
+        .touch_interval()
     };
     assert_eq!(
         [due(1), due(64), due(127), due(128), due(3600)],
@@ -253,7 +251,7 @@ fn seen_is_due_after_a_64th_of_the_idle_limit() {
 }
 
 #[test]
-fn any_bits_are_some_session() {
+fn all_bits_are_a_valid_session() {
     let mut random = Random::seeded(12);
     for _ in 0..rounds(100_000) {
         let bits = (u128::from(random.bits()) << 64) | u128::from(random.bits());

@@ -1,6 +1,6 @@
-//! Tests for how much an operation may do: so many accesses to the table and no more, whatever
-//! bytes stand in it and whatever the counters say. Without this, a damaged zone, or one made to
-//! measure by somebody who knows this code, could keep a worker busy for ever.
+//! Tests for the number of accesses to the table that an operation makes: it is bounded, whatever
+//! bytes and counters are in the zone. Without this, a damaged zone, or one crafted by an attacker,
+//! could keep a worker busy forever.
 
 mod table_zone;
 
@@ -8,40 +8,37 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use sticky_core::table::key::Key;
 use sticky_core::table::test_points;
-use sticky_core::table::tick::LAST_TICK;
-use sticky_core::table::word::{Limits, PeerId, Session, Word};
-use sticky_core::table::{Claim, LookUp};
+use sticky_core::table::{Claim, Key, Limits, LookUp, PeerId, Session, Word, LAST_TICK};
 
 use table_zone::{peer, Random, Zone};
 
-/// Sixteen attempts, of which each reads the lines of its key a few times, searches 96 lines and
-/// moves the words on a way of as many steps.
+/// Sixteen attempts. Each reads the lines of its key a few times, searches 96 lines and moves the
+/// words on a path of at most 96 steps.
 const MOST: u64 = 16 * (8 * 4 + 96 * 4 + 2 * 96);
 
-/// Accesses to a table that this thread may still make.
+/// How many accesses to a table this thread may still make.
 struct Work(Rc<Cell<u64>>);
 
 impl Work {
     fn bounded() -> Work {
         let left = Rc::new(Cell::new(0));
         let hook = Rc::clone(&left);
-        test_points::hook(Some(Rc::new(move |mark| match hook.get() {
-            0 => panic!("there is no end to it: {mark}"),
+        test_points::hook(Some(Rc::new(move |point| match hook.get() {
+            0 => panic!("too many accesses: {point}"),
             left => hook.set(left - 1),
         })));
         Work(left)
     }
 
-    /// What `act` returns, after at most so many accesses.
+    /// Runs `act`, which may make at most `most` accesses.
     fn within<T>(&self, most: u64, act: impl FnOnce() -> T) -> T {
         self.0.set(most);
         act()
     }
 }
 
-/// Bits that are meant to hurt.
+/// Hostile bytes.
 struct Bits {
     random: Random,
     keys: Vec<Key>,
@@ -51,7 +48,7 @@ impl Bits {
     fn key(&mut self) -> Key {
         match self.random.below(4) {
             0 => self.random.key(),
-            // Whose both lines are the first, the last, or one.
+            // Both lines of these are the first, the last, or would be the same.
             1 => Key::new(
                 [1, u64::MAX, 1 << 63, 0x5555_5555_5555_5555][self.random.below(4) as usize],
             ),
@@ -66,7 +63,7 @@ impl Bits {
             // A session without a key.
             2 => u128::from(self.random.bits()),
             3 => u128::from(self.random.bits()) << 64 | u128::from(self.random.bits()),
-            // One of few keys, in any line, of the same or of another rank than its copies.
+            // One of few keys, in any line, with the rank of its copies or another.
             _ => {
                 let last = self.random.below(2) * LAST_TICK;
                 let session = Session {
@@ -89,8 +86,8 @@ impl Bits {
         let counters = &zone.counters;
         for counter in [
             &counters.relocated,
-            &counters.last_forced,
-            &counters.crowded,
+            &counters.last_eviction,
+            &counters.last_crowded,
             &counters.learned,
         ] {
             counter.store(
@@ -102,8 +99,8 @@ impl Bits {
     }
 }
 
-/// Whether some word says so.
-fn is_said(zone: &Zone, key: Key, peer: PeerId) -> bool {
+/// Whether a word has that peer for the key.
+fn is_stored(zone: &Zone, key: Key, peer: PeerId) -> bool {
     zone.words.iter().any(|slot| {
         let word = Word::from_bits(slot.load(Relaxed));
         word.key() == Some(key) && word.session().peer == peer
@@ -132,9 +129,9 @@ fn no_bytes_make_an_operation_long_or_find_what_is_not_there() {
             };
             let (from, to) = (peer(bits.random.below(3)), peer(bits.random.below(3)));
             let claim = match bits.random.below(3) {
-                0 => Claim::Stranger,
-                1 => Claim::Carried { from: None },
-                _ => Claim::Carried { from: Some(from) },
+                0 => Claim::ResponseOnly,
+                1 => Claim::RequestCarried { holder: None },
+                _ => Claim::RequestCarried { holder: Some(from) },
             };
             match bits.random.below(6) {
                 0 => drop(work.within(MOST, || table.reassign(key, from, to, &limits, now))),
@@ -144,12 +141,14 @@ fn no_bytes_make_an_operation_long_or_find_what_is_not_there() {
                     table.sweep(bits.random.bits() as usize % 130, 40, &limits, now)
                 })),
                 _ => {
-                    let gone = &mut |_| true;
-                    work.within(MOST, || table.learn(key, to, claim, &limits, now, gone));
+                    let is_unusable = &mut |_| true;
+                    work.within(MOST, || {
+                        table.learn(key, to, claim, &limits, now, is_unusable)
+                    });
                 }
             }
             if let LookUp::Found(held) = work.within(8, || table.look_up(key, &limits, now)) {
-                assert!(is_said(&zone, key, held.peer), "{key:?}: {held:?}");
+                assert!(is_stored(&zone, key, held.peer), "{key:?}: {held:?}");
             }
         }
         assert!(table.sessions().count() <= table.capacity());

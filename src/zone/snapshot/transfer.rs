@@ -7,11 +7,10 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 
 use portable_atomic::AtomicU128;
-use sticky_core::snapshot::{self, Head, Moment, Reader, Shift, StateError};
-use sticky_core::table::key::Key;
-use sticky_core::table::tick::tick_at;
-use sticky_core::table::word::{Limits, Session, Word};
-use sticky_core::table::{Absorbed, Table, ZoneHeader};
+use sticky_core::snapshot::{
+    self, Moment, SnapshotError, SnapshotHeader, SnapshotReader, TickShift,
+};
+use sticky_core::table::{tick_at, Key, Limits, Merged, Session, Table, Word, ZoneHeader};
 
 use thiserror::Error;
 
@@ -21,7 +20,7 @@ use super::file::{Lock, Stamp, StateFile};
 #[derive(Debug)]
 pub struct RefusedFile {
     /// What is wrong with it.
-    pub why: StateError,
+    pub why: SnapshotError,
     /// Its new name.
     pub kept: PathBuf,
 }
@@ -37,16 +36,16 @@ pub enum FileError {
     Write(#[source] io::Error),
     /// It is refused, but cannot be renamed.
     #[error("is refused, {0}, but cannot be renamed, {1}")]
-    SetAside(StateError, #[source] io::Error),
+    SetAside(SnapshotError, #[source] io::Error),
     /// Its sessions have the keys of another table.
     #[error("is left alone, it holds the sessions of another table: does another nginx use it?")]
     OtherTable,
 }
 
 impl FileError {
-    fn unread(error: StateError) -> Self {
+    fn unread(error: SnapshotError) -> Self {
         match error {
-            StateError::Input(error) => FileError::Read(error),
+            SnapshotError::Input(error) => FileError::Read(error),
             other => FileError::Read(io::Error::new(ErrorKind::InvalidData, other)),
         }
     }
@@ -56,7 +55,7 @@ impl FileError {
 pub struct CheckedFile {
     file: File,
     stamp: Stamp,
-    head: Head,
+    head: SnapshotHeader,
 }
 
 impl CheckedFile {
@@ -93,7 +92,7 @@ impl CheckedFile {
 
     /// Adds the sessions that a table in use, with that epoch, does not have, as far as there is room
     /// for them.
-    fn absorb_into(
+    fn merge_into(
         &self,
         table: &Table<'_>,
         epoch: u64,
@@ -104,15 +103,15 @@ impl CheckedFile {
         let now = tick_at(epoch, now.monotonic);
         let mut is_roomy = true;
         self.each(shift, |key, session| {
-            let absorbed = table.absorb(key, session, limits, now, is_roomy);
+            let merged = table.merge(key, session, limits, now, is_roomy);
             // Once a full search has found no room, another one for each session would take minutes.
-            is_roomy &= absorbed != Absorbed::NoRoom;
+            is_roomy &= merged != Merged::Full;
         })
     }
 
-    fn each(&self, shift: Shift, mut take: impl FnMut(Key, &Session)) -> Result<(), FileError> {
+    fn each(&self, shift: TickShift, mut take: impl FnMut(Key, &Session)) -> Result<(), FileError> {
         (&self.file).rewind().map_err(FileError::Read)?;
-        for word in Reader::open(&self.file).map_err(FileError::unread)? {
+        for word in SnapshotReader::open(&self.file).map_err(FileError::unread)? {
             let word = word.map_err(FileError::unread)?;
             if let Some((key, session)) = shift.session(word) {
                 take(key, &session);
@@ -161,7 +160,7 @@ fn find_locked(file: &StateFile, lock: &Lock<'_>) -> Result<FoundFile, FileError
     }
 }
 
-fn open(file: &StateFile) -> Result<Result<Option<CheckedFile>, StateError>, FileError> {
+fn open(file: &StateFile) -> Result<Result<Option<CheckedFile>, SnapshotError>, FileError> {
     let Some((mut opened, stamp)) = file.open().map_err(FileError::Read)? else {
         return Ok(Ok(None));
     };
@@ -171,7 +170,7 @@ fn open(file: &StateFile) -> Result<Result<Option<CheckedFile>, StateError>, Fil
             stamp,
             head,
         }))),
-        Err(StateError::Input(error)) => Err(FileError::Read(error)),
+        Err(SnapshotError::Input(error)) => Err(FileError::Read(error)),
         Err(why) => Ok(Err(why)),
     }
 }
@@ -219,21 +218,21 @@ impl WriteJob {
 
     fn merge_and_write(
         &self,
-        ZoneHeader { header, counters }: &ZoneHeader,
+        ZoneHeader { identity, counters }: &ZoneHeader,
         words: &[AtomicU128],
         is_stopped: &dyn Fn() -> bool,
     ) -> Result<Option<Written>, FileError> {
         let lock = self.file.lock(is_stopped).map_err(FileError::Write)?;
         let changes = counters.changes();
-        if self.changes_only && changes == counters.written.load(Relaxed) {
+        if self.changes_only && changes == counters.saved_changes.load(Relaxed) {
             return Ok(None);
         }
-        let head = Head {
-            sip_keys: header.sip_keys(),
-            epoch: header.epoch(),
+        let head = SnapshotHeader {
+            sip_keys: identity.sip_keys(),
+            epoch: identity.epoch(),
             written: self.now,
         };
-        let table = Table::new(words, counters).shared_under(self.limits);
+        let table = Table::new(words, counters).with_zone_limits(self.limits);
 
         let mut refused = None;
         if self.file.stamp().map_err(FileError::Read)? != self.known {
@@ -243,7 +242,7 @@ impl WriteJob {
                 if checked.sip_keys() != head.sip_keys {
                     return Err(FileError::OtherTable);
                 }
-                checked.absorb_into(&table, head.epoch, &self.limits, self.now)?;
+                checked.merge_into(&table, head.epoch, &self.limits, self.now)?;
             }
         }
 
@@ -258,7 +257,7 @@ impl WriteJob {
             snapshot::write(Stoppable { file, is_stopped }, &head, live).map(drop)
         });
         let stamp = replaced.map_err(FileError::Write)?;
-        counters.written.store(changes, Relaxed);
+        counters.saved_changes.store(changes, Relaxed);
         Ok(Some(Written { stamp, refused }))
     }
 }

@@ -1,32 +1,31 @@
-//! Sessions in a table, and what is done with them again and again, in random order.
+//! A table with many sessions, and operations on them in random order.
 //!
-//! All times include hashing a 32-byte id. Each look-up waits for the one before (the id of the next
-//! depends on its answer), so that they do not overlap, as they never do in a server.
+//! All times include hashing a 32-byte id. The id of each look-up depends on the result of the one
+//! before, so that the processor cannot overlap them, as it never could in a server.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use portable_atomic::AtomicU128;
 
-use sticky_core::table::key::{Keyer, ScopedKeyer};
-use sticky_core::table::tick::Tick;
-use sticky_core::table::word::{Limits, PeerId};
-use sticky_core::table::{Claim, Counters, Learned, LookUp, Table};
+use sticky_core::table::{
+    Claim, Counters, Keyer, Learned, Limits, LookUp, PeerId, ScopedKeyer, Table, Tick,
+};
 
 pub const LIMITS: Limits = Limits {
     expires: 3600,
     lifetime: None,
 };
 
-/// The tick at which all is done that is timed.
+/// The tick of all timed operations.
 pub const NOW: Tick = 4000;
 
 const BATCH: usize = 512;
 
-/// An operation of a population: does some, and returns how many, and how long they took.
+/// Runs an operation several times, and returns how often and how long that took.
 pub type Operation = fn(&Population, &mut Random) -> (usize, Duration);
 
-/// A table and the sessions that were put into it, known by their numbers.
+/// A table and the sessions in it, identified by numbers.
 pub struct Population {
     memory: Memory,
     counters: Counters,
@@ -35,7 +34,7 @@ pub struct Population {
 }
 
 impl Population {
-    /// Nobody, in a table of so many words.
+    /// No session, in a table of so many words.
     pub fn empty(words: usize, seed: u64) -> Population {
         Population {
             memory: Memory::zeroed(words),
@@ -45,7 +44,7 @@ impl Population {
         }
     }
 
-    /// Sessions that were last seen in the last 3,000 seconds, in a table that is 0.6 full of them.
+    /// Sessions that were last seen in the last 3,000 seconds, which fill 0.6 of their table.
     pub fn filled(sessions: usize) -> Population {
         let mut population = Population::empty(sessions * 10 / 6, 1);
         for index in 0..sessions as u64 {
@@ -59,9 +58,12 @@ impl Population {
         Table::new(self.memory.words(), &self.counters)
     }
 
-    /// Session number `index` is learned.
+    /// Learns session number `index`.
     pub fn learn_one(&self, index: u64, now: Tick) -> Learned {
-        let (key, claim) = (self.keyer.key(&id(index)), Claim::Carried { from: None });
+        let (key, claim) = (
+            self.keyer.key(&id(index)),
+            Claim::RequestCarried { holder: None },
+        );
         self.table()
             .learn(key, peer(index), claim, &LIMITS, now, &mut |_| false)
     }
@@ -77,7 +79,7 @@ impl Population {
         spent.as_nanos() as f64 / done as f64
     }
 
-    /// Looks up sessions that there are.
+    /// Looks up sessions in the table.
     pub fn hit(&self, random: &mut Random) -> (usize, Duration) {
         let indices: Vec<u64> = (0..BATCH)
             .map(|_| random.below(self.sessions as u64))
@@ -88,7 +90,7 @@ impl Population {
         })
     }
 
-    /// Looks up ids that nobody has.
+    /// Looks up unknown ids.
     pub fn miss(&self, random: &mut Random) -> (usize, Duration) {
         let indices: Vec<u64> = (0..BATCH).map(|_| random.next() | 1 << 63).collect();
         self.look_up(&indices, |_, found| u64::from(found != LookUp::Unknown))
@@ -109,14 +111,14 @@ impl Population {
         (ids.len(), time)
     }
 
-    /// Learns a few new ids, then, outside the time taken, forgets them.
+    /// Learns a few new ids, then forgets them, which is not timed.
     pub fn learn(&self, random: &mut Random) -> (usize, Duration) {
         let count = (self.sessions / 40).min(20_000);
         let ids: Vec<_> = (0..count).map(|_| id(random.next() | 1 << 63)).collect();
         let table = self.table();
         let begin = Instant::now();
         for id in &ids {
-            let (key, claim) = (self.keyer.key(id), Claim::Stranger);
+            let (key, claim) = (self.keyer.key(id), Claim::ResponseOnly);
             black_box(table.learn(key, PeerId::new(7), claim, &LIMITS, NOW, &mut |_| false));
         }
         let time = begin.elapsed();
@@ -127,7 +129,7 @@ impl Population {
     }
 }
 
-/// Words that begin at a cache line, as they do in a zone.
+/// Words that begin at a cache line, as in a zone.
 struct Memory {
     words: Vec<AtomicU128>,
     begin: usize,
@@ -147,11 +149,11 @@ impl Memory {
     }
 }
 
-fn peer(index: u64) -> PeerId {
+pub fn peer(index: u64) -> PeerId {
     PeerId::new(index as u32 % 16)
 }
 
-fn id(index: u64) -> [u8; 32] {
+pub fn id(index: u64) -> [u8; 32] {
     let mut id = *b"................................";
     for (part, salt) in id.chunks_exact_mut(8).zip(1..) {
         part.copy_from_slice(&Random(index ^ salt << 40).next().to_le_bytes());
@@ -163,14 +165,14 @@ fn id(index: u64) -> [u8; 32] {
 pub struct Random(pub u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ z >> 31
     }
 
-    fn below(&mut self, limit: u64) -> u64 {
+    pub fn below(&mut self, limit: u64) -> u64 {
         ((u128::from(self.next()) * u128::from(limit)) >> 64) as u64
     }
 }

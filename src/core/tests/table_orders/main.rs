@@ -1,59 +1,58 @@
-//! Tests for two workers on one small table, in every order in which their steps may follow each
-//! other, up to a number of switches, and with whatever one may see of the other's writes in the
-//! memory model of Rust, which allows more than most processors do. Without this, an order of
-//! steps that loses a session could hide until a busy site comes upon it.
+//! Tests for two workers on one small table, in every order of their memory accesses with up to a
+//! number of switches between them, and with every value that one may see of the other's writes in
+//! the memory model of Rust, which allows more than most processors do. Without this, an order that
+//! loses a session could stay unnoticed until it happens on a busy site.
 //!
 //! `LOOM_MAX_PREEMPTIONS` sets the number of switches, see `make test-long`.
 
 mod pair;
 
-use sticky_core::table::word::{PeerId, Word};
-use sticky_core::table::{Absorbed, Claim, Evicted, Learned, LookUp};
+use sticky_core::table::{Claim, Evicted, Learned, LookUp, Merged, PeerId, Word};
 
 use pair::*;
 
 /// Two workers have learned one id, of peers 1 and 2.
 fn agreed(zone: &Zone, here: Learned, there: Learned) {
     let held = zone.session(MOBILE, SEEN).peer.get();
-    let told = |outcome, own: u32| match outcome {
+    let told = |learned, own: u32| match learned {
         Learned::Kept { holder } => holder.get(),
-        outcome => {
-            assert_eq!(outcome, NEW);
+        learned => {
+            assert_eq!(learned, NEW);
             own
         }
     };
     let told = [told(here, 1), told(there, 2)];
-    assert!(told.contains(&held), "{told:?}, but {held} has it");
+    assert!(told.contains(&held), "{told:?}, but {held} holds it");
     assert_eq!(zone.copies(MOBILE), 1);
 }
 
 #[test]
-fn of_two_that_learn_one_id_one_is_right_for_all() {
+fn two_workers_that_learn_one_id_agree() {
     race(
         4,
         || Zone::with(|_| Word::EMPTY),
-        |zone| zone.learn(MOBILE, 1, Claim::Stranger, SEEN),
-        |zone| zone.learn(MOBILE, 2, Claim::Stranger, SEEN),
+        |zone| zone.learn(MOBILE, 1, Claim::ResponseOnly, SEEN),
+        |zone| zone.learn(MOBILE, 2, Claim::ResponseOnly, SEEN),
         agreed,
     );
 }
 
 #[test]
-fn of_two_that_learn_one_id_in_two_places_one_is_right_for_all() {
-    // Each frees a place of its own, and may not know of the other's. Of two words that nothing
-    // else tells apart the one of the higher peer counts; it is the one that a reader passes first.
+fn two_workers_that_learn_one_id_in_two_places_agree() {
+    // Each frees a place of its own, and may not see the other's. Of two words that differ in
+    // nothing else, the one with the higher peer counts; a reader reads it first.
     race(
         3,
         || Zone::with(|place| Id(100 + place as u64, [2, 0]).word(SEEN, true)),
         |zone| {
             zone.table().forget(Id(101, [2, 0]).key());
-            let learned = zone.learn(MOBILE, 1, Claim::Stranger, SEEN);
+            let learned = zone.learn(MOBILE, 1, Claim::ResponseOnly, SEEN);
             zone.session(MOBILE, SEEN);
             learned
         },
         |zone| {
             zone.table().forget(Id(109, [2, 0]).key());
-            let learned = zone.learn(MOBILE, 2, Claim::Stranger, SEEN);
+            let learned = zone.learn(MOBILE, 2, Claim::ResponseOnly, SEEN);
             zone.session(MOBILE, SEEN);
             learned
         },
@@ -62,7 +61,7 @@ fn of_two_that_learn_one_id_in_two_places_one_is_right_for_all() {
 }
 
 #[test]
-fn a_reader_finds_a_session_that_is_being_relocated() {
+fn a_look_up_finds_a_session_that_is_being_relocated() {
     race(
         3,
         Zone::crowded,
@@ -116,12 +115,12 @@ fn a_session_moves_to_another_peer_while_it_is_being_relocated() {
 }
 
 #[test]
-fn a_page_steals_no_session_that_is_being_relocated() {
+fn a_response_moves_no_session_that_is_being_relocated() {
     race(
         3,
         Zone::crowded,
         |zone| zone.arrive(NEWCOMER),
-        |zone| zone.learn(MOBILE, 9, Claim::Stranger, SEEN),
+        |zone| zone.learn(MOBILE, 9, Claim::ResponseOnly, SEEN),
         |zone, (), learned| {
             assert_eq!(
                 learned,
@@ -136,7 +135,7 @@ fn a_page_steals_no_session_that_is_being_relocated() {
 }
 
 #[test]
-fn two_that_make_room_at_once_lose_nobody() {
+fn two_relocations_at_once_lose_no_session() {
     race(
         3,
         || {
@@ -163,7 +162,7 @@ fn two_that_make_room_at_once_lose_nobody() {
 
 #[test]
 fn of_two_copies_one_remains_when_it_is_relocated_at_once() {
-    // The newcomer makes one of two equal copies, wherever they are by then; the rival has found
+    // The newcomer removes one of two equal copies, wherever they are by then; the rival has found
     // the place in line 2 before.
     race(
         2,
@@ -176,8 +175,8 @@ fn of_two_copies_one_remains_when_it_is_relocated_at_once() {
                 _ => Id(200 + place as u64, [2, 1]).word(SEEN, true),
             })
         },
-        |zone| zone.learn(NEWCOMER, 2, Claim::Stranger, SEEN),
-        |zone| zone.learn(RIVAL, 3, Claim::Stranger, SEEN),
+        |zone| zone.learn(NEWCOMER, 2, Claim::ResponseOnly, SEEN),
+        |zone| zone.learn(RIVAL, 3, Claim::ResponseOnly, SEEN),
         |zone, here, there| {
             assert_eq!((here, there), (NEW, NEW));
             zone.expect(MOBILE);
@@ -193,7 +192,7 @@ fn of_two_copies_one_remains_when_it_is_relocated_at_once() {
 }
 
 #[test]
-fn a_session_that_is_confirmed_is_not_evicted_as_unconfirmed() {
+fn a_session_that_is_confirmed_is_not_evicted_as_unused() {
     race(
         4,
         || {
@@ -204,25 +203,25 @@ fn a_session_that_is_confirmed_is_not_evicted_as_unconfirmed() {
                 _ => Word::EMPTY,
             })
         },
-        |zone| zone.learn(NEWCOMER, 2, Claim::Stranger, DUE),
+        |zone| zone.learn(NEWCOMER, 2, Claim::ResponseOnly, DUE),
         |zone| zone.table().touch(Id(1, [0, 1]).key(), &LIMITS, DUE),
         |zone, learned, ()| {
             assert_eq!(
                 learned,
                 Learned::New {
-                    evicted: Evicted::Unconfirmed
+                    evicted: Some(Evicted::Unused)
                 }
             );
             zone.expect(NEWCOMER);
-            // The older of two unconfirmed ones has gone, or it was confirmed before that.
+            // The older of two unused ones was evicted, unless it was confirmed before.
             let older = zone.table().look_up(Id(1, [0, 1]).key(), &LIMITS, DUE);
             match older {
                 LookUp::Found(held) => {
                     assert_eq!((held.confirmed, held.seen), (true, DUE));
                     assert_eq!(zone.copies(Id(5, [0, 1])), 0);
                 }
-                gone => {
-                    assert_eq!(gone, LookUp::Unknown);
+                other => {
+                    assert_eq!(other, LookUp::Unknown);
                     zone.expect(Id(5, [0, 1]));
                 }
             }
@@ -234,7 +233,7 @@ fn a_session_that_is_confirmed_is_not_evicted_as_unconfirmed() {
 }
 
 #[test]
-fn a_sweep_never_removes_what_was_just_learned_anew() {
+fn a_sweep_never_removes_a_session_that_was_just_learned_again() {
     race(
         4,
         || {
@@ -244,7 +243,7 @@ fn a_sweep_never_removes_what_was_just_learned_anew() {
             })
         },
         |zone| zone.table().sweep(0, 12, &LIMITS, OVER),
-        |zone| zone.learn(MOBILE, 9, Claim::Stranger, OVER),
+        |zone| zone.learn(MOBILE, 9, Claim::ResponseOnly, OVER),
         |zone, _, learned| {
             assert_eq!(learned, NEW);
             assert_eq!(zone.session(MOBILE, OVER).peer.get(), 9);
@@ -262,7 +261,7 @@ fn a_sweep_never_removes_a_session_that_is_being_relocated() {
             Zone::with(|place| match place {
                 1 => MOBILE.word(OVER, true),
                 0..8 => resident(place).word(OVER, true),
-                // An older copy, as a worker leaves it that dies.
+                // A stale copy, left by a worker that died.
                 8 => MOBILE.word(SEEN, true),
                 _ => Word::EMPTY,
             })
@@ -278,17 +277,17 @@ fn a_sweep_never_removes_a_session_that_is_being_relocated() {
 }
 
 #[test]
-fn what_another_nginx_has_and_what_is_learned_here_come_to_one() {
-    // The other's session is in use, so it counts.
+fn a_session_merged_and_learned_at_once_is_one() {
+    // The session of the other nginx is in use, so it counts.
     race(
         3,
         || Zone::with(|_| Word::EMPTY),
         |zone| {
             let theirs = MOBILE.word(SEEN, true).session();
             zone.table()
-                .absorb(MOBILE.key(), &theirs, &LIMITS, SEEN, true)
+                .merge(MOBILE.key(), &theirs, &LIMITS, SEEN, true)
         },
-        |zone| zone.learn(MOBILE, 9, Claim::Stranger, SEEN),
+        |zone| zone.learn(MOBILE, 9, Claim::ResponseOnly, SEEN),
         |zone, _, learned| {
             let kept = Learned::Kept {
                 holder: PeerId::new(1),
@@ -301,7 +300,7 @@ fn what_another_nginx_has_and_what_is_learned_here_come_to_one() {
 }
 
 #[test]
-fn what_another_nginx_has_is_known_while_it_is_being_relocated() {
+fn a_session_that_is_being_relocated_is_known_to_a_merge() {
     race(
         3,
         Zone::crowded,
@@ -309,10 +308,10 @@ fn what_another_nginx_has_is_known_while_it_is_being_relocated() {
         |zone| {
             let theirs = MOBILE.word(DUE, true).session();
             zone.table()
-                .absorb(MOBILE.key(), &theirs, &LIMITS, SEEN, true)
+                .merge(MOBILE.key(), &theirs, &LIMITS, SEEN, true)
         },
-        |zone, (), absorbed| {
-            assert_eq!(absorbed, Absorbed::Known);
+        |zone, (), merged| {
+            assert_eq!(merged, Merged::Known);
             assert_eq!(zone.session(MOBILE, SEEN).seen, DUE);
             zone.expect_residents();
         },
@@ -320,7 +319,7 @@ fn what_another_nginx_has_is_known_while_it_is_being_relocated() {
 }
 
 #[test]
-fn a_forgotten_session_takes_nobody_with_it() {
+fn forgetting_a_session_removes_no_other() {
     race(
         3,
         Zone::crowded,

@@ -7,48 +7,45 @@ use std::sync::Arc;
 use loom::model::Builder;
 use loom::thread;
 
-use sticky_core::table::key::Key;
 use sticky_core::table::sync::AtomicU128;
-use sticky_core::table::tick::Tick;
-use sticky_core::table::word::{Limits, PeerId, Session, Word};
-use sticky_core::table::{Claim, Counters, Evicted, Learned, LookUp, Table, LINE};
+use sticky_core::table::{
+    Claim, Counters, Key, Learned, Limits, LookUp, PeerId, Session, Table, Tick, Word, LINE,
+};
 
 pub const LIMITS: Limits = Limits {
     expires: 640,
     lifetime: None,
 };
-/// When the sessions in the table were last seen; they began at 0, so they are in use.
+/// When the sessions in the table were last seen. They began at 0, so they are in use.
 pub const SEEN: Tick = 1;
-/// From here on they are refreshed.
+/// From then on they are refreshed.
 pub const DUE: Tick = 11;
-/// And from here on they are over, and no longer remembered.
+/// By then they have expired, and the sweep frees their words.
 pub const OVER: Tick = 10_000;
 
-pub const NEW: Learned = Learned::New {
-    evicted: Evicted::Nothing,
-};
+pub const NEW: Learned = Learned::New { evicted: None };
 
-/// The table has three lines. The sessions here have an id of their own and two lines.
+/// A session: its number, and its two lines of the three in the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Id(pub u64, pub [u64; 2]);
 
-/// What is asked about: it stands in its second line and may be moved to its first, the one that a
-/// reader reads first.
+/// The session that the tests look at: it is in its second line and may be moved to its first, the
+/// one that a look-up reads first.
 pub const MOBILE: Id = Id(1, [2, 0]);
-/// Finds both its lines full.
+/// A session both lines of which are full.
 pub const NEWCOMER: Id = Id(2, [0, 1]);
-/// The same; of the lines that it sees full, one is the mobile one's.
+/// The same, with the lines in the other order.
 pub const RIVAL: Id = Id(3, [1, 0]);
 
 impl Id {
     pub fn key(self) -> Key {
         let Id(number, [first, second]) = self;
-        // A third of all numbers of 32 bits for each line, and far from its borders.
+        // Each line has a third of all 32-bit numbers; far from the ends of it.
         let half = |line: u64| line * 0x5555_5555 + 0x1000_0000 + number;
         Key::new(half(first) << 32 | half(second))
     }
 
-    /// Every session begins at the peer with its number.
+    /// Every session begins at the peer with its own number.
     pub fn word(self, seen: Tick, confirmed: bool) -> Word {
         let session = Session {
             peer: PeerId::new(self.0 as u32),
@@ -60,7 +57,7 @@ impl Id {
     }
 }
 
-/// One that stays where it is, in line 0 or 1: its other line is full too.
+/// A session that stays in line 0 or 1: its other line is full as well.
 pub fn resident(place: usize) -> Id {
     Id(
         100 + place as u64,
@@ -97,9 +94,15 @@ impl Zone {
     }
 
     pub fn learn(&self, id: Id, to: u32, claim: Claim, now: Tick) -> Learned {
-        let nobody = &mut |_| false;
-        self.table()
-            .learn(id.key(), PeerId::new(to), claim, &LIMITS, now, nobody)
+        let none_unusable = &mut |_| false;
+        self.table().learn(
+            id.key(),
+            PeerId::new(to),
+            claim,
+            &LIMITS,
+            now,
+            none_unusable,
+        )
     }
 
     pub fn arrive(&self, id: Id) {
@@ -107,7 +110,7 @@ impl Zone {
     }
 
     pub fn arrive_at(&self, id: Id, now: Tick) {
-        assert_eq!(self.learn(id, id.0 as u32, Claim::Stranger, now), NEW);
+        assert_eq!(self.learn(id, id.0 as u32, Claim::ResponseOnly, now), NEW);
     }
 
     pub fn session(&self, id: Id, now: Tick) -> Session {
@@ -135,7 +138,7 @@ impl Zone {
     }
 }
 
-/// Runs `here` and `there` at once on a table, then `after`, in all orders with at most so many
+/// Runs `here` and `there` at once on a table, then `after`, in all orders with at most `switches`
 /// forced switches between the two.
 pub fn race<A, B>(
     switches: usize,

@@ -1,9 +1,9 @@
-//! Tests for several workers on one table, simulated: a virtual clock, and after each single access
-//! to the table another worker may go on, or one may die. Whatever they do, the table must answer as
-//! a plain map says. Without this, nothing shows that relocation, eviction, expiry, sweeping and
-//! copying hold together when workers die in the middle of them.
+//! A simulation of several workers on one table, with a virtual clock: after each access to the
+//! table, another worker may continue, or one may die. The table must always agree with a plain map.
+//! Without this, nothing shows that relocation, eviction, expiry, sweeping and copying work together
+//! when workers die in the middle of them.
 //!
-//! `STICKY_SEED` and `STICKY_STEPS` set another course and its length.
+//! `STICKY_SEED` and `STICKY_STEPS` set another seed and the length.
 
 #[path = "../table_zone/mod.rs"]
 mod table_zone;
@@ -13,9 +13,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
 
-use sticky_core::table::tick::Tick;
-use sticky_core::table::word::{PeerId, Session};
-use sticky_core::table::{Claim, Learned, LookUp};
+use sticky_core::table::{Claim, Learned, LookUp, PeerId, Session, Tick};
 
 use table_zone::model::Model;
 use table_zone::{key, peer, Random, Zone};
@@ -23,16 +21,16 @@ use worker::{Act, Answer, Job, Work, LIMITS};
 
 const WORKERS: usize = 6;
 
-/// Every id has two peers of its own: whoever finds another one has found a torn word.
+/// Every id has two peers of its own: any other is from a torn word.
 fn is_peer_of(peer: PeerId, number: u64) -> bool {
     u64::from(peer.get()) / 2 == number
 }
 
-/// A reload into another size: the master copies while the old workers go on.
+/// A reload with another size: the master copies the table while the old workers carry on.
 struct Reload {
     zone: Arc<Zone>,
     work: Work,
-    /// All that the ids in use since it began have been; the new table may show any of it.
+    /// All states, since it began, of the ids in use; the new table may have any of them.
     states: HashMap<u64, Vec<Option<Session>>>,
 }
 
@@ -40,25 +38,25 @@ struct Simulation {
     random: Random,
     zone: Arc<Zone>,
     now: Tick,
-    /// What the ids below `known` must have come to; of them, one is used by one worker at a time.
+    /// The expected states of the ids below `known`. One worker at a time uses each of them.
     model: Model,
     known: u64,
-    /// So many ids more are used by any number of workers at once.
+    /// So many more ids are used by any number of workers at once.
     guests: u64,
-    /// Sizes of tables, and whether these are too small for all.
+    /// Sizes of tables, and whether these are too small for all sessions.
     sizes: &'static [usize],
     is_tight: bool,
-    /// What the sessions have been: where live ones are evicted, a copy that was left behind, or a
-    /// relocation under way, may bring back something older.
+    /// Earlier states of the sessions: where live ones are evicted, a stale copy or a relocation
+    /// under way may bring one back.
     past: HashMap<u64, Vec<Session>>,
     jobs: [Option<Job>; WORKERS],
     reload: Option<Reload>,
-    told: Told,
+    totals: Totals,
 }
 
 /// What has happened.
 #[derive(Default, Debug)]
-struct Told {
+struct Totals {
     answers: u64,
     found: u64,
     deaths: u64,
@@ -87,12 +85,12 @@ impl Simulation {
             past: HashMap::new(),
             jobs: Default::default(),
             reload: None,
-            told: Told::default(),
+            totals: Totals::default(),
         }
     }
 
     fn run(mut self, steps: u64) {
-        worker::stop_at_each_mark();
+        worker::stop_at_each_test_point();
         for _ in 0..steps {
             self.step();
         }
@@ -103,15 +101,15 @@ impl Simulation {
         }
         (0..self.known).for_each(|number| self.check(number));
         self.count_evictions();
-        println!("{:?}", self.told);
-        let told = &self.told;
-        assert!(told.answers > steps / 500 && told.found > told.answers / 20);
-        assert!(told.deaths > steps / 20_000 && told.reloads > steps / 200_000);
-        assert!(told.relocated > steps / 4000);
+        println!("{:?}", self.totals);
+        let totals = &self.totals;
+        assert!(totals.answers > steps / 500 && totals.found > totals.answers / 20);
+        assert!(totals.deaths > steps / 20_000 && totals.reloads > steps / 200_000);
+        assert!(totals.relocated > steps / 4000);
         // An eviction may go uncounted when a worker dies before it has counted it.
-        assert!(told.lost <= told.evicted + told.deaths);
-        assert!(told.lost_in_use <= told.evicted_in_use + told.deaths);
-        assert!(self.is_tight || told.lost_in_use + told.evicted_in_use == 0);
+        assert!(totals.lost <= totals.evicted + totals.deaths);
+        assert!(totals.lost_in_use <= totals.evicted_in_use + totals.deaths);
+        assert!(self.is_tight || totals.lost_in_use + totals.evicted_in_use == 0);
     }
 
     fn step(&mut self) {
@@ -154,9 +152,9 @@ impl Simulation {
         let own = |half: u32| peer(number as u32 * 2 + half);
         let (from, to) = (own(random.below(2)), own(random.below(2)));
         let claim = match random.below(4) {
-            0 | 1 => Claim::Stranger,
-            2 => Claim::Carried { from: None },
-            _ => Claim::Carried { from: Some(from) },
+            0 | 1 => Claim::ResponseOnly,
+            2 => Claim::RequestCarried { holder: None },
+            _ => Claim::RequestCarried { holder: Some(from) },
         };
         let act = match random.below(100) {
             0..3 => Act::Sweep {
@@ -190,12 +188,12 @@ impl Simulation {
 
     fn die(&mut self, slot: usize) {
         if let Some(job) = self.jobs[slot].take() {
-            self.told.deaths += 1;
+            self.totals.deaths += 1;
             self.settle(job, None);
         }
     }
 
-    /// Compares the answer of a worker, or what it left behind at its death, with the model.
+    /// Compares the answer of a worker, or the state that it left at its death, with the model.
     fn settle(&mut self, job: Job, answer: Option<Answer>) {
         let (number, key) = (job.number, key(job.number));
         if let Some(Answer::LookUp(LookUp::Found(session))) = &answer {
@@ -203,9 +201,9 @@ impl Simulation {
                 is_peer_of(session.peer, number),
                 "{session:?} of id {number}"
             );
-            self.told.found += 1;
+            self.totals.found += 1;
         }
-        self.told.answers += u64::from(answer.is_some());
+        self.totals.answers += u64::from(answer.is_some());
         if number >= self.known || matches!(job.act, Act::Sweep { .. }) {
             return;
         }
@@ -227,7 +225,7 @@ impl Simulation {
             let expected = job.expected(&mut self.model);
             let after = self.model.held.get(&key).copied();
             match &answer {
-                // Others got ahead every time.
+                // It lost every race.
                 Some(Answer::Learned(Learned::Refused)) if self.is_tight => outcomes.push(state),
                 Some(answer) if !self.agree(answer, &expected) => {}
                 Some(_) => outcomes.push(after),
@@ -260,8 +258,8 @@ impl Simulation {
         }
     }
 
-    /// Whether a session is as it must be. `seen` may be ahead, because merging copies and a crowded
-    /// table advance it, and `created` behind, because a word keeps no more of it.
+    /// Whether a session is as expected. `seen` may be later, because removing copies and a crowded
+    /// table advance it, and `created` earlier, because a word is not exact.
     fn is_same(&self, is: &Session, held: &Session) -> bool {
         let seen = held.seen..=held.seen.max(self.now) + 8;
         let early = 1 + held.seen.saturating_sub(held.created) / 1000;
@@ -271,13 +269,13 @@ impl Simulation {
             && (held.created.saturating_sub(early)..=held.created).contains(&is.created)
     }
 
-    /// Looks at an id that no worker uses.
+    /// Checks an id that no worker is using.
     fn check(&mut self, number: u64) {
         let held = self.model.held.get(&key(number)).copied();
         self.observe(number, held, &[held]);
     }
 
-    /// The table must show one of `outcomes`, which the model holds then.
+    /// The table must have one of `outcomes`, which becomes the state in the model.
     fn observe(&mut self, number: u64, before: Option<Session>, outcomes: &[Option<Session>]) {
         let key = key(number);
         let is = match self.zone.table().look_up(key, &LIMITS, self.now) {
@@ -293,8 +291,8 @@ impl Simulation {
             (None, None) => true,
             _ => false,
         };
-        let comes_back = is.is_some() && self.past(number).any(|past| matches(&Some(past)));
-        if !live.iter().any(matches) && !comes_back {
+        let returns = is.is_some() && self.past(number).any(|past| matches(&Some(past)));
+        if !live.iter().any(matches) && !returns {
             let lost = live.iter().flatten().next().copied();
             let may_go = is.is_none() && lost.is_some_and(|held| self.may_go(&held));
             assert!(
@@ -302,11 +300,11 @@ impl Simulation {
                 "id {number} at {} of {} words, {:?}: {is:?}, before {before:?}, expected {live:?}",
                 self.now,
                 self.zone.words.len(),
-                self.told
+                self.totals
             );
             let lost = lost.unwrap_or_else(|| unreachable!());
-            self.told.lost += 1;
-            self.told.lost_in_use += u64::from(lost.is_in_use());
+            self.totals.lost += 1;
+            self.totals.lost_in_use += u64::from(lost.is_in_use());
         }
         let last = match is {
             Some(session) => self.model.held.insert(key, session),
@@ -322,7 +320,7 @@ impl Simulation {
     }
 
     fn evicted(&self) -> u64 {
-        self.told.evicted + self.zone.evicted().0 + self.zone.evicted().1
+        self.totals.evicted + self.zone.evicted().0 + self.zone.evicted().1
     }
 
     fn may_go(&self, held: &Session) -> bool {
@@ -331,9 +329,9 @@ impl Simulation {
 
     fn count_evictions(&mut self) {
         let (unused, in_use) = self.zone.evicted();
-        self.told.evicted += unused + in_use;
-        self.told.evicted_in_use += in_use;
-        self.told.relocated += self.zone.counters.relocated.load(Relaxed);
+        self.totals.evicted += unused + in_use;
+        self.totals.evicted_in_use += in_use;
+        self.totals.relocated += self.zone.counters.relocated.load(Relaxed);
     }
 
     fn begin_reload(&mut self) {
@@ -356,7 +354,7 @@ impl Simulation {
         });
     }
 
-    /// The old workers leave, at once; what they were about is lost or not.
+    /// The old workers end at once; their last operations may be lost.
     fn end_reload(&mut self) {
         for slot in 0..WORKERS {
             self.die(slot);
@@ -366,7 +364,7 @@ impl Simulation {
         };
         self.count_evictions();
         self.zone = reload.zone;
-        self.told.reloads += 1;
+        self.totals.reloads += 1;
         for number in 0..self.known {
             let held = self.model.held.get(&key(number)).copied();
             let mut states = vec![held];
@@ -384,11 +382,11 @@ fn steps() -> u64 {
 }
 
 #[test]
-fn a_table_with_room_answers_as_a_map_does() {
+fn a_table_with_space_agrees_with_a_map() {
     Simulation::new(61, 72, 30, &[96, 100, 104, 128], false).run(steps());
 }
 
 #[test]
-fn a_full_table_forgets_but_never_lies() {
+fn a_full_table_forgets_but_finds_nothing_wrong() {
     Simulation::new(62, 60, 40, &[8, 12, 32, 64], true).run(steps());
 }

@@ -1,4 +1,4 @@
-//! A worker of the simulation: it does one thing, and stops after each access to the table.
+//! A worker of the simulation: it runs one operation, and stops after each access to the table.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -6,12 +6,10 @@ use std::sync::Arc;
 use generator::{Generator, Gn};
 
 use sticky_core::table::test_points;
-use sticky_core::table::tick::Tick;
-use sticky_core::table::word::{Limits, PeerId};
-use sticky_core::table::{Claim, Learned, LookUp};
+use sticky_core::table::{Claim, Learned, Limits, LookUp, PeerId, Tick};
 
 use crate::table_zone::model::Model;
-use crate::table_zone::{key, nobody, Zone};
+use crate::table_zone::{key, none_unusable, Zone};
 
 pub const LIMITS: Limits = Limits {
     expires: 6000,
@@ -20,20 +18,20 @@ pub const LIMITS: Limits = Limits {
 
 pub type Work = Generator<'static, (), Option<Answer>>;
 
-/// From now on, each worker of this thread stops at each mark until it is resumed.
-pub fn stop_at_each_mark() {
+/// From now on, the workers of this thread stop at each test point until they are resumed.
+pub fn stop_at_each_test_point() {
     test_points::hook(Some(Rc::new(|_| {
         if generator::is_generator() {
-            // The hook is the same for all workers, so it cannot hold the scope of one.
+            // The hook is shared by all workers, so it cannot own the scope of one.
             #[allow(deprecated)]
             generator::yield_with(None::<Answer>);
         }
     })));
 }
 
-/// `work` before its first step.
+/// `work`, not yet started.
 pub fn work(work: impl FnOnce() -> Answer + Send + 'static) -> Work {
-    // Words of stack: room for a search, and for a panic.
+    // Words of stack: enough for a search, and for a panic.
     Gn::<()>::new_opt(0x2000, move || Some(work()))
 }
 
@@ -54,11 +52,11 @@ pub enum Answer {
     Done(bool),
 }
 
-/// What a worker is about.
+/// An operation of a worker.
 pub struct Job {
     pub act: Act,
     pub number: u64,
-    /// Its time: workers ask for it once in a while.
+    /// Its tick: workers read the clock now and then.
     pub now: Tick,
     pub work: Work,
 }
@@ -74,7 +72,7 @@ impl Job {
                     Answer::Done(true)
                 }
                 Act::Learn { to, claim } => {
-                    Answer::Learned(table.learn(key, to, claim, &LIMITS, now, &mut nobody))
+                    Answer::Learned(table.learn(key, to, claim, &LIMITS, now, &mut none_unusable))
                 }
                 Act::Reassign { from, to } => {
                     Answer::Done(table.reassign(key, from, to, &LIMITS, now))
@@ -94,14 +92,14 @@ impl Job {
         }
     }
 
-    /// What the model says to it.
+    /// The result by the model.
     pub fn expected(&self, model: &mut Model) -> Answer {
         let (key, now) = (key(self.number), self.now);
         match self.act {
             Act::LookUp => Answer::LookUp(model.look_up(key, now)),
             Act::Touch => {
                 if let Some(held) = model.live(key, now) {
-                    model.use_it(key, held, now, true);
+                    model.refresh(key, held, now, true);
                 }
                 Answer::Done(true)
             }
@@ -109,7 +107,7 @@ impl Job {
             Act::Reassign { from, to } => {
                 let held = model.live(key, now).filter(|held| held.peer == from);
                 if let Some(held) = held {
-                    model.move_it(key, held, to, now, false);
+                    model.reassign(key, held, to, now, false);
                 }
                 Answer::Done(held.is_some())
             }

@@ -1,6 +1,6 @@
-//! What the tests of the session table share: memory for one, numbers that look random, and both
-//! tables behind one face.
-#![allow(dead_code)] // Each test file is a crate of its own and uses a part.
+//! What the tests of the session table share: memory for one, pseudo-random numbers, and a trait for
+//! both tables.
+#![allow(dead_code)] // Each test file is a crate of its own and uses only a part.
 
 pub mod model;
 
@@ -8,11 +8,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use portable_atomic::AtomicU128;
 
-use sticky_core::table::key::Key;
-use sticky_core::table::local::LocalTable;
-use sticky_core::table::tick::Tick;
-use sticky_core::table::word::{Limits, PeerId, Word};
-use sticky_core::table::{Claim, Counters, Learned, LookUp, Table};
+use sticky_core::table::{
+    Claim, Counters, Key, Learned, Limits, LocalTable, LookUp, PeerId, Table, Tick, Word,
+};
 
 pub const HOUR: Limits = Limits {
     expires: 3600,
@@ -41,7 +39,7 @@ impl Zone {
         self.words[place].store(word.bits(), Relaxed);
     }
 
-    /// Where copies of `key` stand.
+    /// The places of all copies of `key`.
     pub fn places_of(&self, key: Key) -> Vec<usize> {
         let word = |place: usize| Word::from_bits(self.words[place].load(Relaxed));
         (0..self.words.len())
@@ -49,11 +47,12 @@ impl Zone {
             .collect()
     }
 
+    /// Sessions evicted that were unused, and in use.
     pub fn evicted(&self) -> (u64, u64) {
         let counters = &self.counters;
         (
-            counters.evicted_unconfirmed.load(Relaxed),
-            counters.evicted_confirmed.load(Relaxed),
+            counters.evicted_unused.load(Relaxed),
+            counters.evicted_in_use.load(Relaxed),
         )
     }
 }
@@ -62,8 +61,8 @@ impl Zone {
 pub struct Random(pub u64);
 
 impl Random {
-    /// From the environment variable STICKY_SEED, else from `default`; printed either way, which
-    /// the test harness shows when the test fails.
+    /// The seed is that of the environment variable STICKY_SEED, else `default`. It is printed; the
+    /// test harness shows that when the test fails.
     pub fn seeded(default: u64) -> Random {
         let given = std::env::var("STICKY_SEED")
             .ok()
@@ -89,7 +88,7 @@ impl Random {
     }
 }
 
-/// The key of the `number`th invented id: spread over all bits, as a hash is.
+/// The key of the `number`th invented id, spread over all bits like a hash.
 pub fn key(number: u64) -> Key {
     Random(number << 20).key()
 }
@@ -98,7 +97,7 @@ pub fn peer(number: u32) -> PeerId {
     PeerId::new(number)
 }
 
-/// So many rounds, or few under Miri, which takes thousands of times as long.
+/// That many rounds, or few under Miri, which takes thousands of times as long.
 pub const fn rounds(many: u32) -> u32 {
     if cfg!(miri) {
         many / 1000 + 1
@@ -107,11 +106,12 @@ pub const fn rounds(many: u32) -> u32 {
     }
 }
 
-pub fn nobody(_: PeerId) -> bool {
+/// No peer is unusable.
+pub fn none_unusable(_: PeerId) -> bool {
     false
 }
 
-/// Both tables.
+/// The shared and the local table.
 pub trait Sessions {
     fn look_up(&self, key: Key, limits: &Limits, now: Tick) -> LookUp;
     fn touch(&self, key: Key, limits: &Limits, now: Tick);
@@ -122,7 +122,7 @@ pub trait Sessions {
         claim: Claim,
         limits: &Limits,
         now: Tick,
-        gone: &mut dyn FnMut(PeerId) -> bool,
+        is_unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned;
     fn reassign(&self, key: Key, from: PeerId, to: PeerId, limits: &Limits, now: Tick) -> bool;
     fn forget(&self, key: Key) -> bool;
@@ -144,9 +144,9 @@ macro_rules! sessions {
                 claim: Claim,
                 limits: &Limits,
                 now: Tick,
-                gone: &mut dyn FnMut(PeerId) -> bool,
+                is_unusable: &mut dyn FnMut(PeerId) -> bool,
             ) -> Learned {
-                <$table>::learn(self, key, peer, claim, limits, now, gone)
+                <$table>::learn(self, key, peer, claim, limits, now, is_unusable)
             }
             fn reassign(
                 &self,

@@ -1,13 +1,10 @@
-//! A plain map that answers as a session table must.
+//! A plain map that gives the results that a session table must give.
 
 use std::collections::HashMap;
 
-use sticky_core::table::key::Key;
-use sticky_core::table::tick::Tick;
-use sticky_core::table::word::{Limits, PeerId, Session};
-use sticky_core::table::{Claim, Evicted, Learned, LookUp};
+use sticky_core::table::{Claim, Key, Learned, Limits, LookUp, PeerId, Session, Tick};
 
-/// The promises, written once more and as plainly as they can be.
+/// The rules of the table once more, as simply as possible.
 pub struct Model {
     pub limits: Limits,
     pub held: HashMap<Key, Session>,
@@ -30,17 +27,17 @@ impl Model {
         }
     }
 
-    pub fn use_it(&mut self, key: Key, held: Session, now: Tick, confirm: bool) {
+    pub fn refresh(&mut self, key: Key, held: Session, now: Tick, confirm: bool) {
         let due = now >= held.seen + (self.limits.expires / 64).max(1);
         let confirmed = held.confirmed || confirm;
         let in_use = held.confirmed && held.seen > held.created;
-        // A session begun by a request that carried its id, and not used since: pages that show it
-        // do not count.
+        // The session began with a request that carried its id, and was not used since: pages that
+        // contain the id do not count.
         if held.confirmed && !in_use && !confirm {
             return;
         }
-        // Confirmed in the second of learning: it counts as learned in the one before. The first
-        // second of all has none before it.
+        // Confirmed in the second of learning: it counts as learned in the second before. There is
+        // none before second 0.
         let confirms = confirm && !held.confirmed;
         let seen = held.seen.max(now).max(confirms.into());
         let before = Tick::from(confirms && seen == held.created);
@@ -57,7 +54,7 @@ impl Model {
         }
     }
 
-    pub fn move_it(&mut self, key: Key, held: Session, to: PeerId, now: Tick, confirm: bool) {
+    pub fn reassign(&mut self, key: Key, held: Session, to: PeerId, now: Tick, confirm: bool) {
         let seen = now.max(held.seen + 1);
         let confirmed = held.confirmed || confirm;
         self.held.insert(
@@ -71,8 +68,15 @@ impl Model {
         );
     }
 
-    pub fn learn(&mut self, key: Key, to: PeerId, claim: Claim, now: Tick, gone: u32) -> Learned {
-        let carried = claim != Claim::Stranger;
+    pub fn learn(
+        &mut self,
+        key: Key,
+        to: PeerId,
+        claim: Claim,
+        now: Tick,
+        unusable: u32,
+    ) -> Learned {
+        let carried = claim != Claim::ResponseOnly;
         let Some(held) = self.live(key, now) else {
             let new = Session {
                 peer: to,
@@ -81,20 +85,18 @@ impl Model {
                 confirmed: carried,
             };
             self.held.insert(key, new);
-            return Learned::New {
-                evicted: Evicted::Nothing,
-            };
+            return Learned::New { evicted: None };
         };
         if held.peer == to {
-            self.use_it(key, held, now, carried);
+            self.refresh(key, held, now, carried);
             return Learned::Same;
         }
-        let comes = match claim {
-            Claim::Stranger => false,
-            Claim::Carried { from } => from == Some(held.peer) || !held.confirmed,
+        let moves = match claim {
+            Claim::ResponseOnly => false,
+            Claim::RequestCarried { holder } => holder == Some(held.peer) || !held.confirmed,
         };
-        if comes || gone.checked_shr(held.peer.get()).unwrap_or(0) & 1 == 1 {
-            self.move_it(key, held, to, now, carried);
+        if moves || unusable.checked_shr(held.peer.get()).unwrap_or(0) & 1 == 1 {
+            self.reassign(key, held, to, now, carried);
             return Learned::Moved { from: held.peer };
         }
         Learned::Kept { holder: held.peer }

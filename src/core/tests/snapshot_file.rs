@@ -1,15 +1,12 @@
-//! Tests for the bytes of a state file: what is written is read again, and nothing that is not what
-//! was written is believed. Without this, a bad disk sends sessions to the wrong servers.
+//! Tests for the bytes of a state file: a file is read as it was written, and any other is refused.
+//! Without this, a bad disk sends sessions to the wrong servers.
 
 mod table_zone;
 
 use std::io::{self, Read, Write};
 
-use sticky_core::snapshot::{check, write, Head, Moment, Reader, StateError};
-use sticky_core::table::key::Key;
-use sticky_core::table::tick::Tick;
-use sticky_core::table::word::{Limits, Session, Word};
-use sticky_core::table::{LookUp, Table};
+use sticky_core::snapshot::{check, write, Moment, SnapshotError, SnapshotHeader, SnapshotReader};
+use sticky_core::table::{Key, Limits, LookUp, Session, Table, Tick, Word};
 
 use table_zone::{key, peer, Random, Zone};
 
@@ -18,7 +15,7 @@ const LONG: Limits = Limits {
     lifetime: None,
 };
 
-const HEAD: Head = Head {
+const HEADER: SnapshotHeader = SnapshotHeader {
     sip_keys: (0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908),
     epoch: 1000,
     written: Moment {
@@ -39,18 +36,18 @@ fn word(number: u64, seen: Tick) -> Word {
 
 fn file(words: impl Iterator<Item = Word>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    write(&mut bytes, &HEAD, words).unwrap();
+    write(&mut bytes, &HEADER, words).unwrap();
     bytes
 }
 
 fn words(bytes: &[u8]) -> Vec<Word> {
-    let reader = Reader::open(bytes).unwrap();
+    let reader = SnapshotReader::open(bytes).unwrap();
     reader.map(Result::unwrap).collect()
 }
 
-/// The recipe, without this crate: Python's struct and zlib.crc32.
+/// Built without this crate, field by field.
 #[test]
-fn the_bytes_are_these() {
+fn the_bytes_of_a_file() {
     let session = Session {
         peer: peer(1),
         seen: 4000,
@@ -62,8 +59,8 @@ fn the_bytes_are_these() {
     expected.extend(b"sticky\n\0");
     for number in [
         1u64,
-        HEAD.sip_keys.0,
-        HEAD.sip_keys.1,
+        HEADER.sip_keys.0,
+        HEADER.sip_keys.1,
         1000,
         5000,
         1_800_000_000,
@@ -79,7 +76,7 @@ fn the_bytes_are_these() {
     assert_eq!(file([word].into_iter()), expected);
 }
 
-/// CRC-32 as RFC 1952 has it (8, Appendix), bit by bit.
+/// CRC-32 of RFC 1952 (section 8, appendix), bit by bit.
 fn plain_crc(bytes: &[u8]) -> u32 {
     let mut sum = !0u32;
     for byte in bytes {
@@ -96,21 +93,20 @@ fn plain_crc(bytes: &[u8]) -> u32 {
 }
 
 #[test]
-fn what_is_written_is_read() {
+fn a_file_is_read_as_it_was_written() {
     for count in [0, 1, 2, 4095, 4096, 4097, 10_000] {
         let all: Vec<Word> = (0..count)
             .map(|n| word(n, 3000 + n as Tick % 900))
             .collect();
         let bytes = file(all.iter().copied());
         assert_eq!(bytes.len(), 64 + 16 * (count as usize + 1));
-        assert_eq!(check(&bytes[..]).unwrap(), (HEAD, count as u32));
-        assert_eq!(Reader::open(&bytes[..]).unwrap().head(), &HEAD);
+        assert_eq!(check(&bytes[..]).unwrap(), (HEADER, count as u32));
         assert_eq!(words(&bytes), all);
     }
 }
 
 #[test]
-fn free_places_are_left_out() {
+fn empty_words_are_skipped() {
     let some = [Word::EMPTY, word(1, 10), Word::from_bits(77), word(2, 20)];
     let bytes = file(some.into_iter());
     assert_eq!(words(&bytes), [word(1, 10), word(2, 20)]);
@@ -121,7 +117,7 @@ fn a_file_that_is_cut_short_anywhere_is_refused() {
     let bytes = file((1..20).map(|n| word(n, 3000)));
     for length in 0..bytes.len() {
         let result = check(&bytes[..length]);
-        assert!(matches!(result, Err(StateError::Truncated)), "{length}");
+        assert!(matches!(result, Err(SnapshotError::Truncated)), "{length}");
     }
 }
 
@@ -132,9 +128,9 @@ fn a_file_with_any_bit_flipped_is_refused() {
         let mut bytes = bytes.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
         match (bit / 64, check(&bytes[..])) {
-            (0, Err(StateError::Foreign)) | (1, Err(StateError::Version(_))) => {}
-            (2.., Err(StateError::Damaged | StateError::Truncated)) => {}
-            (place, other) => panic!("bit {bit}, number {place}: {other:?}"),
+            (0, Err(SnapshotError::Foreign)) | (1, Err(SnapshotError::Version(_))) => {}
+            (2.., Err(SnapshotError::Damaged | SnapshotError::Truncated)) => {}
+            (field, other) => panic!("bit {bit}, field {field}: {other:?}"),
         }
     }
 }
@@ -142,38 +138,38 @@ fn a_file_with_any_bit_flipped_is_refused() {
 #[test]
 fn a_file_with_other_bytes_is_refused() {
     let good = file((1..5).map(|n| word(n, 3000)));
-    let (head, rest) = good.split_at(64);
+    let (header, rest) = good.split_at(64);
     let (body, end) = rest.split_at(64);
     let cases: [(&str, Vec<u8>); 9] = [
         ("one more byte", [&good[..], b"x"].concat()),
-        ("the same again", [&good[..], &good[..]].concat()),
+        ("everything twice", [&good[..], &good[..]].concat()),
         ("two ends", [&good[..], end].concat()),
-        ("no words", [head, end].concat()),
-        ("a word less", [head, &body[16..], end].concat()),
-        ("a word twice", [head, &body[..16], body, end].concat()),
+        ("no words", [header, end].concat()),
+        ("a word less", [header, &body[16..], end].concat()),
+        ("a word twice", [header, &body[..16], body, end].concat()),
         (
             "words exchanged",
-            [head, &body[16..32], &body[..16], &body[32..], end].concat(),
+            [header, &body[16..32], &body[..16], &body[32..], end].concat(),
         ),
         (
-            "zeroes for a word",
-            [head, &[0; 16], &body[16..], end].concat(),
+            "zeros for a word",
+            [header, &[0; 16], &body[16..], end].concat(),
         ),
-        ("zeroes for the end", [head, body, &[0; 16]].concat()),
+        ("zeros for the end", [header, body, &[0; 16]].concat()),
     ];
     for (what, bytes) in cases {
         let result = check(&bytes[..]);
         assert!(
-            matches!(result, Err(StateError::Damaged)),
+            matches!(result, Err(SnapshotError::Damaged)),
             "{what}: {result:?}"
         );
     }
     for foreign in [&b"sticky\r\n"[..], &[0; 4096], b"server 10.0.0.1;"] {
-        assert!(matches!(check(foreign), Err(StateError::Foreign)));
+        assert!(matches!(check(foreign), Err(SnapshotError::Foreign)));
     }
 }
 
-/// Reads and writes a byte at a time, and is interrupted now and then.
+/// Reads and writes one byte at a time, and every third call is interrupted.
 struct Slow<T>(T, u32);
 
 impl<T> Slow<T> {
@@ -210,12 +206,12 @@ impl<T: Write> Write for Slow<T> {
 fn pieces_and_interruptions_do_not_matter() {
     let all: Vec<Word> = (1..300).map(|n| word(n, 3000)).collect();
     let mut out = Slow(Vec::new(), 0);
-    write(&mut out, &HEAD, all.iter().copied()).unwrap();
+    write(&mut out, &HEADER, all.iter().copied()).unwrap();
     assert_eq!(out.0, file(all.iter().copied()));
-    assert_eq!(check(Slow(&out.0[..], 0)).unwrap(), (HEAD, 299));
+    assert_eq!(check(Slow(&out.0[..], 0)).unwrap(), (HEADER, 299));
 }
 
-/// A disk that is full, or goes bad, after so many bytes.
+/// A disk that is full, or fails, after so many bytes.
 struct Failing(usize);
 
 impl Read for Failing {
@@ -234,12 +230,12 @@ impl Read for Failing {
 
 impl Write for Failing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = self.0.min(bytes.len());
-        self.0 -= room;
-        if room == 0 {
+        let space = self.0.min(bytes.len());
+        self.0 -= space;
+        if space == 0 {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        Ok(room)
+        Ok(space)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -248,22 +244,25 @@ impl Write for Failing {
 }
 
 #[test]
-fn errors_of_the_system_are_told_from_bad_files() {
+fn errors_of_the_system_are_not_errors_of_the_file() {
     let length = file((1..300).map(|n| word(n, 3000))).len();
-    for room in [0, 1, 64, 4000, length - 1] {
-        let error = write(Failing(room), &HEAD, (1..300).map(|n| word(n, 3000)));
+    for space in [0, 1, 64, 4000, length - 1] {
+        let error = write(Failing(space), &HEADER, (1..300).map(|n| word(n, 3000)));
         assert_eq!(error.unwrap_err().kind(), io::ErrorKind::StorageFull);
     }
-    assert!(write(Failing(length), &HEAD, (1..300).map(|n| word(n, 3000))).is_ok());
-    assert!(matches!(check(Failing(length)), Err(StateError::Input(_))));
+    assert!(write(Failing(length), &HEADER, (1..300).map(|n| word(n, 3000))).is_ok());
+    assert!(matches!(
+        check(Failing(length)),
+        Err(SnapshotError::Input(_))
+    ));
 }
 
-/// A file's sessions in a new table.
+/// Fills a new table from a file.
 fn restored(bytes: &[u8], table: &Table) -> usize {
-    let (head, _) = check(bytes).unwrap();
-    let (_, shift) = head.resume(head.written);
-    let all = |take: &mut dyn FnMut(Key, &Session)| -> Result<(), StateError> {
-        for word in Reader::open(bytes)? {
+    let (header, _) = check(bytes).unwrap();
+    let (_, shift) = header.resume(header.written);
+    let all = |take: &mut dyn FnMut(Key, &Session)| -> Result<(), SnapshotError> {
+        for word in SnapshotReader::open(bytes)? {
             let (key, session) = shift.session(word?).unwrap();
             take(key, &session);
         }
@@ -273,7 +272,7 @@ fn restored(bytes: &[u8], table: &Table) -> usize {
 }
 
 #[test]
-fn tables_of_any_size_take_a_file() {
+fn a_file_can_be_read_into_a_table_of_any_size() {
     let mut random = Random::seeded(7);
     let old = Zone::new(16_384);
     let words: Vec<Word> = (0..12_000)

@@ -1,18 +1,16 @@
-//! Tests for what two nginx that share a state file give to each other, against plain maps, and for
-//! the time in it. Without this, an upgrade loses sessions, or keeps for ever what nobody uses.
+//! Tests for two nginx that exchange their sessions through a state file, against plain maps, and for
+//! the ticks in it. Without this, an upgrade loses sessions, or keeps unused ones forever.
 
 mod table_zone;
 
 use std::collections::HashMap;
 
-use sticky_core::snapshot::{Head, Moment};
-use sticky_core::table::key::Key;
-use sticky_core::table::tick::tick_at;
-use sticky_core::table::tick::{Tick, LAST_TICK};
-use sticky_core::table::word::{Limits, Session, Word};
-use sticky_core::table::{Absorbed, Claim, LookUp};
+use sticky_core::snapshot::{Moment, SnapshotHeader};
+use sticky_core::table::{
+    tick_at, Claim, Key, Limits, LookUp, Merged, Session, Tick, Word, LAST_TICK,
+};
 
-use table_zone::{key, nobody, peer, Random, Zone, HOUR};
+use table_zone::{key, none_unusable, peer, Random, Zone, HOUR};
 
 const YEAR: u64 = 365 * 86_400;
 
@@ -20,8 +18,8 @@ fn moment(monotonic: u64, wall: u64) -> Moment {
     Moment { monotonic, wall }
 }
 
-fn head(epoch: u64, written: Moment) -> Head {
-    Head {
+fn header(epoch: u64, written: Moment) -> SnapshotHeader {
+    SnapshotHeader {
         sip_keys: (1, 2),
         epoch,
         written,
@@ -47,7 +45,7 @@ fn ticks_count_from_an_epoch_before_the_clock_too() {
     assert_eq!(tick_at(0, u64::MAX), 0);
 }
 
-/// A restart: what `now` is in ticks, when the file was written at tick 5000.
+/// A restart: the tick of `now`, for a file written at tick 5000.
 #[test]
 fn idle_time_goes_on_while_nginx_is_down() {
     const WALL: u64 = 1_800_000_000;
@@ -67,8 +65,8 @@ fn idle_time_goes_on_while_nginx_is_down() {
         ),
     ];
     for (what, now, expected) in cases {
-        let head = head(1000, moment(6000, WALL));
-        let (epoch, shift) = head.resume(now);
+        let header = header(1000, moment(6000, WALL));
+        let (epoch, shift) = header.resume(now);
         assert_eq!(tick_at(epoch, now.monotonic), expected, "{what}");
         let old = session(1, 4900, 4000, true);
         let word = Word::new(key(1), &old);
@@ -79,7 +77,7 @@ fn idle_time_goes_on_while_nginx_is_down() {
         );
         let is_live = HOUR.is_live(&word.session(), tick_at(epoch, now.monotonic));
         assert_eq!(is_live, expected < 4900 + 3600, "{what}");
-        // The same boot has the same epoch: both processes of an upgrade count alike.
+        // The epoch stays the same in one boot: both nginx of an upgrade have the same ticks.
         assert_eq!(
             epoch == 1000,
             expected <= 5060 && now.monotonic >= 6000 && now.wall >= WALL,
@@ -89,19 +87,19 @@ fn idle_time_goes_on_while_nginx_is_down() {
 }
 
 #[test]
-fn nobody_was_seen_after_the_file_was_written() {
+fn no_session_was_seen_after_the_file_was_written() {
     let written = moment(6000, 9000);
-    let (_, shift) = head(1000, written).resume(written);
+    let (_, shift) = header(1000, written).resume(written);
     let word = Word::new(key(1), &session(1, 70_000, 65_000, true));
     let (_, cut) = shift.session(word).unwrap();
     assert_eq!((cut.seen, cut.created), (5000, 5000));
     assert_eq!(shift.session(Word::EMPTY), None);
 }
 
-/// Restarts for a hundred years, every month: a session used shortly before each of them is live
-/// after it, one that was not used for an hour is over.
+/// A restart every month for a hundred years: a session used shortly before a restart is live after
+/// it, one that was not used for an hour has expired.
 #[test]
-fn ticks_do_not_come_to_an_end() {
+fn restarts_for_years_do_not_reach_the_last_tick() {
     let mut now = moment(50, 1_800_000_000);
     let mut epoch = now.monotonic;
     for _ in 0..1200 {
@@ -113,9 +111,9 @@ fn ticks_do_not_come_to_an_end() {
             Word::new(key(1), &session(1, tick - 100, tick - 300, true)),
             Word::new(key(2), &session(1, tick - 3700, tick - 3700, false)),
         ];
-        let head = head(epoch, now);
+        let header = header(epoch, now);
         now = moment(70, now.wall + 60);
-        let (next, shift) = head.resume(now);
+        let (next, shift) = header.resume(now);
         let tick = tick_at(next, now.monotonic);
         let [used, unused] = words.map(|word| shift.session(word).unwrap().1);
         assert_eq!(used.seen, tick - 160);
@@ -127,33 +125,33 @@ fn ticks_do_not_come_to_an_end() {
 }
 
 #[test]
-fn words_come_into_the_time_of_the_other_table() {
+fn ticks_are_converted_to_those_of_the_other_table() {
     let now = moment(6000, 9000);
     let word = Word::new(key(1), &session(1, 1000, 1000, false));
-    let seen = |head: Head, epoch: u64, now: Moment| {
-        head.shift_into(epoch, now).session(word).unwrap().1.seen
+    let seen = |header: SnapshotHeader, epoch: u64, now: Moment| {
+        header.shift_into(epoch, now).session(word).unwrap().1.seen
     };
-    assert_eq!(seen(head(500, now), 500, now), 1000, "the same epoch");
-    assert_eq!(seen(head(500, now), 200, now), 1300);
-    assert_eq!(seen(head(500, now), 700, now), 800);
-    assert_eq!(seen(head(500, now), 5000, now), 0, "before our time");
+    assert_eq!(seen(header(500, now), 500, now), 1000, "the same epoch");
+    assert_eq!(seen(header(500, now), 200, now), 1300);
+    assert_eq!(seen(header(500, now), 700, now), 800);
+    assert_eq!(seen(header(500, now), 5000, now), 0, "before tick 0");
     let negative = 0u64.wrapping_sub(700);
-    assert_eq!(seen(head(500, now), negative, now), 2200);
-    assert_eq!(seen(head(negative, now), 0, now), 300);
-    // Another machine: by the wall clock, and never younger than it was.
-    let theirs = head(100, moment(9100, 9000));
+    assert_eq!(seen(header(500, now), negative, now), 2200);
+    assert_eq!(seen(header(negative, now), 0, now), 300);
+    // Another system: by the wall clock, and never younger than it was.
+    let theirs = header(100, moment(9100, 9000));
     let there = seen(theirs, 500, now);
-    // It is 9000 there, and 5500 here.
+    // The tick is 9000 there, and 5500 here.
     assert_eq!(there, 0);
     let later = seen(theirs, 0u64.wrapping_sub(7000), now);
     assert!((4996..=5000).contains(&later), "13,000 here: {later}");
-    assert_eq!(seen(head(100, moment(1_000_100, 9000)), 500, now), 0);
+    assert_eq!(seen(header(100, moment(1_000_100, 9000)), 500, now), 0);
 }
 
-/// To and fro between two tables for as long as nobody uses a session: it must come to its end, by
-/// whichever clock the ticks are carried over.
+/// An unused session goes back and forth between two tables: it must expire, whichever clock its ticks
+/// are converted by.
 #[test]
-fn nobody_gets_younger_by_going_to_and_fro() {
+fn no_session_gets_younger_by_going_back_and_forth() {
     for (their_monotonic, their_epoch) in [(0i64, 0u64), (0, 77), (50_000, 50_500)] {
         let limits = Limits {
             expires: 60,
@@ -166,12 +164,12 @@ fn nobody_gets_younger_by_going_to_and_fro() {
             let at = |late: u64| second + 1100 + late;
             let there = |at: u64| (at as i64 + their_monotonic) as u64;
             let late = u64::from(random.below(2));
-            let file = head(our_epoch, moment(at(0), 5000 + second + late));
+            let file = header(our_epoch, moment(at(0), 5000 + second + late));
             let now = moment(there(at(0)), 5000 + second);
             let into = file.shift_into(their_epoch, now);
             let theirs = into.session(Word::new(key(1), &ours)).unwrap().1;
             let late = u64::from(random.below(2));
-            let file = head(their_epoch, moment(there(at(0)), 5000 + second + late));
+            let file = header(their_epoch, moment(there(at(0)), 5000 + second + late));
             let into = file.shift_into(our_epoch, moment(at(0), 5000 + second));
             let back = into.session(Word::new(key(1), &theirs)).unwrap().1;
             ours.seen = ours.seen.max(back.seen);
@@ -185,7 +183,7 @@ fn nobody_gets_younger_by_going_to_and_fro() {
     }
 }
 
-/// Which of two sessions of one key stays, written once more.
+/// Which of two sessions of one key stays, implemented once more.
 fn best(a: (Key, Session), b: (Key, Session), limits: &Limits, now: Tick) -> Session {
     let rank = |(key, session): &(Key, Session)| {
         let live = limits.is_live(session, now);
@@ -204,7 +202,7 @@ fn best(a: (Key, Session), b: (Key, Session), limits: &Limits, now: Tick) -> Ses
 }
 
 #[test]
-fn two_tables_come_to_hold_the_same() {
+fn two_tables_end_with_the_same_sessions() {
     for seed in 0..40 {
         let mut random = Random::seeded(seed);
         let now = 10_000;
@@ -217,31 +215,31 @@ fn two_tables_come_to_hold_the_same() {
                 let new = session(random.below(5), seen, created, random.below(2) == 1);
                 let word = Word::new(key(number), &new);
                 if !map.contains_key(&key(number)) && HOUR.is_live(&new, now) {
-                    zone.table().absorb(key(number), &new, &HOUR, now, true);
+                    zone.table().merge(key(number), &new, &HOUR, now, true);
                     map.insert(key(number), word.session());
                 }
             }
             map
         };
-        // The second is smaller, but has room for all.
+        // The second is smaller, but has space for all.
         let (one, two) = (Zone::new(4096), Zone::new(2048));
         let (mut first, second) = (fill(&one), fill(&two));
 
         let give = |from: &Zone, to: &Zone| {
             for (key, session) in from.table().sessions() {
-                let absorbed = to.table().absorb(key, &session, &HOUR, now, true);
-                assert!(matches!(absorbed, Absorbed::New | Absorbed::Known));
+                let merged = to.table().merge(key, &session, &HOUR, now, true);
+                assert!(matches!(merged, Merged::New | Merged::Known));
             }
         };
         give(&one, &two);
         give(&two, &one);
         give(&one, &two);
         for (key, theirs) in second {
-            let merged = match first.get(&key) {
+            let stays = match first.get(&key) {
                 Some(ours) => best((key, *ours), (key, theirs), &HOUR, now),
                 None => theirs,
             };
-            first.insert(key, merged);
+            first.insert(key, stays);
         }
         for zone in [&one, &two] {
             let mut all: Vec<_> = zone.table().sessions().collect();
@@ -255,7 +253,7 @@ fn two_tables_come_to_hold_the_same() {
 }
 
 #[test]
-fn no_live_session_goes_for_one_of_another_nginx() {
+fn no_live_session_is_evicted_for_one_of_another_nginx() {
     for is_thorough in [true, false] {
         let zone = Zone::new(1024);
         let table = zone.table();
@@ -263,33 +261,30 @@ fn no_live_session_goes_for_one_of_another_nginx() {
             table.learn(
                 key(number),
                 peer(1),
-                Claim::Stranger,
+                Claim::ResponseOnly,
                 &HOUR,
                 100,
-                &mut nobody,
+                &mut none_unusable,
             );
         }
         let mut before: Vec<_> = table.sessions().collect();
         let mut refused = 0;
         for number in 10_000..11_000 {
             let better = session(2, 200, 150, true);
-            let absorbed = table.absorb(key(number), &better, &HOUR, 200, is_thorough);
-            refused += u32::from(absorbed == Absorbed::NoRoom);
+            let merged = table.merge(key(number), &better, &HOUR, 200, is_thorough);
+            refused += u32::from(merged == Merged::Full);
         }
         assert!(refused > 900, "{refused}");
         for (key, session) in before.drain(..) {
             assert_eq!(table.look_up(key, &HOUR, 200), LookUp::Found(session));
         }
-        // Those that are over do.
+        // Expired ones are replaced.
         let late = session(2, 3700, 3700, false);
-        assert_eq!(
-            table.absorb(key(1), &late, &HOUR, 3700, false),
-            Absorbed::New
-        );
+        assert_eq!(table.merge(key(1), &late, &HOUR, 3700, false), Merged::New);
         let old = session(2, 100, 100, true);
         assert_eq!(
-            table.absorb(key(2), &old, &HOUR, 3700, true),
-            Absorbed::Over
+            table.merge(key(2), &old, &HOUR, 3700, true),
+            Merged::Expired
         );
     }
 }

@@ -1,0 +1,136 @@
+//! Which place a new word takes.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::eviction::{EvictionPolicy, Placed};
+use super::key::Key;
+use super::limits::Limits;
+use super::look_up::{Current, View};
+use super::relocation::{Node, Target, SEARCH, SHORT_SEARCH};
+use super::session::Session;
+use super::tick::Tick;
+use super::word::Word;
+use super::{test_points, Table, LINE};
+
+impl Table<'_> {
+    /// Inserts `word`, whose key has no live session in `view`. Once several attempts have failed,
+    /// it no longer `is_patient`: it does not wait until duplicates are removed.
+    pub(super) fn insert(
+        &self,
+        view: &View,
+        word: Word,
+        policy: &EvictionPolicy,
+        is_patient: bool,
+    ) -> Placed {
+        let key = word.key();
+        let index_of = |wanted: &dyn Fn(Word) -> bool| {
+            view.words
+                .iter()
+                .position(|bits| wanted(Word::from_bits(*bits)))
+        };
+
+        let own = match view.current {
+            Current::Absent => None,
+            Current::Live(..) | Current::Expired => index_of(&|other| other.key() == key),
+        };
+        let free = own
+            .or_else(|| free_place(view))
+            .or_else(|| index_of(&|w| policy.has_expired(w)));
+        if let Some(index) = free {
+            return self.take(view.place(index), view.bits(index), word, policy);
+        }
+
+        let least_recent = |used_too: bool| {
+            let all = view.words.iter().enumerate();
+            all.filter(|(_, bits)| used_too || !Word::from_bits(**bits).is_in_use())
+                .min_by_key(|(_, bits)| Word::from_bits(**bits).seen())
+        };
+        let near = least_recent(false);
+        let most_lines = match policy {
+            EvictionPolicy::Learn { .. } if near.is_some() && self.has_just_evicted(policy) => {
+                SHORT_SEARCH
+            }
+            EvictionPolicy::Merge { is_thorough, .. } if !is_thorough => SHORT_SEARCH,
+            _ => SEARCH,
+        };
+        let mut nodes = [Node::default(); SEARCH];
+        let found = self.search(view, policy, &mut nodes, most_lines);
+        let is_far = |target: &Target| usize::from(target.parent) >= SHORT_SEARCH;
+        if let (EvictionPolicy::Learn { now, .. }, true) =
+            (policy, found.free.as_ref().is_none_or(is_far))
+        {
+            self.counters.note_crowded(*now);
+        }
+        if let Some(target) = found.free {
+            return self.relocate(&nodes, target, word, policy);
+        }
+
+        let victim = match policy {
+            EvictionPolicy::Learn { limits, now } => match (found.duplicate, near, found.unused) {
+                // If it is not removed, another worker was faster: there may be a free place now.
+                (Some(key), _, _) if self.remove_duplicate(key, limits, *now) || is_patient => {
+                    return Placed::Raced
+                }
+                (_, None, Some(target)) => return self.relocate(&nodes, target, word, policy),
+                _ => near.or_else(|| least_recent(true)),
+            },
+            EvictionPolicy::Copy => match (near, found.unused) {
+                (None, Some(target)) if word.is_in_use() => {
+                    return self.relocate(&nodes, target, word, policy)
+                }
+                _ => near.or_else(|| least_recent(true)).filter(|(_, bits)| {
+                    let priority = |word: Word| (word.is_in_use(), word.seen());
+                    priority(Word::from_bits(**bits)) < priority(word)
+                }),
+            },
+            EvictionPolicy::Merge { .. } => None,
+        };
+        match victim {
+            Some((index, bits)) => self.take(view.place(index), *bits, word, policy),
+            None => Placed::Full,
+        }
+    }
+
+    /// Whether a live session was evicted in this second. The first eviction in a second always
+    /// follows a whole search, so short searches end when they are not needed any more.
+    fn has_just_evicted(&self, policy: &EvictionPolicy) -> bool {
+        match policy {
+            EvictionPolicy::Learn { now, .. } => {
+                self.counters.last_eviction.load(Relaxed) == u64::from(*now) + 1
+            }
+            EvictionPolicy::Copy | EvictionPolicy::Merge { .. } => false,
+        }
+    }
+
+    /// Leaves one of several copies of a live session, which two relocations at once have made and
+    /// no request has removed yet. One of them must first outrank the others: of equals, each might
+    /// be the one that another worker relies on. Returns whether a copy was removed.
+    fn remove_duplicate(&self, key: Key, limits: &Limits, now: Tick) -> bool {
+        let view = self.find(key, limits, now);
+        let Current::Live(index, session) = view.current else {
+            return false;
+        };
+        test_points::at("remove duplicate: decided");
+        let new = Session {
+            seen: session.seen.saturating_add(1),
+            ..session
+        };
+        self.replace(&view, key, index, &new, limits, now) == Some(true)
+    }
+
+    fn take(&self, place: usize, old: u128, word: Word, policy: &EvictionPolicy) -> Placed {
+        if !self.swap(place, old, word.bits()) {
+            return Placed::Raced;
+        }
+        Placed::Inserted(self.count_replaced(Word::from_bits(old), word, policy))
+    }
+}
+
+/// A free place in the emptier of the two lines, which keeps space in both for longest.
+fn free_place(view: &View) -> Option<usize> {
+    let is_free = |index: &usize| Word::from_bits(view.bits(*index)).is_empty();
+    let (first, second) = (0..LINE, LINE..2 * LINE);
+    let more = second.clone().filter(is_free).count() > first.clone().filter(is_free).count();
+    let mut line = if more { second } else { first };
+    line.find(is_free)
+}
