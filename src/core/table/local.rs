@@ -81,9 +81,7 @@ impl LocalTable {
             } else {
                 return Learned::Kept { holder };
             };
-            if let Some(new) = new {
-                self.sessions.borrow_mut().put(key, new);
-            }
+            self.sessions.borrow_mut().change(key, |_| new);
             return learned;
         }
 
@@ -95,7 +93,7 @@ impl LocalTable {
                 Err(Empty) => return Learned::Refused,
             }
         }
-        sessions.put(key, Session::new(peer, now, claim.confirms()));
+        sessions.insert(key, Session::new(peer, now, claim.confirms()));
         Learned::New { evicted }
     }
 
@@ -117,16 +115,12 @@ impl LocalTable {
         key: Key,
         limits: &Limits,
         now: Tick,
-        change: impl Fn(&Session) -> Option<Session>,
+        change: impl FnOnce(&Session) -> Option<Session>,
     ) -> bool {
-        let mut sessions = self.sessions.borrow_mut();
-        let session = sessions.get(key);
-        let live = session.filter(|session| limits.is_live(session, now));
-        let Some(new) = live.and_then(|session| change(&session)) else {
-            return false;
-        };
-        sessions.put(key, new);
-        true
+        self.sessions.borrow_mut().change(key, |session| {
+            let is_live = limits.is_live(session, now);
+            is_live.then(|| change(session)).flatten()
+        })
     }
 }
 
@@ -135,10 +129,7 @@ impl LocalTable {
 #[derive(Default)]
 struct Sessions {
     entries: HashMap<Key, Entry, BuildHasherDefault<IdentityHasher>>,
-    /// Both lists are in the order of last use, the least recent first. This one has the sessions
-    /// to which no request has come back, see [`Session::is_in_use`].
-    unused: VecList<Key>,
-    in_use: VecList<Key>,
+    order: Order,
 }
 
 struct Entry {
@@ -156,26 +147,31 @@ impl Sessions {
         self.entries.get(&key).map(|entry| entry.session)
     }
 
-    fn list_of(&mut self, session: &Session) -> &mut VecList<Key> {
-        if session.is_in_use() {
-            &mut self.in_use
-        } else {
-            &mut self.unused
+    fn insert(&mut self, key: Key, session: Session) {
+        let index = self.order.append(&session, key);
+        if let Some(old) = self.entries.insert(key, Entry { session, index }) {
+            self.order.remove(&old);
         }
     }
 
-    /// Puts a session, new or changed, at the end of its list.
-    fn put(&mut self, key: Key, session: Session) {
-        let index = self.list_of(&session).push_back(key);
-        if let Some(old) = self.entries.insert(key, Entry { session, index }) {
-            self.list_of(&old.session).remove(old.index);
-        }
+    /// Replaces a session by what `change` returns; false when that is nothing.
+    fn change(&mut self, key: Key, change: impl FnOnce(&Session) -> Option<Session>) -> bool {
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return false;
+        };
+        let Some(session) = change(&entry.session) else {
+            return false;
+        };
+        self.order.remove(entry);
+        let index = self.order.append(&session, key);
+        *entry = Entry { session, index };
+        true
     }
 
     fn remove(&mut self, key: Key) -> bool {
         let removed = self.entries.remove(&key);
-        if let Some(Entry { session, index }) = &removed {
-            self.list_of(session).remove(*index);
+        if let Some(entry) = &removed {
+            self.order.remove(entry);
         }
         removed.is_some()
     }
@@ -184,7 +180,8 @@ impl Sessions {
     /// least recent in use. Only the heads of both lists are examined: a session past its lifetime
     /// is not touched any more, so it gets there as well.
     fn remove_one(&mut self, limits: &Limits, now: Tick) -> Result<Option<Evicted>, Empty> {
-        let (unused, in_use) = (self.unused.front().copied(), self.in_use.front().copied());
+        let unused = self.order.unused.front().copied();
+        let in_use = self.order.in_use.front().copied();
         let is_expired = |key: &Key| {
             let session = self.get(*key);
             session.is_some_and(|session| !limits.is_live(&session, now))
@@ -197,6 +194,32 @@ impl Sessions {
         };
         self.remove(key);
         Ok(evicted)
+    }
+}
+
+/// The keys in the order of last use, the least recent first.
+#[derive(Default)]
+struct Order {
+    /// Those to which no request has come back, see [`Session::is_in_use`].
+    unused: VecList<Key>,
+    in_use: VecList<Key>,
+}
+
+impl Order {
+    fn list_of(&mut self, session: &Session) -> &mut VecList<Key> {
+        if session.is_in_use() {
+            &mut self.in_use
+        } else {
+            &mut self.unused
+        }
+    }
+
+    fn append(&mut self, session: &Session, key: Key) -> Index<Key> {
+        self.list_of(session).push_back(key)
+    }
+
+    fn remove(&mut self, entry: &Entry) {
+        self.list_of(&entry.session).remove(entry.index);
     }
 }
 
