@@ -16,7 +16,7 @@ use sticky_core::table::ZoneHeader;
 use crate::config::directives;
 use crate::config::types::{LocationConf, MainConf, UpstreamConf};
 use crate::ngx::background_task;
-use crate::ngx::chain::Chain;
+use crate::ngx::chain::{Chain, Code, Next};
 use crate::ngx::conf::Conf;
 use crate::ngx::cycle::{self, Cycle, Role};
 use crate::ngx::guard::guard;
@@ -30,8 +30,7 @@ use crate::ngx::timer::{self, EverySecond};
 use crate::ngx::upstream::Upstream;
 use crate::request::context::{Page, RequestContext};
 use crate::request::steer;
-use crate::response::rewrite::{self, Replacement};
-use crate::response::{self, learn, AccelRedirect};
+use crate::response::{self, learn, rewrite, AccelRedirect};
 use crate::zone::sessions::ZoneConf;
 use crate::zone::{adopt, housekeeping};
 
@@ -360,11 +359,8 @@ unsafe extern "C" fn body_filter(r: sys::RequestPtr, chain: *mut sys::ngx_chain_
     // filter.
     let pieces = || unsafe { Chain::from_ptr(chain) };
     if let Some(page) = context.page.get() {
-        return match replaced(request, context, page, pieces()) {
-            Some(Replacement::Chain(filling)) => filling.send(next),
-            Some(Replacement::Later) => sys::OK,
-            None => sys::ERROR,
-        };
+        let code = replace(request, context, page, pieces(), &next);
+        return code.map_or(sys::ERROR, Code::as_int);
     }
     if learn::scans_body(context) {
         read(context, pieces());
@@ -378,11 +374,12 @@ fn read(context: &RequestContext<'_>, pieces: Chain<'_>) {
 }
 
 #[inline(never)]
-fn replaced<'r>(
+fn replace<'r>(
     r: Request<'r>,
     context: &RequestContext<'_>,
     page: &'r Page,
     pieces: Chain<'_>,
-) -> Option<Replacement<'r>> {
-    guard(None, || rewrite::body(r, context, page, pieces))
+    next: Next<'_>,
+) -> Option<Code> {
+    guard(None, || rewrite::body(r, context, page, pieces, next))
 }

@@ -96,8 +96,8 @@ impl RouteParameter {
         let mut url = None;
         response_headers::urls_in_header(b"refresh", value, |link| url = Some(link));
         let url = url?;
-        // The URL is a part of the value, and at most a quote follows it.
-        let at = memchr::memmem::rfind(value, url)?;
+        // The URL is a part of the value. The same bytes may stand elsewhere in it, too.
+        let at = (url.as_ptr() as usize).checked_sub(value.as_ptr() as usize)?;
         let new = self.in_link(url, site, notation)?;
         let (before, rest) = value.split_at_checked(at)?;
         Some([before, &new, rest.get(url.len()..)?].concat())

@@ -8,6 +8,10 @@ use std::ptr::{null_mut, NonNull};
 use super::pool::Pool;
 use super::sys;
 
+mod input;
+
+pub use input::Input;
+
 /// Sizes of buffers for a body that is replaced, in bytes.
 const SMALLEST: usize = 4 * 1024;
 const LARGEST: usize = 32 * 1024;
@@ -69,14 +73,13 @@ impl<'a> Buffer<'a> {
         self.get().last_buf() != 0 || self.get().last_in_chain() != 0
     }
 
-    /// Leaves nothing of the buffer to be sent, so that its owner can use it again.
-    pub fn consume(self) {
-        // SAFETY: a live buffer that nobody else uses meanwhile. A filter that sends something else
-        // may take its bytes, as ngx_http_gzip_body_filter() does.
-        unsafe {
-            let buf = self.0.as_ptr();
-            (*buf).pos = (*buf).last;
-            (*buf).file_pos = (*buf).file_last;
+    /// What it says besides its bytes.
+    fn marks(self) -> Marks {
+        let buf = self.get();
+        Marks {
+            last_buf: buf.last_buf() != 0,
+            last_in_chain: buf.last_in_chain() != 0,
+            flush: buf.flush() != 0,
         }
     }
 
@@ -86,11 +89,60 @@ impl<'a> Buffer<'a> {
     }
 }
 
+/// What a buffer says besides its bytes.
+#[derive(Clone, Copy)]
+pub struct Marks {
+    last_buf: bool,
+    last_in_chain: bool,
+    flush: bool,
+}
+
+impl Marks {
+    /// Whether it is the last buffer of a response, a subrequest's too.
+    pub fn end_response(self) -> bool {
+        self.last_buf || self.last_in_chain
+    }
+}
+
+/// What a filter returns: `NGX_OK`, unless it says otherwise.
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+pub struct Code(sys::ngx_int_t);
+
+impl Code {
+    /// Not everything was taken: the filter wants to be called again when more can be sent.
+    pub const AGAIN: Self = Self(sys::AGAIN);
+
+    /// The code for nginx.
+    pub fn as_int(self) -> sys::ngx_int_t {
+        self.0
+    }
+
+    /// Whether it is `NGX_OK`.
+    pub fn is_ok(self) -> bool {
+        self.0 == sys::OK
+    }
+}
+
+/// The next body filter.
+pub type Next<'n> = &'n dyn Fn(*mut sys::ngx_chain_t) -> sys::ngx_int_t;
+
 /// The buffers in which a filter sends a body of its own. They are used again when they were sent.
 pub struct Output {
     tag: sys::ngx_buf_tag_t,
     free: Cell<*mut sys::ngx_chain_t>,
     busy: Cell<*mut sys::ngx_chain_t>,
+    written: Cell<u64>,
+    /// Bytes were written since the last flush.
+    unflushed: Cell<bool>,
+    /// Bytes were written which the filters after this one may keep, to send them with more.
+    unhurried: Cell<bool>,
+}
+
+/// How much of an output is not sent yet.
+struct Busy {
+    bytes: u64,
+    /// What its buffers have room for.
+    room: usize,
 }
 
 impl Output {
@@ -100,12 +152,16 @@ impl Output {
             tag: tag.cast_mut().cast(),
             free: Cell::new(null_mut()),
             busy: Cell::new(null_mut()),
+            written: Cell::new(0),
+            unflushed: Cell::new(false),
+            unhurried: Cell::new(false),
         }
     }
 
     /// An empty chain, whose buffers are allocated in the request's pool.
     pub fn begin<'o>(&'o self, pool: Pool<'o>) -> Filling<'o> {
         Filling {
+            room: self.busy().room,
             output: self,
             pool,
             first: null_mut(),
@@ -117,6 +173,25 @@ impl Output {
     pub fn is_busy(&self) -> bool {
         !self.busy.get().is_null()
     }
+
+    /// How many bytes are out, of all that were sent.
+    pub fn sent(&self) -> u64 {
+        self.written.get() - self.busy().bytes
+    }
+
+    fn busy(&self) -> Busy {
+        let mut busy = Busy { bytes: 0, room: 0 };
+        let mut link: *const sys::ngx_chain_t = self.busy.get();
+        // SAFETY: NULL or a link that add() has made, and so is the next; each has a buffer.
+        while let Some(this) = unsafe { link.as_ref() } {
+            // SAFETY: as above.
+            let buf = unsafe { &*this.buf };
+            busy.bytes += (buf.last as usize).saturating_sub(buf.pos as usize) as u64;
+            busy.room += (buf.end as usize).saturating_sub(buf.start as usize);
+            link = this.next;
+        }
+        busy
+    }
 }
 
 /// A chain that is being filled.
@@ -125,18 +200,19 @@ pub struct Filling<'o> {
     pool: Pool<'o>,
     first: *mut sys::ngx_chain_t,
     last: *mut sys::ngx_chain_t,
+    room: usize,
 }
 
 impl Filling<'_> {
     /// Appends bytes. `None`: out of memory.
     pub fn push(&mut self, mut bytes: &[u8]) -> Option<()> {
         while !bytes.is_empty() {
-            let room = match self.room() {
+            let room = match self.room_left() {
                 0 => self.add(bytes.len().clamp(SMALLEST, LARGEST))?,
                 room => room,
             };
             let (now, later) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
-            // SAFETY: room() or add() has seen that last..end has so many bytes, which are ours and
+            // SAFETY: room_left() or add() has seen that last..end has so many bytes, which are ours and
             // which nobody reads yet.
             unsafe {
                 let buf = (*self.last).buf;
@@ -144,29 +220,60 @@ impl Filling<'_> {
                 (*buf).last = (*buf).last.add(now.len());
             }
             bytes = later;
+            let written = &self.output.written;
+            written.set(written.get() + now.len() as u64);
+            self.output.unflushed.set(true);
+            self.output.unhurried.set(true);
         }
         Some(())
     }
 
-    /// Takes over from a buffer of the replaced chain what it says besides its bytes (end of
-    /// response, flush), for what has been appended so far. `None`: out of memory.
-    pub fn mark(&mut self, like: Buffer<'_>) -> Option<()> {
-        let like = like.get();
-        let says = like.last_buf() | like.last_in_chain() | like.flush() | like.sync();
-        if says == 0 {
+    /// Takes over what a buffer of the replaced body says besides its bytes, for what has been
+    /// appended so far. `None`: out of memory.
+    pub fn mark(&mut self, like: Marks) -> Option<()> {
+        let flush = like.flush && self.output.unflushed.get();
+        if !(like.end_response() || flush) {
             return Some(());
-        }
-        if self.last.is_null() {
-            self.add(0)?;
         }
         // SAFETY: add() has made the buffer, which nobody else uses meanwhile.
         unsafe {
-            let buf = &mut *(*self.last).buf;
-            buf.set_last_buf(buf.last_buf() | like.last_buf());
-            buf.set_last_in_chain(buf.last_in_chain() | like.last_in_chain());
-            buf.set_flush(buf.flush() | like.flush());
+            let buf = &mut *self.last_buf()?;
+            buf.set_last_buf(buf.last_buf() | u32::from(like.last_buf));
+            buf.set_last_in_chain(buf.last_in_chain() | u32::from(like.last_in_chain));
+            buf.set_flush(buf.flush() | u32::from(flush));
+        }
+        self.output.unflushed.set(!flush && self.output.unflushed.get());
+        Some(())
+    }
+
+    /// Has the filters after this one send what they have, and not wait for more: nginx waits for the
+    /// buffers that it came in. `None`: out of memory.
+    pub fn hurry(&mut self) -> Option<()> {
+        if self.output.unhurried.replace(false) {
+            // SAFETY: add() has made the buffer, which nobody else uses meanwhile.
+            // ngx_http_write_filter() sends what it has with a buffer that says so.
+            unsafe { (*self.last_buf()?).set_recycled(1) };
         }
         Some(())
+    }
+
+    /// The last buffer, or an empty one.
+    fn last_buf(&mut self) -> Option<*mut sys::ngx_buf_t> {
+        if self.last.is_null() {
+            self.add(0)?;
+        }
+        // SAFETY: add() has made the link.
+        Some(unsafe { (*self.last).buf })
+    }
+
+    /// How many bytes the buffers have room for, with those that are not sent yet.
+    pub fn room(&self) -> usize {
+        self.room
+    }
+
+    /// How many bytes were written to the output so far, with those of this chain.
+    pub fn written(&self) -> u64 {
+        self.output.written.get()
     }
 
     /// Whether nothing was appended.
@@ -174,12 +281,10 @@ impl Filling<'_> {
         self.first.is_null()
     }
 
-    /// Sends the chain by `send`, and takes back the buffers that are out by then.
-    pub fn send(
-        mut self,
-        send: impl FnOnce(*mut sys::ngx_chain_t) -> sys::ngx_int_t,
-    ) -> sys::ngx_int_t {
-        let code = send(self.first);
+    /// Sends the chain, and takes back the buffers that are out by then. An empty chain asks the
+    /// filters to go on with what they have. `None`: they cannot.
+    pub fn send(mut self, next: Next<'_>) -> Option<Code> {
+        let code = next(self.first);
         let (mut free, mut busy) = (self.output.free.get(), self.output.busy.get());
         // SAFETY: ngx_chain_update_chains() wants chains of links and buffers of this pool: add()
         // has made them.
@@ -190,11 +295,11 @@ impl Filling<'_> {
         }
         self.output.free.set(free);
         self.output.busy.set(busy);
-        code
+        (code != sys::ERROR).then_some(Code(code))
     }
 
     /// Bytes that the last buffer has room for.
-    fn room(&self) -> usize {
+    fn room_left(&self) -> usize {
         if self.last.is_null() {
             return 0;
         }
@@ -222,10 +327,16 @@ impl Filling<'_> {
                 buf.end = buf.start.add(size);
             }
             (buf.pos, buf.last) = (buf.start, buf.start);
-            buf.tag = self.output.tag;
+            // Without bytes, ngx_chain_update_chains() cannot see when a buffer is out: such a one
+            // is not ours then, and is not used again.
+            buf.tag = match size {
+                0 => null_mut(),
+                _ => self.output.tag,
+            };
             buf.set_temporary(u32::from(size > 0));
             buf.set_sync(u32::from(size == 0));
             buf.set_flush(0);
+            buf.set_recycled(0);
             buf.set_last_buf(0);
             buf.set_last_in_chain(0);
             (*link).next = null_mut();
@@ -235,11 +346,12 @@ impl Filling<'_> {
                 (*self.last).next = link;
             }
             self.last = link;
-            Some(if size > 0 {
-                buf.end as usize - buf.start as usize
-            } else {
-                0
-            })
+            let room = match size {
+                0 => 0,
+                _ => buf.end as usize - buf.start as usize,
+            };
+            self.room += room;
+            Some(room)
         }
     }
 }

@@ -240,6 +240,21 @@ impl<'r> Request<'r> {
         unsafe { (*self.raw()).set_filter_need_in_memory(1) }
     }
 
+    /// Says whether a filter of ours keeps a part of the body back: while it does, nginx calls the
+    /// filters again when more can be sent, and does not take the response for complete. Of the four
+    /// bits of `r->buffered`, nginx's own filters use the others (`NGX_HTTP_SSI_BUFFERED`,
+    /// `NGX_HTTP_SUB_BUFFERED`, `NGX_HTTP_COPY_BUFFERED`). The bits of the connection do not do:
+    /// ngx_http_finalize_request() does not look at them at the end of a subrequest.
+    pub fn set_body_is_held(self, is_held: bool) {
+        const HELD: u32 = 0x08;
+        // SAFETY: a bit-field of a live request, which filters set and clear.
+        unsafe {
+            let r = &mut *self.raw();
+            let others = r.buffered() & !HELD;
+            r.set_buffered(others | if is_held { HELD } else { 0 });
+        }
+    }
+
     /// The headers of the response that will be sent.
     pub fn response_headers(self) -> impl Iterator<Item = Header<'r>> {
         // SAFETY: ngx_http_alloc_request() and ngx_http_subrequest() initialise the list.

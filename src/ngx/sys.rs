@@ -28,6 +28,8 @@ pub const OK: ngx_int_t = NGX_OK as ngx_int_t;
 /// See [`OK`].
 pub const ERROR: ngx_int_t = NGX_ERROR as ngx_int_t;
 /// See [`OK`].
+pub const AGAIN: ngx_int_t = NGX_AGAIN as ngx_int_t;
+/// See [`OK`].
 pub const BUSY: ngx_int_t = NGX_BUSY as ngx_int_t;
 /// See [`OK`].
 pub const DECLINED: ngx_int_t = NGX_DECLINED as ngx_int_t;

@@ -11,7 +11,7 @@ use crate::config::nginx_forms::NginxForm;
 use crate::config::peer_index::{IndexView, Peer, PeerIndex};
 use crate::config::types::{Rule, Sticky};
 use crate::ngx::accel_redirect::SavedFinalize;
-use crate::ngx::chain::Output;
+use crate::ngx::chain::{Input, Output};
 use crate::ngx::header::Header;
 use crate::ngx::peers::PeerList;
 use crate::ngx::request::Request;
@@ -173,8 +173,12 @@ impl LearnedIds<'_> {
 pub struct Page {
     /// What rewrites it.
     pub rewriter: RefCell<PageRewriter>,
+    /// The buffers that it comes in.
+    pub input: RefCell<Input>,
     /// The buffers that it is sent in.
     pub output: Output,
+    /// A part of it has come and is not rewritten yet.
+    pub is_held: Cell<bool>,
 }
 
 /// What is remembered of a request of an upstream with one of nginx's own forms of the directive.

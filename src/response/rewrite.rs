@@ -1,10 +1,11 @@
 //! `mode=rewrite`: adds a parameter that names the server to the links of its responses.
 //!
 //! Redirects are rewritten in the header. Pages are taken out of the chain of buffers, piece by piece,
-//! and sent in buffers of our own.
+//! and sent in buffers of our own. As long as the client does not take these, the others are not
+//! consumed, so that nginx stops reading the response: a page of any size takes as much memory.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use sticky_core::directive::RewriteRule;
@@ -14,11 +15,18 @@ use sticky_core::rewrite::{PageRewriter, RouteParameter};
 use sticky_core::url::Site;
 
 use crate::config::types::MainConf;
-use crate::ngx::chain::{Chain, Filling, Output};
+use crate::ngx::chain::{Chain, Code, Filling, Marks, Next, Output};
 use crate::ngx::log::Level;
 use crate::ngx::owned::Owned;
 use crate::ngx::request::Request;
 use crate::request::context::{Page, RequestContext};
+
+/// So much of a page may be on its way to the client, in bytes of buffers; as much as nginx's gzip
+/// keeps (`gzip_buffers`). What comes beyond waits in nginx's own buffers.
+const MAX_BUSY: usize = 128 * 1024;
+
+/// So much is rewritten at a time, in bytes: [`MAX_BUSY`] is exceeded by what becomes of it.
+const STEP: usize = 8 * 1024;
 
 /// Headers with a digest of the page as the server has sent it (RFC 9530; RFC 3230; RFC 2616, 14.15).
 const DIGESTS: [&[u8]; 4] = [b"Content-Digest", b"Repr-Digest", b"Digest", b"Content-MD5"];
@@ -91,7 +99,9 @@ pub fn header<'r>(
     } else if !r.is_header_only() {
         let page = Page {
             rewriter: RefCell::new(rewriter),
+            input: RefCell::default(),
             output: Output::new(RequestContext::module()),
+            is_held: Cell::new(false),
         };
         if let Some(page) = r.pool().and_then(|pool| pool.keep(page)) {
             context.page.set(Some(page));
@@ -128,44 +138,77 @@ fn log_broken_page(r: Request<'_>, context: &RequestContext<'_>) {
     }
 }
 
-/// What replaces a piece of a page.
-pub enum Replacement<'o> {
-    /// These buffers.
-    Chain(Filling<'o>),
-    /// Nothing yet: the piece ends inside a tag.
-    Later,
-}
-
-/// Rewrites a piece of the page. An empty one asks for the buffers that are still being sent. `None`:
-/// out of memory.
+/// Rewrites the next buffers of a page, and sends what has become of them. Without buffers, the rest
+/// goes on that is kept back. `None`: it cannot go on.
 pub fn body<'r>(
     r: Request<'r>,
     context: &RequestContext<'_>,
     page: &'r Page,
     chain: Chain<'_>,
-) -> Option<Replacement<'r>> {
+    next: Next<'_>,
+) -> Option<Code> {
+    page.input.borrow_mut().add(chain);
+    // Other modules may use the same bit. They set it again when they are called.
+    if page.is_held.take() {
+        r.set_body_is_held(false);
+    }
+    let mut code = Code::default();
+    let mut push_on = chain.is_empty() || page.output.is_busy();
+    loop {
+        let filling = rewrite(r, context, page)?;
+        let is_over = filling.is_empty() && !push_on;
+        if !is_over {
+            code = filling.send(next)?;
+        }
+        let mut input = page.input.borrow_mut();
+        input.consume(page.output.sent());
+        if is_over {
+            page.is_held.set(input.has_unread());
+            break;
+        }
+        push_on = false;
+    }
+    if page.is_held.get() {
+        r.set_body_is_held(true);
+        if code.is_ok() {
+            code = Code::AGAIN;
+        }
+    }
+    Some(code)
+}
+
+/// Rewrites what has come of a page, up to the bound of what is being sent. `None`: out of memory.
+fn rewrite<'r>(
+    r: Request<'r>,
+    context: &RequestContext<'_>,
+    page: &'r Page,
+) -> Option<Filling<'r>> {
+    let mut input = page.input.borrow_mut();
     let mut rewriter = page.rewriter.borrow_mut();
     let mut filling = page.output.begin(r.pool()?);
-    let mut pushed = Some(());
-    let mut pass = |filling: &mut Filling<'r>, bytes: &[u8]| {
-        pushed = pushed.and_then(|()| filling.push(bytes));
-    };
-    for buffer in chain.buffers() {
-        if let Some(bytes) = buffer.bytes() {
-            rewriter.feed(bytes, &mut |bytes| pass(&mut filling, bytes));
-            buffer.consume();
+    while filling.room() < MAX_BUSY {
+        let Some(piece) = input.piece(STEP) else {
+            break;
+        };
+        let mut pushed = Some(());
+        let mut pass = |bytes: &[u8]| pushed = pushed.and_then(|()| filling.push(bytes));
+        if !piece.bytes.is_empty() {
+            rewriter.feed(piece.bytes, &mut pass);
             if rewriter.has_given_up() {
                 log_broken_page(r, context);
             }
         }
-        if buffer.ends_response() {
-            rewriter.end(&mut |bytes| pass(&mut filling, bytes));
+        if piece.marks.is_some_and(Marks::end_response) {
+            rewriter.end(&mut pass);
         }
-        filling.mark(buffer)?;
+        pushed?;
+        if let Some(marks) = piece.marks {
+            filling.mark(marks)?;
+        }
+        input.advance(filling.written());
     }
-    pushed?;
-    if filling.is_empty() && !chain.is_empty() && !page.output.is_busy() {
-        return Some(Replacement::Later);
+    if input.has_unread() || input.is_wanted_back() {
+        filling.hurry()?;
     }
-    Some(Replacement::Chain(filling))
+    Some(filling)
 }

@@ -29,6 +29,9 @@ pub struct PageRewriter {
     out: Rc<RefCell<Vec<u8>>>,
 }
 
+/// So much room is kept from piece to piece for what comes out, in bytes.
+const KEPT: usize = 16 * 1024;
+
 type Sink = Box<dyn FnMut(&[u8])>;
 
 /// What the handlers of elements share.
@@ -92,6 +95,7 @@ impl PageRewriter {
         if !out.is_empty() {
             pass(&out);
             out.clear();
+            out.shrink_to(KEPT);
         }
     }
 }

@@ -12,7 +12,10 @@ use lol_html::{AsciiCompatibleEncoding, MemorySettings};
 /// What lol_html may hold of one page, in bytes: the current tag, and 128 for each element without
 /// an end tag so far. Valid pages omit those of `li`, `td` or `option`, so thousands may be open.
 /// Beyond that, the rest of the page is not read.
-pub const MAX_MEMORY: usize = 4 * 1024 * 1024;
+///
+/// lol_html doubles the room for open elements, so that 4,096 of them take 512 KB to the byte. The
+/// rest is for the tag.
+pub const MAX_MEMORY: usize = (512 + 16) * 1024;
 
 /// The elements whose content is not markup. They need a handler: otherwise lol_html 3.0.3 does not
 /// see the end of `<script type=>`, and takes what follows for markup.

@@ -232,6 +232,15 @@ fn a_refresh_gets_the_parameter() {
             "<meta http-equiv=Refresh content=\"5;URL='/x'\">",
             "<meta http-equiv=Refresh content=\"5;URL='/x?route=A'\">",
         ),
+        // What stands behind a quoted URL is not read.
+        (
+            "<meta http-equiv=refresh content=\"0; url='/x' y /x\">",
+            "<meta http-equiv=refresh content=\"0; url='/x?route=A' y /x\">",
+        ),
+        (
+            "<meta http-equiv=refresh content='0; url=\"0\" 0'>",
+            "<meta http-equiv=refresh content=\"0; url=&quot;0?route=A&quot; 0\">",
+        ),
     ]);
     same(&[
         "<meta http-equiv=refresh content=\"5\">",
@@ -258,6 +267,11 @@ fn headers_get_the_parameter() {
             "Refresh",
             "0; url=/x",
             Some("0; url=/x?route=10.0.0.1:80%20%5B%26%5D"),
+        ),
+        (
+            "Refresh",
+            "0; url='/x' y /x",
+            Some("0; url='/x?route=10.0.0.1:80%20%5B%26%5D' y /x"),
         ),
         ("Refresh", "5", None),
         ("Content-Location", "/x", None),
@@ -396,8 +410,9 @@ fn content_that_is_not_markup_stays_as_it_is() {
 
 #[test]
 fn elements_may_stay_open() {
-    let page = "<li><a href=/x>x".repeat(10_000);
-    let expected = "<li><a href=\"/x?route=A\">x".repeat(10_000);
+    // With the last "a", 4,096 are open.
+    let page = "<li><a href=/x>x</a>".repeat(4095);
+    let expected = "<li><a href=\"/x?route=A\">x</a>".repeat(4095);
     let got = rewritten_with(b"A", page.as_bytes(), None, 4096);
     assert!(got == expected.as_bytes());
 }
