@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# Tests for which bodies are read (DESIGN.md §7): media types, statuses, methods, and learn=;
+# Tests for which bodies are read: media types, statuses, methods, and learn=;
 # without them, images and downloads are searched, or pages are not.
 
 use FindBin;

@@ -195,6 +195,9 @@ is(code(get('/cookie', 'Cookie: route=0')), 200, 'strict: whose server is there'
 is(tries('/cookie', 'Cookie: route=0'), 'HIT', 'tries there');
 is(tries('/cookie'), 'NEW', 'new there');
 # After an internal redirect, the tries of the upstream that answers.
+# None where nginx's own module serves the directive.
+
+my $is_ours = !$t->has_version('1.29.6');
 
 for my $case (
     ['plain', 'one', 'HIT', 2, 'an upstream that is not sticky'],
@@ -203,7 +206,7 @@ for my $case (
 ) {
     my ($uri, $route, $tries, $before, $what) = @$case;
     my $reply = get("/after/$uri?r=$route");
-    is(header('X-Tries', $reply), $tries, "after $what: its own tries");
+    is(header('X-Tries', $reply) // '', $is_ours ? $tries : '', "after $what: its own tries");
     my @addresses = split /, | : /, header('X-Addresses', $reply);
     is(scalar(@addresses), $before + split(/, /, $tries), "after $what: beside all addresses");
 }

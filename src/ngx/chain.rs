@@ -242,7 +242,9 @@ impl Filling<'_> {
             buf.set_last_in_chain(buf.last_in_chain() | u32::from(like.last_in_chain));
             buf.set_flush(buf.flush() | u32::from(flush));
         }
-        self.output.unflushed.set(!flush && self.output.unflushed.get());
+        self.output
+            .unflushed
+            .set(!flush && self.output.unflushed.get());
         Some(())
     }
 

@@ -48,7 +48,7 @@ impl<'r, By: 'r> Steered<'r, By> {
     where
         Self: Chooser,
     {
-        let steered = r.pool()?.place_with(|| Steered {
+        let steered = r.pool()?.place_out_of_line(|| Steered {
             context: context(),
             balancer: Balancer::of(exchange),
             by,

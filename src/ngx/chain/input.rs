@@ -42,13 +42,15 @@ pub struct Piece<'i> {
 impl Input {
     /// Appends the buffers of a chain. The chain itself is not kept.
     pub fn add(&mut self, chain: Chain<'_>) {
-        self.waiting.extend(chain.buffers().map(|buffer| Waiting {
-            buf: buffer
-                .bytes()
-                .is_some_and(|bytes| !bytes.is_empty())
-                .then_some(buffer.0),
-            marks: buffer.marks(),
-            until: 0,
+        self.waiting.extend(chain.buffers().map(|buffer| {
+            Waiting {
+                buf: buffer
+                    .bytes()
+                    .is_some_and(|bytes| !bytes.is_empty())
+                    .then_some(buffer.0),
+                marks: buffer.marks(),
+                until: 0,
+            }
         }));
     }
 
@@ -123,7 +125,6 @@ impl Waiting {
     fn buffer(&self) -> Option<Buffer<'_>> {
         // A buffer of a body is in the pool of its request, as is what keeps this Input. Whoever has
         // made it leaves it alone until its bytes are consumed (ngx_chain_update_chains()).
-        self.buf
-            .map(|buf| Buffer(buf, std::marker::PhantomData))
+        self.buf.map(|buf| Buffer(buf, std::marker::PhantomData))
     }
 }

@@ -95,7 +95,7 @@ EOC
     $t->waitforfile("$dir/servers.pid");
 }
 
-# Whether the module under test has marks, see src/core/step.rs: `make test-killed` says so.
+# Whether the module under test has marks, see src/core/table/test_points.rs: `make test-killed` says so.
 sub has_marks { return $ENV{TEST_NGINX_MARKS} }
 
 # From now on each worker dies when it has come to the mark for so many times; or no longer. True
