@@ -32,27 +32,16 @@ impl<'p> Pool<'p> {
     /// Moves a value that needs no drop into the pool. `None`: out of memory.
     #[inline]
     pub fn place<T>(self, value: T) -> Option<&'p T> {
-        self.place_with(|| value)
+        Some(self.vacant()?.fill(value))
     }
 
-    /// The same as [`place_with`](Self::place_with) for a large value, out of line: inlined, it makes
-    /// the code around it keep more on the stack than the call costs.
-    #[inline(never)]
-    pub fn place_out_of_line<T>(self, value: impl FnOnce() -> T) -> Option<&'p T> {
-        self.place_with(value)
-    }
-
-    /// The same with a value that is made in place. For the path of nearly every request: out of line,
-    /// what the closure refers to would go through memory, 50 instructions each time.
-    #[inline(always)]
-    pub fn place_with<T>(self, value: impl FnOnce() -> T) -> Option<&'p T> {
+    /// Memory for a value that needs no drop. `None`: out of memory.
+    #[inline]
+    pub fn vacant<T>(self) -> Option<Vacant<'p, T>> {
         const { assert!(!needs_drop::<T>() && align_of::<T>() <= sys::NGX_ALIGNMENT) };
         // SAFETY: ngx_palloc() returns NULL or memory of that size, aligned to NGX_ALIGNMENT.
-        unsafe {
-            let place = NonNull::new(sys::ngx_palloc(self.0.as_ptr(), size_of::<T>()))?.cast::<T>();
-            place.write(value());
-            Some(place.as_ref())
-        }
+        let place = unsafe { sys::ngx_palloc(self.0.as_ptr(), size_of::<T>()) };
+        NonNull::new(place.cast()).map(|place| Vacant(place, PhantomData))
     }
 
     /// Moves a value into the pool, which drops it when it is destroyed. `None`: out of memory.
@@ -105,6 +94,22 @@ impl<'p> Pool<'p> {
                 end = end.add(part.len());
             }
             Some(std::slice::from_raw_parts(start, length))
+        }
+    }
+}
+
+/// Memory of a pool for a value, which can so be made where it stays.
+pub struct Vacant<'p, T>(NonNull<T>, PhantomData<&'p ()>);
+
+impl<'p, T: 'p> Vacant<'p, T> {
+    /// Puts the value there.
+    // Out of line, it would be made elsewhere and copied.
+    #[inline(always)]
+    pub fn fill(self, value: T) -> &'p T {
+        // SAFETY: Pool::vacant() has allocated the memory, which lives for 'p.
+        unsafe {
+            self.0.write(value);
+            self.0.as_ref()
         }
     }
 }

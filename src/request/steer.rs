@@ -48,11 +48,11 @@ impl<'r, By: 'r> Steered<'r, By> {
     where
         Self: Chooser,
     {
-        let steered = r.pool()?.place_out_of_line(|| Steered {
+        let steered = r.pool()?.vacant()?.fill(Steered {
             context: context(),
             balancer: Balancer::of(exchange),
             by,
-        })?;
+        });
         r.set_context(&steered.context);
         interpose(exchange, steered);
         Some(&steered.context)
@@ -225,7 +225,7 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
         Some(nginx_sticky) => Steered::begin(r, exchange, context, nginx_sticky)?,
         None if session.holder.is_some() => Steered::begin(r, exchange, context, Holder)?,
         None => {
-            let context = r.pool()?.place_with(context)?;
+            let context = r.pool()?.vacant()?.fill(context());
             r.set_context(context);
             context
         }
