@@ -12,7 +12,7 @@ use Sticky::Worker;
 
 use IO::Uncompress::Gunzip qw/ gunzip /;
 
-my $t = Test::Nginx->new()->has(qw/http proxy ssi gzip sub/)->plan(22);
+my $t = Test::Nginx->new()->has(qw/http proxy ssi gzip sub/)->plan(24);
 
 $t->write_file_expand('backends.conf', backends());
 $t->write_file_expand('nginx.conf', <<'EOC');
@@ -105,6 +105,13 @@ http {
             proxy_buffering off;
             proxy_pass http://u/;
         }
+        location /ssi/large/ {
+            ssi on;
+            proxy_buffers 8 512k;
+            proxy_buffer_size 512k;
+            proxy_busy_buffers_size 1m;
+            proxy_pass http://u/;
+        }
         location /pieces/ {
             proxy_buffering off;
             proxy_pass http://scripts/;
@@ -173,7 +180,7 @@ same(late('/sub/page'), $rewritten =~ s/next/other/gr, 'after another filter');
 
 # Parts of a page: each waits for its turn.
 
-for my $path ('/ssi', '/ssi/off') {
+for my $path ('/ssi', '/ssi/off', '/ssi/large') {
     same(late("$path/with"), $with, "two parts at '$path'");
     same(late("$path/waits"), $waits, "one after the other at '$path'");
 }
