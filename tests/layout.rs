@@ -151,7 +151,10 @@ fn structures_lie_where_c_puts_them() {
         ngx_chain_s { buf, next }
         ngx_buf_s { pos, last, start, end, file_pos, file_last, tag }
         ngx_pool_cleanup_s { handler, data }
-        ngx_http_upstream_t { peer, headers_in.status_n, headers_in.headers, finalize_request }
+        ngx_http_upstream_t {
+            peer, conf, headers_in.status_n, headers_in.headers, finalize_request,
+        }
+        ngx_http_upstream_conf_t { next_upstream_tries }
         ngx_peer_connection_s {
             connection, sockaddr, socklen, name, tries, get, free, notify, data,
         }

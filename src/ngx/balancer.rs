@@ -206,16 +206,15 @@ impl Balancer {
         }
     }
 
-    /// Gives the balancer its primary list back after an attempt at a backup peer out of turn. `pc`
-    /// is the connection that the balancer belongs to.
-    fn restore_primary(&self, pc: &mut sys::ngx_peer_connection_t) {
+    /// Gives the balancer its primary list back after an attempt at a backup peer out of turn;
+    /// whether there was one.
+    fn restore_primary(&self) -> bool {
         if !self.is_out_of_turn.replace(false) {
-            return;
+            return false;
         }
         // SAFETY: the primary list.
         unsafe { self.go_to(self.peers.primary()) };
-        // The balancer will ask that backup peer again, not knowing that it has been asked.
-        pc.tries += 1;
+        true
     }
 }
 
@@ -284,14 +283,20 @@ impl Attempt<'_> {
             return;
         }
         let pc = self.pc.as_ptr();
+        // SAFETY: a field of a live structure.
+        let tries = unsafe { (*pc).tries };
         if let Some(free) = self.balancer.free.get() {
             // SAFETY: the balancer's own callback with its own data, after its get() has returned
             // NGX_OK. A state of 0 is neither a failure nor a next attempt.
             unsafe { free(pc, self.balancer.data.get(), 0) }
         }
-        // SAFETY: a field of a live structure. As ngx_http_upstream_next() does after free():
-        // without an address nobody gives the peer back once more.
-        unsafe { (*pc).sockaddr = ptr::null_mut() }
+        // SAFETY: fields of a live structure. free() takes a try off, but nothing was tried. As
+        // ngx_http_upstream_next() does after free(): without an address nobody gives the peer back
+        // once more.
+        unsafe {
+            (*pc).tries = tries;
+            (*pc).sockaddr = ptr::null_mut();
+        }
     }
 }
 
@@ -303,13 +308,23 @@ unsafe extern "C" fn get<T: Chooser>(
     // set.
     let (chooser, mut pc) = unsafe { (&*data.cast::<T>(), NonNull::new_unchecked(pc)) };
     let balancer = chooser.balancer();
+    // SAFETY: RoundRobin::of() took the connection from an exchange, and nginx calls get() for no
+    // other one.
+    let exchange = unsafe { Exchange::of_peer(pc) };
     let follows_closed_connection = {
         // SAFETY: a live structure that nobody else uses meanwhile.
         let pc = unsafe { pc.as_mut() };
         // The balancer has taken a try off when it failed; ngx_http_upstream_next() gives it back
         // for a kept connection that was closed, and for nothing else.
         let is_given_back = pc.cached() != 0 && pc.tries as u32 == balancer.tries.get();
-        balancer.restore_primary(pc);
+        if balancer.restore_primary() && !is_given_back {
+            // The balancer will ask that backup peer again, not knowing that it has been asked: one
+            // try more than there are peers, but not more than proxy_next_upstream_tries.
+            let limit = exchange.max_tries();
+            if limit == 0 || (balancer.tries.get() as usize) < limit {
+                pc.tries += 1;
+            }
+        }
         balancer.tries.set(pc.tries as u32);
         is_given_back
     };

@@ -37,6 +37,23 @@ impl<'r> Exchange<'r> {
         unsafe { NonNull::new_unchecked(&raw mut (*self.0.as_ptr()).peer) }
     }
 
+    /// The exchange that a balancer is asked for a peer of.
+    ///
+    /// # Safety
+    /// `pc` is [`Self::peer`] of an exchange that lives for `'r`.
+    pub(super) unsafe fn of_peer(pc: NonNull<sys::ngx_peer_connection_t>) -> Self {
+        // SAFETY: the field is so many bytes behind the start of its structure.
+        let u = unsafe { pc.byte_sub(offset_of!(sys::ngx_http_upstream_t, peer)) };
+        Self(u.cast(), PhantomData)
+    }
+
+    /// `proxy_next_upstream_tries` and the like; 0: no limit.
+    pub(super) fn max_tries(self) -> usize {
+        // SAFETY: the handler that has made the structure (ngx_http_proxy_handler() and the like)
+        // sets conf.
+        unsafe { (*self.0.as_ref().conf).next_upstream_tries }
+    }
+
     /// The key of the peer that was taken last. It is no peer's key before the first attempt, and
     /// when the balancer keeps names elsewhere than in its peers.
     pub fn peer_key(self) -> PeerKey {

@@ -1,20 +1,12 @@
 //! Which peers a session's request may go to: as nginx's balancers test them, but also a server
 //! that is being drained, and once more one that has closed a kept connection.
 
+use sticky_core::availability::Availability;
+pub use sticky_core::availability::Unavailable;
+
 use crate::config::directives::DRAINING;
 use crate::ngx::balancer::{Attempt, NotTaken};
 use crate::ngx::peers::{PeerHandle, PeerList, PeerState};
-
-/// Why a peer cannot be used.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Unavailable {
-    /// It has left the upstream.
-    Left,
-    /// It is `down`, or has failed too often, or is not to be tried again.
-    Failed,
-    /// It has `max_conns` connections.
-    Full,
-}
 
 impl From<NotTaken> for Unavailable {
     fn from(why: NotTaken) -> Self {
@@ -25,17 +17,20 @@ impl From<NotTaken> for Unavailable {
     }
 }
 
-/// Whether a peer can be used: the test that every balancer of nginx makes
-/// (`ngx_http_upstream_get_peer()`), but a server that is being drained keeps its sessions.
+/// A server that is being drained keeps its sessions.
+#[inline]
+fn availability(peer: PeerState) -> Availability {
+    Availability {
+        is_down: peer.down & !DRAINING != 0,
+        has_failed: peer.has_failed,
+        is_full: peer.is_full,
+    }
+}
+
+/// Whether a peer can be used.
 #[inline]
 pub fn test(peer: PeerState) -> Result<(), Unavailable> {
-    if peer.down & !DRAINING != 0 || peer.has_failed {
-        return Err(Unavailable::Failed);
-    }
-    if peer.is_full {
-        return Err(Unavailable::Full);
-    }
-    Ok(())
+    availability(peer).test()
 }
 
 /// The same for a peer as it is now.
@@ -47,10 +42,7 @@ pub fn check(peers: PeerList, peer: PeerHandle) -> Result<(), Unavailable> {
 /// does not count such an attempt (ngx_http_upstream_next()), but its balancers count the failure.
 #[cfg(not(nginx_since = "1.29.6"))]
 pub fn take_again(attempt: &Attempt<'_>, peer: PeerHandle) -> Result<(), Unavailable> {
-    attempt.take(peer, |state| match test(state) {
-        Err(Unavailable::Failed) if state.down == 0 => Ok(()),
-        usable => usable,
-    })
+    attempt.take(peer, |state| availability(state).test_again())
 }
 
 /// Takes the peer of the attempt before, which has failed on a kept connection, once more. nginx
@@ -59,5 +51,5 @@ pub fn take_again(attempt: &Attempt<'_>, peer: PeerHandle) -> Result<(), Unavail
 #[cfg(nginx_since = "1.29.6")]
 pub fn take_again(attempt: &Attempt<'_>, peer: PeerHandle) -> Result<(), Unavailable> {
     attempt.forgive(peer)?;
-    attempt.take(peer, test)
+    attempt.take(peer, |state| availability(state).test_again())
 }

@@ -128,8 +128,7 @@ impl Attempt<'_> {
         // Another backup peer is not what the balancer would have chosen.
         self.undo();
         self.answer.set(None);
-        // SAFETY: a live structure that nobody else uses meanwhile.
-        balancer.restore_primary(unsafe { &mut *self.pc.as_ptr() });
+        balancer.restore_primary();
         Ok(false)
     }
 
