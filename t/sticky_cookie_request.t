@@ -22,6 +22,9 @@ my @found = (
     'a=route=0; route=1',
     'route; route=1',
     'route=1; route=0',
+    'route=9; route=1',
+    'route=; route=1',
+    join('; ', map { "route=$_" } 12 .. 18, 1),
     'a=' . 'x' x 3000 . '; route=1',
 );
 
@@ -32,8 +35,8 @@ my @unknown = (
     'route=01',
     'route=1=',
     'route==1',
-    'route=9; route=1',
     'route=%31',
+    join('; ', map { "route=$_" } 12 .. 19, 1),
 );
 
 my @none = (

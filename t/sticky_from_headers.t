@@ -8,7 +8,7 @@ use lib "$FindBin::Bin/lib";
 use Sticky::Test;
 use Sticky::Pages;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite auth_request/)->plan(27);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite auth_request/)->plan(28);
 
 $t->write_file_expand('backends.conf', backends());
 $t->write_file_expand('nginx.conf', <<'EOC');
@@ -89,14 +89,14 @@ is(status(get('/cookie/', Cookie => 'sid=id%2C1')), 'HIT', 'status of its sessio
 ok(holds($reply, '/cookie/', Cookie => 'a=b; sid=id,1;c=d'), 'among others, not escaped');
 ok(holds($reply, '/cookie/', Cookie => "a=b\x0d\x0aCookie: sid=id,1"), 'in a second header');
 ok(holds($reply, '/cookie/', Cookie => 'sid=id,1; sid=id%2c1'), 'twice the same');
-ok(holds($reply, '/cookie/', Cookie => 'PHPSESSID=unknown; sid=id,1'), 'the first name decides');
+ok(holds($reply, '/cookie/', Cookie => 'PHPSESSID=unknown; sid=id,1'), 'of another name');
+ok(holds($reply, '/cookie/', Cookie => 'sid=other; sid=id,1'), 'the live one of two');
+ok(holds($reply, '/cookie/', Cookie => "sid=other\x0d\x0aCookie: sid=id,1"), 'in two headers');
 ok(holds($reply, '/cookie/', Cookie => 'PHPSESSID=id,1; sid='), 'that has a value');
 my %seen = map { /^X-Guard: (\w)/m => 1 }
     map { get('/guarded/', Cookie => 'sid=id,1') } 1 .. 4;
 is(join('', keys %seen), served_by($reply), 'auth_request has the session of its request');
 for (
-    ['sid=id,1; sid=other', 'two ids'],
-    ["sid=id,1\x0d\x0aCookie: sid=other", 'two ids in two headers'],
     ['SID=id,1', 'another case'],
     ['xsid=id,1; sidx=id,1', 'other names'],
     ['sid', 'no value'],
@@ -114,7 +114,8 @@ ok(holds($reply, '/header/', 'x-SESSION-id' => ' a+b==  '), 'in any case, with s
 ok(holds($reply, '/header/', 'X-Session-Id' => "a+b==\x0d\x0aX-Session-Id: a+b=="),
     'twice the same');
 for (
-    ['X-Session-Id' => "a+b==\x0d\x0aX-Session-Id: other", 'two ids', 'NONE'],
+    ['X-Session-Id' => "other\x0d\x0aX-Session-Id: a+b==", 'two ids', 'HIT'],
+    ['X-Session-Id' => "other\x0d\x0aX-Session-Id: unknown", 'two unknown ids', 'MISS'],
     ['X-Session-Id' => '', 'nothing', 'NONE'],
     ['X-Session' => 'a+b==', 'another header', 'NONE'],
     ['X-Session-Id' => 'a%2Bb==', 'an escape', 'MISS'],
@@ -124,7 +125,7 @@ for (
     is(status(get('/header/', $name => $value)), $status, "header: $what");
 }
 
-# The order. Of any two places, the earlier one decides.
+# The order. Of any two places with a live session, the earlier one decides.
 
 for my $id (1 .. 5) {
     get('/all/', 'X-Page' => "<a href=';sid=$id'>");
@@ -152,6 +153,6 @@ for my $first (0 .. 3) {
     }
 }
 is_deeply(\@wrong, [], 'the first place decides');
-is(status(get('/all/;sid=3', Cookie => 'sid=2; sid=3')), 'NONE', 'also when it has two ids');
-is(status(get('/all/;sid=3', 'X-First' => 'unknown')), 'MISS', 'and when its id is unknown');
+is(where('/all/;sid=3', Cookie => 'sid=2; sid=3'), $homes{2} x 6, 'also when it has two ids');
+is(where('/all/;sid=3', 'X-First' => 'unknown'), $homes{3} x 6, 'but not when its id is unknown');
 is(status(get('/all/;sid=3', 'X-First' => '', Cookie => 'sid=')), 'HIT', 'empty values are none');

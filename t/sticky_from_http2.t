@@ -65,7 +65,7 @@ is(asked('/a;v=1;sid=%6fne/b?c'), $home, 'another segment, escaped');
 is(asked('/(A(x)S(two))/page.aspx'), $home, 'letter in parentheses');
 is(asked('/', '--header', 'X-Session-Id: one'), $home, 'header');
 is(asked('/', map { ('--header', "Cookie: $_") } 'a=b', 'sid=one', 'c=d'), $home, 'crumbs');
-like(asked('/', map { ('--header', "Cookie: $_") } 'sid=one', 'sid=other'), qr/NONE$/,
+is(asked('/', map { ('--header', "Cookie: $_") } 'sid=other', 'sid=one'), $home,
     'crumbs with two ids');
 is(asked('/', '--form', "file=\@$file", '--form', 'sid=one'), $home, 'multipart form');
 like(asked('/', '--form', "sid=\@$file"), qr/NONE$/, 'file of that name');

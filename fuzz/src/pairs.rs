@@ -1,15 +1,13 @@
 //! The id in a query or a form, by a parser of the URL Standard's forms.
 
+use std::borrow::Cow;
+
 use form_urlencoded::parse;
 use sticky_core::url::{ExtractedId, MAX_ID};
 
-/// The id in the pairs of `encoded`, separated by `&`, as text. `None`: bytes that are not UTF-8
-/// have been lost, so that values cannot be told apart.
-pub fn extracted(
-    names: &[&[u8]],
-    delimiter: Option<u8>,
-    encoded: &[u8],
-) -> Option<ExtractedId<'static>> {
+/// The ids in the pairs of `encoded`, separated by `&`, as text, see [`among`]. `None`: bytes that
+/// are not UTF-8 have been lost, so that values cannot be told apart.
+pub fn ids(names: &[&[u8]], delimiter: Option<u8>, encoded: &[u8]) -> Option<Vec<Vec<Vec<u8>>>> {
     let pairs: Vec<_> = parse(encoded).collect();
     if pairs.iter().any(|(_, value)| value.contains('\u{fffd}')) {
         return None;
@@ -17,29 +15,57 @@ pub fn extracted(
     let pairs = pairs
         .iter()
         .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
-    Some(among(names, delimiter, &pairs.collect::<Vec<_>>()))
+    let names = without_letters(names);
+    Some(among(&names, delimiter, &pairs.collect::<Vec<_>>()))
 }
 
-/// The id in decoded names and values: the first name with a usable value decides.
+/// The same for a link.
+pub fn extracted(
+    names: &[&[u8]],
+    delimiter: Option<u8>,
+    encoded: &[u8],
+) -> Option<ExtractedId<'static>> {
+    ids(names, delimiter, encoded).map(|ids| of_link(&ids))
+}
+
+/// The names that may occur elsewhere than in paths.
+pub fn without_letters<'n>(names: &[&'n [u8]]) -> Vec<&'n [u8]> {
+    let names = names.iter().copied();
+    names.filter(|name| !name.starts_with(b"(")).collect()
+}
+
+/// The ids in decoded names and values, for each name.
 pub fn among(
     names: &[&[u8]],
     delimiter: Option<u8>,
     pairs: &[(Vec<u8>, Vec<u8>)],
-) -> ExtractedId<'static> {
-    for name in names {
+) -> Vec<Vec<Vec<u8>>> {
+    let ids_of = |name: &&[u8]| {
         let own = pairs.iter().filter(|(key, _)| key == name);
         let ids = own.map(|(_, value)| {
             let mut parts = value.split(|byte| Some(*byte) == delimiter);
-            parts.next().unwrap_or_default()
+            parts.next().unwrap_or_default().to_vec()
         });
-        let mut usable = ids.filter(|id| (1..=MAX_ID).contains(&id.len()));
-        let Some(first) = usable.next() else { continue };
-        if usable.any(|other| other != first) {
-            return ExtractedId::Conflict;
+        ids.filter(|id| (1..=MAX_ID).contains(&id.len())).collect()
+    };
+    names.iter().map(ids_of).collect()
+}
+
+/// The id of a link that has these for each name: the first name with an id decides.
+pub fn of_link(ids: &[Vec<Vec<u8>>]) -> ExtractedId<'static> {
+    match ids.iter().find(|ids| !ids.is_empty()).map(Vec::as_slice) {
+        None | Some([]) => ExtractedId::Absent,
+        Some([first, others @ ..]) if others.iter().all(|other| other == first) => {
+            ExtractedId::Id(first.clone().into())
         }
-        return ExtractedId::Id(first.to_vec().into());
+        Some(_) => ExtractedId::Conflict,
     }
-    ExtractedId::Absent
+}
+
+/// Checks the ids of a request against those for each name.
+pub fn assert_ids<'a>(ids: impl Iterator<Item = Cow<'a, [u8]>>, expected: &[Vec<Vec<u8>>]) {
+    let ids: Vec<Vec<u8>> = ids.map(Cow::into_owned).collect();
+    assert_eq!(ids, expected.concat());
 }
 
 /// Checks what holds for any id.
@@ -47,6 +73,11 @@ pub fn assert_usable(extracted: &ExtractedId<'_>) {
     if let ExtractedId::Id(id) = extracted {
         assert!((1..=MAX_ID).contains(&id.len()), "an id of {}", id.len());
     }
+}
+
+/// Checks what holds for the ids of any request.
+pub fn assert_all_usable<'a>(ids: impl Iterator<Item = Cow<'a, [u8]>>) {
+    ids.for_each(|id| assert_usable(&ExtractedId::Id(id)));
 }
 
 /// Decodes `%XX`, in naive code.

@@ -20,7 +20,9 @@ fuzz_target!(|input: &[u8]| {
     let pairs = headers
         .iter()
         .flat_map(|header| header.split(|byte| *byte == b';'));
-    assert_eq!(found, pairs.into_iter().find_map(|pair| value(pair, name)));
+    let values: Vec<_> = pairs.filter_map(|pair| value(pair, name)).collect();
+    assert_eq!(found, values.first().copied());
+    assert!(cookie::values_of(headers.iter().copied(), name).eq(values));
 
     let last = headers.last().copied().unwrap_or_default();
     let own = last.split(|byte| *byte == b';').next().unwrap_or_default();

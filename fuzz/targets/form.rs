@@ -1,4 +1,4 @@
-//! The id in a posted form, against a parser of the URL Standard's forms. First byte: the names.
+//! The ids in a posted form, against a parser of the URL Standard's forms. First byte: the names.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -11,9 +11,9 @@ fuzz_target!(|input: &[u8]| {
     let delimiter = delimiter(*choice);
     let (plain, names) = names(*choice);
     let names = names.cut_at(delimiter);
-    let extracted = names.in_form(form);
-    pairs::assert_usable(&extracted);
-    if let Some(expected) = pairs::extracted(plain, delimiter, form) {
-        assert_eq!(extracted, expected);
+    let ids = names.ids_in_form(form);
+    pairs::assert_all_usable(ids);
+    if let Some(expected) = pairs::ids(plain, delimiter, form) {
+        pairs::assert_ids(names.ids_in_form(form), &expected);
     }
 });

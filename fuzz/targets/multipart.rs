@@ -46,8 +46,14 @@ fuzz_target!(|input: &[u8]| {
                             || value.is_empty()
                     );
                 }
-                let extracted = names(*choice).1.in_fields(fields.into_iter());
-                pairs::assert_usable(&extracted);
+                let (plain, names) = names(*choice);
+                let decoded: Vec<_> = fields
+                    .iter()
+                    .map(|field| (field.name.to_vec(), field.value.to_vec()))
+                    .collect();
+                let plain = pairs::without_letters(plain);
+                let expected = pairs::among(&plain, None, &decoded);
+                pairs::assert_ids(names.ids_in_fields(fields.into_iter()), &expected);
             }
         }
         None => {}

@@ -1,8 +1,8 @@
-//! The id in the path of a URL, against the same rules in naive code. First byte: the names.
+//! The ids in the path of a URL, against the same rules in naive code. First byte: the names.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sticky_fuzz::pairs::{among, assert_usable, unescaped};
+use sticky_fuzz::pairs::{among, assert_ids, assert_usable, of_link, unescaped};
 use sticky_fuzz::{delimiter, names};
 
 fuzz_target!(|input: &[u8]| {
@@ -11,7 +11,8 @@ fuzz_target!(|input: &[u8]| {
     };
     let delimiter = delimiter(*choice);
     let (plain, names) = names(*choice);
-    let extracted = names.cut_at(delimiter).in_path(path);
+    let names = names.cut_at(delimiter);
+    let extracted = names.in_path(path);
     assert_usable(&extracted);
 
     let mut found = Vec::new();
@@ -29,7 +30,9 @@ fuzz_target!(|input: &[u8]| {
         }
         found.extend(letters(&unescaped(segment)).unwrap_or_default());
     }
-    assert_eq!(extracted, among(plain, delimiter, &found), "{found:?}");
+    let expected = among(plain, delimiter, &found);
+    assert_eq!(extracted, of_link(&expected), "{found:?}");
+    assert_ids(names.ids_in_path(path), &expected);
 });
 
 /// The letters as ASP.NET writes them, `(A(1)S(2))`, each once.

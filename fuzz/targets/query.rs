@@ -1,4 +1,4 @@
-//! The id in a query, against a parser of the URL Standard's forms. First byte: the names.
+//! The ids in a query, against a parser of the URL Standard's forms. First byte: the names.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -18,7 +18,10 @@ fuzz_target!(|input: &[u8]| {
         .iter()
         .map(|byte| if *byte == b';' { b'&' } else { *byte })
         .collect();
-    if let Some(expected) = pairs::extracted(plain, delimiter, &separated) {
-        assert_eq!(extracted, expected);
+    if let Some(expected) = pairs::ids(plain, delimiter, &separated) {
+        assert_eq!(extracted, pairs::of_link(&expected));
+        pairs::assert_ids(names.ids_in_query(query), &expected);
+        let first = names.first_in_query(query);
+        assert_eq!(first.as_deref(), expected.iter().flatten().next().map(Vec::as_slice));
     }
 });

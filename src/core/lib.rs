@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 pub mod availability;
+pub mod candidates;
 pub mod digest;
 pub mod directive;
 pub mod http;

@@ -147,7 +147,7 @@ impl<'a> Table<'a> {
     }
 
     /// Whether [`Table::touch`] would write this session: mostly not.
-    #[inline]
+    #[inline(always)]
     pub fn is_due(&self, session: &Session, limits: &Limits, now: Tick) -> bool {
         let is_crowded = self.counters.is_crowded(now);
         limits.touched(session, now, is_crowded).is_some()

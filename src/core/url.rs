@@ -1,8 +1,10 @@
 //! Finds the session id in a URL, a form, a cookie or a header. Requests and responses are read by
 //! the same rules; otherwise a session would be learned under one key and looked up under another.
+//! A request may have several ids, of which a link that is learned from has only one.
 //!
 //! Nothing here fails: what cannot be read has no id.
 
+mod candidates;
 mod link;
 mod name;
 mod path;
@@ -10,8 +12,6 @@ mod site;
 
 use std::borrow::Cow;
 
-use crate::http::cookie;
-use crate::http::multipart::Field;
 use name::{decoded, unescaped};
 
 pub use link::refresh_target;
@@ -28,7 +28,7 @@ pub const MAX_NAME: usize = 64;
 /// How many names one directive may have.
 pub const MAX_NAMES: usize = 8;
 
-/// The session id of a URL, a query or a form.
+/// The session id of a link, its query or its path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExtractedId<'a> {
     /// No configured name has a usable value.
@@ -70,6 +70,7 @@ pub enum LinkPart {
 /// assert_eq!(names.in_query(b"page=2&sid=47%31%31"), id(b"4711"));
 /// assert_eq!(names.in_query(b"side=1"), ExtractedId::Absent);
 /// assert_eq!(names.in_query(b"sid=1&sid=2"), ExtractedId::Conflict);
+/// assert!(names.ids_in_query(b"sid=1&sid=2").eq([&b"1"[..], b"2"]));
 ///
 /// // Tomcat puts the id into the path, and may append the name of a node to it.
 /// let names = names.in_parts(vec![LinkPart::Path]).cut_at(Some(b'.'));
@@ -159,7 +160,10 @@ impl Names {
                     self.single(name.values_in_unescaped(query).map(Cow::Borrowed))
                 })
             }
-            None => self.in_pairs(query, |pairs| memchr::memchr2(b'&', b';', pairs)),
+            None => first_of(self.plain(), |name| {
+                let pairs = split(query, |pairs| memchr::memchr2(b'&', b';', pairs));
+                self.single(pairs.filter_map(|pair| name.value_in(pair).map(decoded)))
+            }),
         }
     }
 
@@ -176,21 +180,6 @@ impl Names {
         })
     }
 
-    /// The id in a body of `application/x-www-form-urlencoded`: as in a query, but separated by `&`
-    /// only (URL Standard, 5.1).
-    pub fn in_form<'a>(&self, body: &'a [u8]) -> ExtractedId<'a> {
-        self.in_pairs(body, |pairs| memchr::memchr(b'&', pairs))
-    }
-
-    /// The id among the fields of a form; nothing is decoded.
-    pub fn in_fields<'a>(&self, fields: impl Iterator<Item = Field<'a>>) -> ExtractedId<'a> {
-        let fields: Vec<Field> = fields.filter(|field| self.has(&field.name)).collect();
-        first_of(self.plain(), |name| {
-            let own = fields.iter().filter(|field| *field.name == *name.bytes);
-            self.single(own.map(|field| field.value.into()))
-        })
-    }
-
     /// The id in the path of a URL as it is written, without query and fragment: in a parameter of
     /// a segment, `/shop;sid=1/cart`, or in the parentheses of a letter. Otherwise as in a query,
     /// but `+` is a `+`.
@@ -201,23 +190,6 @@ impl Names {
         first_of(self.names.iter(), |name| {
             self.single(path::values_in(path, name))
         })
-    }
-
-    /// The id in a cookie of one of the names; `headers` are the values of the Cookie headers.
-    pub fn in_cookies<'a>(
-        &self,
-        headers: impl Iterator<Item = &'a [u8]> + Clone,
-    ) -> ExtractedId<'a> {
-        first_of(self.plain(), |name| {
-            let values = headers.clone();
-            let values = values.flat_map(|header| cookie::values(header, &name.bytes));
-            self.single(values.map(unescaped))
-        })
-    }
-
-    /// The id in a header that has nothing else in it; `values` are those of all such headers.
-    pub fn in_header<'a>(&self, values: impl Iterator<Item = &'a [u8]>) -> ExtractedId<'a> {
-        self.single(values.map(Cow::Borrowed))
     }
 
     /// The id in a URL reference, read as browsers do (URL Standard, 4.4), with its character
@@ -296,28 +268,6 @@ impl Names {
         self.plain().any(|name| name.value_in(pair).is_some())
     }
 
-    /// The id in pairs; `separator` finds the next separator.
-    fn in_pairs<'a>(
-        &self,
-        pairs: &'a [u8],
-        separator: impl Fn(&[u8]) -> Option<usize>,
-    ) -> ExtractedId<'a> {
-        first_of(self.plain(), |name| {
-            let mut rest = Some(pairs);
-            let separator = &separator;
-            let pairs = std::iter::from_fn(move || {
-                let pairs = rest?;
-                let (pair, after) = match separator(pairs) {
-                    Some(end) => (pairs.get(..end).unwrap_or_default(), pairs.get(end + 1..)),
-                    None => (pairs, None),
-                };
-                rest = after;
-                Some(pair)
-            });
-            self.single(pairs.filter_map(|pair| name.value_in(pair).map(decoded)))
-        })
-    }
-
     /// The names that are not a letter.
     fn plain(&self) -> impl Iterator<Item = &Name> {
         self.names.iter().filter(|name| name.letter.is_none())
@@ -349,6 +299,20 @@ impl Names {
             }
         }
     }
+}
+
+/// The pieces between separators; `separator` finds the next one.
+fn split(pairs: &[u8], separator: impl Fn(&[u8]) -> Option<usize>) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(pairs);
+    std::iter::from_fn(move || {
+        let pairs = rest?;
+        let (pair, after) = match separator(pairs) {
+            Some(end) => (pairs.get(..end).unwrap_or_default(), pairs.get(end + 1..)),
+            None => (pairs, None),
+        };
+        rest = after;
+        Some(pair)
+    })
 }
 
 /// The result of the first name with a usable value.

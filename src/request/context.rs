@@ -28,14 +28,15 @@ pub struct RequestContext<'r> {
     pub sticky: &'r Sticky<'r>,
     /// The upstream's peers.
     pub peers: PeerList,
-    /// The key of the session id that the request carries.
-    pub request_key: Option<Key>,
-    /// That id, decoded; empty when there is none.
-    pub request_id: &'r [u8],
+    /// The key of the session id that the request carries: of several the one that decides.
+    pub request_key: Cell<Option<Key>>,
+    /// That id, decoded; in `mode=cookie` what the application has in the cookie of the request
+    /// (`transfer`), with the delimiter in front. Empty: nothing.
+    pub carried: Cell<&'r [u8]>,
     /// The peer that held the request's session when the request came.
-    pub holder: Option<PeerId>,
+    pub holder: Cell<Option<PeerId>>,
     /// That peer, where it is known already and stays as it is.
-    pub found: Option<&'r Peer>,
+    pub found: Cell<Option<&'r Peer>>,
     /// Name of the peer that answered.
     pub answered: Cell<Option<&'r [u8]>>,
     /// The ids that its response has handed out.
@@ -63,14 +64,14 @@ impl<'r> RequestContext<'r> {
     }
 
     /// The peer that the client is told to come back to: the one that answered and is called `name`,
-    /// or the session's own, where that is merely full.
+    /// or the session's own, where that keeps the session.
     pub fn peer_to_show<'d>(&self, index: &'d PeerIndex, name: &[u8]) -> Option<&'d Peer>
     where
         'r: 'd,
     {
-        match (self.holder_state.get(), self.holder) {
-            (HolderState::Steered, Some(_)) if self.found.is_some() => self.found,
-            (HolderState::Full, Some(holder)) => index.by_id(holder),
+        match (self.holder_state.get(), self.holder.get()) {
+            (HolderState::Steered, Some(_)) if self.found.get().is_some() => self.found.get(),
+            (HolderState::Kept, Some(holder)) => index.by_id(holder),
             _ => index.answering(self.request, name),
         }
     }
@@ -99,10 +100,10 @@ impl<'r> RequestContext<'r> {
         let index = self.peer_index();
         match index.by_id(holder) {
             None => !is_ahead(),
-            Some(peer) => {
-                let usable = usable::check(self.peers, peer.handle);
-                matches!(usable, Err(Unavailable::Left | Unavailable::Failed))
-            }
+            Some(peer) => match usable::check(self.peers, peer.handle) {
+                Err(Unavailable::Left | Unavailable::Failed) => true,
+                Ok(()) | Err(Unavailable::Full) => false,
+            },
         }
     }
 }
@@ -116,9 +117,9 @@ pub enum HolderState {
     Steered,
     /// It has left, or cannot be used: the session goes to the peer that answers.
     Lost,
-    /// It is merely busy, or known to a newer configuration only, and keeps the session: the next
-    /// request may reach it again.
-    Full,
+    /// It keeps the session, and the next request may reach it again: it is merely busy, or known
+    /// to a newer configuration only.
+    Kept,
 }
 
 /// At most so many ids are learned from one response.

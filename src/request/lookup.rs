@@ -1,15 +1,28 @@
 //! The session of a request, in each mode, and the server that holds it.
+//!
+//! Of several ids the first one decides that has a live session whose server can be used, else
+//! the first one with a live session, else the first (`core/candidates.rs`). Whether a server can be
+//! used is asked when it is to be taken, which tells it anyway; so the functions `by_…` choose as if
+//! all could, and [`another`] chooses anew when that one cannot.
 
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::ops::ControlFlow;
+
+use sticky_core::candidates::{Candidates, Standing};
 use sticky_core::directive::{CookieRule, QueryRule, RewriteRule};
 use sticky_core::http::cookie;
 use sticky_core::table::{Key, LookUp, PeerId};
 
 use crate::config::peer_index::{IndexView, Peer, PeerIndex};
+use crate::config::types::Rule;
 use crate::ngx::request::Request;
 use crate::zone::sessions::Sessions;
 
+use super::context::RequestContext;
 use super::session_id;
 use super::status::Status;
+use super::usable;
 
 /// The session that a request asks for.
 pub struct RequestSession<'r> {
@@ -17,8 +30,9 @@ pub struct RequestSession<'r> {
     pub status: Status,
     /// The key of the request's session id.
     pub request_key: Option<Key>,
-    /// That id, decoded; empty when there is none.
-    pub request_id: &'r [u8],
+    /// That id, decoded; in `mode=cookie` what the application has in the cookie that names the
+    /// peer (`transfer`), with the delimiter in front. Empty: nothing.
+    pub carried: &'r [u8],
     /// The peer that holds its session.
     pub holder: Option<PeerId>,
     /// That peer, where it is known already and stays as it is.
@@ -31,14 +45,14 @@ impl<'r> RequestSession<'r> {
         Self {
             status,
             request_key: None,
-            request_id: &[],
+            carried: &[],
             holder: None,
             found: None,
         }
     }
 
     /// The session of a request that names its peer, which `named` finds in the index.
-    #[inline]
+    #[inline(always)]
     fn of_peer(
         known: &IndexView<'r>,
         named: impl for<'d> Fn(&'d PeerIndex) -> Option<&'d Peer>,
@@ -70,18 +84,74 @@ pub fn by_cookie<'r>(
     let Some(cookie) = cookie::find(r.cookies(), &rule.name) else {
         return RequestSession::without_session(Status::None);
     };
-    if rule.transfer {
-        RequestSession::of_peer(known, |index| by_route(cookie, rule, index))
-    } else {
-        RequestSession::of_peer(known, |index| index.by_value(cookie))
+    let session = of_cookie(cookie, rule, known);
+    if session.holder.is_none() {
+        return by_any_cookie(r, rule, known, |_| true)
+            .unwrap_or_else(|| RequestSession::without_session(Status::Miss));
+    }
+    session
+}
+
+#[inline(always)]
+fn of_cookie<'r>(cookie: &'r [u8], rule: &CookieRule, known: &IndexView<'r>) -> RequestSession<'r> {
+    if !rule.transfer {
+        return RequestSession::of_peer(known, |index| index.by_value(cookie));
+    }
+    let end = Cell::new(None);
+    let session = RequestSession::of_peer(known, |index| {
+        let (peer, length) = by_route(cookie, rule, index)?;
+        end.set(Some(length));
+        Some(peer)
+    });
+    // Without a known server, the application's part begins at the first delimiter.
+    let first = || rule.routes(cookie).next().map(<[u8]>::len);
+    let end = end.get().or_else(first).unwrap_or(cookie.len());
+    RequestSession {
+        carried: cookie.get(end..).unwrap_or_default(),
+        ..session
     }
 }
 
-/// Finds the peer whose value is followed by the application's part in the cookie.
+#[cold]
+fn by_any_cookie<'r>(
+    r: Request<'r>,
+    rule: &CookieRule,
+    known: &IndexView<'r>,
+    is_usable: impl Fn(PeerId) -> bool,
+) -> Option<RequestSession<'r>> {
+    let mut candidates = Candidates::none();
+    // How far it has gone does not matter.
+    let _ = cookie::values_of(r.cookies(), &rule.name).try_for_each(|cookie| {
+        candidates.offer(cookie, || {
+            judged(of_cookie(cookie, rule, known), &is_usable)
+        })
+    });
+    candidates.decided()
+}
+
+/// What is known of a candidate, with its session.
+fn judged(
+    session: RequestSession<'_>,
+    is_usable: impl Fn(PeerId) -> bool,
+) -> (Standing, RequestSession<'_>) {
+    let standing = match session.holder {
+        None => Standing::Unknown,
+        Some(holder) if is_usable(holder) => Standing::Usable,
+        Some(_) => Standing::Unusable,
+    };
+    (standing, session)
+}
+
+/// Finds the peer whose value is followed by the application's part in the cookie, and the length
+/// of that value.
 #[inline(never)]
-fn by_route<'d>(cookie: &[u8], rule: &CookieRule, index: &'d PeerIndex) -> Option<&'d Peer> {
+fn by_route<'d>(
+    cookie: &[u8],
+    rule: &CookieRule,
+    index: &'d PeerIndex,
+) -> Option<(&'d Peer, usize)> {
     let mut routes = rule.routes(cookie);
-    routes.find_map(|route| index.by_value(route))
+    routes.find_map(|route| Some((index.by_value(route)?, route.len())))
 }
 
 /// Finds it by the parameter that `mode=rewrite` has put into a link or a form.
@@ -90,27 +160,142 @@ pub fn by_value<'r>(
     rule: &RewriteRule,
     known: &IndexView<'r>,
 ) -> RequestSession<'r> {
-    let Some(value) = session_id::server_value(r, &rule.names) else {
-        return RequestSession::without_session(Status::None);
-    };
-    RequestSession::of_peer(known, |index| index.by_value(value))
+    by_any_value(r, rule, known, |_| true)
+        .unwrap_or_else(|| RequestSession::without_session(Status::None))
 }
 
-/// Finds it in the session table, by the id of the request.
-pub fn by_id<'r>(rule: &QueryRule, sessions: &Sessions<'_>, id: &'r [u8]) -> RequestSession<'r> {
+fn by_any_value<'r>(
+    r: Request<'r>,
+    rule: &RewriteRule,
+    known: &IndexView<'r>,
+    is_usable: impl Fn(PeerId) -> bool,
+) -> Option<RequestSession<'r>> {
+    let mut candidates = Candidates::none();
+    let _ = session_id::visit_server_values(r, &rule.names, &mut |value: Cow<'r, [u8]>| {
+        let session = RequestSession::of_peer(known, |index| index.by_value(&value));
+        candidates.offer(value, || judged(session, &is_usable))
+    });
+    candidates.decided()
+}
+
+/// Finds it in the session table, by the id of the request. The session is in use from now on,
+/// unless its server cannot be used (`is_usable`): then [`another`] may be chosen.
+#[inline(always)]
+pub fn by_id<'r>(
+    r: Request<'r>,
+    rule: &QueryRule,
+    sessions: &Sessions<'_>,
+    is_usable: &dyn Fn(PeerId) -> bool,
+) -> RequestSession<'r> {
+    let Some((id, others)) = session_id::first(r, rule) else {
+        return RequestSession::without_session(Status::None);
+    };
     let Some(key) = sessions.key(id) else {
         return RequestSession::without_session(Status::Miss);
     };
-    let (status, holder) = match sessions.look_up_and_touch(key, &rule.limits) {
+    let (session, is_due) = of_key(key, id, rule, sessions);
+    if session.holder.is_none() && !session_id::are_empty(r, others) {
+        return by_live_id(r, rule, sessions, is_usable);
+    }
+    if is_due {
+        touch(&session, rule, sessions, is_usable);
+    }
+    session
+}
+
+/// The session of an id, and whether it is to be touched when the request goes by it.
+#[inline(always)]
+fn of_key<'r>(
+    key: Key,
+    id: &'r [u8],
+    rule: &QueryRule,
+    sessions: &Sessions<'_>,
+) -> (RequestSession<'r>, bool) {
+    let (found, is_due) = sessions.look_up_for_request(key, &rule.limits);
+    let (status, holder) = match found {
         LookUp::Unknown => (Status::Miss, None),
         LookUp::Expired => (Status::Expired, None),
         LookUp::Found(session) => (Status::Hit, Some(session.peer)),
     };
-    RequestSession {
+    let session = RequestSession {
         status,
         request_key: Some(key),
-        request_id: id,
+        carried: id,
         holder,
         found: None,
+    };
+    (session, is_due)
+}
+
+/// For few requests.
+#[cold]
+#[inline(never)]
+fn touch(
+    session: &RequestSession<'_>,
+    rule: &QueryRule,
+    sessions: &Sessions<'_>,
+    is_usable: &dyn Fn(PeerId) -> bool,
+) {
+    if let (Some(key), Some(holder)) = (session.request_key, session.holder) {
+        if is_usable(holder) {
+            sessions.touch(key, &rule.limits);
+        }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn by_live_id<'r>(
+    r: Request<'r>,
+    rule: &QueryRule,
+    sessions: &Sessions<'_>,
+    is_usable: &dyn Fn(PeerId) -> bool,
+) -> RequestSession<'r> {
+    let session = by_any_id(r, rule, sessions, &|_| true);
+    // It does nothing where that is not due.
+    touch(&session, rule, sessions, is_usable);
+    session
+}
+
+fn by_any_id<'r>(
+    r: Request<'r>,
+    rule: &QueryRule,
+    sessions: &Sessions<'_>,
+    is_usable: &dyn Fn(PeerId) -> bool,
+) -> RequestSession<'r> {
+    let mut candidates = Candidates::none();
+    let _ = session_id::visit(r, rule, &mut |id| {
+        let Some(key) = sessions.key(&id) else {
+            return ControlFlow::Break(());
+        };
+        candidates.offer(key, || {
+            let (session, _) = of_key(key, &[], rule, sessions);
+            let (standing, session) = judged(session, is_usable);
+            (standing, (session, id))
+        })
+    });
+    let Some((session, id)) = candidates.decided() else {
+        return RequestSession::without_session(Status::None);
+    };
+    match session_id::kept(r, id) {
+        Some(carried) => RequestSession { carried, ..session },
+        None => RequestSession::without_session(Status::None),
+    }
+}
+
+/// The server of the session that was chosen cannot be used: another session of the request whose
+/// server can be.
+#[cold]
+pub fn another<'r>(context: &RequestContext<'r>) -> Option<RequestSession<'r>> {
+    let index = context.peer_index();
+    let is_usable = |holder| usable::is_usable(&index, context.peers, holder);
+    let (r, sticky) = (context.request, context.sticky);
+    let session = match &sticky.rule {
+        Rule::Query(rule, sessions, _) => by_any_id(r, rule, sessions, &is_usable),
+        Rule::Cookie(rule) => by_any_cookie(r, rule, &index, is_usable)?,
+        Rule::Rewrite(rule) => by_any_value(r, rule, &index, is_usable)?,
+        Rule::NginxForm(_) => return None,
+    };
+    let is_usable = |holder| usable::is_usable(&index, context.peers, holder);
+    session.holder.is_some_and(is_usable).then_some(session)
 }

@@ -1,83 +1,154 @@
-//! The session id of a request: the first place of `from=` that has one decides.
+//! The session ids of a request, in the order of `from=`. Nearly all requests have one at most, so
+//! the first one is asked for alone, and all of them only where its session is not live.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 
 use sticky_core::directive::{Place, QueryRule};
 use sticky_core::http::header_value;
 use sticky_core::http::multipart;
-use sticky_core::url::{ExtractedId, Names};
+use sticky_core::url::Names;
 
-use crate::ngx::request::{Body, Request};
+use crate::ngx::request::Request;
 
 /// So many bytes of a posted form are searched.
 const SEARCHED: usize = 64 * 1024;
 
-/// The session id of a request, decoded. `None`: it has none, or several in one place, or no memory is
-/// left.
-pub fn find<'r>(r: Request<'r>, rule: &QueryRule) -> Option<&'r [u8]> {
-    for place in &rule.from {
-        // Nearly all ids come in a plain query, where nothing needs decoding.
-        let carried = match place {
+/// Called with each id, decoded, until it breaks.
+type Visit<'v, 'r> = dyn FnMut(Cow<'r, [u8]>) -> ControlFlow<()> + 'v;
+
+/// The first id of a request, and the places that may have further ones.
+#[inline(always)]
+pub fn first<'r, 'p>(r: Request<'r>, rule: &'p QueryRule) -> Option<(&'r [u8], &'p [Place])> {
+    let mut places = rule.from.as_slice();
+    while let [place, others @ ..] = places {
+        match place {
+            // Nearly all ids come in a plain query, where nothing needs decoding.
             Place::Query => match rule.names.in_plain_query(r.args()) {
-                Some(Some(id)) => return Some(id),
-                Some(None) if r.is_main() => continue,
-                _ => in_place(r, &rule.names, place),
+                Some(Some(id)) => return Some((id, others)),
+                Some(None) if r.is_main() => {}
+                _ => {
+                    if let Some(id) = first_in_query(r, &rule.names) {
+                        return Some((id, places));
+                    }
+                }
             },
-            Place::Form if !r.has_body() => continue,
-            _ => in_place(r, &rule.names, place),
-        };
-        if carried != ExtractedId::Absent {
-            return decoded(r, carried);
+            Place::Form if !r.has_body() => {}
+            _ => {
+                if let Some(id) = first_in_place(r, &rule.names, place) {
+                    return Some((id, places));
+                }
+            }
         }
+        places = others;
     }
     None
 }
 
-/// The parameter of `mode=rewrite` in a request, decoded: in its query, as it is now or as the client
-/// sent it, or in the posted form.
-pub fn server_value<'r>(r: Request<'r>, names: &Names) -> Option<&'r [u8]> {
-    let sent = r.main().unparsed_uri();
-    let sent = sent.split(|byte| *byte == b'#').next().unwrap_or_default();
-    let sent = sent.splitn(2, |byte| *byte == b'?').nth(1);
-    let places: [&dyn Fn() -> ExtractedId<'r>; 3] = [
-        &|| in_place(r, names, &Place::Query),
-        &|| names.in_query(sent.unwrap_or_default()),
-        &|| in_place(r, names, &Place::Form),
-    ];
-    let mut carried = places.into_iter().map(|place| place());
-    decoded(r, carried.find(|carried| *carried != ExtractedId::Absent)?)
-}
-
-fn decoded<'r>(r: Request<'r>, carried: ExtractedId<'r>) -> Option<&'r [u8]> {
-    match carried {
-        ExtractedId::Id(Cow::Borrowed(id)) => Some(id),
-        ExtractedId::Id(Cow::Owned(id)) => r.pool()?.copy(&id),
-        ExtractedId::Absent | ExtractedId::Conflict => None,
+#[inline(never)]
+fn first_in_query<'r>(r: Request<'r>, names: &Names) -> Option<&'r [u8]> {
+    match names.first_in_query(r.args()) {
+        Some(id) => kept(r, id),
+        None if r.is_main() => None,
+        None => first_in_place(r, names, &Place::Query),
     }
 }
 
 #[inline(never)]
-fn in_place<'r>(r: Request<'r>, names: &Names, place: &Place) -> ExtractedId<'r> {
-    match place {
-        Place::Query => match names.in_query(r.args()) {
-            // A subrequest (auth_request, SSI) belongs to the session of its request.
-            ExtractedId::Absent if !r.is_main() => names.in_query(r.main().args()),
-            found => found,
-        },
-        Place::Form => match r.body(SEARCHED) {
-            Some(body) => in_body(names, r.body_type(), body),
-            None => ExtractedId::Absent,
-        },
-        Place::Path => names.in_path(r.unparsed_path()),
-        Place::Cookie => names.in_cookies(r.cookies()),
-        Place::Header(name) => names.in_header(r.header_values(name)),
+fn first_in_place<'r>(r: Request<'r>, names: &Names, place: &Place) -> Option<&'r [u8]> {
+    let mut first = None;
+    let _ = in_place(r, names, place, &mut |id| {
+        first = Some(id);
+        ControlFlow::Break(())
+    });
+    kept(r, first?)
+}
+
+/// Whether it is plain that none of these places has an id.
+#[inline]
+pub fn are_empty(r: Request<'_>, places: &[Place]) -> bool {
+    match places {
+        [] => true,
+        [Place::Form] => !r.has_body(),
+        _ => false,
     }
 }
 
-fn in_body<'r>(names: &Names, media_type: &[u8], body: Body<'r>) -> ExtractedId<'r> {
+/// Visits all ids.
+#[inline(never)]
+pub fn visit<'r>(r: Request<'r>, rule: &QueryRule, visit: &mut Visit<'_, 'r>) -> ControlFlow<()> {
+    for place in &rule.from {
+        in_place(r, &rule.names, place, visit)?;
+    }
+    ControlFlow::Continue(())
+}
+
+/// Visits the values of the parameter of `mode=rewrite`: in the query, then in the posted form.
+pub fn visit_server_values<'r>(
+    r: Request<'r>,
+    names: &Names,
+    visit: &mut Visit<'_, 'r>,
+) -> ControlFlow<()> {
+    in_place(r, names, &Place::Query, visit)?;
+    in_place(r, names, &Place::Form, visit)
+}
+
+/// An id for as long as the request lives. `None`: no memory is left.
+pub fn kept<'r>(r: Request<'r>, id: Cow<'r, [u8]>) -> Option<&'r [u8]> {
+    match id {
+        Cow::Borrowed(id) => Some(id),
+        Cow::Owned(id) => r.pool()?.copy(&id),
+    }
+}
+
+fn in_place<'r>(
+    r: Request<'r>,
+    names: &Names,
+    place: &Place,
+    visit: &mut Visit<'_, 'r>,
+) -> ControlFlow<()> {
+    match place {
+        Place::Query => in_arguments(r, names, visit),
+        Place::Form => in_body(r, names, visit),
+        Place::Path => names.ids_in_path(r.unparsed_path()).try_for_each(visit),
+        Place::Cookie => names.ids_in_cookies(r.cookies()).try_for_each(visit),
+        Place::Header(name) => names
+            .ids_in_headers(r.header_values(name))
+            .try_for_each(visit),
+    }
+}
+
+/// The arguments as they are now. Where these have no id, those of its request for a subrequest
+/// (`auth_request`, SSI), which belongs to that session.
+fn in_arguments<'r>(r: Request<'r>, names: &Names, visit: &mut Visit<'_, 'r>) -> ControlFlow<()> {
+    let of_main = (!r.is_main()).then(|| r.main().args());
+    for args in [Some(r.args()), of_main].into_iter().flatten() {
+        let mut has_any = false;
+        names.ids_in_query(args).try_for_each(|id| {
+            has_any = true;
+            visit(id)
+        })?;
+        if has_any {
+            break;
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+fn in_body<'r>(r: Request<'r>, names: &Names, visit: &mut Visit<'_, 'r>) -> ControlFlow<()> {
+    let media_type = r.body_type();
+    let is_urlencoded = header_value::is_value(media_type, b"application/x-www-form-urlencoded");
+    if !is_urlencoded && !header_value::is_value(media_type, b"multipart/form-data") {
+        return ControlFlow::Continue(());
+    }
+    let Some(body) = r.body(SEARCHED) else {
+        return ControlFlow::Continue(());
+    };
     match body.bytes {
-        Cow::Borrowed(bytes) => in_form(names, media_type, bytes, body.is_whole),
-        Cow::Owned(bytes) => in_form(names, media_type, &bytes, body.is_whole).into_owned(),
+        Cow::Borrowed(bytes) => in_form(names, media_type, bytes, body.is_whole, visit),
+        Cow::Owned(bytes) => in_form(names, media_type, &bytes, body.is_whole, &mut |id| {
+            visit(Cow::Owned(id.into_owned()))
+        }),
     }
 }
 
@@ -86,17 +157,20 @@ fn in_form<'a>(
     media_type: &[u8],
     body: &'a [u8],
     is_whole: bool,
-) -> ExtractedId<'a> {
+    visit: &mut Visit<'_, 'a>,
+) -> ControlFlow<()> {
     if let Some(fields) = multipart::fields(media_type, body) {
-        return names.in_fields(fields);
+        return names.ids_in_fields(fields).try_for_each(visit);
     }
     if !header_value::is_value(media_type, b"application/x-www-form-urlencoded") {
-        return ExtractedId::Absent;
+        return ControlFlow::Continue(());
     }
-    if is_whole {
-        return names.in_form(body);
-    }
-    // The last pair may be cut.
-    let end = body.iter().rposition(|byte| *byte == b'&').unwrap_or(0);
-    names.in_form(body.get(..end).unwrap_or_default())
+    let body = if is_whole {
+        body
+    } else {
+        // The last pair may be cut.
+        let end = body.iter().rposition(|byte| *byte == b'&').unwrap_or(0);
+        body.get(..end).unwrap_or_default()
+    };
+    names.ids_in_form(body).try_for_each(visit)
 }

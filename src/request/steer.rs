@@ -1,8 +1,9 @@
 //! Which peer a request goes to.
 //!
 //! When the balancer has been initialised for a request, [`steer`] looks for the request's session.
-//! If it has one, each attempt goes to the session's peer, if that can be used, else to the
-//! balancer's choice. A request without a session is left to the balancer alone.
+//! If it has one, each attempt goes to the session's peer, if that can be used, else to that of
+//! another session of the request, else to the balancer's choice. A request without a session is
+//! left to the balancer alone.
 
 use std::cell::Cell;
 
@@ -10,13 +11,12 @@ use crate::config::types::{LocationConf, Rule, Sticky, UpstreamConf};
 use crate::ngx::accel_redirect::{self, OnRedirect, SavedFinalize};
 use crate::ngx::balancer::{interpose, Attempt, Balancer, Choice, Chooser, RoundRobin};
 use crate::ngx::log::Level;
-use crate::ngx::peers::PeerKey;
+use crate::ngx::peers::{PeerHandle, PeerKey};
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Upstream;
 
 use super::context::{HolderState, NginxSticky, RequestContext};
 use super::lookup::{self, RequestSession};
-use super::session_id;
 use super::status::{Status, Tries};
 use super::usable::{self, Unavailable};
 
@@ -105,27 +105,22 @@ impl<'r> Chooser for Steered<'r, &'r NginxSticky<'r>> {
 
 impl RequestContext<'_> {
     fn choose_holder(&self, attempt: &Attempt<'_>) -> Choice {
-        let holder_state = self.holder_state.get();
-        let target = self.found.map(|peer| peer.handle).or_else(|| {
-            let peer = self.peer_index().by_id(self.holder?)?.handle;
-            Some(peer)
-        });
-        let taken = match (holder_state, target) {
+        let taken = match (self.holder_state.get(), self.target()) {
             (HolderState::Untried, Some(peer)) => Some(attempt.take(peer, usable::test)),
             (HolderState::Steered, Some(peer)) if attempt.follows_closed_connection() => {
                 Some(usable::take_again(attempt, peer))
             }
             _ => None,
         };
-        self.holder_state.set(match (taken, holder_state) {
-            (Some(Ok(())), _) => {
-                self.holder_state.set(HolderState::Steered);
-                return Choice::Taken;
-            }
-            (Some(Err(Unavailable::Full)), _) | (None, HolderState::Full) => HolderState::Full,
-            (None, HolderState::Untried) if self.is_ahead() => HolderState::Full,
-            _ => HolderState::Lost,
-        });
+        let is_taken = match taken {
+            Some(Ok(())) => true,
+            Some(Err(why)) => self.without_holder(attempt, Some(why)),
+            None => self.without_holder(attempt, None),
+        };
+        if is_taken {
+            self.holder_state.set(HolderState::Steered);
+            return Choice::Taken;
+        }
         self.status.set(Status::Gone);
         if self.is_refused() {
             Choice::Refuse
@@ -134,10 +129,67 @@ impl RequestContext<'_> {
         }
     }
 
+    /// Where the session's server is, if it is known.
+    #[inline(always)]
+    fn target(&self) -> Option<PeerHandle> {
+        match self.found.get() {
+            Some(peer) => Some(peer.handle),
+            None => {
+                let peer = self.peer_index().by_id(self.holder.get()?)?.handle;
+                Some(peer)
+            }
+        }
+    }
+
+    /// The server of the session was not taken, or not again. Another session of the request
+    /// decides at the first attempt, if there is one whose server can be taken: true. Else what
+    /// becomes of the session is noted.
+    #[cold]
+    fn without_holder(&self, attempt: &Attempt<'_>, why: Option<Unavailable>) -> bool {
+        let holder_state = self.holder_state.get();
+        let mut why = why;
+        if holder_state == HolderState::Untried {
+            let other = lookup::another(self);
+            let is_other = other.is_some();
+            if let Some(other) = other {
+                self.request_key.set(other.request_key);
+                self.carried.set(other.carried);
+                self.holder.set(other.holder);
+                self.found.set(other.found);
+            }
+            self.touch();
+            if is_other {
+                match self.target().map(|peer| usable::take_other(attempt, peer)) {
+                    Some(Ok(())) => return true,
+                    Some(Err(other)) => why = Some(other),
+                    None => why = None,
+                }
+            }
+        }
+        self.holder_state.set(match (why, holder_state) {
+            (Some(Unavailable::Full), _) | (None, HolderState::Kept) => HolderState::Kept,
+            (None, HolderState::Untried) if self.is_ahead() => HolderState::Kept,
+            _ => HolderState::Lost,
+        });
+        false
+    }
+
+    /// The session that decides is in use, although its server may not be.
+    #[cold]
+    fn touch(&self) {
+        if let (Rule::Query(rule, sessions, _), Some(key)) =
+            (&self.sticky.rule, self.request_key.get())
+        {
+            sessions.touch(key, &rule.limits);
+        }
+    }
+
     /// See [`crate::zone::sessions::Sessions::is_ahead`].
     #[cold]
     fn is_ahead(&self) -> bool {
-        self.request_key.is_some_and(|key| self.has_ahead(key))
+        self.request_key
+            .get()
+            .is_some_and(|key| self.has_ahead(key))
     }
 
     /// Whether the request must not go to another server (`no_fallback`).
@@ -187,10 +239,9 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
     let session = match &sticky.rule {
         Rule::Cookie(rule) => lookup::by_cookie(r, rule, &sticky.peer_index(peers)),
         Rule::Rewrite(rule) => lookup::by_value(r, rule, &sticky.peer_index(peers)),
-        Rule::Query(rule, sessions, _) => match session_id::find(r, rule) {
-            None => RequestSession::without_session(Status::None),
-            Some(id) => lookup::by_id(rule, sessions, id),
-        },
+        Rule::Query(rule, sessions, _) => lookup::by_id(r, rule, sessions, &|holder| {
+            usable::is_usable(&sticky.peer_index(peers), peers, holder)
+        }),
         Rule::NginxForm(form) => {
             let secret = conf.secret.get().copied();
             let begun = NginxSticky::begin(r, form, secret, conf.is_strict())?;
@@ -207,10 +258,10 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
         request: r,
         sticky,
         peers,
-        request_key: session.request_key,
-        request_id: session.request_id,
-        holder: session.holder,
-        found: session.found,
+        request_key: Cell::new(session.request_key),
+        carried: Cell::new(session.carried),
+        holder: Cell::new(session.holder),
+        found: Cell::new(session.found),
         answered: Cell::new(None),
         learned: Cell::new(None),
         page: Cell::new(None),

@@ -3,8 +3,10 @@
 
 use sticky_core::availability::Availability;
 pub use sticky_core::availability::Unavailable;
+use sticky_core::table::PeerId;
 
 use crate::config::directives::DRAINING;
+use crate::config::peer_index::PeerIndex;
 use crate::ngx::balancer::{Attempt, NotTaken};
 use crate::ngx::peers::{PeerHandle, PeerList, PeerState};
 
@@ -36,6 +38,20 @@ pub fn test(peer: PeerState) -> Result<(), Unavailable> {
 /// The same for a peer as it is now.
 pub fn check(peers: PeerList, peer: PeerHandle) -> Result<(), Unavailable> {
     test(peers.state(peer).ok_or(Unavailable::Left)?)
+}
+
+/// Whether requests can go to the peer with that id in the session table now.
+pub fn is_usable(index: &PeerIndex, peers: PeerList, holder: PeerId) -> bool {
+    let peer = index.by_id(holder);
+    peer.is_some_and(|peer| check(peers, peer.handle).is_ok())
+}
+
+/// Takes the peer of another session than the one that was tried. A function of its own, so that
+/// the way of nearly all requests is compiled into one.
+#[cold]
+#[inline(never)]
+pub fn take_other(attempt: &Attempt<'_>, peer: PeerHandle) -> Result<(), Unavailable> {
+    attempt.take(peer, |state| test(state))
 }
 
 /// Takes the peer of the attempt before, which has failed on a kept connection, once more. nginx

@@ -3,7 +3,7 @@
 use sticky_core::directive::CookieRule;
 use sticky_core::http::cookie;
 
-use crate::config::peer_index::{IndexView, Peer, PeerIndex};
+use crate::config::peer_index::{IndexView, Peer};
 use crate::config::types::LocationConf;
 use crate::ngx::request::Request;
 use crate::request::context::RequestContext;
@@ -44,7 +44,7 @@ pub fn set<'r>(r: Request<'r>, context: &RequestContext<'r>, rule: &CookieRule, 
     }
     let line = line
         .filter(|line| !line.is_empty())
-        .or_else(|| new_line(r, context, rule, &known, peer, theirs));
+        .or_else(|| new_line(r, context, rule, peer, theirs));
     if let Some(line) = line {
         // Out of memory: the response goes without the cookie, the next one sets it.
         let _ = r.push_response_header(b"Set-Cookie", line);
@@ -56,7 +56,6 @@ fn new_line<'r>(
     r: Request<'r>,
     context: &RequestContext<'r>,
     rule: &CookieRule,
-    index: &PeerIndex,
     peer: &Peer,
     theirs: Option<&[u8]>,
 ) -> Option<&'r [u8]> {
@@ -67,24 +66,6 @@ fn new_line<'r>(
         _ if !rule.transfer => pool.concat(&[&peer.pair, attributes]),
         Some(theirs) => pool.concat(&[&peer.pair, &rule.delimiter, theirs, attributes]),
         // The client keeps the application's part that it has; it starts with the delimiter.
-        None => {
-            let transferred = transferred(r, rule, index);
-            pool.concat(&[&peer.pair, transferred, attributes])
-        }
+        None => pool.concat(&[&peer.pair, context.carried.get(), attributes]),
     }
-}
-
-/// The application's part of the request's cookie, from the delimiter on; empty without `transfer` and
-/// for a request without the cookie.
-fn transferred<'r>(r: Request<'r>, rule: &CookieRule, index: &PeerIndex) -> &'r [u8] {
-    let Some(cookie) = cookie::find(r.cookies(), &rule.name) else {
-        return &[];
-    };
-    let known = rule
-        .routes(cookie)
-        .find(|route| index.by_value(route).is_some());
-    // Without a known server, its part ends at the first delimiter.
-    let route = known.or_else(|| rule.routes(cookie).next());
-    let end = route.map_or(cookie.len(), <[u8]>::len);
-    cookie.get(end..).unwrap_or_default()
 }

@@ -70,7 +70,7 @@ pub fn redirected<'r>(
 /// there.
 #[cold]
 fn reassign(context: &RequestContext<'_>, rule: &QueryRule, sessions: &Sessions<'_>, name: &[u8]) {
-    if let (Some(key), Some(holder)) = (context.request_key, context.holder) {
+    if let (Some(key), Some(holder)) = (context.request_key.get(), context.holder.get()) {
         sessions.reassign(key, holder, answering_id(context, name), &rule.limits);
     }
 }
@@ -168,21 +168,22 @@ fn learn_id(context: &RequestContext<'_>, ids: &LearnedIds<'_>, id: &[u8]) {
         return;
     };
     // The request's own session at its own server was looked up a moment ago.
-    if id == context.request_id && context.holder == Some(ids.peer) {
+    if id == context.carried.get() && context.holder.get() == Some(ids.peer) {
         return;
     }
     let Some(key) = sessions.key(id) else { return };
     if !ids.record(key) {
         return;
     }
-    let claim =
-        if context.request_key == Some(key) && context.holder_state.get() != HolderState::Full {
-            Claim::RequestCarried {
-                holder: context.holder,
-            }
-        } else {
-            Claim::ResponseOnly
-        };
+    let claim = if context.request_key.get() == Some(key)
+        && context.holder_state.get() != HolderState::Kept
+    {
+        Claim::RequestCarried {
+            holder: context.holder.get(),
+        }
+    } else {
+        Claim::ResponseOnly
+    };
     let learned = sessions.learn(key, ids.peer, claim, &rule.limits, &mut |holder| {
         context.is_lost(holder, || context.has_ahead(key))
     });
@@ -252,8 +253,8 @@ fn body_learner(
             }
         },
     };
-    let is_known = context.holder == Some(answering_id(context, name));
-    let known = if is_known { context.request_id } else { &[] };
+    let is_known = context.holder.get() == Some(answering_id(context, name));
+    let known = if is_known { context.carried.get() } else { &[] };
     let body = Body {
         media_type: r.response_type(),
         coding,

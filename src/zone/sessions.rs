@@ -124,20 +124,21 @@ impl<'c> Sessions<'c> {
         Some(self.keyer.get_or_init(|| keyer))
     }
 
-    /// Looks up the session of an id that a request has sent, and confirms it.
-    pub fn look_up_and_touch(&self, key: Key, limits: &Limits) -> LookUp {
+    /// Looks up the session of an id that a request has sent, and tells whether it is to be
+    /// [touched](Self::touch) if the request goes by it.
+    #[inline(always)]
+    pub fn look_up_for_request(&self, key: Key, limits: &Limits) -> (LookUp, bool) {
         match self.open() {
             Some(Open::Shared(table, now)) => {
                 let found = table.look_up(key, limits, now);
-                if let LookUp::Found(session) = &found {
-                    if table.is_due(session, limits, now) {
-                        table.touch(key, limits, now);
-                    }
-                }
-                found
+                let is_due = match &found {
+                    LookUp::Found(session) => table.is_due(session, limits, now),
+                    LookUp::Unknown | LookUp::Expired => false,
+                };
+                (found, is_due)
             }
             Some(Open::Local(table, now)) => look_up_local(table, key, limits, now),
-            None => LookUp::Unknown,
+            None => (LookUp::Unknown, false),
         }
     }
 
@@ -235,7 +236,7 @@ impl<'c> Sessions<'c> {
         );
     }
 
-    #[inline]
+    #[inline(always)]
     fn open(&self) -> Option<Open<'_>> {
         match &self.storage {
             Storage::Shared(zone) => {
@@ -280,14 +281,13 @@ impl Storage<'_> {
 
 /// Not inlined, to keep the path to the shared table short.
 #[inline(never)]
-fn look_up_local(table: &LocalTable, key: Key, limits: &Limits, now: Tick) -> LookUp {
+fn look_up_local(table: &LocalTable, key: Key, limits: &Limits, now: Tick) -> (LookUp, bool) {
     let found = table.look_up(key, limits, now);
-    if let LookUp::Found(session) = &found {
-        if table.is_due(session, limits, now) {
-            table.touch(key, limits, now);
-        }
-    }
-    found
+    let is_due = match &found {
+        LookUp::Found(session) => table.is_due(session, limits, now),
+        LookUp::Unknown | LookUp::Expired => false,
+    };
+    (found, is_due)
 }
 
 enum Open<'a> {

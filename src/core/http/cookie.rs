@@ -30,16 +30,19 @@ pub fn find<'a>(
     header_values.find_map(|header| next_value(header, name).map(|(value, _)| value))
 }
 
-/// The values of all cookies `name` in the value of one Cookie header, by the same rules.
-pub fn values<'a, 'n>(
-    header_value: &'a [u8],
+/// The values of all cookies `name`, by the same rules. A client may have several, for different
+/// paths or domains; it sends those of the longest path first (RFC 6265 section 5.4).
+pub fn values_of<'a, 'n, H: Iterator<Item = &'a [u8]>>(
+    header_values: H,
     name: &'n [u8],
-) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
-    let mut rest = Some(header_value);
-    std::iter::from_fn(move || {
-        let (value, after) = next_value(rest?, name)?;
-        rest = after;
-        Some(value)
+) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n, H> {
+    header_values.flat_map(move |header| {
+        let mut rest = Some(header);
+        std::iter::from_fn(move || {
+            let (value, after) = next_value(rest?, name)?;
+            rest = after;
+            Some(value)
+        })
     })
 }
 

@@ -1,6 +1,8 @@
 //! Tests for the id in the path of a URL, in cookies and in headers, and for the suffix of a node.
 //! Without these, a servlet's or an ASP.NET session may be lost, or two sessions taken for one.
 
+use std::borrow::Cow;
+
 use sticky_core::http::multipart::Field;
 use sticky_core::url::{ExtractedId, LinkPart, Names, Site, MAX_ID};
 
@@ -14,6 +16,12 @@ fn shown(extracted: ExtractedId<'_>) -> String {
         ExtractedId::Conflict => "conflict".into(),
         ExtractedId::Id(id) => id.escape_ascii().to_string(),
     }
+}
+
+/// The ids of a request.
+fn listed<'a>(ids: impl Iterator<Item = Cow<'a, [u8]>>) -> String {
+    let ids: Vec<String> = ids.map(|id| id.escape_ascii().to_string()).collect();
+    ids.join(" ")
 }
 
 fn in_path(name: &str, path: &str) -> String {
@@ -102,13 +110,15 @@ fn a_letter_counts_in_a_segment_of_letters() {
 fn a_letter_counts_nowhere_else() {
     let letter = names(&["(S)", "(", "()", "(SS)", "(1)"]);
     assert_eq!(shown(letter.in_query(b"(S)=1&(=2&()=3&(SS)=4&(1)=5")), "-");
-    assert_eq!(shown(letter.in_form(b"(S)=1")), "-");
-    assert_eq!(shown(letter.in_cookies([&b"(S)=1"[..]].into_iter())), "-");
+    assert_eq!(listed(letter.ids_in_query(b"(S)=1&(=2&()=3")), "");
+    assert_eq!(listed(letter.ids_in_form(b"(S)=1")), "");
+    let cookies = [&b"(S)=1"[..]].into_iter();
+    assert_eq!(listed(letter.ids_in_cookies(cookies)), "");
     let field = Field {
         name: b"(S)"[..].into(),
         value: b"1",
     };
-    assert_eq!(shown(letter.in_fields([field].into_iter())), "-");
+    assert_eq!(listed(letter.ids_in_fields([field].into_iter())), "");
     assert!(Names::is_letter(b"(S)") && Names::is_letter(b"(a)"));
     assert!(!Names::is_letter(b"(1)") && !Names::is_letter(b"(SS)") && !Names::is_letter(b"S"));
 }
@@ -116,13 +126,17 @@ fn a_letter_counts_nowhere_else() {
 #[test]
 fn names_decide_in_their_order_in_paths_too() {
     let both = names(&["(S)", "sid"]);
-    for (path, id) in [
-        ("/(S(1))/a;sid=2", "1"),
-        ("/a;sid=2/(S(1))", "1"),
-        ("/(X(1))/a;sid=2", "2"),
-        ("/(S(1))/(S(2))/a;sid=3", "conflict"),
+    for (path, id, ids) in [
+        ("/(S(1))/a;sid=2", "1", "1 2"),
+        ("/a;sid=2/(S(1))", "1", "1 2"),
+        ("/(X(1))/a;sid=2", "2", "2"),
+        ("/(S(1))/(S(2))/a;sid=3", "conflict", "1 2 3"),
+        ("/a;sid=3;sid=4/(S(1)S(2))/b;sid=/(S())", "1", "1 3 4"),
+        ("/a;sid=3/b;sid=3", "3", "3 3"),
+        ("/a", "-", ""),
     ] {
         assert_eq!(shown(both.in_path(path.as_bytes())), id, "{path}");
+        assert_eq!(listed(both.ids_in_path(path.as_bytes())), ids, "{path}");
     }
 }
 
@@ -176,28 +190,27 @@ fn links_are_searched_in_the_configured_parts() {
 }
 
 #[test]
-fn all_cookies_of_a_name_must_agree() {
+fn cookies_count_in_the_order_of_names_then_as_sent() {
     let both = names(&["sid", "JSESSIONID"]);
-    for (headers, id) in [
+    for (headers, ids) in [
         (&["sid=1"][..], "1"),
         (&["a=b; sid=1; c=d"], "1"),
         (&["a=b", "sid=1"], "1"),
-        (&["JSESSIONID=2; sid=1"], "1"),
+        (&["JSESSIONID=2; sid=1"], "1 2"),
         (&["JSESSIONID=2; sid="], "2"),
-        (&["sid=1; sid=1", "sid=1"], "1"),
-        (&["sid=1; sid=2"], "conflict"),
-        (&["sid=1", "sid=2"], "conflict"),
+        (&["sid=1; sid=1", "sid=1"], "1 1 1"),
+        (&["sid=1; JSESSIONID=4; sid=2", "sid=3"], "1 2 3 4"),
         (&["sid=; sid=2"], "2"),
         (&["sid=a%2Cb"], "a,b"),
         (&["sid=a+b"], "a+b"),
         (&["sid=\"a\""], "\\\"a\\\""),
-        (&["Sid=1; xsid=2; sid"], "-"),
-        (&[], "-"),
+        (&["Sid=1; xsid=2; sid"], ""),
+        (&[], ""),
     ] {
         let headers = headers.iter().map(|header| header.as_bytes());
         assert_eq!(
-            shown(both.in_cookies(headers.clone())),
-            id,
+            listed(both.ids_in_cookies(headers.clone())),
+            ids,
             "{:?}",
             headers.collect::<Vec<_>>()
         );
@@ -205,26 +218,45 @@ fn all_cookies_of_a_name_must_agree() {
 }
 
 #[test]
+fn fields_count_in_the_order_of_names_then_as_sent() {
+    let both = names(&["sid", "JSESSIONID"]);
+    let fields = [
+        ("JSESSIONID", "3"),
+        ("a", "b"),
+        ("sid", "1"),
+        ("sid", ""),
+        ("JSESSIONID", "4"),
+        ("sid", "%31+"),
+    ];
+    let fields = fields.iter().map(|(name, value)| Field {
+        name: name.as_bytes().into(),
+        value: value.as_bytes(),
+    });
+    assert_eq!(listed(both.ids_in_fields(fields)), "1 %31+ 3 4");
+}
+
+#[test]
 fn the_value_of_a_header_is_the_id() {
     let sid = names(&["sid"]);
-    for (values, id) in [
+    for (values, ids) in [
         (&["1"][..], "1"),
         (&["a%20b+c"], "a%20b+c"),
-        (&["1", "1"], "1"),
-        (&["1", "2"], "conflict"),
+        (&["1", "1"], "1 1"),
+        (&["1", "2"], "1 2"),
         (&["", "2"], "2"),
-        (&[], "-"),
+        (&[], ""),
     ] {
         let values = values.iter().map(|value| value.as_bytes());
-        assert_eq!(shown(sid.in_header(values)), id);
+        assert_eq!(listed(sid.ids_in_headers(values)), ids);
     }
     let longest = "x".repeat(MAX_ID);
     assert_eq!(
-        shown(sid.in_header([longest.as_bytes()].into_iter())),
+        listed(sid.ids_in_headers([longest.as_bytes()].into_iter())),
         longest
     );
     let longer = "x".repeat(MAX_ID + 1);
-    assert_eq!(shown(sid.in_header([longer.as_bytes()].into_iter())), "-");
+    let none = listed(sid.ids_in_headers([longer.as_bytes()].into_iter()));
+    assert_eq!(none, "");
 }
 
 #[test]
@@ -247,9 +279,10 @@ fn the_name_of_a_node_is_cut_off() {
             id,
             "{value}"
         );
+        let ids = if id == "-" { "" } else { id };
         assert_eq!(
-            shown(cut.in_form(format!("sid={value}").as_bytes())),
-            id,
+            listed(cut.ids_in_form(format!("sid={value}").as_bytes())),
+            ids,
             "{value}"
         );
         assert_eq!(
@@ -259,8 +292,8 @@ fn the_name_of_a_node_is_cut_off() {
         );
         let cookie = format!("sid={value}");
         assert_eq!(
-            shown(cut.in_cookies([cookie.as_bytes()].into_iter())),
-            id,
+            listed(cut.ids_in_cookies([cookie.as_bytes()].into_iter())),
+            ids,
             "{value}"
         );
         let link = cut
@@ -268,7 +301,8 @@ fn the_name_of_a_node_is_cut_off() {
             .into_owned();
         assert_eq!(shown(link), id, "{value}");
     }
-    assert_eq!(shown(cut.in_header([&b"A1.node1"[..]].into_iter())), "A1");
+    let values = [&b"A1.node1"[..]].into_iter();
+    assert_eq!(listed(cut.ids_in_headers(values)), "A1");
     assert_eq!(cut.id_in(b"A1.node1"), Some(&b"A1"[..]));
     assert_eq!(cut.id_in(b".node1"), None);
     assert_eq!(

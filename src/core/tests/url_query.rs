@@ -1,6 +1,8 @@
 //! Tests for the id in a query and in a form. Without these, an unusual but valid request may lose
 //! its session, or a client may be sent to the server of another.
 
+use std::borrow::Cow;
+
 use sticky_core::url::{ExtractedId, Names, MAX_ID};
 
 fn names(names: &[&str]) -> Names {
@@ -13,6 +15,12 @@ fn shown(extracted: ExtractedId<'_>) -> String {
         ExtractedId::Conflict => "conflict".into(),
         ExtractedId::Id(id) => id.escape_ascii().to_string(),
     }
+}
+
+/// The ids of a request.
+fn listed<'a>(ids: impl Iterator<Item = Cow<'a, [u8]>>) -> String {
+    let ids: Vec<String> = ids.map(|id| id.escape_ascii().to_string()).collect();
+    ids.join(" ")
 }
 
 #[test]
@@ -89,6 +97,35 @@ fn the_first_configured_name_with_a_value_decides() {
 }
 
 #[test]
+fn a_request_has_the_ids_of_all_names_in_their_order() {
+    let both = names(&["sid", "PHPSESSID"]);
+    for (query, ids) in [
+        ("sid=1&sid=2", "1 2"),
+        ("sid=2&sid=1&sid=2", "2 1 2"),
+        ("PHPSESSID=p&sid=s", "s p"),
+        ("PHPSESSID=p&a=b&sid=s&PHPSESSID=q&sid=t&", "s t p q"),
+        ("sid=&PHPSESSID=p&sid", "p"),
+        ("s%69d=%31&sid=2;sid=3", "1 2 3"),
+        ("PHPSESSID=p;sid=a+b", "a b p"),
+        ("xsid=1&a=b", ""),
+        ("", ""),
+    ] {
+        let pad = "pad=0123456789abcdef";
+        for query in [
+            query.to_owned(),
+            format!("{query}&{pad}"),
+            format!("{pad}&{query}"),
+        ] {
+            assert_eq!(listed(both.ids_in_query(query.as_bytes())), ids, "{query}");
+            let first = both.first_in_query(query.as_bytes());
+            assert_eq!(first, both.ids_in_query(query.as_bytes()).next(), "{query}");
+        }
+    }
+    let longer = format!("sid={}&sid=1", "x".repeat(MAX_ID + 1));
+    assert_eq!(listed(both.ids_in_query(longer.as_bytes())), "1");
+}
+
+#[test]
 fn an_id_is_at_most_512_decoded_bytes() {
     let sid = names(&["sid"]);
     let longest = "x".repeat(MAX_ID);
@@ -136,17 +173,17 @@ fn names_with_marks_are_found_escaped_or_not() {
 
 #[test]
 fn a_form_separates_by_ampersands_alone() {
-    for (form, id) in [
+    for (form, ids) in [
         ("sid=1", "1"),
         ("a=1&sid=2;3", "2;3"),
-        ("a=1;sid=2", "-"),
+        ("a=1;sid=2", ""),
         ("sid=a+b%3b", "a b;"),
-        ("sid=1&sid=2", "conflict"),
-        ("", "-"),
+        ("sid=1&sid=2", "1 2"),
+        ("", ""),
     ] {
         assert_eq!(
-            shown(names(&["sid"]).in_form(form.as_bytes())),
-            id,
+            listed(names(&["sid"]).ids_in_form(form.as_bytes())),
+            ids,
             "{form}"
         );
     }
@@ -179,8 +216,8 @@ fn a_name_is_1_to_64_unreserved_bytes() {
     }
 }
 
-/// The same rules in naive code.
-fn naive(query: &[u8]) -> String {
+/// The same rules in naive code: the id of a link with this query, and those of a request.
+fn naive(query: &[u8]) -> (String, String) {
     let unescape = |text: &[u8]| {
         let mut out = Vec::new();
         let mut at = 0;
@@ -203,19 +240,45 @@ fn naive(query: &[u8]) -> String {
         out
     };
     let pairs = query.split(|b| *b == b'&' || *b == b';');
-    let mut ids: Vec<Vec<u8>> = pairs
+    let ids: Vec<Vec<u8>> = pairs
         .filter_map(|pair| {
             let end = pair.iter().position(|b| *b == b'=')?;
             (unescape(&pair[..end]) == b"sid").then(|| unescape(&pair[end + 1..]))
         })
         .filter(|id| !id.is_empty() && id.len() <= MAX_ID)
         .collect();
-    ids.dedup();
-    match &ids[..] {
+    let all = listed(ids.iter().map(|id| id.into()));
+    let of_link = match &ids[..] {
         [] => "-".into(),
-        [id] => id.escape_ascii().to_string(),
+        [id, others @ ..] if others.iter().all(|other| other == id) => {
+            id.escape_ascii().to_string()
+        }
         _ => "conflict".into(),
-    }
+    };
+    (of_link, all)
+}
+
+fn assert_naive(names: &Names, query: &[u8]) -> bool {
+    let (of_link, all) = naive(query);
+    assert_eq!(
+        shown(names.in_query(query)),
+        of_link,
+        "{}",
+        query.escape_ascii()
+    );
+    assert_eq!(
+        listed(names.ids_in_query(query)),
+        all,
+        "{}",
+        query.escape_ascii()
+    );
+    assert_eq!(
+        names.first_in_query(query),
+        names.ids_in_query(query).next(),
+        "{}",
+        query.escape_ascii()
+    );
+    !all.is_empty()
 }
 
 #[test]
@@ -228,12 +291,7 @@ fn any_byte_anywhere_reads_as_by_the_naive_rules() {
             for byte in 0..=255 {
                 let mut query = plain.clone();
                 query[at] = byte;
-                assert_eq!(
-                    shown(sid.in_query(&query)),
-                    naive(&query),
-                    "{}",
-                    query.escape_ascii()
-                );
+                assert_naive(&sid, &query);
             }
         }
     }
@@ -256,9 +314,7 @@ fn random_queries_read_as_by_the_naive_rules() {
                 .wrapping_add(1_442_695_040_888_963_407);
             query.push_str(parts[(seed >> 33) as usize % parts.len()]);
         }
-        let wanted = naive(query.as_bytes());
-        extracted += usize::from(wanted != "-");
-        assert_eq!(shown(sid.in_query(query.as_bytes())), wanted, "{query}");
+        extracted += usize::from(assert_naive(&sid, query.as_bytes()));
     }
     assert!(extracted > 10_000, "hardly an id in these queries");
 }

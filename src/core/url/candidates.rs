@@ -1,0 +1,98 @@
+//! The ids of a request. It may have several: cookies of one name for two paths, an id appended to
+//! a link that has one. Which of them counts is decided by what is known of them, see
+//! [`crate::candidates`].
+//!
+//! In each place they come in the order of the names, those of one name as they were sent; values
+//! that are no id are left out.
+
+use std::borrow::Cow;
+
+use super::name::{decoded, unescaped};
+use super::{is_unescaped, path, split, Names};
+use crate::http::cookie;
+use crate::http::multipart::Field;
+
+impl Names {
+    /// The first of the [ids in a query](Names::ids_in_query).
+    pub fn first_in_query<'a>(&self, query: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        if is_unescaped(query) && self.plain().all(|name| name.literal_is_name) {
+            return self.plain().find_map(|name| {
+                let mut ids = name.values_in_unescaped(query);
+                ids.find_map(|value| self.id_in(value).map(Cow::Borrowed))
+            });
+        }
+        self.ids_in_query(query).next()
+    }
+
+    /// The ids in a query, read as in [`Names::in_query`].
+    pub fn ids_in_query<'a, 'n>(
+        &'n self,
+        query: &'a [u8],
+    ) -> impl Iterator<Item = Cow<'a, [u8]>> + use<'a, 'n> {
+        let is_plain = is_unescaped(query) && self.plain().all(|name| name.literal_is_name);
+        self.plain().flat_map(move |name| {
+            let plain = is_plain.then(|| name.values_in_unescaped(query));
+            let plain = plain.into_iter().flatten().map(Cow::Borrowed);
+            let pairs = (!is_plain).then(|| split(query, |at| memchr::memchr2(b'&', b';', at)));
+            let pairs = pairs.into_iter().flatten();
+            let values = plain.chain(pairs.filter_map(|pair| name.value_in(pair).map(decoded)));
+            values.filter_map(|value| self.cut(value))
+        })
+    }
+
+    /// The ids in a body of `application/x-www-form-urlencoded`: as in a query, but separated by
+    /// `&` only (URL Standard, 5.1).
+    pub fn ids_in_form<'a, 'n>(
+        &'n self,
+        body: &'a [u8],
+    ) -> impl Iterator<Item = Cow<'a, [u8]>> + use<'a, 'n> {
+        self.plain().flat_map(move |name| {
+            let pairs = split(body, |pairs| memchr::memchr(b'&', pairs));
+            let values = pairs.filter_map(|pair| name.value_in(pair).map(decoded));
+            values.filter_map(|value| self.cut(value))
+        })
+    }
+
+    /// The ids among the fields of a form; nothing is decoded.
+    pub fn ids_in_fields<'a, F: Iterator<Item = Field<'a>>>(
+        &self,
+        fields: F,
+    ) -> impl Iterator<Item = Cow<'a, [u8]>> + use<'a, F> {
+        let rank = |field: &Field<'_>| self.plain().position(|own| *own.bytes == *field.name);
+        let ids = fields.filter_map(|field| Some((rank(&field)?, self.id_in(field.value)?)));
+        let mut ids: Vec<_> = ids.collect();
+        // Stable: those of one name stay as they were sent.
+        ids.sort_by_key(|(rank, _)| *rank);
+        ids.into_iter().map(|(_, id)| Cow::Borrowed(id))
+    }
+
+    /// The ids in the path of a URL, read as in [`Names::in_path`].
+    pub fn ids_in_path<'a, 'n>(
+        &'n self,
+        path: &'a [u8],
+    ) -> impl Iterator<Item = Cow<'a, [u8]>> + use<'a, 'n> {
+        self.names
+            .iter()
+            .flat_map(move |name| path::values_in(path, name))
+            .filter_map(|value| self.cut(value))
+    }
+
+    /// The ids in the cookies of the names; `headers` are the values of the Cookie headers.
+    pub fn ids_in_cookies<'a, 'n, H: Iterator<Item = &'a [u8]> + Clone>(
+        &'n self,
+        headers: H,
+    ) -> impl Iterator<Item = Cow<'a, [u8]>> + use<'a, 'n, H> {
+        self.plain().flat_map(move |name| {
+            let values = cookie::values_of(headers.clone(), &name.bytes);
+            values.filter_map(|value| self.cut(unescaped(value)))
+        })
+    }
+
+    /// The ids in headers that have nothing else in them; `values` are those of all such headers.
+    pub fn ids_in_headers<'a, 'n, H: Iterator<Item = &'a [u8]>>(
+        &'n self,
+        values: H,
+    ) -> impl Iterator<Item = Cow<'a, [u8]>> + use<'a, 'n, H> {
+        values.filter_map(|value| self.id_in(value).map(Cow::Borrowed))
+    }
+}
