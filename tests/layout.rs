@@ -217,6 +217,7 @@ fn structures_lie_where_c_puts_them() {
             allow_ranges / set_allow_ranges,
             filter_need_in_memory / set_filter_need_in_memory,
             request_body_no_buffering / set_request_body_no_buffering,
+            valid_unparsed_uri / set_valid_unparsed_uri,
         }
         ngx_buf_s {
             temporary / set_temporary, memory / set_memory, mmap / set_mmap,

@@ -59,6 +59,26 @@ impl<'r> Request<'r> {
         unsafe { sys::bytes((*self.raw()).args) }
     }
 
+    /// Whether the URL, and so its arguments, are still those that the client sent. It may be false
+    /// for a URL that nothing has changed.
+    #[inline]
+    pub fn is_as_sent(self) -> bool {
+        // SAFETY: a bit of a live request. ngx_http_process_request_uri() sets it; all that changes
+        // the URL or its arguments clears it (ngx_http_script_regex_start_code(),
+        // ngx_http_variable_set_args(), ngx_http_internal_redirect()). A subrequest has it only as
+        // a clone, with the arguments of its request (ngx_http_subrequest()).
+        unsafe { (*self.raw()).valid_unparsed_uri() != 0 }
+    }
+
+    /// The arguments as the client sent them.
+    pub fn unparsed_args(self) -> &'r [u8] {
+        let url = self.unparsed_uri();
+        let mut parts = url.splitn(2, |byte| *byte == b'#');
+        let url = parts.next().unwrap_or_default();
+        let mut parts = url.splitn(2, |byte| *byte == b'?');
+        parts.nth(1).unwrap_or_default()
+    }
+
     /// The URL as the client sent it, with its query (`$request_uri`). A subrequest has that of its
     /// request (`ngx_http_subrequest()`).
     pub fn unparsed_uri(self) -> &'r [u8] {

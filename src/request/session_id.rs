@@ -26,7 +26,7 @@ pub fn first<'r, 'p>(r: Request<'r>, rule: &'p QueryRule) -> Option<(&'r [u8], &
             // Nearly all ids come in a plain query, where nothing needs decoding.
             Place::Query => match rule.names.in_plain_query(r.args()) {
                 Some(Some(id)) => return Some((id, others)),
-                Some(None) if r.is_main() => {}
+                Some(None) if r.is_as_sent() => {}
                 _ => {
                     if let Some(id) = first_in_query(r, &rule.names) {
                         return Some((id, places));
@@ -49,7 +49,7 @@ pub fn first<'r, 'p>(r: Request<'r>, rule: &'p QueryRule) -> Option<(&'r [u8], &
 fn first_in_query<'r>(r: Request<'r>, names: &Names) -> Option<&'r [u8]> {
     match names.first_in_query(r.args()) {
         Some(id) => kept(r, id),
-        None if r.is_main() => None,
+        None if r.is_as_sent() => None,
         None => first_in_place(r, names, &Place::Query),
     }
 }
@@ -83,7 +83,8 @@ pub fn visit<'r>(r: Request<'r>, rule: &QueryRule, visit: &mut Visit<'_, 'r>) ->
     ControlFlow::Continue(())
 }
 
-/// Visits the values of the parameter of `mode=rewrite`: in the query, then in the posted form.
+/// Visits the values of the parameter of `mode=rewrite`: in the query, as it is now or as the
+/// client sent it, then in the posted form.
 pub fn visit_server_values<'r>(
     r: Request<'r>,
     names: &Names,
@@ -119,10 +120,12 @@ fn in_place<'r>(
 }
 
 /// The arguments as they are now. Where these have no id, those of its request for a subrequest
-/// (`auth_request`, SSI), which belongs to that session.
+/// (`auth_request`, SSI), which belongs to that session; then those that the client sent, for
+/// `rewrite` and `set $args` may have dropped the id.
 fn in_arguments<'r>(r: Request<'r>, names: &Names, visit: &mut Visit<'_, 'r>) -> ControlFlow<()> {
     let of_main = (!r.is_main()).then(|| r.main().args());
-    for args in [Some(r.args()), of_main].into_iter().flatten() {
+    let sent = (!r.is_as_sent()).then(|| r.unparsed_args());
+    for args in [Some(r.args()), of_main, sent].into_iter().flatten() {
         let mut has_any = false;
         names.ids_in_query(args).try_for_each(|id| {
             has_any = true;
