@@ -8,7 +8,7 @@ use lib "$FindBin::Bin/lib";
 use Sticky::Test;
 use Sticky::Pages;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(37);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(52);
 
 $t->write_file_expand('backends.conf', backends());
 $t->write_file_expand('nginx.conf', <<'EOC');
@@ -120,7 +120,7 @@ for my $cuts ([3], [length($file) + 20, 4], [length($file) - 2, 4, 30], [1, 1, 1
         "in pieces of @$cuts bytes, and the rest");
 }
 
-# As much as nginx has in memory, and no more than 64 KB.
+# Wherever nginx keeps it, and no more than 64 KB.
 
 my $filler = 'x' x 1000;
 is(status(send_form(field('a', $filler x 70) . $id . $last, $type, '/large/')), 'NONE',
@@ -130,9 +130,18 @@ is(posts($id . field('a', $filler x 70) . $last, $type, '/large/'), "$home HIT",
 my $room = 65536 - length $line . $id;
 is(status(send_form(field('a', 'x' x $room) . $id . $last, $type, '/large/')), 'NONE',
     'none in a field that is cut at 64 KB');
-is(status(send_form($id . field('a', $filler x 12) . $last)), 'NONE', 'none in a file');
-is(status(send_form($id . $last, $type, '/in_file/')), 'NONE',
-    'nor in one that nginx always makes');
+is(posts($id . field('a', $filler x 12) . $last), "$home HIT", 'in a file, in front');
+is(posts(field('a', $filler x 12) . $id . $last), "$home HIT", 'in a file, further back');
+is(posts($id . field('a', $filler x 500) . $last), "$home HIT", 'in a file of 500 KB');
+is(posts($id . $last, $type, '/in_file/'), "$home HIT", 'in one that nginx always makes');
+is(posts($id . field('a', $filler x 500) . $last, $type, '/in_file/'), "$home HIT",
+    'in one of these of 500 KB');
+is(summary(map { chunked('/', $type, 3000, $id . field('a', $filler x 12) . $last) } 1 .. 4),
+    "$home HIT", 'in chunks, in a file');
+is(summary(map { chunked('/large/', $type, 30, $id . field('a', $filler x 2) . $last) } 1 .. 4),
+    "$home HIT", 'in chunks, in memory');
+is(status(send_form($id . field('a', $filler x 12) . $last, 'application/octet-stream')), 'NONE',
+    'not in a file of another type');
 
 # The same for an urlencoded form.
 
@@ -141,6 +150,8 @@ is(posts('sid=form+id/1&a=' . $filler x 70, $urlencoded, '/large/'), "$home HIT"
     'urlencoded: before 64 KB');
 is(status(send_form('a=' . 'x' x (65536 - 12) . '&sid=form+id/1', $urlencoded, '/large/')), 'NONE',
     'none in a pair that is cut there');
+
+is(posts('sid=form+id/1&a=' . $filler x 12, $urlencoded), "$home HIT", 'urlencoded: in a file');
 
 # What ends the id ends with the 65,536th byte, or one behind it.
 
@@ -152,13 +163,25 @@ for (
     my $filled = 65536 - length $before . $behind . $end;
     for my $more (0, 1) {
         my $form = $before . 'x' x ($filled + $more) . $behind . $end . $rest;
-        is(status(send_form($form, $media_type, '/large/')), $more ? 'NONE' : 'HIT',
-            "$what: the end of the id is " . ($more ? 'behind' : 'within') . ' 64 KB');
+        for my $uri ('/large/', '/') {
+            is(status(send_form($form, $media_type, $uri)), $more ? 'NONE' : 'HIT',
+                "$what, $uri: the end of the id is " . ($more ? 'behind' : 'within') . ' 64 KB');
+        }
     }
 }
 
+# What has come when the server is chosen, where nginx does not wait for the rest.
+
 like(summary(map { first_piece('/unbuffered/', $urlencoded, 'a=b&sid=form+id/1', 12) } 1 .. 4),
-    qr/^[ABC]{2,} NONE$/, 'nor in one of which nginx has a part');
+    qr/^[ABC]{2,} NONE$/, 'unbuffered: an id of which a part has come');
+is(summary(map { first_piece('/unbuffered/', $urlencoded, 'sid=form+id/1&a=b', 15) } 1 .. 4),
+    "$home HIT", 'unbuffered: an id that has come');
+is(summary(map { first_piece('/unbuffered/', $type, $id . $file . $last, length($id . $line)) } 1 .. 4),
+    "$home HIT", 'unbuffered: a field that has come');
+is(posts($id . field('a', $filler x 500) . $last, $type, '/unbuffered/'), "$home HIT",
+    'unbuffered: in front of 500 KB');
+is(summary(map { chunked('/unbuffered/', $type, 3000, $id . field('a', $filler x 12) . $last) } 1 .. 4),
+    "$home HIT", 'unbuffered: in chunks');
 
 sub part { return "------WebKitFormBoundaryx7\r\n$_[0]\r\n\r\n$_[1]\r\n" }
 
@@ -189,6 +212,14 @@ sub summary {
 sub in_pieces {
     my ($uri, $media_type, $body, @lengths) = @_;
     return summary(map { piecewise($uri, $media_type, $body, @lengths) } 1 .. 4);
+}
+
+# The reply to a body in chunks of this length.
+sub chunked {
+    my ($uri, $media_type, $length, $body) = @_;
+    my $chunks = join '', map { sprintf "%x\r\n%s\r\n", length, $_ } unpack "(a$length)*", $body;
+    return http("POST $uri HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        . "Content-Type: $media_type\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n");
 }
 
 # The first piece comes with the head.

@@ -11,7 +11,7 @@ use Sticky::Peers qw/ needs curl /;
 
 needs('curl with HTTP/2');
 
-my $t = Test::Nginx->new()->has(qw/ http http_v2 proxy rewrite /)->plan(9);
+my $t = Test::Nginx->new()->has(qw/ http http_v2 proxy rewrite /)->plan(12);
 
 # nginx has said so in a directive of its own since 1.25.1.
 my ($listen, $http_2) = $t->has_version('1.25.1') ? ('', 'http2 on;') : (' http2', '');
@@ -44,8 +44,16 @@ http {
         add_header   X-Status  \$sticky_status  always;
         $http_2
 
+        client_body_buffer_size  4k;
+        client_max_body_size     8m;
+
         location / {
             proxy_pass http://u;
+        }
+
+        location /in_file {
+            client_body_in_file_only clean;
+            proxy_pass http://u/;
         }
     }
 }
@@ -55,6 +63,9 @@ EOC
 $t->run();
 
 my $file = $t->testdir() . '/backends.conf';
+my $large = $t->testdir() . '/large';
+$t->write_file('large', 'x' x 100_000);
+my $text = 'x' x 20_000;
 my $origin = 'http://127.0.0.1:' . port(8080);
 
 like(asked('/', '--header', 'X-Page: <a href="/a;sid=one"><a href="/(S(two))/">'), qr/NONE$/,
@@ -68,6 +79,10 @@ is(asked('/', map { ('--header', "Cookie: $_") } 'a=b', 'sid=one', 'c=d'), $home
 is(asked('/', map { ('--header', "Cookie: $_") } 'sid=other', 'sid=one'), $home,
     'crumbs with two ids');
 is(asked('/', '--form', "file=\@$file", '--form', 'sid=one'), $home, 'multipart form');
+is(asked('/', '--form', 'sid=one', '--form', "file=\@$large"), $home, 'before a file of 100 KB');
+is(asked('/in_file', '--form', 'sid=one', '--form', "file=\@$large"), $home,
+    'in a file that nginx always makes');
+is(asked('/', '--data', "sid=one&text=$text"), $home, 'urlencoded, with a long text');
 like(asked('/', '--form', "sid=\@$file"), qr/NONE$/, 'file of that name');
 
 # The server and the status of one request.

@@ -149,7 +149,8 @@ fn structures_lie_where_c_puts_them() {
         ngx_array_t { elts, nelts }
         ngx_str_t { len, data }
         ngx_chain_s { buf, next }
-        ngx_buf_s { pos, last, start, end, file_pos, file_last, tag }
+        ngx_buf_s { pos, last, start, end, file_pos, file_last, file, tag }
+        ngx_file_s { fd }
         ngx_pool_cleanup_s { handler, data }
         ngx_http_upstream_t {
             peer, conf, headers_in.status_n, headers_in.headers, finalize_request,

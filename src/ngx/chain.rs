@@ -3,7 +3,10 @@
 
 use std::cell::Cell;
 use std::marker::PhantomData;
+use std::os::fd::BorrowedFd;
 use std::ptr::{null_mut, NonNull};
+
+use rustix::io::{pread, retry_on_intr};
 
 use super::pool::Pool;
 use super::sys;
@@ -63,9 +66,40 @@ impl<'a> Buffer<'a> {
         Some(unsafe { std::slice::from_raw_parts(buf.pos, len) })
     }
 
-    /// Whether the bytes are in a file.
-    pub fn in_file(self) -> bool {
-        self.get().in_file() != 0
+    /// How many bytes it has in a file.
+    pub fn length_in_file(self) -> usize {
+        let buf = self.get();
+        if buf.in_file() == 0 {
+            return 0;
+        }
+        usize::try_from(buf.file_last - buf.file_pos).unwrap_or(0)
+    }
+
+    /// Appends the first `length` of the bytes that it has in a file, which are no fewer. False:
+    /// they cannot be read, or not all of them.
+    pub fn read_file(self, length: usize, out: &mut Vec<u8>) -> bool {
+        let buf = self.get();
+        // SAFETY: NULL or the file of a buffer, which lives as long as the buffer (ngx_buf_t).
+        let Some(file) = (unsafe { buf.file.as_ref() }) else {
+            return false;
+        };
+        // SAFETY: a file is open as long as there are buffers of it.
+        let file = unsafe { BorrowedFd::borrow_raw(file.fd) };
+        let start = out.len();
+        out.resize(start + length, 0);
+        let mut at = start;
+        while at < out.len() {
+            // Not ngx_read_file(): it notes where nginx itself has come to.
+            let offset = u64::try_from(buf.file_pos).unwrap_or(0) + (at - start) as u64;
+            match retry_on_intr(|| pread(file, &mut out[at..], offset)) {
+                Ok(read) if read > 0 => at += read,
+                _ => {
+                    out.truncate(at);
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     /// Whether it is the last buffer of a response, a subrequest's too.

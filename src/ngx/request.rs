@@ -1,4 +1,4 @@
-//! A request, as much of its body as is in memory, and the header of its response.
+//! A request, the beginning of its body, and the header of its response.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -17,7 +17,7 @@ use super::sys;
 #[derive(Clone, Copy)]
 pub struct Request<'r>(NonNull<sys::ngx_http_request_s>, PhantomData<&'r ()>);
 
-/// The part of a request's body that nginx holds in memory.
+/// The beginning of a request's body.
 pub struct Body<'r> {
     /// Its first bytes, in one piece.
     pub bytes: Cow<'r, [u8]>,
@@ -186,8 +186,11 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// The first bytes of the request's body, at most `limit` of them, as far as nginx holds it in
-    /// memory; `None` when it holds none.
+    /// The first bytes of the request's body, at most `limit` of them: those that have come, where
+    /// nginx passes the body on before it has read it, else all. `None`: there are none.
+    ///
+    /// What nginx has written to a file is read from there, at once: it has just been written, so
+    /// it comes from the page cache.
     pub fn body(self, limit: usize) -> Option<Body<'r>> {
         let chain = self.body_chain();
         // SAFETY: a bit of a live request, which ngx_http_read_unbuffered_request_body() clears
@@ -199,20 +202,29 @@ impl<'r> Request<'r> {
             is_whole: !is_coming,
         };
         for buffer in chain.buffers() {
-            if buffer.in_file() {
-                body.is_whole = false;
-                break;
-            }
-            let piece = buffer.bytes().unwrap_or_default();
             let room = limit - body.bytes.len();
-            let taken = piece.get(..room).unwrap_or(piece);
-            if body.bytes.is_empty() && !is_coming {
-                body.bytes = Cow::Borrowed(taken);
-            } else if !taken.is_empty() {
-                // What is still to come may overwrite what has been sent.
-                body.bytes.to_mut().extend_from_slice(taken);
-            }
-            if taken.len() < piece.len() {
+            let length = match buffer.bytes() {
+                Some(piece) => {
+                    let taken = piece.get(..room).unwrap_or(piece);
+                    if body.bytes.is_empty() && !is_coming {
+                        body.bytes = Cow::Borrowed(taken);
+                    } else if !taken.is_empty() {
+                        // What is still to come may overwrite what has been sent.
+                        body.bytes.to_mut().extend_from_slice(taken);
+                    }
+                    piece.len()
+                }
+                None => {
+                    let length = buffer.length_in_file();
+                    let wanted = room.min(length);
+                    if wanted > 0 && !buffer.read_file(wanted, body.bytes.to_mut()) {
+                        body.is_whole = false;
+                        break;
+                    }
+                    length
+                }
+            };
+            if length > room {
                 body.is_whole = false;
                 break;
             }
