@@ -37,6 +37,8 @@ my @accepted = (
     'sticky transfer delimiter=.;',
     'sticky transfer "delimiter= ";',
     'sticky hide_cookie;',
+    'sticky on_failure=move;',
+    'sticky on_failure=keep;',
     'sticky no_fallback;',
     'sticky no_fallback hide_cookie delimiter=| transfer partitioned samesite=none httponly secure'
         . ' expires=1y path=/a domain=a.example hash=sha1 name=n mode=cookie;',
@@ -46,7 +48,8 @@ my @accepted = (
 my $all = 'expected "mode=cookie|query|rewrite", "name=NAME", "hash=index|md5|sha1|sha256",'
     . ' "hmac=md5|sha1|sha256", "hmac_key=KEY", "text=raw", "domain=DOMAIN", "path=PATH",'
     . ' "expires=TIME", "secure", "httponly", "samesite=strict|lax|none", "partitioned",'
-    . ' "transfer", "delimiter=TEXT", "hide_cookie", "no_fallback"';
+    . ' "transfer", "delimiter=TEXT", "hide_cookie", "on_failure=move|keep",'
+    . ' "no_fallback"';
 
 my $in = 'in "sticky" directive';
 my $header_safe = 'expected a value without spaces, control characters, ";" and ","';
@@ -72,6 +75,9 @@ my @refused = (
     ['sticky partitioned=1;' => qq{invalid parameter "partitioned=1" $in, expected "partitioned"}],
     ['sticky transfer=1;' => qq{invalid parameter "transfer=1" $in, expected "transfer"}],
     ['sticky hide_cookie=1;' => qq{invalid parameter "hide_cookie=1" $in, expected "hide_cookie"}],
+    ['sticky on_failure;' => qq{invalid parameter "on_failure" $in, expected "on_failure=move|keep"}],
+    ['sticky on_failure=stay;' =>
+        qq{invalid value "stay" of parameter "on_failure" $in, expected "move" or "keep"}],
     ['sticky no_fallback=off;' => qq{invalid parameter "no_fallback=off" $in, expected "no_fallback"}],
 
     # nothing behind the =

@@ -45,13 +45,16 @@ my @accepted = map { "sticky mode=query $_;" } (
     'zone=off',
     'hosts=www.example.com',
     'hosts=.example.com,*.example.org hosts=127.0.0.1,[::1]',
+    'on_failure=move',
+    'on_failure=keep no_fallback',
     'no_fallback',
     'no_fallback hosts=a zone=z:1M lifetime=1d expires=1h learn=forms,location from=form name=sid',
 );
 unshift @accepted, 'sticky mode=query;', 'sticky name=sid mode=query;';
 
 my $all = 'expected "mode=cookie|query|rewrite", "name=NAME", "from=query,form", "learn=html,location",'
-    . ' "id_delimiter=CHARACTER", "expires=TIME", "lifetime=TIME", "zone=NAME[:SIZE]|off", "state=FILE", "hosts=HOST", "no_fallback"';
+    . ' "id_delimiter=CHARACTER", "expires=TIME", "lifetime=TIME", "zone=NAME[:SIZE]|off", "state=FILE", "hosts=HOST",'
+    . ' "on_failure=move|keep", "no_fallback"';
 
 my $in = 'in "sticky" directive';
 my $name = 'expected 1 to 64 of the characters A-Z a-z 0-9 - _ . ~ ! $ * @ :,'
@@ -91,9 +94,11 @@ my @refused = (
     ['expires=' => qq{no value for "expires" $in, expected "expires=TIME"}],
     ['lifetime=' => qq{no value for "lifetime" $in, expected "lifetime=TIME"}],
     ['zone=' => qq{no value for "zone" $in, expected "zone=NAME[:SIZE]|off"}],
+    ['on_failure=' => qq{no value for "on_failure" $in, expected "on_failure=move|keep"}],
     ['hosts=' => qq{no value for "hosts" $in, expected "hosts=HOST"}],
 
     # wrong values
+    wrong('on_failure', 'stay', 'expected "move" or "keep"'),
     wrong('name', 'a+b', $name),
     wrong('name', 'a=b', $name),
     wrong('name', 'a%20b', $name),

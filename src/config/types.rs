@@ -4,7 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 
 use sticky_core::digest;
-use sticky_core::directive::{CookieRule, QueryRule, RewriteRule};
+use sticky_core::directive::{CookieRule, OnFailure, QueryRule, RewriteRule};
 use sticky_core::scan::readers::Readers;
 use sticky_core::url::Names;
 
@@ -164,6 +164,16 @@ impl<'c> Rule<'c> {
                 value: route.map_or_else(|| digest::server_id(name), <[u8]>::into_vec),
                 ..ClientView::default()
             },
+        }
+    }
+
+    /// What becomes of a session while its server is down or has failed.
+    pub fn on_failure(&self) -> OnFailure {
+        match self {
+            Rule::Cookie(rule) => rule.on_failure,
+            Rule::Query(rule, ..) => rule.on_failure,
+            Rule::Rewrite(rule) => rule.on_failure,
+            Rule::NginxForm(_) => OnFailure::Move,
         }
     }
 

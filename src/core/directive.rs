@@ -19,6 +19,7 @@ mod hosts;
 mod learn;
 pub mod nginx_forms;
 pub mod nginx_units;
+mod on_failure;
 mod parameters;
 mod query;
 mod rewrite;
@@ -78,6 +79,9 @@ pub struct CookieRule {
     pub delimiter: Vec<u8>,
     /// No cookie is sent: the client gets it in another way.
     pub hide_cookie: bool,
+    /// What becomes of a session while its server is down or has failed, [`OnFailure::Move`] unless
+    /// configured.
+    pub on_failure: OnFailure,
     /// A request whose server is not available is refused, not balanced.
     pub no_fallback: bool,
 }
@@ -101,6 +105,9 @@ pub struct QueryRule {
     /// Hosts, beside the request's own, whose links are read: `a.example`, `.example.com` or
     /// `*.example.com`, without port.
     pub hosts: Vec<Box<[u8]>>,
+    /// What becomes of a session while its server is down or has failed, [`OnFailure::Move`] unless
+    /// configured.
+    pub on_failure: OnFailure,
     /// A request whose server is not available is refused, not balanced.
     pub no_fallback: bool,
 }
@@ -114,6 +121,9 @@ pub struct RewriteRule {
     pub recipe: Recipe,
     /// Hosts, beside the request's own, whose links get the parameter: as in [`QueryRule`].
     pub hosts: Vec<Box<[u8]>>,
+    /// What becomes of a session while its server is down or has failed, [`OnFailure::Move`] unless
+    /// configured.
+    pub on_failure: OnFailure,
     /// A request whose server is not available is refused, not balanced.
     pub no_fallback: bool,
 }
@@ -131,6 +141,16 @@ pub enum Place {
     Cookie,
     /// In this header, whose name is in lower case.
     Header(Box<[u8]>),
+}
+
+/// What becomes of a session when its server is down or has failed, and another server answers its
+/// requests. One whose server was removed moves in either case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It moves to the server that answers.
+    Move,
+    /// It stays: its requests return as soon as its server is back.
+    Keep,
 }
 
 /// Where the sessions of an upstream are kept.

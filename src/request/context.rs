@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 
+use sticky_core::directive::OnFailure;
 use sticky_core::rewrite::PageRewriter;
 use sticky_core::scan::Learner;
 use sticky_core::table::{Key, PeerId};
@@ -95,13 +96,15 @@ impl<'r> RequestContext<'r> {
     }
 
     /// Whether the server of a session has left the upstream, or cannot be used. One that is merely
-    /// full keeps its sessions, and so does one that is not known here, if the session `is_ahead`.
+    /// full keeps its sessions, and so does one that is not known here, if the session `is_ahead`;
+    /// with `on_failure=keep` also one that is down or has failed.
     pub fn is_lost(&self, holder: PeerId, is_ahead: impl Fn() -> bool) -> bool {
         let index = self.peer_index();
         match index.by_id(holder) {
             None => !is_ahead(),
             Some(peer) => match usable::check(self.peers, peer.handle) {
-                Err(Unavailable::Left | Unavailable::Failed) => true,
+                Err(Unavailable::Left) => true,
+                Err(Unavailable::Failed) => self.sticky.rule.on_failure() == OnFailure::Move,
                 Ok(()) | Err(Unavailable::Full) => false,
             },
         }
@@ -118,7 +121,7 @@ pub enum HolderState {
     /// It has left, or cannot be used: the session goes to the peer that answers.
     Lost,
     /// It keeps the session, and the next request may reach it again: it is merely busy, or known
-    /// to a newer configuration only.
+    /// to a newer configuration only, or down or failed under `on_failure=keep`.
     Kept,
 }
 

@@ -7,6 +7,8 @@
 
 use std::cell::Cell;
 
+use sticky_core::directive::OnFailure;
+
 use crate::config::types::{LocationConf, Rule, Sticky, UpstreamConf};
 use crate::ngx::accel_redirect::{self, OnRedirect, SavedFinalize};
 use crate::ngx::balancer::{interpose, Attempt, Balancer, Choice, Chooser, RoundRobin};
@@ -169,9 +171,19 @@ impl RequestContext<'_> {
         self.holder_state.set(match (why, holder_state) {
             (Some(Unavailable::Full), _) | (None, HolderState::Kept) => HolderState::Kept,
             (None, HolderState::Untried) if self.is_ahead() => HolderState::Kept,
+            _ if self.is_kept_on_failure() => HolderState::Kept,
             _ => HolderState::Lost,
         });
         false
+    }
+
+    /// Whether the session stays at its server although that could not be used (`on_failure=keep`).
+    fn is_kept_on_failure(&self) -> bool {
+        self.sticky.rule.on_failure() == OnFailure::Keep
+            && self
+                .holder
+                .get()
+                .is_some_and(|holder| !self.is_lost(holder, || self.is_ahead()))
     }
 
     /// The session that decides is in use, although its server may not be.

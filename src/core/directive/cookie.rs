@@ -3,6 +3,7 @@
 
 use super::error::DirectiveError;
 use super::nginx_units;
+use super::on_failure::on_failure;
 use super::parameters::Parameters;
 use super::CookieRule;
 use crate::digest::{Algorithm, Recipe};
@@ -22,6 +23,7 @@ pub fn rule(given: &Parameters) -> Result<CookieRule, DirectiveError> {
         transfer: given.has("transfer"),
         delimiter: delimiter(given)?,
         hide_cookie: given.has("hide_cookie"),
+        on_failure: on_failure(given)?,
         no_fallback: given.has("no_fallback"),
     };
     let insecure = |parameter| DirectiveError::Without {

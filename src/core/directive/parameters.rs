@@ -75,11 +75,12 @@ const KEY: Option<Shape> = Some(Once("KEY"));
 const TEXT: Option<Shape> = Some(Once("raw"));
 const TIME: Option<Shape> = Some(Once("TIME"));
 const NAME: Option<Shape> = Some(Once("NAME"));
+const ON_FAILURE: Option<Shape> = Some(Once("move|keep"));
 const FLAG: Option<Shape> = Some(Flag);
 
 /// In the order in which messages list them.
 #[rustfmt::skip]
-const PARAMETERS: [Specification; 24] = [
+const PARAMETERS: [Specification; 25] = [
     parameter("mode",        MODE,                           MODE,                           MODE),
     parameter("name",        NAME,                           Some(Often("NAME")),            NAME),
     parameter("hash",        HASH,                           None,                           HASH),
@@ -103,6 +104,7 @@ const PARAMETERS: [Specification; 24] = [
     parameter("transfer",    FLAG,                           None,                           None),
     parameter("delimiter",   Some(Once("TEXT")),             None,                           None),
     parameter("hide_cookie", FLAG,                           None,                           None),
+    parameter("on_failure",  ON_FAILURE,                     ON_FAILURE,                     ON_FAILURE),
     parameter("no_fallback", FLAG,                           FLAG,                           FLAG),
 ];
 

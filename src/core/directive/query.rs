@@ -8,6 +8,7 @@ use super::from::from;
 use super::hosts::hosts;
 use super::learn::learn;
 use super::nginx_units;
+use super::on_failure::on_failure;
 use super::parameters::{push_once, Parameters};
 use super::{Place, QueryRule, ZoneChoice};
 use crate::scan::json::Member;
@@ -55,6 +56,7 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
         zone: zone(given)?,
         state: given.value("state").map(<[u8]>::to_vec),
         hosts: hosts(given)?,
+        on_failure: on_failure(given)?,
         no_fallback: given.has("no_fallback"),
     };
     if !rule.hosts.is_empty() && !rule.learn.reads_links() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::cookie::recipe;
 use super::error::DirectiveError;
 use super::hosts::hosts;
+use super::on_failure::on_failure;
 use super::parameters::Parameters;
 use super::RewriteRule;
 use crate::url::Names;
@@ -19,6 +20,7 @@ pub fn rule(given: &Parameters) -> Result<RewriteRule, DirectiveError> {
         names: Arc::new(Names::new(vec![name.into()])),
         recipe: recipe(given)?,
         hosts: hosts(given)?,
+        on_failure: on_failure(given)?,
         no_fallback: given.has("no_fallback"),
     })
 }

@@ -2,7 +2,7 @@
 //! nginx-sticky-module-ng may not start, or its cookies may name other servers.
 
 use sticky_core::digest::{Algorithm, Recipe};
-use sticky_core::directive::{parse, CookieRule, Mode};
+use sticky_core::directive::{parse, CookieRule, Mode, OnFailure};
 use sticky_core::http::cookie::SameSite;
 
 fn rule(words: &[&str]) -> CookieRule {
@@ -27,6 +27,7 @@ fn a_bare_sticky_is_the_default_of_nginx_sticky_module_ng() {
         assert_eq!(rule.delimiter, b" ");
         assert!(!rule.secure && !rule.httponly && !rule.partitioned && !rule.transfer);
         assert!(!rule.hide_cookie && !rule.no_fallback);
+        assert_eq!(rule.on_failure, OnFailure::Move);
     }
 }
 
@@ -46,6 +47,8 @@ fn each_parameter_reaches_its_field() {
     assert!(rule(&["transfer"]).transfer);
     assert!(rule(&["hide_cookie"]).hide_cookie);
     assert!(rule(&["no_fallback"]).no_fallback);
+    assert_eq!(rule(&["on_failure=keep"]).on_failure, OnFailure::Keep);
+    assert_eq!(rule(&["on_failure=move"]).on_failure, OnFailure::Move);
     assert!(rule(&["partitioned", "secure"]).partitioned);
     assert_eq!(rule(&["delimiter=.", "transfer"]).delimiter, b".");
     assert_eq!(rule(&["transfer", "delimiter= | "]).delimiter, b" | ");

@@ -2,7 +2,7 @@
 //! one that tells the servers apart may be missing.
 
 use sticky_core::digest::{Algorithm, Recipe};
-use sticky_core::directive::{parse, Mode, RewriteRule};
+use sticky_core::directive::{parse, Mode, OnFailure, RewriteRule};
 use sticky_core::url::ExtractedId;
 
 mod refusal;
@@ -40,6 +40,9 @@ fn each_parameter_reaches_its_field() {
     );
     assert_eq!(given.hosts, [b"a.example"[..].into(), b".b"[..].into()]);
     assert!(given.no_fallback);
+    assert_eq!(given.on_failure, OnFailure::Move);
+    let kept = rule("mode=rewrite on_failure=keep");
+    assert_eq!(kept.on_failure, OnFailure::Keep);
     assert_eq!(rule("mode=rewrite text=raw").recipe, Recipe::Raw);
     assert_eq!(rule("mode=rewrite hash=index").recipe, Recipe::Index);
 }

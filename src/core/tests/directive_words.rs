@@ -47,11 +47,13 @@ fn any_other_unknown_parameter_gets_the_whole_list() {
                   \"hash=index|md5|sha1|sha256\", \"hmac=md5|sha1|sha256\", \"hmac_key=KEY\", \
                   \"text=raw\", \"domain=DOMAIN\", \"path=PATH\", \"expires=TIME\", \"secure\", \
                   \"httponly\", \"samesite=strict|lax|none\", \"partitioned\", \"transfer\", \
-                  \"delimiter=TEXT\", \"hide_cookie\", \"no_fallback\"";
+                  \"delimiter=TEXT\", \"hide_cookie\", \"on_failure=move|keep\", \
+                  \"no_fallback\"";
     let query = "expected \"mode=cookie|query|rewrite\", \"name=NAME\", \"from=query,form\", \
                  \"learn=html,location\", \"id_delimiter=CHARACTER\", \"expires=TIME\", \
                  \"lifetime=TIME\", \
-                 \"zone=NAME[:SIZE]|off\", \"state=FILE\", \"hosts=HOST\", \"no_fallback\"";
+                 \"zone=NAME[:SIZE]|off\", \"state=FILE\", \"hosts=HOST\", \
+                 \"on_failure=move|keep\", \"no_fallback\"";
     for (line, word, expected) in [
         ("timeout=1h", "timeout=1h", cookie),
         ("=", "=", cookie),
@@ -200,6 +202,7 @@ fn a_repeated_parameter_is_a_duplicate() {
         "transfer",
         "delimiter=.",
         "hide_cookie",
+        "on_failure=keep",
         "no_fallback",
         "mode=cookie",
     ];
@@ -210,6 +213,7 @@ fn a_repeated_parameter_is_a_duplicate() {
         "expires=1h",
         "lifetime=8h",
         "zone=a",
+        "on_failure=move",
         "no_fallback",
     ];
     let cookie = cookie.iter().map(|word| (*word, "mode=cookie"));
