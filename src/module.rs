@@ -24,7 +24,7 @@ use crate::ngx::hook::{Hook, Policy};
 use crate::ngx::owned;
 use crate::ngx::pool::Pool;
 use crate::ngx::request::Request;
-use crate::ngx::shm::{Adopt, Shareable, Zone};
+use crate::ngx::shm::{Adopt, Memory, Shareable, Zone};
 use crate::ngx::sys::{self, ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module_t};
 use crate::ngx::timer::{self, EverySecond};
 use crate::ngx::upstream::Upstream;
@@ -81,8 +81,8 @@ owned! {
 
 // SAFETY: no other type is Adopt, and only Zone::add() gives zones the module's tag.
 unsafe impl Adopt for ZoneConf {
-    fn adopt(zone: &Zone<Self>, before: Option<&Zone<Self>>) -> bool {
-        adopt::adopt(zone, before)
+    fn adopt(zone: &Zone<Self>, memory: Memory<'_, Self>) -> bool {
+        adopt::adopt(zone, memory)
     }
 }
 
@@ -269,17 +269,21 @@ unsafe extern "C" fn init_main_conf(cf: *mut ngx_conf_t, main: *mut c_void) -> *
     })
 }
 
-/// With `master_process off`, the zones of the previous cycle are about to be unmapped.
-unsafe extern "C" fn init_module(_: *mut sys::ngx_cycle_t) -> ngx_int_t {
+unsafe extern "C" fn init_module(cycle: *mut sys::ngx_cycle_t) -> ngx_int_t {
+    // With `master_process off`, the zones of the previous cycle are about to be unmapped.
     guard((), background_task::stop_all);
+    // SAFETY: ngx_init_cycle() passes the new cycle, which is complete (ngx_init_modules()).
+    if let Some(new) = unsafe { Cycle::from_ptr(cycle) } {
+        guard((), || housekeeping::begin(new));
+    }
     sys::OK
 }
 
 unsafe extern "C" fn init_process(_: *mut sys::ngx_cycle_t) -> ngx_int_t {
     guard((), || {
         if matches!(cycle::role(), Role::Worker(_) | Role::Single) {
-            timer::start::<Housekeeping>();
             Housekeeping::tick();
+            timer::start::<Housekeeping>();
         }
     });
     sys::OK

@@ -47,13 +47,13 @@ my $refused = sub {
 is(verdict($t, upstreams('mode=query state=none/x')),
     $refused->('none/x', 'No such file or directory (os error 2)'), 'no such directory');
 is(verdict($t, upstreams('mode=query state=nginx.conf/x')),
-    $refused->('nginx.conf/x', 'not a directory'), 'no directory');
-is(verdict($t, upstreams('mode=query state=sub')), $refused->('sub', 'is a directory'),
-    'a directory');
+    $refused->('nginx.conf/x', 'Not a directory (os error 20)'), 'no directory');
 is(verdict($t, upstreams('mode=query state=sub/')), $refused->('sub/', 'is a directory'),
     'with a slash');
 is(verdict($t, upstreams('mode=query state=y/')), $refused->('y/', 'is a directory'),
     'one that is to be');
+is(verdict($t, upstreams('mode=query state=sub/.')), $refused->('sub/.', 'is a directory'),
+    'with a dot');
 is(verdict($t, upstreams("mode=query state=$dir/")), $refused->('', 'is a directory'),
     'the directory alone');
 

@@ -72,7 +72,8 @@ for my $round (1 .. 5) {
     flock $lock, LOCK_EX or die "Can't lock $folder: $!";
     my $begun = time();
     $inode = replaced();
-    $is_waiting = eventually(sub { grep { has_open($_, $folder) } workers($t) });
+    # Beside the descriptor that all of them have inherited.
+    $is_waiting = eventually(sub { grep { has_open($_, $folder) > 1 } workers($t) });
     sleep TAKES;
     close $lock;
     $is_written = eventually(sub { inode() != $inode });
@@ -99,5 +100,5 @@ sub inode { return (stat $file)[1] }
 
 sub has_open {
     my ($pid, $path) = @_;
-    return grep { (readlink // '') eq $path } glob "/proc/$pid/fd/*";
+    return scalar grep { (readlink // '') eq $path } glob "/proc/$pid/fd/*";
 }

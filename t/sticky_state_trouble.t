@@ -1,13 +1,14 @@
 #!/usr/bin/perl
 
-# Tests for state files that cannot be written: a directory that is gone, another table's file, a
-# lock that another process keeps, what a dead process has left. nginx goes on, says so once, and
-# says when it works again; without it a full disk stops requests, or floods the log, or nobody
+# Tests for state files that cannot be written: a directory in the way, or gone, another table's
+# file, a lock that another process keeps, what a dead process has left. nginx goes on, says so once,
+# and says when it works again; without it a full disk stops requests, or floods the log, or nobody
 # hears of it.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Sticky::Test;
+use Sticky::Nginx;
 use Sticky::Pages;
 use Sticky::State;
 use Sticky::Traffic;
@@ -15,7 +16,7 @@ use Sticky::Traffic;
 use Fcntl qw/ :flock /;
 use Time::HiRes qw/ time sleep /;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(26);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(34);
 
 $t->write_file_expand('backends.conf', backends());
 
@@ -74,18 +75,38 @@ ok(eventually(sub { -e $file }), 'a file that was left does not matter');
 ok(!-l $file && -f $file, 'the file is a file');
 is($t->read_file('victim'), 'not to be written to', 'nginx does not write through a link');
 
-# No directory. nginx tries again every second.
+# No file can be made. nginx tries again every second.
 
-rename "$dir/kept", "$dir/away";
-ok(eventually(sub { log_lines($t) > 0 }), 'the directory is gone');
+mkdir "$file.new";
+unlink $file;
+ok(eventually(sub { log_lines($t) > 0 }), 'a directory is in the way');
 sleep 2.5;
-is(join("\n", log_lines($t)), 'sticky: state file "kept/u.state" cannot be written, No such file or'
-    . ' directory (os error 2), zone "u"', 'one line');
+is(join("\n", log_lines($t)), 'sticky: state file "kept/u.state" cannot be written, Is a directory'
+    . ' (os error 21), zone "u"', 'one line');
 is(differing(\%home, { bring_back('/', keys %home) }), 0, 'nginx serves');
-rename "$dir/away", "$dir/kept";
-ok(eventually(sub { log_lines($t) > 1 }), 'the directory is back');
+rmdir "$file.new";
+ok(eventually(sub { log_lines($t) > 1 }), 'it is gone');
 is((log_lines($t))[1], 'sticky: state file "kept/u.state" is written again, zone "u"',
     'another line');
+
+# No directory: nginx goes on with the one that it has found when it read the configuration.
+
+rename "$dir/kept", "$dir/away";
+unlink "$dir/away/u.state";
+ok(eventually(sub { -s "$dir/away/u.state" }), 'the directory has another name: no trouble');
+ok(!-e "$dir/kept", 'and another one is not made');
+rename "$dir/away", "$dir/kept";
+unlink $file;
+ok(eventually(sub { rmdir "$dir/kept" || do { unlink $file; 0 } }), 'it is removed');
+ok(eventually(sub { log_lines($t) > 2 }), 'which is noticed');
+sleep 1.5;
+is(join("\n", log_lines($t, 2)), 'sticky: state file "kept/u.state" cannot be written, its directory'
+    . ' was removed: when it is there again, reload nginx, zone "u"', 'one line');
+mkdir "$dir/kept";
+ok(reload_with($t, $conf->('%%TEST_GLOBALS%%')), 'the directory is back, and nginx is reloaded');
+ok(eventually(sub { log_lines($t) > 3 && -s $file }), 'the file is written again');
+is(differing(\%home, { bring_back('/', keys %home) }), 0, 'nothing is lost');
+my $known = log_lines($t);
 
 # A lock that another process keeps: only writing the file waits for it.
 
@@ -98,8 +119,8 @@ is(differing(\%home, { bring_back('/', keys %home) }), 0, 'nginx serves');
 is(-s $file, 0, 'and did not wait for the file');
 close $lock;
 ok(eventually(sub { -s $file }), 'the lock is gone, the file is written');
-ok(eventually(sub { log_lines($t) == 3 }), 'that was no trouble');
-like((log_lines($t))[2], qr/"kept\/u.state" is refused, it is cut short/, 'but for the empty file');
+ok(eventually(sub { log_lines($t) == $known + 1 }), 'that was no trouble');
+like((log_lines($t))[-1], qr/"kept\/u.state" is refused, it is cut short/, 'but for the empty file');
 
 # The file of another table.
 

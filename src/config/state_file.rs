@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
 
 use thiserror::Error;
 
@@ -59,31 +60,36 @@ pub enum StateFileError {
 pub fn set(cf: Conf<'_>, zone: &TableZone, word: &[u8]) -> Result<(), StateFileError> {
     let path = cf.full_name(word).ok_or(StateFileError::Reported)?;
     let file = StateFile::new(OsStr::from_bytes(path).into());
-    let file = file.map_err(|why| StateFileError::Path {
+    let mut file = file.map_err(|why| StateFileError::Path {
         path: path.to_vec(),
         why,
     })?;
-    let uses = |zone: &TableZone| {
-        let snapshot = zone.conf().snapshot.get();
-        snapshot.is_some_and(|snapshot| snapshot.file().is(&file))
-    };
-    let others = Cycle::of(cf).map(|cycle| cycle.zones::<ZoneConf>());
-    let mut others = others.into_iter().flatten();
-    if let Some(other) = others.find(|other| uses(other) && !std::ptr::eq(*other, zone)) {
-        return Err(StateFileError::InUse {
-            path: path.to_vec(),
-            zone: other.name().to_vec(),
-        });
+    let zones = Cycle::of(cf).map(|cycle| cycle.zones::<ZoneConf>());
+    let mut writer = None;
+    for other in zones.into_iter().flatten() {
+        let Some(snapshot) = other.conf().snapshot.get() else {
+            continue;
+        };
+        if snapshot.file().is(&file) && !std::ptr::eq(other, zone) {
+            return Err(StateFileError::InUse {
+                path: path.to_vec(),
+                zone: other.name().to_vec(),
+            });
+        }
+        file.share_directory(snapshot.file());
+        writer = writer.or_else(|| Some(Rc::clone(snapshot.writer())));
     }
-    let snapshot = zone
-        .conf()
-        .snapshot
-        .get_or_init(|| Snapshot::new(file.clone()));
-    if !uses(zone) {
-        return Err(StateFileError::Conflict {
+    match zone.conf().snapshot.get() {
+        Some(snapshot) if snapshot.file().is(&file) => Ok(()),
+        Some(snapshot) => Err(StateFileError::Conflict {
             zone: zone.name().to_vec(),
             path: snapshot.file().path().as_os_str().as_bytes().to_vec(),
-        });
+        }),
+        None => {
+            let snapshot = Snapshot::new(file, writer.unwrap_or_default());
+            // It is empty, as just seen.
+            let _ = zone.conf().snapshot.set(snapshot);
+            Ok(())
+        }
     }
-    Ok(())
 }

@@ -56,7 +56,7 @@ pub use limits::Limits;
 pub use local::LocalTable;
 pub use look_up::LookUp;
 pub use session::{PeerId, Session};
-pub use sweep::Swept;
+pub use sweep::{Progress, Swept, Turn};
 pub use tick::{tick_at, Tick, LAST_TICK};
 pub use word::Word;
 

@@ -1,5 +1,7 @@
 //! A cycle, and which of nginx's processes this is.
 
+use std::os::raw::c_int;
+
 use super::conf::Conf;
 use super::shm::{Adopt, Zone};
 use super::sys;
@@ -30,6 +32,30 @@ impl<'c> Cycle<'c> {
 
     /// User and group of the worker processes (`user`), where they are not those of this process.
     pub fn workers_owner(self) -> Option<(u32, u32)> {
+        self.core_conf().map(|conf| (conf.user, conf.group))
+    }
+
+    /// User and groups of the worker processes, also the user's other groups, where the user is not
+    /// that of this process.
+    pub fn workers_user(self) -> Option<(u32, Vec<u32>)> {
+        let conf = self.core_conf().filter(|conf| conf.user != 0)?;
+        let mut groups = vec![conf.group; MAX_GROUPS];
+        let mut count = MAX_GROUPS as c_int;
+        // SAFETY: ngx_set_user() and ngx_core_module_init_conf() set username with the user. There are
+        // as many groups as count says.
+        let found = unsafe {
+            sys::getgrouplist(conf.username, conf.group, groups.as_mut_ptr(), &mut count)
+        };
+        groups.truncate(match found {
+            0.. => found as usize,
+            // More than that.
+            ..0 => MAX_GROUPS,
+        });
+        Some((conf.user, groups))
+    }
+
+    /// nginx's main configuration, where this process may start others as another user.
+    fn core_conf(self) -> Option<&'c sys::ngx_core_conf_t> {
         // SAFETY: geteuid() cannot fail. ngx_init_cycle() puts what ngx_core_module_create_conf()
         // has made into conf_ctx, at the place of ngx_core_module (ngx_get_conf()).
         unsafe {
@@ -38,10 +64,13 @@ impl<'c> Cycle<'c> {
             }
             let core = &raw const sys::ngx_core_module;
             let conf = (*self.0.conf_ctx.add((*core).index)).cast::<sys::ngx_core_conf_t>();
-            conf.as_ref().map(|conf| (conf.user, conf.group))
+            conf.as_ref()
         }
     }
 }
+
+/// So many groups of a user are looked at.
+const MAX_GROUPS: usize = 64;
 
 /// Which of nginx's processes this is (`ngx_process`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

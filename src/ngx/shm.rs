@@ -26,10 +26,20 @@ pub unsafe trait Shareable {}
 /// # Safety
 /// Zones whose tag is the module have this type and no other.
 pub unsafe trait Adopt: Owned + Default {
-    /// Called for the zone of a new cycle, after its memory was found or made. `before` is the zone
-    /// of the same name in the cycle before, if its size is another. `false` refuses the
+    /// Called for the zone of a new cycle, after its memory was found or made. `false` refuses the
     /// configuration.
-    fn adopt(zone: &Zone<Self>, before: Option<&Zone<Self>>) -> bool;
+    fn adopt(zone: &Zone<Self>, memory: Memory<'_, Self>) -> bool;
+}
+
+/// What is in the block of a zone.
+pub enum Memory<'z, T> {
+    /// What the cycle before has left, which had the same zone.
+    Kept,
+    /// Zeroes, of which none was written, nor read: the system has not provided the memory yet.
+    New {
+        /// The zone of the same name in the cycle before, if its size is another.
+        before: Option<&'z Zone<T>>,
+    },
 }
 
 /// A zone of the configuration.
@@ -122,30 +132,32 @@ impl<T: Adopt> Zone<T> {
         }
     }
 
-    /// Starts work on the header and the words, as [`Zone::split`] has them, in a thread beside the
-    /// event loop. `None` before the zone was made.
+    /// Starts work on the headers and the words of some zones, as [`Zone::split`] has them, in a thread
+    /// beside the event loop. `None` before the zones were made.
     pub fn task<H, W, R>(
-        &self,
-        work: impl FnOnce(&H, &[W]) -> R + Send + 'static,
+        zones: &[&Self],
+        work: impl FnOnce(&[(&H, &[W])]) -> R + Send + 'static,
     ) -> Option<io::Result<BackgroundTask<R>>>
     where
         H: Shareable + Sync + 'static,
         W: Shareable + Sync + 'static,
         R: Send + 'static,
     {
-        let (header, words) = self.split::<H, W>()?;
-        // SAFETY: only ngx_init_cycle() unmaps a zone, one of a configuration that is gone, after
-        // it has called init_module (ngx_init_modules()), where the module waits for all background
-        // tasks.
-        let (header, words): (&'static H, &'static [W]) =
-            unsafe { (&*std::ptr::from_ref(header), &*std::ptr::from_ref(words)) };
-        Some(BackgroundTask::start(move || work(header, words)))
+        let mut parts: Vec<(&'static H, &'static [W])> = Vec::new();
+        for zone in zones {
+            let (header, words) = zone.split::<H, W>()?;
+            // SAFETY: only ngx_init_cycle() unmaps a zone, one of a configuration that is gone, after
+            // it has called init_module (ngx_init_modules()), where the module waits for all background
+            // tasks.
+            parts.push(unsafe { (&*std::ptr::from_ref(header), &*std::ptr::from_ref(words)) });
+        }
+        Some(BackgroundTask::start(move || work(&parts)))
     }
 
-    /// Allocates the block: the largest run of whole pages that the zone has.
+    /// Allocates the block, which is zero: the largest run of whole pages that the zone has.
     ///
     /// # Safety
-    /// The zone's memory is mapped and nobody else uses it yet.
+    /// ngx_init_cycle() has just mapped the zone's memory, and nobody else uses it yet.
     unsafe fn allocate(&self) -> bool {
         // SAFETY: ngx_init_zone_pool() has put a slab pool at the zone's start, whose free pages
         // are one run. ngx_slab_alloc() returns NULL or size bytes. Their address is kept in
@@ -159,8 +171,16 @@ impl<T: Adopt> Zone<T> {
             let Some(block) = NonNull::new(sys::ngx_slab_alloc(pool, size)) else {
                 return false;
             };
+            // ngx_shm_alloc() has mapped anonymous memory, or /dev/zero, or made a segment of System V:
+            // new pages of all of them are zero. Since then only ngx_slab_init() has written to it, and
+            // to its own tables in front of the first page (pool->start), as has ngx_slab_alloc(). An
+            // nginx with NGX_DEBUG_MALLOC, however, has filled all of it (ngx_slab_junk()), which the
+            // first word shows. Nothing else of the block is touched: each page that is read or written
+            // takes memory from then on.
+            if block.cast::<u64>().read() != 0 {
+                block.cast::<u8>().write_bytes(0, size);
+            }
             let block = block.cast::<u8>();
-            block.write_bytes(0, size);
             (*pool).data = block.as_ptr().cast();
             self.block
                 .set(Some(NonNull::slice_from_raw_parts(block, size)));
@@ -226,18 +246,24 @@ unsafe extern "C" fn init_zone<T: Adopt>(
     };
     zone.shm_zone.set(shm_zone);
     super::guard::guard(sys::ERROR, || {
-        let mut before = None;
-        match same.and_then(|same| same.block.get()) {
-            Some(block) => zone.block.set(Some(block)),
-            // SAFETY: ngx_init_cycle() has mapped the zone for nobody else, and is still at work.
+        let memory = match same.and_then(|same| same.block.get()) {
+            Some(block) => {
+                zone.block.set(Some(block));
+                Memory::Kept
+            }
+            // SAFETY: ngx_init_cycle() has mapped the zone for nobody else, and is still at work:
+            // without the data of a zone before, it comes from ngx_shm_alloc() and
+            // ngx_init_zone_pool().
             None => unsafe {
                 if !zone.allocate() {
                     return sys::ERROR;
                 }
-                before = zone.before();
+                Memory::New {
+                    before: zone.before(),
+                }
             },
-        }
-        if T::adopt(zone, before) {
+        };
+        if T::adopt(zone, memory) {
             sys::OK
         } else {
             sys::ERROR

@@ -50,8 +50,12 @@ pub fn start<T: EverySecond>() {
 /// `event` is that of [`SLOT`], complete.
 unsafe fn arm(event: *mut sys::ngx_event_t) {
     // SAFETY: the caller's promise. ngx_cycle is the running cycle; it may be another each time,
-    // with `master_process off`.
+    // with `master_process off`. Handlers of events may update the time, see
+    // ngx_http_file_cache_loader_sleep().
     unsafe {
+        // ngx_add_timer() counts from ngx_current_msec, which is from before the work: a timer would
+        // be due at once after work that took a second.
+        sys::ngx_time_update();
         (*event).log = (*sys::ngx_cycle).log;
         sys::ngx_add_timer(event, SECOND);
     }

@@ -8,26 +8,34 @@ use sticky_core::table::{Table, ZoneHeader};
 
 use crate::ngx::cycle;
 use crate::ngx::log::Level;
+use crate::ngx::shm::Memory;
 
-use super::sessions::{epoch, random_key, TableZone};
+use super::sessions::{epoch, random_key, TableZone, ZoneConf};
 use super::snapshot;
 
 /// Takes a zone into use: unchanged if it was kept over a reload; else with the sessions of the zone
 /// of another size that it replaces, or of its state file. See [`crate::ngx::shm::Adopt`].
-pub fn adopt(zone: &TableZone, before: Option<&TableZone>) -> bool {
+pub fn adopt(zone: &TableZone, memory: Memory<'_, ZoneConf>) -> bool {
     let Some((header, words)) = zone.split::<ZoneHeader, AtomicU128>() else {
         return false;
     };
     let identity = &header.identity;
-    if identity.is_valid_for(words.len()) {
-        // A configuration that failed may have replaced it.
-        identity.set_replaced(false);
-        return true;
-    }
-    // Without a valid header, words mean nothing. A new zone has none.
-    for word in words.iter().filter(|word| word.load(Relaxed) != 0) {
-        word.store(0, Relaxed);
-    }
+    let before = match memory {
+        Memory::Kept if identity.is_valid_for(words.len()) => {
+            // A configuration that failed may have replaced it.
+            identity.set_replaced(false);
+            return true;
+        }
+        Memory::Kept => {
+            // Without a valid header, words mean nothing.
+            for word in words.iter().filter(|word| word.load(Relaxed) != 0) {
+                word.store(0, Relaxed);
+            }
+            None
+        }
+        // All zero: not a word is read, so that a table takes memory when it is first used.
+        Memory::New { before } => before,
+    };
     let table = Table::new(words, &header.counters);
     let before = before
         .and_then(|before| before.split::<ZoneHeader, AtomicU128>())
@@ -36,7 +44,9 @@ pub fn adopt(zone: &TableZone, before: Option<&TableZone>) -> bool {
         // The key and the epoch of the replaced zone give its words their meaning.
         let (k0, k1) = old.identity.sip_keys();
         identity.init(words.len(), k0, k1, old.identity.epoch());
-        table.copy_from(&Table::new(old_words, &old.counters));
+        if !old.counters.is_unused() {
+            table.copy_from(&Table::new(old_words, &old.counters));
+        }
         old.identity.set_replaced(true);
         return true;
     }

@@ -1,17 +1,25 @@
 //! What workers do besides requests: a bounded amount of work every second, and the rest when they
 //! end.
 
+use std::cell::Cell;
+
 use portable_atomic::AtomicU128;
-use sticky_core::table::{tick_at, Limits, Swept, Table, ZoneHeader};
+use sticky_core::table::{tick_at, Progress, Swept, Table, Turn, ZoneHeader};
 
 use crate::ngx::background_task;
 use crate::ngx::clock::monotonic_seconds;
 use crate::ngx::cycle::{self, Cycle, Role};
 
 use super::sessions::{TableZone, ZoneConf};
+use super::snapshot::{self, Ending, KeptZone};
 
-/// Words of a table that are swept per second: 1 MB of them, in less than a millisecond.
+/// Words that are swept per second, in all tables together: 1 MB of them, in less than a millisecond.
 const SWEPT_AT_ONCE: usize = 1 << 16;
+
+thread_local! {
+    /// The table that is to be swept next.
+    static TURN: Cell<Turn> = Cell::default();
+}
 
 /// Called once a second in every worker. Worker 0 and draining workers look after the tables.
 pub fn tick(running: Cycle<'_>) {
@@ -19,33 +27,67 @@ pub fn tick(running: Cycle<'_>) {
     if !does_housekeeping && !cycle::is_draining() {
         return;
     }
-    for zone in running.zones::<ZoneConf>() {
-        let Some(limits) = zone.conf().longest.get() else {
-            continue;
-        };
-        if !cycle::is_draining() {
-            sweep(zone, &limits);
-        }
-        if let Some(snapshot) = zone.conf().snapshot.get() {
-            snapshot.tick(zone, limits);
-        }
+    let zones = running.zones::<ZoneConf>();
+    if !cycle::is_draining() {
+        let mut turn = TURN.get();
+        turn.sweep(zones.len(), SWEPT_AT_ONCE, |index, words| {
+            let swept = zones.get(index).and_then(|zone| sweep(zone, words));
+            swept.unwrap_or(Progress {
+                words: 0,
+                is_whole: true,
+            })
+        });
+        TURN.set(turn);
     }
+    snapshot::tick(&kept(&zones));
 }
 
-/// Frees the words of sessions that ended long ago, a part of the table at a time.
-fn sweep(zone: &TableZone, limits: &Limits) {
-    let Some((header, words)) = zone.split::<ZoneHeader, AtomicU128>() else {
-        return;
-    };
+/// Frees the words of sessions that ended long ago, in the next part of the table, of so many words
+/// at most. `None`: there is nothing in it.
+fn sweep(zone: &TableZone, count: usize) -> Option<Progress> {
+    let limits = zone.conf().longest.get()?;
+    let (header, words) = zone.split::<ZoneHeader, AtomicU128>()?;
+    if header.counters.is_unused() {
+        return None;
+    }
     let table = Table::new(words, &header.counters);
     let now = tick_at(header.identity.epoch(), monotonic_seconds());
     let mut swept = zone.conf().swept.take();
-    swept += table.sweep(swept.next, SWEPT_AT_ONCE, limits, now);
-    if swept.next == 0 {
+    let from = swept.next;
+    swept += table.sweep(from, count, &limits, now);
+    let is_whole = swept.next == 0;
+    let end = if is_whole {
+        table.capacity()
+    } else {
+        swept.next
+    };
+    if is_whole {
         table.publish(&swept);
         swept = Swept::default();
     }
     zone.conf().swept.set(swept);
+    Some(Progress {
+        words: end.saturating_sub(from),
+        is_whole,
+    })
+}
+
+fn kept<'c>(zones: &[&'c TableZone]) -> Vec<KeptZone<'c, ZoneConf>> {
+    let kept = zones.iter().filter_map(|zone| {
+        Some(KeptZone {
+            zone,
+            snapshot: zone.conf().snapshot.get()?,
+            limits: zone.conf().longest.get()?,
+        })
+    });
+    kept.collect()
+}
+
+/// Called when a configuration is complete, also when it is only tested.
+pub fn begin(new: Cycle<'_>) {
+    if let Some((user, groups)) = new.workers_user() {
+        snapshot::warn_of_replaceable(&kept(&new.zones()), user, &groups);
+    }
 }
 
 /// Called before a worker ends. Worker 0 writes the state files, for another nginx that may have been
@@ -57,22 +99,20 @@ pub fn leave_worker(running: Cycle<'_>) {
         return;
     };
     if !cycle::is_terminating() {
-        write(running, cycle::is_terminating, number == 0);
+        let ending = match number {
+            0 => Ending::FirstWorker,
+            _ => Ending::Worker,
+        };
+        finish(running, ending, cycle::is_terminating);
     }
 }
 
 /// Called before nginx ends, when no worker is left: writes the state files.
 pub fn leave_master(running: Cycle<'_>) {
-    write(running, || false, true);
+    finish(running, Ending::Nginx, || false);
 }
 
-fn write(running: Cycle<'_>, is_stopped: fn() -> bool, all: bool) {
-    for zone in running.zones::<ZoneConf>() {
-        let conf = zone.conf();
-        if let (Some(snapshot), Some(limits)) = (conf.snapshot.get(), conf.longest.get()) {
-            if all || snapshot.is_alone_with(zone) {
-                snapshot.finish(zone, limits, running.workers_owner(), !all, is_stopped);
-            }
-        }
-    }
+fn finish(running: Cycle<'_>, ending: Ending, is_stopped: fn() -> bool) {
+    let kept = kept(&running.zones());
+    snapshot::finish(&kept, running.workers_owner(), ending, is_stopped);
 }

@@ -19,7 +19,7 @@ const MAGIC: u64 = u64::from_le_bytes(*b"sticky\r\n");
 
 /// Must change with everything that changes the meaning of the bytes of a zone: this file, the
 /// word, how an id becomes a key, how a key selects its lines.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 #[cfg(not(feature = "model"))] // loom's atomics are larger.
 const _: () = {
@@ -128,7 +128,11 @@ pub struct Counters {
     pub last_crowded: AtomicU64,
     /// Not a count: what [`Counters::changes`] was when the state file was last written.
     pub saved_changes: AtomicU64,
-    spare: [AtomicU64; 3],
+    /// Not a count: 0 until the first word is inserted, see [`Counters::is_unused`].
+    used: AtomicU64,
+    /// Not a count: a digest of the last error of the state file that was logged; 0 if there is none.
+    pub state_error: AtomicU64,
+    spare: [AtomicU64; 1],
 }
 
 /// A table is crowded for so many seconds after an insertion had to search far for a place.
@@ -140,6 +144,20 @@ impl Counters {
         self.learned
             .load(Relaxed)
             .wrapping_add(self.moved.load(Relaxed))
+    }
+
+    /// Whether no word was ever put into the table, so that there is nothing to read in it. Its memory
+    /// may not even exist yet: the system provides a page when it is first read or written.
+    pub fn is_unused(&self) -> bool {
+        self.used.load(Relaxed) == 0
+    }
+
+    /// A word is about to be put into the table. Noted before that, so that a worker that dies in
+    /// between leaves no word that nobody looks for.
+    pub(super) fn note_use(&self) {
+        if self.is_unused() {
+            self.used.store(1, Relaxed);
+        }
     }
 
     pub(super) fn count(counter: &AtomicU64) {

@@ -22,6 +22,7 @@ impl Table<'_> {
         policy: &EvictionPolicy,
         is_patient: bool,
     ) -> Placed {
+        self.counters.note_use();
         let key = word.key();
         let index_of = |wanted: &dyn Fn(Word) -> bool| {
             view.words

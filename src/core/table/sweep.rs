@@ -32,6 +32,50 @@ impl AddAssign for Swept {
     }
 }
 
+/// How far a table was swept in its turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Progress {
+    /// How many words were read.
+    pub words: usize,
+    /// Whether that was the rest of the table.
+    pub is_whole: bool,
+}
+
+/// What a look at a table costs, in words, even if none is read: so many tables cannot cost more
+/// than the words of one.
+const LOOK: usize = 64;
+
+/// Which of several tables is to be swept next. They share one allowance, however many they are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Turn(usize);
+
+impl Turn {
+    /// Sweeps the tables 0 to `count` - 1 in turn: goes on where the latest call ended, with the rest
+    /// of a table that was not finished, and ends when `words` were read or each table had its turn.
+    /// `sweep` is called with the index of a table and how many words of it may be read.
+    pub fn sweep(
+        &mut self,
+        count: usize,
+        words: usize,
+        mut sweep: impl FnMut(usize, usize) -> Progress,
+    ) {
+        let mut left = words;
+        for _ in 0..count {
+            if left == 0 {
+                break;
+            }
+            // There may be fewer tables than before.
+            self.0 %= count;
+            let progress = sweep(self.0, left);
+            left = left.saturating_sub(progress.words.max(LOOK));
+            if !progress.is_whole {
+                break;
+            }
+            self.0 += 1;
+        }
+    }
+}
+
 impl Table<'_> {
     /// Examines `count` words from the one at `from` on, and frees those of sessions that expired
     /// before `now` and are past their [`Limits::retention`], by `limits` or those of the zone.

@@ -5,7 +5,9 @@ mod table_zone;
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use sticky_core::table::{Claim, Limits, LookUp, Session, Swept, Table, Tick, Word};
+use sticky_core::table::{
+    Claim, Limits, LookUp, Progress, Session, Swept, Table, Tick, Turn, Word,
+};
 
 use table_zone::{key, none_unusable, peer, Zone, HOUR};
 
@@ -135,4 +137,95 @@ fn a_piece_that_starts_beyond_the_end_examines_nothing() {
         assert_eq!(zone.table().sweep(from, 4, &HOUR, 0), Swept::default());
     }
     assert_eq!(Zone::new(0).table().sweep(0, 4, &HOUR, 0), Swept::default());
+}
+
+/// Tables of so many words, swept with `allowance` words in each of several seconds: which tables
+/// came to their end, in order, and the most words that were read in one second.
+fn in_turn(tables: &[usize], allowance: usize, seconds: usize) -> (Vec<usize>, usize) {
+    let (mut turn, mut whole, mut most) = (Turn::default(), Vec::new(), 0);
+    let mut next = vec![0; tables.len()];
+    for _ in 0..seconds {
+        let mut read = 0;
+        turn.sweep(tables.len(), allowance, |index, count| {
+            let words = count.min(tables[index] - next[index]);
+            read += words;
+            next[index] += words;
+            let is_whole = next[index] == tables[index];
+            if is_whole {
+                next[index] = 0;
+                whole.push(index);
+            }
+            Progress { words, is_whole }
+        });
+        most = most.max(read);
+    }
+    (whole, most)
+}
+
+#[test]
+fn many_tables_share_one_allowance_in_turn() {
+    // One table: as much as the allowance in a second, and the next walk in the next one.
+    assert_eq!(in_turn(&[2500], 1000, 6), (vec![0, 0], 1000));
+    assert_eq!(in_turn(&[100], 1000, 3), (vec![0, 0, 0], 100));
+    // Several: each as often as every other, the large one too, and never more in a second.
+    let (whole, most) = in_turn(&[300, 5000, 300, 0, 400], 1000, 60);
+    assert_eq!(whole[..5], [0, 1, 2, 3, 4]);
+    assert!(
+        whole.iter().zip((0..5).cycle()).all(|(a, b)| *a == b),
+        "{whole:?}"
+    );
+    assert!((45..=50).contains(&whole.len()), "{whole:?}");
+    assert!(most <= 1000, "{most}");
+}
+
+#[test]
+fn tables_without_a_word_cost_something_too() {
+    // 10,000 empty tables are not looked at all in one second.
+    let (whole, _) = in_turn(&vec![0; 10_000], 6400, 1);
+    assert_eq!(whole, (0..100).collect::<Vec<_>>());
+    // And the one behind them gets its turn.
+    let mut tables = vec![0; 10_000];
+    tables.push(50);
+    let (whole, most) = in_turn(&tables, 6400, 101);
+    assert_eq!((whole[10_000], most), (10_000, 50));
+    // None, and fewer than before.
+    let mut turn = Turn::default();
+    turn.sweep(0, 100, |_, _| unreachable!());
+    let whole = |words| {
+        move |_, _| Progress {
+            words,
+            is_whole: true,
+        }
+    };
+    turn.sweep(5, 300, whole(100));
+    let mut first = None;
+    turn.sweep(2, 50, |index, _| {
+        first = Some(index);
+        Progress {
+            words: 50,
+            is_whole: true,
+        }
+    });
+    assert_eq!(first, Some(1));
+}
+
+#[test]
+fn a_table_is_unused_until_the_first_word() {
+    let zone = Zone::new(512);
+    assert!(zone.counters.is_unused());
+    // Requests with unknown ids leave it so.
+    zone.table().touch(key(1), &HOUR, 5);
+    assert_eq!(zone.table().look_up(key(1), &HOUR, 5), LookUp::Unknown);
+    assert!(zone.counters.is_unused());
+    zone.table()
+        .learn(key(1), peer(1), CARRIED, &HOUR, 5, &mut none_unusable);
+    assert!(!zone.counters.is_unused());
+    // However a word gets in.
+    let session = zone.table().sessions().next().unwrap().1;
+    let merged = Zone::new(512);
+    merged.table().merge(key(1), &session, &HOUR, 5, true);
+    assert!(!merged.counters.is_unused());
+    let copied = Zone::new(1024);
+    copied.table().copy_from(&zone.table());
+    assert!(!copied.counters.is_unused());
 }

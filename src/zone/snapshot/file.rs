@@ -1,32 +1,31 @@
 //! The file itself: replaced as a whole, by one process at a time.
 //!
-//! The lock is a flock on the file's directory, which the kernel releases when a process dies. Such a
-//! process leaves at most a temporary file, which the next one removes.
+//! The lock is one on the file's directory. A process that dies leaves at most a temporary file, which
+//! the next one removes. What is no regular file is never opened for long, read, or written.
 
-use std::ffi::OsString;
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{fchown, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::fchown;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use rustix::fs::{flock, FlockOperation, OFlags};
+use rustix::fs::{fstat, FileType, Stat};
+use rustix::io::Errno;
 use sticky_core::table::test_points;
 
-/// How long to wait for the lock: longer than any write takes.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(15);
+use super::directory::{Directory, LockedDirectory, Patience};
 
 /// So many refused files are kept.
 const MAX_REFUSED: u32 = 10;
 
 /// Where a state file is, or will be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct StateFile {
     path: PathBuf,
-    /// Canonical, so that two names of one directory compare equal.
-    directory: PathBuf,
+    directory: Arc<Directory>,
+    name: OsString,
 }
 
 /// Identifies a version of the file.
@@ -39,30 +38,54 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    fn of(file: &Metadata) -> Self {
+    fn of(file: &Stat) -> Self {
         Self {
-            device: file.dev(),
-            inode: file.ino(),
-            modified: (file.mtime(), file.mtime_nsec()),
-            size: file.size(),
+            device: file.st_dev,
+            inode: file.st_ino,
+            modified: (file.st_mtime, file.st_mtime_nsec as i64),
+            size: file.st_size as u64,
         }
     }
 }
 
+/// A file that is open for reading.
+pub struct OpenFile {
+    file: File,
+    stamp: Stamp,
+}
+
+impl OpenFile {
+    /// Which version it is.
+    pub fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    /// Its bytes from the first one on: no more than it had when it was opened, so that this ends
+    /// even if somebody writes to it all the time.
+    pub fn bytes(&self) -> io::Result<impl Read + '_> {
+        let mut file = &self.file;
+        file.rewind()?;
+        Ok(file.take(self.stamp.size))
+    }
+}
+
 impl StateFile {
-    /// A file in a directory that exists.
+    /// A file in a directory that exists. What has its name now, if anything, does not matter.
     pub fn new(path: PathBuf) -> io::Result<Self> {
-        let directory = match path.parent() {
-            Some(parent) if path.file_name().is_some() => parent.canonicalize()?,
-            _ => return Err(ErrorKind::IsADirectory.into()),
+        let bytes = path.as_os_str().as_bytes();
+        let (directory, name) = match bytes.iter().rposition(|byte| *byte == b'/') {
+            Some(0) => (&b"/"[..], &bytes[1..]),
+            Some(slash) => (&bytes[..slash], &bytes[slash + 1..]),
+            None => (&b"."[..], bytes),
         };
-        if !directory.is_dir() {
-            return Err(ErrorKind::NotADirectory.into());
-        }
-        if path.is_dir() || path.as_os_str().as_bytes().ends_with(b"/") {
+        if matches!(name, b"" | b"." | b"..") {
             return Err(ErrorKind::IsADirectory.into());
         }
-        Ok(Self { path, directory })
+        Ok(Self {
+            directory: Directory::open(Path::new(OsStr::from_bytes(directory)))?.into(),
+            name: OsStr::from_bytes(name).into(),
+            path,
+        })
     }
 
     /// Its name, as configured.
@@ -70,61 +93,55 @@ impl StateFile {
         &self.path
     }
 
+    /// Its directory.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
     /// Whether both name the same file.
     pub fn is(&self, other: &Self) -> bool {
-        self.directory == other.directory && self.path.file_name() == other.path.file_name()
+        self.directory.is(&other.directory) && self.name == other.name
+    }
+
+    /// Uses the descriptor of the other one's directory, if it is the same directory. Many files shall
+    /// not take many descriptors from each worker.
+    pub fn share_directory(&mut self, other: &Self) {
+        if self.directory.is(&other.directory) {
+            self.directory = Arc::clone(&other.directory);
+        }
     }
 
     /// The version that exists now.
     pub fn stamp(&self) -> io::Result<Option<Stamp>> {
-        present(fs::metadata(&self.path).map(|file| Stamp::of(&file)))
+        let found = self.directory.stat(&self.name);
+        present(found.map(|file| Stamp::of(&file)))
     }
 
     /// Opens the file for reading.
-    pub fn open(&self) -> io::Result<Option<(File, Stamp)>> {
-        // Opening a pipe would wait for its other end.
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(OFlags::NONBLOCK.bits() as i32)
-            .open(&self.path);
-        let Some(file) = present(file)? else {
-            return Ok(None);
+    pub fn open(&self) -> io::Result<Option<OpenFile>> {
+        let irregular = || io::Error::new(ErrorKind::InvalidInput, "it is no regular file");
+        let file = match present(self.directory.read(&self.name)) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(None),
+            // A symbolic link; a socket.
+            Err(error) => match Errno::from_io_error(&error) {
+                Some(Errno::LOOP | Errno::NXIO) => return Err(irregular()),
+                _ => return Err(error),
+            },
         };
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::new(
-                ErrorKind::InvalidInput,
-                "it is no regular file",
-            ));
+        let found = fstat(&file)?;
+        if !FileType::from_raw_mode(found.st_mode).is_file() {
+            return Err(irregular());
         }
-        Ok(Some((file, Stamp::of(&metadata))))
+        let stamp = Stamp::of(&found);
+        Ok(Some(OpenFile { file, stamp }))
     }
 
     /// Waits until no other process has the lock.
-    pub fn lock(&self, is_stopped: impl Fn() -> bool) -> io::Result<Lock<'_>> {
-        let directory = File::open(&self.directory)?;
-        let end = Instant::now() + LOCK_TIMEOUT;
-        loop {
-            match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => break,
-                Err(error) => match io::Error::from(error).kind() {
-                    ErrorKind::Interrupted => {}
-                    ErrorKind::WouldBlock if Instant::now() >= end => {
-                        let why = "another process has locked its directory for too long";
-                        return Err(io::Error::new(ErrorKind::TimedOut, why));
-                    }
-                    ErrorKind::WouldBlock if is_stopped() => {
-                        return Err(ErrorKind::ConnectionAborted.into());
-                    }
-                    ErrorKind::WouldBlock => sleep(Duration::from_millis(10)),
-                    _ => return Err(error.into()),
-                },
-            }
-        }
-        test_points::at("state: locked");
+    pub fn lock(&self, patience: &Patience, is_stopped: impl Fn() -> bool) -> io::Result<Lock<'_>> {
         Ok(Lock {
             file: self,
-            directory,
+            directory: self.directory.lock(patience, is_stopped)?,
         })
     }
 }
@@ -132,7 +149,7 @@ impl StateFile {
 /// The lock: the right to change the file.
 pub struct Lock<'f> {
     file: &'f StateFile,
-    directory: File,
+    directory: LockedDirectory,
 }
 
 impl Lock<'_> {
@@ -142,28 +159,25 @@ impl Lock<'_> {
         owner: Option<(u32, u32)>,
         fill: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> io::Result<Stamp> {
+        let directory = self.file.directory();
         let new = self.named(".new");
-        present(fs::remove_file(&new))?;
+        present(directory.remove(&new))?;
         let replaced = self.write(&new, owner, fill);
         if replaced.is_err() {
             // Best effort: the next process removes it.
-            let _ = fs::remove_file(&new);
+            let _ = directory.remove(&new);
         }
         replaced
     }
 
     fn write(
         &self,
-        new: &Path,
+        new: &OsStr,
         owner: Option<(u32, u32)>,
         fill: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> io::Result<Stamp> {
-        // Refuses whatever has this name already, such as a symbolic link.
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(new)?;
+        let directory = self.file.directory();
+        let mut file = directory.create(new)?;
         if let Some((user, group)) = owner {
             fchown(&file, Some(user), Some(group))?;
         }
@@ -172,33 +186,36 @@ impl Lock<'_> {
         file.flush()?;
         test_points::at("state: written");
         file.sync_all()?;
-        let stamp = Stamp::of(&file.metadata()?);
+        let stamp = Stamp::of(&fstat(&file)?);
         test_points::at("state: synced");
-        fs::rename(new, &self.file.path)?;
+        directory.rename(new, &self.file.name)?;
         test_points::at("state: renamed");
-        self.directory.sync_all()?;
+        self.directory.sync()?;
         Ok(stamp)
     }
 
     /// Renames the file and returns its new name. The first ones are never overwritten.
     pub fn set_aside(&self) -> io::Result<PathBuf> {
-        let name = |number: u32| match number {
-            0 => self.named(".refused"),
-            number => self.named(&format!(".refused.{number}")),
+        let directory = self.file.directory();
+        let ending = |number: u32| match number {
+            0 => ".refused".to_owned(),
+            number => format!(".refused.{number}"),
         };
         let is_free = |number: &u32| {
-            let there = fs::symlink_metadata(name(*number));
+            let there = directory.stat(&self.named(&ending(*number)));
             there.is_err_and(|error| error.kind() == ErrorKind::NotFound)
         };
-        let aside = name((0..MAX_REFUSED).find(is_free).unwrap_or(MAX_REFUSED));
-        fs::rename(&self.file.path, &aside)?;
-        Ok(aside)
+        let ending = ending((0..MAX_REFUSED).find(is_free).unwrap_or(MAX_REFUSED));
+        directory.rename(&self.file.name, &self.named(&ending))?;
+        let mut aside = OsString::from(self.file.path.clone());
+        aside.push(ending);
+        Ok(aside.into())
     }
 
-    fn named(&self, ending: &str) -> PathBuf {
-        let mut name = OsString::from(self.file.path.clone());
+    fn named(&self, ending: &str) -> OsString {
+        let mut name = self.file.name.clone();
         name.push(ending);
-        name.into()
+        name
     }
 }
 

@@ -2,7 +2,7 @@
 //! written, merged with what another process has written meanwhile.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Seek, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -14,7 +14,8 @@ use sticky_core::table::{tick_at, Key, Limits, Merged, Session, Table, Word, Zon
 
 use thiserror::Error;
 
-use super::file::{Lock, Stamp, StateFile};
+use super::directory::Patience;
+use super::file::{Lock, OpenFile, Stamp, StateFile};
 
 /// A file that was refused and renamed.
 #[derive(Debug)]
@@ -53,15 +54,14 @@ impl FileError {
 
 /// A file that was found to be complete and undamaged.
 pub struct CheckedFile {
-    file: File,
-    stamp: Stamp,
+    file: OpenFile,
     head: SnapshotHeader,
 }
 
 impl CheckedFile {
     /// Which file it is.
     pub fn stamp(&self) -> Stamp {
-        self.stamp
+        self.file.stamp()
     }
 
     /// The SipHash key of its sessions.
@@ -110,8 +110,8 @@ impl CheckedFile {
     }
 
     fn each(&self, shift: TickShift, mut take: impl FnMut(Key, &Session)) -> Result<(), FileError> {
-        (&self.file).rewind().map_err(FileError::Read)?;
-        for word in SnapshotReader::open(&self.file).map_err(FileError::unread)? {
+        let bytes = self.file.bytes().map_err(FileError::Read)?;
+        for word in SnapshotReader::open(bytes).map_err(FileError::unread)? {
             let word = word.map_err(FileError::unread)?;
             if let Some((key, session)) = shift.session(word) {
                 take(key, &session);
@@ -130,14 +130,17 @@ pub struct FoundFile {
 }
 
 /// Looks for a file for a new table, which is not in use yet.
-pub fn find(file: &StateFile) -> Result<FoundFile, FileError> {
+pub fn find(file: &StateFile, patience: &Patience) -> Result<FoundFile, FileError> {
     match open(file)? {
         Ok(checked) => Ok(FoundFile {
             checked,
             refused: None,
         }),
         // Another process may be replacing it.
-        Err(_) => find_locked(file, &file.lock(|| false).map_err(FileError::Read)?),
+        Err(_) => {
+            let lock = file.lock(patience, || false).map_err(FileError::Read)?;
+            find_locked(file, &lock)
+        }
     }
 }
 
@@ -161,15 +164,12 @@ fn find_locked(file: &StateFile, lock: &Lock<'_>) -> Result<FoundFile, FileError
 }
 
 fn open(file: &StateFile) -> Result<Result<Option<CheckedFile>, SnapshotError>, FileError> {
-    let Some((mut opened, stamp)) = file.open().map_err(FileError::Read)? else {
+    let Some(file) = file.open().map_err(FileError::Read)? else {
         return Ok(Ok(None));
     };
-    match snapshot::check(&mut opened) {
-        Ok((head, _)) => Ok(Ok(Some(CheckedFile {
-            file: opened,
-            stamp,
-            head,
-        }))),
+    let checked = snapshot::check(file.bytes().map_err(FileError::Read)?);
+    match checked {
+        Ok((head, _)) => Ok(Ok(Some(CheckedFile { file, head }))),
         Err(SnapshotError::Input(error)) => Err(FileError::Read(error)),
         Err(why) => Ok(Err(why)),
     }
@@ -207,9 +207,10 @@ impl WriteJob {
         &self,
         header: &ZoneHeader,
         words: &[AtomicU128],
+        patience: &Patience,
         is_stopped: impl Fn() -> bool,
     ) -> Result<Option<Written>, FileError> {
-        let written = self.merge_and_write(header, words, &is_stopped);
+        let written = self.merge_and_write(header, words, patience, &is_stopped);
         match written {
             Err(FileError::Write(_)) if is_stopped() => Ok(None),
             written => written,
@@ -220,9 +221,11 @@ impl WriteJob {
         &self,
         ZoneHeader { identity, counters }: &ZoneHeader,
         words: &[AtomicU128],
+        patience: &Patience,
         is_stopped: &dyn Fn() -> bool,
     ) -> Result<Option<Written>, FileError> {
-        let lock = self.file.lock(is_stopped).map_err(FileError::Write)?;
+        let lock = self.file.lock(patience, is_stopped);
+        let lock = lock.map_err(FileError::Write)?;
         let changes = counters.changes();
         if self.changes_only && changes == counters.saved_changes.load(Relaxed) {
             return Ok(None);
@@ -249,8 +252,11 @@ impl WriteJob {
         let now = head.tick();
         // A session that another worker is moving within the table may be missed. It is in the next
         // file, and in the last one, which is written when no worker is left.
+        // Its pages need not exist for that.
+        let walked = if counters.is_unused() { 0 } else { words.len() };
         let live = table
             .sessions()
+            .take(walked)
             .filter(|(_, session)| self.limits.is_live(session, now))
             .map(|(key, session)| Word::new(key, &session));
         let replaced = lock.replace(self.owner, |file| {

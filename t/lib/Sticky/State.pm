@@ -15,6 +15,7 @@ use Sticky::Client;
 use Sticky::Nginx;
 
 our @EXPORT = qw/ master ended end_all started restarted log_lines flaw mode_of changed /;
+our @EXPORT_OK = qw/ status_of /;
 
 sub master {
     my ($t) = @_;
