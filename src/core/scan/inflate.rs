@@ -16,7 +16,7 @@ use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, Sta
 use flate2::{Decompress, FlushDecompress, Status};
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
-use super::Learner;
+use super::{Found, Learner};
 
 /// How much of one body is decompressed at most, in bytes.
 pub const MAX_UNPACKED: u64 = 256 * 1024;
@@ -101,7 +101,7 @@ impl InflatingLearner {
 }
 
 impl Learner for InflatingLearner {
-    fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
+    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
         let mut rest = piece;
         self.compressed += piece.len() as u64;
         let mut buffer = [0; STEP];
@@ -133,7 +133,7 @@ impl Learner for InflatingLearner {
         }
     }
 
-    fn end(&mut self, found: &mut dyn FnMut(&[u8])) {
+    fn end(&mut self, found: &mut Found<'_>) {
         if self.decoder.take().is_some() && self.is_complete {
             self.learner.end(found);
         }

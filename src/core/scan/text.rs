@@ -24,7 +24,7 @@ use super::search::matches::Match;
 use super::search::string_bounds::StringBounds;
 use super::search::window::{Progress, Window};
 use super::search::windowed::{Examine, WindowedSearch};
-use super::Learner;
+use super::{Found, IdClass, Learner};
 use crate::url::{Names, Site, MAX_NAME};
 
 /// How far a string may reach to each side of a name, in bytes.
@@ -67,11 +67,11 @@ impl TextLearner {
 }
 
 impl Learner for TextLearner {
-    fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
+    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
         self.search.feed(piece, found);
     }
 
-    fn end(&mut self, found: &mut dyn FnMut(&[u8])) {
+    fn end(&mut self, found: &mut Found<'_>) {
         self.search.end(found);
     }
 }
@@ -105,7 +105,7 @@ impl Examine for TextExaminer {
         window: &Window<'_>,
         name: Match,
         window_start: u64,
-        found: &mut dyn FnMut(&[u8]),
+        found: &mut Found<'_>,
     ) -> Progress {
         let end = name.end;
         let Some(name) = self.names.nth(name.needle) else {
@@ -201,7 +201,7 @@ impl TextExaminer {
         string: &[u8],
         end: Option<u8>,
         ends: fn(u8) -> bool,
-        found: &mut dyn FnMut(&[u8]),
+        found: &mut Found<'_>,
     ) {
         let Self {
             names,
@@ -219,7 +219,8 @@ impl TextExaminer {
                 true => part,
                 false => without_punctuation(part),
             };
-            hand_out(names.in_clean_link(link_in(link, names), site), last, found);
+            let id = names.in_clean_link(link_in(link, names), site);
+            hand_out(id, IdClass::Other, last, found);
         }
     }
 }

@@ -16,10 +16,16 @@ fn read(names: &[&str], page: &str) -> Vec<String> {
         let mut learner = HtmlLearner::new(Arc::clone(&names), site.clone());
         let mut ids = Vec::new();
         for piece in page.as_bytes().chunks(size) {
-            learner.feed(piece, &mut |id| ids.push(id.escape_ascii().to_string()));
+            learner.feed(piece, &mut |id, _| {
+                ids.push(id.escape_ascii().to_string());
+                true
+            });
         }
-        learner.end(&mut |id| ids.push(id.escape_ascii().to_string()));
-        learner.feed(b"<a href='?sid=late'>", &mut |_| {
+        learner.end(&mut |id, _| {
+            ids.push(id.escape_ascii().to_string());
+            true
+        });
+        learner.feed(b"<a href='?sid=late'>", &mut |_, _| {
             panic!("fed after its end")
         });
         ids
@@ -236,8 +242,8 @@ fn unfinished_tags_are_not_read_in_quadratic_time() {
     let mut learner = HtmlLearner::new(names, Site::new(b"shop.example", &[]));
     let start = std::time::Instant::now();
     for piece in page.as_bytes().chunks(4096) {
-        learner.feed(piece, &mut |_| {});
+        learner.feed(piece, &mut |_, _| true);
     }
-    learner.end(&mut |_| {});
+    learner.end(&mut |_, _| true);
     assert!(start.elapsed().as_secs() < 30);
 }

@@ -212,8 +212,9 @@ fn what_is_flushed_is_found_at_once() {
         let mut learner = packer.learner();
         for (piece, expected) in pieces.iter().zip(["1", "2", "", "3", ""]) {
             let mut ids = String::new();
-            learner.feed(piece, &mut |id| {
-                ids.push_str(std::str::from_utf8(id).unwrap())
+            learner.feed(piece, &mut |id, _| {
+                ids.push_str(std::str::from_utf8(id).unwrap());
+                true
             });
             assert_eq!(ids, expected, "{packer:?}");
         }
@@ -243,8 +244,14 @@ fn an_incomplete_id_is_not_learned() {
         for len in 0..packed.len() {
             let mut learner = packer.learner();
             let mut ids = Vec::new();
-            learner.feed(&packed[..len], &mut |id| ids.push(id.to_vec()));
-            learner.end(&mut |id| ids.push(id.to_vec()));
+            learner.feed(&packed[..len], &mut |id, _| {
+                ids.push(id.to_vec());
+                true
+            });
+            learner.end(&mut |id, _| {
+                ids.push(id.to_vec());
+                true
+            });
             // The checksum may be missing, but no part of the text.
             let whole: &[u8] = b"abcdefgh";
             assert!(

@@ -4,6 +4,7 @@
 use super::strings::spaces_and;
 use super::tag::is_space;
 use crate::scan::search::window::{Progress, Window};
+use crate::scan::{Found, IdClass};
 use crate::url::{ExtractedId, Name, Names};
 
 /// The id that was handed out last.
@@ -135,15 +136,15 @@ impl ValuePlace {
 /// Hands an id out unless it is the last one again. Returns whether there is one.
 pub(in crate::scan) fn hand_out(
     id: ExtractedId<'_>,
+    class: IdClass,
     last: &mut LastId,
-    found: &mut dyn FnMut(&[u8]),
+    found: &mut Found<'_>,
 ) -> bool {
     let ExtractedId::Id(id) = id else {
         return false;
     };
-    if *last.id != *id {
+    if *last.id != *id && found(&id, class) {
         last.remember(&id);
-        found(&id);
     }
     true
 }

@@ -9,6 +9,7 @@ use super::occurrence::Occurrence;
 use super::strings::{link_in, string_end, Span};
 use super::tag::{Attribute, Tag};
 use crate::scan::character_references::{are_separators, decoded};
+use crate::scan::{Found, IdClass};
 use crate::url::{refresh_target, ExtractedId, Names, Site};
 
 /// The attributes whose whole value is one URL.
@@ -28,6 +29,18 @@ const URL_ATTRIBUTES: &[&[u8]] = &[
     b"profile",
     b"usemap",
 ];
+
+/// The attributes that say where a form leads.
+const FORM_ATTRIBUTES: [&[u8]; 2] = [b"action", b"formaction"];
+
+/// The class of an id in an attribute of this name.
+pub(super) fn class_in(attribute: &[u8]) -> IdClass {
+    let mut of_forms = FORM_ATTRIBUTES.iter();
+    match of_forms.any(|name| attribute.eq_ignore_ascii_case(name)) {
+        true => IdClass::Form,
+        false => IdClass::Attribute,
+    }
+}
 
 /// Reads the links and fields of one page.
 pub(super) struct Links {
@@ -87,7 +100,7 @@ impl Links {
         tag: &Tag<'_>,
         attribute: &Attribute<'_>,
         value_at: usize,
-        found: &mut dyn FnMut(&[u8]),
+        found: &mut Found<'_>,
     ) -> bool {
         let is_url = URL_ATTRIBUTES
             .iter()
@@ -96,6 +109,10 @@ impl Links {
         // starts with an escaped quote is in a string of a script: "<a href=\"page.php?sid=1\">".
         let is_escaped =
             attribute.value.starts_with(b"\\\"") || attribute.value.starts_with(b"\\'");
+        let class = match is_escaped {
+            true => IdClass::Other,
+            false => class_in(attribute.name),
+        };
         if is_url && !is_escaped && memchr::memchr(b'<', attribute.value).is_none() {
             let Self {
                 names,
@@ -108,7 +125,7 @@ impl Links {
             let value = decoded(attribute.value, scratch);
             if !is_script(value) {
                 let link = names.in_link(value, site_at(site, based, name.place));
-                hand_out(link, last, found);
+                hand_out(link, class, last, found);
                 let len = memchr::memchr(b'>', attribute.value).unwrap_or(attribute.value.len());
                 let from = name.window_start() + value_at as u64;
                 self.settled = from..from + len as u64;
@@ -126,7 +143,7 @@ impl Links {
             } = self;
             if let Some(url) = refresh_target(decoded(attribute.value, scratch)) {
                 let link = names.in_link(url, site_at(site, based, name.place));
-                hand_out(link, last, found);
+                hand_out(link, IdClass::Attribute, last, found);
                 return true;
             }
         }
@@ -136,7 +153,7 @@ impl Links {
             from: span.from.max(value_at),
             to: span.to.min(value_at + attribute.value.len()),
         });
-        self.read_string(name, span, found)
+        self.read_string(name, span, class, found)
     }
 
     /// Reads the string around a name as a URL. Returns whether it has an id.
@@ -144,7 +161,8 @@ impl Links {
         &mut self,
         name: &Occurrence<'_>,
         span: Option<Span>,
-        found: &mut dyn FnMut(&[u8]),
+        class: IdClass,
+        found: &mut Found<'_>,
     ) -> bool {
         let Self {
             names,
@@ -166,16 +184,14 @@ impl Links {
         let site = site_at(site, based, name.place);
         let mut had_id = false;
         if are_separators(string, names.are_in_paths()) {
-            had_id = hand_out(
-                names.in_clean_link(link_in(string, names), site),
-                last,
-                found,
-            );
+            let id = names.in_clean_link(link_in(string, names), site);
+            had_id = hand_out(id, class, last, found);
         } else {
             // A decoded quote ends a string as a plain one does.
             let ends = string_end(name.is_letter);
             for part in decoded(string, scratch).split(|b| ends(*b)) {
-                had_id |= hand_out(names.in_clean_link(link_in(part, names), site), last, found);
+                let id = names.in_clean_link(link_in(part, names), site);
+                had_id |= hand_out(id, class, last, found);
             }
         }
         *read = ReadString {
@@ -187,10 +203,15 @@ impl Links {
     }
 
     /// Hands out the value of a form field.
-    pub(super) fn read_field(&mut self, value: &[u8], found: &mut dyn FnMut(&[u8])) {
+    pub(super) fn read_field(&mut self, value: &[u8], found: &mut Found<'_>) {
         let value = decoded(value, &mut self.scratch);
         if let Some(id) = self.names.id_in(value) {
-            hand_out(ExtractedId::Id(id.into()), &mut self.last, found);
+            hand_out(
+                ExtractedId::Id(id.into()),
+                IdClass::Form,
+                &mut self.last,
+                found,
+            );
         }
     }
 }
