@@ -12,6 +12,7 @@ pub mod learn_set;
 pub mod places;
 pub mod readers;
 pub mod response_headers;
+mod script_escapes;
 mod search;
 pub mod source;
 pub mod sse;

@@ -4,12 +4,12 @@
 //!
 //! What is found:
 //! - the value of any attribute that is a URL with the name where ids are looked for, in its query,
-//!   in its path or in both, with character references decoded. `srcset`, `style`, `onclick` and
-//!   `<meta content="5; url=…">` are split at quotes, white space, `<`, `>`, parentheses and
-//!   backslashes;
+//!   in its path or in both, with character references decoded. `srcset`, `style`, `onclick`, JSON
+//!   and `<meta content="5; url=…">` are split at quotes, white space, `<`, `>` and parentheses;
 //! - `<input name=NAME value=…>` and `<button name=NAME value=…>`;
 //! - outside of tags (text, comments, scripts), a string between the same delimiters that is a URL
-//!   with the name in it. Around a letter like `(S)`, a string may contain parentheses.
+//!   with the name in it. Around a letter like `(S)`, a string may contain parentheses. The escapes
+//!   of scripts and JSON are decoded: `\/`, `\u0026`, `\x26`.
 //!
 //! Bounds: a tag is searched up to [`MAX_TAG`] bytes before a name and read up to [`MAX_TAG`] bytes
 //! from its start, a string up to [`STRING_RADIUS`] bytes to each side of the name. So no more than

@@ -158,7 +158,8 @@ impl PageExaminer {
             }
             if let Some(span) = name.span {
                 match span.is_quoted_value(window) {
-                    Some(true) => match span.attribute(window) {
+                    // Not with a backslash, which is an escape in a script, but none in a link.
+                    Some(true) if !span.has_backslash(window) => match span.attribute(window) {
                         Ok(attribute) => {
                             let class = attribute.map_or(IdClass::Other, class_in);
                             let class = match class {
@@ -172,7 +173,7 @@ impl PageExaminer {
                         }
                         Err(progress) => return progress,
                     },
-                    Some(false) => {}
+                    Some(_) => {}
                     None => return Progress::NeedsBefore,
                 }
             }

@@ -9,6 +9,7 @@ use super::occurrence::Occurrence;
 use super::strings::{link_in, string_end, Span};
 use super::tag::{Attribute, Tag};
 use crate::scan::character_references::{are_separators, decoded};
+use crate::scan::script_escapes::{has_escape, unescaped};
 use crate::scan::{Found, IdClass};
 use crate::url::{refresh_target, ExtractedId, Names, Site};
 
@@ -49,6 +50,8 @@ pub(super) struct Links {
     /// The site after a `<base href>`, and the place in the page from which on it counts.
     based: Option<(u64, Site)>,
     scratch: Vec<u8>,
+    /// Twice more, for the strings of scripts.
+    script_scratch: [Vec<u8>; 2],
     pub(super) last: LastId,
     read: ReadString,
     /// The last value that was read as one URL, up to a `>` in it: all names in it are settled.
@@ -70,6 +73,7 @@ impl Links {
             site,
             based: None,
             scratch: Vec::new(),
+            script_scratch: Default::default(),
             last: LastId::default(),
             read: ReadString::default(),
             settled: 0..0,
@@ -105,10 +109,9 @@ impl Links {
         let is_url = URL_ATTRIBUTES
             .iter()
             .any(|name| attribute.name.eq_ignore_ascii_case(name));
-        // Markup in a value is read as markup, and a script in a URL as a script. A value that
-        // starts with an escaped quote is in a string of a script: "<a href=\"page.php?sid=1\">".
-        let is_escaped =
-            attribute.value.starts_with(b"\\\"") || attribute.value.starts_with(b"\\'");
+        // Markup in a value is read as markup, and a script in a URL as a script. A value with an
+        // escape is in a string of a script: "<a href=\"page.php?sid=1\">".
+        let is_escaped = is_url && has_escape(attribute.value);
         let class = match is_escaped {
             true => IdClass::Other,
             false => class_in(attribute.name),
@@ -169,6 +172,7 @@ impl Links {
             site,
             based,
             scratch,
+            script_scratch: [unescaped_scratch, references],
             last,
             read,
             ..
@@ -183,13 +187,19 @@ impl Links {
         let string = string.unwrap_or_default();
         let site = site_at(site, based, name.place);
         let mut had_id = false;
-        if are_separators(string, names.are_in_paths()) {
+        let is_escaped = memchr::memchr(b'\\', string).is_some();
+        if !is_escaped && are_separators(string, names.are_in_paths()) {
             let id = names.in_clean_link(link_in(string, names), site);
             had_id = hand_out(id, class, last, found);
         } else {
             // A decoded quote ends a string as a plain one does.
             let ends = string_end(name.is_letter);
-            for part in decoded(string, scratch).split(|b| ends(*b)) {
+            let mut string = decoded(string, scratch);
+            if is_escaped {
+                // References may stand in the script, or around it.
+                string = decoded(unescaped(string, unescaped_scratch), references);
+            }
+            for part in string.split(|b| ends(*b)) {
                 let id = names.in_clean_link(link_in(part, names), site);
                 had_id |= hand_out(id, class, last, found);
             }

@@ -1,5 +1,6 @@
 //! The string around a name, in a script, in text, or in an attribute that is more than one URL:
-//! what stands between quotes, white space, `<`, `>`, parentheses and backslashes.
+//! what stands between quotes, white space, `<`, `>` and parentheses. Where it has backslashes, it
+//! is a string of a script, and its escapes are decoded before it is read.
 
 use super::tag::is_space;
 use crate::scan::search::string_bounds::StringBounds;
@@ -33,7 +34,7 @@ pub(in crate::scan) const fn spaces_and(marks: &[u8]) -> [bool; 256] {
 }
 
 /// The bytes that end a string.
-static ENDS_STRING: [bool; 256] = spaces_and(b"\"'`<>()\\");
+static ENDS_STRING: [bool; 256] = spaces_and(b"\"'`<>()");
 
 /// Whether a byte ends a string that may be a URL, outside of a value that is known to be one.
 fn ends_string(byte: u8) -> bool {
@@ -91,6 +92,12 @@ impl Span {
             Some(before) => Some(*before == b'='),
             None => window.from_start.then_some(false),
         }
+    }
+
+    /// Whether a backslash stands in it.
+    pub(in crate::scan) fn has_backslash(&self, window: &Window<'_>) -> bool {
+        let string = window.bytes.get(self.from..self.to).unwrap_or_default();
+        memchr::memchr(b'\\', string).is_some()
     }
 
     /// The name of the attribute whose [quoted value](Self::is_quoted_value) it is. `None`: the tag
