@@ -31,9 +31,35 @@ pub fn header<'r>(
     sessions: &Sessions<'_>,
     name: &[u8],
 ) {
+    forget_hints(context, name);
     reassign_lost(context, rule, sessions, name);
     if rule.learn.reads_header() && r.is_main() {
         read_header(r, context, rule, name);
+    }
+}
+
+/// Learns the ids in the Early Hints of the peer called `name`.
+#[cfg(nginx_since = "1.29.0")]
+pub fn early_hints<'r>(
+    r: Request<'r>,
+    context: &'r RequestContext<'r>,
+    rule: &QueryRule,
+    name: &[u8],
+) {
+    forget_hints(context, name);
+    if rule.learn.reads_header() && r.is_main() {
+        read_header(r, context, rule, name);
+    }
+}
+
+/// Early Hints of another peer, which then failed, count no more when the peer called `name`
+/// answers.
+#[inline(always)]
+fn forget_hints(context: &RequestContext<'_>, name: &[u8]) {
+    if let Some(ids) = context.learned.get() {
+        if ids.peer != answering_id(context, name) {
+            context.learned.set(None);
+        }
     }
 }
 
@@ -59,6 +85,7 @@ pub fn redirected<'r>(
     name: &[u8],
     headers: impl Iterator<Item = Header<'r>>,
 ) {
+    forget_hints(context, name);
     reassign_lost(context, rule, sessions, name);
     for header in headers.filter(|_| r.is_main()) {
         if header.name().eq_ignore_ascii_case(b"set-cookie") {
