@@ -12,6 +12,7 @@ use std::path::PathBuf;
 const VERSIONS: &[(u32, &str)] = &[
     (1_023_000, "1.23.0"), // headers_in.cookie is a list of elements
     (1_027_003, "1.27.3"), // peers come and go: config, refs, zombie
+    (1_029_000, "1.29.0"), // Early Hints are passed on
     (HINT, "1.29.6"),      // balancers honour pc->hint: nginx's own sticky, route=, drain
 ];
 

@@ -306,6 +306,9 @@ unsafe extern "C" fn exit_master(cycle: *mut sys::ngx_cycle_t) {
 static NEXT_HEADER_FILTER: NginxTable<sys::ngx_http_output_header_filter_pt> =
     NginxTable::new(None);
 static NEXT_BODY_FILTER: NginxTable<sys::ngx_http_output_body_filter_pt> = NginxTable::new(None);
+#[cfg(nginx_since = "1.29.0")]
+static NEXT_EARLY_HINTS_FILTER: NginxTable<sys::ngx_http_output_header_filter_pt> =
+    NginxTable::new(None);
 
 /// Puts the filters on top of the chains built so far, if any upstream is sticky.
 unsafe extern "C" fn install_filters(cf: *mut ngx_conf_t) -> ngx_int_t {
@@ -326,6 +329,11 @@ unsafe extern "C" fn install_filters(cf: *mut ngx_conf_t) -> ngx_int_t {
                 sys::ngx_http_top_header_filter = Some(header_filter);
                 *NEXT_BODY_FILTER.0.get() = sys::ngx_http_top_body_filter;
                 sys::ngx_http_top_body_filter = Some(body_filter);
+                #[cfg(nginx_since = "1.29.0")]
+                {
+                    *NEXT_EARLY_HINTS_FILTER.0.get() = sys::ngx_http_top_early_hints_filter;
+                    sys::ngx_http_top_early_hints_filter = Some(early_hints_filter);
+                }
             }
             sys::OK
         }
@@ -346,6 +354,18 @@ unsafe extern "C" fn header_filter(r: sys::RequestPtr) -> ngx_int_t {
     }
     // SAFETY: install_filters() has saved the next filter, which gets nginx's arguments.
     unsafe { (*NEXT_HEADER_FILTER.0.get()).map_or(sys::ERROR, |next| next(r)) }
+}
+
+#[cfg(nginx_since = "1.29.0")]
+unsafe extern "C" fn early_hints_filter(r: sys::RequestPtr) -> ngx_int_t {
+    // SAFETY: ngx_http_send_early_hints() passes a live request, and so do the filters before ours.
+    if let Some(request) = unsafe { Request::from_ptr(r) } {
+        if let Some(context) = request.context::<RequestContext<'_>>() {
+            guard((), || response::early_hints(request, context));
+        }
+    }
+    // SAFETY: install_filters() has saved the next filter, which gets nginx's arguments.
+    unsafe { (*NEXT_EARLY_HINTS_FILTER.0.get()).map_or(sys::ERROR, |next| next(r)) }
 }
 
 unsafe extern "C" fn body_filter(r: sys::RequestPtr, chain: *mut sys::ngx_chain_t) -> ngx_int_t {

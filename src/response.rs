@@ -70,6 +70,22 @@ pub fn observe<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
     }
 }
 
+/// Called before the Early Hints of a server (103) are sent to the client. The response itself may
+/// come from another server.
+#[cfg(nginx_since = "1.29.0")]
+pub fn early_hints<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
+    if let Rule::Query(rule, ..) = &context.sticky.rule {
+        let name = r.upstream().and_then(|exchange| exchange.answering_peer());
+        if let Some(name) = name.filter(|_| learn::may_learn(r, EARLY_HINTS)) {
+            learn::early_hints(r, context, rule, name);
+        }
+    }
+}
+
+/// The status of a response that another one follows.
+#[cfg(nginx_since = "1.29.0")]
+const EARLY_HINTS: usize = 103;
+
 /// Handles answers with X-Accel-Redirect.
 pub struct AccelRedirect;
 
@@ -101,9 +117,15 @@ fn answer<'r>(r: Request<'r>, context: &'r RequestContext<'r>) -> Option<(&'r [u
     if r.is_cached() {
         return None;
     }
-    let name = r.upstream()?.answering_peer()?;
+    let exchange = r.upstream()?;
+    let name = exchange.answering_peer()?;
     if let Some(name) = context.answered.get() {
         return Some((name, false));
+    }
+    // The directive early_hints may evaluate variables.
+    #[cfg(nginx_since = "1.29.0")]
+    if exchange.answer() == EARLY_HINTS {
+        return None;
     }
     // The name of a peer that may be removed does not outlive the exchange.
     let name = if context.peers.may_change() {

@@ -1,8 +1,8 @@
 //! A body in pieces: whatever they are, a learner hands out the same ids in the same order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use sticky_core::scan::Learner;
+use sticky_core::scan::{IdClass, Learner};
 use sticky_core::url::MAX_ID;
 
 /// The longest pieces that are tried: a byte, within a name, within a tag, as nginx has them.
@@ -15,8 +15,30 @@ pub fn ids<L: Learner>(body: &[u8], seed: u32, learner: impl Fn() -> L) -> Vec<V
     for pieces in cuts(body, seed) {
         let cut = new_ids(&pieces, learner());
         assert_eq!(shown(&cut), shown(&whole), "in {} pieces", pieces.len());
+        // Where an id counts as standing is where it is met first.
+        for taken in [true, false] {
+            let (whole, cut) = (
+                classes(&[body], learner(), taken),
+                classes(&pieces, learner(), taken),
+            );
+            assert_eq!(cut, whole, "classes, in {} pieces", pieces.len());
+        }
     }
     whole
+}
+
+/// The class in which each id is met first, whether the learner hears that ids are `taken` or not.
+fn classes(pieces: &[&[u8]], mut learner: impl Learner, taken: bool) -> BTreeMap<Vec<u8>, IdClass> {
+    let mut classes = BTreeMap::new();
+    let mut found = |id: &[u8], class| {
+        classes.entry(id.to_vec()).or_insert(class);
+        taken
+    };
+    for piece in pieces {
+        learner.feed(piece, &mut found);
+    }
+    learner.end(&mut found);
+    classes
 }
 
 /// The ids that a learner finds, each once.
@@ -65,10 +87,17 @@ pub fn cuts(body: &[u8], seed: u32) -> [Vec<&[u8]>; 2] {
 pub fn read(pieces: &[&[u8]], mut learner: impl Learner) -> Vec<Vec<u8>> {
     let mut ids: Vec<Vec<u8>> = Vec::new();
     for piece in pieces {
-        learner.feed(piece, &mut |id| ids.push(id.to_vec()));
+        learner.feed(piece, &mut |id, _| {
+            ids.push(id.to_vec());
+            true
+        });
     }
-    learner.end(&mut |id| ids.push(id.to_vec()));
-    let late = &mut |id: &[u8]| panic!("{} after the end", id.escape_ascii());
+    learner.end(&mut |id, _| {
+        ids.push(id.to_vec());
+        true
+    });
+    let late =
+        &mut |id: &[u8], _: IdClass| -> bool { panic!("{} after the end", id.escape_ascii()) };
     learner.feed(b"<a href=\"?sid=late\">{\"sid\":\"late\"} ", late);
     learner.end(late);
     assert!(

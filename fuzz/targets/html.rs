@@ -63,9 +63,9 @@ fuzz_target!(|input: &[u8]| {
 
 fn budget_spent(pieces: &[&[u8]], mut learner: HtmlLearner) -> u64 {
     for piece in pieces {
-        learner.feed(piece, &mut |_| {});
+        learner.feed(piece, &mut |_, _| true);
     }
-    learner.end(&mut |_| {});
+    learner.end(&mut |_, _| true);
     learner.budget_spent()
 }
 

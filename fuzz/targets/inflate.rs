@@ -13,7 +13,7 @@ use flate2::Compression;
 use libfuzzer_sys::fuzz_target;
 use sticky_core::scan::inflate::{Coding, InflatingLearner, MAX_RATIO, MAX_UNPACKED};
 use sticky_core::scan::text::TextLearner;
-use sticky_core::scan::Learner;
+use sticky_core::scan::{Found, Learner};
 use sticky_core::url::Names;
 use sticky_fuzz::{pieces, site};
 
@@ -129,9 +129,9 @@ fn zstd(plain: &[u8]) -> Vec<u8> {
 struct Counting(Rc<Cell<u64>>);
 
 impl Learner for Counting {
-    fn feed(&mut self, piece: &[u8], _: &mut dyn FnMut(&[u8])) {
+    fn feed(&mut self, piece: &[u8], _: &mut Found<'_>) {
         self.0.set(self.0.get() + piece.len() as u64);
     }
 
-    fn end(&mut self, _: &mut dyn FnMut(&[u8])) {}
+    fn end(&mut self, _: &mut Found<'_>) {}
 }

@@ -9,19 +9,37 @@ pub(crate) mod html_parser;
 pub mod inflate;
 pub mod json;
 pub mod learn_set;
+pub mod places;
 pub mod readers;
 pub mod response_headers;
+mod script_escapes;
 mod search;
 pub mod source;
 pub mod sse;
 pub mod text;
 
+/// Where in a response an id stands. The ids of each class have places of their own among those
+/// that are learned, so that what visitors write into a page takes none from its forms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum IdClass {
+    /// In a header, in the action of a form, or the value of its field.
+    Form,
+    /// In another attribute.
+    Attribute,
+    /// In text, a script, a comment, a member of JSON, an event.
+    Other,
+}
+
+/// Takes an id that a learner has found, decoded, 1 to [`MAX_ID`](crate::url::MAX_ID) bytes.
+/// Returns whether it need not be handed out again: it was learned, or is known.
+pub type Found<'a> = dyn FnMut(&[u8], IdClass) -> bool + 'a;
+
 /// Reads a response body, in pieces as they arrive, for the session ids in it.
 pub trait Learner {
-    /// Takes the next piece, of any length. `found` gets every id that has become complete,
-    /// decoded, 1 to [`MAX_ID`](crate::url::MAX_ID) bytes. It may get an id more than once.
-    fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8]));
+    /// Takes the next piece, of any length. `found` gets every id that has become complete. It may
+    /// get an id more than once.
+    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>);
 
     /// The body is complete. Further pieces are ignored.
-    fn end(&mut self, found: &mut dyn FnMut(&[u8]));
+    fn end(&mut self, found: &mut Found<'_>);
 }

@@ -19,6 +19,7 @@ pub unsafe extern "C" fn add_variables(cf: *mut ngx_conf_t) -> ngx_int_t {
         ),
         (&b"sticky_peer"[..], sticky_peer),
         (&b"upstream_sticky_status"[..], upstream_sticky_status),
+        (&b"sticky_skipped"[..], sticky_skipped),
         (&b"sticky_args"[..], sticky_args),
     ] {
         let mut name = sys::string(name);
@@ -90,6 +91,25 @@ unsafe extern "C" fn sticky_peer(
     // SAFETY: nginx's value; the name is a copy in the request's pool, or that of a peer that stays
     // as long as the cycle.
     unsafe { variable::answer(value, peer) };
+    sys::OK
+}
+
+unsafe extern "C" fn sticky_skipped(
+    r: sys::RequestPtr,
+    value: *mut sys::ngx_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    // SAFETY: ngx_http_get_indexed_variable() and ngx_http_get_variable() pass a live request.
+    let skipped = unsafe { Request::from_ptr(r) }.and_then(|r| {
+        let context = r.context::<RequestContext<'_>>()?;
+        guard(None, || {
+            response::observe(r, context);
+            context.skipped()
+        })
+    });
+    let skipped = skipped.map(|skipped| skipped.name().as_bytes());
+    // SAFETY: nginx's value; the bytes are static.
+    unsafe { variable::answer(value, skipped) };
     sys::OK
 }
 

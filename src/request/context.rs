@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 
 use sticky_core::directive::OnFailure;
 use sticky_core::rewrite::PageRewriter;
+use sticky_core::scan::places::{Places, RefusedIds};
 use sticky_core::scan::Learner;
 use sticky_core::table::{Key, PeerId};
 
@@ -17,7 +18,7 @@ use crate::ngx::header::Header;
 use crate::ngx::peers::PeerList;
 use crate::ngx::request::Request;
 
-use super::status::{Status, Tries};
+use super::status::{Skipped, Status, Tries};
 use super::usable::{self, Unavailable};
 
 /// What is remembered of a request while it is served. Every request of a sticky upstream has one:
@@ -83,6 +84,12 @@ impl<'r> RequestContext<'r> {
         self.tries.listed(self.request)
     }
 
+    /// Why an id of the response was not learned, as far as it has been read. `None`: all were.
+    pub fn skipped(&self) -> Option<Skipped> {
+        let ids = self.learned.get()?;
+        ids.were_skipped().then_some(Skipped::Cap)
+    }
+
     /// Whether the session of `key` [is ahead](crate::zone::sessions::Sessions::is_ahead). Where
     /// servers come and go (`resolve`), one that is not known has left.
     #[cold]
@@ -125,16 +132,20 @@ pub enum HolderState {
     Kept,
 }
 
-/// At most so many ids are learned from one response.
-const IDS_PER_RESPONSE: usize = 8;
+/// Most pages have one id or two, and these in many places.
+const SETTLED: usize = 8;
 
 /// The ids that a response has handed out, and the scanner of its body. Made only for responses
 /// that have an id in their header, or a body that may.
 pub struct LearnedIds<'r> {
     /// The peer that gives the response.
     pub peer: PeerId,
-    /// Keys of the sessions that were learned.
-    keys: [Cell<Option<Key>>; IDS_PER_RESPONSE],
+    /// Places for new ones.
+    pub places: Places,
+    /// Those that got no place.
+    pub refused: Cell<Option<&'r RefusedIds>>,
+    /// Keys of sessions that need no further look, each in the place that its bits choose.
+    settled: [Cell<Option<Key>>; SETTLED],
     /// What reads the body.
     pub scanner: Cell<Option<&'r Scanner>>,
 }
@@ -147,29 +158,29 @@ impl LearnedIds<'_> {
     pub fn none_of(peer: PeerId) -> Self {
         Self {
             peer,
-            keys: Default::default(),
+            places: Places::default(),
+            refused: Cell::default(),
+            settled: Default::default(),
             scanner: Cell::default(),
         }
     }
 
-    /// Whether no more ids are learned from the response.
-    pub fn is_full(&self) -> bool {
-        self.keys.iter().all(|key| key.get().is_some())
+    /// Whether the session of `key` was noted as settled.
+    pub fn is_settled(&self, key: Key) -> bool {
+        let place = self.settled.get(key.get() as usize % SETTLED);
+        place.is_some_and(|place| place.get() == Some(key))
     }
 
-    /// Records a key; false when it is recorded already, or one too many.
-    pub fn record(&self, key: Key) -> bool {
-        for place in &self.keys {
-            match place.get() {
-                Some(known) if known == key => return false,
-                Some(_) => {}
-                None => {
-                    place.set(Some(key));
-                    return true;
-                }
-            }
+    /// Notes that nothing more is to be learned of the session of `key`.
+    pub fn settle(&self, key: Key) {
+        if let Some(place) = self.settled.get(key.get() as usize % SETTLED) {
+            place.set(Some(key));
         }
-        false
+    }
+
+    /// Whether an id was not learned for want of a place.
+    pub fn were_skipped(&self) -> bool {
+        self.refused.get().is_some_and(RefusedIds::is_any_left)
     }
 }
 

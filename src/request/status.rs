@@ -1,4 +1,4 @@
-//! The values of `$sticky_status` and `$upstream_sticky_status`.
+//! The values of `$sticky_status`, `$sticky_skipped` and `$upstream_sticky_status`.
 
 use std::cell::Cell;
 
@@ -31,6 +31,22 @@ impl Status {
             Status::Miss => "MISS",
             Status::Expired => "EXPIRED",
             Status::Gone => "GONE",
+        }
+    }
+}
+
+/// Why an id of a response was not learned: the value of `$sticky_skipped`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Skipped {
+    /// The response had more new ids than are learned from one.
+    Cap,
+}
+
+impl Skipped {
+    /// The variable's value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Skipped::Cap => "cap",
         }
     }
 }

@@ -4,10 +4,11 @@
 use sticky_core::directive::QueryRule;
 use sticky_core::peer_id;
 use sticky_core::scan::inflate::Coding;
+use sticky_core::scan::places::RefusedIds;
 use sticky_core::scan::readers::Readers;
 use sticky_core::scan::source::Body;
-use sticky_core::scan::{response_headers, Learner};
-use sticky_core::table::{Claim, Learned, PeerId};
+use sticky_core::scan::{response_headers, IdClass, Learner};
+use sticky_core::table::{Claim, Key, Learned, LookUp, PeerId};
 use sticky_core::url::{ExtractedId, Site};
 
 use crate::config::types::Rule;
@@ -30,9 +31,35 @@ pub fn header<'r>(
     sessions: &Sessions<'_>,
     name: &[u8],
 ) {
+    forget_hints(context, name);
     reassign_lost(context, rule, sessions, name);
     if rule.learn.reads_header() && r.is_main() {
         read_header(r, context, rule, name);
+    }
+}
+
+/// Learns the ids in the Early Hints of the peer called `name`.
+#[cfg(nginx_since = "1.29.0")]
+pub fn early_hints<'r>(
+    r: Request<'r>,
+    context: &'r RequestContext<'r>,
+    rule: &QueryRule,
+    name: &[u8],
+) {
+    forget_hints(context, name);
+    if rule.learn.reads_header() && r.is_main() {
+        read_header(r, context, rule, name);
+    }
+}
+
+/// Early Hints of another peer, which then failed, count no more when the peer called `name`
+/// answers.
+#[inline(always)]
+fn forget_hints(context: &RequestContext<'_>, name: &[u8]) {
+    if let Some(ids) = context.learned.get() {
+        if ids.peer != answering_id(context, name) {
+            context.learned.set(None);
+        }
     }
 }
 
@@ -58,6 +85,7 @@ pub fn redirected<'r>(
     name: &[u8],
     headers: impl Iterator<Item = Header<'r>>,
 ) {
+    forget_hints(context, name);
     reassign_lost(context, rule, sessions, name);
     for header in headers.filter(|_| r.is_main()) {
         if header.name().eq_ignore_ascii_case(b"set-cookie") {
@@ -96,7 +124,7 @@ fn read_one_header<'r>(
     let (name, value) = (header.name(), header.value());
     let learn = |id: &[u8]| {
         if let Some(ids) = learned_ids(r, context, peer) {
-            learn_id(context, ids, id);
+            learn_id(context, ids, id, IdClass::Form);
         }
     };
     if rule.learn.location {
@@ -132,7 +160,7 @@ pub fn body(context: &RequestContext<'_>, chain: Chain<'_>) {
     let Some(mut learner) = scanner.take() else {
         return;
     };
-    let mut found = |id: &[u8]| learn_id(context, ids, id);
+    let mut found = |id: &[u8], class: IdClass| learn_id(context, ids, id, class);
     let mut is_over = false;
     for buffer in chain.buffers() {
         if let Some(bytes) = buffer.bytes() {
@@ -144,7 +172,8 @@ pub fn body(context: &RequestContext<'_>, chain: Chain<'_>) {
             break;
         }
     }
-    if !is_over && !ids.is_full() {
+    // Also when all places are taken: ids of live sessions and the request's own need none.
+    if !is_over {
         scanner.set(Some(learner));
     }
 }
@@ -163,21 +192,37 @@ fn learned_ids<'r>(
 }
 
 /// Enters a session that the response hands out into the table, for the peer that gives the response.
-fn learn_id(context: &RequestContext<'_>, ids: &LearnedIds<'_>, id: &[u8]) {
+/// Returns whether the id need not be handed out again.
+fn learn_id<'r>(
+    context: &RequestContext<'r>,
+    ids: &LearnedIds<'r>,
+    id: &[u8],
+    class: IdClass,
+) -> bool {
     let Rule::Query(rule, sessions, _) = &context.sticky.rule else {
-        return;
+        return true;
     };
     // The request's own session at its own server was looked up a moment ago.
     if id == context.carried.get() && context.holder.get() == Some(ids.peer) {
-        return;
+        return true;
     }
-    let Some(key) = sessions.key(id) else { return };
-    if !ids.record(key) {
-        return;
+    let Some(key) = sessions.key(id) else {
+        return true;
+    };
+    if ids.is_settled(key) {
+        return true;
     }
-    let claim = if context.request_key.get() == Some(key)
-        && context.holder_state.get() != HolderState::Kept
-    {
+    let is_carried = context.request_key.get() == Some(key);
+    // Only new ids need a place.
+    let mut needs_place = !is_carried;
+    if needs_place && !ids.places.has_room(class) {
+        needs_place = false;
+        let is_known = matches!(sessions.look_up(key, &rule.limits), LookUp::Found(_));
+        if !is_known && !is_repeated(context, ids, key) {
+            return false;
+        }
+    }
+    let claim = if is_carried && context.holder_state.get() != HolderState::Kept {
         Claim::RequestCarried {
             holder: context.holder.get(),
         }
@@ -187,9 +232,36 @@ fn learn_id(context: &RequestContext<'_>, ids: &LearnedIds<'_>, id: &[u8]) {
     let learned = sessions.learn(key, ids.peer, claim, &rule.limits, &mut |holder| {
         context.is_lost(holder, || context.has_ahead(key))
     });
+    ids.settle(key);
+    if let Some(refused) = ids.refused.get() {
+        refused.forget(key);
+    }
+    if needs_place && matches!(learned, Learned::New { .. } | Learned::Refused) {
+        ids.places.take(class);
+    }
     if matches!(learned, Learned::New { .. }) && context.status.get() == Status::None {
         context.status.set(Status::New);
     }
+    true
+}
+
+/// Whether a new id whose class is full was met before and gets one of the places for such ids. If
+/// not, it is remembered.
+#[cold]
+fn is_repeated<'r>(context: &RequestContext<'r>, ids: &LearnedIds<'r>, key: Key) -> bool {
+    if ids.refused.get().is_none() {
+        let pool = context.request.pool();
+        ids.refused
+            .set(pool.and_then(|pool| pool.place(RefusedIds::default())));
+    }
+    let Some(refused) = ids.refused.get() else {
+        return false;
+    };
+    let has_place = ids.places.take_repeated(key, refused);
+    if !has_place {
+        refused.note(key);
+    }
+    has_place
 }
 
 /// Whether ids are learned from a response with that status: not from a failure of the server (5xx),

@@ -5,8 +5,8 @@
 //! exactly reproducible, while times are not. For those the bench runs itself under callgrind with
 //! one and with three rounds: the difference is two rounds without the start. The goals: 700
 //! without the name, 2,800 with an id in every link. Then the same for JSON, event streams and
-//! text, and for 1 MB of repeated names, as an attacker could write them into a page; with
-//! STICKY_REPEATED set, only those.
+//! text, for 1 MB of repeated names, as an attacker could write them into a page, and for 1 MB of
+//! compressed bytes that unpack to nothing; with STICKY_REPEATED set, only those two.
 //!
 //! Reads the pages under STICKY_PAGES (an even sample of them), or our own without it.
 
@@ -18,13 +18,16 @@ use std::time::{Duration, Instant};
 use lol_html::{element, HtmlRewriter, Settings};
 use sticky_core::scan::forms::FormsLearner;
 use sticky_core::scan::html::HtmlLearner;
+use sticky_core::scan::inflate::{Coding, InflatingLearner};
 use sticky_core::scan::text::TextLearner;
-use sticky_core::scan::Learner;
+use sticky_core::scan::{IdClass, Learner};
 use sticky_core::url::{Names, Site};
 
 #[path = "../tests/pages/corpus.rs"]
 mod corpus;
 mod documents;
+#[path = "../tests/pages/hollow.rs"]
+mod hollow;
 #[path = "../tests/pages/repeated.rs"]
 mod repeated;
 
@@ -107,6 +110,7 @@ fn main() -> ExitCode {
         documents::measure();
     }
     measure_repeated(valgrind);
+    measure_hollow();
     ExitCode::SUCCESS
 }
 
@@ -185,6 +189,29 @@ fn measure_repeated(valgrind: bool) {
             print!(" {time:>7.1} ms {:>9}/KB", count.unwrap_or("-".into()));
         }
         println!();
+    }
+}
+
+fn measure_hollow() {
+    println!("\n{:42} {:>14}", "1 MB that unpacks to nothing", "ms");
+    let rows: [(&str, Coding, fn(usize, &[u8]) -> Vec<u8>); 4] = [
+        ("br, 64 trees in each block", Coding::Brotli, hollow::brotli),
+        (
+            "deflate, tables in each block",
+            Coding::Deflate,
+            hollow::deflate,
+        ),
+        ("gzip, empty members", Coding::Gzip, hollow::gzip),
+        ("zstd, empty blocks", Coding::Zstd, hollow::zstd),
+    ];
+    for (name, coding, hollow) in rows {
+        let body = hollow(MEGABYTE, b"");
+        let names = Arc::new(Names::new(vec![b"sid"[..].into()]));
+        let learner = TextLearner::new(names, Site::new(b"shop.example", &[]));
+        let learner = InflatingLearner::new(coding, Box::new(learner));
+        let start = Instant::now();
+        learn(Box::new(learner), body.chunks(PIECE), &mut 0);
+        println!("{name:42} {:14.1}", start.elapsed().as_secs_f64() * 1e3);
     }
 }
 
@@ -323,10 +350,14 @@ fn learn<'a>(
     pieces: impl Iterator<Item = &'a [u8]>,
     count: &mut usize,
 ) {
+    let mut found = |_: &[u8], _: IdClass| {
+        *count += 1;
+        true
+    };
     for piece in pieces {
-        learner.feed(piece, &mut |_| *count += 1);
+        learner.feed(piece, &mut found);
     }
-    learner.end(&mut |_| *count += 1);
+    learner.end(&mut found);
 }
 
 fn parse<'a>(selectors: &[&str], pieces: impl Iterator<Item = &'a [u8]>, count: &mut usize) {

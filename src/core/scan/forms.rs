@@ -11,7 +11,7 @@ use lol_html::{element, AsciiCompatibleEncoding, HtmlRewriter, Settings};
 
 use super::character_references::decoded;
 use super::html_parser::{self, attribute_bytes, NO_MARKUP};
-use super::Learner;
+use super::{Found, IdClass, Learner};
 use crate::url::{ExtractedId, Names, Site};
 
 pub use super::html_parser::MAX_MEMORY;
@@ -49,11 +49,10 @@ impl FormsLearner {
         }
     }
 
-    fn hand_out(&mut self, found: &mut dyn FnMut(&[u8])) {
+    fn hand_out(&mut self, found: &mut Found<'_>) {
         let ids = std::mem::take(&mut self.ids.borrow_mut().ids);
         for id in ids {
-            if id != self.last {
-                found(&id);
+            if id != self.last && found(&id, IdClass::Form) {
                 self.last = id;
             }
         }
@@ -61,7 +60,7 @@ impl FormsLearner {
 }
 
 impl Learner for FormsLearner {
-    fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
+    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
         let Some(parser) = &mut self.parser else {
             return;
         };
@@ -73,7 +72,7 @@ impl Learner for FormsLearner {
         self.hand_out(found);
     }
 
-    fn end(&mut self, found: &mut dyn FnMut(&[u8])) {
+    fn end(&mut self, found: &mut Found<'_>) {
         if let Some(parser) = self.parser.take() {
             // An error means that the page ends in the middle of a tag: no id is lost.
             let _: Result<(), RewritingError> = parser.end();

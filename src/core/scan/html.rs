@@ -4,12 +4,12 @@
 //!
 //! What is found:
 //! - the value of any attribute that is a URL with the name where ids are looked for, in its query,
-//!   in its path or in both, with character references decoded. `srcset`, `style`, `onclick` and
-//!   `<meta content="5; url=…">` are split at quotes, white space, `<`, `>`, parentheses and
-//!   backslashes;
+//!   in its path or in both, with character references decoded. `srcset`, `style`, `onclick`, JSON
+//!   and `<meta content="5; url=…">` are split at quotes, white space, `<`, `>` and parentheses;
 //! - `<input name=NAME value=…>` and `<button name=NAME value=…>`;
 //! - outside of tags (text, comments, scripts), a string between the same delimiters that is a URL
-//!   with the name in it. Around a letter like `(S)`, a string may contain parentheses.
+//!   with the name in it. Around a letter like `(S)`, a string may contain parentheses. The escapes
+//!   of scripts and JSON are decoded: `\/`, `\u0026`, `\x26`.
 //!
 //! Bounds: a tag is searched up to [`MAX_TAG`] bytes before a name and read up to [`MAX_TAG`] bytes
 //! from its start, a string up to [`STRING_RADIUS`] bytes to each side of the name. So no more than
@@ -44,7 +44,7 @@ use self::examiner::PageExaminer;
 use super::search::matches::Match;
 use super::search::window::{Progress, Window};
 use super::search::windowed::{Examine, WindowedSearch};
-use super::Learner;
+use super::{Found, Learner};
 use crate::url::{Names, Site, MAX_NAME};
 
 pub use self::budget::{BASE_BUDGET, BUDGET_PER_BYTE};
@@ -88,7 +88,7 @@ impl HtmlLearner {
 }
 
 impl Learner for HtmlLearner {
-    fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
+    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
         if let Some((at, href)) = self.base.feed(piece) {
             let place = self.search.place() + at as u64;
             self.search.examiner.links.rebase(place, href);
@@ -96,7 +96,7 @@ impl Learner for HtmlLearner {
         self.search.feed(piece, found);
     }
 
-    fn end(&mut self, found: &mut dyn FnMut(&[u8])) {
+    fn end(&mut self, found: &mut Found<'_>) {
         self.search.end(found);
     }
 }
@@ -112,7 +112,7 @@ impl Examine for PageExaminer {
         window: &Window<'_>,
         name: Match,
         window_start: u64,
-        found: &mut dyn FnMut(&[u8]),
+        found: &mut Found<'_>,
     ) -> Progress {
         PageExaminer::examine(self, window, name, window_start, found)
     }

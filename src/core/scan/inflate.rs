@@ -2,9 +2,9 @@
 //! the bytes as they are.
 //!
 //! An id is found as soon as the client could decompress it: each piece is decompressed as far as
-//! possible before it is passed on. Two bounds hold, [`MAX_UNPACKED`] and [`MAX_RATIO`]. A body
-//! that exceeds one of them, or is broken, is not read any further. From a body that ends too
-//! early, the complete ids are learned, but not one that is cut.
+//! possible before it is passed on. Three bounds hold: [`MAX_UNPACKED`], [`MAX_RATIO`] and
+//! [`MAX_HOLLOW`]. A body that exceeds one of them, or is broken, is not read any further. From a
+//! body that ends too early, the complete ids are learned, but not one that is cut.
 //!
 //! A single coding is supported, not one upon another (`gzip, br`). Several gzip members or zstd
 //! frames in a row are one body. `deflate` is zlib, as it should be (RFC 9110, 8.4.1.2), or without
@@ -16,7 +16,7 @@ use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, Sta
 use flate2::{Decompress, FlushDecompress, Status};
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
-use super::Learner;
+use super::{Found, Learner};
 
 /// How much of one body is decompressed at most, in bytes.
 pub const MAX_UNPACKED: u64 = 256 * 1024;
@@ -25,8 +25,16 @@ pub const MAX_UNPACKED: u64 = 256 * 1024;
 /// first 8 KB.
 pub const MAX_RATIO: u64 = 100;
 
+/// How many compressed bytes are read beyond twice the text that they have become: tables for
+/// decoding cost much more time than text does, and a body may have nothing else. Real bodies are
+/// shorter than their text. A [block](Coding::longest_block) comes on top.
+pub const MAX_HOLLOW: u64 = 16 * 1024;
+
 /// How much is decompressed at a time, in bytes.
 const STEP: usize = 8 * 1024;
+
+/// How many compressed bytes are read at a time, or the bound would be looked at too late.
+const STEP_IN: usize = 4 * 1024;
 
 /// The binary logarithm of the window size of gzip.
 const WINDOW_BITS: u8 = 15;
@@ -63,6 +71,16 @@ impl Coding {
             .find(|(name, _)| encoding.eq_ignore_ascii_case(name));
         found.map(|(_, coding)| *coding)
     }
+
+    /// The most bytes from which no text comes yet, because their block is not complete. Only zstd
+    /// waits for that (RFC 8878, 3.1.1.2.4).
+    #[doc(hidden)]
+    pub fn longest_block(self) -> u64 {
+        match self {
+            Coding::Gzip | Coding::Deflate | Coding::Brotli => 0,
+            Coding::Zstd => 128 * 1024,
+        }
+    }
 }
 
 /// Decompresses one body for a learner.
@@ -71,7 +89,11 @@ pub struct InflatingLearner {
     /// `None`: nothing more is read.
     decoder: Option<Decoder>,
     compressed: u64,
+    /// How many of them the decoder has read.
+    read: u64,
     unpacked: u64,
+    /// How many may be read beyond twice that.
+    hollow: u64,
     /// The bytes so far are a whole body.
     is_complete: bool,
 }
@@ -83,7 +105,9 @@ impl InflatingLearner {
             learner,
             decoder: Decoder::new(coding),
             compressed: 0,
+            read: 0,
             unpacked: 0,
+            hollow: MAX_HOLLOW + coding.longest_block(),
             is_complete: false,
         }
     }
@@ -101,16 +125,17 @@ impl InflatingLearner {
 }
 
 impl Learner for InflatingLearner {
-    fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
+    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
         let mut rest = piece;
         self.compressed += piece.len() as u64;
         let mut buffer = [0; STEP];
         while let Some(decoder) = &mut self.decoder {
+            let input = rest.get(..STEP_IN).unwrap_or(rest);
             let Some(Unpacked {
                 read,
                 written,
                 is_end,
-            }) = decoder.unpack(rest, &mut buffer)
+            }) = decoder.unpack(input, &mut buffer)
             else {
                 self.decoder = None;
                 break;
@@ -126,6 +151,11 @@ impl Learner for InflatingLearner {
             }
             self.learner
                 .feed(buffer.get(..written).unwrap_or_default(), found);
+            self.read += read as u64;
+            if self.read > 2 * self.unpacked + self.hollow {
+                self.decoder = None;
+                break;
+            }
             // A buffer that is not full holds all that could be decompressed.
             if rest.is_empty() && written < STEP || read + written == 0 {
                 break;
@@ -133,7 +163,7 @@ impl Learner for InflatingLearner {
         }
     }
 
-    fn end(&mut self, found: &mut dyn FnMut(&[u8])) {
+    fn end(&mut self, found: &mut Found<'_>) {
         if self.decoder.take().is_some() && self.is_complete {
             self.learner.end(found);
         }
@@ -255,11 +285,7 @@ impl Decoder {
                 })
             }
             // What follows the body is ignored.
-            Self::Done => Some(Unpacked {
-                read: input.len(),
-                written: 0,
-                is_end: true,
-            }),
+            Self::Done => Some(Unpacked::default()),
         }
     }
 }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use self::by_name::ByName;
 use self::by_path::ByPath;
 use super::search::windowed::WindowedSearch;
-use super::Learner;
+use super::{Found, IdClass, Learner};
 use crate::url::Names;
 
 pub use self::member::{Member, Members};
@@ -86,7 +86,7 @@ impl MemberSearch {
 }
 
 impl Learner for JsonLearner {
-    fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
+    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
         let mut found = handing_out(&self.names, &mut self.last, found);
         match &mut self.search {
             MemberSearch::ByName(search) => search.feed(piece, &mut found),
@@ -94,7 +94,7 @@ impl Learner for JsonLearner {
         }
     }
 
-    fn end(&mut self, found: &mut dyn FnMut(&[u8])) {
+    fn end(&mut self, found: &mut Found<'_>) {
         let mut found = handing_out(&self.names, &mut self.last, found);
         match &mut self.search {
             MemberSearch::ByName(search) => search.end(&mut found),
@@ -107,13 +107,17 @@ impl Learner for JsonLearner {
 fn handing_out<'a>(
     names: &'a Names,
     last: &'a mut Vec<u8>,
-    found: &'a mut dyn FnMut(&[u8]),
-) -> impl FnMut(&[u8]) + 'a {
-    |value| {
-        if let Some(id) = names.id_in(value).filter(|id| *id != last.as_slice()) {
+    found: &'a mut Found<'a>,
+) -> impl FnMut(&[u8], IdClass) -> bool + 'a {
+    |value, class| {
+        let Some(id) = names.id_in(value).filter(|id| *id != last.as_slice()) else {
+            return true;
+        };
+        let is_done = found(id, class);
+        if is_done {
             last.clear();
             last.extend_from_slice(id);
-            found(id);
         }
+        is_done
     }
 }

@@ -6,7 +6,7 @@ use super::inflate::InflatingLearner;
 use super::json::Members;
 use super::learn_set::LearnSet;
 use super::source::{Body, LearnerContext, Source, SOURCES};
-use super::Learner;
+use super::{Found, Learner};
 use crate::url::{Names, Site};
 
 /// What reads the bodies of an upstream's responses, prepared once per configuration.
@@ -17,6 +17,7 @@ use crate::url::{Names, Site};
 /// use sticky_core::directive::{parse, Mode};
 /// use sticky_core::scan::readers::Readers;
 /// use sticky_core::scan::source::Body;
+/// use sticky_core::scan::IdClass;
 /// use sticky_core::url::Site;
 ///
 /// let Ok(Mode::Query(rule)) = parse(&[b"mode=query", b"name=sid"]) else {
@@ -34,12 +35,16 @@ use crate::url::{Names, Site};
 /// let site = Site::new(b"shop.example", &[]);
 /// let mut learner = readers.learner(&body, &site).expect("pages are read");
 /// let mut ids = Vec::new();
+/// let mut found = |id: &[u8], class| {
+///     ids.push((id.to_vec(), class));
+///     true
+/// };
 /// // The body may come in any pieces.
 /// for piece in ["<a href='/cart?si", "d=4711'>cart</a>"] {
-///     learner.feed(piece.as_bytes(), &mut |id| ids.push(id.to_vec()));
+///     learner.feed(piece.as_bytes(), &mut found);
 /// }
-/// learner.end(&mut |id| ids.push(id.to_vec()));
-/// assert_eq!(ids, [b"4711"]);
+/// learner.end(&mut found);
+/// assert_eq!(ids, [(b"4711".to_vec(), IdClass::Attribute)]);
 /// ```
 #[derive(Debug, Clone)]
 pub struct Readers {
@@ -98,13 +103,13 @@ impl Readers {
 struct Combined(Vec<Box<dyn Learner>>);
 
 impl Learner for Combined {
-    fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
+    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
         for learner in &mut self.0 {
             learner.feed(piece, found);
         }
     }
 
-    fn end(&mut self, found: &mut dyn FnMut(&[u8])) {
+    fn end(&mut self, found: &mut Found<'_>) {
         for learner in &mut self.0 {
             learner.end(found);
         }

@@ -10,7 +10,7 @@ use std::iter::Peekable;
 use super::json::JsonLearner;
 use super::search::matches::{Match, Matches, Needles};
 use super::text::TextLearner;
-use super::Learner;
+use super::{Found, IdClass, Learner};
 
 /// A byte order mark may stand before the first line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -66,14 +66,16 @@ impl SseLearner {
         }
     }
 
-    fn read(&mut self, data: &[u8], found: &mut dyn FnMut(&[u8])) {
+    fn read(&mut self, data: &[u8], found: &mut Found<'_>) {
         let last = &mut self.last;
-        let mut found = |id: &[u8]| {
-            if *last != id {
+        let mut found = |id: &[u8], class: IdClass| {
+            let is_last = *last == id;
+            let is_done = is_last || found(id, class);
+            if is_done && !is_last {
                 last.clear();
                 last.extend_from_slice(id);
-                found(id);
             }
+            is_done
         };
         self.urls.feed(data, &mut found);
         self.json.feed(data, &mut found);
@@ -81,7 +83,7 @@ impl SseLearner {
 }
 
 impl Learner for SseLearner {
-    fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
+    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
         let (names, members) = (self.urls.needles(), self.json.needles());
         let mut in_urls = matches(&*names, piece).peekable();
         let mut in_json = matches(&*members, piece).peekable();
@@ -148,7 +150,7 @@ impl Learner for SseLearner {
         }
     }
 
-    fn end(&mut self, _: &mut dyn FnMut(&[u8])) {
+    fn end(&mut self, _: &mut Found<'_>) {
         // An event without an empty line at its end does not count.
         self.state = LineState::Other;
     }

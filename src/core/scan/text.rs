@@ -20,11 +20,12 @@ use std::sync::Arc;
 use super::character_references::decoded;
 use super::html::last_id::{hand_out, LastId, ValueEnd};
 use super::html::strings::link_in;
+use super::script_escapes::unescaped;
 use super::search::matches::Match;
 use super::search::string_bounds::StringBounds;
 use super::search::window::{Progress, Window};
 use super::search::windowed::{Examine, WindowedSearch};
-use super::Learner;
+use super::{Found, IdClass, Learner};
 use crate::url::{Names, Site, MAX_NAME};
 
 /// How far a string may reach to each side of a name, in bytes.
@@ -44,8 +45,7 @@ impl TextLearner {
         let examiner = TextExaminer {
             names: Arc::clone(&names),
             site,
-            unescaped: Vec::new(),
-            scratch: Vec::new(),
+            scratch: Default::default(),
             last: LastId::default(),
             strings: Default::default(),
         };
@@ -67,11 +67,11 @@ impl TextLearner {
 }
 
 impl Learner for TextLearner {
-    fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
+    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
         self.search.feed(piece, found);
     }
 
-    fn end(&mut self, found: &mut dyn FnMut(&[u8])) {
+    fn end(&mut self, found: &mut Found<'_>) {
         self.search.end(found);
     }
 }
@@ -80,8 +80,8 @@ impl Learner for TextLearner {
 struct TextExaminer {
     names: Arc<Names>,
     site: Site,
-    unescaped: Vec<u8>,
-    scratch: Vec<u8>,
+    /// For the escapes of scripts, and for character references.
+    scratch: [Vec<u8>; 2],
     last: LastId,
     /// The string in progress: around names, and around letters.
     strings: [CurrentString; 2],
@@ -105,7 +105,7 @@ impl Examine for TextExaminer {
         window: &Window<'_>,
         name: Match,
         window_start: u64,
-        found: &mut dyn FnMut(&[u8]),
+        found: &mut Found<'_>,
     ) -> Progress {
         let end = name.end;
         let Some(name) = self.names.nth(name.needle) else {
@@ -201,25 +201,25 @@ impl TextExaminer {
         string: &[u8],
         end: Option<u8>,
         ends: fn(u8) -> bool,
-        found: &mut dyn FnMut(&[u8]),
+        found: &mut Found<'_>,
     ) {
         let Self {
             names,
             site,
-            unescaped,
-            scratch,
+            scratch: [scratch, references],
             last,
             ..
         } = self;
-        let string = unescape(string, unescaped);
-        let mut parts = decoded(string, scratch).split(|b| ends(*b)).peekable();
+        let string = unescaped(string, scratch);
+        let mut parts = decoded(string, references).split(|b| ends(*b)).peekable();
         while let Some(part) = parts.next() {
             let is_quoted = parts.peek().is_some() || end.is_some_and(is_quote);
             let link = match is_quoted {
                 true => part,
                 false => without_punctuation(part),
             };
-            hand_out(names.in_clean_link(link_in(link, names), site), last, found);
+            let id = names.in_clean_link(link_in(link, names), site);
+            hand_out(id, IdClass::Other, last, found);
         }
     }
 }
@@ -261,49 +261,6 @@ fn ends_string_with_letter(byte: u8) -> bool {
 
 fn is_quote(byte: u8) -> bool {
     matches!(byte, b'"' | b'\'' | b'`')
-}
-
-/// The string with the escapes of JavaScript and JSON decoded. Escapes that no URL needs become a
-/// space.
-fn unescape<'a>(string: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8] {
-    let Some(mut at) = memchr::memchr(b'\\', string) else {
-        return string;
-    };
-    scratch.clear();
-    let mut rest = string;
-    loop {
-        let (plain, escape) = rest.split_at_checked(at).unwrap_or((rest, &[]));
-        scratch.extend_from_slice(plain);
-        let (byte, len) = match escape.get(1) {
-            Some(b'/') => (b'/', 2),
-            Some(b'u') => (ascii(escape.get(2..6)), 6),
-            Some(b'x') => (ascii(escape.get(2..4)), 4),
-            _ => (b' ', 2),
-        };
-        scratch.push(byte);
-        rest = escape.get(len..).unwrap_or_default();
-        match memchr::memchr(b'\\', rest) {
-            Some(next) => at = next,
-            None => break,
-        }
-    }
-    scratch.extend_from_slice(rest);
-    scratch
-}
-
-/// The ASCII character of this number; a space for all others.
-fn ascii(digits: Option<&[u8]>) -> u8 {
-    let value = digits
-        .unwrap_or_default()
-        .iter()
-        .try_fold(0_u32, |value, digit| {
-            let digit = char::from(*digit).to_digit(16)?;
-            Some(value << 4 | digit)
-        });
-    value
-        .and_then(|value| u8::try_from(value).ok())
-        .filter(u8::is_ascii)
-        .unwrap_or(b' ')
 }
 
 fn without_punctuation(url: &[u8]) -> &[u8] {

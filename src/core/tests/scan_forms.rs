@@ -12,13 +12,19 @@ fn read(page: &[u8], charset: Option<&[u8]>, size: usize) -> String {
     let mut learner = FormsLearner::new(names, Site::new(b"shop.example", &[]), charset);
     let mut ids = Vec::new();
     for piece in page.chunks(size) {
-        learner.feed(piece, &mut |id| ids.push(id.escape_ascii().to_string()));
+        learner.feed(piece, &mut |id, _| {
+            ids.push(id.escape_ascii().to_string());
+            true
+        });
     }
-    learner.end(&mut |id| ids.push(id.escape_ascii().to_string()));
-    learner.feed(b"<form action='?sid=late'>", &mut |_| {
+    learner.end(&mut |id, _| {
+        ids.push(id.escape_ascii().to_string());
+        true
+    });
+    learner.feed(b"<form action='?sid=late'>", &mut |_, _| {
         panic!("fed after its end")
     });
-    learner.end(&mut |_| panic!("ended after its end"));
+    learner.end(&mut |_, _| panic!("ended after its end"));
     ids.join(" ")
 }
 

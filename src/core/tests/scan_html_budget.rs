@@ -22,7 +22,10 @@ const ONE: u64 = 12 * MAX_TAG as u64;
 fn read(page: &[u8], piece: usize) -> (Vec<String>, u64) {
     let mut learner = HtmlLearner::new(names(&["sid"]), site());
     let mut ids = Vec::new();
-    let mut found = |id: &[u8]| ids.push(String::from_utf8_lossy(id).into_owned());
+    let mut found = |id: &[u8], _| {
+        ids.push(String::from_utf8_lossy(id).into_owned());
+        true
+    };
     for piece in page.chunks(piece) {
         learner.feed(piece, &mut found);
     }

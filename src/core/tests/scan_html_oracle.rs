@@ -20,12 +20,14 @@ fn compare(page: &Page, bytes: &[u8], names: &Arc<Names>, site: &Site) -> usize 
     let mut learner = HtmlLearner::new(Arc::clone(names), site.clone());
     let mut ids = BTreeSet::new();
     for piece in bytes.chunks(4096) {
-        learner.feed(piece, &mut |id| {
+        learner.feed(piece, &mut |id, _| {
             ids.insert(id.to_vec());
+            true
         });
     }
-    learner.end(&mut |id| {
+    learner.end(&mut |id, _| {
         ids.insert(id.to_vec());
+        true
     });
     let expected = oracle::expected(bytes, names, "sid", site);
     let shown = |ids: Vec<&Vec<u8>>| {

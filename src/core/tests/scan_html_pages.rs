@@ -17,7 +17,10 @@ fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
     let names = Arc::new(Names::new(vec![b"sid"[..].into()]));
     let mut learner = HtmlLearner::new(names, Site::new(b"shop.example:8443", &[]));
     let mut ids = Vec::new();
-    let mut found = |id: &[u8]| ids.push(id.escape_ascii().to_string());
+    let mut found = |id: &[u8], _| {
+        ids.push(id.escape_ascii().to_string());
+        true
+    };
     for piece in pieces {
         learner.feed(piece, &mut found);
     }

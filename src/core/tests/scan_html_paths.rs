@@ -79,6 +79,11 @@ fn a_repeated_id_is_told_from_a_longer_one() {
         ("<a href='a;sid=1'><a href='a?sid=1&amp;b'>", "1"),
         ("<a href='a;sid=1'><a href='a;sid=12'>", "1 12"),
         ("<a href='a;sid=1'><a href='a;sid=1%32'>", "1 12"),
+        // In the strings of scripts.
+        (r"'\/a;sid=1' '\/a;sid=1\/b' '\/a;sid=1\u003fb'", "1"),
+        (r"'\/a\u003bsid\u003d1' '\/a\u003bsid\u003d1\u003bb=2'", "1"),
+        (r"'/a;sid=1' '/a;sid=1\u0026'", "1 1&"),
+        (r"'/a;sid=1' '/a;sid=1\'' '/a?b\x26sid=2\u0026c=3'", "1 2"),
     ] {
         assert_eq!(html(&sid, page), ids, "{page}");
     }

@@ -116,9 +116,15 @@ fn read<'a>(
     let mut learner = HtmlLearner::new(Arc::clone(names), site.clone());
     let mut ids: Vec<Vec<u8>> = Vec::new();
     for piece in pieces {
-        learner.feed(piece, &mut |id| ids.push(id.to_vec()));
+        learner.feed(piece, &mut |id, _| {
+            ids.push(id.to_vec());
+            true
+        });
     }
-    learner.end(&mut |id| ids.push(id.to_vec()));
+    learner.end(&mut |id, _| {
+        ids.push(id.to_vec());
+        true
+    });
     assert!(
         ids.windows(2).all(|pair| pair[0] != pair[1]),
         "an id twice in a row"
@@ -211,8 +217,8 @@ fn read_random_pages(names: Names, parts: &[&[u8]]) -> usize {
         found += expected.ids.len();
         let mut forms = FormsLearner::new(Arc::clone(&names), site.clone(), None);
         page.chunks(50)
-            .for_each(|piece| forms.feed(piece, &mut |_| {}));
-        forms.end(&mut |_| {});
+            .for_each(|piece| forms.feed(piece, &mut |_, _| true));
+        forms.end(&mut |_, _| true);
     }
     found
 }

@@ -16,10 +16,16 @@ fn read(names: &[&str], page: &str) -> Vec<String> {
         let mut learner = HtmlLearner::new(Arc::clone(&names), site.clone());
         let mut ids = Vec::new();
         for piece in page.as_bytes().chunks(size) {
-            learner.feed(piece, &mut |id| ids.push(id.escape_ascii().to_string()));
+            learner.feed(piece, &mut |id, _| {
+                ids.push(id.escape_ascii().to_string());
+                true
+            });
         }
-        learner.end(&mut |id| ids.push(id.escape_ascii().to_string()));
-        learner.feed(b"<a href='?sid=late'>", &mut |_| {
+        learner.end(&mut |id, _| {
+            ids.push(id.escape_ascii().to_string());
+            true
+        });
+        learner.feed(b"<a href='?sid=late'>", &mut |_, _| {
             panic!("fed after its end")
         });
         ids
@@ -199,6 +205,104 @@ fn all_names_are_found_in_the_order_of_the_page() {
     assert!(read(&[], "<a href='?sid=1'>").is_empty());
 }
 
+/// URLs in the strings of scripts and of JSON, as json_encode() and its like write them.
+#[test]
+fn escapes_of_scripts_are_decoded() {
+    for (page, ids) in [
+        (r#"<script>u="/n?a=1\u0026sid=1"</script>"#, "1"),
+        (r#"<script>u='/n?a=1\x26sid=1'</script>"#, "1"),
+        (
+            r#"<script>u = "\/n?a=1\u0026sid\u003d1\u0026b=2";</script>"#,
+            "1",
+        ),
+        (r#"<script>u = "\/n\u003Fsid\u003D1";</script>"#, "1"),
+        (r#"<script>u = "\/n\x3fa\x3d1\x3bsid\x3d1";</script>"#, "1"),
+        (
+            r#"<script type="application/json">{"u":"https:\/\/shop.example\/n?a=1\u0026sid=1"}"#,
+            "1",
+        ),
+        (
+            r#"<script type="application/ld+json">{"u":"https:\/\/other.example\/?a\u0026sid=1"}"#,
+            "",
+        ),
+        (r#"<script>{"u":"https:\/\/other.example\/?sid=1"}"#, ""),
+        (r#"<script>{"u":"\/\/x.cdn.example\/?sid=1"}"#, "1"),
+        // In attributes, in either quotes.
+        (r#"<p data-u='{"u":"\/n?a=1\u0026sid=1"}'>"#, "1"),
+        (
+            r#"<p data-u="{&quot;u&quot;:&quot;\/n?a=1\u0026sid=1&quot;}">"#,
+            "1",
+        ),
+        (r#"<p data-u="\/n?a=1\u0026sid=1">"#, "1"),
+        (r#"<p data-u=\/n?a=1\u0026sid=1>"#, "1"),
+        (r#"<p data-u="https:\/\/other.example\/?sid=1">"#, ""),
+        (r#"<a onclick="go('\/n?a=1\x26sid=1')">"#, "1"),
+        (r#"<a href="javascript:go('\/n?a=1\x26sid=1')">"#, "1"),
+        // Markup in strings, with the references that it has itself.
+        (
+            r#"<script>h = "<a href=\"\/n?a=1&amp;sid=1\">"</script>"#,
+            "1",
+        ),
+        (
+            r#"<script>h = "<a href='\/n?a=1&amp;sid=1'>"</script>"#,
+            "1",
+        ),
+        (
+            r#"<script>h = "<a href='\/n?a=1\u0026amp;sid=1'>"</script>"#,
+            "1",
+        ),
+        (r#"{"h":"\u003ca href=\"?a=1\u0026amp;sid=1\"\u003e"}"#, "1"),
+        (
+            r#"{"h":"\u003ca href=\u0022?a=1\u0026amp;sid=1\u0022\u003e"}"#,
+            "1",
+        ),
+        (
+            r#"<script>h = "<input name=\"sid\" value=\"1\">"</script>"#,
+            "",
+        ),
+        // A string in a string.
+        (r#"JSON.parse("{\"u\":\"\\\/n?a=1\\u0026sid=1\"}")"#, "1"),
+        (
+            r#"JSON.parse('{"u":"\\/n?a=1\\u0026sid\\u003d1\\u0026b=2"}')"#,
+            "1",
+        ),
+        // What ends an id.
+        (
+            r#""/n?sid=a\u0026b=1" "/n?sid=a\u0026b=1" "/n?sid=a\u0026b=1""#,
+            "a",
+        ),
+        (
+            r#""/n?sid=a\"" "/n?sid=a\u0022" "/n?sid=a\n/n?sid=b\\""#,
+            "a b",
+        ),
+        (r#""/n?sid=a" "/n?sid=a\u002db""#, "a a-b"),
+        (r#""/n?sid=a" "/n?sid=a\u0026#45;b""#, "a a-b"),
+        (r#""/n?sid=a" "/n?sid=a\u0026=b""#, "a"),
+        (r#""\?sid=1" "\?a=1\&sid=2" "x\n?sid=3""#, "1 2 3"),
+        // No names.
+        (
+            r#""/n?a=1\u0026xsid=1" "/n?a=\u0041sid=1" "\u0026sidx=1" "/n\u002fsid=1""#,
+            "",
+        ),
+        (
+            r#""/n?a=1\u26sid=1" "/n?a=1u0026sid=1" "/n?a=1\x2sid=1" "/n?a=1\26sid=1""#,
+            "",
+        ),
+        (r#""sid\": \"1" "/n?sid\" "/n?sid\u003""#, ""),
+        // A backslash in a link is a slash.
+        (r#"<a href="\\other.example\n?sid=1">"#, ""),
+        (r#"<a href='http:\\other.example\n?sid=1'>"#, ""),
+        (r#"<a href="\n\m?sid=1">"#, "1"),
+        (r#"<a href="\n\m?a=1&sid=1">"#, "1"),
+    ] {
+        assert_eq!(read(&["sid"], page).join(" "), ids, "{page}");
+        for before in ["<p>x</p>", "<p title='>'>"] {
+            let page = [before, page, " </p>"].concat();
+            assert_eq!(read(&["sid"], &page).join(" "), ids, "{page}");
+        }
+    }
+}
+
 #[test]
 fn ids_are_at_most_512_bytes() {
     let longest = "x".repeat(MAX_ID);
@@ -236,8 +340,8 @@ fn unfinished_tags_are_not_read_in_quadratic_time() {
     let mut learner = HtmlLearner::new(names, Site::new(b"shop.example", &[]));
     let start = std::time::Instant::now();
     for piece in page.as_bytes().chunks(4096) {
-        learner.feed(piece, &mut |_| {});
+        learner.feed(piece, &mut |_, _| true);
     }
-    learner.end(&mut |_| {});
+    learner.end(&mut |_, _| true);
     assert!(start.elapsed().as_secs() < 30);
 }

@@ -4,6 +4,8 @@
 
 #[path = "pages/corpus.rs"]
 mod corpus;
+#[path = "pages/hollow.rs"]
+mod hollow;
 mod learners;
 
 use std::io::Write;
@@ -12,7 +14,7 @@ use corpus::Random;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use flate2::Compression;
 use learners::{ids_at_any_cut, ids_in, names, site};
-use sticky_core::scan::inflate::{Coding, InflatingLearner, MAX_RATIO, MAX_UNPACKED};
+use sticky_core::scan::inflate::{Coding, InflatingLearner, MAX_HOLLOW, MAX_RATIO, MAX_UNPACKED};
 use sticky_core::scan::text::TextLearner;
 use sticky_core::scan::Learner;
 
@@ -212,8 +214,9 @@ fn what_is_flushed_is_found_at_once() {
         let mut learner = packer.learner();
         for (piece, expected) in pieces.iter().zip(["1", "2", "", "3", ""]) {
             let mut ids = String::new();
-            learner.feed(piece, &mut |id| {
-                ids.push_str(std::str::from_utf8(id).unwrap())
+            learner.feed(piece, &mut |id, _| {
+                ids.push_str(std::str::from_utf8(id).unwrap());
+                true
             });
             assert_eq!(ids, expected, "{packer:?}");
         }
@@ -243,8 +246,14 @@ fn an_incomplete_id_is_not_learned() {
         for len in 0..packed.len() {
             let mut learner = packer.learner();
             let mut ids = Vec::new();
-            learner.feed(&packed[..len], &mut |id| ids.push(id.to_vec()));
-            learner.end(&mut |id| ids.push(id.to_vec()));
+            learner.feed(&packed[..len], &mut |id, _| {
+                ids.push(id.to_vec());
+                true
+            });
+            learner.end(&mut |id, _| {
+                ids.push(id.to_vec());
+                true
+            });
             // The checksum may be missing, but no part of the text.
             let whole: &[u8] = b"abcdefgh";
             assert!(
@@ -297,6 +306,58 @@ fn the_bounds_hold() {
         );
         let found = ids_in(packer.learner(), [&packed[..]]);
         assert!(!found.contains(&"2".to_owned()), "{packer:?}: {found:?}");
+    }
+}
+
+/// Bodies that unpack to little cost much: a code for Huffman tables is a few bytes.
+#[test]
+fn the_input_is_bounded_too() {
+    type Hollow = fn(usize, &[u8]) -> Vec<u8>;
+    let bodies: [(Coding, Hollow); 4] = [
+        (Coding::Brotli, hollow::brotli),
+        (Coding::Deflate, hollow::deflate),
+        (Coding::Gzip, hollow::gzip),
+        (Coding::Zstd, hollow::zstd),
+    ];
+    for (coding, hollow) in bodies {
+        let bound = MAX_HOLLOW + coding.longest_block();
+        for (len, ids) in [(0, "1"), (bound * 3 / 4, "1"), (bound + 20_000, "")] {
+            let body = hollow(len as usize, b" ?sid=1 ");
+            for size in [1, 100, 4096, usize::MAX] {
+                let pieces = body.chunks(size.min(body.len()));
+                let found = ids_in(learner(coding), pieces).join(" ");
+                assert_eq!(found, ids, "{coding:?}: {len} bytes by {size}");
+            }
+        }
+    }
+}
+
+/// No server sends more bytes than its text has; the blocks of zstd come whole.
+#[test]
+fn what_cannot_be_compressed_is_read() {
+    let mut random = Random(5);
+    let text: Vec<u8> = (0..200_000)
+        .map(|_| b'!' + random.below(94) as u8)
+        .collect();
+    let text: Vec<u8> = text
+        .iter()
+        .map(|b| if *b == b'?' { b'-' } else { *b })
+        .collect();
+    let body = [b" ?sid=1 ", &text[..], b" ?sid=2 "].concat();
+    for packer in PACKERS {
+        let packed = packer.pack(&body);
+        assert!(packed.len() > text.len() / 2, "{packer:?}");
+        for size in [1, 1000, usize::MAX] {
+            let pieces = packed.chunks(size.min(packed.len()));
+            let found = ids_in(packer.learner(), pieces).join(" ");
+            assert_eq!(found, "1 2", "{packer:?} by {size}");
+        }
+        // What follows a body is ignored, and does not undo its end.
+        if matches!(packer, Packer::Zlib | Packer::Raw | Packer::Brotli) {
+            let body = [packer.pack(b"/x?sid=1"), vec![0; 100_000]].concat();
+            let pieces = body.chunks(4096);
+            assert_eq!(ids_in(packer.learner(), pieces), ["1"], "{packer:?}");
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::budget::Budget;
 use super::enclosing_tag::TagStarts;
 use super::last_id::ValueEnd;
-use super::links::Links;
+use super::links::{class_in, Links};
 use super::name_boundary::{ends_parameter_name, is_whole_value, starts_parameter};
 use super::occurrence::Occurrence;
 use super::strings::{string_around, string_end};
@@ -16,6 +16,7 @@ use super::{MAX_QUOTED, MAX_TAG};
 use crate::scan::search::matches::Match;
 use crate::scan::search::string_bounds::StringBounds;
 use crate::scan::search::window::{Progress, Window};
+use crate::scan::{Found, IdClass};
 use crate::url::{Names, Site};
 
 /// What a `<` costs, in bytes, whether or not it begins a tag.
@@ -65,7 +66,7 @@ impl PageExaminer {
         window: &Window<'_>,
         name: Match,
         window_start: u64,
-        found: &mut dyn FnMut(&[u8]),
+        found: &mut Found<'_>,
     ) -> Progress {
         let end = name.end;
         let Some(name) = self.names.nth(name.needle) else {
@@ -136,7 +137,7 @@ impl PageExaminer {
     fn examine_surroundings(
         &mut self,
         mut name: Occurrence<'_>,
-        found: &mut dyn FnMut(&[u8]),
+        found: &mut Found<'_>,
     ) -> Progress {
         let Occurrence { window, place, .. } = name;
         if name.in_link {
@@ -157,9 +158,21 @@ impl PageExaminer {
             }
             if let Some(span) = name.span {
                 match span.is_quoted_value(window) {
-                    Some(true) if self.links.read_string(&name, name.span, found) => {
-                        return Progress::Done
-                    }
+                    // Not with a backslash, which is an escape in a script, but none in a link.
+                    Some(true) if !span.has_backslash(window) => match span.attribute(window) {
+                        Ok(attribute) => {
+                            let class = attribute.map_or(IdClass::Other, class_in);
+                            let class = match class {
+                                IdClass::Form if span.is_nested(window) => IdClass::Other,
+                                class => class,
+                            };
+                            let is_sure = class != IdClass::Other || !self.budget.is_left(place);
+                            if is_sure && self.links.read_string(&name, name.span, class, found) {
+                                return Progress::Done;
+                            }
+                        }
+                        Err(progress) => return progress,
+                    },
                     Some(_) => {}
                     None => return Progress::NeedsBefore,
                 }
@@ -183,7 +196,8 @@ impl PageExaminer {
             self.links.read_field(value, found);
         }
         if !is_settled && fields.is_empty() {
-            self.links.read_string(&name, name.span, found);
+            self.links
+                .read_string(&name, name.span, IdClass::Other, found);
         }
         self.fields = fields;
         Progress::Done
@@ -195,7 +209,7 @@ impl PageExaminer {
         &mut self,
         name: &Occurrence<'_>,
         cost: &mut usize,
-        found: &mut dyn FnMut(&[u8]),
+        found: &mut Found<'_>,
     ) -> Result<bool, Progress> {
         let bytes = name.window.bytes;
         let starts = TagStarts::at(name.window, name.at)?;
@@ -217,7 +231,7 @@ impl PageExaminer {
         name: &Occurrence<'_>,
         candidates: impl Iterator<Item = usize>,
         cost: &mut usize,
-        found: &mut dyn FnMut(&[u8]),
+        found: &mut Found<'_>,
     ) -> Result<bool, Progress> {
         let bytes = name.window.bytes;
         let mut read = 0;
@@ -249,7 +263,7 @@ impl PageExaminer {
         name: &Occurrence<'_>,
         start: usize,
         read: &mut usize,
-        found: &mut dyn FnMut(&[u8]),
+        found: &mut Found<'_>,
     ) -> Verdict {
         let bytes = name.window.bytes;
         let limit = start + MAX_TAG;

@@ -3,7 +3,9 @@
 
 use super::strings::spaces_and;
 use super::tag::is_space;
+use crate::scan::script_escapes::ends_value;
 use crate::scan::search::window::{Progress, Window};
+use crate::scan::{Found, IdClass};
 use crate::url::{ExtractedId, Name, Names};
 
 /// The id that was handed out last.
@@ -38,7 +40,10 @@ impl LastId {
             (ValuePlace::Query, [b'&', next, ..]) => Some(next.is_ascii_alphabetic()),
             (ValuePlace::Query, [b'&']) | (_, []) => window.to_end.then_some(false),
             (ValuePlace::Parentheses, [byte, ..]) => Some(*byte == b')'),
-            // Not `\`: in a text it may begin an escape.
+            (place, [b'\\', escape @ ..]) => {
+                let is_query = matches!(place, ValuePlace::Query);
+                ends_value(escape, is_query).or_else(|| window.to_end.then_some(false))
+            }
             (ValuePlace::Path, [b'/' | b'?', ..]) => Some(true),
             (_, [byte, ..]) => {
                 Some(matches!(byte, b'#' | b';' | b'"' | b'\'' | b'>') || is_space(*byte))
@@ -135,15 +140,15 @@ impl ValuePlace {
 /// Hands an id out unless it is the last one again. Returns whether there is one.
 pub(in crate::scan) fn hand_out(
     id: ExtractedId<'_>,
+    class: IdClass,
     last: &mut LastId,
-    found: &mut dyn FnMut(&[u8]),
+    found: &mut Found<'_>,
 ) -> bool {
     let ExtractedId::Id(id) = id else {
         return false;
     };
-    if *last.id != *id {
+    if *last.id != *id && found(&id, class) {
         last.remember(&id);
-        found(&id);
     }
     true
 }

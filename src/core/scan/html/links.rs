@@ -9,6 +9,8 @@ use super::occurrence::Occurrence;
 use super::strings::{link_in, string_end, Span};
 use super::tag::{Attribute, Tag};
 use crate::scan::character_references::{are_separators, decoded};
+use crate::scan::script_escapes::{has_escape, unescaped};
+use crate::scan::{Found, IdClass};
 use crate::url::{refresh_target, ExtractedId, Names, Site};
 
 /// The attributes whose whole value is one URL.
@@ -29,6 +31,18 @@ const URL_ATTRIBUTES: &[&[u8]] = &[
     b"usemap",
 ];
 
+/// The attributes that say where a form leads.
+const FORM_ATTRIBUTES: [&[u8]; 2] = [b"action", b"formaction"];
+
+/// The class of an id in an attribute of this name.
+pub(super) fn class_in(attribute: &[u8]) -> IdClass {
+    let mut of_forms = FORM_ATTRIBUTES.iter();
+    match of_forms.any(|name| attribute.eq_ignore_ascii_case(name)) {
+        true => IdClass::Form,
+        false => IdClass::Attribute,
+    }
+}
+
 /// Reads the links and fields of one page.
 pub(super) struct Links {
     names: Arc<Names>,
@@ -36,6 +50,8 @@ pub(super) struct Links {
     /// The site after a `<base href>`, and the place in the page from which on it counts.
     based: Option<(u64, Site)>,
     scratch: Vec<u8>,
+    /// Twice more, for the strings of scripts.
+    script_scratch: [Vec<u8>; 2],
     pub(super) last: LastId,
     read: ReadString,
     /// The last value that was read as one URL, up to a `>` in it: all names in it are settled.
@@ -57,6 +73,7 @@ impl Links {
             site,
             based: None,
             scratch: Vec::new(),
+            script_scratch: Default::default(),
             last: LastId::default(),
             read: ReadString::default(),
             settled: 0..0,
@@ -87,15 +104,18 @@ impl Links {
         tag: &Tag<'_>,
         attribute: &Attribute<'_>,
         value_at: usize,
-        found: &mut dyn FnMut(&[u8]),
+        found: &mut Found<'_>,
     ) -> bool {
         let is_url = URL_ATTRIBUTES
             .iter()
             .any(|name| attribute.name.eq_ignore_ascii_case(name));
-        // Markup in a value is read as markup, and a script in a URL as a script. A value that
-        // starts with an escaped quote is in a string of a script: "<a href=\"page.php?sid=1\">".
-        let is_escaped =
-            attribute.value.starts_with(b"\\\"") || attribute.value.starts_with(b"\\'");
+        // Markup in a value is read as markup, and a script in a URL as a script. A value with an
+        // escape is in a string of a script: "<a href=\"page.php?sid=1\">".
+        let is_escaped = is_url && has_escape(attribute.value);
+        let class = match is_escaped {
+            true => IdClass::Other,
+            false => class_in(attribute.name),
+        };
         if is_url && !is_escaped && memchr::memchr(b'<', attribute.value).is_none() {
             let Self {
                 names,
@@ -108,7 +128,7 @@ impl Links {
             let value = decoded(attribute.value, scratch);
             if !is_script(value) {
                 let link = names.in_link(value, site_at(site, based, name.place));
-                hand_out(link, last, found);
+                hand_out(link, class, last, found);
                 let len = memchr::memchr(b'>', attribute.value).unwrap_or(attribute.value.len());
                 let from = name.window_start() + value_at as u64;
                 self.settled = from..from + len as u64;
@@ -126,7 +146,7 @@ impl Links {
             } = self;
             if let Some(url) = refresh_target(decoded(attribute.value, scratch)) {
                 let link = names.in_link(url, site_at(site, based, name.place));
-                hand_out(link, last, found);
+                hand_out(link, IdClass::Attribute, last, found);
                 return true;
             }
         }
@@ -136,7 +156,7 @@ impl Links {
             from: span.from.max(value_at),
             to: span.to.min(value_at + attribute.value.len()),
         });
-        self.read_string(name, span, found)
+        self.read_string(name, span, class, found)
     }
 
     /// Reads the string around a name as a URL. Returns whether it has an id.
@@ -144,13 +164,15 @@ impl Links {
         &mut self,
         name: &Occurrence<'_>,
         span: Option<Span>,
-        found: &mut dyn FnMut(&[u8]),
+        class: IdClass,
+        found: &mut Found<'_>,
     ) -> bool {
         let Self {
             names,
             site,
             based,
             scratch,
+            script_scratch: [unescaped_scratch, references],
             last,
             read,
             ..
@@ -165,17 +187,21 @@ impl Links {
         let string = string.unwrap_or_default();
         let site = site_at(site, based, name.place);
         let mut had_id = false;
-        if are_separators(string, names.are_in_paths()) {
-            had_id = hand_out(
-                names.in_clean_link(link_in(string, names), site),
-                last,
-                found,
-            );
+        let is_escaped = memchr::memchr(b'\\', string).is_some();
+        if !is_escaped && are_separators(string, names.are_in_paths()) {
+            let id = names.in_clean_link(link_in(string, names), site);
+            had_id = hand_out(id, class, last, found);
         } else {
             // A decoded quote ends a string as a plain one does.
             let ends = string_end(name.is_letter);
-            for part in decoded(string, scratch).split(|b| ends(*b)) {
-                had_id |= hand_out(names.in_clean_link(link_in(part, names), site), last, found);
+            let mut string = decoded(string, scratch);
+            if is_escaped {
+                // References may stand in the script, or around it.
+                string = decoded(unescaped(string, unescaped_scratch), references);
+            }
+            for part in string.split(|b| ends(*b)) {
+                let id = names.in_clean_link(link_in(part, names), site);
+                had_id |= hand_out(id, class, last, found);
             }
         }
         *read = ReadString {
@@ -187,10 +213,15 @@ impl Links {
     }
 
     /// Hands out the value of a form field.
-    pub(super) fn read_field(&mut self, value: &[u8], found: &mut dyn FnMut(&[u8])) {
+    pub(super) fn read_field(&mut self, value: &[u8], found: &mut Found<'_>) {
         let value = decoded(value, &mut self.scratch);
         if let Some(id) = self.names.id_in(value) {
-            hand_out(ExtractedId::Id(id.into()), &mut self.last, found);
+            hand_out(
+                ExtractedId::Id(id.into()),
+                IdClass::Form,
+                &mut self.last,
+                found,
+            );
         }
     }
 }

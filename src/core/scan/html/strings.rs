@@ -1,6 +1,8 @@
 //! The string around a name, in a script, in text, or in an attribute that is more than one URL:
-//! what stands between quotes, white space, `<`, `>`, parentheses and backslashes.
+//! what stands between quotes, white space, `<`, `>` and parentheses. Where it has backslashes, it
+//! is a string of a script, and its escapes are decoded before it is read.
 
+use super::tag::is_space;
 use crate::scan::search::string_bounds::StringBounds;
 use crate::scan::search::window::{Progress, Window};
 use crate::url::{is_absolute, Names};
@@ -32,7 +34,7 @@ pub(in crate::scan) const fn spaces_and(marks: &[u8]) -> [bool; 256] {
 }
 
 /// The bytes that end a string.
-static ENDS_STRING: [bool; 256] = spaces_and(b"\"'`<>()\\");
+static ENDS_STRING: [bool; 256] = spaces_and(b"\"'`<>()");
 
 /// Whether a byte ends a string that may be a URL, outside of a value that is known to be one.
 fn ends_string(byte: u8) -> bool {
@@ -91,7 +93,62 @@ impl Span {
             None => window.from_start.then_some(false),
         }
     }
+
+    /// Whether a backslash stands in it.
+    pub(in crate::scan) fn has_backslash(&self, window: &Window<'_>) -> bool {
+        let string = window.bytes.get(self.from..self.to).unwrap_or_default();
+        memchr::memchr(b'\\', string).is_some()
+    }
+
+    /// The name of the attribute whose [quoted value](Self::is_quoted_value) it is. `None`: the tag
+    /// must be read to tell whether it is one. A `>` stands before it, behind which no tag begins.
+    pub(in crate::scan) fn attribute<'w>(
+        &self,
+        window: &Window<'w>,
+    ) -> Result<Option<&'w [u8]>, Progress> {
+        let end = self.from.saturating_sub(2);
+        let low = end.saturating_sub(TAG_BEFORE);
+        let before = window.bytes.get(low..end).unwrap_or_default();
+        let Some(at) = memchr::memrchr2(b'<', b'>', before) else {
+            return match low == 0 && !window.from_start {
+                true => Err(Progress::NeedsBefore),
+                false => Ok(None),
+            };
+        };
+        let tag = before.get(at + 1..).unwrap_or_default();
+        if before.get(at) == Some(&b'>') || !tag.first().is_some_and(u8::is_ascii_alphabetic) {
+            return Ok(None);
+        }
+        let tag = tag.trim_ascii_end();
+        let name = tag
+            .iter()
+            .rposition(|b| is_space(*b) || b"\"'/".contains(b));
+        Ok(name.and_then(|at| tag.get(at + 1..)))
+    }
+
+    /// Whether what looks like [an attribute](Self::attribute) stands in the value of another one,
+    /// where visitors may have written it.
+    #[cold]
+    pub(in crate::scan) fn is_nested(&self, window: &Window<'_>) -> bool {
+        let before = window.bytes.get(..self.from.saturating_sub(2));
+        let before = before.unwrap_or_default();
+        let start = memchr::memrchr(b'<', before).map_or(0, |at| at + 1);
+        let mut rest = before.get(start..).unwrap_or_default();
+        while let Some(opening) = memchr::memchr2(b'"', b'\'', rest) {
+            let Some((quote, value)) = rest.get(opening..).and_then(<[u8]>::split_first) else {
+                break;
+            };
+            let Some(closing) = memchr::memchr(*quote, value) else {
+                return true;
+            };
+            rest = value.get(closing + 1..).unwrap_or_default();
+        }
+        false
+    }
 }
+
+/// How far before a value the `<` of its tag is looked for, in bytes.
+const TAG_BEFORE: usize = 1024;
 
 /// The URL in a string, without a `url=`, `href=` or `1x,` that is glued to its start, and without
 /// the comma that ends an entry of a `srcset`. Where ids are in paths, a `=` behind a semicolon

@@ -12,6 +12,7 @@ use super::member::{Members, MAX_WRITTEN_NAME, MAX_WRITTEN_VALUE};
 use crate::scan::search::matches::{Match, Needles};
 use crate::scan::search::window::{Progress, Window};
 use crate::scan::search::windowed::Examine;
+use crate::scan::{Found, IdClass};
 use crate::url::MAX_NAME;
 
 /// How much white space may stand before the colon and before the value, in bytes.
@@ -60,7 +61,7 @@ impl ByName {
         &mut self,
         window: &Window<'_>,
         end: usize,
-        found: &mut dyn FnMut(&[u8]),
+        found: &mut Found<'_>,
     ) -> Result<(), Progress> {
         let Some(colon) = after_space(window, end)? else {
             return Ok(());
@@ -77,7 +78,7 @@ impl ByName {
                 if let Some(closing) = closing_quote(window, from, MAX_WRITTEN_VALUE)? {
                     let written = window.bytes.get(from..closing).unwrap_or_default();
                     if let Some(value) = unescaped(written, &mut self.scratch) {
-                        found(value);
+                        found(value, IdClass::Other);
                     }
                 }
             }
@@ -89,7 +90,9 @@ impl ByName {
                     None if !window.to_end && len <= MAX_WRITTEN_VALUE => {
                         return Err(Progress::NeedsAfter);
                     }
-                    Some(b' ' | b'\t' | b'\n' | b'\r' | b',' | b'}' | b']') => found(number),
+                    Some(b' ' | b'\t' | b'\n' | b'\r' | b',' | b'}' | b']') => {
+                        found(number, IdClass::Other);
+                    }
                     _ => {}
                 }
             }
@@ -110,7 +113,7 @@ impl Examine for ByName {
         window: &Window<'_>,
         name: Match,
         _: u64,
-        found: &mut dyn FnMut(&[u8]),
+        found: &mut Found<'_>,
     ) -> Progress {
         let end = if self.members.is_escape(name.needle) {
             match window.bytes.get(name.end..name.end + 2) {

@@ -8,6 +8,7 @@ use super::brackets::Brackets;
 use super::escapes::unescaped;
 use super::member::{Members, Path, MAX_WRITTEN_NAME, MAX_WRITTEN_VALUE};
 use super::nesting::Nesting;
+use crate::scan::{Found, IdClass};
 
 /// Reads JSON documents, one after the other.
 pub(super) struct ByPath {
@@ -73,7 +74,7 @@ impl ByPath {
         }
     }
 
-    pub(super) fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
+    pub(super) fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
         for followed in &mut self.followed {
             followed.next.fill(None);
         }
@@ -294,7 +295,7 @@ impl ByPath {
         is_name: bool,
         is_escaped: bool,
         rest: &[u8],
-        found: &mut dyn FnMut(&[u8]),
+        found: &mut Found<'_>,
     ) -> usize {
         let skipped = usize::from(is_escaped);
         let (len, end) = text_in(rest.get(skipped..).unwrap_or_default());
@@ -320,7 +321,7 @@ impl ByPath {
         taken
     }
 
-    fn end_text(&mut self, is_name: bool, written: &[u8], found: &mut dyn FnMut(&[u8])) {
+    fn end_text(&mut self, is_name: bool, written: &[u8], found: &mut Found<'_>) {
         self.state = PathState::Within;
         if !is_name {
             self.hand_out(written, found);
@@ -334,7 +335,7 @@ impl ByPath {
     }
 
     /// Reads on in a number or a word; returns how many bytes.
-    fn scalar(&mut self, rest: &[u8], found: &mut dyn FnMut(&[u8])) -> usize {
+    fn scalar(&mut self, rest: &[u8], found: &mut Found<'_>) -> usize {
         let len = rest.iter().take_while(|byte| is_scalar(**byte)).count();
         self.hold(rest.get(..len).unwrap_or_default());
         if len < rest.len() {
@@ -373,11 +374,11 @@ impl ByPath {
             .extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
-    fn hand_out(&mut self, written: &[u8], found: &mut dyn FnMut(&[u8])) {
+    fn hand_out(&mut self, written: &[u8], found: &mut Found<'_>) {
         self.leave_value();
         if written.len() <= MAX_WRITTEN_VALUE {
             if let Some(value) = unescaped(written, &mut self.scratch) {
-                found(value);
+                found(value, IdClass::Other);
             }
         }
     }

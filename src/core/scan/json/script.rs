@@ -3,7 +3,7 @@
 use super::JsonLearner;
 use crate::http::media_type::is_json;
 use crate::scan::html::tag::{Part, Tag};
-use crate::scan::Learner;
+use crate::scan::{Found, Learner};
 
 /// The longest `<script …>` that is read, in bytes.
 const MAX_SCRIPT_TAG: usize = 2 * 1024;
@@ -80,7 +80,7 @@ impl ScriptLearner {
 }
 
 impl Learner for ScriptLearner {
-    fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
+    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
         const END: &[u8] = b"/script";
 
         let mut rest = piece;
@@ -121,7 +121,7 @@ impl Learner for ScriptLearner {
         }
     }
 
-    fn end(&mut self, found: &mut dyn FnMut(&[u8])) {
+    fn end(&mut self, found: &mut Found<'_>) {
         if matches!(self.state, ScriptState::Json | ScriptState::JsonEnd(_)) {
             self.json.end(found);
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::matches::{Match, Matches, Needles};
 use super::window::{Progress, Window};
+use crate::scan::Found;
 
 /// How much of the piece is first appended to the carried bytes: enough for most tags.
 const STEP: usize = 256;
@@ -23,7 +24,7 @@ pub(in crate::scan) trait Examine {
         window: &Window<'_>,
         next: Match,
         window_start: u64,
-        found: &mut dyn FnMut(&[u8]),
+        found: &mut Found<'_>,
     ) -> Progress;
 
     /// The place, counted over both, before which a match in later bytes needs nothing.
@@ -61,14 +62,14 @@ impl<E: Examine> WindowedSearch<E> {
     }
 
     /// See [`Learner::feed`](crate::scan::Learner::feed).
-    pub(in crate::scan) fn feed(&mut self, piece: &[u8], found: &mut dyn FnMut(&[u8])) {
+    pub(in crate::scan) fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
         if !self.ended && !piece.is_empty() {
             self.read(piece, false, found);
         }
     }
 
     /// See [`Learner::end`](crate::scan::Learner::end).
-    pub(in crate::scan) fn end(&mut self, found: &mut dyn FnMut(&[u8])) {
+    pub(in crate::scan) fn end(&mut self, found: &mut Found<'_>) {
         if !self.ended {
             self.read(&[], true, found);
             self.ended = true;
@@ -76,7 +77,7 @@ impl<E: Examine> WindowedSearch<E> {
         }
     }
 
-    fn read(&mut self, piece: &[u8], to_end: bool, found: &mut dyn FnMut(&[u8])) {
+    fn read(&mut self, piece: &[u8], to_end: bool, found: &mut Found<'_>) {
         let carried = self.carry.len();
         let mut waiting = self.read_across(carried, piece, to_end, found);
         if waiting.is_none() {
@@ -94,7 +95,7 @@ impl<E: Examine> WindowedSearch<E> {
         carried: usize,
         piece: &[u8],
         to_end: bool,
-        found: &mut dyn FnMut(&[u8]),
+        found: &mut Found<'_>,
     ) -> Option<Match> {
         if carried == 0 {
             return None;
@@ -124,7 +125,7 @@ impl<E: Examine> WindowedSearch<E> {
         carried: usize,
         piece: &[u8],
         to_end: bool,
-        found: &mut dyn FnMut(&[u8]),
+        found: &mut Found<'_>,
     ) -> Option<Match> {
         let needles = Arc::clone(&self.needles);
         let first = Match {
@@ -166,7 +167,7 @@ impl<E: Examine> WindowedSearch<E> {
         piece: &[u8],
         to_end: bool,
         next: Match,
-        found: &mut dyn FnMut(&[u8]),
+        found: &mut Found<'_>,
     ) -> bool {
         loop {
             let joined = self.carry.len() - carried;

@@ -43,12 +43,15 @@ pub fn ids_in<'a>(
 ) -> Vec<String> {
     let mut learner = learner;
     let mut ids = Vec::new();
-    let mut found = |id: &[u8]| ids.push(String::from_utf8_lossy(id).into_owned());
+    let mut found = |id: &[u8], _| {
+        ids.push(String::from_utf8_lossy(id).into_owned());
+        true
+    };
     for piece in pieces {
         learner.feed(piece, &mut found);
     }
     learner.end(&mut found);
-    learner.feed(b"sid=late \"sid\":\"late\" ", &mut |_| {
+    learner.feed(b"sid=late \"sid\":\"late\" ", &mut |_, _| {
         panic!("fed after its end")
     });
     ids
