@@ -96,7 +96,9 @@ close $lock;
 my $all_there = sub { FILES == grep { -s } @files };
 ok(eventually($all_there) || eventually($all_there), 'the lock is gone: all are written');
 is(join('', map { flaw($_) } @files), '', 'and are whole');
-is(scalar(grep { -s == 80 + 8 * 16 } @files), FILES, 'with all sessions');
+# A server without sessions is in the file until a sweep has seen that it has none.
+my %whole = map { file_size($_, 8) => 1 } 1, 2;
+is(scalar(grep { $whole{ -s $_ } } @files), FILES, 'with all sessions');
 ended($t, 'TERM');
 unlink "$folder/u$_.state" for 2 .. FILES;
 $t->run();

@@ -60,12 +60,12 @@ $t->run();
 my %home = hand_out('/', 'id', 40);
 ended($t, 'TERM');
 my $good = $t->read_file('u.state');
-is(length $good, 64 + 41 * 16, 'a file of 40 sessions');
+is(length $good, file_size(2, 40), 'a file of 40 sessions');
 
 my $other = $good;
 substr($other, -100, 1) ^= "\x01";
 my $version = $good;
-substr($version, 8, 1) = "\x07";
+substr($version, 8, 1) = "\x01";
 
 my $refused = 0;
 for (
@@ -78,7 +78,7 @@ for (
     ['one bit flipped',     $other,                      'it is damaged'],
     ['something after it',  "$good\n",                   'it is damaged'],
     ['twice',               $good x 2,                   'it is damaged'],
-    ['another format',      $version,                    'it has format 7 instead of 1'],
+    ['another format',      $version,                    'it has format 1 instead of 2'],
 ) {
     my ($what, $bytes, $why) = @$_;
     $t->write_file('u.state', $bytes);
@@ -132,7 +132,7 @@ $t->write_file('u.state', 'not a state file');
 ended($t, 'TERM');
 like(join("\n", log_lines($t, $lines)), qr/refused, it is no state file/,
     'found when it is written');
-is(length $t->read_file('u.state'), 64 + 41 * 16, 'and replaced');
+is(length $t->read_file('u.state'), file_size(2, 40), 'and replaced');
 
 # For the library to end.
 $t->run();

@@ -8,11 +8,15 @@ use std::io::Read;
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use portable_atomic::AtomicU128;
-use sticky_core::snapshot::{self, Moment, SnapshotHeader, SnapshotReader};
-use sticky_core::table::{tick_at, Counters, Session, Table, Word};
+use sticky_core::snapshot::{
+    self, Checked, Moment, Record, SnapshotHeader, SnapshotReader, SnapshotWriter,
+};
+use sticky_core::table::{
+    tick_at, Counters, Fingerprint, PeerId, Registry, RegistryHead, Session, Table, Translation,
+    Word,
+};
 
-const HEADER_SIZE: usize = 64;
-const WORD_SIZE: usize = 16;
+const RECORD_SIZE: usize = 16;
 
 /// The longest `expires=` that the directive accepts.
 const LONGEST: i64 = 366 * 86_400;
@@ -25,6 +29,7 @@ struct Valid {
     sip_keys: (u64, u64),
     epoch: u64,
     written: (u64, u64),
+    servers: Vec<(u32, u64)>,
     words: Vec<(u64, u64)>,
     now: (u64, u64),
     change: Change,
@@ -91,10 +96,21 @@ fn changed(mut valid: Valid) {
         .iter()
         .map(|(key, rest)| Word::from_bits(u128::from(*key) << 64 | u128::from(*rest)))
         .collect();
-    let mut file = Vec::new();
-    let count =
-        snapshot::write(&mut file, &header, words.iter().copied()).expect("a vector accepts all");
-    assert_eq!(file.len(), HEADER_SIZE + (count as usize + 1) * WORD_SIZE);
+    let servers = valid.servers.iter().filter_map(|(number, server)| {
+        let server = Fingerprint::from_bits(u128::from(*server))?;
+        Some(Record::Server(PeerId::new(*number), server))
+    });
+    let sessions = words.iter().filter(|word| !word.is_empty());
+    let records: Vec<Record> = servers
+        .chain(sessions.map(|word| Record::Session(*word)))
+        .collect();
+    let mut file = written(&header, &records);
+    // Whatever is between the words of a file that is whole is kept.
+    let kept = SnapshotReader::open(&file[..]).expect("a file with a header");
+    let mut writer = SnapshotWriter::new(Vec::new(), &header).expect("a vector accepts all");
+    writer.keep(kept).expect("a file that is whole");
+    let copied = writer.finish().expect("a vector accepts all");
+    assert_eq!(copied, written(&header, &[]));
 
     let whole = file.clone();
     match &valid.change {
@@ -109,56 +125,98 @@ fn changed(mut valid: Valid) {
     let now = moment(valid.now);
     let accepted = read(&file, 7, now);
     assert_eq!(accepted.is_some(), file == whole, "{:?}", valid.change);
-    if let Some((own_header, own_words)) = accepted {
-        let kept: Vec<Word> = words.into_iter().filter(|word| !word.is_empty()).collect();
-        assert_eq!((own_header, own_words), (header, kept));
+    if let Some(own) = accepted {
+        assert_eq!(own, (header, records));
         if matches!(valid.change, Change::Plausible { .. }) {
             grows_older(&header, now);
         }
     }
 }
 
+fn written(header: &SnapshotHeader, records: &[Record]) -> Vec<u8> {
+    let mut writer = SnapshotWriter::new(Vec::new(), header).expect("a vector accepts all");
+    for record in records {
+        let written = match record {
+            Record::Server(number, server) => writer.server(*number, *server),
+            Record::Session(word) => writer.session(*word),
+        };
+        written.expect("a vector accepts all");
+    }
+    writer.finish().expect("a vector accepts all")
+}
+
 /// Reads a file and fills a table with it. `None` when it is refused.
-fn read(file: &[u8], piece: usize, now: Moment) -> Option<(SnapshotHeader, Vec<Word>)> {
+fn read(file: &[u8], piece: usize, now: Moment) -> Option<(SnapshotHeader, Vec<Record>)> {
     let verdict = snapshot::check(file);
     let in_pieces = snapshot::check(Pieces { file, piece });
     assert_eq!(format!("{verdict:?}"), format!("{in_pieces:?}"));
     if let Err(error) = &verdict {
         assert!(!error.to_string().is_empty());
     }
-    // The words before the error are bounded as well.
-    let most = file.len() / WORD_SIZE;
-    let words: Vec<Word> = SnapshotReader::open(file)
+    // What comes before the error is bounded as well.
+    let most = file.len() / RECORD_SIZE;
+    let records: Vec<Record> = SnapshotReader::open(file)
         .into_iter()
         .flatten()
         .map_while(Result::ok)
         .take(most + 1)
         .collect();
-    assert!(words.len() <= most);
-    let (header, count) = verdict.ok()?;
-    assert_eq!(words.len(), count as usize);
+    assert!(records.len() <= most);
+    let Checked {
+        header, sessions, ..
+    } = verdict.ok()?;
+    let is_session = |record: &&Record| matches!(record, Record::Session(_));
+    assert_eq!(records.iter().filter(is_session).count() as u64, sessions);
 
     let (epoch, shift) = header.resume(now);
     header.shift_into(epoch, now);
-    let places: Vec<AtomicU128> = (0..40).map(|_| AtomicU128::new(0)).collect();
-    let counters = Counters::default();
-    let table = Table::new(&places, &counters);
-    let sessions: Vec<_> = words
-        .iter()
-        .filter_map(|word| shift.session(*word))
-        .collect();
+    let zeros = |count| -> Vec<AtomicU128> { (0..count).map(|_| AtomicU128::new(0)).collect() };
+    let (head, entries) = (RegistryHead::default(), zeros(5));
+    let registry = Registry::new(&head, &entries);
+    let (places, counters) = (zeros(40), Counters::default());
+    let table = Table::new(&places, &counters).with_registry(registry);
+    let numbers = Translation::into(Some(registry));
+    let mut servers = Vec::new();
+    let mut sessions: Vec<(_, Fingerprint, Session)> = Vec::new();
+    for record in &records {
+        match record {
+            Record::Server(number, server) => {
+                servers.push((*number, *server));
+                numbers.learn(&[(*number, *server)]);
+            }
+            Record::Session(word) => {
+                let Some((key, session)) = shift.session(*word) else {
+                    continue;
+                };
+                let server = servers.iter().rfind(|(number, _)| *number == session.peer);
+                let here = numbers.session(&session);
+                let room = registry.registrations().count() < registry.capacity();
+                assert!(here.is_none() || server.is_some());
+                assert!(here.is_some() || server.is_none() || !room);
+                if let (Some(here), Some((_, server))) = (here, server) {
+                    sessions.push((key, *server, here));
+                }
+            }
+        }
+    }
     let Ok::<_, Infallible>(restored) = table.restore(|take| {
         sessions
             .iter()
-            .for_each(|(key, session)| take(*key, session));
+            .for_each(|(key, _, session)| take(*key, session));
         Ok(())
     });
     assert!(restored <= table.capacity());
     for (key, session) in table.sessions() {
-        let is_held = |(own, held): &(_, Session)| *own == key && held.peer == session.peer;
+        let holder = registry
+            .registrations()
+            .find(|server| server.number == session.peer)
+            .and_then(|server| server.fingerprint());
+        let is_held = |(own, server, _): &(_, Fingerprint, Session)| {
+            *own == key && Some(*server) == holder
+        };
         assert!(sessions.iter().any(is_held), "{key:?} {session:?}");
     }
-    Some((header, words))
+    Some((header, records))
 }
 
 /// Idle time goes on while nginx is down: no session is younger afterwards.

@@ -54,6 +54,7 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
         logged_encoding: Cell::new(false),
         logged_broken_page: Cell::new(false),
         logged_unknown_balancer: Cell::new(false),
+        logged_no_number: Cell::new(false),
     };
     conf.sticky.set(sticky).map_err(|_| Refusal::Duplicate)
 }

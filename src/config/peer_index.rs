@@ -1,23 +1,29 @@
 //! A worker's index of an upstream's peers: finds them by what a session, a cookie, a response or
 //! nginx calls them. Rebuilt when peers come or go.
 
-use std::borrow::Borrow;
 use std::cell::Ref;
 use std::ops::Deref;
 
-use sticky_core::table::PeerId;
-use sticky_core::{digest, peer_id};
+use sticky_core::digest;
+use sticky_core::table::{Epoch, PeerId, Registration};
 
 use crate::ngx::peers::{Identity, PeerHandle, PeerKey, PeerList};
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Upstream;
+use crate::zone::sessions::Sessions;
+
+mod numbers;
+mod slots;
+
+use numbers::PeerNumbers;
+use slots::Slots;
 
 /// An upstream's peers, and where to find them by each of their names.
 #[derive(Default)]
-pub struct PeerIndex {
+pub struct PeerIndex<'c> {
     generation: Option<usize>,
     peers: Vec<Peer>,
-    by_id: Slots<PeerId>,
+    numbers: PeerNumbers<'c>,
     by_name: Slots<Box<[u8]>>,
     by_value: Slots<Box<[u8]>>,
     /// Under nginx's own forms of the directive, backup peers are looked up apart.
@@ -25,129 +31,19 @@ pub struct PeerIndex {
     by_key: Slots<PeerKey>,
 }
 
-/// Positions of peers by a key, of which the first peer counts. Mostly the first slot looked at is the
-/// right one, however many there are.
-///
-/// Not std's HashMap, because every hit goes through it: with rustc-hash's hasher a hit of `mode=query`
-/// takes 17 instructions more, one of `mode=cookie` 71 (`make bench-instructions`).
-struct Slots<K> {
-    /// At least half of them are empty, so that every search ends.
-    slots: Vec<Option<(K, usize)>>,
-    /// Shifts a hash to as many bits as the number of a slot has.
-    shift: u32,
-}
-
-/// A key that a peer is found by.
-trait Spread {
-    /// A number that mostly differs from those of other keys.
-    fn spread(&self) -> u64;
-}
-
-impl Spread for PeerId {
-    #[inline]
-    fn spread(&self) -> u64 {
-        self.get().into()
-    }
-}
-
-impl Spread for PeerKey {
-    #[inline]
-    fn spread(&self) -> u64 {
-        self.number() as u64
-    }
-}
-
-impl Spread for [u8] {
-    #[inline]
-    fn spread(&self) -> u64 {
-        // The first and the last eight bytes, or all of a shorter one.
-        let (start, end) = match (self.first_chunk(), self.last_chunk()) {
-            (Some(start), Some(end)) => (u64::from_le_bytes(*start), u64::from_le_bytes(*end)),
-            _ => (0, self.iter().fold(0, |all, b| all << 8 | u64::from(*b))),
-        };
-        start.rotate_left(29) ^ end
-    }
-}
-
-impl Spread for Box<[u8]> {
-    fn spread(&self) -> u64 {
-        (**self).spread()
-    }
-}
-
-impl<K> Default for Slots<K> {
-    fn default() -> Self {
-        Self {
-            slots: Vec::new(),
-            shift: 0,
-        }
-    }
-}
-
-impl<K: Spread + Eq> Slots<K> {
-    /// Room for that many peers.
-    fn for_peers(peers: usize) -> Self {
-        let bits = usize::BITS - peers.leading_zeros() + 1;
-        Self {
-            slots: std::iter::repeat_with(|| None).take(1 << bits).collect(),
-            shift: u64::BITS - bits,
-        }
-    }
-
-    fn push(&mut self, key: K, position: usize) {
-        let mut at = self.first_slot(key.spread());
-        while let Some(slot) = self.slots.get_mut(at) {
-            match slot {
-                Some((known, _)) if *known == key => return,
-                Some(_) => at = self.next_slot(at),
-                None => {
-                    *slot = Some((key, position));
-                    return;
-                }
-            }
-        }
-    }
-
-    #[inline]
-    fn position<Q: Spread + Eq + ?Sized>(&self, key: &Q) -> Option<usize>
-    where
-        K: Borrow<Q>,
-    {
-        let mut at = self.first_slot(key.spread());
-        loop {
-            match self.slots.get(at)? {
-                Some((known, position)) if known.borrow() == key => return Some(*position),
-                Some(_) => at = self.next_slot(at),
-                None => return None,
-            }
-        }
-    }
-
-    #[inline]
-    fn first_slot(&self, spread: u64) -> usize {
-        // The golden ratio (Fibonacci hashing): every bit counts in the high ones.
-        (spread.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize
-    }
-
-    #[inline]
-    fn next_slot(&self, at: usize) -> usize {
-        (at + 1) % self.slots.len()
-    }
-}
-
 /// An upstream's index, as it is handed to a request.
 pub enum IndexView<'a> {
     /// Of peers that never change: outlives the request.
-    Fixed(&'a PeerIndex),
+    Fixed(&'a PeerIndex<'a>),
     /// Of the peers that exist now.
-    Now(Ref<'a, PeerIndex>),
+    Now(Ref<'a, PeerIndex<'a>>),
 }
 
-impl Deref for IndexView<'_> {
-    type Target = PeerIndex;
+impl<'a> Deref for IndexView<'a> {
+    type Target = PeerIndex<'a>;
 
     #[inline]
-    fn deref(&self) -> &PeerIndex {
+    fn deref(&self) -> &PeerIndex<'a> {
         match self {
             Self::Fixed(index) => index,
             Self::Now(index) => index,
@@ -184,7 +80,9 @@ pub struct ClientView {
 
 /// A peer in the index.
 pub struct Peer {
-    /// Its id in the session table.
+    /// Its position in the index.
+    position: usize,
+    /// Its number where there is no session table: made from its name, it stays the same.
     pub id: PeerId,
     /// Its value in cookies and links; under nginx's own forms of the directive its server id; empty in
     /// `mode=query`.
@@ -197,20 +95,22 @@ pub struct Peer {
     pub handle: PeerHandle,
 }
 
-impl PeerIndex {
+impl<'c> PeerIndex<'c> {
     /// Whether the peers are still the same.
     pub fn is_of(&self, list: PeerList) -> bool {
         self.generation == Some(list.generation())
     }
 
     /// Indexes the peers of a list. `routes` are the `route=` of the `server` directives, for an nginx
-    /// that does not know that parameter. `client_view` tells what clients see of a peer with that position,
+    /// that does not know that parameter. `sessions` are those of the upstream, if it has a session
+    /// table. `client_view` tells what clients see of a peer with that position,
     /// name and route.
     pub fn read(
         list: PeerList,
         us: Upstream<'_>,
         routes: &[Option<Box<[u8]>>],
         separate_backups: bool,
+        sessions: Option<&Sessions<'c>>,
         client_view: impl Fn(usize, &[u8], Option<Box<[u8]>>) -> ClientView,
     ) -> Self {
         let generation = list.generation();
@@ -223,30 +123,27 @@ impl PeerIndex {
             let name: Box<[u8]> = peer.name.into();
             found.push((name, route, peer.handle));
         });
-        // A server with a route keeps its sessions when its address changes.
-        let mut names: Vec<&[u8]> = Vec::with_capacity(found.len());
-        for (name, route, _) in &found {
-            names.push(route.as_deref().unwrap_or(name));
-        }
-        let ids = peer_id::peer_ids(&names);
+        let names = found
+            .iter()
+            .map(|(name, route, _)| (&name[..], route.as_deref()));
+        let numbers = PeerNumbers::read(&names.collect::<Vec<_>>(), sessions);
         let count = found.len();
         let mut read = Self {
             generation: Some(generation),
             peers: Vec::with_capacity(count),
-            by_id: Slots::for_peers(count),
+            numbers,
             by_name: Slots::for_peers(count),
             by_value: Slots::for_peers(count),
             backup_by_value: Slots::for_peers(count),
             by_key: Slots::for_peers(count),
         };
-        for (index, ((name, route, handle), id)) in found.into_iter().zip(ids).enumerate() {
+        for (index, (name, route, handle)) in found.into_iter().enumerate() {
             let ClientView {
                 value,
                 pair,
                 set_cookie,
             } = client_view(index, &name, route);
             // Of equal names the first counts: an address that is listed twice is one peer.
-            read.by_id.push(id, index);
             read.by_name.push(name, index);
             let by_value = if separate_backups && handle.is_backup() {
                 &mut read.backup_by_value
@@ -256,7 +153,8 @@ impl PeerIndex {
             read.by_key.push(handle.key(), index);
             by_value.push(value.as_slice().into(), index);
             read.peers.push(Peer {
-                id,
+                position: index,
+                id: read.numbers.first_number(index),
                 pair: pair.into(),
                 set_cookie: set_cookie.into(),
                 value: value.into(),
@@ -266,9 +164,22 @@ impl PeerIndex {
         read
     }
 
-    /// The peer with that id in the session table.
-    pub fn by_id(&self, id: PeerId) -> Option<&Peer> {
-        self.peers.get(self.by_id.position(&id)?)
+    /// The peer that a number in the session table means now.
+    #[inline]
+    pub fn by_number(&self, number: PeerId) -> Option<&Peer> {
+        self.peers.get(self.numbers.position(number)?)
+    }
+
+    /// The peer that a number in the session table meant in `epoch`; none, if it means another now.
+    #[inline]
+    pub fn by_number_of(&self, number: PeerId, epoch: Epoch) -> Option<&Peer> {
+        self.peers.get(self.numbers.position_of(number, epoch)?)
+    }
+
+    /// What a session of a peer is to be learned under. `None`: the zone has no number left for it.
+    #[inline]
+    pub fn registration(&self, peer: &Peer) -> Option<Registration> {
+        self.numbers.registration(peer.position)
     }
 
     /// The peer, called `name`, that answers a request.

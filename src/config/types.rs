@@ -66,15 +66,17 @@ pub struct Sticky<'c> {
     /// How requests find their server.
     pub rule: Rule<'c>,
     /// The index of peers that never change, from the first use on.
-    pub(super) fixed: OnceCell<PeerIndex>,
+    pub(super) fixed: OnceCell<PeerIndex<'c>>,
     /// The index of peers that come and go (`resolve`).
-    pub(super) changing: RefCell<PeerIndex>,
+    pub(super) changing: RefCell<PeerIndex<'c>>,
     /// The attributes of each Set-Cookie.
     pub attributes: RefCell<CookieAttributes>,
     /// This worker has logged that bodies have a Content-Encoding that it cannot read.
     pub logged_encoding: Cell<bool>,
     /// It has logged that the rest of a page is not rewritten.
     pub logged_broken_page: Cell<bool>,
+    /// It has logged that the zone has no number left for a server.
+    pub logged_no_number: Cell<bool>,
     /// It has logged that the balancer cannot be steered.
     pub logged_unknown_balancer: Cell<bool>,
 }
@@ -103,6 +105,7 @@ impl Sticky<'_> {
             self.us,
             routes.as_deref().map_or(&[], Vec::as_slice),
             matches!(self.rule, Rule::NginxForm(_)),
+            self.rule.sessions(),
             |position, name, route| self.rule.client_view(position, name, route),
         );
         if !peers.may_change() {

@@ -1,5 +1,6 @@
-//! The 20-bit id of a peer in the session table. It depends on the peer's name alone, so it stays the
-//! same after a reload, in another order of servers, and on another machine.
+//! The 20-bit number of a peer where there is no registry: with `zone=off`, and where there is no
+//! session table at all. It depends on the peer's name alone, so it stays the same when servers come
+//! and go.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,8 +64,7 @@ const MORE_CHOICES: u64 = 64;
 /// The `n`th choice of a name: the low 20 bits of its SipHash-1-3 under a fixed key.
 ///
 /// The key is `sticky-rs peerid` (16 bytes) with `n` added to its second half. It is not a secret:
-/// ids must agree between machines, and the names of peers come from the configuration, not from
-/// clients. Changing it would send every stored session to another peer.
+/// the names of peers come from the configuration, not from clients.
 fn choice(name: &[u8], n: u64) -> PeerId {
     let k0 = u64::from_le_bytes(*b"sticky-r");
     let k1 = u64::from_le_bytes(*b"s peerid").wrapping_add(n);

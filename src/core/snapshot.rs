@@ -3,63 +3,94 @@
 //!
 //! ```text
 //!    0  magic      8  version    16  k0   24  k1
-//!   32  epoch     40  monotonic  48  wall 56  zero
-//!   64  words of live sessions, 16 bytes each; none is empty
-//!  end  number of words (4 bytes), CRC-32 of everything before it (4 bytes), zero (8 bytes)
+//!   32  epoch     40  monotonic  48  wall 56  CRC-32 of everything before it (4 bytes), zero (4 bytes)
+//!   64  sections
 //! ```
 //!
-//! Numbers are little-endian, so the closing record is a word without a key. Reading and writing
-//! go once from start to end, in pieces, whatever the number of sessions. Whether a file is complete
-//! and undamaged is known only at its end: call [`check`] before its words go into a table.
+//! Numbers are little-endian. A section is its kind (4 bytes), the CRC-32 of the rest of it with the
+//! kind in front (4 bytes), the length of its body (8 bytes), and its body:
+//!
+//! | kind | body |
+//! |---|---|
+//! | 1, servers | 16 bytes for each: the number in the words of its sessions (20 bits), zero (4 bits), its fingerprint (72 bits), zero (32 bits) |
+//! | 2, sessions | words of live sessions, 16 bytes each, none empty |
+//! | 0, the end | the number of sections before it (8 bytes) |
+//!
+//! There may be several of a kind; a body of the kinds above has at most 64 KB. Servers come before
+//! their sessions; a session of a server that does not is skipped. Sections of other kinds are those of
+//! a newer module: they are skipped, and kept when the file is written again. A file of a newer *version*
+//! is left alone.
+//!
+//! Reading and writing go once from start to end, in pieces, whatever the number of sessions. Whether
+//! a file is complete and undamaged is known only at its end: call [`check`] before anything of it
+//! goes into a table.
 //!
 //! ```
-//! use sticky_core::snapshot::{check, write, Moment, SnapshotHeader, SnapshotReader};
-//! use sticky_core::table::{Key, PeerId, Session, Word};
+//! use sticky_core::snapshot::{check, Moment, Record, SnapshotHeader, SnapshotReader, SnapshotWriter};
+//! use sticky_core::table::{Fingerprint, Key, PeerId, Session, Word};
 //!
 //! let header = SnapshotHeader {
 //!     sip_keys: (1, 2),
 //!     epoch: 1000,
 //!     written: Moment { monotonic: 5000, wall: 1_800_000_000 },
 //! };
+//! let server = Fingerprint::new(header.sip_keys, b"shop", b"10.0.0.1:8080");
 //! let session = Session { peer: PeerId::new(7), seen: 3900, created: 3000, confirmed: true };
 //! let word = Word::new(Key::new(5), &session);
 //!
-//! let mut file = Vec::new();
-//! write(&mut file, &header, [word].into_iter()).unwrap();
-//! assert_eq!(check(&file[..]).unwrap(), (header, 1));
+//! let mut writer = SnapshotWriter::new(Vec::new(), &header).unwrap();
+//! writer.server(PeerId::new(7), server).unwrap();
+//! writer.session(word).unwrap();
+//! let file = writer.finish().unwrap();
+//! assert_eq!(check(&file[..]).unwrap().header, header);
 //!
 //! // An hour later, after a reboot: the session was last seen 100 + 3600 seconds ago.
 //! let now = Moment { monotonic: 20, wall: 1_800_003_600 };
 //! let (_, shift) = header.resume(now);
-//! for word in SnapshotReader::open(&file[..]).unwrap() {
-//!     assert_eq!(shift.session(word.unwrap()), Some((Key::new(5), session)));
-//! }
+//! let mut records = SnapshotReader::open(&file[..]).unwrap().map(Result::unwrap);
+//! assert_eq!(records.next(), Some(Record::Server(PeerId::new(7), server)));
+//! let Some(Record::Session(word)) = records.next() else { panic!("not there") };
+//! assert_eq!(shift.session(word), Some((Key::new(5), session)));
+//! assert_eq!(records.next(), None);
 //! ```
 
+mod read;
 mod time;
+mod write;
 
-use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 
 use crc32fast::Hasher;
 use thiserror::Error;
 
-use crate::table::{test_points, Word};
-
+pub use read::{check, Checked, Record, SnapshotReader};
 pub use time::{Moment, TickShift};
+pub use write::{KeepError, SnapshotWriter};
 
 const MAGIC: [u8; 8] = *b"sticky\n\0";
 
-/// Must change with everything that changes the meaning of the bytes of a file: this file, the word,
-/// how an id becomes a key.
-const VERSION: u64 = 1;
+/// Must change with everything that changes the meaning of what is written already: the header, the
+/// form of a section, the bodies of the known kinds, the word, how an id becomes a key, how a server
+/// becomes a fingerprint. Files of every version from 2 on
+/// are to be read; version 1 knew no servers, and no release wrote it.
+const VERSION: u64 = 2;
 
 const HEADER_SIZE: usize = 64;
-const WORD_SIZE: usize = 16;
+const SECTION_HEAD_SIZE: usize = 16;
+const RECORD_SIZE: usize = 16;
 
-/// Bytes that are read or written at once; reading or writing needs no more memory than this.
-const BUFFER_SIZE: usize = 1 << 16;
+/// Longest body of a section of a known kind. Reading or writing needs no more memory than some of
+/// them.
+const LONGEST_BODY: usize = 1 << 16;
 
-/// What a file has in front of the words.
+/// The kinds of sections.
+mod kind {
+    pub const END: u32 = 0;
+    pub const SERVERS: u32 = 1;
+    pub const SESSIONS: u32 = 2;
+}
+
+/// What a file has in front of its sections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SnapshotHeader {
     /// The SipHash key of the table.
@@ -76,9 +107,12 @@ pub enum SnapshotError {
     /// Not a file of this module.
     #[error("it is no state file")]
     Foreign,
-    /// Written by a module with another format.
+    /// Written by a module with a format that is no longer read.
     #[error("it has format {0} instead of {VERSION}")]
     Version(u64),
+    /// Written by a newer module.
+    #[error("it has format {0}, this module knows those up to {VERSION}")]
+    Newer(u64),
     /// Its end is missing.
     #[error("it is cut short")]
     Truncated,
@@ -103,12 +137,15 @@ impl SnapshotHeader {
     fn bytes(&self) -> [u8; HEADER_SIZE] {
         let (k0, k1) = self.sip_keys;
         let Moment { monotonic, wall } = self.written;
-        let numbers = [VERSION, k0, k1, self.epoch, monotonic, wall, 0];
+        let magic = u64::from_le_bytes(MAGIC);
         let mut bytes = [0; HEADER_SIZE];
-        let (magic, rest) = bytes.split_at_mut(MAGIC.len());
-        magic.copy_from_slice(&MAGIC);
-        for (place, number) in rest.chunks_exact_mut(8).zip(numbers) {
+        let numbers = [magic, VERSION, k0, k1, self.epoch, monotonic, wall];
+        for (place, number) in bytes.chunks_exact_mut(8).zip(numbers) {
             place.copy_from_slice(&number.to_le_bytes());
+        }
+        let sum = sum_of_header(&bytes);
+        if let Some(place) = bytes.last_chunk_mut() {
+            *place = u64::from(sum).to_le_bytes();
         }
         bytes
     }
@@ -122,9 +159,10 @@ impl SnapshotHeader {
         if next() != u64::from_le_bytes(MAGIC) {
             return Err(SnapshotError::Foreign);
         }
-        let version = next();
-        if version != VERSION {
-            return Err(SnapshotError::Version(version));
+        match next() {
+            VERSION => {}
+            newer if newer > VERSION => return Err(SnapshotError::Newer(newer)),
+            version => return Err(SnapshotError::Version(version)),
         }
         let header = SnapshotHeader {
             sip_keys: (next(), next()),
@@ -134,117 +172,49 @@ impl SnapshotHeader {
                 wall: next(),
             },
         };
-        if next() != 0 {
+        if next() != u64::from(sum_of_header(bytes)) {
             return Err(SnapshotError::Damaged);
         }
         Ok(header)
     }
 }
 
-/// Writes a file and returns the number of its words. Skips empty words, and those that exceed what
-/// a file can count.
-pub fn write(
-    out: impl Write,
-    header: &SnapshotHeader,
-    words: impl Iterator<Item = Word>,
-) -> io::Result<u32> {
-    let mut out = BufWriter::with_capacity(BUFFER_SIZE, out);
-    let mut sum = Hasher::new();
-    let mut put = |bytes: &[u8]| {
-        sum.update(bytes);
-        out.write_all(bytes)
-    };
+/// CRC-32 of all of a header but the last eight bytes.
+fn sum_of_header(bytes: &[u8; HEADER_SIZE]) -> u32 {
+    bytes
+        .split_last_chunk::<8>()
+        .map_or(0, |(rest, _)| crc32fast::hash(rest))
+}
 
-    put(&header.bytes())?;
-    let mut count = 0u32;
-    let words = words.filter(|word| !word.is_empty());
-    for word in words.take(u32::MAX as usize) {
-        put(&word.bits().to_le_bytes())?;
-        count += 1;
-        test_points::at("state: a word written");
+/// What a section begins with.
+#[derive(Clone, Copy)]
+struct SectionHead {
+    kind: u32,
+    sum: u32,
+    length: u64,
+}
+
+impl SectionHead {
+    fn bytes(&self) -> [u8; SECTION_HEAD_SIZE] {
+        let bits =
+            u128::from(self.kind) | u128::from(self.sum) << 32 | u128::from(self.length) << 64;
+        bits.to_le_bytes()
     }
-    put(&count.to_le_bytes())?;
-    out.write_all(&sum.finalize().to_le_bytes())?;
-    out.write_all(&[0; 8])?;
-    out.flush()?;
-    Ok(count)
-}
 
-/// Reads all of a file, and returns its header and the number of its words.
-pub fn check(input: impl Read) -> Result<(SnapshotHeader, u32), SnapshotError> {
-    let mut reader = SnapshotReader::open(input)?;
-    for word in &mut reader {
-        word?;
-    }
-    Ok((reader.header, reader.count))
-}
-
-/// The words of a file, until its end or the first error. If [`check`] has not succeeded, they may
-/// be anything.
-pub struct SnapshotReader<R> {
-    input: BufReader<R>,
-    header: SnapshotHeader,
-    sum: Hasher,
-    count: u32,
-    is_done: bool,
-}
-
-impl<R: Read> SnapshotReader<R> {
-    /// Reads the header.
-    pub fn open(input: R) -> Result<SnapshotReader<R>, SnapshotError> {
-        let mut input = BufReader::with_capacity(BUFFER_SIZE, input);
-        let mut bytes = [0; HEADER_SIZE];
-        let (magic, rest) = bytes.split_at_mut(MAGIC.len());
-        // First of all, or a short file of another program would be called cut short.
-        input.read_exact(magic)?;
-        if magic != MAGIC {
-            return Err(SnapshotError::Foreign);
+    fn from_bytes(bytes: [u8; SECTION_HEAD_SIZE]) -> Self {
+        let bits = u128::from_le_bytes(bytes);
+        Self {
+            kind: bits as u32,
+            sum: (bits >> 32) as u32,
+            length: (bits >> 64) as u64,
         }
-        input.read_exact(rest)?;
-        let header = SnapshotHeader::from_bytes(&bytes)?;
+    }
+
+    /// The sum of a section of that kind and length, before its body is added.
+    fn sum_before_body(kind: u32, length: u64) -> Hasher {
         let mut sum = Hasher::new();
-        sum.update(&bytes);
-        Ok(SnapshotReader {
-            input,
-            header,
-            sum,
-            count: 0,
-            is_done: false,
-        })
-    }
-
-    fn word(&mut self) -> Result<Option<Word>, SnapshotError> {
-        let mut bytes = [0; WORD_SIZE];
-        self.input.read_exact(&mut bytes)?;
-        let word = Word::from_bits(u128::from_le_bytes(bytes));
-        if !word.is_empty() {
-            self.sum.update(&bytes);
-            self.count = self.count.checked_add(1).ok_or(SnapshotError::Damaged)?;
-            return Ok(Some(word));
-        }
-        let mut sum = self.sum.clone();
-        sum.update(&self.count.to_le_bytes());
-        let closing = u128::from(self.count) | u128::from(sum.finalize()) << 32;
-        if word.bits() != closing {
-            return Err(SnapshotError::Damaged);
-        }
-        match self.input.read_exact(&mut [0]) {
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
-            Err(error) => Err(error.into()),
-            Ok(()) => Err(SnapshotError::Damaged),
-        }
-    }
-}
-
-impl<R: Read> Iterator for SnapshotReader<R> {
-    type Item = Result<Word, SnapshotError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.is_done {
-            return None;
-        }
-        let word = self.word().transpose();
-        self.is_done = !matches!(word, Some(Ok(_)));
-        word
+        sum.update(&kind.to_le_bytes());
+        sum.update(&length.to_le_bytes());
+        sum
     }
 }

@@ -27,11 +27,12 @@
 use std::sync::atomic::Ordering::{AcqRel, Acquire, SeqCst};
 
 use look_up::{places, rank, Current, View};
-use sync::AtomicU128;
+use sync::{fence, AtomicU128};
 
 mod claim;
 mod copy;
 mod eviction;
+mod fingerprint;
 mod key;
 mod layout;
 mod learn;
@@ -39,6 +40,7 @@ mod limits;
 mod local;
 mod look_up;
 mod placement;
+mod registry;
 mod relocation;
 mod restore;
 mod session;
@@ -46,18 +48,22 @@ mod sweep;
 pub mod sync;
 pub mod test_points;
 mod tick;
+mod translation;
 mod word;
 
 pub use claim::{Claim, Evicted, Learned};
 pub use copy::Merged;
+pub use fingerprint::Fingerprint;
 pub use key::{Key, Keyer, ScopedKeyer};
 pub use layout::{Counters, ZoneHeader, ZoneIdentity};
 pub use limits::Limits;
 pub use local::LocalTable;
 pub use look_up::LookUp;
+pub use registry::{entries_of, Epoch, Numbers, Registration, Registry, RegistryHead};
 pub use session::{PeerId, Session};
 pub use sweep::{Progress, Swept, Turn};
 pub use tick::{tick_at, Tick, LAST_TICK};
+pub use translation::Translation;
 pub use word::Word;
 
 /// Words in a line; with lines of 64 bytes, one cache line.
@@ -105,6 +111,7 @@ pub struct Table<'a> {
     counters: &'a Counters,
     lines: u64,
     zone_limits: Option<Limits>,
+    registry: Option<Registry<'a>>,
 }
 
 impl<'a> Table<'a> {
@@ -119,7 +126,21 @@ impl<'a> Table<'a> {
             counters,
             lines: lines as u64,
             zone_limits: None,
+            registry: None,
         }
+    }
+
+    /// The same table, in a zone whose registry says what the numbers of its peers mean.
+    pub fn with_registry(self, registry: Registry<'a>) -> Table<'a> {
+        Table {
+            registry: Some(registry),
+            ..self
+        }
+    }
+
+    /// The registry, if it has one.
+    pub fn registry(&self) -> Option<Registry<'a>> {
+        self.registry
     }
 
     /// The same table, for a zone that several upstreams share: a word is reused only when its
@@ -130,6 +151,11 @@ impl<'a> Table<'a> {
             zone_limits: Some(limits),
             ..self
         }
+    }
+
+    /// See [`Counters::is_unused`].
+    pub fn is_unused(&self) -> bool {
+        self.counters.is_unused()
     }
 
     /// Number of words in use by the table.
@@ -163,6 +189,37 @@ impl<'a> Table<'a> {
             Counters::count(&self.counters.moved);
         }
         done
+    }
+
+    /// [`Table::reassign`] to a registered peer. False also when its number is another's by now.
+    pub fn reassign_to(
+        &self,
+        key: Key,
+        from: PeerId,
+        to: &Registration,
+        limits: &Limits,
+        now: Tick,
+    ) -> bool {
+        self.is_held(to)
+            && self.reassign(key, from, to.number, limits, now)
+            && self.keep_if_held(key, to)
+    }
+
+    /// Rule 4 of the registry, before a word is written.
+    fn is_held(&self, registration: &Registration) -> bool {
+        self.registry
+            .is_none_or(|registry| registry.hold(registration))
+    }
+
+    /// The same, after that.
+    fn keep_if_held(&self, key: Key, registration: &Registration) -> bool {
+        // Between write and look, as in a sweep between its marks and the next one's look.
+        fence(SeqCst);
+        let is_held = self.is_held(registration);
+        if !is_held {
+            self.forget(key);
+        }
+        is_held
     }
 
     /// Removes the session, live or not, and returns whether there was one. A copy survives if a

@@ -7,7 +7,7 @@ use sticky_core::directive::OnFailure;
 use sticky_core::rewrite::PageRewriter;
 use sticky_core::scan::places::{Places, RefusedIds};
 use sticky_core::scan::Learner;
-use sticky_core::table::{Key, PeerId};
+use sticky_core::table::{Epoch, Key, PeerId, Registration};
 
 use crate::config::nginx_forms::NginxForm;
 use crate::config::peer_index::{IndexView, Peer, PeerIndex};
@@ -37,6 +37,8 @@ pub struct RequestContext<'r> {
     pub carried: Cell<&'r [u8]>,
     /// The peer that held the request's session when the request came.
     pub holder: Cell<Option<PeerId>>,
+    /// The epoch of the registry in which that was looked up.
+    pub epoch: Epoch,
     /// That peer, where it is known already and stays as it is.
     pub found: Cell<Option<&'r Peer>>,
     /// Name of the peer that answered.
@@ -67,14 +69,51 @@ impl<'r> RequestContext<'r> {
 
     /// The peer that the client is told to come back to: the one that answered and is called `name`,
     /// or the session's own, where that keeps the session.
-    pub fn peer_to_show<'d>(&self, index: &'d PeerIndex, name: &[u8]) -> Option<&'d Peer>
+    pub fn peer_to_show<'d>(&self, index: &'d PeerIndex<'_>, name: &[u8]) -> Option<&'d Peer>
     where
         'r: 'd,
     {
         match (self.holder_state.get(), self.holder.get()) {
             (HolderState::Steered, Some(_)) if self.found.get().is_some() => self.found.get(),
-            (HolderState::Kept, Some(holder)) => index.by_id(holder),
+            (HolderState::Kept, Some(holder)) => index.by_number_of(holder, self.epoch),
             _ => index.answering(self.request, name),
+        }
+    }
+
+    /// What a session is learned under that the peer called `name` has begun, which answers the
+    /// request. `None`: it has left the upstream, or the zone has no number left for it.
+    pub fn answering(&self, name: &[u8]) -> Option<Registration> {
+        let index = self.peer_index();
+        let peer = index.answering(self.request, name)?;
+        self.registration(&index, peer)
+    }
+
+    /// The same for a peer of the index.
+    pub fn registration(&self, index: &PeerIndex<'_>, peer: &Peer) -> Option<Registration> {
+        let registration = index.registration(peer);
+        if registration.is_none() {
+            self.log_no_number();
+        }
+        registration
+    }
+
+    /// Logged once in each worker.
+    #[cold]
+    fn log_no_number(&self) {
+        if let Some(sessions) = self.sticky.rule.sessions() {
+            if !self.sticky.logged_no_number.replace(true) {
+                sessions.log_no_number();
+            }
+        }
+    }
+
+    /// Whether the server of the request's session is still known by the number that it had. Else
+    /// nothing is learned or moved with it.
+    #[inline]
+    pub fn is_holder_current(&self) -> bool {
+        match (self.holder.get(), self.sticky.rule.sessions()) {
+            (Some(holder), Some(sessions)) => sessions.is_same_since(holder, self.epoch),
+            _ => true,
         }
     }
 
@@ -107,7 +146,7 @@ impl<'r> RequestContext<'r> {
     /// with `on_failure=keep` also one that is down or has failed.
     pub fn is_lost(&self, holder: PeerId, is_ahead: impl Fn() -> bool) -> bool {
         let index = self.peer_index();
-        match index.by_id(holder) {
+        match index.by_number(holder) {
             None => !is_ahead(),
             Some(peer) => match usable::check(self.peers, peer.handle) {
                 Err(Unavailable::Left) => true,
@@ -139,7 +178,7 @@ const SETTLED: usize = 8;
 /// that have an id in their header, or a body that may.
 pub struct LearnedIds<'r> {
     /// The peer that gives the response.
-    pub peer: PeerId,
+    pub peer: Registration,
     /// Places for new ones.
     pub places: Places,
     /// Those that got no place.
@@ -155,7 +194,7 @@ pub type Scanner = Cell<Option<Box<dyn Learner>>>;
 
 impl LearnedIds<'_> {
     /// None so far, of a response that `peer` gives.
-    pub fn none_of(peer: PeerId) -> Self {
+    pub fn none_of(peer: Registration) -> Self {
         Self {
             peer,
             places: Places::default(),
@@ -213,7 +252,7 @@ pub struct NginxSticky<'r> {
     /// That holder is merely busy.
     pub is_full: Cell<bool>,
     /// The peer that the latest attempt has gone to.
-    pub taken: Cell<Option<PeerId>>,
+    pub taken: Cell<Option<Registration>>,
     /// The cookie that the response gets.
     pub set_cookie: Cell<Option<Header<'r>>>,
 }

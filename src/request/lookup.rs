@@ -148,7 +148,7 @@ fn judged(
 fn by_route<'d>(
     cookie: &[u8],
     rule: &CookieRule,
-    index: &'d PeerIndex,
+    index: &'d PeerIndex<'_>,
 ) -> Option<(&'d Peer, usize)> {
     let mut routes = rule.routes(cookie);
     routes.find_map(|route| Some((index.by_value(route)?, route.len())))

@@ -132,7 +132,7 @@ impl<'r> NginxSticky<'r> {
                 Some(learn) => match self.look_up(learn) {
                     LookUp::Found(session) => {
                         self.holder.set(Some(session.peer));
-                        index.by_id(session.peer).map(|peer| &peer.value[..])
+                        index.by_number(session.peer).map(|peer| &peer.value[..])
                     }
                     over => {
                         self.holder.set(None);
@@ -185,7 +185,7 @@ impl<'r> NginxSticky<'r> {
         let Some(peer) = index.by_key(peer) else {
             return Some(());
         };
-        self.taken.set(Some(peer.id));
+        self.taken.set(context.registration(&index, peer));
         let Some(cookie) = &self.form.cookie else {
             return Some(());
         };
@@ -244,16 +244,20 @@ impl<'r> NginxSticky<'r> {
             .request
             .upstream()
             .map_or(0, |exchange| exchange.answer());
-        let may_learn = (1..500).contains(&status);
+        let holder_is_current = self
+            .holder
+            .get()
+            .is_none_or(|holder| sessions.is_same_since(holder, context.epoch));
+        let may_learn = (1..500).contains(&status) && holder_is_current;
         let is_of_request = Some(key) == self.key;
         let from = self.holder.get().filter(|_| is_of_request);
         let is_ahead = || !context.peers.may_change() && sessions.is_ahead(key, limits);
-        let is_unknown = |from| context.peer_index().by_id(from).is_none();
+        let is_unknown = |from| context.peer_index().by_number(from).is_none();
         let stays = self.is_full.get()
-            || from.is_some_and(|from| from == peer || is_unknown(from) && is_ahead());
+            || from.is_some_and(|from| from == peer.number || is_unknown(from) && is_ahead());
         match from {
             Some(from) if !stays && may_learn => {
-                sessions.reassign(key, from, peer, limits);
+                sessions.reassign(key, from, &peer, limits);
             }
             Some(_) => sessions.touch(key, limits),
             None if created.is_some() && may_learn => {
@@ -262,7 +266,7 @@ impl<'r> NginxSticky<'r> {
                 } else {
                     Claim::ResponseOnly
                 };
-                let learned = sessions.learn(key, peer, claim, limits, &mut |holder| {
+                let learned = sessions.learn(key, &peer, claim, limits, &mut |holder| {
                     context.is_lost(holder, is_ahead)
                 });
                 if matches!(learned, Learned::New { .. }) && context.status.get() == Status::None {

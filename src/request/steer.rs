@@ -8,6 +8,7 @@
 use std::cell::Cell;
 
 use sticky_core::directive::OnFailure;
+use sticky_core::table::Epoch;
 
 use crate::config::types::{LocationConf, Rule, Sticky, UpstreamConf};
 use crate::ngx::accel_redirect::{self, OnRedirect, SavedFinalize};
@@ -16,6 +17,7 @@ use crate::ngx::log::Level;
 use crate::ngx::peers::{PeerHandle, PeerKey};
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Upstream;
+use crate::zone::sessions::Sessions;
 
 use super::context::{HolderState, NginxSticky, RequestContext};
 use super::lookup::{self, RequestSession};
@@ -137,7 +139,10 @@ impl RequestContext<'_> {
         match self.found.get() {
             Some(peer) => Some(peer.handle),
             None => {
-                let peer = self.peer_index().by_id(self.holder.get()?)?.handle;
+                let peer = self
+                    .peer_index()
+                    .by_number_of(self.holder.get()?, self.epoch)?
+                    .handle;
                 Some(peer)
             }
         }
@@ -248,6 +253,11 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
     };
     let peers = exchange.peers();
     let mut nginx_sticky = None;
+    // Before a session is looked up.
+    let epoch = sticky
+        .rule
+        .sessions()
+        .map_or_else(Epoch::default, Sessions::epoch);
     let session = match &sticky.rule {
         Rule::Cookie(rule) => lookup::by_cookie(r, rule, &sticky.peer_index(peers)),
         Rule::Rewrite(rule) => lookup::by_value(r, rule, &sticky.peer_index(peers)),
@@ -267,6 +277,7 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
         }
     };
     let context = || RequestContext {
+        epoch,
         request: r,
         sticky,
         peers,

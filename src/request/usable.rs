@@ -40,9 +40,9 @@ pub fn check(peers: PeerList, peer: PeerHandle) -> Result<(), Unavailable> {
     test(peers.state(peer).ok_or(Unavailable::Left)?)
 }
 
-/// Whether requests can go to the peer with that id in the session table now.
-pub fn is_usable(index: &PeerIndex, peers: PeerList, holder: PeerId) -> bool {
-    let peer = index.by_id(holder);
+/// Whether requests can go to the peer that a number in the session table means now.
+pub fn is_usable(index: &PeerIndex<'_>, peers: PeerList, holder: PeerId) -> bool {
+    let peer = index.by_number(holder);
     peer.is_some_and(|peer| check(peers, peer.handle).is_ok())
 }
 

@@ -2,13 +2,12 @@
 //! bytes are not changed.
 
 use sticky_core::directive::QueryRule;
-use sticky_core::peer_id;
 use sticky_core::scan::inflate::Coding;
 use sticky_core::scan::places::RefusedIds;
 use sticky_core::scan::readers::Readers;
 use sticky_core::scan::source::Body;
 use sticky_core::scan::{response_headers, IdClass, Learner};
-use sticky_core::table::{Claim, Key, Learned, LookUp, PeerId};
+use sticky_core::table::{Claim, Key, Learned, LookUp};
 use sticky_core::url::{ExtractedId, Site};
 
 use crate::config::types::Rule;
@@ -57,7 +56,7 @@ pub fn early_hints<'r>(
 #[inline(always)]
 fn forget_hints(context: &RequestContext<'_>, name: &[u8]) {
     if let Some(ids) = context.learned.get() {
-        if ids.peer != answering_id(context, name) {
+        if Some(ids.peer) != context.answering(name) {
             context.learned.set(None);
         }
     }
@@ -98,8 +97,13 @@ pub fn redirected<'r>(
 /// there.
 #[cold]
 fn reassign(context: &RequestContext<'_>, rule: &QueryRule, sessions: &Sessions<'_>, name: &[u8]) {
-    if let (Some(key), Some(holder)) = (context.request_key.get(), context.holder.get()) {
-        sessions.reassign(key, holder, answering_id(context, name), &rule.limits);
+    if let (Some(key), Some(holder), Some(peer), true) = (
+        context.request_key.get(),
+        context.holder.get(),
+        context.answering(name),
+        context.is_holder_current(),
+    ) {
+        sessions.reassign(key, holder, &peer, &rule.limits);
     }
 }
 
@@ -185,7 +189,7 @@ fn learned_ids<'r>(
     name: &[u8],
 ) -> Option<&'r LearnedIds<'r>> {
     if context.learned.get().is_none() {
-        let ids = LearnedIds::none_of(answering_id(context, name));
+        let ids = LearnedIds::none_of(context.answering(name)?);
         context.learned.set(r.pool()?.place(ids));
     }
     context.learned.get()
@@ -203,7 +207,7 @@ fn learn_id<'r>(
         return true;
     };
     // The request's own session at its own server was looked up a moment ago.
-    if id == context.carried.get() && context.holder.get() == Some(ids.peer) {
+    if id == context.carried.get() && context.holder.get() == Some(ids.peer.number) {
         return true;
     }
     let Some(key) = sessions.key(id) else {
@@ -222,6 +226,10 @@ fn learn_id<'r>(
             return false;
         }
     }
+    // Then the table cannot say whether it is the request's own server that holds the session.
+    if is_carried && !context.is_holder_current() {
+        return true;
+    }
     let claim = if is_carried && context.holder_state.get() != HolderState::Kept {
         Claim::RequestCarried {
             holder: context.holder.get(),
@@ -229,7 +237,7 @@ fn learn_id<'r>(
     } else {
         Claim::ResponseOnly
     };
-    let learned = sessions.learn(key, ids.peer, claim, &rule.limits, &mut |holder| {
+    let learned = sessions.learn(key, &ids.peer, claim, &rule.limits, &mut |holder| {
         context.is_lost(holder, || context.has_ahead(key))
     });
     ids.settle(key);
@@ -268,13 +276,6 @@ fn is_repeated<'r>(context: &RequestContext<'r>, ids: &LearnedIds<'r>, key: Key)
 /// nor from the response to a background request, which no client gets.
 pub fn may_learn(r: Request<'_>, status: usize) -> bool {
     status < 500 && !r.is_background()
-}
-
-fn answering_id(context: &RequestContext<'_>, name: &[u8]) -> PeerId {
-    let index = context.peer_index();
-    index
-        .answering(context.request, name)
-        .map_or_else(|| peer_id::peer_id(name), |peer| peer.id)
 }
 
 fn site(r: Request<'_>, rule: &QueryRule) -> Site {
@@ -325,7 +326,8 @@ fn body_learner(
             }
         },
     };
-    let is_known = context.holder.get() == Some(answering_id(context, name));
+    let answering = context.answering(name).map(|peer| peer.number);
+    let is_known = answering.is_some() && context.holder.get() == answering;
     let known = if is_known { context.carried.get() } else { &[] };
     let body = Body {
         media_type: r.response_type(),

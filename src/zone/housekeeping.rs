@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 use portable_atomic::AtomicU128;
-use sticky_core::table::{tick_at, Progress, Swept, Table, Turn, ZoneHeader};
+use sticky_core::table::{tick_at, Progress, Swept, Turn, ZoneHeader};
 
 use crate::ngx::background_task;
 use crate::ngx::clock::monotonic_seconds;
@@ -46,15 +46,16 @@ pub fn tick(running: Cycle<'_>) {
 /// at most. `None`: there is nothing in it.
 fn sweep(zone: &TableZone, count: usize) -> Option<Progress> {
     let limits = zone.conf().longest.get()?;
-    let (header, words) = zone.split::<ZoneHeader, AtomicU128>()?;
+    let (header, rest) = zone.split::<ZoneHeader, AtomicU128>()?;
     if header.counters.is_unused() {
         return None;
     }
-    let table = Table::new(words, &header.counters);
+    let table = header.table(rest);
     let now = tick_at(header.identity.epoch(), monotonic_seconds());
     let mut swept = zone.conf().swept.take();
     let from = swept.next;
-    swept += table.sweep(from, count, &limits, now);
+    let mut seen = zone.conf().seen.borrow_mut();
+    swept += table.sweep_and_note(from, count, &limits, now, &mut seen);
     let is_whole = swept.next == 0;
     let end = if is_whole {
         table.capacity()
@@ -63,7 +64,11 @@ fn sweep(zone: &TableZone, count: usize) -> Option<Progress> {
     };
     if is_whole {
         table.publish(&swept);
+        if let Some(registry) = table.registry() {
+            registry.swept(&seen);
+        }
         swept = Swept::default();
+        seen.clear();
     }
     zone.conf().swept.set(swept);
     Some(Progress {

@@ -1,11 +1,11 @@
 //! The sessions of an upstream, in a shared zone, or in the worker's own memory with `zone=off`.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 
 use portable_atomic::AtomicU128;
 use sticky_core::table::{
-    tick_at, Claim, Key, Keyer, Learned, Limits, LocalTable, LookUp, PeerId, ScopedKeyer, Swept,
-    Table, Tick, ZoneHeader,
+    tick_at, Claim, Epoch, Fingerprint, Key, Keyer, Learned, Limits, LocalTable, LookUp, Numbers,
+    PeerId, Registration, Registry, ScopedKeyer, Swept, Table, Tick, ZoneHeader,
 };
 
 use crate::ngx::clock::monotonic_seconds;
@@ -39,6 +39,8 @@ pub struct ZoneConf {
     pub snapshot: OnceCell<Snapshot>,
     /// Progress of the sweep of the table.
     pub swept: Cell<Swept>,
+    /// The numbers of the servers whose sessions it has seen.
+    pub seen: RefCell<Numbers>,
 }
 
 /// The sessions of one upstream.
@@ -124,6 +126,60 @@ impl<'c> Sessions<'c> {
         Some(self.keyer.get_or_init(|| keyer))
     }
 
+    /// The epoch of the zone's registry. To be asked before a session is looked up, for
+    /// [`Sessions::is_same_since`].
+    #[inline(always)]
+    pub fn epoch(&self) -> Epoch {
+        match self.registry() {
+            Some(registry) => registry.epoch(),
+            None => Epoch::default(),
+        }
+    }
+
+    /// Whether a number of a server still means the one that it meant in `epoch`.
+    #[inline]
+    pub fn is_same_since(&self, number: PeerId, epoch: Epoch) -> bool {
+        self.registry()
+            .is_none_or(|registry| registry.is_same_since(number, epoch))
+    }
+
+    /// The registry of the zone; with `zone=off` there is none.
+    #[inline(always)]
+    pub fn registry(&self) -> Option<Registry<'c>> {
+        match &self.storage {
+            Storage::Shared(zone) => {
+                let opened = self.opened.get();
+                let (table, _) = opened.or_else(|| self.open_zone(zone))?;
+                table.registry()
+            }
+            Storage::Local { .. } => None,
+        }
+    }
+
+    /// What the registry knows the server of that name or `route=` by.
+    pub fn fingerprint(&self, server: &[u8]) -> Option<Fingerprint> {
+        let Storage::Shared(zone) = &self.storage else {
+            return None;
+        };
+        let (header, _) = zone.split::<ZoneHeader, AtomicU128>()?;
+        let keys = header.identity.sip_keys();
+        Some(Fingerprint::new(keys, self.scope, server))
+    }
+
+    /// Logs that a server has no number, so that its sessions are not kept.
+    #[cold]
+    pub fn log_no_number(&self) {
+        Log::cycle().write(
+            Level::Error,
+            format_args!(
+                "sticky: the zone knows as many servers as it can, sessions of others are not kept, \
+                 a larger zone can know more, zone \"{}\", upstream \"{}\"",
+                self.zone_name().unwrap_or(b"off").escape_ascii(),
+                self.scope.escape_ascii()
+            ),
+        );
+    }
+
     /// Looks up the session of an id that a request has sent, and tells whether it is to be
     /// [touched](Self::touch) if the request goes by it.
     #[inline(always)]
@@ -186,30 +242,31 @@ impl<'c> Sessions<'c> {
         }
     }
 
-    /// See [`Table::reassign`].
-    pub fn reassign(&self, key: Key, from: PeerId, to: PeerId, limits: &Limits) -> bool {
+    /// See [`Table::reassign_to`].
+    pub fn reassign(&self, key: Key, from: PeerId, to: &Registration, limits: &Limits) -> bool {
         match self.open() {
-            Some(Open::Shared(table, now)) => table.reassign(key, from, to, limits, now),
-            Some(Open::Local(table, now)) => table.reassign(key, from, to, limits, now),
+            Some(Open::Shared(table, now)) => table.reassign_to(key, from, to, limits, now),
+            Some(Open::Local(table, now)) => table.reassign(key, from, to.number, limits, now),
             None => false,
         }
     }
 
-    /// See [`Table::learn`]. Logs when the table begins to evict live sessions.
+    /// See [`Table::learn_of`]. Logs when the table begins to evict live sessions.
     pub fn learn(
         &self,
         key: Key,
-        peer: PeerId,
+        peer: &Registration,
         claim: Claim,
         limits: &Limits,
         gone: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned {
         let (learned, now) = match self.open() {
             Some(Open::Shared(table, now)) => {
-                (table.learn(key, peer, claim, limits, now, gone), now)
+                (table.learn_of(key, peer, claim, limits, now, gone), now)
             }
             Some(Open::Local(table, now)) => {
-                (table.learn(key, peer, claim, limits, now, gone), now)
+                let number = peer.number;
+                (table.learn(key, number, claim, limits, now, gone), now)
             }
             None => return Learned::Refused,
         };
@@ -252,8 +309,8 @@ impl<'c> Sessions<'c> {
 
     #[cold]
     fn open_zone(&self, zone: &'c TableZone) -> Option<&(Table<'c>, u64)> {
-        let (header, words) = zone.split::<ZoneHeader, AtomicU128>()?;
-        let table = Table::new(words, &header.counters);
+        let (header, rest) = zone.split::<ZoneHeader, AtomicU128>()?;
+        let table = header.table(rest);
         let table = match zone.conf().longest.get() {
             Some(longest) => table.with_zone_limits(longest),
             None => table,

@@ -34,8 +34,7 @@ pub use file::StateFile;
 pub use transfer::{CheckedFile, FileError};
 
 use directory::{Directory, Patience};
-use file::Stamp;
-use transfer::{FoundFile, RefusedFile, WriteJob, Written};
+use transfer::{FoundFile, KnownFile, RefusedFile, WriteJob, Written};
 
 /// Seconds between two writes.
 const INTERVAL: u64 = 60;
@@ -108,7 +107,7 @@ pub struct Snapshot {
     file: StateFile,
     writer: Rc<Writer>,
     /// The file as this process has last read or written it.
-    last_known: Cell<Option<Stamp>>,
+    last_known: Cell<Option<KnownFile>>,
     /// When the latest write began, in seconds of the monotonic clock.
     write_began: Cell<Option<u64>>,
 }
@@ -149,7 +148,7 @@ impl Snapshot {
             let Some(checked) = checked else {
                 return Ok(());
             };
-            self.last_known.set(Some(checked.stamp()));
+            self.last_known.set(Some(checked.known()));
             let count = fill(checked)?;
             self.log(
                 zone,
@@ -188,7 +187,7 @@ impl Snapshot {
 
     fn is_foreign(&self) -> bool {
         let stamp = self.file.stamp();
-        stamp.is_ok_and(|stamp| stamp != self.last_known.get())
+        stamp.is_ok_and(|stamp| stamp != self.last_known.get().map(|known| known.stamp))
     }
 
     fn job(&self, limits: Limits, owner: Option<(u32, u32)>, changes_only: bool) -> WriteJob {
@@ -208,7 +207,7 @@ impl Snapshot {
             Ok(None) => return,
             Err(error) => return self.log_error(zone, &error),
         };
-        self.last_known.set(Some(written.stamp));
+        self.last_known.set(Some(written.file));
         if let Some(refused) = written.refused {
             self.log_refused(zone, &refused);
         }
@@ -258,9 +257,16 @@ fn split<T: Adopt>(zone: &Zone<T>) -> Option<(&ZoneHeader, &[AtomicU128])> {
 
 /// Whether a table that only draining workers still use has changed since it was last written.
 pub fn is_alone_with<T: Adopt>(zone: &Zone<T>) -> bool {
-    split(zone).is_some_and(|(ZoneHeader { identity, counters }, _)| {
-        identity.is_replaced() && counters.changes() != counters.saved_changes.load(Relaxed)
-    })
+    split(zone).is_some_and(
+        |(
+            ZoneHeader {
+                identity, counters, ..
+            },
+            _,
+        )| {
+            identity.is_replaced() && counters.changes() != counters.saved_changes.load(Relaxed)
+        },
+    )
 }
 
 /// A zone with a state file.

@@ -9,8 +9,10 @@ use super::eviction::{EvictionPolicy, Placed};
 use super::key::Key;
 use super::limits::Limits;
 use super::look_up::{rank, Current};
+use super::registry::Registration;
 use super::session::Session;
 use super::tick::Tick;
+use super::translation::Translation;
 use super::word::Word;
 use super::{Table, ATTEMPTS};
 
@@ -38,12 +40,22 @@ impl Table<'_> {
     /// higher stays. Returns how many sessions were added.
     pub fn copy_from(&self, other: &Table) -> usize {
         let mut copied = 0;
+        let numbers = Translation::into(self.registry);
         for _ in 0..WALKS {
             let before = other.counters.relocated.load(Acquire);
+            if let Some(registry) = other.registry {
+                let all = registry
+                    .registrations()
+                    .filter_map(|server| Some((server.number, server.fingerprint()?)));
+                numbers.learn(&all.collect::<Vec<_>>());
+            }
             let Ok::<_, Infallible>(count) = self.restore(|take| {
-                other
-                    .sessions()
-                    .for_each(|(key, session)| take(key, &session));
+                for (key, session) in other.sessions() {
+                    // Of a server that was registered this moment: the next walk has it, if any.
+                    if let Some(session) = numbers.session(&session) {
+                        take(key, &session);
+                    }
+                }
                 Ok(())
             });
             copied += count;
@@ -52,6 +64,30 @@ impl Table<'_> {
             }
         }
         copied
+    }
+
+    /// [`Table::merge`] of a session whose registered peer here is `peer`.
+    pub fn merge_of(
+        &self,
+        key: Key,
+        peer: &Registration,
+        session: &Session,
+        limits: &Limits,
+        now: Tick,
+        is_thorough: bool,
+    ) -> Merged {
+        if !self.is_held(peer) {
+            return Merged::Full;
+        }
+        let session = Session {
+            peer: peer.number,
+            ..*session
+        };
+        let merged = self.merge(key, &session, limits, now, is_thorough);
+        match merged {
+            Merged::New | Merged::Known if !self.keep_if_held(key, peer) => Merged::Full,
+            merged => merged,
+        }
     }
 
     /// Merges a session of another nginx, whose table has the same SipHash key, into this one,

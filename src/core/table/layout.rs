@@ -5,28 +5,33 @@
 //!    0  magic      8  version    16  capacity   24  k0
 //!   32  k1        40  epoch      48  last full  56  replaced
 //!   64  counters, sixteen of 8 bytes
-//!  192  words: line 0 (4 × 16 bytes), line 1, …
+//!  192  of the registry: epoch, sweeps, six spare
+//!  256  the registry's entries, 16 bytes each, see `entries_of` in registry.rs
+//!    …  words: line 0 (4 × 16 bytes), line 1, …
 //! ```
 
 #[cfg(not(feature = "model"))]
 use std::mem::{offset_of, size_of};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::sync::AtomicU64;
+use super::registry::{entries_of, Registry, RegistryHead};
+use super::sync::{AtomicU128, AtomicU64};
 use super::tick::Tick;
+use super::Table;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"sticky\r\n");
 
 /// Must change with everything that changes the meaning of the bytes of a zone: this file, the
-/// word, how an id becomes a key, how a key selects its lines.
-const VERSION: u64 = 3;
+/// registry, the word, how an id becomes a key, how a key selects its lines.
+const VERSION: u64 = 4;
 
 #[cfg(not(feature = "model"))] // loom's atomics are larger.
 const _: () = {
     assert!(size_of::<ZoneIdentity>() == 64);
     assert!(size_of::<Counters>() == 128);
     assert!(offset_of!(ZoneHeader, counters) == 64);
-    assert!(size_of::<ZoneHeader>() == 192);
+    assert!(offset_of!(ZoneHeader, registry) == 192);
+    assert!(size_of::<ZoneHeader>() == 256);
 };
 
 /// Identifies a zone of this module, and holds what all its users must agree on.
@@ -180,7 +185,7 @@ impl Counters {
     }
 }
 
-/// All of a zone that is in front of its words.
+/// What a zone begins with, in front of the entries of its registry and its words.
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
 pub struct ZoneHeader {
@@ -188,4 +193,20 @@ pub struct ZoneHeader {
     pub identity: ZoneIdentity,
     /// What has happened in its table.
     pub counters: Counters,
+    /// What the workers must agree on of the registry.
+    pub registry: RegistryHead,
+}
+
+impl ZoneHeader {
+    /// The registry and the words of a zone with this header and those 128-bit words behind it.
+    pub fn split<'a>(&'a self, rest: &'a [AtomicU128]) -> (Registry<'a>, &'a [AtomicU128]) {
+        let (entries, words) = rest.split_at(entries_of(rest.len()));
+        (Registry::new(&self.registry, entries), words)
+    }
+
+    /// The table of such a zone.
+    pub fn table<'a>(&'a self, rest: &'a [AtomicU128]) -> Table<'a> {
+        let (registry, words) = self.split(rest);
+        Table::new(words, &self.counters).with_registry(registry)
+    }
 }

@@ -8,6 +8,7 @@ use super::key::Key;
 use super::layout::Counters;
 use super::limits::Limits;
 use super::look_up::{rank, Current, View};
+use super::registry::Registration;
 use super::session::{PeerId, Session};
 use super::sync::fence;
 use super::tick::Tick;
@@ -15,6 +16,29 @@ use super::word::Word;
 use super::{test_points, Table, ATTEMPTS, LINE};
 
 impl Table<'_> {
+    /// [`Table::learn`] of a registered peer. Refused also when its number is another's by now.
+    pub fn learn_of(
+        &self,
+        key: Key,
+        peer: &Registration,
+        claim: Claim,
+        limits: &Limits,
+        now: Tick,
+        is_unusable: &mut dyn FnMut(PeerId) -> bool,
+    ) -> Learned {
+        if !self.is_held(peer) {
+            self.counters.refused.fetch_add(1, Relaxed);
+            return Learned::Refused;
+        }
+        let learned = self.learn(key, peer.number, claim, limits, now, is_unusable);
+        match learned {
+            Learned::New { .. } | Learned::Moved { .. } if !self.keep_if_held(key, peer) => {
+                Learned::Refused
+            }
+            learned => learned,
+        }
+    }
+
     /// Records that a response of `peer` contains the id at `now`. `is_unusable` returns whether a
     /// peer has been removed or cannot be used; it is called only for another holder of a live
     /// session, and may be called again after a lost race.

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use super::eviction::{EvictionPolicy, Placed};
 use super::key::Key;
 use super::look_up::View;
+use super::sync::fence;
 use super::word::Word;
 use super::{test_points, Table, LINE};
 
@@ -166,6 +167,11 @@ impl Table<'_> {
             test_points::at("relocate: copied");
             self.count_relocation();
             test_points::at("relocate: counted");
+            if let Some(registry) = self.registry {
+                // Rule 2 of the registry: a sweep may miss it. Between write and look, as there.
+                fence(SeqCst);
+                registry.hold_number(Word::from_bits(node.bits).session().peer);
+            }
             (place, bits) = (node.place, node.bits);
             if usize::from(node.parent) == index {
                 if !self.swap(place, bits, word.bits()) {

@@ -5,8 +5,8 @@ use super::tick::Tick;
 /// Bits of a [`PeerId`].
 pub(super) const PEER_BITS: u32 = 20;
 
-/// A peer as the session table knows it: 20 bits made from its name, see
-/// [`crate::peer_id::peer_ids`].
+/// A peer as the session table knows it: 20 bits, given to it by the [registry](super::Registry) of the
+/// zone, or without a zone made from its name, see [`crate::peer_id::peer_ids`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PeerId(u32);
 

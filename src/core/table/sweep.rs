@@ -3,9 +3,11 @@
 //! or not.
 
 use std::ops::AddAssign;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use super::limits::Limits;
+use super::registry::Numbers;
+use super::sync::fence;
 use super::tick::Tick;
 use super::word::Word;
 use super::{test_points, Table, LINE};
@@ -84,6 +86,22 @@ impl Table<'_> {
     /// or because the id was learned again, stays. It need not count a relocation, because look-ups
     /// do not find expired sessions.
     pub fn sweep(&self, from: usize, count: usize, limits: &Limits, now: Tick) -> Swept {
+        self.sweep_and_note(from, count, limits, now, &mut Numbers::default())
+    }
+
+    /// The same; adds the numbers of the peers of all words that stay to `seen`, for
+    /// [`Registry::swept`](super::Registry::swept).
+    pub fn sweep_and_note(
+        &self,
+        from: usize,
+        count: usize,
+        limits: &Limits,
+        now: Tick,
+        seen: &mut Numbers,
+    ) -> Swept {
+        // Between the marks of the sweep before and the words: of a worker that writes a word and then
+        // looks for a mark, one of the two sees the other.
+        fence(SeqCst);
         let limits = self.zone_limits.unwrap_or(*limits);
         let retention = limits.retention();
         let end = from.saturating_add(count).min(self.words.len());
@@ -101,11 +119,15 @@ impl Table<'_> {
             let session = word.session();
             if is_unreachable || !retention.is_live(&session, now) {
                 test_points::at("sweep: one has expired");
-                swept.cleared += u64::from(self.swap(place, bits, Word::EMPTY.bits()));
+                if self.swap(place, bits, Word::EMPTY.bits()) {
+                    swept.cleared += 1;
+                    continue;
+                }
             } else if limits.is_live(&session, now) {
                 swept.live += 1;
                 swept.confirmed += u64::from(session.confirmed);
             }
+            seen.add(session.peer);
         }
         self.counters
             .expired_swept

@@ -5,8 +5,10 @@ mod table_zone;
 
 use std::io::{self, Read, Write};
 
-use sticky_core::snapshot::{check, write, Moment, SnapshotError, SnapshotHeader, SnapshotReader};
-use sticky_core::table::{Key, Limits, LookUp, Session, Table, Tick, Word};
+use sticky_core::snapshot::{
+    check, Checked, Moment, Record, SnapshotError, SnapshotHeader, SnapshotReader, SnapshotWriter,
+};
+use sticky_core::table::{Fingerprint, Key, Limits, LookUp, Session, Table, Tick, Word};
 
 use table_zone::{key, peer, Random, Zone};
 
@@ -34,46 +36,110 @@ fn word(number: u64, seen: Tick) -> Word {
     Word::new(key(number), &session)
 }
 
+fn server(number: u32) -> Fingerprint {
+    Fingerprint::from_bits(u128::from(number) << 40 | 5).unwrap()
+}
+
+/// Writes a file with a server, if `out` can take it, and some sessions.
+fn write<W: Write>(out: W, words: impl Iterator<Item = Word>) -> io::Result<W> {
+    let mut writer = SnapshotWriter::new(out, &HEADER)?;
+    for number in 0..7 {
+        writer.server(peer(number), server(number))?;
+    }
+    for word in words {
+        writer.session(word)?;
+    }
+    writer.finish()
+}
+
 fn file(words: impl Iterator<Item = Word>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    write(&mut bytes, &HEADER, words).unwrap();
-    bytes
+    write(Vec::new(), words).unwrap()
+}
+
+fn records(bytes: &[u8]) -> Vec<Record> {
+    let reader = SnapshotReader::open(bytes).unwrap();
+    reader.map(Result::unwrap).collect()
 }
 
 fn words(bytes: &[u8]) -> Vec<Word> {
-    let reader = SnapshotReader::open(bytes).unwrap();
-    reader.map(Result::unwrap).collect()
+    let words = records(bytes)
+        .into_iter()
+        .filter_map(|record| match record {
+            Record::Session(word) => Some(word),
+            Record::Server(..) => None,
+        });
+    words.collect()
+}
+
+fn checked(sessions: u64) -> Checked {
+    Checked {
+        header: HEADER,
+        sessions,
+        has_unknown: false,
+    }
+}
+
+/// A section, built without this crate.
+fn section(kind: u32, body: &[u8]) -> Vec<u8> {
+    let length = (body.len() as u64).to_le_bytes();
+    let summed = [&kind.to_le_bytes()[..], &length, body].concat();
+    let sum = plain_crc(&summed).to_le_bytes();
+    [&kind.to_le_bytes()[..], &sum, &length, body].concat()
+}
+
+fn end(sections: u64) -> Vec<u8> {
+    section(0, &sections.to_le_bytes())
+}
+
+/// A file of these sections.
+fn built(sections: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = b"sticky\n\0".to_vec();
+    for number in [
+        2u64,
+        HEADER.sip_keys.0,
+        HEADER.sip_keys.1,
+        1000,
+        5000,
+        1_800_000_000,
+    ] {
+        bytes.extend(number.to_le_bytes());
+    }
+    bytes.extend(u64::from(plain_crc(&bytes)).to_le_bytes());
+    bytes.extend(sections.concat());
+    bytes.extend(end(sections.len() as u64));
+    bytes
 }
 
 /// Built without this crate, field by field.
 #[test]
 fn the_bytes_of_a_file() {
     let session = Session {
-        peer: peer(1),
+        peer: peer(0x12345),
         seen: 4000,
         created: 4000,
         confirmed: true,
     };
     let word = Word::new(Key::new(0x1122_3344_5566_7788), &session);
-    let mut expected = Vec::new();
-    expected.extend(b"sticky\n\0");
-    for number in [
-        1u64,
-        HEADER.sip_keys.0,
-        HEADER.sip_keys.1,
-        1000,
-        5000,
-        1_800_000_000,
-        0,
-    ] {
-        expected.extend(number.to_le_bytes());
-    }
-    expected.extend((word.bits() as u64).to_le_bytes());
-    expected.extend(0x1122_3344_5566_7788u64.to_le_bytes());
-    expected.extend(1u32.to_le_bytes());
-    expected.extend(plain_crc(&expected).to_le_bytes());
-    expected.extend([0; 8]);
-    assert_eq!(file([word].into_iter()), expected);
+    let server = Fingerprint::from_bits(0xab_0102_0304_0506_0708).unwrap();
+    let mut writer = SnapshotWriter::new(Vec::new(), &HEADER).unwrap();
+    writer.server(peer(0x12345), server).unwrap();
+    writer.session(word).unwrap();
+
+    // Number, fingerprint, zero.
+    let servers = [
+        &[0x45, 0x23, 0x01][..],
+        &[8, 7, 6, 5, 4, 3, 2, 1, 0xab],
+        &[0; 4],
+    ];
+    let sessions = [
+        (word.bits() as u64).to_le_bytes(),
+        0x1122_3344_5566_7788u64.to_le_bytes(),
+    ];
+    let expected = built(&[
+        section(1, &servers.concat()),
+        section(2, &sessions.concat()),
+    ]);
+    assert_eq!(writer.finish().unwrap(), expected);
 }
 
 /// CRC-32 of RFC 1952 (section 8, appendix), bit by bit.
@@ -99,10 +165,20 @@ fn a_file_is_read_as_it_was_written() {
             .map(|n| word(n, 3000 + n as Tick % 900))
             .collect();
         let bytes = file(all.iter().copied());
-        assert_eq!(bytes.len(), 64 + 16 * (count as usize + 1));
-        assert_eq!(check(&bytes[..]).unwrap(), (HEADER, count as u32));
+        let sections = 1 + (count as usize).div_ceil(4096);
+        let records = 7 + count as usize;
+        assert_eq!(bytes.len(), 64 + 16 * (sections + records) + 24);
+        assert_eq!(check(&bytes[..]).unwrap(), checked(count));
         assert_eq!(words(&bytes), all);
+        let servers = (0..7).map(|n| Record::Server(peer(n), server(n)));
+        assert_eq!(records_of(&bytes, 7), servers.collect::<Vec<_>>());
     }
+}
+
+fn records_of(bytes: &[u8], first: usize) -> Vec<Record> {
+    let mut all = records(bytes);
+    all.truncate(first);
+    all
 }
 
 #[test]
@@ -128,7 +204,8 @@ fn a_file_with_any_bit_flipped_is_refused() {
         let mut bytes = bytes.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
         match (bit / 64, check(&bytes[..])) {
-            (0, Err(SnapshotError::Foreign)) | (1, Err(SnapshotError::Version(_))) => {}
+            (0, Err(SnapshotError::Foreign)) => {}
+            (1, Err(SnapshotError::Version(_) | SnapshotError::Newer(_))) => {}
             (2.., Err(SnapshotError::Damaged | SnapshotError::Truncated)) => {}
             (field, other) => panic!("bit {bit}, field {field}: {other:?}"),
         }
@@ -139,23 +216,44 @@ fn a_file_with_any_bit_flipped_is_refused() {
 fn a_file_with_other_bytes_is_refused() {
     let good = file((1..5).map(|n| word(n, 3000)));
     let (header, rest) = good.split_at(64);
-    let (body, end) = rest.split_at(64);
-    let cases: [(&str, Vec<u8>); 9] = [
+    let (servers, rest) = rest.split_at(16 * 8);
+    let (sessions, last) = rest.split_at(16 * 5);
+    let word = |n| word(n, 3000).bits().to_le_bytes();
+    let cases: [(&str, Vec<u8>); 15] = [
         ("one more byte", [&good[..], b"x"].concat()),
         ("everything twice", [&good[..], &good[..]].concat()),
-        ("two ends", [&good[..], end].concat()),
-        ("no words", [header, end].concat()),
-        ("a word less", [header, &body[16..], end].concat()),
-        ("a word twice", [header, &body[..16], body, end].concat()),
+        ("two ends", [&good[..], last].concat()),
+        ("no sessions", [header, servers, last].concat()),
+        ("the end alone", [header, last].concat()),
         (
-            "words exchanged",
-            [header, &body[16..32], &body[..16], &body[32..], end].concat(),
+            "sessions twice",
+            [header, servers, sessions, sessions, last].concat(),
         ),
+        ("no end", [header, servers, sessions, &[0; 24]].concat()),
         (
-            "zeros for a word",
-            [header, &[0; 16], &body[16..], end].concat(),
+            "a word less",
+            [header, servers, &sessions[..64], last].concat(),
         ),
-        ("zeros for the end", [header, body, &[0; 16]].concat()),
+        ("a word without a key", built(&[section(2, &[0; 16])])),
+        (
+            "half a word",
+            built(&[section(2, &[word(1), word(2)].concat()[..24])]),
+        ),
+        ("a server without a fingerprint", {
+            built(&[section(1, &word(0)[..3])])
+        }),
+        ("a server of zeros", built(&[section(1, &[0; 16])])),
+        (
+            "a number that is too large",
+            built(&[section(1, &[0xff; 16])]),
+        ),
+        ("a longer section than any", {
+            built(&[section(2, &[1; 65_552])])
+        }),
+        ("a wrong count of sections", {
+            let bytes = built(&[]);
+            [&bytes[..bytes.len() - 24], &end(1)[..]].concat()
+        }),
     ];
     for (what, bytes) in cases {
         let result = check(&bytes[..]);
@@ -167,6 +265,63 @@ fn a_file_with_other_bytes_is_refused() {
     for foreign in [&b"sticky\r\n"[..], &[0; 4096], b"server 10.0.0.1;"] {
         assert!(matches!(check(foreign), Err(SnapshotError::Foreign)));
     }
+}
+
+/// What a later version may put in.
+#[test]
+fn unknown_sections_are_skipped_and_kept() {
+    let one = word(3, 30).bits().to_le_bytes();
+    let long = vec![7; 200_000];
+    let strange = [
+        section(77, b"counters"),
+        section(1 << 31, &long),
+        section(3, b""),
+    ];
+    let bytes = built(&[
+        strange[0].clone(),
+        section(2, &one),
+        strange[1].clone(),
+        section(2, &one),
+        strange[2].clone(),
+    ]);
+    let found = check(&bytes[..]).unwrap();
+    assert!(found.has_unknown);
+    assert_eq!(words(&bytes), [word(3, 30), word(3, 30)]);
+
+    // Those, and nothing else of it, are in the file that takes its place.
+    let mut writer = SnapshotWriter::new(Vec::new(), &HEADER).unwrap();
+    writer.session(word(4, 40)).unwrap();
+    writer
+        .keep(SnapshotReader::open(&bytes[..]).unwrap())
+        .unwrap();
+    writer.session(word(5, 50)).unwrap();
+    let next = writer.finish().unwrap();
+    let [four, five] = [4, 5].map(|n| section(2, &word(n, n as Tick * 10).bits().to_le_bytes()));
+    let [first, second, third] = strange;
+    assert_eq!(next, built(&[four, first, second, third, five]));
+    assert!(check(&next[..]).unwrap().has_unknown);
+
+    // A flipped bit in one of them counts as any other.
+    let mut bad = bytes;
+    let at = bad.len() - 100_000;
+    bad[at] ^= 1;
+    assert!(matches!(check(&bad[..]), Err(SnapshotError::Damaged)));
+}
+
+#[test]
+fn files_of_other_versions_are_told_apart() {
+    let mut old = file([].into_iter());
+    old[8] = 1;
+    assert!(matches!(check(&old[..]), Err(SnapshotError::Version(1))));
+    // Of a newer one nothing else is known: not even how long its header is.
+    let mut new = b"sticky\n\0".to_vec();
+    new.extend(3u64.to_le_bytes());
+    let error = check(&new[..]).unwrap_err();
+    assert!(matches!(error, SnapshotError::Newer(3)));
+    assert_eq!(
+        error.to_string(),
+        "it has format 3, this module knows those up to 2"
+    );
 }
 
 /// Reads and writes one byte at a time, and every third call is interrupted.
@@ -206,9 +361,9 @@ impl<T: Write> Write for Slow<T> {
 fn pieces_and_interruptions_do_not_matter() {
     let all: Vec<Word> = (1..300).map(|n| word(n, 3000)).collect();
     let mut out = Slow(Vec::new(), 0);
-    write(&mut out, &HEADER, all.iter().copied()).unwrap();
+    write(&mut out, all.iter().copied()).unwrap();
     assert_eq!(out.0, file(all.iter().copied()));
-    assert_eq!(check(Slow(&out.0[..], 0)).unwrap(), (HEADER, 299));
+    assert_eq!(check(Slow(&out.0[..], 0)).unwrap(), checked(299));
 }
 
 /// A disk that is full, or fails, after so many bytes.
@@ -247,10 +402,10 @@ impl Write for Failing {
 fn errors_of_the_system_are_not_errors_of_the_file() {
     let length = file((1..300).map(|n| word(n, 3000))).len();
     for space in [0, 1, 64, 4000, length - 1] {
-        let error = write(Failing(space), &HEADER, (1..300).map(|n| word(n, 3000)));
-        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        let error = write(Failing(space), (1..300).map(|n| word(n, 3000))).err();
+        assert_eq!(error.unwrap().kind(), io::ErrorKind::StorageFull);
     }
-    assert!(write(Failing(length), &HEADER, (1..300).map(|n| word(n, 3000))).is_ok());
+    assert!(write(Failing(length), (1..300).map(|n| word(n, 3000))).is_ok());
     assert!(matches!(
         check(Failing(length)),
         Err(SnapshotError::Input(_))
@@ -259,12 +414,14 @@ fn errors_of_the_system_are_not_errors_of_the_file() {
 
 /// Fills a new table from a file.
 fn restored(bytes: &[u8], table: &Table) -> usize {
-    let (header, _) = check(bytes).unwrap();
+    let Checked { header, .. } = check(bytes).unwrap();
     let (_, shift) = header.resume(header.written);
     let all = |take: &mut dyn FnMut(Key, &Session)| -> Result<(), SnapshotError> {
-        for word in SnapshotReader::open(bytes)? {
-            let (key, session) = shift.session(word?).unwrap();
-            take(key, &session);
+        for record in SnapshotReader::open(bytes)? {
+            if let Record::Session(word) = record? {
+                let (key, session) = shift.session(word).unwrap();
+                take(key, &session);
+            }
         }
         Ok(())
     };

@@ -2,15 +2,18 @@
 //! written, merged with what another process has written meanwhile.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 
 use portable_atomic::AtomicU128;
 use sticky_core::snapshot::{
-    self, Moment, SnapshotError, SnapshotHeader, SnapshotReader, TickShift,
+    self, Checked, KeepError, Moment, Record, SnapshotError, SnapshotHeader, SnapshotReader,
+    SnapshotWriter, TickShift,
 };
-use sticky_core::table::{tick_at, Key, Limits, Merged, Session, Table, Word, ZoneHeader};
+use sticky_core::table::{
+    tick_at, Key, Limits, Merged, Registration, Session, Table, Translation, Word, ZoneHeader,
+};
 
 use thiserror::Error;
 
@@ -38,6 +41,9 @@ pub enum FileError {
     /// It is refused, but cannot be renamed.
     #[error("is refused, {0}, but cannot be renamed, {1}")]
     SetAside(SnapshotError, #[source] io::Error),
+    /// A newer module has written it.
+    #[error("is left alone, {0}")]
+    Newer(SnapshotError),
     /// Its sessions have the keys of another table.
     #[error("is left alone, it holds the sessions of another table: does another nginx use it?")]
     OtherTable,
@@ -55,18 +61,21 @@ impl FileError {
 /// A file that was found to be complete and undamaged.
 pub struct CheckedFile {
     file: OpenFile,
-    head: SnapshotHeader,
+    found: Checked,
 }
 
 impl CheckedFile {
     /// Which file it is.
-    pub fn stamp(&self) -> Stamp {
-        self.file.stamp()
+    pub fn known(&self) -> KnownFile {
+        KnownFile {
+            stamp: self.file.stamp(),
+            has_unknown: self.found.has_unknown,
+        }
     }
 
     /// The SipHash key of its sessions.
     pub fn sip_keys(&self) -> (u64, u64) {
-        self.head.sip_keys
+        self.found.header.sip_keys
     }
 
     /// Fills a new table that is not in use yet, after `init` was given its epoch. Returns the number
@@ -78,13 +87,15 @@ impl CheckedFile {
         now: Moment,
         init: impl FnOnce(u64),
     ) -> Result<usize, FileError> {
-        let (epoch, shift) = self.head.resume(now);
+        let (epoch, shift) = self.found.header.resume(now);
         init(epoch);
         let now = tick_at(epoch, now.monotonic);
+        let numbers = Translation::into(table.registry());
         table.restore(|take| {
-            self.each(shift, |key, session| {
-                if limits.is_live(session, now) {
-                    take(key, session);
+            self.each(shift, &numbers, |key, session| {
+                let session = numbers.session(session);
+                if let Some(session) = session.filter(|session| limits.is_live(session, now)) {
+                    take(key, &session);
                 }
             })
         })
@@ -99,29 +110,54 @@ impl CheckedFile {
         limits: &Limits,
         now: Moment,
     ) -> Result<(), FileError> {
-        let shift = self.head.shift_into(epoch, now);
+        let shift = self.found.header.shift_into(epoch, now);
         let now = tick_at(epoch, now.monotonic);
         let mut is_roomy = true;
-        self.each(shift, |key, session| {
-            let merged = table.merge(key, session, limits, now, is_roomy);
+        let numbers = Translation::into(table.registry());
+        self.each(shift, &numbers, |key, session| {
+            let Some(peer) = numbers.registration(session.peer) else {
+                return;
+            };
+            let merged = table.merge_of(key, &peer, session, limits, now, is_roomy);
             // Once a full search has found no room, another one for each session would take minutes.
             is_roomy &= merged != Merged::Full;
         })
     }
 
-    fn each(&self, shift: TickShift, mut take: impl FnMut(Key, &Session)) -> Result<(), FileError> {
-        let bytes = self.file.bytes().map_err(FileError::Read)?;
-        for word in SnapshotReader::open(bytes).map_err(FileError::unread)? {
-            let word = word.map_err(FileError::unread)?;
-            if let Some((key, session)) = shift.session(word) {
-                take(key, &session);
+    /// Hands all sessions of the file to `take`, as they are there, but for their ticks. What their
+    /// numbers mean goes to `numbers` before.
+    fn each(
+        &self,
+        shift: TickShift,
+        numbers: &Translation<'_>,
+        mut take: impl FnMut(Key, &Session),
+    ) -> Result<(), FileError> {
+        let mut servers = Vec::new();
+        for record in self.reader()? {
+            match record.map_err(FileError::unread)? {
+                Record::Server(number, server) => servers.push((number, server)),
+                Record::Session(word) => {
+                    if !servers.is_empty() {
+                        numbers.learn(&servers);
+                        servers.clear();
+                    }
+                    if let Some((key, session)) = shift.session(word) {
+                        take(key, &session);
+                    }
+                }
             }
         }
         Ok(())
     }
+
+    fn reader(&self) -> Result<SnapshotReader<impl Read + '_>, FileError> {
+        let bytes = self.file.bytes().map_err(FileError::Read)?;
+        SnapshotReader::open(bytes).map_err(FileError::unread)
+    }
 }
 
 /// What was found at the place of the file.
+#[derive(Default)]
 pub struct FoundFile {
     /// A file that can be used.
     pub checked: Option<CheckedFile>,
@@ -169,8 +205,9 @@ fn open(file: &StateFile) -> Result<Result<Option<CheckedFile>, SnapshotError>, 
     };
     let checked = snapshot::check(file.bytes().map_err(FileError::Read)?);
     match checked {
-        Ok((head, _)) => Ok(Ok(Some(CheckedFile { file, head }))),
+        Ok(found) => Ok(Ok(Some(CheckedFile { file, found }))),
         Err(SnapshotError::Input(error)) => Err(FileError::Read(error)),
+        Err(newer @ SnapshotError::Newer(_)) => Err(FileError::Newer(newer)),
         Err(why) => Ok(Err(why)),
     }
 }
@@ -181,7 +218,7 @@ pub struct WriteJob {
     /// The file.
     pub file: StateFile,
     /// The file as this process has last read or written it.
-    pub known: Option<Stamp>,
+    pub known: Option<KnownFile>,
     /// The longest limits of any session in the table.
     pub limits: Limits,
     /// The time now.
@@ -192,10 +229,19 @@ pub struct WriteJob {
     pub changes_only: bool,
 }
 
+/// A file as a process has read or written it.
+#[derive(Clone, Copy)]
+pub struct KnownFile {
+    /// Identifies this version.
+    pub stamp: Stamp,
+    /// It has sections that a newer module has written and this one does not know.
+    has_unknown: bool,
+}
+
 /// Outcome of a writing.
 pub struct Written {
-    /// Identifies the new file.
-    pub stamp: Stamp,
+    /// The new file.
+    pub file: KnownFile,
     /// The file that was there and was refused.
     pub refused: Option<RefusedFile>,
 }
@@ -206,11 +252,11 @@ impl WriteJob {
     pub fn write(
         &self,
         header: &ZoneHeader,
-        words: &[AtomicU128],
+        rest: &[AtomicU128],
         patience: &Patience,
         is_stopped: impl Fn() -> bool,
     ) -> Result<Option<Written>, FileError> {
-        let written = self.merge_and_write(header, words, patience, &is_stopped);
+        let written = self.merge_and_write(header, rest, patience, &is_stopped);
         match written {
             Err(FileError::Write(_)) if is_stopped() => Ok(None),
             written => written,
@@ -219,11 +265,14 @@ impl WriteJob {
 
     fn merge_and_write(
         &self,
-        ZoneHeader { identity, counters }: &ZoneHeader,
-        words: &[AtomicU128],
+        header: &ZoneHeader,
+        rest: &[AtomicU128],
         patience: &Patience,
         is_stopped: &dyn Fn() -> bool,
     ) -> Result<Option<Written>, FileError> {
+        let ZoneHeader {
+            identity, counters, ..
+        } = header;
         let lock = self.file.lock(patience, is_stopped);
         let lock = lock.map_err(FileError::Write)?;
         let changes = counters.changes();
@@ -235,36 +284,85 @@ impl WriteJob {
             epoch: identity.epoch(),
             written: self.now,
         };
-        let table = Table::new(words, counters).with_zone_limits(self.limits);
+        let table = header.table(rest).with_zone_limits(self.limits);
 
-        let mut refused = None;
-        if self.file.stamp().map_err(FileError::Read)? != self.known {
-            let found = find_locked(&self.file, &lock)?;
-            refused = found.refused;
-            if let Some(checked) = found.checked {
-                if checked.sip_keys() != head.sip_keys {
-                    return Err(FileError::OtherTable);
-                }
-                checked.merge_into(&table, head.epoch, &self.limits, self.now)?;
+        let mut found = FoundFile::default();
+        let stamp = self.file.stamp().map_err(FileError::Read)?;
+        let is_known = stamp == self.known.map(|known| known.stamp);
+        let has_unknown = self.known.is_some_and(|known| known.has_unknown);
+        if !is_known || has_unknown {
+            found = find_locked(&self.file, &lock)?;
+        }
+        if let Some(checked) = found.checked.as_ref().filter(|_| !is_known) {
+            if checked.sip_keys() != head.sip_keys {
+                return Err(FileError::OtherTable);
             }
+            checked.merge_into(&table, head.epoch, &self.limits, self.now)?;
         }
 
-        let now = head.tick();
-        // A session that another worker is moving within the table may be missed. It is in the next
-        // file, and in the last one, which is written when no worker is left.
-        // Its pages need not exist for that.
-        let walked = if counters.is_unused() { 0 } else { words.len() };
-        let live = table
-            .sessions()
-            .take(walked)
-            .filter(|(_, session)| self.limits.is_live(session, now))
-            .map(|(key, session)| Word::new(key, &session));
+        let other = found.checked.filter(|other| other.found.has_unknown);
+        let mut unread = None;
         let replaced = lock.replace(self.owner, |file| {
-            snapshot::write(Stoppable { file, is_stopped }, &head, live).map(drop)
+            let mut writer = SnapshotWriter::new(Stoppable { file, is_stopped }, &head)?;
+            self.put(&mut writer, &table, &head)?;
+            if let Some(other) = &other {
+                match other.reader().map(|reader| writer.keep(reader)) {
+                    Ok(Ok(())) => {}
+                    Ok(Err(KeepError::Write(error))) => return Err(error),
+                    Ok(Err(KeepError::Read(error))) => unread = Some(FileError::unread(error)),
+                    Err(error) => unread = Some(error),
+                }
+                if unread.is_some() {
+                    return Err(ErrorKind::InvalidData.into());
+                }
+            }
+            writer.finish().map(drop)
         });
-        let stamp = replaced.map_err(FileError::Write)?;
+        let stamp = match (replaced, unread) {
+            (Ok(stamp), _) => stamp,
+            (Err(_), Some(unread)) => return Err(unread),
+            (Err(error), None) => return Err(FileError::Write(error)),
+        };
         counters.saved_changes.store(changes, Relaxed);
-        Ok(Some(Written { stamp, refused }))
+        let has_unknown = other.is_some();
+        Ok(Some(Written {
+            file: KnownFile { stamp, has_unknown },
+            refused: found.refused,
+        }))
+    }
+
+    /// Writes the servers and the live sessions of the table.
+    ///
+    /// A session that another worker is moving within the table may be missed, and so is one of a
+    /// server that is registered meanwhile. They are in the next file, and in the last one, which is
+    /// written when no worker is left.
+    fn put(
+        &self,
+        writer: &mut SnapshotWriter<impl Write>,
+        table: &Table<'_>,
+        head: &SnapshotHeader,
+    ) -> io::Result<()> {
+        // Its pages need not exist for that.
+        let Some(registry) = table.registry().filter(|_| !table.is_unused()) else {
+            return Ok(());
+        };
+        let now = head.tick();
+        let mut servers: Vec<Option<Registration>> = vec![None; registry.capacity()];
+        for server in registry.in_use() {
+            let place = servers.get_mut(server.number.get() as usize);
+            if let (Some(place), Some(fingerprint)) = (place, server.fingerprint()) {
+                *place = Some(server);
+                writer.server(server.number, fingerprint)?;
+            }
+        }
+        for (key, session) in table.sessions() {
+            let server = servers.get(session.peer.get() as usize).copied().flatten();
+            let is_known = server.is_some_and(|server| registry.is_current(&server));
+            if is_known && self.limits.is_live(&session, now) {
+                writer.session(Word::new(key, &session))?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -14,7 +14,9 @@ use Test::Nginx;
 use Sticky::Client;
 use Sticky::Nginx;
 
-our @EXPORT = qw/ master ended end_all started restarted log_lines flaw mode_of changed /;
+our @EXPORT = qw/
+    master ended end_all started restarted log_lines flaw file_size mode_of changed
+/;
 our @EXPORT_OK = qw/ status_of /;
 
 sub master {
@@ -110,13 +112,31 @@ sub flaw {
     open my $input, '<:raw', $file or return 'not there';
     local $/;
     my $bytes = <$input>;
-    my $count = length($bytes) / 16 - 5;
-    return 'cut short' if $count < 0 || $count != int $count;
-    return 'no state file' if substr($bytes, 0, 16) ne "sticky\n\0" . pack 'Q<', 1;
-    my ($end, $sum, $zero) = unpack 'V V Q<', substr $bytes, -16;
-    return 'a wrong number of words' if $end != $count || $zero != 0;
-    return 'a wrong sum' if $sum != crc32(substr $bytes, 0, -12);
-    return '';
+    return 'cut short' if length $bytes < 64;
+    return 'no state file' if substr($bytes, 0, 16) ne "sticky\n\0" . pack 'Q<', 2;
+    my ($at, $sections) = (64, 0);
+    return 'a wrong sum of the header' if unpack('Q<', substr $bytes, 56) != crc32(substr $bytes, 0, 56);
+    while (1) {
+        return 'cut short' if length $bytes < $at + 16;
+        my ($kind, $sum, $length) = unpack 'V V Q<', substr $bytes, $at;
+        return 'cut short' if length $bytes < $at + 16 + $length;
+        my $body = substr $bytes, $at + 16, $length;
+        return 'a wrong sum' if $sum != crc32(pack('V Q<', $kind, $length) . $body);
+        $at += 16 + $length;
+        if ($kind == 0) {
+            return 'a wrong number of sections' if $body ne pack 'Q<', $sections;
+            return $at == length $bytes ? '' : 'something after it';
+        }
+        return "an unknown section, $kind" if $kind > 2;
+        return 'half a record' if $length % 16;
+        $sections++;
+    }
+}
+
+# The size of a file with so many servers and sessions, few enough for one section each.
+sub file_size {
+    my ($servers, $sessions) = @_;
+    return 64 + ($servers && 16 + $servers * 16) + ($sessions && 16 + $sessions * 16) + 24;
 }
 
 # Permissions of a file, in octal.

@@ -9,7 +9,8 @@ use loom::thread;
 
 use sticky_core::table::sync::AtomicU128;
 use sticky_core::table::{
-    Claim, Counters, Key, Learned, Limits, LookUp, PeerId, Session, Table, Tick, Word, LINE,
+    Claim, Counters, Fingerprint, Key, Learned, Limits, LookUp, Numbers, PeerId, Registration,
+    Registry, RegistryHead, Session, Table, Tick, Word, LINE,
 };
 
 pub const LIMITS: Limits = Limits {
@@ -68,6 +69,9 @@ pub fn resident(place: usize) -> Id {
 pub struct Zone {
     words: Vec<AtomicU128>,
     counters: Counters,
+    registry: RegistryHead,
+    /// A registry with one number, which is given.
+    entries: Vec<AtomicU128>,
 }
 
 impl Zone {
@@ -77,6 +81,62 @@ impl Zone {
                 .map(|place| AtomicU128::new(word_at(place).bits()))
                 .collect(),
             counters: Counters::default(),
+            registry: RegistryHead::default(),
+            entries: vec![AtomicU128::new(0)],
+        }
+    }
+
+    /// An empty table, and a registry whose one number is given to server 1 and was seen to have no
+    /// sessions: after another sweep it can be reused.
+    pub fn with_idle_server() -> Zone {
+        let zone = Zone::with(|_| Word::EMPTY);
+        assert!(zone.register(1).is_some());
+        zone.sweep();
+        zone.sweep();
+        assert!(zone.register(2).is_none());
+        zone
+    }
+
+    pub fn registry(&self) -> Registry<'_> {
+        Registry::new(&self.registry, &self.entries)
+    }
+
+    pub fn register(&self, server: u64) -> Option<Registration> {
+        let server = Fingerprint::from_bits(server.into())?;
+        self.registry().register(&[server]).pop().flatten()
+    }
+
+    /// A whole sweep of the table.
+    pub fn sweep(&self) {
+        let mut seen = Numbers::default();
+        let words = self.words.len();
+        self.registered()
+            .sweep_and_note(0, words, &LIMITS, SEEN, &mut seen);
+        self.registry().swept(&seen);
+    }
+
+    fn registered(&self) -> Table<'_> {
+        self.table().with_registry(self.registry())
+    }
+
+    /// Learns a session of a server, and returns whether it was learned.
+    pub fn learn_of(&self, id: Id, server: &Registration) -> bool {
+        let none_unusable = &mut |_| false;
+        let claim = Claim::ResponseOnly;
+        let table = self.registered();
+        let learned = table.learn_of(id.key(), server, claim, &LIMITS, SEEN, none_unusable);
+        learned == NEW
+    }
+
+    /// The server whose session that is, as all workers see it now.
+    pub fn server_of(&self, id: Id) -> Option<u128> {
+        match self.table().look_up(id.key(), &LIMITS, SEEN) {
+            LookUp::Found(session) => {
+                let mut all = self.registry().registrations();
+                let holder = all.find(|server| server.number == session.peer)?;
+                Some(holder.fingerprint()?.bits())
+            }
+            _ => None,
         }
     }
 

@@ -1,0 +1,242 @@
+//! What an upstream's peers are called in the session table: the numbers that the registry of the zone
+//! has given them, or without a zone numbers made from their names.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use sticky_core::peer_id;
+use sticky_core::table::{Epoch, Fingerprint, PeerId, Registration, Registry};
+
+use crate::zone::sessions::Sessions;
+
+use super::slots::Slots;
+
+/// The numbers of an upstream's peers.
+#[derive(Default)]
+pub struct PeerNumbers<'c> {
+    /// What gives them, if it may give them to others, too.
+    registry: Option<Registered<'c>>,
+    /// As they were when the index was built.
+    built: Numbering,
+    /// As they were later, once numbers were reused.
+    renumbered: RefCell<Numbering>,
+}
+
+struct Registered<'c> {
+    registry: Registry<'c>,
+    /// What the peers are registered as, in their order.
+    servers: Vec<Fingerprint>,
+    /// What sessions of some peers, by their positions, may have been learned under, too.
+    aliases: Vec<(Fingerprint, usize)>,
+}
+
+#[derive(Default)]
+struct Numbering {
+    epoch: Epoch,
+    /// Sweeps of the zone until then.
+    sweeps: u64,
+    by_number: Slots<PeerId>,
+    /// In the order of the peers.
+    registrations: Vec<Option<Registration>>,
+}
+
+/// What a peer is called in the session table, and what it may have been called before.
+struct TableName {
+    name: Vec<u8>,
+    alias: Option<Vec<u8>>,
+}
+
+/// A server keeps its sessions when its address changes, if a route is its alone. Of several that bear
+/// a route each has its own sessions. What one alone had learned is the first one's when another joins,
+/// and the one that remains is known by what it had learned beside the others.
+fn table_names(peers: &[(&[u8], Option<&[u8]>)]) -> Vec<TableName> {
+    let mut bearers: HashMap<&[u8], Vec<&[u8]>> = HashMap::new();
+    for (name, route) in peers {
+        if let Some(route) = route {
+            let names = bearers.entry(route).or_default();
+            if !names.contains(name) {
+                names.push(name);
+            }
+        }
+    }
+    let named = peers.iter().map(|(name, route)| {
+        let Some(route) = route else {
+            return TableName {
+                name: name.to_vec(),
+                alias: None,
+            };
+        };
+        let both = [route, &b"\0"[..], name].concat();
+        let route = route.to_vec();
+        let names = bearers.get(&route[..]).map_or(&[][..], Vec::as_slice);
+        match names {
+            [first, _, ..] => TableName {
+                alias: (first == name).then_some(route),
+                name: both,
+            },
+            _ => TableName {
+                name: route,
+                alias: Some(both),
+            },
+        }
+    });
+    named.collect()
+}
+
+impl<'c> PeerNumbers<'c> {
+    /// The numbers of peers with these names and routes, which get them if they have none.
+    pub fn read(peers: &[(&[u8], Option<&[u8]>)], sessions: Option<&Sessions<'c>>) -> Self {
+        let names = table_names(peers);
+        let registered = sessions.and_then(|sessions| {
+            let fingerprint = |name: &Vec<u8>| sessions.fingerprint(name);
+            let aliases = names.iter().enumerate();
+            Some(Registered {
+                registry: sessions.registry()?,
+                servers: names
+                    .iter()
+                    .map(|it| fingerprint(&it.name))
+                    .collect::<Option<_>>()?,
+                aliases: aliases
+                    .filter_map(|(at, it)| Some((fingerprint(it.alias.as_ref()?)?, at)))
+                    .collect(),
+            })
+        });
+        match registered {
+            Some(registered) => Self {
+                built: registered.numbering(),
+                registry: Some(registered),
+                renumbered: RefCell::default(),
+            },
+            None => Self {
+                built: Numbering::by_name(&names),
+                ..Self::default()
+            },
+        }
+    }
+
+    /// The position of the peer that a number means now.
+    #[inline]
+    pub fn position(&self, number: PeerId) -> Option<usize> {
+        match &self.registry {
+            Some(registered) if registered.registry.epoch() != self.built.epoch => {
+                self.renumbered(registered, |now| now.by_number.position(&number))
+            }
+            _ => self.built.by_number.position(&number),
+        }
+    }
+
+    /// The same for a number that was read in `epoch`.
+    #[inline]
+    pub fn position_of(&self, number: PeerId, epoch: Epoch) -> Option<usize> {
+        match &self.registry {
+            Some(registered)
+                if epoch != self.built.epoch || registered.registry.epoch() != epoch =>
+            {
+                self.position_since(registered, number, epoch)
+            }
+            _ => self.built.by_number.position(&number),
+        }
+    }
+
+    #[cold]
+    fn position_since(
+        &self,
+        registered: &Registered<'_>,
+        number: PeerId,
+        epoch: Epoch,
+    ) -> Option<usize> {
+        let is_same = registered.registry.is_same_since(number, epoch);
+        is_same.then(|| self.position(number)).flatten()
+    }
+
+    /// The registration of the peer at a position. `None`: no number is left for it.
+    #[inline]
+    pub fn registration(&self, position: usize) -> Option<Registration> {
+        let built = self.built.registrations.get(position).copied().flatten();
+        match &self.registry {
+            Some(registered)
+                if built.is_none() || registered.registry.epoch() != self.built.epoch =>
+            {
+                self.renumbered(registered, |now| {
+                    now.registrations.get(position).copied().flatten()
+                })
+            }
+            _ => built,
+        }
+    }
+
+    /// The number that the peer at a position had first; any, if it had none.
+    pub fn first_number(&self, position: usize) -> PeerId {
+        let built = self.built.registrations.get(position).copied().flatten();
+        built.map_or(PeerId::new(0), |built| built.number)
+    }
+
+    /// Reads in the numbers as they are now.
+    #[cold]
+    fn renumbered<R>(&self, registered: &Registered<'_>, read: impl FnOnce(&Numbering) -> R) -> R {
+        let mut now = self.renumbered.borrow_mut();
+        if !now.is_current(&registered.registry, registered.servers.len()) {
+            *now = registered.numbering();
+        }
+        read(&now)
+    }
+}
+
+impl Registered<'_> {
+    fn numbering(&self) -> Numbering {
+        // Before the entries are read.
+        let (epoch, sweeps) = (self.registry.epoch(), self.registry.sweeps());
+        let registrations = self.registry.register(&self.servers);
+        let mut positions = HashMap::new();
+        let aliases = self.aliases.iter().copied();
+        let servers = self.servers.iter().copied().enumerate();
+        for (server, at) in servers.map(|(at, server)| (server, at)).chain(aliases) {
+            positions.entry(server).or_insert(at);
+        }
+        // All of them: of a server with several numbers, the sessions of each are found.
+        let all = self.registry.registrations().filter_map(|given| {
+            let at = positions.get(&given.fingerprint()?)?;
+            Some((given.number, *at))
+        });
+        let all: Vec<_> = all.collect();
+        let mut by_number = Slots::for_peers(all.len());
+        for (number, at) in all {
+            by_number.push(number, at);
+        }
+        Numbering {
+            epoch,
+            sweeps,
+            by_number,
+            registrations,
+        }
+    }
+}
+
+impl Numbering {
+    /// Without a registry: numbers that depend on the names alone.
+    fn by_name(names: &[TableName]) -> Self {
+        let names: Vec<&[u8]> = names.iter().map(|it| &it.name[..]).collect();
+        let numbers = peer_id::peer_ids(&names);
+        let mut by_number = Slots::for_peers(numbers.len());
+        for (at, number) in numbers.iter().enumerate() {
+            by_number.push(*number, at);
+        }
+        let registered = numbers
+            .into_iter()
+            .map(Registration::unregistered)
+            .map(Some);
+        Self {
+            by_number,
+            registrations: registered.collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether it is that of so many peers in the registry as it is now. One with peers that have no
+    /// number is until the next sweep.
+    fn is_current(&self, registry: &Registry<'_>, peers: usize) -> bool {
+        self.registrations.len() == peers
+            && self.epoch == registry.epoch()
+            && (self.sweeps == registry.sweeps() || self.registrations.iter().all(Option::is_some))
+    }
+}
