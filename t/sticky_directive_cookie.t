@@ -44,8 +44,8 @@ my @accepted = (
 
 # Every parameter of the mode, as a message lists them.
 my $all = 'expected "mode=cookie|query|rewrite", "name=NAME", "hash=index|md5|sha1|sha256",'
-    . ' "hmac=md5|sha1|sha256", "hmac_key=KEY", "text=raw", "domain=DOMAIN", "path=PATH",'
-    . ' "expires=TIME", "secure", "httponly", "samesite=strict|lax|none", "partitioned",'
+    . ' "hmac=md5|sha1|sha256", "hmac_key=KEY", "hmac_key_file=FILE", "text=raw", "domain=DOMAIN",'
+    . ' "path=PATH", "expires=TIME", "secure", "httponly", "samesite=strict|lax|none", "partitioned",'
     . ' "transfer", "delimiter=TEXT", "hide_cookie", "no_fallback"';
 
 my $in = 'in "sticky" directive';
@@ -115,7 +115,7 @@ my @refused = (
         my ($name) = /^(\w+)/;
         ["sticky $_ $_;" => qq{"sticky" directive parameter "$name" is duplicate}];
     } qw{
-        mode=cookie name=a hash=md5 hmac=md5 hmac_key=k text=raw domain=a path=/ expires=1h secure
+        mode=cookie name=a hash=md5 hmac=md5 hmac_key=k hmac_key_file=f text=raw domain=a path=/ expires=1h secure
         httponly samesite=lax partitioned transfer delimiter=. hide_cookie no_fallback
     }),
     ['sticky hash=md5 hash=sha1;' => '"sticky" directive parameter "hash" is duplicate'],
@@ -125,7 +125,7 @@ my @refused = (
     ['sticky text=raw hash=md5;' => qq{"hash" together with "text" $in: $one_of_three}],
     ['sticky text=raw hmac=md5 hmac_key=k;' => qq{"hmac" together with "text" $in: $one_of_three}],
     ['sticky hmac=md5;' =>
-        qq{"hmac" without "hmac_key" $in: expected "hmac_key=KEY" beside it}],
+        qq{"hmac" without "hmac_key" $in: expected "hmac_key=KEY" or "hmac_key_file=FILE" beside it}],
     ['sticky hmac_key=k;' =>
         qq{"hmac_key" without "hmac" $in: a key has no effect on any other kind of value}],
     ['sticky hash=md5 hmac_key=k;' =>

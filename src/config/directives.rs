@@ -18,7 +18,9 @@ use crate::ngx::shm::ZoneError;
 use crate::ngx::upstream::Upstream;
 use crate::zone::sessions::{Sessions, TableZone, DEFAULT_SIZE};
 
+use super::cookie_variables::CookieVariables;
 use super::error::Refusal;
+use super::key_file;
 use super::nginx_forms::{NginxForm, NginxLearn};
 use super::state_file;
 use super::types::{MainConf, Rule, Sticky, UpstreamConf};
@@ -34,8 +36,11 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
     if conf.sticky.get().is_some() {
         return Err(Refusal::Duplicate);
     }
-    let rule = match directive::parse(&cf.words()).map_err(Refusal::Words)? {
-        Mode::Cookie(rule) => Rule::Cookie(rule),
+    let rule = match parse(cf)? {
+        Mode::Cookie(rule) => {
+            let variables = CookieVariables::new(cf, &rule).ok_or(Refusal::Reported)?;
+            Rule::Cookie(rule, variables)
+        }
         Mode::Query(rule) => {
             let sessions = sessions(cf, us.name(), &rule)?;
             let readers = Readers::new(&rule.learn, &rule.names);
@@ -56,6 +61,17 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
         logged_unknown_balancer: Cell::new(false),
     };
     conf.sticky.set(sticky).map_err(|_| Refusal::Duplicate)
+}
+
+fn parse(cf: Conf<'_>) -> Result<Mode, Refusal> {
+    let words = cf.words();
+    let Some(file) = directive::key_file(&words) else {
+        return directive::parse(&words).map_err(Refusal::Words);
+    };
+    // What is wrong with the words themselves comes first.
+    directive::parse_with_key(&words, b"any").map_err(Refusal::Words)?;
+    let key = key_file::read(cf, file).map_err(Refusal::Key)?;
+    directive::parse_with_key(&words, &key).map_err(Refusal::Words)
 }
 
 /// One of nginx's own forms. An nginx that knows them itself gets the words first.

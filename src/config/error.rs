@@ -6,6 +6,7 @@ use std::os::raw::c_char;
 use sticky_core::directive::DirectiveError;
 use thiserror::Error;
 
+use super::key_file::KeyFileError;
 use super::state_file::StateFileError;
 
 /// Why a directive is refused. Displays as nginx writes it before the file and the line.
@@ -26,6 +27,9 @@ pub enum Refusal {
     /// A key for the session table cannot be made.
     #[error("the system gives no random numbers for the key of a session table")]
     NoRandomNumbers,
+    /// The key cannot be read.
+    #[error(transparent)]
+    Key(KeyFileError),
     /// The zone cannot have the state file.
     #[error(transparent)]
     State(StateFileError),

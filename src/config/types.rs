@@ -15,6 +15,7 @@ use crate::ngx::peers::PeerList;
 use crate::ngx::upstream::Upstream;
 use crate::zone::sessions::Sessions;
 
+use super::cookie_variables::CookieVariables;
 use super::nginx_forms::NginxForm;
 use super::peer_index::{ClientView, IndexView, PeerIndex};
 
@@ -119,7 +120,7 @@ impl Sticky<'_> {
 /// The mode, with what it needs at run time.
 pub enum Rule<'c> {
     /// `mode=cookie`.
-    Cookie(CookieRule),
+    Cookie(CookieRule, CookieVariables<'c>),
     /// `mode=query`.
     Query(QueryRule, Sessions<'c>, Readers),
     /// `mode=rewrite`.
@@ -132,7 +133,7 @@ impl<'c> Rule<'c> {
     /// The session table, where there is one.
     pub fn sessions(&self) -> Option<&Sessions<'c>> {
         match self {
-            Rule::Cookie(_) | Rule::Rewrite(_) => None,
+            Rule::Cookie(..) | Rule::Rewrite(_) => None,
             Rule::Query(_, sessions, _) => Some(sessions),
             Rule::NginxForm(form) => form.learn.as_ref()?.sessions.get(),
         }
@@ -141,11 +142,11 @@ impl<'c> Rule<'c> {
     /// What clients see of the peer at `position` with that name and `route=`.
     fn client_view(&self, position: usize, name: &[u8], route: Option<Box<[u8]>>) -> ClientView {
         match self {
-            Rule::Cookie(rule) => {
+            Rule::Cookie(rule, variables) => {
                 let value = rule.recipe.value(position, name);
                 let pair = [&rule.name, &b"="[..], &value].concat();
                 let mut set_cookie = Vec::new();
-                if rule.expires.is_none() && !rule.transfer {
+                if rule.expires.is_none() && !rule.transfer && variables.is_empty() {
                     set_cookie.extend_from_slice(&pair);
                     rule.attributes(None).write(&mut set_cookie);
                 }
@@ -170,7 +171,7 @@ impl<'c> Rule<'c> {
     /// The directive says `no_fallback`.
     pub fn no_fallback(&self) -> bool {
         match self {
-            Rule::Cookie(rule) => rule.no_fallback,
+            Rule::Cookie(rule, _) => rule.no_fallback,
             Rule::Query(rule, ..) => rule.no_fallback,
             Rule::Rewrite(rule) => rule.no_fallback,
             Rule::NginxForm(_) => false,
@@ -215,9 +216,10 @@ pub struct CookieAttributes {
 impl CookieAttributes {
     /// The attributes of a cookie that is set now.
     pub fn now(&mut self, rule: &CookieRule) -> &[u8] {
-        let expires = rule.expires.map(|seconds| {
-            clock::unix_seconds().saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX))
-        });
+        // Without a limit, the time is not asked for.
+        let expires = rule
+            .expires
+            .and_then(|_| rule.expires_at(clock::unix_seconds()));
         if !self.is_written || self.expires != expires {
             self.text.clear();
             rule.attributes(expires).write(&mut self.text);

@@ -46,13 +46,22 @@ impl<'c> Conf<'c> {
     /// The full name of a file, which is relative to nginx's prefix unless it is absolute. `None`:
     /// out of memory.
     pub fn full_name(self, name: &[u8]) -> Option<&'c [u8]> {
+        self.full(name, 0)
+    }
+
+    /// The same, relative to the folder of the configuration.
+    pub fn full_conf_name(self, name: &[u8]) -> Option<&'c [u8]> {
+        self.full(name, 1)
+    }
+
+    fn full(self, name: &[u8], conf_prefix: sys::ngx_uint_t) -> Option<&'c [u8]> {
         // ngx_get_full_name() leaves an absolute name as it is, and takes it to end in a zero.
         let name = self.pool()?.copy(&[name, b"\0"].concat())?;
         let mut full = sys::string(name.strip_suffix(b"\0")?);
         // SAFETY: ngx_init_cycle() sets cycle; ngx_conf_full_name() reads its prefix. The name
         // lives as long as the configuration.
         unsafe {
-            let code = sys::ngx_conf_full_name(self.0.as_ref().cycle, &mut full, 0);
+            let code = sys::ngx_conf_full_name(self.0.as_ref().cycle, &mut full, conf_prefix);
             (code == sys::OK).then(|| sys::bytes(full))
         }
     }

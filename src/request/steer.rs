@@ -185,7 +185,7 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
     let peers = exchange.peers();
     let mut nginx_sticky = None;
     let session = match &sticky.rule {
-        Rule::Cookie(rule) => lookup::by_cookie(r, rule, &sticky.peer_index(peers)),
+        Rule::Cookie(rule, _) => lookup::by_cookie(r, rule, &sticky.peer_index(peers)),
         Rule::Rewrite(rule) => lookup::by_value(r, rule, &sticky.peer_index(peers)),
         Rule::Query(rule, sessions, _) => match session_id::find(r, rule) {
             None => RequestSession::without_session(Status::None),
@@ -232,7 +232,7 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
     };
     let awaits_cookie = match &sticky.rule {
         // A client that has sent it needs no other.
-        Rule::Cookie(rule) => !rule.hide_cookie && session.holder.is_none(),
+        Rule::Cookie(rule, _) => !rule.hide_cookie && session.holder.is_none(),
         Rule::Query(rule, ..) => !rule.learn.cookies.is_empty(),
         Rule::Rewrite(_) | Rule::NginxForm(_) => false,
     };

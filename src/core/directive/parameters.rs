@@ -3,6 +3,7 @@
 //! mode.
 
 use super::error::DirectiveError;
+use super::values::check_variables;
 
 /// The mode of a directive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,7 @@ const MODE: Option<Shape> = Some(Once("cookie|query|rewrite"));
 const HASH: Option<Shape> = Some(Once("index|md5|sha1|sha256"));
 const HMAC: Option<Shape> = Some(Once("md5|sha1|sha256"));
 const KEY: Option<Shape> = Some(Once("KEY"));
+const FILE: Option<Shape> = Some(Once("FILE"));
 const TEXT: Option<Shape> = Some(Once("raw"));
 const TIME: Option<Shape> = Some(Once("TIME"));
 const NAME: Option<Shape> = Some(Once("NAME"));
@@ -79,12 +81,13 @@ const FLAG: Option<Shape> = Some(Flag);
 
 /// In the order in which messages list them.
 #[rustfmt::skip]
-const PARAMETERS: [Specification; 24] = [
+const PARAMETERS: [Specification; 25] = [
     parameter("mode",        MODE,                           MODE,                           MODE),
     parameter("name",        NAME,                           Some(Often("NAME")),            NAME),
     parameter("hash",        HASH,                           None,                           HASH),
     parameter("hmac",        HMAC,                           None,                           HMAC),
     parameter("hmac_key",    KEY,                            None,                           KEY),
+    parameter("hmac_key_file", FILE,                         None,                           FILE),
     parameter("text",        TEXT,                           None,                           TEXT),
     parameter("domain",      Some(Once("DOMAIN")),           None,                           None),
     parameter("path",        Some(Once("PATH")),             None,                           None),
@@ -111,10 +114,11 @@ const PARAMETERS: [Specification; 24] = [
 pub struct Parameters<'a> {
     mode: ModeName,
     given: Vec<(&'static str, &'a [u8])>,
+    key_file: &'a [u8],
 }
 
 impl<'a> Parameters<'a> {
-    pub fn read(words: &[&'a [u8]]) -> Result<Self, DirectiveError> {
+    pub fn read(words: &[&'a [u8]], key_file: &'a [u8]) -> Result<Self, DirectiveError> {
         let named = words.iter().find_map(|word| word.strip_prefix(b"mode="));
         let expected = "\"cookie\", \"query\" or \"rewrite\"";
         let mode = match named {
@@ -174,13 +178,23 @@ impl<'a> Parameters<'a> {
             if !matches!(shape, Often(_)) && given.iter().any(|&(earlier, _)| earlier == name) {
                 return Err(DirectiveError::Duplicate { parameter: name });
             }
+            check_variables(name, value)?;
             given.push((name, value));
         }
-        Ok(Parameters { mode, given })
+        Ok(Parameters {
+            mode,
+            given,
+            key_file,
+        })
     }
 
     pub fn mode(&self) -> ModeName {
         self.mode
+    }
+
+    /// What is in the file that `hmac_key_file=` names.
+    pub fn key_file(&self) -> &'a [u8] {
+        self.key_file
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -227,7 +241,11 @@ fn unknown(word: &[u8], name: &[u8], mode: ModeName) -> DirectiveError {
         // typo.
         Some((near, shape)) if distance(near) <= (name.len() / 2).min(2) => {
             // The value was meant to be a key, which must not be logged.
-            let word = if near == "hmac_key" { name } else { word };
+            let word = if near.starts_with("hmac_key") {
+                name
+            } else {
+                word
+            };
             let hint = format!("did you mean {}?", spelling(near, shape));
             DirectiveError::Unknown {
                 word: word.to_vec(),

@@ -184,6 +184,11 @@ fn zone(given: &Parameters) -> Result<ZoneChoice, DirectiveError> {
         return Err(DirectiveError::value("zone", value, expected));
     }
     let size = match parts.next().map(nginx_units::parse_size) {
+        None if nginx_units::parse_size(name).is_some() => {
+            return Err(DirectiveError::ZoneName {
+                value: value.to_vec(),
+            })
+        }
         None => None,
         Some(None) => {
             return Err(DirectiveError::ZoneSize {
