@@ -2,6 +2,7 @@
 
 pub mod cookie_variables;
 pub mod directives;
+pub mod doubts;
 pub mod error;
 pub mod key_file;
 pub mod nginx_forms;

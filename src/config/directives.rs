@@ -12,6 +12,7 @@ use sticky_core::table;
 
 use crate::ngx::complex::Text;
 use crate::ngx::conf::Conf;
+use crate::ngx::cycle::Cycle;
 use crate::ngx::hook::{self, Policy};
 use crate::ngx::owned::Owned;
 use crate::ngx::shm::ZoneError;
@@ -19,6 +20,7 @@ use crate::ngx::upstream::Upstream;
 use crate::zone::sessions::{Sessions, TableZone, DEFAULT_SIZE};
 
 use super::cookie_variables::CookieVariables;
+use super::doubts::Doubt;
 use super::error::Refusal;
 use super::key_file;
 use super::nginx_forms::{NginxForm, NginxLearn};
@@ -36,13 +38,23 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
     if conf.sticky.get().is_some() {
         return Err(Refusal::Duplicate);
     }
-    let rule = match parse(cf)? {
+    let mode = parse(cf)?;
+    for doubt in directive::warnings(&mode, &cf.words()) {
+        cf.warn(format_args!("{doubt}"));
+    }
+    let rule = match mode {
         Mode::Cookie(rule) => {
             let variables = CookieVariables::new(cf, &rule).ok_or(Refusal::Reported)?;
             Rule::Cookie(rule, variables)
         }
         Mode::Query(rule) => {
             let sessions = sessions(cf, us.name(), &rule)?;
+            let mut doubts = conf.doubts.borrow_mut();
+            if rule.zone == ZoneChoice::Off {
+                doubts.push(Doubt::local_zone(cf, us.name()));
+            }
+            let state = rule.state.as_deref();
+            doubts.extend(state.and_then(|word| Some(Doubt::state_file(cf, cf.full_name(word)?))));
             let readers = Readers::new(&rule.learn, &rule.names);
             Rule::Query(rule, sessions, readers)
         }
@@ -196,13 +208,23 @@ fn table_zone<'c>(cf: Conf<'c>, name: &[u8], size: usize) -> Result<&'c TableZon
         .map_err(|(ZoneError::Reported | ZoneError::OutOfMemory)| Refusal::Reported)
 }
 
+/// Called when a configuration is complete, also when it is only tested.
+pub fn warn(new: Cycle<'_>) {
+    if let Some(main) = new.main_conf::<MainConf<'_>>() {
+        for doubt in main.doubts.take() {
+            doubt.check(new);
+        }
+    }
+}
+
 /// Called when the configuration has been read, before the upstreams are initialised.
-pub fn complete<P: Policy>(cf: Conf<'_>, main: &MainConf) -> Result<(), Refusal> {
+pub fn complete<'c, P: Policy>(cf: Conf<'c>, main: &MainConf<'c>) -> Result<(), Refusal> {
     for us in cf.upstreams() {
         let Some(conf) = us.srv_conf::<UpstreamConf<'_>>() else {
             continue;
         };
         check_effect(us, conf)?;
+        main.doubts.borrow_mut().append(&mut conf.doubts.take());
         let Some(sticky) = conf.active() else {
             continue;
         };

@@ -16,6 +16,7 @@ use crate::ngx::upstream::Upstream;
 use crate::zone::sessions::Sessions;
 
 use super::cookie_variables::CookieVariables;
+use super::doubts::Doubt;
 use super::nginx_forms::NginxForm;
 use super::peer_index::{ClientView, IndexView, PeerIndex};
 
@@ -30,6 +31,8 @@ pub struct UpstreamConf<'c> {
     pub secret: OnceCell<Text<'c>>,
     /// `sticky_strict`.
     pub strict: Cell<Option<bool>>,
+    /// What its `sticky` directive leaves to be looked at.
+    pub doubts: RefCell<Vec<Doubt<'c>>>,
     /// `route=` of each `server` directive, where nginx does not know it itself.
     pub routes: RefCell<Vec<Option<Box<[u8]>>>>,
 }
@@ -181,7 +184,9 @@ impl<'c> Rule<'c> {
 
 /// What the module keeps for the whole of `http`.
 #[derive(Default)]
-pub struct MainConf {
+pub struct MainConf<'c> {
+    /// What is to be looked at once the configuration is complete.
+    pub doubts: RefCell<Vec<Doubt<'c>>>,
     /// Names of the parameters that `mode=rewrite` puts into links.
     pub own_parameters: RefCell<Vec<Arc<Names>>>,
 }

@@ -24,6 +24,7 @@ mod query;
 mod rewrite;
 pub mod server_parameters;
 pub mod values;
+mod warning;
 
 use std::sync::Arc;
 
@@ -37,6 +38,7 @@ use nginx_forms::{NginxForm, NginxRule};
 use parameters::{ModeName, Parameters};
 
 pub use error::{DirectiveError, NginxError};
+pub use warning::{warnings, Warning};
 
 /// How an upstream keeps its sessions together.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! The configuration while it is being read.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::os::raw::{c_char, c_void};
 use std::ptr::{self, NonNull};
@@ -9,6 +10,19 @@ use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 use super::pool::Pool;
 use super::sys;
 use super::upstream::Upstream;
+
+/// The place of a directive. Displays as nginx appends it to a message.
+#[derive(Clone, Copy)]
+pub struct Position<'c> {
+    file: &'c [u8],
+    line: usize,
+}
+
+impl fmt::Display for Position<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " in {}:{}", self.file.escape_ascii(), self.line)
+    }
+}
 
 /// `ngx_conf_t`: the directive that is being read, or the whole configuration at the end.
 #[derive(Clone, Copy)]
@@ -64,6 +78,26 @@ impl<'c> Conf<'c> {
             let code = sys::ngx_conf_full_name(self.0.as_ref().cycle, &mut full, conf_prefix);
             (code == sys::OK).then(|| sys::bytes(full))
         }
+    }
+
+    /// Where the directive that is being read ends.
+    pub fn position(self) -> Position<'c> {
+        // SAFETY: ngx_conf_parse() sets conf_file, whose name and line ngx_conf_log_error() writes; the
+        // name is in the cycle's pool (ngx_conf_include(), ngx_init_cycle()).
+        unsafe {
+            match self.0.as_ref().conf_file.as_ref() {
+                Some(file) => Position {
+                    file: sys::bytes(file.file.name),
+                    line: file.line,
+                },
+                None => Position { file: b"", line: 0 },
+            }
+        }
+    }
+
+    /// Writes a doubt about the configuration, with the file and the line of the directive.
+    pub fn warn(self, what: std::fmt::Arguments<'_>) {
+        ngx::ngx_conf_log_error!(sys::NGX_LOG_WARN, self.as_ptr(), "{}", what);
     }
 
     /// Writes why the configuration is refused, with the file and the line of the directive.

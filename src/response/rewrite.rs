@@ -34,7 +34,7 @@ const DIGESTS: [&[u8]; 4] = [b"Content-Digest", b"Repr-Digest", b"Digest", b"Con
 /// The request's arguments without the parameters of this mode, as the application knows them. The
 /// value of `$sticky_args`.
 pub fn args_of_application(r: Request<'_>) -> Option<&[u8]> {
-    let names = r.main_conf::<MainConf>()?.own_parameters.borrow();
+    let names = r.main_conf::<MainConf<'_>>()?.own_parameters.borrow();
     names.iter().try_fold(
         r.args(),
         |args, names| match sticky_core::rewrite::without(names, args) {

@@ -200,7 +200,7 @@ impl fmt::Display for OneVariable<'_> {
 }
 
 /// A word of the configuration, safe in a line of the log.
-struct Shown<'a>(&'a [u8]);
+pub(super) struct Shown<'a>(pub(super) &'a [u8]);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
