@@ -3,10 +3,9 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::Arc;
 
-#[cfg(not(nginx_since = "1.29.6"))]
 use ngx::core::NGX_CONF_OK;
 use sticky_core::directive::nginx_forms::NginxRule;
-use sticky_core::directive::{self, Mode, QueryRule, ZoneChoice};
+use sticky_core::directive::{self, server_parameters, Mode, QueryRule, ZoneChoice};
 use sticky_core::scan::readers::Readers;
 use sticky_core::table;
 
@@ -33,6 +32,9 @@ pub const DRAINING: usize = 8;
 
 /// The directive `sticky`.
 pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
+    if !cf.is_in_upstream() {
+        return Err(Refusal::Outside("sticky"));
+    }
     let us = cf.upstream().ok_or(Refusal::Reported)?;
     let conf = us.srv_conf::<UpstreamConf<'_>>().ok_or(Refusal::Reported)?;
     if conf.sticky.get().is_some() {
@@ -134,6 +136,9 @@ fn create_learn_zone<'c>(
 
 /// The directive `sticky_secret`. `false`: it is a duplicate.
 pub fn secret(cf: Conf<'_>) -> Result<bool, Refusal> {
+    if !cf.is_in_upstream() {
+        return Err(Refusal::Outside("sticky_secret"));
+    }
     let us = cf.upstream().ok_or(Refusal::Reported)?;
     let conf = us.srv_conf::<UpstreamConf<'_>>().ok_or(Refusal::Reported)?;
     let words = cf.words();
@@ -146,12 +151,11 @@ pub fn secret(cf: Conf<'_>) -> Result<bool, Refusal> {
 /// these words out and passes the rest on to nginx.
 #[cfg(not(nginx_since = "1.29.6"))]
 pub fn server(cf: Conf<'_>) -> Result<(), Refusal> {
-    use sticky_core::directive::server_parameters;
-
     let us = cf.upstream().ok_or(Refusal::Reported)?;
     let conf = us.srv_conf::<UpstreamConf<'_>>().ok_or(Refusal::Reported)?;
     let words = cf.words();
     let parameters = words.get(1..).unwrap_or_default();
+    refuse_foreign(parameters)?;
     let (found, ours) = server_parameters::parse(parameters).map_err(Refusal::Server)?;
     if found.drain && !us.supports_down() {
         return Err(Refusal::NoDrain);
@@ -163,10 +167,7 @@ pub fn server(cf: Conf<'_>) -> Result<(), Refusal> {
         cf.retain_words(&keep);
     }
     let position = us.servers().len();
-    let code = cf.pass_on(<UpstreamConf<'_> as Owned>::module());
-    if code != NGX_CONF_OK {
-        return Err(Refusal::Passed(code));
-    }
+    pass_on(cf)?;
     if found.drain {
         us.set_down(DRAINING);
     }
@@ -176,6 +177,39 @@ pub fn server(cf: Conf<'_>) -> Result<(), Refusal> {
         routes.push(Some(route.into()));
     }
     Ok(())
+}
+
+/// The directive `server` of an upstream, for an nginx that knows `route=` and `drain`.
+#[cfg(nginx_since = "1.29.6")]
+pub fn server(cf: Conf<'_>) -> Result<(), Refusal> {
+    refuse_foreign(cf.words().get(1..).unwrap_or_default())?;
+    pass_on(cf)
+}
+
+fn refuse_foreign(parameters: &[&[u8]]) -> Result<(), Refusal> {
+    match server_parameters::hint(parameters) {
+        Some(hint) => Err(Refusal::Server(hint)),
+        None => Ok(()),
+    }
+}
+
+/// Passes a directive on to the module that it is of.
+fn pass_on(cf: Conf<'_>) -> Result<(), Refusal> {
+    let code = cf.pass_on(<UpstreamConf<'_> as Owned>::module());
+    if code == NGX_CONF_OK {
+        Ok(())
+    } else {
+        Err(Refusal::Passed(code))
+    }
+}
+
+/// The directive of Tengine that does the same, unless a module of this nginx has it.
+pub fn session_sticky(cf: Conf<'_>) -> Result<(), Refusal> {
+    let ours = <UpstreamConf<'_> as Owned>::module();
+    if cf.next_module(ours).is_none() {
+        return Err(Refusal::Tengine);
+    }
+    pass_on(cf)
 }
 
 fn sessions<'c>(

@@ -15,6 +15,16 @@ pub enum Refusal {
     /// The directive is in one block twice.
     #[error("\"sticky\" directive is duplicate")]
     Duplicate,
+    /// The directive is not in an upstream.
+    #[error("\"{0}\" directive is not allowed here, expected inside of an \"upstream\" block")]
+    Outside(&'static str),
+    /// A directive of Tengine.
+    #[error(
+        "unknown directive \"session_sticky\", which is of Tengine, expected \"sticky\" with \
+         \"name=\", \"domain=\", \"path=\" and \"expires=\" in place of \"cookie=\", \"domain=\", \
+         \"path=\" and \"maxage=\""
+    )]
+    Tengine,
     /// The words are wrong.
     #[error(transparent)]
     Words(DirectiveError),
@@ -46,7 +56,6 @@ pub enum Refusal {
         upstream: Vec<u8>,
     },
     /// What the `server` directive says of sessions is wrong.
-    #[cfg(not(nginx_since = "1.29.6"))]
     #[error("{0}")]
     Server(&'static str),
     /// The balancer does not know `down`.

@@ -13,6 +13,7 @@
 //! ```
 
 mod cookie;
+mod elsewhere;
 mod error;
 mod from;
 mod hosts;

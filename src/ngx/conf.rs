@@ -1,5 +1,6 @@
 //! The configuration while it is being read.
 
+use std::ffi::CStr;
 use std::fmt;
 use std::marker::PhantomData;
 use std::os::raw::{c_char, c_void};
@@ -152,18 +153,52 @@ impl<'c> Conf<'c> {
         }
     }
 
+    /// Whether the directive stands in an upstream block.
+    pub fn is_in_upstream(self) -> bool {
+        // SAFETY: ngx_http_upstream() sets cmd_type while it reads the block.
+        unsafe { self.0.as_ref().cmd_type == sys::NGX_HTTP_UPS_CONF as usize }
+    }
+
+    /// The name of the module that [`Conf::pass_on`] would pass the directive on to.
+    pub fn next_module(self, not: *const sys::ngx_module_t) -> Option<&'c [u8]> {
+        let (module, _) = self.next_command(not)?;
+        // SAFETY: ngx_preinit_modules() and ngx_add_module() set name.
+        unsafe {
+            let name = module.name.cast_const();
+            (!name.is_null()).then(|| CStr::from_ptr(name.cast()).to_bytes())
+        }
+    }
+
     /// Passes the directive on to the first module but `not` that declares it for upstream blocks,
     /// as ngx_conf_handler() does it.
     pub fn pass_on(self, not: *const sys::ngx_module_t) -> *mut c_char {
+        // SAFETY: next_command() has found it there.
+        unsafe {
+            if let Some((module, command)) = self.next_command(not) {
+                return self.call(module, command, (*self.0.as_ref().args).nelts);
+            }
+            let args: &[sys::ngx_str_t] = (*self.0.as_ref().args).as_slice();
+            let name = args.first().map(|name| sys::bytes(*name));
+            self.refuse(format_args!(
+                "unknown directive \"{}\"",
+                name.unwrap_or_default().escape_ascii()
+            ));
+        }
+        NGX_CONF_ERROR
+    }
+
+    /// The command of the first module but `not` that declares the directive for upstream blocks.
+    fn next_command(
+        self,
+        not: *const sys::ngx_module_t,
+    ) -> Option<(&'c sys::ngx_module_t, *mut sys::ngx_command_t)> {
         // SAFETY: ngx_cycle_modules() and ngx_add_module() put modules_n pointers into
         // cycle->modules; a module's commands are NULL or end with ngx_null_command.
         // ngx_conf_handler() walks them in the same way.
         unsafe {
             let cf = self.0.as_ref();
             let args: &[sys::ngx_str_t] = (*cf.args).as_slice();
-            let Some(name) = args.first().map(|name| sys::bytes(*name)) else {
-                return NGX_CONF_ERROR;
-            };
+            let name = args.first().map(|name| sys::bytes(*name))?;
             let count = (*cf.cycle).modules_n;
             for index in 0..count {
                 let module = *(*cf.cycle).modules.add(index);
@@ -175,17 +210,13 @@ impl<'c> Conf<'c> {
                     if sys::bytes((*command).name) == name
                         && (*command).type_ & sys::NGX_HTTP_UPS_CONF as usize != 0
                     {
-                        return self.call(&*module, command, args.len());
+                        return Some((&*module, command));
                     }
                     command = command.add(1);
                 }
             }
-            self.refuse(format_args!(
-                "unknown directive \"{}\"",
-                name.escape_ascii()
-            ));
         }
-        NGX_CONF_ERROR
+        None
     }
 
     /// # Safety

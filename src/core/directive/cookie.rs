@@ -137,6 +137,11 @@ fn expires(given: &Parameters) -> Result<Option<u64>, DirectiveError> {
     };
     match nginx_units::parse_time(value) {
         Some(seconds) if seconds > 0 => Ok(Some(seconds)),
+        None if value == b"off" => {
+            let expected =
+                "a time, or no \"expires\" to keep the cookie until the browser is closed";
+            Err(DirectiveError::value("expires", value, expected))
+        }
         _ => {
             let expected = "a time of at least 1 second, as in \"1h30m\"";
             Err(DirectiveError::value("expires", value, expected))

@@ -182,6 +182,17 @@ pub enum NginxError {
     /// A word that is not a parameter.
     #[error("unknown parameter \"{}\"", Shown(.0))]
     Unknown(Vec<u8>),
+    /// A word that is not a parameter, but means something elsewhere.
+    #[error("unknown parameter \"{}\", {hint}", Shown(word))]
+    Elsewhere {
+        /// The word.
+        word: Vec<u8>,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// A word that is not a variable, and may be the next directive.
+    #[error("invalid variable name \"{}\", is a \";\" missing before it?", Shown(.0))]
+    Directive(Vec<u8>),
     /// A word that is not a variable.
     #[error("invalid variable name \"{}\"", Shown(.0))]
     Variable(Vec<u8>),

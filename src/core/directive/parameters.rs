@@ -2,6 +2,7 @@
 //! value. Also what is common to the values of several parameters; all else is in the file of the
 //! mode.
 
+use super::elsewhere;
 use super::error::DirectiveError;
 use super::values::check_variables;
 
@@ -137,7 +138,7 @@ impl<'a> Parameters<'a> {
         };
 
         let mut given: Vec<(&'static str, &'a [u8])> = Vec::with_capacity(words.len());
-        for &word in words {
+        for (at, &word) in words.iter().enumerate() {
             let (name, value) = split(word);
             let Some(known) = PARAMETERS
                 .iter()
@@ -168,7 +169,11 @@ impl<'a> Parameters<'a> {
                 }
                 (Once(_) | Often(_), Some(value)) => value,
                 (Flag, Some(_)) | (_, None) => {
-                    let hint = format!("expected {}", spelling(name, shape));
+                    let mut hint = format!("expected {}", spelling(name, shape));
+                    // "zone NAME SIZE;" is a directive, too.
+                    if at + 1 < words.len() && elsewhere::is_directive(word) {
+                        hint.push_str(", or a \";\" before it");
+                    }
                     return Err(DirectiveError::Unknown {
                         word: word.to_vec(),
                         hint,
@@ -230,6 +235,13 @@ fn spelling(name: &str, shape: Shape) -> String {
 }
 
 fn unknown(word: &[u8], name: &[u8], mode: ModeName) -> DirectiveError {
+    let hint = elsewhere::hint(word);
+    if !hint.is_empty() {
+        return DirectiveError::Unknown {
+            word: word.to_vec(),
+            hint: hint.to_owned(),
+        };
+    }
     let given = String::from_utf8_lossy(name);
     let distance = |known: &str| strsim::levenshtein(&given, known);
     let known = PARAMETERS

@@ -162,6 +162,14 @@ fn seconds(given: &Parameters, parameter: &'static str) -> Result<Option<Tick>, 
     };
     match nginx_units::parse_time(value).and_then(|seconds| Tick::try_from(seconds).ok()) {
         Some(seconds) if (1..=MAX_EXPIRES).contains(&seconds) => Ok(Some(seconds)),
+        None if value == b"off" && parameter == "lifetime" => {
+            let expected = "a time, or no \"lifetime\" to have no limit but \"expires\"";
+            Err(DirectiveError::value(parameter, value, expected))
+        }
+        None if value == b"off" => {
+            let expected = "a time of 1 second to 366 days, for every session ends";
+            Err(DirectiveError::value(parameter, value, expected))
+        }
         _ => {
             let expected = "a time of 1 second to 366 days, as in \"1h30m\"";
             Err(DirectiveError::value(parameter, value, expected))

@@ -31,7 +31,10 @@ fn a_short_key() {
     check("hmac=sha256 hmac_key=123456789012345", &short(15));
     check("mode=rewrite hmac=sha256 hmac_key=secret", &short(6));
     let words = [&b"hmac=md5"[..], b"hmac_key_file=f"];
-    for (key, warned) in [(&b"123456789012345\n"[..], true), (b"1234567890123456", false)] {
+    for (key, warned) in [
+        (&b"123456789012345\n"[..], true),
+        (b"1234567890123456", false),
+    ] {
         let mode = parse_with_key(&words, key).unwrap();
         assert_eq!(!warnings(&mode, &words).is_empty(), warned);
     }
