@@ -203,6 +203,19 @@ fn pass_on(cf: Conf<'_>) -> Result<(), Refusal> {
     }
 }
 
+/// The directive `fair`, of a third-party balancer whose choice cannot be steered.
+pub fn fair(cf: Conf<'_>) -> Result<(), Refusal> {
+    // Of another module, a directive of this name may be something else.
+    const MODULE: &[u8] = b"ngx_http_upstream_fair_module";
+
+    if cf.next_module(<UpstreamConf<'_> as Owned>::module()) == Some(MODULE) {
+        let us = cf.upstream().ok_or(Refusal::Reported)?;
+        let conf = us.srv_conf::<UpstreamConf<'_>>().ok_or(Refusal::Reported)?;
+        conf.foreign_balancer.set(Some(("fair", cf.position())));
+    }
+    pass_on(cf)
+}
+
 /// The directive of Tengine that does the same, unless a module of this nginx has it.
 pub fn session_sticky(cf: Conf<'_>) -> Result<(), Refusal> {
     let ours = <UpstreamConf<'_> as Owned>::module();
@@ -262,6 +275,13 @@ pub fn complete<'c, P: Policy>(cf: Conf<'c>, main: &MainConf<'c>) -> Result<(), 
         let Some(sticky) = conf.active() else {
             continue;
         };
+        if let Some((directive, at)) = conf.foreign_balancer.get() {
+            return Err(Refusal::Balancer {
+                directive,
+                upstream: us.name().to_vec(),
+                at: at.to_string(),
+            });
+        }
         if let Rule::NginxForm(NginxForm {
             learn: Some(learn), ..
         }) = &sticky.rule

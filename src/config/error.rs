@@ -9,6 +9,10 @@ use thiserror::Error;
 use super::key_file::KeyFileError;
 use super::state_file::StateFileError;
 
+/// What can be used in place of a balancer that cannot be steered.
+pub const STEERED_BALANCERS: &str =
+    "round robin (no directive), \"least_conn\", \"random\", \"hash\" or \"ip_hash\"";
+
 /// Why a directive is refused. Displays as nginx writes it before the file and the line.
 #[derive(Debug, Error)]
 pub enum Refusal {
@@ -78,6 +82,20 @@ pub enum Refusal {
     /// nginx's own handler has refused the directive.
     #[error("\"sticky\" directive failed")]
     Passed(*mut c_char),
+    /// The balancer cannot be steered.
+    #[error(
+        "\"{directive}\" cannot be combined with \"sticky\" in upstream \"{}\": it is not built on \
+         round robin of nginx, expected {STEERED_BALANCERS}{at}",
+        .upstream.escape_ascii()
+    )]
+    Balancer {
+        /// The balancer's directive.
+        directive: &'static str,
+        /// The upstream.
+        upstream: Vec<u8>,
+        /// Where the directive stands, as nginx appends it to a message.
+        at: String,
+    },
     /// Another module has taken the upstream over.
     #[error(
         "\"sticky\" has no effect in upstream \"{}\", another module balances it",

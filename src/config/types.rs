@@ -10,6 +10,7 @@ use sticky_core::url::Names;
 
 use crate::ngx::clock;
 use crate::ngx::complex::Text;
+use crate::ngx::conf::Position;
 use crate::ngx::hook::Hook;
 use crate::ngx::peers::PeerList;
 use crate::ngx::upstream::Upstream;
@@ -31,6 +32,8 @@ pub struct UpstreamConf<'c> {
     pub secret: OnceCell<Text<'c>>,
     /// `sticky_strict`.
     pub strict: Cell<Option<bool>>,
+    /// The directive of a balancer that cannot be steered, and where it stands.
+    pub foreign_balancer: Cell<Option<(&'static str, Position<'c>)>>,
     /// What its `sticky` directive leaves to be looked at.
     pub doubts: RefCell<Vec<Doubt<'c>>>,
     /// `route=` of each `server` directive, where nginx does not know it itself.

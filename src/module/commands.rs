@@ -51,7 +51,7 @@ const ANYWHERE: u32 = sys::NGX_HTTP_UPS_CONF
     | sys::NGX_HTTP_SIF_CONF
     | sys::NGX_HTTP_LMT_CONF;
 
-pub(super) static COMMANDS: NginxTable<[ngx_command_t; 9]> = NginxTable::new([
+pub(super) static COMMANDS: NginxTable<[ngx_command_t; 10]> = NginxTable::new([
     command(
         c"server",
         sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_1MORE,
@@ -95,6 +95,12 @@ pub(super) static COMMANDS: NginxTable<[ngx_command_t; 9]> = NginxTable::new([
         sys::NGX_HTTP_LOC_CONF_OFFSET,
     ),
     command(
+        c"fair",
+        sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_ANY,
+        set_fair,
+        sys::NGX_HTTP_SRV_CONF_OFFSET,
+    ),
+    command(
         c"session_sticky",
         sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_ANY,
         set_session_sticky,
@@ -124,9 +130,25 @@ pub(super) fn refuse(cf: Conf<'_>, why: &Refusal) -> *mut c_char {
     match why {
         Refusal::Reported => {}
         Refusal::Passed(code) => return *code,
+        Refusal::Balancer { .. } => cf.refuse_elsewhere(format_args!("{why}")),
         _ => cf.refuse(format_args!("{why}")),
     }
     NGX_CONF_ERROR
+}
+
+unsafe extern "C" fn set_fair(
+    cf: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    _: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: ngx_conf_handler() never passes a NULL cf.
+    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
+        return NGX_CONF_ERROR;
+    };
+    guard(NGX_CONF_ERROR, || match directives::fair(cf) {
+        Ok(()) => NGX_CONF_OK,
+        Err(why) => refuse(cf, &why),
+    })
 }
 
 unsafe extern "C" fn set_session_sticky(

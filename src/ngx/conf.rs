@@ -96,6 +96,13 @@ impl<'c> Conf<'c> {
         }
     }
 
+    /// Writes why the configuration is refused, with no file and line but what the message has itself.
+    pub fn refuse_elsewhere(self, why: fmt::Arguments<'_>) {
+        // SAFETY: ngx_init_cycle() sets log, which outlives the reading.
+        let log = unsafe { self.0.as_ref().log };
+        ngx::ngx_log_error!(sys::NGX_LOG_EMERG, log, "{}", why);
+    }
+
     /// Writes a doubt about the configuration, with the file and the line of the directive.
     pub fn warn(self, what: std::fmt::Arguments<'_>) {
         ngx::ngx_conf_log_error!(sys::NGX_LOG_WARN, self.as_ptr(), "{}", what);

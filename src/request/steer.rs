@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 
+use crate::config::error::STEERED_BALANCERS;
 use crate::config::types::{LocationConf, Rule, Sticky, UpstreamConf};
 use crate::ngx::accel_redirect::{self, OnRedirect, SavedFinalize};
 use crate::ngx::balancer::{interpose, Attempt, Balancer, Choice, Chooser, RoundRobin};
@@ -249,7 +250,10 @@ fn log_unknown_balancer(r: Request<'_>, sticky: &Sticky<'_>) {
         let name = sticky.upstream.escape_ascii();
         r.log().write(
             Level::Error,
-            format_args!("sticky: requests are not steered, unknown balancer, upstream \"{name}\""),
+            format_args!(
+                "sticky: requests are not steered, the balancer is not built on round robin of \
+                 nginx, use {STEERED_BALANCERS}, upstream \"{name}\""
+            ),
         );
     }
 }
