@@ -79,7 +79,7 @@ pub fn header<'r>(
     if r.content_coding().is_some() {
         if !context.sticky.logged_encoding.replace(true) {
             r.log().write(
-                Level::Notice,
+                Level::Error,
                 format_args!(
                     "sticky: compressed pages are not rewritten, add proxy_set_header \
                      Accept-Encoding \"\", upstream \"{}\"",
@@ -128,7 +128,7 @@ fn page_will_change(r: Request<'_>) {
 fn log_broken_page(r: Request<'_>, context: &RequestContext<'_>) {
     if !context.sticky.logged_broken_page.replace(true) {
         r.log().write(
-            Level::Notice,
+            Level::Error,
             format_args!(
                 "sticky: the rest of a page is not rewritten, its markup is broken or too deep, \
                  upstream \"{}\"",
