@@ -38,7 +38,7 @@ my @silent = (
     'mode=query learn=cookie,text', 'mode=query zone=off', 'mode=query state=x',
 );
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(@warned + @silent + 4 + 6);
+my $t = Test::Nginx->new()->has(qw/ http rewrite map /)->plan(@warned + @silent + 5 + 4 + 6);
 my $dir = $t->testdir();
 
 $t->write_file('key', "short\n");
@@ -57,6 +57,20 @@ for my $words (@silent) {
     is(verdict($t, "upstream u {\n    sticky $words;\n    server 127.0.0.1:9;\n}\n$map"), '',
         "no warning: $words");
 }
+
+# Servers with one route.
+
+my $shared = 'is that of another server, too: "sticky" cannot tell their sessions apart, upstream "u"';
+my @servers = map { "server 127.0.0.1:900$_ route=" . ($_ == 2 ? 'b;' : 'a;') } 1 .. 4;
+my $routes = join '', map { qq{nginx: [warn] "route=a" $shared in case.conf:$_\n} } 5, 6;
+is(verdict_on_upstream($t, 'sticky mode=query;', @servers), $routes, 'one route, mode=query');
+is(verdict_on_upstream($t, @servers, 'sticky mode=query;'), $routes =~ s/:(\d)$/':' . ($1 - 1)/gmre,
+    'one route, sticky behind');
+# Newer versions of nginx carry out this form themselves.
+is(verdict_on_upstream($t, 'sticky route $arg_a;', @servers), $t->has_version('1.29.6') ? '' : $routes,
+    q{one route, nginx's own form});
+is(verdict_on_upstream($t, 'sticky;', @servers), '', 'mode=cookie knows no routes');
+is(verdict_on_upstream($t, 'sticky mode=query;', @servers[0, 1]), '', 'two routes');
 
 # What other directives decide, wherever they stand.
 

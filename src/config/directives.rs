@@ -1,6 +1,7 @@
 //! The directives of an upstream: from their words to its configuration.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ngx::core::NGX_CONF_OK;
@@ -10,7 +11,7 @@ use sticky_core::scan::readers::Readers;
 use sticky_core::table;
 
 use crate::ngx::complex::Text;
-use crate::ngx::conf::Conf;
+use crate::ngx::conf::{Conf, Position};
 use crate::ngx::cycle::Cycle;
 use crate::ngx::hook::{self, Policy};
 use crate::ngx::owned::Owned;
@@ -168,6 +169,7 @@ pub fn server(cf: Conf<'_>) -> Result<(), Refusal> {
     }
     let position = us.servers().len();
     pass_on(cf)?;
+    note_route(cf, conf, parameters);
     if found.drain {
         us.set_down(DRAINING);
     }
@@ -182,8 +184,36 @@ pub fn server(cf: Conf<'_>) -> Result<(), Refusal> {
 /// The directive `server` of an upstream, for an nginx that knows `route=` and `drain`.
 #[cfg(nginx_since = "1.29.6")]
 pub fn server(cf: Conf<'_>) -> Result<(), Refusal> {
-    refuse_foreign(cf.words().get(1..).unwrap_or_default())?;
-    pass_on(cf)
+    let us = cf.upstream().ok_or(Refusal::Reported)?;
+    let conf = us.srv_conf::<UpstreamConf<'_>>().ok_or(Refusal::Reported)?;
+    let words = cf.words();
+    let parameters = words.get(1..).unwrap_or_default();
+    refuse_foreign(parameters)?;
+    pass_on(cf)?;
+    note_route(cf, conf, parameters);
+    Ok(())
+}
+
+fn note_route<'c>(cf: Conf<'c>, conf: &UpstreamConf<'c>, parameters: &[&'c [u8]]) {
+    let mut words = parameters.iter();
+    if let Some(route) = words.find_map(|word| word.strip_prefix(b"route=")) {
+        conf.route_lines.borrow_mut().push((route, cf.position()));
+    }
+}
+
+/// Warns of servers whose sessions cannot be told from those of another one.
+fn warn_of_routes(cf: Conf<'_>, us: Upstream<'_>, lines: &[(&[u8], Position<'_>)]) {
+    let mut known = HashSet::new();
+    for (route, at) in lines {
+        if !known.insert(route) {
+            cf.warn_elsewhere(format_args!(
+                "\"route={}\" is that of another server, too: \"sticky\" cannot tell their \
+                 sessions apart, upstream \"{}\"{at}",
+                route.escape_ascii(),
+                us.name().escape_ascii()
+            ));
+        }
+    }
 }
 
 fn refuse_foreign(parameters: &[&[u8]]) -> Result<(), Refusal> {
@@ -290,6 +320,9 @@ pub fn complete<'c, P: Policy>(cf: Conf<'c>, main: &MainConf<'c>) -> Result<(), 
                 // nginx's own module has created the zone that the directive names.
                 create_learn_zone(cf, us.name(), learn, &[b"sticky:", us.name()].concat())?;
             }
+        }
+        if matches!(sticky.rule, Rule::Query(..) | Rule::NginxForm(_)) {
+            warn_of_routes(cf, us, &conf.route_lines.borrow());
         }
         if let Rule::Rewrite(rule) = &sticky.rule {
             let mut known = main.own_parameters.borrow_mut();

@@ -36,6 +36,8 @@ pub struct UpstreamConf<'c> {
     pub foreign_balancer: Cell<Option<(&'static str, Position<'c>)>>,
     /// What its `sticky` directive leaves to be looked at.
     pub doubts: RefCell<Vec<Doubt<'c>>>,
+    /// Each `route=` in a `server` directive, and where it stands.
+    pub route_lines: RefCell<Vec<(&'c [u8], Position<'c>)>>,
     /// `route=` of each `server` directive, where nginx does not know it itself.
     pub routes: RefCell<Vec<Option<Box<[u8]>>>>,
 }

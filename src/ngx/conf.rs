@@ -83,8 +83,8 @@ impl<'c> Conf<'c> {
 
     /// Where the directive that is being read ends.
     pub fn position(self) -> Position<'c> {
-        // SAFETY: ngx_conf_parse() sets conf_file, whose name and line ngx_conf_log_error() writes; the
-        // name is in the cycle's pool (ngx_conf_include(), ngx_init_cycle()).
+        // SAFETY: ngx_conf_parse() sets conf_file, whose name and line ngx_conf_log_error() writes;
+        // the name is in the cycle's pool (ngx_conf_include(), ngx_init_cycle()).
         unsafe {
             match self.0.as_ref().conf_file.as_ref() {
                 Some(file) => Position {
@@ -96,11 +96,20 @@ impl<'c> Conf<'c> {
         }
     }
 
-    /// Writes why the configuration is refused, with no file and line but what the message has itself.
+    /// Writes why the configuration is refused, with no file and line but what the message has
+    /// itself.
     pub fn refuse_elsewhere(self, why: fmt::Arguments<'_>) {
         // SAFETY: ngx_init_cycle() sets log, which outlives the reading.
         let log = unsafe { self.0.as_ref().log };
         ngx::ngx_log_error!(sys::NGX_LOG_EMERG, log, "{}", why);
+    }
+
+    /// Writes a doubt about the configuration, with no file and line but what the message has
+    /// itself.
+    pub fn warn_elsewhere(self, what: fmt::Arguments<'_>) {
+        // SAFETY: as in refuse_elsewhere().
+        let log = unsafe { self.0.as_ref().log };
+        ngx::ngx_log_error!(sys::NGX_LOG_WARN, log, "{}", what);
     }
 
     /// Writes a doubt about the configuration, with the file and the line of the directive.
