@@ -1,6 +1,7 @@
 # Builds the module for Debian's nginx, or, with NGINX=vendored, for the nginx 1.28 of crate
 # nginx-src, or, with NGINX=trixie and the like, for that of another Debian suite; for another
-# nginx, see README.md. What is missing is installed with apt.
+# nginx, see README.md. What is missing is installed with apt, on a terminal after a question
+# (ASSUME_YES=1: without).
 #
 # A comment of two ## above a target or a variable is its line in make help; ##@ begins a section.
 
@@ -95,11 +96,13 @@ MODULES_PATH ?= $(shell "$(NGINX_BINARY)" -V 2>&1 | tr ' ' '\n' | sed -n 's/^--m
 DESTDIR ?=
 
 # Not as a dependency: root often has no cargo.
-## Copies the module into MODULES_PATH
+## Copies the module into MODULES_PATH, if it fits the nginx of that folder
 install:
 	@test -e $(MODULE) || $(MAKE) module NGINX=$(NGINX)
+	@test -n '$(DESTDIR)' || tools/check-fit $(MODULE) $(MODULES_PATH)
 	install -D -m 0644 $(MODULE) $(DESTDIR)$(MODULES_PATH)/ngx_http_sticky_rs.so
-	@echo 'sticky: load it with: load_module modules/ngx_http_sticky_rs.so;'
+	@test -d /etc/nginx/modules-enabled && echo 'sticky: load it with: echo "load_module modules/ngx_http_sticky_rs.so;" > /etc/nginx/modules-enabled/60-sticky-rs.conf' \
+		|| echo 'sticky: load it with: load_module modules/ngx_http_sticky_rs.so;'
 
 ## A shop without cookies, behind nginx without and with the module
 demo: module

@@ -1,7 +1,10 @@
 //! Configuration: directives to types, and the index of an upstream's peers.
 
+pub mod cookie_variables;
 pub mod directives;
+pub mod doubts;
 pub mod error;
+pub mod key_file;
 pub mod nginx_forms;
 pub mod peer_index;
 pub mod state_file;

@@ -72,7 +72,7 @@ macro_rules! owned {
 }
 
 owned! {
-    MainConf: MainConf;
+    MainConf<'_>: MainConf;
     UpstreamConf<'_>: SrvConf;
     LocationConf: LocConf;
     RequestContext<'_>: Context;
@@ -219,7 +219,7 @@ pub static ngx_module_order: Exported<[*const c_char; 8]> = Exported([
 ]);
 
 unsafe extern "C" fn create_main_conf(cf: *mut ngx_conf_t) -> *mut c_void {
-    create::<MainConf>(cf)
+    create::<MainConf<'_>>(cf)
 }
 
 unsafe extern "C" fn create_srv_conf(cf: *mut ngx_conf_t) -> *mut c_void {
@@ -257,7 +257,7 @@ unsafe extern "C" fn init_main_conf(cf: *mut ngx_conf_t, main: *mut c_void) -> *
     // SAFETY: ngx_http_block() passes the cf of the http block, and what create_main_conf() has
     // made.
     let (Some(cf), Some(main)) =
-        (unsafe { (Conf::from_ptr(cf), main.cast::<MainConf>().as_ref()) })
+        (unsafe { (Conf::from_ptr(cf), main.cast::<MainConf<'_>>().as_ref()) })
     else {
         return NGX_CONF_ERROR;
     };
@@ -275,6 +275,7 @@ unsafe extern "C" fn init_module(cycle: *mut sys::ngx_cycle_t) -> ngx_int_t {
     // SAFETY: ngx_init_cycle() passes the new cycle, which is complete (ngx_init_modules()).
     if let Some(new) = unsafe { Cycle::from_ptr(cycle) } {
         guard((), || housekeeping::begin(new));
+        guard((), || directives::warn(new));
     }
     sys::OK
 }

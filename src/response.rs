@@ -32,11 +32,11 @@ pub fn header<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
                 learn::begin_body(r, context, rule, readers, name);
             }
         }
-        Rule::Cookie(rule) => {
+        Rule::Cookie(rule, variables) => {
             if is_new {
                 observe_cookie(r, context, rule);
             }
-            cookie::set(r, context, rule, name);
+            cookie::set(r, context, rule, variables, name);
         }
         Rule::Rewrite(rule) => {
             if is_new {
@@ -64,7 +64,7 @@ pub fn observe<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
             learn::header(r, context, rule, sessions, name);
         }
         Rule::Query(..) => {}
-        Rule::Cookie(rule) => observe_cookie(r, context, rule),
+        Rule::Cookie(rule, _) => observe_cookie(r, context, rule),
         Rule::Rewrite(_) => observe_rewrite(r, context),
         Rule::NginxForm(_) => observe_nginx_form(context),
     }
@@ -104,7 +104,7 @@ impl OnRedirect for AccelRedirect {
             Rule::Query(rule, sessions, _) if learn::may_learn(r, exchange.answer()) => {
                 learn::redirected(r, context, rule, sessions, name, exchange.headers());
             }
-            Rule::Cookie(rule) => cookie::set(r, context, rule, name),
+            Rule::Cookie(rule, variables) => cookie::set(r, context, rule, variables, name),
             _ => {}
         }
     }

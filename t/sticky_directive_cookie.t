@@ -17,10 +17,10 @@ my @accepted = (
     'sticky hash=md5;',
     'sticky hash=sha1;',
     'sticky hash=sha256;',
-    'sticky hmac=md5 hmac_key=k;',
-    'sticky hmac=sha1 hmac_key=k;',
-    'sticky hmac=sha256 hmac_key=k;',
-    'sticky "hmac_key=any text; it is" hmac=sha256;',
+    'sticky hmac=md5 hmac_key=1234567890123456;',
+    'sticky hmac=sha1 hmac_key=1234567890123456;',
+    'sticky hmac=sha256 hmac_key=1234567890123456;',
+    'sticky "hmac_key=any text; it is one" hmac=sha256;',
     'sticky text=raw;',
     'sticky domain=.example.com;',
     'sticky path=/shop;',
@@ -46,8 +46,8 @@ my @accepted = (
 
 # Every parameter of the mode, as a message lists them.
 my $all = 'expected "mode=cookie|query|rewrite", "name=NAME", "hash=index|md5|sha1|sha256",'
-    . ' "hmac=md5|sha1|sha256", "hmac_key=KEY", "text=raw", "domain=DOMAIN", "path=PATH",'
-    . ' "expires=TIME", "secure", "httponly", "samesite=strict|lax|none", "partitioned",'
+    . ' "hmac=md5|sha1|sha256", "hmac_key=KEY", "hmac_key_file=FILE", "text=raw", "domain=DOMAIN",'
+    . ' "path=PATH", "expires=TIME", "secure", "httponly", "samesite=strict|lax|none", "partitioned",'
     . ' "transfer", "delimiter=TEXT", "hide_cookie", "on_failure=move|keep",'
     . ' "no_fallback"';
 
@@ -121,7 +121,7 @@ my @refused = (
         my ($name) = /^(\w+)/;
         ["sticky $_ $_;" => qq{"sticky" directive parameter "$name" is duplicate}];
     } qw{
-        mode=cookie name=a hash=md5 hmac=md5 hmac_key=k text=raw domain=a path=/ expires=1h secure
+        mode=cookie name=a hash=md5 hmac=md5 hmac_key=k hmac_key_file=f text=raw domain=a path=/ expires=1h secure
         httponly samesite=lax partitioned transfer delimiter=. hide_cookie no_fallback
     }),
     ['sticky hash=md5 hash=sha1;' => '"sticky" directive parameter "hash" is duplicate'],
@@ -131,7 +131,7 @@ my @refused = (
     ['sticky text=raw hash=md5;' => qq{"hash" together with "text" $in: $one_of_three}],
     ['sticky text=raw hmac=md5 hmac_key=k;' => qq{"hmac" together with "text" $in: $one_of_three}],
     ['sticky hmac=md5;' =>
-        qq{"hmac" without "hmac_key" $in: expected "hmac_key=KEY" beside it}],
+        qq{"hmac" without "hmac_key" $in: expected "hmac_key=KEY" or "hmac_key_file=FILE" beside it}],
     ['sticky hmac_key=k;' =>
         qq{"hmac_key" without "hmac" $in: a key has no effect on any other kind of value}],
     ['sticky hash=md5 hmac_key=k;' =>

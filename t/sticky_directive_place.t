@@ -14,12 +14,14 @@ sub emerg { return "nginx: [emerg] $_[0]\n" }
 
 # sticky
 
-is(verdict($t, "sticky;\n"), emerg('"sticky" directive is not allowed here in case.conf:1'),
+my $outside = '"sticky" directive is not allowed here, expected inside of an "upstream" block';
+
+is(verdict($t, "sticky;\n"), emerg("$outside in case.conf:1"),
     'sticky in http');
 is(verdict($t, "server {\n    sticky;\n}\n"),
-    emerg('"sticky" directive is not allowed here in case.conf:2'), 'sticky in server');
+    emerg("$outside in case.conf:2"), 'sticky in server');
 is(verdict($t, "server {\n    location / {\n        sticky mode=query;\n    }\n}\n"),
-    emerg('"sticky" directive is not allowed here in case.conf:3'), 'sticky in location');
+    emerg("$outside in case.conf:3"), 'sticky in location');
 is(verdict_on_upstream($t, 'sticky {', '}'),
     emerg('directive "sticky" is not terminated by ";" in case.conf:2'), 'sticky with a block');
 

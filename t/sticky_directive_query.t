@@ -166,7 +166,7 @@ my @refused = (
         my ($parameter) = /^(\w+)/;
         [$_ => qq{parameter "$parameter" $in belongs to "mode=cookie", but the mode is "query"}];
     } qw{
-        hash=md5 hmac=md5 hmac_key=k text=raw domain=a path=/ secure httponly samesite=lax
+        hash=md5 hmac=md5 hmac_key=k hmac_key_file=f text=raw domain=a path=/ secure httponly samesite=lax
         partitioned transfer delimiter=. hide_cookie
     }),
 );

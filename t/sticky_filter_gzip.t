@@ -110,7 +110,7 @@ is(known('/', 'odd1'), 'MISS', 'other codings are not read');
 is(notices($t), 1, 'the log says so, once');
 get('/v/', 'X-Script' => odd('text/html', "v$_")) for 1 .. 3;
 is(notices($t), 2, 'once for each upstream');
-like($t->read_file('error.log'), qr/\[notice\].*sticky:.*Content-Encoding "gzip, odd",.*"u"/,
+like($t->read_file('error.log'), qr/\[error\].*sticky:.*Content-Encoding "gzip, odd",.*"u"/,
     'with the coding and the upstream');
 my $location = script("Content-Encoding: odd\r\nLocation: /?sid=header\r\n\r\n");
 get('/', 'X-Answer' => '302 Found', 'X-Script' => $location);

@@ -115,6 +115,6 @@ is(join(' ', map { status(get("/large/?sid=$_")) } (map { "h$_" } @nine), 'page'
 
 sub full {
     my ($t, $zone) = @_;
-    my @lines = $t->read_file('error.log') =~ /the session table is full.*zone "$zone"/g;
+    my @lines = $t->read_file('error.log') =~ /\[error\].*the session table is full.*zone "$zone"/g;
     return scalar @lines;
 }

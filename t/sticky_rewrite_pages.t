@@ -170,7 +170,7 @@ $reply = sent('/pieces/', "Content-Type: text/html\x0d\x0aContent-Encoding: gzip
     . "Content-Length: 13\x0d\x0a\x0d\x0a$link");
 like($reply, qr/^Content-Length: 13\x0d\x0a(?s:.*)\Q$link\E$/m, 'a compressed page stays');
 sent('/pieces/', "Content-Type: text/html\x0d\x0aContent-Encoding: gzip\x0d\x0a\x0d\x0a$link");
-my @said = $t->read_file('error.log') =~ /compressed pages are not rewritten, .* upstream "pieces"/g;
+my @said = $t->read_file('error.log') =~ /\[error\].*compressed pages are not rewritten, .* upstream "pieces"/g;
 is(scalar @said, 1, 'and the log says so, once');
 
 my $head = http("HEAD / HTTP/1.1\x0d\x0aHost: localhost\x0d\x0aConnection: close\x0d\x0a"
@@ -209,7 +209,7 @@ for (1, 2) {
     $reply = sent('/pieces/', $type, \'@deep');
     ok(http_content($reply) eq $deep =~ s!/x!/x?$S!r, 'the rest of a page that is too deep stays');
 }
-@said = $t->read_file('error.log') =~ /the rest of a page is not rewritten, .* upstream "pieces"/g;
+@said = $t->read_file('error.log') =~ /\[error\].*the rest of a page is not rewritten, .* upstream "pieces"/g;
 is(scalar @said, 1, 'and the log says so, once');
 
 my $socket = http("GET /pieces/ HTTP/1.1\x0d\x0aHost: localhost\x0d\x0aConnection: close\x0d\x0aX-Script: "

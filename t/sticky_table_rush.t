@@ -87,7 +87,7 @@ cmp_ok($gone, '>', 150, "the least recently used have gone: $gone of 200");
 
 my %new = hand_out('/', 'new', 1);
 is(differing(\%new, { bring_back('/', keys %new) }), 0, 'a new session is learned all the same');
-my @full = $t->read_file('error.log') =~ /the session table is full.*zone "rushed"/g;
+my @full = $t->read_file('error.log') =~ /\[error\].*the session table is full.*zone "rushed"/g;
 cmp_ok(scalar @full, '>=', 1, 'the log tells that the table is full');
 cmp_ok(scalar @full, '<=', 1 + (time() - $^T) / 60, 'once a minute at most');
 

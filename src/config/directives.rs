@@ -1,24 +1,28 @@
 //! The directives of an upstream: from their words to its configuration.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashSet;
 use std::sync::Arc;
 
-#[cfg(not(nginx_since = "1.29.6"))]
 use ngx::core::NGX_CONF_OK;
 use sticky_core::directive::nginx_forms::NginxRule;
-use sticky_core::directive::{self, Mode, QueryRule, ZoneChoice};
+use sticky_core::directive::{self, server_parameters, Mode, QueryRule, ZoneChoice};
 use sticky_core::scan::readers::Readers;
 use sticky_core::table;
 
 use crate::ngx::complex::Text;
-use crate::ngx::conf::Conf;
+use crate::ngx::conf::{Conf, Position};
+use crate::ngx::cycle::Cycle;
 use crate::ngx::hook::{self, Policy};
 use crate::ngx::owned::Owned;
 use crate::ngx::shm::ZoneError;
 use crate::ngx::upstream::Upstream;
 use crate::zone::sessions::{Sessions, TableZone, DEFAULT_SIZE};
 
+use super::cookie_variables::CookieVariables;
+use super::doubts::Doubt;
 use super::error::Refusal;
+use super::key_file;
 use super::nginx_forms::{NginxForm, NginxLearn};
 use super::state_file;
 use super::types::{MainConf, Rule, Sticky, UpstreamConf};
@@ -29,15 +33,31 @@ pub const DRAINING: usize = 8;
 
 /// The directive `sticky`.
 pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
+    if !cf.is_in_upstream() {
+        return Err(Refusal::Outside("sticky"));
+    }
     let us = cf.upstream().ok_or(Refusal::Reported)?;
     let conf = us.srv_conf::<UpstreamConf<'_>>().ok_or(Refusal::Reported)?;
     if conf.sticky.get().is_some() {
         return Err(Refusal::Duplicate);
     }
-    let rule = match directive::parse(&cf.words()).map_err(Refusal::Words)? {
-        Mode::Cookie(rule) => Rule::Cookie(rule),
+    let mode = parse(cf)?;
+    for doubt in directive::warnings(&mode, &cf.words()) {
+        cf.warn(format_args!("{doubt}"));
+    }
+    let rule = match mode {
+        Mode::Cookie(rule) => {
+            let variables = CookieVariables::new(cf, &rule).ok_or(Refusal::Reported)?;
+            Rule::Cookie(rule, variables)
+        }
         Mode::Query(rule) => {
             let sessions = sessions(cf, us.name(), &rule)?;
+            let mut doubts = conf.doubts.borrow_mut();
+            if rule.zone == ZoneChoice::Off {
+                doubts.push(Doubt::local_zone(cf, us.name()));
+            }
+            let state = rule.state.as_deref();
+            doubts.extend(state.and_then(|word| Some(Doubt::state_file(cf, cf.full_name(word)?))));
             let readers = Readers::new(&rule.learn, &rule.names);
             Rule::Query(rule, sessions, readers)
         }
@@ -57,6 +77,17 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
         logged_no_number: Cell::new(false),
     };
     conf.sticky.set(sticky).map_err(|_| Refusal::Duplicate)
+}
+
+fn parse(cf: Conf<'_>) -> Result<Mode, Refusal> {
+    let words = cf.words();
+    let Some(file) = directive::key_file(&words) else {
+        return directive::parse(&words).map_err(Refusal::Words);
+    };
+    // What is wrong with the words themselves comes first.
+    directive::parse_with_key(&words, b"any").map_err(Refusal::Words)?;
+    let key = key_file::read(cf, file).map_err(Refusal::Key)?;
+    directive::parse_with_key(&words, &key).map_err(Refusal::Words)
 }
 
 /// One of nginx's own forms. An nginx that knows them itself gets the words first.
@@ -107,6 +138,9 @@ fn create_learn_zone<'c>(
 
 /// The directive `sticky_secret`. `false`: it is a duplicate.
 pub fn secret(cf: Conf<'_>) -> Result<bool, Refusal> {
+    if !cf.is_in_upstream() {
+        return Err(Refusal::Outside("sticky_secret"));
+    }
     let us = cf.upstream().ok_or(Refusal::Reported)?;
     let conf = us.srv_conf::<UpstreamConf<'_>>().ok_or(Refusal::Reported)?;
     let words = cf.words();
@@ -119,12 +153,11 @@ pub fn secret(cf: Conf<'_>) -> Result<bool, Refusal> {
 /// these words out and passes the rest on to nginx.
 #[cfg(not(nginx_since = "1.29.6"))]
 pub fn server(cf: Conf<'_>) -> Result<(), Refusal> {
-    use sticky_core::directive::server_parameters;
-
     let us = cf.upstream().ok_or(Refusal::Reported)?;
     let conf = us.srv_conf::<UpstreamConf<'_>>().ok_or(Refusal::Reported)?;
     let words = cf.words();
     let parameters = words.get(1..).unwrap_or_default();
+    refuse_foreign(parameters)?;
     let (found, ours) = server_parameters::parse(parameters).map_err(Refusal::Server)?;
     if found.drain && !us.supports_down() {
         return Err(Refusal::NoDrain);
@@ -136,10 +169,8 @@ pub fn server(cf: Conf<'_>) -> Result<(), Refusal> {
         cf.retain_words(&keep);
     }
     let position = us.servers().len();
-    let code = cf.pass_on(<UpstreamConf<'_> as Owned>::module());
-    if code != NGX_CONF_OK {
-        return Err(Refusal::Passed(code));
-    }
+    pass_on(cf)?;
+    note_route(cf, conf, parameters);
     if found.drain {
         us.set_down(DRAINING);
     }
@@ -149,6 +180,80 @@ pub fn server(cf: Conf<'_>) -> Result<(), Refusal> {
         routes.push(Some(route.into()));
     }
     Ok(())
+}
+
+/// The directive `server` of an upstream, for an nginx that knows `route=` and `drain`.
+#[cfg(nginx_since = "1.29.6")]
+pub fn server(cf: Conf<'_>) -> Result<(), Refusal> {
+    let us = cf.upstream().ok_or(Refusal::Reported)?;
+    let conf = us.srv_conf::<UpstreamConf<'_>>().ok_or(Refusal::Reported)?;
+    let words = cf.words();
+    let parameters = words.get(1..).unwrap_or_default();
+    refuse_foreign(parameters)?;
+    pass_on(cf)?;
+    note_route(cf, conf, parameters);
+    Ok(())
+}
+
+fn note_route<'c>(cf: Conf<'c>, conf: &UpstreamConf<'c>, parameters: &[&'c [u8]]) {
+    let mut words = parameters.iter();
+    if let Some(route) = words.find_map(|word| word.strip_prefix(b"route=")) {
+        conf.route_lines.borrow_mut().push((route, cf.position()));
+    }
+}
+
+/// Warns of servers whose sessions cannot be told from those of another one.
+fn warn_of_routes(cf: Conf<'_>, us: Upstream<'_>, lines: &[(&[u8], Position<'_>)]) {
+    let mut known = HashSet::new();
+    for (route, at) in lines {
+        if !known.insert(route) {
+            cf.warn_elsewhere(format_args!(
+                "\"route={}\" is that of another server, too: \"sticky\" cannot tell their \
+                 sessions apart, upstream \"{}\"{at}",
+                route.escape_ascii(),
+                us.name().escape_ascii()
+            ));
+        }
+    }
+}
+
+fn refuse_foreign(parameters: &[&[u8]]) -> Result<(), Refusal> {
+    match server_parameters::hint(parameters) {
+        Some(hint) => Err(Refusal::Server(hint)),
+        None => Ok(()),
+    }
+}
+
+/// Passes a directive on to the module that it is of.
+fn pass_on(cf: Conf<'_>) -> Result<(), Refusal> {
+    let code = cf.pass_on(<UpstreamConf<'_> as Owned>::module());
+    if code == NGX_CONF_OK {
+        Ok(())
+    } else {
+        Err(Refusal::Passed(code))
+    }
+}
+
+/// The directive `fair`, of a third-party balancer whose choice cannot be steered.
+pub fn fair(cf: Conf<'_>) -> Result<(), Refusal> {
+    // Of another module, a directive of this name may be something else.
+    const MODULE: &[u8] = b"ngx_http_upstream_fair_module";
+
+    if cf.next_module(<UpstreamConf<'_> as Owned>::module()) == Some(MODULE) {
+        let us = cf.upstream().ok_or(Refusal::Reported)?;
+        let conf = us.srv_conf::<UpstreamConf<'_>>().ok_or(Refusal::Reported)?;
+        conf.foreign_balancer.set(Some(("fair", cf.position())));
+    }
+    pass_on(cf)
+}
+
+/// The directive of Tengine that does the same, unless a module of this nginx has it.
+pub fn session_sticky(cf: Conf<'_>) -> Result<(), Refusal> {
+    let ours = <UpstreamConf<'_> as Owned>::module();
+    if cf.next_module(ours).is_none() {
+        return Err(Refusal::Tengine);
+    }
+    pass_on(cf)
 }
 
 fn sessions<'c>(
@@ -181,16 +286,33 @@ fn table_zone<'c>(cf: Conf<'c>, name: &[u8], size: usize) -> Result<&'c TableZon
         .map_err(|(ZoneError::Reported | ZoneError::OutOfMemory)| Refusal::Reported)
 }
 
+/// Called when a configuration is complete, also when it is only tested.
+pub fn warn(new: Cycle<'_>) {
+    if let Some(main) = new.main_conf::<MainConf<'_>>() {
+        for doubt in main.doubts.take() {
+            doubt.check(new);
+        }
+    }
+}
+
 /// Called when the configuration has been read, before the upstreams are initialised.
-pub fn complete<P: Policy>(cf: Conf<'_>, main: &MainConf) -> Result<(), Refusal> {
+pub fn complete<'c, P: Policy>(cf: Conf<'c>, main: &MainConf<'c>) -> Result<(), Refusal> {
     for us in cf.upstreams() {
         let Some(conf) = us.srv_conf::<UpstreamConf<'_>>() else {
             continue;
         };
         check_effect(us, conf)?;
+        main.doubts.borrow_mut().append(&mut conf.doubts.take());
         let Some(sticky) = conf.active() else {
             continue;
         };
+        if let Some((directive, at)) = conf.foreign_balancer.get() {
+            return Err(Refusal::Balancer {
+                directive,
+                upstream: us.name().to_vec(),
+                at: at.to_string(),
+            });
+        }
         if let Rule::NginxForm(NginxForm {
             learn: Some(learn), ..
         }) = &sticky.rule
@@ -199,6 +321,9 @@ pub fn complete<P: Policy>(cf: Conf<'_>, main: &MainConf) -> Result<(), Refusal>
                 // nginx's own module has created the zone that the directive names.
                 create_learn_zone(cf, us.name(), learn, &[b"sticky:", us.name()].concat())?;
             }
+        }
+        if matches!(sticky.rule, Rule::Query(..) | Rule::NginxForm(_)) {
+            warn_of_routes(cf, us, &conf.route_lines.borrow());
         }
         if let Rule::Rewrite(rule) = &sticky.rule {
             let mut known = main.own_parameters.borrow_mut();

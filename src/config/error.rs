@@ -6,7 +6,12 @@ use std::os::raw::c_char;
 use sticky_core::directive::DirectiveError;
 use thiserror::Error;
 
+use super::key_file::KeyFileError;
 use super::state_file::StateFileError;
+
+/// What can be used in place of a balancer that cannot be steered.
+pub const STEERED_BALANCERS: &str =
+    "round robin (no directive), \"least_conn\", \"random\", \"hash\" or \"ip_hash\"";
 
 /// Why a directive is refused. Displays as nginx writes it before the file and the line.
 #[derive(Debug, Error)]
@@ -14,6 +19,16 @@ pub enum Refusal {
     /// The directive is in one block twice.
     #[error("\"sticky\" directive is duplicate")]
     Duplicate,
+    /// The directive is not in an upstream.
+    #[error("\"{0}\" directive is not allowed here, expected inside of an \"upstream\" block")]
+    Outside(&'static str),
+    /// A directive of Tengine.
+    #[error(
+        "unknown directive \"session_sticky\", which is of Tengine, expected \"sticky\" with \
+         \"name=\", \"domain=\", \"path=\" and \"expires=\" in place of \"cookie=\", \"domain=\", \
+         \"path=\" and \"maxage=\""
+    )]
+    Tengine,
     /// The words are wrong.
     #[error(transparent)]
     Words(DirectiveError),
@@ -26,6 +41,9 @@ pub enum Refusal {
     /// A key for the session table cannot be made.
     #[error("the system gives no random numbers for the key of a session table")]
     NoRandomNumbers,
+    /// The key cannot be read.
+    #[error(transparent)]
+    Key(KeyFileError),
     /// The zone cannot have the state file.
     #[error(transparent)]
     State(StateFileError),
@@ -42,7 +60,6 @@ pub enum Refusal {
         upstream: Vec<u8>,
     },
     /// What the `server` directive says of sessions is wrong.
-    #[cfg(not(nginx_since = "1.29.6"))]
     #[error("{0}")]
     Server(&'static str),
     /// The balancer does not know `down`.
@@ -65,6 +82,20 @@ pub enum Refusal {
     /// nginx's own handler has refused the directive.
     #[error("\"sticky\" directive failed")]
     Passed(*mut c_char),
+    /// The balancer cannot be steered.
+    #[error(
+        "\"{directive}\" cannot be combined with \"sticky\" in upstream \"{}\": it is not built on \
+         round robin of nginx, expected {STEERED_BALANCERS}{at}",
+        .upstream.escape_ascii()
+    )]
+    Balancer {
+        /// The balancer's directive.
+        directive: &'static str,
+        /// The upstream.
+        upstream: Vec<u8>,
+        /// Where the directive stands, as nginx appends it to a message.
+        at: String,
+    },
     /// Another module has taken the upstream over.
     #[error(
         "\"sticky\" has no effect in upstream \"{}\", another module balances it",

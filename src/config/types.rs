@@ -10,11 +10,14 @@ use sticky_core::url::Names;
 
 use crate::ngx::clock;
 use crate::ngx::complex::Text;
+use crate::ngx::conf::Position;
 use crate::ngx::hook::Hook;
 use crate::ngx::peers::PeerList;
 use crate::ngx::upstream::Upstream;
 use crate::zone::sessions::Sessions;
 
+use super::cookie_variables::CookieVariables;
+use super::doubts::Doubt;
 use super::nginx_forms::NginxForm;
 use super::peer_index::{ClientView, IndexView, PeerIndex};
 
@@ -29,6 +32,12 @@ pub struct UpstreamConf<'c> {
     pub secret: OnceCell<Text<'c>>,
     /// `sticky_strict`.
     pub strict: Cell<Option<bool>>,
+    /// The directive of a balancer that cannot be steered, and where it stands.
+    pub foreign_balancer: Cell<Option<(&'static str, Position<'c>)>>,
+    /// What its `sticky` directive leaves to be looked at.
+    pub doubts: RefCell<Vec<Doubt<'c>>>,
+    /// Each `route=` in a `server` directive, and where it stands.
+    pub route_lines: RefCell<Vec<(&'c [u8], Position<'c>)>>,
     /// `route=` of each `server` directive, where nginx does not know it itself.
     pub routes: RefCell<Vec<Option<Box<[u8]>>>>,
 }
@@ -122,7 +131,7 @@ impl Sticky<'_> {
 /// The mode, with what it needs at run time.
 pub enum Rule<'c> {
     /// `mode=cookie`.
-    Cookie(CookieRule),
+    Cookie(CookieRule, CookieVariables<'c>),
     /// `mode=query`.
     Query(QueryRule, Sessions<'c>, Readers),
     /// `mode=rewrite`.
@@ -135,7 +144,7 @@ impl<'c> Rule<'c> {
     /// The session table, where there is one.
     pub fn sessions(&self) -> Option<&Sessions<'c>> {
         match self {
-            Rule::Cookie(_) | Rule::Rewrite(_) => None,
+            Rule::Cookie(..) | Rule::Rewrite(_) => None,
             Rule::Query(_, sessions, _) => Some(sessions),
             Rule::NginxForm(form) => form.learn.as_ref()?.sessions.get(),
         }
@@ -144,11 +153,11 @@ impl<'c> Rule<'c> {
     /// What clients see of the peer at `position` with that name and `route=`.
     fn client_view(&self, position: usize, name: &[u8], route: Option<Box<[u8]>>) -> ClientView {
         match self {
-            Rule::Cookie(rule) => {
+            Rule::Cookie(rule, variables) => {
                 let value = rule.recipe.value(position, name);
                 let pair = [&rule.name, &b"="[..], &value].concat();
                 let mut set_cookie = Vec::new();
-                if rule.expires.is_none() && !rule.transfer {
+                if rule.expires.is_none() && !rule.transfer && variables.is_empty() {
                     set_cookie.extend_from_slice(&pair);
                     rule.attributes(None).write(&mut set_cookie);
                 }
@@ -173,7 +182,7 @@ impl<'c> Rule<'c> {
     /// What becomes of a session while its server is down or has failed.
     pub fn on_failure(&self) -> OnFailure {
         match self {
-            Rule::Cookie(rule) => rule.on_failure,
+            Rule::Cookie(rule, _) => rule.on_failure,
             Rule::Query(rule, ..) => rule.on_failure,
             Rule::Rewrite(rule) => rule.on_failure,
             Rule::NginxForm(_) => OnFailure::Move,
@@ -183,7 +192,7 @@ impl<'c> Rule<'c> {
     /// The directive says `no_fallback`.
     pub fn no_fallback(&self) -> bool {
         match self {
-            Rule::Cookie(rule) => rule.no_fallback,
+            Rule::Cookie(rule, _) => rule.no_fallback,
             Rule::Query(rule, ..) => rule.no_fallback,
             Rule::Rewrite(rule) => rule.no_fallback,
             Rule::NginxForm(_) => false,
@@ -193,7 +202,9 @@ impl<'c> Rule<'c> {
 
 /// What the module keeps for the whole of `http`.
 #[derive(Default)]
-pub struct MainConf {
+pub struct MainConf<'c> {
+    /// What is to be looked at once the configuration is complete.
+    pub doubts: RefCell<Vec<Doubt<'c>>>,
     /// Names of the parameters that `mode=rewrite` puts into links.
     pub own_parameters: RefCell<Vec<Arc<Names>>>,
 }
@@ -228,9 +239,10 @@ pub struct CookieAttributes {
 impl CookieAttributes {
     /// The attributes of a cookie that is set now.
     pub fn now(&mut self, rule: &CookieRule) -> &[u8] {
-        let expires = rule.expires.map(|seconds| {
-            clock::unix_seconds().saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX))
-        });
+        // Without a limit, the time is not asked for.
+        let expires = rule
+            .expires
+            .and_then(|_| rule.expires_at(clock::unix_seconds()));
         if !self.is_written || self.expires != expires {
             self.text.clear();
             rule.attributes(expires).write(&mut self.text);

@@ -13,6 +13,7 @@
 //! ```
 
 mod cookie;
+mod elsewhere;
 mod error;
 mod from;
 mod hosts;
@@ -24,6 +25,8 @@ mod parameters;
 mod query;
 mod rewrite;
 pub mod server_parameters;
+pub mod values;
+mod warning;
 
 use std::sync::Arc;
 
@@ -37,6 +40,7 @@ use nginx_forms::{NginxForm, NginxRule};
 use parameters::{ModeName, Parameters};
 
 pub use error::{DirectiveError, NginxError};
+pub use warning::{warnings, Warning};
 
 /// How an upstream keeps its sessions together.
 #[derive(Clone, Debug)]
@@ -58,9 +62,10 @@ pub struct CookieRule {
     pub name: Vec<u8>,
     /// How a server becomes a cookie value, [`Recipe::Hash`] with MD5 unless configured.
     pub recipe: Recipe,
-    /// The attribute Domain, none unless configured. Safe in a Set-Cookie header.
+    /// The attribute Domain, none unless configured. May hold variables; the rest of it is safe in
+    /// a Set-Cookie header.
     pub domain: Option<Vec<u8>>,
-    /// The attribute Path, `/` unless configured. Safe in a Set-Cookie header.
+    /// The attribute Path, `/` unless configured. As `domain`.
     pub path: Vec<u8>,
     /// How many seconds from now the browser keeps the cookie, 1 to `i64::MAX`; none: until it is
     /// closed. Add it to the time with saturation.
@@ -197,6 +202,15 @@ pub enum ZoneChoice {
 ///
 /// A mode that does not exist, else the first invalid word, else a contradiction between them.
 pub fn parse(words: &[&[u8]]) -> Result<Mode, DirectiveError> {
+    parse_with_key(words, &[])
+}
+
+/// The same for words that have [`key_file`], with what is in that file.
+///
+/// # Errors
+///
+/// As [`parse`], to which every such file is empty; and a file without a key.
+pub fn parse_with_key(words: &[&[u8]], key_file: &[u8]) -> Result<Mode, DirectiveError> {
     // Only as the first word, as in nginx's own directive.
     if let Some((first, rest)) = words.split_first() {
         if let Some(form) = NginxForm::named(first) {
@@ -205,10 +219,24 @@ pub fn parse(words: &[&[u8]]) -> Result<Mode, DirectiveError> {
                 .map_err(DirectiveError::Nginx);
         }
     }
-    let parameters = Parameters::read(words)?;
+    let parameters = Parameters::read(words, key_file)?;
     match parameters.mode() {
         ModeName::Cookie => cookie::rule(&parameters).map(Mode::Cookie),
         ModeName::Query => query::rule(&parameters).map(Mode::Query),
         ModeName::Rewrite => rewrite::rule(&parameters).map(Mode::Rewrite),
     }
+}
+
+/// The file that `hmac_key_file=` names, whose content [`parse_with_key`] needs.
+pub fn key_file<'a>(words: &[&'a [u8]]) -> Option<&'a [u8]> {
+    if words
+        .first()
+        .is_some_and(|first| NginxForm::named(first).is_some())
+    {
+        return None;
+    }
+    let file = words
+        .iter()
+        .find_map(|word| word.strip_prefix(b"hmac_key_file="))?;
+    (!file.is_empty() && !values::has_variable(file)).then_some(file)
 }

@@ -28,6 +28,12 @@ impl CookieRule {
             .chain(std::iter::once(cookie))
     }
 
+    /// Until when the browser keeps a cookie that is set at `now`, both in seconds since 1970 UTC.
+    pub fn expires_at(&self, now: i64) -> Option<i64> {
+        let seconds = self.expires?;
+        Some(now.saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX)))
+    }
+
     /// The attributes of a cookie that the browser keeps until `expires`, in seconds since 1970
     /// UTC.
     pub fn attributes(&self, expires: Option<i64>) -> Attributes<'_> {

@@ -41,14 +41,17 @@ const LOCATION: u32 = sys::NGX_HTTP_MAIN_CONF
     | sys::NGX_HTTP_LOC_CONF
     | sys::NGX_CONF_NOARGS;
 
-#[cfg(nginx_since = "1.29.6")]
-const COMMANDS_COUNT: usize = 7;
-#[cfg(not(nginx_since = "1.29.6"))]
-const COMMANDS_COUNT: usize = 8;
+/// Everywhere in `http`: a directive for upstreams is better refused by us than by nginx, which
+/// says no more than that it is not allowed.
+const ANYWHERE: u32 = sys::NGX_HTTP_UPS_CONF
+    | sys::NGX_HTTP_MAIN_CONF
+    | sys::NGX_HTTP_SRV_CONF
+    | sys::NGX_HTTP_LOC_CONF
+    | sys::NGX_HTTP_LIF_CONF
+    | sys::NGX_HTTP_SIF_CONF
+    | sys::NGX_HTTP_LMT_CONF;
 
-pub(super) static COMMANDS: NginxTable<[ngx_command_t; COMMANDS_COUNT]> = NginxTable::new([
-    // Newer versions know route= and drain themselves.
-    #[cfg(not(nginx_since = "1.29.6"))]
+pub(super) static COMMANDS: NginxTable<[ngx_command_t; 10]> = NginxTable::new([
     command(
         c"server",
         sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_1MORE,
@@ -57,7 +60,7 @@ pub(super) static COMMANDS: NginxTable<[ngx_command_t; COMMANDS_COUNT]> = NginxT
     ),
     command(
         c"sticky",
-        sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_ANY,
+        ANYWHERE | sys::NGX_CONF_ANY,
         set_sticky,
         sys::NGX_HTTP_SRV_CONF_OFFSET,
     ),
@@ -69,13 +72,13 @@ pub(super) static COMMANDS: NginxTable<[ngx_command_t; COMMANDS_COUNT]> = NginxT
     ),
     command(
         c"sticky_secret",
-        sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_TAKE1,
+        ANYWHERE | sys::NGX_CONF_TAKE1,
         set_secret,
         sys::NGX_HTTP_SRV_CONF_OFFSET,
     ),
     command(
         c"sticky_strict",
-        sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_TAKE1,
+        ANYWHERE | sys::NGX_CONF_TAKE1,
         set_strict,
         sys::NGX_HTTP_SRV_CONF_OFFSET,
     ),
@@ -90,6 +93,18 @@ pub(super) static COMMANDS: NginxTable<[ngx_command_t; COMMANDS_COUNT]> = NginxT
         LOCATION,
         set_hide_cookie,
         sys::NGX_HTTP_LOC_CONF_OFFSET,
+    ),
+    command(
+        c"fair",
+        sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_ANY,
+        set_fair,
+        sys::NGX_HTTP_SRV_CONF_OFFSET,
+    ),
+    command(
+        c"session_sticky",
+        sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_ANY,
+        set_session_sticky,
+        sys::NGX_HTTP_SRV_CONF_OFFSET,
     ),
     ngx_command_t::empty(),
 ]);
@@ -115,12 +130,42 @@ pub(super) fn refuse(cf: Conf<'_>, why: &Refusal) -> *mut c_char {
     match why {
         Refusal::Reported => {}
         Refusal::Passed(code) => return *code,
+        Refusal::Balancer { .. } => cf.refuse_elsewhere(format_args!("{why}")),
         _ => cf.refuse(format_args!("{why}")),
     }
     NGX_CONF_ERROR
 }
 
-#[cfg(not(nginx_since = "1.29.6"))]
+unsafe extern "C" fn set_fair(
+    cf: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    _: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: ngx_conf_handler() never passes a NULL cf.
+    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
+        return NGX_CONF_ERROR;
+    };
+    guard(NGX_CONF_ERROR, || match directives::fair(cf) {
+        Ok(()) => NGX_CONF_OK,
+        Err(why) => refuse(cf, &why),
+    })
+}
+
+unsafe extern "C" fn set_session_sticky(
+    cf: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    _: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: ngx_conf_handler() never passes a NULL cf.
+    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
+        return NGX_CONF_ERROR;
+    };
+    guard(NGX_CONF_ERROR, || match directives::session_sticky(cf) {
+        Ok(()) => NGX_CONF_OK,
+        Err(why) => refuse(cf, &why),
+    })
+}
+
 unsafe extern "C" fn set_server(
     cf: *mut ngx_conf_t,
     _: *mut ngx_command_t,
@@ -164,6 +209,9 @@ unsafe extern "C" fn set_strict(
         return NGX_CONF_ERROR;
     };
     guard(NGX_CONF_ERROR, || {
+        if !cf.is_in_upstream() {
+            return refuse(cf, &Refusal::Outside("sticky_strict"));
+        }
         let words = cf.words();
         let word = words.first().copied().unwrap_or_default();
         // As ngx_conf_set_flag_slot().

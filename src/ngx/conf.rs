@@ -1,5 +1,7 @@
 //! The configuration while it is being read.
 
+use std::ffi::CStr;
+use std::fmt;
 use std::marker::PhantomData;
 use std::os::raw::{c_char, c_void};
 use std::ptr::{self, NonNull};
@@ -9,6 +11,19 @@ use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 use super::pool::Pool;
 use super::sys;
 use super::upstream::Upstream;
+
+/// The place of a directive. Displays as nginx appends it to a message.
+#[derive(Clone, Copy)]
+pub struct Position<'c> {
+    file: &'c [u8],
+    line: usize,
+}
+
+impl fmt::Display for Position<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " in {}:{}", self.file.escape_ascii(), self.line)
+    }
+}
 
 /// `ngx_conf_t`: the directive that is being read, or the whole configuration at the end.
 #[derive(Clone, Copy)]
@@ -46,15 +61,60 @@ impl<'c> Conf<'c> {
     /// The full name of a file, which is relative to nginx's prefix unless it is absolute. `None`:
     /// out of memory.
     pub fn full_name(self, name: &[u8]) -> Option<&'c [u8]> {
+        self.full(name, 0)
+    }
+
+    /// The same, relative to the folder of the configuration.
+    pub fn full_conf_name(self, name: &[u8]) -> Option<&'c [u8]> {
+        self.full(name, 1)
+    }
+
+    fn full(self, name: &[u8], conf_prefix: sys::ngx_uint_t) -> Option<&'c [u8]> {
         // ngx_get_full_name() leaves an absolute name as it is, and takes it to end in a zero.
         let name = self.pool()?.copy(&[name, b"\0"].concat())?;
         let mut full = sys::string(name.strip_suffix(b"\0")?);
         // SAFETY: ngx_init_cycle() sets cycle; ngx_conf_full_name() reads its prefix. The name
         // lives as long as the configuration.
         unsafe {
-            let code = sys::ngx_conf_full_name(self.0.as_ref().cycle, &mut full, 0);
+            let code = sys::ngx_conf_full_name(self.0.as_ref().cycle, &mut full, conf_prefix);
             (code == sys::OK).then(|| sys::bytes(full))
         }
+    }
+
+    /// Where the directive that is being read ends.
+    pub fn position(self) -> Position<'c> {
+        // SAFETY: ngx_conf_parse() sets conf_file, whose name and line ngx_conf_log_error() writes;
+        // the name is in the cycle's pool (ngx_conf_include(), ngx_init_cycle()).
+        unsafe {
+            match self.0.as_ref().conf_file.as_ref() {
+                Some(file) => Position {
+                    file: sys::bytes(file.file.name),
+                    line: file.line,
+                },
+                None => Position { file: b"", line: 0 },
+            }
+        }
+    }
+
+    /// Writes why the configuration is refused, with no file and line but what the message has
+    /// itself.
+    pub fn refuse_elsewhere(self, why: fmt::Arguments<'_>) {
+        // SAFETY: ngx_init_cycle() sets log, which outlives the reading.
+        let log = unsafe { self.0.as_ref().log };
+        ngx::ngx_log_error!(sys::NGX_LOG_EMERG, log, "{}", why);
+    }
+
+    /// Writes a doubt about the configuration, with no file and line but what the message has
+    /// itself.
+    pub fn warn_elsewhere(self, what: fmt::Arguments<'_>) {
+        // SAFETY: as in refuse_elsewhere().
+        let log = unsafe { self.0.as_ref().log };
+        ngx::ngx_log_error!(sys::NGX_LOG_WARN, log, "{}", what);
+    }
+
+    /// Writes a doubt about the configuration, with the file and the line of the directive.
+    pub fn warn(self, what: std::fmt::Arguments<'_>) {
+        ngx::ngx_conf_log_error!(sys::NGX_LOG_WARN, self.as_ptr(), "{}", what);
     }
 
     /// Writes why the configuration is refused, with the file and the line of the directive.
@@ -109,18 +169,52 @@ impl<'c> Conf<'c> {
         }
     }
 
+    /// Whether the directive stands in an upstream block.
+    pub fn is_in_upstream(self) -> bool {
+        // SAFETY: ngx_http_upstream() sets cmd_type while it reads the block.
+        unsafe { self.0.as_ref().cmd_type == sys::NGX_HTTP_UPS_CONF as usize }
+    }
+
+    /// The name of the module that [`Conf::pass_on`] would pass the directive on to.
+    pub fn next_module(self, not: *const sys::ngx_module_t) -> Option<&'c [u8]> {
+        let (module, _) = self.next_command(not)?;
+        // SAFETY: ngx_preinit_modules() and ngx_add_module() set name.
+        unsafe {
+            let name = module.name.cast_const();
+            (!name.is_null()).then(|| CStr::from_ptr(name.cast()).to_bytes())
+        }
+    }
+
     /// Passes the directive on to the first module but `not` that declares it for upstream blocks,
     /// as ngx_conf_handler() does it.
     pub fn pass_on(self, not: *const sys::ngx_module_t) -> *mut c_char {
+        // SAFETY: next_command() has found it there.
+        unsafe {
+            if let Some((module, command)) = self.next_command(not) {
+                return self.call(module, command, (*self.0.as_ref().args).nelts);
+            }
+            let args: &[sys::ngx_str_t] = (*self.0.as_ref().args).as_slice();
+            let name = args.first().map(|name| sys::bytes(*name));
+            self.refuse(format_args!(
+                "unknown directive \"{}\"",
+                name.unwrap_or_default().escape_ascii()
+            ));
+        }
+        NGX_CONF_ERROR
+    }
+
+    /// The command of the first module but `not` that declares the directive for upstream blocks.
+    fn next_command(
+        self,
+        not: *const sys::ngx_module_t,
+    ) -> Option<(&'c sys::ngx_module_t, *mut sys::ngx_command_t)> {
         // SAFETY: ngx_cycle_modules() and ngx_add_module() put modules_n pointers into
         // cycle->modules; a module's commands are NULL or end with ngx_null_command.
         // ngx_conf_handler() walks them in the same way.
         unsafe {
             let cf = self.0.as_ref();
             let args: &[sys::ngx_str_t] = (*cf.args).as_slice();
-            let Some(name) = args.first().map(|name| sys::bytes(*name)) else {
-                return NGX_CONF_ERROR;
-            };
+            let name = args.first().map(|name| sys::bytes(*name))?;
             let count = (*cf.cycle).modules_n;
             for index in 0..count {
                 let module = *(*cf.cycle).modules.add(index);
@@ -132,17 +226,13 @@ impl<'c> Conf<'c> {
                     if sys::bytes((*command).name) == name
                         && (*command).type_ & sys::NGX_HTTP_UPS_CONF as usize != 0
                     {
-                        return self.call(&*module, command, args.len());
+                        return Some((&*module, command));
                     }
                     command = command.add(1);
                 }
             }
-            self.refuse(format_args!(
-                "unknown directive \"{}\"",
-                name.escape_ascii()
-            ));
         }
-        NGX_CONF_ERROR
+        None
     }
 
     /// # Safety

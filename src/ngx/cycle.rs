@@ -1,8 +1,10 @@
 //! A cycle, and which of nginx's processes this is.
 
+use std::ffi::CStr;
 use std::os::raw::c_int;
 
 use super::conf::Conf;
+use super::owned::MainConf;
 use super::shm::{Adopt, Zone};
 use super::sys;
 
@@ -23,6 +25,39 @@ impl<'c> Cycle<'c> {
         // SAFETY: ngx_init_cycle() sets conf.cycle to the new cycle, which the configuration lives
         // in.
         unsafe { Self::from_ptr((*cf.as_ptr()).cycle) }
+    }
+
+    /// What a module keeps for the whole of `http`. `None`: the configuration has no such block.
+    pub fn main_conf<T: MainConf>(self) -> Option<&'c T> {
+        // SAFETY: MainConf says what the place holds. ngx_http_block() puts an ngx_http_conf_ctx_t
+        // into conf_ctx, which is zero until then, at the place of ngx_http_module
+        // (ngx_http_cycle_get_module_main_conf()).
+        unsafe {
+            let http = &raw const sys::ngx_http_module;
+            let context = (*self.0.conf_ctx.add((*http).index)).cast::<sys::ngx_http_conf_ctx_t>();
+            (*context.as_ref()?.main_conf.add((*T::module()).ctx_index))
+                .cast::<T>()
+                .as_ref()
+        }
+    }
+
+    /// How many processes serve requests.
+    pub fn workers(self) -> usize {
+        self.core().map_or(1, |conf| match conf.master {
+            0 => 1,
+            _ => usize::try_from(conf.worker_processes).unwrap_or(1),
+        })
+    }
+
+    /// The name of the user of the worker processes, where it may not be that of this process.
+    pub fn workers_name(self) -> Option<&'c [u8]> {
+        let conf = self.core_conf()?;
+        // SAFETY: ngx_set_user() and ngx_core_module_init_conf() set username to a string of the
+        // cycle's pool, or to a literal.
+        unsafe {
+            (!conf.username.is_null())
+                .then(|| CStr::from_ptr(conf.username.cast_const().cast()).to_bytes())
+        }
     }
 
     /// The module's zones.
@@ -56,12 +91,15 @@ impl<'c> Cycle<'c> {
 
     /// nginx's main configuration, where this process may start others as another user.
     fn core_conf(self) -> Option<&'c sys::ngx_core_conf_t> {
-        // SAFETY: geteuid() cannot fail. ngx_init_cycle() puts what ngx_core_module_create_conf()
-        // has made into conf_ctx, at the place of ngx_core_module (ngx_get_conf()).
+        // SAFETY: it cannot fail.
+        let is_root = unsafe { sys::geteuid() } == 0;
+        self.core().filter(|_| is_root)
+    }
+
+    fn core(self) -> Option<&'c sys::ngx_core_conf_t> {
+        // SAFETY: ngx_init_cycle() puts what ngx_core_module_create_conf() has made into conf_ctx, at
+        // the place of ngx_core_module (ngx_get_conf()).
         unsafe {
-            if sys::geteuid() != 0 {
-                return None;
-            }
             let core = &raw const sys::ngx_core_module;
             let conf = (*self.0.conf_ctx.add((*core).index)).cast::<sys::ngx_core_conf_t>();
             conf.as_ref()

@@ -7,9 +7,10 @@ use super::sys;
 /// Severity of a line.
 #[derive(Clone, Copy, Debug)]
 pub enum Level {
-    /// Something does not work.
+    /// Something does not work, or the operator should act on it. Said once for each change of
+    /// state: an nginx whose `error_log` names no level, such as Debian's, shows nothing below.
     Error,
-    /// The operator should act on it.
+    /// Of a configuration that is being read, which the terminal shows as well.
     Warn,
     /// Normal, but rare.
     Notice,

@@ -292,7 +292,7 @@ pub fn another<'r>(context: &RequestContext<'r>) -> Option<RequestSession<'r>> {
     let (r, sticky) = (context.request, context.sticky);
     let session = match &sticky.rule {
         Rule::Query(rule, sessions, _) => by_any_id(r, rule, sessions, &is_usable),
-        Rule::Cookie(rule) => by_any_cookie(r, rule, &index, is_usable)?,
+        Rule::Cookie(rule, _) => by_any_cookie(r, rule, &index, is_usable)?,
         Rule::Rewrite(rule) => by_any_value(r, rule, &index, is_usable)?,
         Rule::NginxForm(_) => return None,
     };

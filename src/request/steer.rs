@@ -10,6 +10,7 @@ use std::cell::Cell;
 use sticky_core::directive::OnFailure;
 use sticky_core::table::Epoch;
 
+use crate::config::error::STEERED_BALANCERS;
 use crate::config::types::{LocationConf, Rule, Sticky, UpstreamConf};
 use crate::ngx::accel_redirect::{self, OnRedirect, SavedFinalize};
 use crate::ngx::balancer::{interpose, Attempt, Balancer, Choice, Chooser, RoundRobin};
@@ -259,7 +260,7 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
         .sessions()
         .map_or_else(Epoch::default, Sessions::epoch);
     let session = match &sticky.rule {
-        Rule::Cookie(rule) => lookup::by_cookie(r, rule, &sticky.peer_index(peers)),
+        Rule::Cookie(rule, _) => lookup::by_cookie(r, rule, &sticky.peer_index(peers)),
         Rule::Rewrite(rule) => lookup::by_value(r, rule, &sticky.peer_index(peers)),
         Rule::Query(rule, sessions, _) => lookup::by_id(r, rule, sessions, &|holder| {
             usable::is_usable(&sticky.peer_index(peers), peers, holder)
@@ -306,7 +307,7 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
     };
     let awaits_cookie = match &sticky.rule {
         // A client that has sent it needs no other.
-        Rule::Cookie(rule) => !rule.hide_cookie && session.holder.is_none(),
+        Rule::Cookie(rule, _) => !rule.hide_cookie && session.holder.is_none(),
         Rule::Query(rule, ..) => !rule.learn.cookies.is_empty(),
         Rule::Rewrite(_) | Rule::NginxForm(_) => false,
     };
@@ -323,7 +324,10 @@ fn log_unknown_balancer(r: Request<'_>, sticky: &Sticky<'_>) {
         let name = sticky.upstream.escape_ascii();
         r.log().write(
             Level::Error,
-            format_args!("sticky: requests are not steered, unknown balancer, upstream \"{name}\""),
+            format_args!(
+                "sticky: requests are not steered, the balancer is not built on round robin of \
+                 nginx, use {STEERED_BALANCERS}, upstream \"{name}\""
+            ),
         );
     }
 }

@@ -3,6 +3,7 @@
 use sticky_core::directive::CookieRule;
 use sticky_core::http::cookie;
 
+use crate::config::cookie_variables::CookieVariables;
 use crate::config::peer_index::{IndexView, Peer};
 use crate::config::types::LocationConf;
 use crate::ngx::request::Request;
@@ -18,7 +19,13 @@ pub fn is_shown(r: Request<'_>, rule: &CookieRule) -> bool {
 
 /// Replaces the server's cookies of that name by ours, as nginx-sticky-module-ng does. `name` is the
 /// name of the peer that gives the response.
-pub fn set<'r>(r: Request<'r>, context: &RequestContext<'r>, rule: &CookieRule, name: &[u8]) {
+pub fn set<'r>(
+    r: Request<'r>,
+    context: &RequestContext<'r>,
+    rule: &CookieRule,
+    variables: &CookieVariables<'r>,
+    name: &[u8],
+) {
     let known = context.peer_index();
     // A fixed index outlives the request, so that its text need not be copied.
     let (peer, line) = match &known {
@@ -44,7 +51,7 @@ pub fn set<'r>(r: Request<'r>, context: &RequestContext<'r>, rule: &CookieRule, 
     }
     let line = line
         .filter(|line| !line.is_empty())
-        .or_else(|| new_line(r, context, rule, peer, theirs));
+        .or_else(|| new_line(r, context, (rule, variables), peer, theirs));
     if let Some(line) = line {
         // Out of memory: the response goes without the cookie, the next one sets it.
         let _ = r.push_response_header(b"Set-Cookie", line);
@@ -55,12 +62,18 @@ pub fn set<'r>(r: Request<'r>, context: &RequestContext<'r>, rule: &CookieRule, 
 fn new_line<'r>(
     r: Request<'r>,
     context: &RequestContext<'r>,
-    rule: &CookieRule,
+    (rule, variables): (&CookieRule, &CookieVariables<'r>),
     peer: &Peer,
     theirs: Option<&[u8]>,
 ) -> Option<&'r [u8]> {
-    let mut attributes = context.sticky.attributes.borrow_mut();
-    let attributes = attributes.now(rule);
+    let (evaluated, mut cached);
+    let attributes = if variables.is_empty() {
+        cached = context.sticky.attributes.borrow_mut();
+        cached.now(rule)
+    } else {
+        evaluated = variables.attributes(r, rule);
+        &evaluated
+    };
     let pool = r.pool()?;
     match theirs {
         _ if !rule.transfer => pool.concat(&[&peer.pair, attributes]),

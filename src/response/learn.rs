@@ -341,7 +341,7 @@ fn body_learner(
 fn log_unreadable(r: Request<'_>, context: &RequestContext<'_>, coding: &[u8]) {
     if !context.sticky.logged_encoding.replace(true) {
         r.log().write(
-            Level::Notice,
+            Level::Error,
             format_args!(
                 "sticky: no session ids are learned from responses with Content-Encoding \"{}\", \
                  only from gzip, deflate, br and zstd, upstream \"{}\"",

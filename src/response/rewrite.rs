@@ -34,7 +34,7 @@ const DIGESTS: [&[u8]; 4] = [b"Content-Digest", b"Repr-Digest", b"Digest", b"Con
 /// The request's arguments without the parameters of this mode, as the application knows them. The
 /// value of `$sticky_args`.
 pub fn args_of_application(r: Request<'_>) -> Option<&[u8]> {
-    let names = r.main_conf::<MainConf>()?.own_parameters.borrow();
+    let names = r.main_conf::<MainConf<'_>>()?.own_parameters.borrow();
     names.iter().try_fold(
         r.args(),
         |args, names| match sticky_core::rewrite::without(names, args) {
@@ -79,7 +79,7 @@ pub fn header<'r>(
     if r.content_coding().is_some() {
         if !context.sticky.logged_encoding.replace(true) {
             r.log().write(
-                Level::Notice,
+                Level::Error,
                 format_args!(
                     "sticky: compressed pages are not rewritten, add proxy_set_header \
                      Accept-Encoding \"\", upstream \"{}\"",
@@ -128,7 +128,7 @@ fn page_will_change(r: Request<'_>) {
 fn log_broken_page(r: Request<'_>, context: &RequestContext<'_>) {
     if !context.sticky.logged_broken_page.replace(true) {
         r.log().write(
-            Level::Notice,
+            Level::Error,
             format_args!(
                 "sticky: the rest of a page is not rewritten, its markup is broken or too deep, \
                  upstream \"{}\"",

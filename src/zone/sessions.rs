@@ -283,7 +283,7 @@ impl<'c> Sessions<'c> {
             Storage::Local { .. } => b"off",
         };
         Log::cycle().write(
-            Level::Warn,
+            Level::Error,
             format_args!(
                 "sticky: the session table is full, live sessions make room for new ones, \
                  zone \"{}\", upstream \"{}\"",

@@ -5,9 +5,10 @@ use super::error::DirectiveError;
 use super::nginx_units;
 use super::on_failure::on_failure;
 use super::parameters::Parameters;
+use super::values::key_of_file;
 use super::CookieRule;
 use crate::digest::{Algorithm, Recipe};
-use crate::http::cookie::SameSite;
+use crate::http::cookie::{is_safe, SameSite};
 
 pub fn rule(given: &Parameters) -> Result<CookieRule, DirectiveError> {
     let rule = CookieRule {
@@ -44,7 +45,7 @@ pub fn rule(given: &Parameters) -> Result<CookieRule, DirectiveError> {
 /// 4.1.1, but none that would end it early or begin another header.
 fn name(given: &Parameters) -> Result<Vec<u8>, DirectiveError> {
     let name = given.value("name").unwrap_or(b"route");
-    if name.iter().any(|&byte| breaks_header(byte) || byte == b'=') {
+    if !is_safe(name) || name.contains(&b'=') {
         let expected = "a cookie name without spaces, control characters, \";\", \",\" and \"=\"";
         return Err(DirectiveError::value("name", name, expected));
     }
@@ -56,16 +57,12 @@ fn attribute(
     parameter: &'static str,
 ) -> Result<Option<Vec<u8>>, DirectiveError> {
     match given.value(parameter) {
-        Some(value) if value.iter().copied().any(breaks_header) => {
+        Some(value) if !is_safe(value) => {
             let expected = "a value without spaces, control characters, \";\" and \",\"";
             Err(DirectiveError::value(parameter, value, expected))
         }
         value => Ok(value.map(<[u8]>::to_vec)),
     }
-}
-
-fn breaks_header(byte: u8) -> bool {
-    byte.is_ascii_control() || matches!(byte, b' ' | b';' | b',')
 }
 
 /// How a server becomes a value: the same in all modes that have one.
@@ -76,12 +73,14 @@ pub(super) fn recipe(given: &Parameters) -> Result<Recipe, DirectiveError> {
             return Err(DirectiveError::Together { one, other, why });
         }
     }
-    if given.has("hmac_key") && !given.has("hmac") {
-        return Err(DirectiveError::Without {
-            parameter: "hmac_key",
-            needed: "hmac",
-            why: "a key has no effect on any other kind of value",
-        });
+    for parameter in ["hmac_key", "hmac_key_file"] {
+        if given.has(parameter) && !given.has("hmac") {
+            return Err(DirectiveError::Without {
+                parameter,
+                needed: "hmac",
+                why: "a key has no effect on any other kind of value",
+            });
+        }
     }
     if let Some(value) = given.value("hash") {
         return match (value, algorithm(value)) {
@@ -98,12 +97,23 @@ pub(super) fn recipe(given: &Parameters) -> Result<Recipe, DirectiveError> {
             let expected = "\"md5\", \"sha1\" or \"sha256\"";
             return Err(DirectiveError::value("hmac", value, expected));
         };
-        let Some(key) = given.value("hmac_key") else {
-            return Err(DirectiveError::Without {
-                parameter: "hmac",
-                needed: "hmac_key",
-                why: "expected \"hmac_key=KEY\" beside it",
-            });
+        let key = match (given.value("hmac_key"), given.has("hmac_key_file")) {
+            (Some(key), false) => key,
+            (None, true) => key_of_file(given.key_file())?,
+            (Some(_), true) => {
+                return Err(DirectiveError::Together {
+                    one: "hmac_key",
+                    other: "hmac_key_file",
+                    why: "expected one of them",
+                })
+            }
+            (None, false) => {
+                return Err(DirectiveError::Without {
+                    parameter: "hmac",
+                    needed: "hmac_key",
+                    why: "expected \"hmac_key=KEY\" or \"hmac_key_file=FILE\" beside it",
+                })
+            }
         };
         return Ok(Recipe::Hmac(algorithm, key.into()));
     }
@@ -129,6 +139,11 @@ fn expires(given: &Parameters) -> Result<Option<u64>, DirectiveError> {
     };
     match nginx_units::parse_time(value) {
         Some(seconds) if seconds > 0 => Ok(Some(seconds)),
+        None if value == b"off" => {
+            let expected =
+                "a time, or no \"expires\" to keep the cookie until the browser is closed";
+            Err(DirectiveError::value("expires", value, expected))
+        }
         _ => {
             let expected = "a time of at least 1 second, as in \"1h30m\"";
             Err(DirectiveError::value("expires", value, expected))

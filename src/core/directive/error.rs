@@ -86,6 +86,27 @@ pub enum DirectiveError {
         /// The values that it takes.
         expected: &'static str,
     },
+    /// A variable where none is taken.
+    #[error(
+        "parameter \"{parameter}\" in \"sticky\" directive takes no variables, but its value is {}",
+        OneVariable(value.as_deref())
+    )]
+    Variable {
+        /// The parameter.
+        parameter: &'static str,
+        /// Its value, unless that might be a key.
+        value: Option<Vec<u8>>,
+    },
+    /// A size where the name of a zone is expected.
+    #[error(
+        "\"zone={}\" in \"sticky\" directive is a size without a name, \
+         expected \"zone=NAME:SIZE\" as in \"zone=shop:1m\"",
+        Shown(value)
+    )]
+    ZoneName {
+        /// The value of `zone=`.
+        value: Vec<u8>,
+    },
     /// The size of a zone is not a size.
     #[error(
         "invalid zone size \"zone={}\" in \"sticky\" directive, \
@@ -115,6 +136,9 @@ pub enum DirectiveError {
         /// The effect.
         why: &'static str,
     },
+    /// Nothing is in the file of the key.
+    #[error("no key in the file of \"hmac_key_file\" in \"sticky\" directive")]
+    EmptyKeyFile,
     /// Two parameters or values that exclude each other.
     #[error("\"{one}\" together with \"{other}\" in \"sticky\" directive: {why}")]
     Together {
@@ -158,13 +182,36 @@ pub enum NginxError {
     /// A word that is not a parameter.
     #[error("unknown parameter \"{}\"", Shown(.0))]
     Unknown(Vec<u8>),
+    /// A word that is not a parameter, but means something elsewhere.
+    #[error("unknown parameter \"{}\", {hint}", Shown(word))]
+    Elsewhere {
+        /// The word.
+        word: Vec<u8>,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// A word that is not a variable, and may be the next directive.
+    #[error("invalid variable name \"{}\", is a \";\" missing before it?", Shown(.0))]
+    Directive(Vec<u8>),
     /// A word that is not a variable.
     #[error("invalid variable name \"{}\"", Shown(.0))]
     Variable(Vec<u8>),
 }
 
+/// A value that is, or has in it, a variable.
+struct OneVariable<'a>(Option<&'a [u8]>);
+
+impl fmt::Display for OneVariable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(value) => write!(f, "\"{}\"", Shown(value)),
+            None => f.write_str("one"),
+        }
+    }
+}
+
 /// A word of the configuration, safe in a line of the log.
-struct Shown<'a>(&'a [u8]);
+pub(super) struct Shown<'a>(pub(super) &'a [u8]);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,6 +2,7 @@
 
 use super::error::DirectiveError;
 use super::parameters::{is_token, list, push_once, Parameters};
+use super::values::check_variables;
 use super::Place;
 
 pub(super) fn from(given: &Parameters) -> Result<Vec<Place>, DirectiveError> {
@@ -16,7 +17,10 @@ pub(super) fn from(given: &Parameters) -> Result<Vec<Place>, DirectiveError> {
             b"path" => Place::Path,
             b"cookie" => Place::Cookie,
             _ => match value.strip_prefix(b"header:") {
-                Some(name) if is_token(name) => Place::Header(name.to_ascii_lowercase().into()),
+                Some(name) if is_token(name) => {
+                    check_variables("from", name)?;
+                    Place::Header(name.to_ascii_lowercase().into())
+                }
                 _ => return Err(DirectiveError::value("from", value, EXPECTED)),
             },
         };

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use super::error::{DirectiveError, NAME_ELSEWHERE};
 use super::parameters::{is_token, list, push_once, Parameters};
+use super::values::check_variables;
 use crate::scan::json::Member;
 use crate::scan::learn_set::LearnSet;
 use crate::scan::source::{Source, FORMS, HTML, JSON, SOURCES};
@@ -34,9 +35,11 @@ pub(super) fn learn(given: &Parameters, names: &[Box<[u8]>]) -> Result<LearnSet,
                 }
             }
             (b"cookie", Some(name)) if is_token(name) => {
+                check_variables("learn", name)?;
                 push_once("learn", &mut learn.cookies, name.into(), value)?;
             }
             (b"header", Some(name)) if is_token(name) => {
+                check_variables("learn", name)?;
                 let name = name.to_ascii_lowercase().into();
                 push_once("learn", &mut learn.headers, name, value)?;
             }

@@ -1,7 +1,8 @@
 //! nginx's own forms of the directive: `sticky cookie|route|learn` (since 1.29.6, before that in
 //! NGINX Plus). They are accepted and refused as by `ngx_http_upstream_sticky()`, with the same
-//! messages; `norefresh` is from Angie.
+//! messages, to which a hint may be added; `norefresh` is from Angie.
 
+use super::elsewhere;
 use super::error::NginxError;
 use super::nginx_units;
 use crate::table::{Limits, Tick, LAST_TICK};
@@ -104,7 +105,10 @@ pub(super) fn rule(form: NginxForm, words: &[&[u8]]) -> Result<NginxRule, NginxE
             let names = words.iter().map(|word| {
                 let name = word.strip_prefix(b"$");
                 name.map(<[u8]>::to_vec)
-                    .ok_or_else(|| NginxError::Variable(word.to_vec()))
+                    .ok_or_else(|| match elsewhere::is_directive(word) {
+                        true => NginxError::Directive(word.to_vec()),
+                        false => NginxError::Variable(word.to_vec()),
+                    })
             });
             names.collect::<Result<_, _>>().map(NginxRule::Route)
         }
@@ -148,12 +152,17 @@ fn cookie(name: &[u8], words: &[&[u8]]) -> Result<NginxCookieRule, NginxError> {
             if rule.expires.is_some() {
                 return Err(Text("parameter \"expires\" is duplicate"));
             }
-            rule.expires = Some(match value {
-                b"max" => Expires::Max,
-                _ => nginx_units::parse_time(value)
-                    .map(Expires::After)
-                    .ok_or(Text("invalid \"expires\" parameter value"))?,
-            });
+            rule.expires =
+                Some(match value {
+                    b"max" => Expires::Max,
+                    b"off" => return Err(Text(
+                        "invalid \"expires\" parameter value, without \"expires\" the cookie is \
+                         kept until the browser is closed",
+                    )),
+                    _ => nginx_units::parse_time(value)
+                        .map(Expires::After)
+                        .ok_or(Text("invalid \"expires\" parameter value"))?,
+                });
         } else if word == b"httponly" {
             if std::mem::replace(&mut rule.httponly, true) {
                 return Err(Text("parameter \"httponly\" is duplicate"));
@@ -171,7 +180,7 @@ fn cookie(name: &[u8], words: &[&[u8]]) -> Result<NginxCookieRule, NginxError> {
             }
             rule.samesite = Some(value.to_vec());
         } else {
-            return Err(NginxError::Unknown(word.to_vec()));
+            return Err(unknown(word));
         }
     }
     Ok(rule)
@@ -225,7 +234,7 @@ fn learn(words: &[&[u8]]) -> Result<NginxLearnRule, NginxError> {
         } else if word == b"norefresh" {
             norefresh = true;
         } else {
-            return Err(NginxError::Unknown(word.to_vec()));
+            return Err(unknown(word));
         }
     }
     if lookup.is_empty() {
@@ -250,6 +259,16 @@ fn learn(words: &[&[u8]]) -> Result<NginxLearnRule, NginxError> {
         after_header,
         norefresh,
     })
+}
+
+fn unknown(word: &[u8]) -> NginxError {
+    match elsewhere::hint(word) {
+        "" => NginxError::Unknown(word.to_vec()),
+        hint => NginxError::Elsewhere {
+            word: word.to_vec(),
+            hint,
+        },
+    }
 }
 
 /// Whether nginx accepts a value of the attribute samesite (`ngx_http_upstream_sticky_samesite()`).

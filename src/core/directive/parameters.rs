@@ -2,7 +2,9 @@
 //! value. Also what is common to the values of several parameters; all else is in the file of the
 //! mode.
 
+use super::elsewhere;
 use super::error::DirectiveError;
+use super::values::check_variables;
 
 /// The mode of a directive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +74,7 @@ const MODE: Option<Shape> = Some(Once("cookie|query|rewrite"));
 const HASH: Option<Shape> = Some(Once("index|md5|sha1|sha256"));
 const HMAC: Option<Shape> = Some(Once("md5|sha1|sha256"));
 const KEY: Option<Shape> = Some(Once("KEY"));
+const FILE: Option<Shape> = Some(Once("FILE"));
 const TEXT: Option<Shape> = Some(Once("raw"));
 const TIME: Option<Shape> = Some(Once("TIME"));
 const NAME: Option<Shape> = Some(Once("NAME"));
@@ -80,12 +83,13 @@ const FLAG: Option<Shape> = Some(Flag);
 
 /// In the order in which messages list them.
 #[rustfmt::skip]
-const PARAMETERS: [Specification; 25] = [
+const PARAMETERS: [Specification; 26] = [
     parameter("mode",        MODE,                           MODE,                           MODE),
     parameter("name",        NAME,                           Some(Often("NAME")),            NAME),
     parameter("hash",        HASH,                           None,                           HASH),
     parameter("hmac",        HMAC,                           None,                           HMAC),
     parameter("hmac_key",    KEY,                            None,                           KEY),
+    parameter("hmac_key_file", FILE,                         None,                           FILE),
     parameter("text",        TEXT,                           None,                           TEXT),
     parameter("domain",      Some(Once("DOMAIN")),           None,                           None),
     parameter("path",        Some(Once("PATH")),             None,                           None),
@@ -113,10 +117,11 @@ const PARAMETERS: [Specification; 25] = [
 pub struct Parameters<'a> {
     mode: ModeName,
     given: Vec<(&'static str, &'a [u8])>,
+    key_file: &'a [u8],
 }
 
 impl<'a> Parameters<'a> {
-    pub fn read(words: &[&'a [u8]]) -> Result<Self, DirectiveError> {
+    pub fn read(words: &[&'a [u8]], key_file: &'a [u8]) -> Result<Self, DirectiveError> {
         let named = words.iter().find_map(|word| word.strip_prefix(b"mode="));
         let expected = "\"cookie\", \"query\" or \"rewrite\"";
         let mode = match named {
@@ -135,7 +140,7 @@ impl<'a> Parameters<'a> {
         };
 
         let mut given: Vec<(&'static str, &'a [u8])> = Vec::with_capacity(words.len());
-        for &word in words {
+        for (at, &word) in words.iter().enumerate() {
             let (name, value) = split(word);
             let Some(known) = PARAMETERS
                 .iter()
@@ -166,7 +171,11 @@ impl<'a> Parameters<'a> {
                 }
                 (Once(_) | Often(_), Some(value)) => value,
                 (Flag, Some(_)) | (_, None) => {
-                    let hint = format!("expected {}", spelling(name, shape));
+                    let mut hint = format!("expected {}", spelling(name, shape));
+                    // "zone NAME SIZE;" is a directive, too.
+                    if at + 1 < words.len() && elsewhere::is_directive(word) {
+                        hint.push_str(", or a \";\" before it");
+                    }
                     return Err(DirectiveError::Unknown {
                         word: word.to_vec(),
                         hint,
@@ -176,13 +185,23 @@ impl<'a> Parameters<'a> {
             if !matches!(shape, Often(_)) && given.iter().any(|&(earlier, _)| earlier == name) {
                 return Err(DirectiveError::Duplicate { parameter: name });
             }
+            check_variables(name, value)?;
             given.push((name, value));
         }
-        Ok(Parameters { mode, given })
+        Ok(Parameters {
+            mode,
+            given,
+            key_file,
+        })
     }
 
     pub fn mode(&self) -> ModeName {
         self.mode
+    }
+
+    /// What is in the file that `hmac_key_file=` names.
+    pub fn key_file(&self) -> &'a [u8] {
+        self.key_file
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -218,6 +237,13 @@ fn spelling(name: &str, shape: Shape) -> String {
 }
 
 fn unknown(word: &[u8], name: &[u8], mode: ModeName) -> DirectiveError {
+    let hint = elsewhere::hint(word);
+    if !hint.is_empty() {
+        return DirectiveError::Unknown {
+            word: word.to_vec(),
+            hint: hint.to_owned(),
+        };
+    }
     let given = String::from_utf8_lossy(name);
     let distance = |known: &str| strsim::levenshtein(&given, known);
     let known = PARAMETERS
@@ -229,7 +255,11 @@ fn unknown(word: &[u8], name: &[u8], mode: ModeName) -> DirectiveError {
         // typo.
         Some((near, shape)) if distance(near) <= (name.len() / 2).min(2) => {
             // The value was meant to be a key, which must not be logged.
-            let word = if near == "hmac_key" { name } else { word };
+            let word = if near.starts_with("hmac_key") {
+                name
+            } else {
+                word
+            };
             let hint = format!("did you mean {}?", spelling(near, shape));
             DirectiveError::Unknown {
                 word: word.to_vec(),

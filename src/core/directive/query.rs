@@ -164,6 +164,14 @@ fn seconds(given: &Parameters, parameter: &'static str) -> Result<Option<Tick>, 
     };
     match nginx_units::parse_time(value).and_then(|seconds| Tick::try_from(seconds).ok()) {
         Some(seconds) if (1..=MAX_EXPIRES).contains(&seconds) => Ok(Some(seconds)),
+        None if value == b"off" && parameter == "lifetime" => {
+            let expected = "a time, or no \"lifetime\" to have no limit but \"expires\"";
+            Err(DirectiveError::value(parameter, value, expected))
+        }
+        None if value == b"off" => {
+            let expected = "a time of 1 second to 366 days, for every session ends";
+            Err(DirectiveError::value(parameter, value, expected))
+        }
         _ => {
             let expected = "a time of 1 second to 366 days, as in \"1h30m\"";
             Err(DirectiveError::value(parameter, value, expected))
@@ -186,6 +194,11 @@ fn zone(given: &Parameters) -> Result<ZoneChoice, DirectiveError> {
         return Err(DirectiveError::value("zone", value, expected));
     }
     let size = match parts.next().map(nginx_units::parse_size) {
+        None if nginx_units::parse_size(name).is_some() => {
+            return Err(DirectiveError::ZoneName {
+                value: value.to_vec(),
+            })
+        }
         None => None,
         Some(None) => {
             return Err(DirectiveError::ZoneSize {

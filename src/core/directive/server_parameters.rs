@@ -12,6 +12,12 @@ pub struct ServerParameters {
 /// The longest route, in bytes.
 pub const MAX_ROUTE: usize = 32;
 
+/// What to say of a parameter that Angie has instead of `route=`.
+pub fn hint(words: &[&[u8]]) -> Option<&'static str> {
+    let is_sid = words.iter().any(|word| word.starts_with(b"sid="));
+    is_sid.then_some("parameter \"sid\" of \"server\" is of Angie, expected \"route=\"")
+}
+
 /// Reads the parameters behind `server ADDRESS`. Returns those above, and for each word whether it
 /// is one of them, so that it can be hidden from an older nginx.
 ///

@@ -52,6 +52,14 @@ pub fn value_set<'a>(header_value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     first_value(trim_start(header_value), name).map(|(value, _)| value)
 }
 
+/// Whether a text can be the name of a cookie or the value of an attribute without ending it early
+/// or beginning another header.
+pub fn is_safe(text: &[u8]) -> bool {
+    !text
+        .iter()
+        .any(|&byte| byte.is_ascii_control() || matches!(byte, b' ' | b';' | b','))
+}
+
 /// The cookie attribute SameSite (RFC 6265bis section 5.6.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameSite {

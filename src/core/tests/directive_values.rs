@@ -234,11 +234,12 @@ fn contradictions_are_refused() {
             "hmac=sha1",
             "hmac",
             "hmac_key",
-            "expected \"hmac_key=KEY\" beside it",
+            "expected \"hmac_key=KEY\" or \"hmac_key_file=FILE\" beside it",
         ),
         ("hmac_key=k", "hmac_key", "hmac", key),
         ("hmac_key=k hash=md5", "hmac_key", "hmac", key),
         ("hmac_key=k text=raw", "hmac_key", "hmac", key),
+        ("hmac_key_file=f text=raw", "hmac_key_file", "hmac", key),
         (
             "delimiter=.",
             "delimiter",

@@ -45,7 +45,7 @@ fn a_misspelled_parameter_gets_a_suggestion() {
 fn any_other_unknown_parameter_gets_the_whole_list() {
     let cookie = "expected \"mode=cookie|query|rewrite\", \"name=NAME\", \
                   \"hash=index|md5|sha1|sha256\", \"hmac=md5|sha1|sha256\", \"hmac_key=KEY\", \
-                  \"text=raw\", \"domain=DOMAIN\", \"path=PATH\", \"expires=TIME\", \"secure\", \
+                  \"hmac_key_file=FILE\", \"text=raw\", \"domain=DOMAIN\", \"path=PATH\", \"expires=TIME\", \"secure\", \
                   \"httponly\", \"samesite=strict|lax|none\", \"partitioned\", \"transfer\", \
                   \"delimiter=TEXT\", \"hide_cookie\", \"on_failure=move|keep\", \
                   \"no_fallback\"";
@@ -106,6 +106,7 @@ fn a_flag_takes_no_value_and_others_need_one() {
         "hash",
         "hmac",
         "hmac_key",
+        "hmac_key_file",
         "text",
         "domain",
         "path",
@@ -155,6 +156,7 @@ fn a_parameter_of_another_mode_gets_the_name_of_its_mode() {
         "hash=md5",
         "hmac=md5",
         "hmac_key=k",
+        "hmac_key_file=f",
         "text=raw",
         "domain=d",
         "path=/",
@@ -191,6 +193,7 @@ fn a_repeated_parameter_is_a_duplicate() {
         "hash=md5",
         "hmac=md5",
         "hmac_key=k",
+        "hmac_key_file=f",
         "text=raw",
         "domain=d",
         "path=/",

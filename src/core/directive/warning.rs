@@ -1,0 +1,112 @@
+//! What is accepted and yet hardly meant: the operator is told when the configuration is read.
+
+use thiserror::Error;
+
+use super::error::Shown;
+use super::values::has_variable;
+use super::{CookieRule, Mode, Place, QueryRule};
+use crate::digest::Recipe;
+use crate::scan::source::TEXT;
+
+/// Shorter keys of HMAC are warned of: as many bytes as random keys usually have at least.
+const MIN_KEY: usize = 16;
+
+/// A doubt about a directive. Displays as nginx writes it before the file and the line.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Warning {
+    /// A key that can be guessed.
+    #[error(
+        "the key of \"hmac\" in \"sticky\" directive has {0} bytes and may be guessed, \
+         expected at least 16 random ones"
+    )]
+    ShortKey(usize),
+    /// Browsers take their default for such a path.
+    #[error(
+        "\"path={}\" in \"sticky\" directive is ignored by browsers, \
+         expected a path that begins with \"/\"",
+        Shown(.0)
+    )]
+    Path(Vec<u8>),
+    /// Browsers drop the cookie.
+    #[error(
+        "a cookie with \"domain={}\" in \"sticky\" directive is dropped by browsers, \
+         expected a host name without scheme, port and path, as in \"example.com\"",
+        Shown(.0)
+    )]
+    Domain(Vec<u8>),
+    /// Cookies are searched for ids, but none is learned from one.
+    #[error(
+        "\"sticky\" directive finds no session: \"from=cookie\" takes the id from a cookie, \
+         but \"learn\" reads none{}, expected \"learn=cookie\"",
+        if *.default { ", as it is \"html,location\" by default" } else { "" }
+    )]
+    NoCookieLearned {
+        /// `learn=` is not given.
+        default: bool,
+    },
+    /// Cookies are learned from, but none is searched for an id.
+    #[error(
+        "\"sticky\" directive finds no session: \"learn=cookie\" takes the id from a cookie, \
+         but \"from\" reads none{}, expected \"from=cookie\"",
+        if *.default { ", as it is \"query,form\" by default" } else { "" }
+    )]
+    NoCookieRead {
+        /// `from=` is not given.
+        default: bool,
+    },
+}
+
+/// All doubts about a directive, whose words are `words`.
+pub fn warnings(mode: &Mode, words: &[&[u8]]) -> Vec<Warning> {
+    let recipe = match mode {
+        Mode::Cookie(rule) => Some(&rule.recipe),
+        Mode::Rewrite(rule) => Some(&rule.recipe),
+        Mode::Query(_) | Mode::Nginx(_) => None,
+    };
+    let mut doubts = Vec::new();
+    if let Some(Recipe::Hmac(_, key)) = recipe {
+        if key.len() < MIN_KEY {
+            doubts.push(Warning::ShortKey(key.len()));
+        }
+    }
+    match mode {
+        Mode::Cookie(rule) => of_attributes(rule, &mut doubts),
+        Mode::Query(rule) => doubts.extend(of_cookies(rule, words)),
+        Mode::Rewrite(_) | Mode::Nginx(_) => {}
+    }
+    doubts
+}
+
+fn of_attributes(rule: &CookieRule, doubts: &mut Vec<Warning>) {
+    if !rule.path.starts_with(b"/") && !has_variable(&rule.path) {
+        doubts.push(Warning::Path(rule.path.clone()));
+    }
+    let is_no_host = |domain: &&Vec<u8>| domain.iter().any(|byte| matches!(byte, b':' | b'/'));
+    if let Some(domain) = rule.domain.as_ref().filter(is_no_host) {
+        doubts.push(Warning::Domain(domain.clone()));
+    }
+}
+
+/// Whether the one end is a cookie and the other is none. Ids in JSON, texts and headers are for
+/// programs, which may put them anywhere; those in links come back in URLs and forms.
+fn of_cookies(rule: &QueryRule, words: &[&[u8]]) -> Option<Warning> {
+    let learn = &rule.learn;
+    let for_programs =
+        !learn.headers.is_empty() || !learn.members.is_empty() || learn.bodies.contains(&&TEXT);
+    if for_programs {
+        return None;
+    }
+    let is_given = |name: &[u8]| words.iter().any(|word| word.starts_with(name));
+    let is_cookie = |place: &Place| *place == Place::Cookie;
+    if rule.from.iter().all(is_cookie) && learn.cookies.is_empty() && learn.reads_links() {
+        return Some(Warning::NoCookieLearned {
+            default: !is_given(b"learn="),
+        });
+    }
+    if !rule.from.iter().any(is_cookie) && !learn.cookies.is_empty() && !learn.reads_links() {
+        return Some(Warning::NoCookieRead {
+            default: !is_given(b"from="),
+        });
+    }
+    None
+}
