@@ -149,7 +149,8 @@ SKIP: {
     is(verdict($t, ''), $warned->('above'), 'or by its group');
     chmod 01777, "$dir/above";
     is(verdict($t, ''), $warned->('above'), 'or as one of all, and the entry is its own');
-    chown 0, 0, "$dir/above/kept";
+    chown 0, $group, "$dir/above/kept";
+    chmod 0770, "$dir/above/kept";
     is(verdict($t, ''), '', 'but not where the entry is another one\'s');
     rename "$dir/above/kept", "$dir/kept";
     unlink "$dir/nginx.pid";

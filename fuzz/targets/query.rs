@@ -22,6 +22,9 @@ fuzz_target!(|input: &[u8]| {
         assert_eq!(extracted, pairs::of_link(&expected));
         pairs::assert_ids(names.ids_in_query(query), &expected);
         let first = names.first_in_query(query);
-        assert_eq!(first.as_deref(), expected.iter().flatten().next().map(Vec::as_slice));
+        assert_eq!(
+            first.as_deref(),
+            expected.iter().flatten().next().map(Vec::as_slice)
+        );
     }
 });

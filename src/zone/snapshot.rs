@@ -213,7 +213,7 @@ impl Snapshot {
         }
         let logged = split(zone).map(|(header, _)| header.counters.state_error.swap(0, Relaxed));
         if logged.is_some_and(|logged| logged != 0) {
-            self.log(zone, Level::Notice, format_args!("is written again"));
+            self.log(zone, Level::Error, format_args!("is written again"));
         }
     }
 

@@ -225,7 +225,7 @@ fn a_zone_has_a_registry_and_words() {
         (3, 0),
         (8, 2),
         (2000, 128),
-        (65_536, 2048),
+        (65_536, 1024),
         (1 << 24, 1 << 14),
     ] {
         assert_eq!(entries_of(all), entries);
