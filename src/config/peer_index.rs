@@ -1,7 +1,7 @@
 //! A worker's index of an upstream's peers: finds them by what a session, a cookie, a response or
 //! nginx calls them. Rebuilt when peers come or go.
 
-use std::cell::Ref;
+use std::cell::{Cell, Ref};
 use std::ops::Deref;
 
 use sticky_core::digest;
@@ -167,13 +167,19 @@ impl<'c> PeerIndex<'c> {
     /// The peer that a number in the session table means now.
     #[inline]
     pub fn by_number(&self, number: PeerId) -> Option<&Peer> {
-        self.peers.get(self.numbers.position(number)?)
+        self.by_number_noting(number, &Cell::default())
     }
 
-    /// The peer that a number in the session table meant in `epoch`; none, if it means another now.
+    /// The same. Notes the epoch of the registry in which it does, if that is later than
+    /// [`PeerIndex::epoch`].
     #[inline]
-    pub fn by_number_of(&self, number: PeerId, epoch: Epoch) -> Option<&Peer> {
-        self.peers.get(self.numbers.position_of(number, epoch)?)
+    pub fn by_number_noting(&self, number: PeerId, epoch: &Cell<Epoch>) -> Option<&Peer> {
+        self.peers.get(self.numbers.position(number, epoch)?)
+    }
+
+    /// The epoch of the registry in which the index was built.
+    pub fn epoch(&self) -> Epoch {
+        self.numbers.epoch()
     }
 
     /// What a session of a peer is to be learned under. `None`: the zone has no number left for it.

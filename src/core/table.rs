@@ -200,22 +200,18 @@ impl<'a> Table<'a> {
         limits: &Limits,
         now: Tick,
     ) -> bool {
-        self.is_held(to)
-            && self.reassign(key, from, to.number, limits, now)
-            && self.keep_if_held(key, to)
+        self.reassign(key, from, to.number, limits, now) && self.keep_if_held(key, to)
     }
 
-    /// Rule 4 of the registry, before a word is written.
-    fn is_held(&self, registration: &Registration) -> bool {
-        self.registry
-            .is_none_or(|registry| registry.hold(registration))
-    }
-
-    /// The same, after that.
+    /// Rule 4 of the registry, after a word of `key` was written: removes it again if its number is
+    /// another server's by now.
     fn keep_if_held(&self, key: Key, registration: &Registration) -> bool {
+        let Some(registry) = &self.registry else {
+            return true;
+        };
         // Between write and look, as in a sweep between its marks and the next one's look.
         fence(SeqCst);
-        let is_held = self.is_held(registration);
+        let is_held = registry.hold(registration);
         if !is_held {
             self.forget(key);
         }

@@ -37,8 +37,8 @@ pub struct RequestContext<'r> {
     pub carried: Cell<&'r [u8]>,
     /// The peer that held the request's session when the request came.
     pub holder: Cell<Option<PeerId>>,
-    /// The epoch of the registry in which that was looked up.
-    pub epoch: Epoch,
+    /// The epoch of the registry in which that was looked up, once an attempt was made at it.
+    pub epoch: Cell<Epoch>,
     /// That peer, where it is known already and stays as it is.
     pub found: Cell<Option<&'r Peer>>,
     /// Name of the peer that answered.
@@ -69,13 +69,14 @@ impl<'r> RequestContext<'r> {
 
     /// The peer that the client is told to come back to: the one that answered and is called `name`,
     /// or the session's own, where that keeps the session.
+    #[inline]
     pub fn peer_to_show<'d>(&self, index: &'d PeerIndex<'_>, name: &[u8]) -> Option<&'d Peer>
     where
         'r: 'd,
     {
         match (self.holder_state.get(), self.holder.get()) {
             (HolderState::Steered, Some(_)) if self.found.get().is_some() => self.found.get(),
-            (HolderState::Kept, Some(holder)) => index.by_number_of(holder, self.epoch),
+            (HolderState::Kept, Some(holder)) => index.by_number(holder),
             _ => index.answering(self.request, name),
         }
     }
@@ -112,7 +113,14 @@ impl<'r> RequestContext<'r> {
     #[inline]
     pub fn is_holder_current(&self) -> bool {
         match (self.holder.get(), self.sticky.rule.sessions()) {
-            (Some(holder), Some(sessions)) => sessions.is_same_since(holder, self.epoch),
+            (Some(holder), Some(sessions)) => {
+                let since = match self.peer_index() {
+                    // Or later, if that was noted.
+                    IndexView::Fixed(index) => index.epoch().max(self.epoch.get()),
+                    IndexView::Now(_) => self.epoch.get(),
+                };
+                sessions.is_same_since(holder, since)
+            }
             _ => true,
         }
     }
@@ -249,6 +257,8 @@ pub struct NginxSticky<'r> {
     pub strict: bool,
     /// The holder of the session, as the latest attempt has found it.
     pub holder: Cell<Option<PeerId>>,
+    /// The epoch of the registry in which that was looked up.
+    pub epoch: Cell<Epoch>,
     /// That holder is merely busy.
     pub is_full: Cell<bool>,
     /// The peer that the latest attempt has gone to.

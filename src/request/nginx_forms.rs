@@ -102,6 +102,7 @@ impl<'r> NginxSticky<'r> {
             },
             strict,
             holder: Cell::new(None),
+            epoch: Cell::default(),
             is_full: Cell::new(false),
             taken: Cell::new(None),
             set_cookie: Cell::new(None),
@@ -172,7 +173,10 @@ impl<'r> NginxSticky<'r> {
     /// replaced the id ends.
     fn look_up(&self, learn: &NginxLearn<'_>) -> LookUp {
         match (learn.sessions.get(), self.key) {
-            (Some(sessions), Some(key)) => sessions.look_up(key, &learn.rule.limits),
+            (Some(sessions), Some(key)) => {
+                self.epoch.set(sessions.epoch());
+                sessions.look_up(key, &learn.rule.limits)
+            }
             _ => LookUp::Unknown,
         }
     }
@@ -247,7 +251,7 @@ impl<'r> NginxSticky<'r> {
         let holder_is_current = self
             .holder
             .get()
-            .is_none_or(|holder| sessions.is_same_since(holder, context.epoch));
+            .is_none_or(|holder| sessions.is_same_since(holder, self.epoch.get()));
         let may_learn = (1..500).contains(&status) && holder_is_current;
         let is_of_request = Some(key) == self.key;
         let from = self.holder.get().filter(|_| is_of_request);

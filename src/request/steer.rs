@@ -8,9 +8,9 @@
 use std::cell::Cell;
 
 use sticky_core::directive::OnFailure;
-use sticky_core::table::Epoch;
 
 use crate::config::error::STEERED_BALANCERS;
+use crate::config::peer_index::IndexView;
 use crate::config::types::{LocationConf, Rule, Sticky, UpstreamConf};
 use crate::ngx::accel_redirect::{self, OnRedirect, SavedFinalize};
 use crate::ngx::balancer::{interpose, Attempt, Balancer, Choice, Chooser, RoundRobin};
@@ -18,7 +18,6 @@ use crate::ngx::log::Level;
 use crate::ngx::peers::{PeerHandle, PeerKey};
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Upstream;
-use crate::zone::sessions::Sessions;
 
 use super::context::{HolderState, NginxSticky, RequestContext};
 use super::lookup::{self, RequestSession};
@@ -140,11 +139,14 @@ impl RequestContext<'_> {
         match self.found.get() {
             Some(peer) => Some(peer.handle),
             None => {
-                let peer = self
-                    .peer_index()
-                    .by_number_of(self.holder.get()?, self.epoch)?
-                    .handle;
-                Some(peer)
+                let index = self.peer_index();
+                // A number under which a session was just found is not given to another server
+                // before several sweeps, so it means now what it meant then.
+                if let IndexView::Now(index) = &index {
+                    self.epoch.set(index.epoch());
+                }
+                let peer = index.by_number_noting(self.holder.get()?, &self.epoch)?;
+                Some(peer.handle)
             }
         }
     }
@@ -254,11 +256,6 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
     };
     let peers = exchange.peers();
     let mut nginx_sticky = None;
-    // Before a session is looked up.
-    let epoch = sticky
-        .rule
-        .sessions()
-        .map_or_else(Epoch::default, Sessions::epoch);
     let session = match &sticky.rule {
         Rule::Cookie(rule, _) => lookup::by_cookie(r, rule, &sticky.peer_index(peers)),
         Rule::Rewrite(rule) => lookup::by_value(r, rule, &sticky.peer_index(peers)),
@@ -278,7 +275,7 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
         }
     };
     let context = || RequestContext {
-        epoch,
+        epoch: Cell::default(),
         request: r,
         sticky,
         peers,

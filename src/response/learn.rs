@@ -326,9 +326,15 @@ fn body_learner(
             }
         },
     };
-    let answering = context.answering(name).map(|peer| peer.number);
-    let is_known = answering.is_some() && context.holder.get() == answering;
-    let known = if is_known { context.carried.get() } else { &[] };
+    let is_holder = |holder| {
+        context
+            .answering(name)
+            .is_some_and(|peer| peer.number == holder)
+    };
+    let known = match context.holder.get() {
+        Some(holder) if is_holder(holder) => context.carried.get(),
+        _ => &[],
+    };
     let body = Body {
         media_type: r.response_type(),
         coding,

@@ -128,7 +128,6 @@ impl<'c> Sessions<'c> {
 
     /// The epoch of the zone's registry. To be asked before a session is looked up, for
     /// [`Sessions::is_same_since`].
-    #[inline(always)]
     pub fn epoch(&self) -> Epoch {
         match self.registry() {
             Some(registry) => registry.epoch(),

@@ -1,7 +1,7 @@
 //! What an upstream's peers are called in the session table: the numbers that the registry of the zone
 //! has given them, or without a zone numbers made from their names.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use sticky_core::peer_id;
@@ -114,39 +114,35 @@ impl<'c> PeerNumbers<'c> {
         }
     }
 
-    /// The position of the peer that a number means now.
+    /// The position of the peer that a number means now. Notes the epoch of the registry in which it
+    /// does, if that is later than the one in which the index was built.
     #[inline]
-    pub fn position(&self, number: PeerId) -> Option<usize> {
+    pub fn position(&self, number: PeerId, epoch: &Cell<Epoch>) -> Option<usize> {
         match &self.registry {
             Some(registered) if registered.registry.epoch() != self.built.epoch => {
-                self.renumbered(registered, |now| now.by_number.position(&number))
-            }
-            _ => self.built.by_number.position(&number),
-        }
-    }
-
-    /// The same for a number that was read in `epoch`.
-    #[inline]
-    pub fn position_of(&self, number: PeerId, epoch: Epoch) -> Option<usize> {
-        match &self.registry {
-            Some(registered)
-                if epoch != self.built.epoch || registered.registry.epoch() != epoch =>
-            {
-                self.position_since(registered, number, epoch)
+                self.position_again(registered, number, epoch)
             }
             _ => self.built.by_number.position(&number),
         }
     }
 
     #[cold]
-    fn position_since(
+    #[inline(never)]
+    fn position_again(
         &self,
         registered: &Registered<'_>,
         number: PeerId,
-        epoch: Epoch,
+        epoch: &Cell<Epoch>,
     ) -> Option<usize> {
-        let is_same = registered.registry.is_same_since(number, epoch);
-        is_same.then(|| self.position(number)).flatten()
+        self.renumbered(registered, |now| {
+            epoch.set(now.epoch);
+            now.by_number.position(&number)
+        })
+    }
+
+    /// The epoch of the registry in which the index was built.
+    pub fn epoch(&self) -> Epoch {
+        self.built.epoch
     }
 
     /// The registration of the peer at a position. `None`: no number is left for it.

@@ -76,9 +76,6 @@ impl Table<'_> {
         now: Tick,
         is_thorough: bool,
     ) -> Merged {
-        if !self.is_held(peer) {
-            return Merged::Full;
-        }
         let session = Session {
             peer: peer.number,
             ..*session

@@ -26,10 +26,6 @@ impl Table<'_> {
         now: Tick,
         is_unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned {
-        if !self.is_held(peer) {
-            self.counters.refused.fetch_add(1, Relaxed);
-            return Learned::Refused;
-        }
         let learned = self.learn(key, peer.number, claim, limits, now, is_unusable);
         match learned {
             Learned::New { .. } | Learned::Moved { .. } if !self.keep_if_held(key, peer) => {

@@ -23,8 +23,8 @@
 //! 3. **An entry's generation is the epoch of the registry in which it was given.** The epoch is
 //!    raised before a number is reused. What was read in an older epoch than that of a number's
 //!    generation is about another server.
-//! 4. **Look before and after.** Whoever learns sees before that its number is still the same
-//!    server's and not marked, and looks again afterwards.
+//! 4. **Look afterwards.** Whoever has written a word of a server sees then that the number is still
+//!    the server's, and removes the mark, or else the word. No client knows the id before that.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::{Acquire, SeqCst};
@@ -75,7 +75,7 @@ pub struct RegistryHead {
 }
 
 /// The epoch of a registry. Numbers that were read in it stay valid until it has changed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Epoch(u64);
 
 /// The registry of a zone, in memory that it does not own.
@@ -240,8 +240,8 @@ impl<'a> Registry<'a> {
         registered.collect()
     }
 
-    /// To be called before and after a word with that number is written: it is not to be given to
-    /// another server. False: that has happened already.
+    /// To be called after a word with that number was written: it is not to be given to another
+    /// server. False: that has happened already.
     #[inline]
     pub fn hold(&self, registration: &Registration) -> bool {
         match self.entry(registration.number) {
