@@ -10,7 +10,7 @@ use Sticky::Pages;
 
 my $t = Test::Nginx->new()->has(qw/http proxy/);
 plan(skip_all => 'no Early Hints before nginx 1.29.0') unless $t->has_version('1.29.0');
-$t->plan(20);
+$t->plan(22);
 
 my %learn = (u => '', cookie => 'learn=cookie', html => 'learn=html');
 my $upstreams = join '', map { <<"EOC" } sort keys %learn;
@@ -53,7 +53,7 @@ $upstreams
         server_name  localhost;
         add_header   X-Status   \$sticky_status   always;
         add_header   X-Skipped  \$sticky_skipped  always;
-        early_hints  \$http_x_hints\$sticky_status;
+        early_hints  \$http_x_hints;
 
         location / {
             proxy_pass http://u;
@@ -70,6 +70,11 @@ $upstreams
         location /mixed/ {
             proxy_pass http://mixed/;
             proxy_next_upstream error;
+        }
+
+        location /variable/ {
+            early_hints \$http_x_hints\$sticky_status;
+            proxy_pass http://u/;
         }
 
         location /off/ {
@@ -123,6 +128,12 @@ is(status(get('/?sid=early')), 'HIT', 'as any other');
 my $reply = end_of($socket, 'go1');
 like($reply, qr/^HTTP\/1.1 200 /, 'the response follows');
 is(status($reply), 'NEW', 'of which the hints are a part');
+
+# The directive early_hints may ask for a variable of ours before that.
+
+($socket, $hints) = hints_of('/variable/', link_header('asked'), 'go7', '<html></html>');
+is(where('/?sid=asked'), served_by($hints) x 6, 'session of hints that a variable decides on');
+is(status(end_of($socket, 'go7')), 'NEW', 'and of their response');
 
 # The response has its own.
 

@@ -211,9 +211,8 @@ fn read(file: &[u8], piece: usize, now: Moment) -> Option<(SnapshotHeader, Vec<R
             .registrations()
             .find(|server| server.number == session.peer)
             .and_then(|server| server.fingerprint());
-        let is_held = |(own, server, _): &(_, Fingerprint, Session)| {
-            *own == key && Some(*server) == holder
-        };
+        let is_held =
+            |(own, server, _): &(_, Fingerprint, Session)| *own == key && Some(*server) == holder;
         assert!(sessions.iter().any(is_held), "{key:?} {session:?}");
     }
     Some((header, records))

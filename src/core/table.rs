@@ -200,12 +200,15 @@ impl<'a> Table<'a> {
         limits: &Limits,
         now: Tick,
     ) -> bool {
-        self.reassign(key, from, to.number, limits, now) && self.keep_if_held(key, to)
+        self.reassign(key, from, to.number, limits, now)
+            && self.keep_if_held(to, || {
+                self.reassign(key, to.number, from, limits, now);
+            })
     }
 
-    /// Rule 4 of the registry, after a word of `key` was written: removes it again if its number is
-    /// another server's by now.
-    fn keep_if_held(&self, key: Key, registration: &Registration) -> bool {
+    /// Rule 4 of the registry, after a word was written: undoes that if its number is another server's
+    /// by now.
+    fn keep_if_held(&self, registration: &Registration, undo: impl FnOnce()) -> bool {
         let Some(registry) = &self.registry else {
             return true;
         };
@@ -213,7 +216,7 @@ impl<'a> Table<'a> {
         fence(SeqCst);
         let is_held = registry.hold(registration);
         if !is_held {
-            self.forget(key);
+            undo();
         }
         is_held
     }

@@ -50,6 +50,7 @@ pub fn is_usable(index: &PeerIndex<'_>, peers: PeerList, holder: PeerId) -> bool
 /// the way of nearly all requests is compiled into one.
 #[cold]
 #[inline(never)]
+#[expect(clippy::redundant_closure, reason = "a take() of its own, see above")]
 pub fn take_other(attempt: &Attempt<'_>, peer: PeerHandle) -> Result<(), Unavailable> {
     attempt.take(peer, |state| test(state))
 }

@@ -9,7 +9,9 @@ use std::fs::{remove_file, File};
 use std::io;
 use std::time::{Duration, Instant};
 
-use sticky_core::snapshot::{check, write, Moment, SnapshotError, SnapshotHeader, SnapshotReader};
+use sticky_core::snapshot::{
+    check, Moment, Record, SnapshotError, SnapshotHeader, SnapshotReader, SnapshotWriter,
+};
 use sticky_core::table::{Swept, Table, Word};
 
 use population::{Population, Random, LIMITS, NOW};
@@ -151,12 +153,13 @@ fn save(table: &Table, path: &str) -> io::Result<(Duration, u64)> {
             wall: 0,
         },
     };
-    let sessions = table.sessions();
-    let words = sessions.map(|(key, session)| Word::new(key, &session));
-
     let begin = Instant::now();
     let file = File::create(path)?;
-    write(&file, &header, words)?;
+    let mut writer = SnapshotWriter::new(&file, &header)?;
+    for (key, session) in table.sessions() {
+        writer.session(Word::new(key, &session))?;
+    }
+    writer.finish()?;
     file.sync_all()?;
     Ok((begin.elapsed(), file.metadata()?.len()))
 }
@@ -167,8 +170,10 @@ fn load(path: &str, words: usize, sessions: usize) -> io::Result<Duration> {
     let begin = Instant::now();
     check(File::open(path)?).map_err(io::Error::other)?;
     let count = population.table().restore(|take| {
-        for word in SnapshotReader::open(File::open(path)?)? {
-            let word = word?;
+        for record in SnapshotReader::open(File::open(path)?)? {
+            let Record::Session(word) = record? else {
+                continue;
+            };
             if let Some(key) = word.key() {
                 take(key, &word.session());
             }

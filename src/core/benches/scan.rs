@@ -194,7 +194,8 @@ fn measure_repeated(valgrind: bool) {
 
 fn measure_hollow() {
     println!("\n{:42} {:>14}", "1 MB that unpacks to nothing", "ms");
-    let rows: [(&str, Coding, fn(usize, &[u8]) -> Vec<u8>); 4] = [
+    type Compress = fn(usize, &[u8]) -> Vec<u8>;
+    let rows: [(&str, Coding, Compress); 4] = [
         ("br, 64 trees in each block", Coding::Brotli, hollow::brotli),
         (
             "deflate, tables in each block",

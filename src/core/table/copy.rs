@@ -82,7 +82,16 @@ impl Table<'_> {
         };
         let merged = self.merge(key, &session, limits, now, is_thorough);
         match merged {
-            Merged::New | Merged::Known if !self.keep_if_held(key, peer) => Merged::Full,
+            Merged::New => {
+                let is_kept = self.keep_if_held(peer, || {
+                    self.forget(key);
+                });
+                if is_kept {
+                    merged
+                } else {
+                    Merged::Full
+                }
+            }
             merged => merged,
         }
     }

@@ -27,11 +27,19 @@ impl Table<'_> {
         is_unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned {
         let learned = self.learn(key, peer.number, claim, limits, now, is_unusable);
-        match learned {
-            Learned::New { .. } | Learned::Moved { .. } if !self.keep_if_held(key, peer) => {
-                Learned::Refused
-            }
-            learned => learned,
+        let is_kept = match learned {
+            Learned::New { .. } => self.keep_if_held(peer, || {
+                self.forget(key);
+            }),
+            Learned::Moved { from } => self.keep_if_held(peer, || {
+                self.reassign(key, peer.number, from, limits, now);
+            }),
+            Learned::Same | Learned::Kept { .. } | Learned::Refused => true,
+        };
+        if is_kept {
+            learned
+        } else {
+            Learned::Refused
         }
     }
 
