@@ -12,6 +12,7 @@ pub(in crate::scan) fn has_escape(value: &[u8]) -> bool {
 }
 
 /// Whether an escape of `&`, `?` or `;` ends here, behind which a parameter can begin.
+#[cold]
 pub(in crate::scan) fn ends_separator(before: &[u8]) -> bool {
     let Some((escape, digits)) = before.split_last_chunk::<2>() else {
         return false;
@@ -23,6 +24,7 @@ pub(in crate::scan) fn ends_separator(before: &[u8]) -> bool {
 
 /// Whether the backslash in front of these bytes ends the value of a parameter: it escapes a quote,
 /// or a `&` that separates parameters. `None`: more bytes tell.
+#[cold]
 pub(in crate::scan) fn ends_value(escape: &[u8], is_query: bool) -> Option<bool> {
     const AMPERSANDS: [&[u8]; 2] = [b"u0026", b"x26"];
 

@@ -40,14 +40,13 @@ impl LastId {
             (ValuePlace::Query, [b'&', next, ..]) => Some(next.is_ascii_alphabetic()),
             (ValuePlace::Query, [b'&']) | (_, []) => window.to_end.then_some(false),
             (ValuePlace::Parentheses, [byte, ..]) => Some(*byte == b')'),
+            (ValuePlace::Path, [b'/' | b'?', ..]) => Some(true),
+            (_, [b'#' | b';' | b'"' | b'\'' | b'>', ..]) => Some(true),
             (place, [b'\\', escape @ ..]) => {
                 let is_query = matches!(place, ValuePlace::Query);
                 ends_value(escape, is_query).or_else(|| window.to_end.then_some(false))
             }
-            (ValuePlace::Path, [b'/' | b'?', ..]) => Some(true),
-            (_, [byte, ..]) => {
-                Some(matches!(byte, b'#' | b';' | b'"' | b'\'' | b'>') || is_space(*byte))
-            }
+            (_, [byte, ..]) => Some(is_space(*byte)),
         }
     }
 
