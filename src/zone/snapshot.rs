@@ -7,20 +7,18 @@
 //! reload has given the new workers a zone of another size. The last write is the master's, when
 //! nginx ends.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portable_atomic::AtomicU128;
 use sticky_core::snapshot::Moment;
 use sticky_core::table::{Limits, ZoneHeader};
 
-use crate::ngx::background_task::{self, BackgroundTask, Panicked};
 use crate::ngx::clock::{monotonic_seconds, unix_seconds};
 use crate::ngx::cycle;
 use crate::ngx::log::Level;
@@ -29,9 +27,11 @@ use crate::ngx::shm::{Adopt, Zone};
 mod directory;
 mod file;
 mod transfer;
+mod writer;
 
 pub use file::StateFile;
 pub use transfer::{CheckedFile, FileError};
+pub use writer::{tick, Writer};
 
 use directory::{Directory, Patience};
 use transfer::{FoundFile, KnownFile, RefusedFile, WriteJob, Written};
@@ -42,22 +42,13 @@ const INTERVAL: u64 = 60;
 /// Seconds between two writes while another process writes the file, too, and after a failed write.
 const SHORT_INTERVAL: u64 = 1;
 
-/// At most 1 / `TIME_SHARE` of the time is spent on writing, however many files there are.
-const TIME_SHARE: u32 = 20;
-
-/// How many files are looked at in a second, in case another process has written them.
-const LOOKS_AT_ONCE: usize = 64;
-
-/// How long the thread waits for locks before it gives up until the next time: longer than another
-/// nginx takes to write any file.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(15);
-
 /// How long nginx waits for locks, in all, when it starts and when it ends: a stranger may have them.
 const START_OR_END_LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a worker does at its end. The master writes the files again.
 const WORKER_LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// What became of a writing. `None`: it was not needed.
 type Outcome = Result<Option<Written>, FileError>;
 
 /// The time now, by both clocks.
@@ -65,40 +56,6 @@ pub fn now() -> Moment {
     Moment {
         monotonic: monotonic_seconds(),
         wall: unix_seconds().try_into().unwrap_or_default(),
-    }
-}
-
-/// What the state files of a configuration have in common: one thread writes them, one after the
-/// other.
-pub struct Writer {
-    /// The writing under way.
-    batch: RefCell<Option<Batch>>,
-    /// When the latest one began, in seconds of the monotonic clock.
-    began: Cell<Option<u64>>,
-    /// How long it took.
-    took: Cell<Duration>,
-    /// The index of the zone whose file is looked at first.
-    turn: Cell<usize>,
-    /// For the locks of all files while nginx starts.
-    start_patience: Patience,
-}
-
-/// The writing of several files.
-struct Batch {
-    task: BackgroundTask<(Vec<Outcome>, Duration)>,
-    /// The indices of the zones.
-    zones: Vec<usize>,
-}
-
-impl Default for Writer {
-    fn default() -> Self {
-        Self {
-            batch: RefCell::new(None),
-            began: Cell::new(None),
-            took: Cell::new(Duration::ZERO),
-            turn: Cell::new(0),
-            start_patience: Patience::new(START_OR_END_LOCK_TIMEOUT),
-        }
     }
 }
 
@@ -140,7 +97,7 @@ impl Snapshot {
         zone: &Zone<T>,
         fill: impl FnOnce(CheckedFile) -> Result<usize, FileError>,
     ) {
-        let found = transfer::find(&self.file, &self.writer.start_patience);
+        let found = transfer::find(&self.file, self.writer.start_patience());
         let read = found.and_then(|FoundFile { checked, refused }| {
             if let Some(refused) = refused {
                 self.log_refused(zone, &refused);
@@ -257,16 +214,11 @@ fn split<T: Adopt>(zone: &Zone<T>) -> Option<(&ZoneHeader, &[AtomicU128])> {
 
 /// Whether a table that only draining workers still use has changed since it was last written.
 pub fn is_alone_with<T: Adopt>(zone: &Zone<T>) -> bool {
-    split(zone).is_some_and(
-        |(
-            ZoneHeader {
-                identity, counters, ..
-            },
-            _,
-        )| {
-            identity.is_replaced() && counters.changes() != counters.saved_changes.load(Relaxed)
-        },
-    )
+    split(zone).is_some_and(|(header, _)| {
+        let counters = &header.counters;
+        let is_changed = counters.changes() != counters.saved_changes.load(Relaxed);
+        header.identity.is_replaced() && is_changed
+    })
 }
 
 /// A zone with a state file.
@@ -277,108 +229,6 @@ pub struct KeptZone<'c, T> {
     pub snapshot: &'c Snapshot,
     /// The longest limits of any session in it.
     pub limits: Limits,
-}
-
-/// Called once a second with all such zones of a configuration, in the worker that does the
-/// housekeeping and in draining ones: writes the files that are due.
-pub fn tick<T: Adopt>(kept: &[KeptZone<'_, T>]) {
-    let Some(writer) = kept.first().map(|first| &first.snapshot.writer) else {
-        return;
-    };
-    match writer.batch.take() {
-        Some(batch) if batch.task.is_finished() => writer.end(batch, kept),
-        Some(batch) => {
-            writer.batch.replace(Some(batch));
-            return;
-        }
-        None => {}
-    }
-    let now = monotonic_seconds();
-    if writer.is_resting(now) {
-        return;
-    }
-    let due = writer.due(kept, now);
-    if !due.is_empty() {
-        writer.start(kept, due, now);
-    }
-}
-
-impl Writer {
-    fn is_resting(&self, now: u64) -> bool {
-        let rest = (self.took.get() * TIME_SHARE).as_secs();
-        self.began.get().is_some_and(|began| now < began + rest)
-    }
-
-    /// The indices of the zones whose files are to be written.
-    fn due<T: Adopt>(&self, kept: &[KeptZone<'_, T>], now: u64) -> Vec<usize> {
-        let (mut looks, mut next) = (0, None);
-        let turn = self.turn.get().checked_rem(kept.len()).unwrap_or_default();
-        let all = kept.iter().enumerate();
-        let in_turn = all.clone().skip(turn).chain(all.take(turn));
-        let due = in_turn.filter(|(index, KeptZone { zone, snapshot, .. })| {
-            snapshot.is_due(zone, now, || {
-                if looks == LOOKS_AT_ONCE {
-                    next.get_or_insert(*index);
-                    return false;
-                }
-                looks += 1;
-                snapshot.is_foreign()
-            })
-        });
-        let due = due.map(|(index, _)| index).collect();
-        self.turn.set(next.unwrap_or(turn));
-        due
-    }
-
-    fn start<T: Adopt>(&self, kept: &[KeptZone<'_, T>], due: Vec<usize>, now: u64) {
-        self.began.set(Some(now));
-        let due_zones = || due.iter().filter_map(|index| kept.get(*index));
-        let mut jobs = Vec::new();
-        for KeptZone {
-            snapshot, limits, ..
-        } in due_zones()
-        {
-            snapshot.write_began.set(Some(now));
-            jobs.push(snapshot.job(*limits, None, cycle::is_draining()));
-        }
-        let zones: Vec<_> = due_zones().map(|kept| kept.zone).collect();
-        let started = Zone::task(&zones, move |tables: &[(&ZoneHeader, &[AtomicU128])]| {
-            let begun = Instant::now();
-            let patience = Patience::new(LOCK_TIMEOUT);
-            let is_stopped = background_task::is_stopped;
-            let written = jobs.iter().zip(tables).map(|(job, (header, words))| {
-                if is_stopped() {
-                    return Ok(None);
-                }
-                job.write(header, words, &patience, is_stopped)
-            });
-            (written.collect(), begun.elapsed())
-        });
-        match started {
-            Some(Ok(task)) => drop(self.batch.replace(Some(Batch { task, zones: due }))),
-            Some(Err(error)) => {
-                let why = error.to_string();
-                for KeptZone { zone, snapshot, .. } in due_zones() {
-                    let error = io::Error::new(error.kind(), why.clone());
-                    snapshot.end(zone, Err(FileError::Write(error)));
-                }
-            }
-            None => {}
-        }
-    }
-
-    fn end<T: Adopt>(&self, batch: Batch, kept: &[KeptZone<'_, T>]) {
-        let (outcomes, took) = batch.task.outcome().unwrap_or_else(|Panicked| {
-            let error = |_: &usize| Err(FileError::Write(io::Error::other("a panic")));
-            (batch.zones.iter().map(error).collect(), Duration::ZERO)
-        });
-        self.took.set(took);
-        for (index, outcome) in batch.zones.into_iter().zip(outcomes) {
-            if let Some(KeptZone { zone, snapshot, .. }) = kept.get(index) {
-                snapshot.end(zone, outcome);
-            }
-        }
-    }
 }
 
 /// Which process ends.
@@ -410,7 +260,7 @@ pub fn finish<T: Adopt>(
         limits,
     } in kept
     {
-        drop(snapshot.writer.batch.take());
+        snapshot.writer.forget();
         let Some((header, words)) = split(zone) else {
             continue;
         };
