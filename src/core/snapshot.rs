@@ -18,7 +18,7 @@
 //!
 //! There may be several of a kind; a body of the kinds above has at most 64 KB. Servers come before
 //! their sessions; a session of a server that does not is skipped. Sections of other kinds are those of
-//! a newer module: they are skipped, and kept when the file is written again. A file of a newer *version*
+//! a newer module: they are skipped, and kept when the file is written again, 64 MB of them in all. A file of a newer *version*
 //! is left alone.
 //!
 //! Reading and writing go once from start to end, in pieces, whatever the number of sessions. Whether
@@ -82,6 +82,9 @@ const RECORD_SIZE: usize = 16;
 /// Longest body of a section of a known kind. Reading or writing needs no more memory than some of
 /// them.
 const LONGEST_BODY: usize = 1 << 16;
+
+/// Most bytes of all sections of unknown kinds in a file.
+const MOST_UNKNOWN: u64 = 64 << 20;
 
 /// The kinds of sections.
 mod kind {

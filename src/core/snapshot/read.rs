@@ -5,7 +5,7 @@ use std::io::{self, BufReader, ErrorKind, Read};
 use super::write::{KeepError, SERVER_SHIFT};
 use super::{
     kind, SectionHead, SnapshotError, SnapshotHeader, HEADER_SIZE, LONGEST_BODY, MAGIC,
-    RECORD_SIZE, SECTION_HEAD_SIZE,
+    MOST_UNKNOWN, RECORD_SIZE, SECTION_HEAD_SIZE,
 };
 use crate::table::{Fingerprint, PeerId, Word};
 
@@ -54,6 +54,8 @@ pub struct SnapshotReader<R> {
     at: usize,
     sections: u64,
     has_unknown: bool,
+    /// Bytes of sections of unknown kinds so far.
+    unknown: u64,
     is_done: bool,
 }
 
@@ -85,6 +87,7 @@ impl<R: Read> SnapshotReader<R> {
             at: 0,
             sections: 0,
             has_unknown: false,
+            unknown: 0,
             is_done: false,
         })
     }
@@ -123,6 +126,11 @@ impl<R: Read> SnapshotReader<R> {
             self.input.read_exact(&mut self.body)?;
             sum.update(&self.body);
         } else {
+            // A sparse file may claim any length.
+            self.unknown = self.unknown.saturating_add(head.length);
+            if self.unknown > MOST_UNKNOWN {
+                return Err(SnapshotError::Damaged);
+            }
             self.has_unknown = true;
             unknown(Some(bytes), &[])?;
             let mut left = head.length;

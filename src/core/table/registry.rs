@@ -254,7 +254,9 @@ impl<'a> Registry<'a> {
     /// The same for a word that is written again, of whatever server.
     pub(super) fn hold_number(&self, number: PeerId) {
         if let Some(entry) = self.entry(number) {
-            unmark(entry, |_| true);
+            if Entry(entry.load(SeqCst)).empty_since() != 0 {
+                unmark(entry, |_| true);
+            }
         }
     }
 
@@ -266,12 +268,18 @@ impl<'a> Registry<'a> {
             if bits == Entry::VACANT {
                 break;
             }
-            if seen.has(PeerId::new(index as u32)) {
-                unmark(entry, |_| true);
-            } else if Entry(bits).empty_since() == 0 {
-                test_points::at("registry: to be marked");
-                // If it has changed, it is not to be marked.
-                let _ = entry.compare_exchange(bits, Entry(bits).marked(sweep).0, SeqCst, Acquire);
+            let is_marked = Entry(bits).empty_since() != 0;
+            match seen.has(PeerId::new(index as u32)) {
+                true if is_marked => {
+                    unmark(entry, |_| true);
+                }
+                false if !is_marked => {
+                    test_points::at("registry: to be marked");
+                    // If it has changed, it is not to be marked.
+                    let marked = Entry(bits).marked(sweep).0;
+                    let _ = entry.compare_exchange(bits, marked, SeqCst, Acquire);
+                }
+                _ => {}
             }
         }
         // Last, so that a worker that dies before leaves no mark that counts.

@@ -308,6 +308,18 @@ fn unknown_sections_are_skipped_and_kept() {
     assert!(matches!(check(&bad[..]), Err(SnapshotError::Damaged)));
 }
 
+/// As a sparse file has them, for a terabyte, until somebody has read it all.
+#[test]
+fn unknown_sections_have_a_bound() {
+    let mut bytes = built(&[]);
+    bytes.truncate(64);
+    bytes.extend(7u32.to_le_bytes());
+    bytes.extend(0u32.to_le_bytes());
+    bytes.extend((1u64 << 40).to_le_bytes());
+    let endless = (&bytes[..]).chain(io::repeat(0));
+    assert!(matches!(check(endless), Err(SnapshotError::Damaged)));
+}
+
 #[test]
 fn files_of_other_versions_are_told_apart() {
     let mut old = file([].into_iter());
