@@ -32,7 +32,7 @@ use std::sync::atomic::Ordering::{Acquire, SeqCst};
 use super::fingerprint::Fingerprint;
 use super::session::{PeerId, PEER_BITS};
 use super::sync::{fence, AtomicU128, AtomicU64};
-use super::{test_points, ATTEMPTS};
+use super::ATTEMPTS;
 
 /// Bits of the number of a sweep, and of a generation.
 const COUNT_BITS: u32 = 28;
@@ -274,7 +274,6 @@ impl<'a> Registry<'a> {
                     unmark(entry, |_| true);
                 }
                 false if !is_marked => {
-                    test_points::at("registry: to be marked");
                     // If it has changed, it is not to be marked.
                     let marked = Entry(bits).marked(sweep).0;
                     let _ = entry.compare_exchange(bits, marked, SeqCst, Acquire);
@@ -298,7 +297,6 @@ impl<'a> Registry<'a> {
                 let mut bits = entry.load(SeqCst);
                 if bits == Entry::VACANT {
                     let new = Entry::new(server, self.epoch().0 & COUNT_MASK).0;
-                    test_points::at("registry: to be given");
                     bits = match entry.compare_exchange(bits, new, SeqCst, SeqCst) {
                         Ok(_) => new,
                         Err(other) => other,
@@ -337,7 +335,6 @@ impl<'a> Registry<'a> {
             self.head.epoch.store(COUNT_MASK, SeqCst);
             return None;
         }
-        test_points::at("registry: to be reused");
         let new = Entry::new(server, epoch).0;
         let entry = self.entries.get(index)?;
         if entry.compare_exchange(bits, new, SeqCst, SeqCst).is_err() {
