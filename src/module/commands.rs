@@ -114,15 +114,25 @@ unsafe extern "C" fn set_sticky(
     _: *mut ngx_command_t,
     _: *mut c_void,
 ) -> *mut c_char {
+    // SAFETY: ngx_conf_handler() calls it.
+    unsafe { handle(cf, directives::sticky::<Steering>) }
+}
+
+/// Carries out a directive, or says what is wrong with it.
+///
+/// # Safety
+/// ngx_conf_handler() has passed `cf`.
+unsafe fn handle(
+    cf: *mut ngx_conf_t,
+    directive: impl FnOnce(Conf<'_>) -> Result<(), Refusal>,
+) -> *mut c_char {
     // SAFETY: ngx_conf_handler() never passes a NULL cf.
     let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
         return NGX_CONF_ERROR;
     };
-    guard(NGX_CONF_ERROR, || {
-        match directives::sticky::<Steering>(cf) {
-            Ok(()) => NGX_CONF_OK,
-            Err(why) => refuse(cf, &why),
-        }
+    guard(NGX_CONF_ERROR, || match directive(cf) {
+        Ok(()) => NGX_CONF_OK,
+        Err(why) => refuse(cf, &why),
     })
 }
 
@@ -141,14 +151,8 @@ unsafe extern "C" fn set_fair(
     _: *mut ngx_command_t,
     _: *mut c_void,
 ) -> *mut c_char {
-    // SAFETY: ngx_conf_handler() never passes a NULL cf.
-    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
-        return NGX_CONF_ERROR;
-    };
-    guard(NGX_CONF_ERROR, || match directives::fair(cf) {
-        Ok(()) => NGX_CONF_OK,
-        Err(why) => refuse(cf, &why),
-    })
+    // SAFETY: ngx_conf_handler() calls it.
+    unsafe { handle(cf, directives::fair) }
 }
 
 unsafe extern "C" fn set_session_sticky(
@@ -156,14 +160,8 @@ unsafe extern "C" fn set_session_sticky(
     _: *mut ngx_command_t,
     _: *mut c_void,
 ) -> *mut c_char {
-    // SAFETY: ngx_conf_handler() never passes a NULL cf.
-    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
-        return NGX_CONF_ERROR;
-    };
-    guard(NGX_CONF_ERROR, || match directives::session_sticky(cf) {
-        Ok(()) => NGX_CONF_OK,
-        Err(why) => refuse(cf, &why),
-    })
+    // SAFETY: ngx_conf_handler() calls it.
+    unsafe { handle(cf, directives::session_sticky) }
 }
 
 unsafe extern "C" fn set_server(
@@ -171,14 +169,8 @@ unsafe extern "C" fn set_server(
     _: *mut ngx_command_t,
     _: *mut c_void,
 ) -> *mut c_char {
-    // SAFETY: ngx_conf_handler() never passes a NULL cf.
-    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
-        return NGX_CONF_ERROR;
-    };
-    guard(NGX_CONF_ERROR, || match directives::server(cf) {
-        Ok(()) => NGX_CONF_OK,
-        Err(why) => refuse(cf, &why),
-    })
+    // SAFETY: ngx_conf_handler() calls it.
+    unsafe { handle(cf, directives::server) }
 }
 
 unsafe extern "C" fn set_secret(

@@ -82,11 +82,14 @@ impl<'r> RequestContext<'r> {
     }
 
     /// What a session is learned under that the peer called `name` has begun, which answers the
-    /// request. `None`: it has left the upstream, or the zone has no number left for it.
+    /// request. `None`: the zone has no number left for it.
     pub fn answering(&self, name: &[u8]) -> Option<Registration> {
         let index = self.peer_index();
-        let peer = index.answering(self.request, name)?;
-        self.registration(&index, peer)
+        match index.answering(self.request, name) {
+            Some(peer) => self.registration(&index, peer),
+            // It has left meanwhile.
+            None => self.sticky.rule.sessions()?.registration_of(name),
+        }
     }
 
     /// The same for a peer of the index.

@@ -3,6 +3,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 
 use portable_atomic::AtomicU128;
+use sticky_core::peer_id;
 use sticky_core::table::{
     tick_at, Claim, Epoch, Fingerprint, Key, Keyer, Learned, Limits, LocalTable, LookUp, Numbers,
     PeerId, Registration, Registry, ScopedKeyer, Swept, Table, Tick, ZoneHeader,
@@ -163,6 +164,16 @@ impl<'c> Sessions<'c> {
         let (header, _) = zone.split::<ZoneHeader, AtomicU128>()?;
         let keys = header.identity.sip_keys();
         Some(Fingerprint::new(keys, self.scope, server))
+    }
+
+    /// The registration of a server that is not among the upstream's: it has left while it answered.
+    /// Its sessions are known, so that the next request of each begins anew elsewhere.
+    #[cold]
+    pub fn registration_of(&self, server: &[u8]) -> Option<Registration> {
+        match self.registry() {
+            Some(registry) => registry.register(&[self.fingerprint(server)?]).pop()?,
+            None => Some(Registration::unregistered(peer_id::peer_id(server))),
+        }
     }
 
     /// Logs that a server has no number, so that its sessions are not kept.
