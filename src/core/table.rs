@@ -166,7 +166,7 @@ impl<'a> Table<'a> {
     /// Records that a request has brought the id at `now`: the session is confirmed, and `seen`
     /// advances when that is due. An unknown or expired session stays so.
     pub fn touch(&self, key: Key, limits: &Limits, now: Tick) {
-        let is_crowded = self.counters.is_crowded(now);
+        let is_crowded = || self.counters.is_crowded(now);
         self.update(key, limits, now, |session| {
             limits.touched(session, now, is_crowded)
         });
@@ -175,7 +175,7 @@ impl<'a> Table<'a> {
     /// Whether [`Table::touch`] would write this session: mostly not.
     #[inline(always)]
     pub fn is_due(&self, session: &Session, limits: &Limits, now: Tick) -> bool {
-        let is_crowded = self.counters.is_crowded(now);
+        let is_crowded = || self.counters.is_crowded(now);
         limits.touched(session, now, is_crowded).is_some()
     }
 

@@ -35,11 +35,15 @@ impl Limits {
     /// order of last use decides which session is evicted, `seen` is written every second:
     /// otherwise a flood of invented ids could overtake busy sessions while their `seen` is not
     /// written.
-    #[inline]
-    pub fn touched(&self, session: &Session, now: Tick, is_crowded: bool) -> Option<Session> {
-        let is_later = is_crowded && now > session.seen;
+    #[inline(always)]
+    pub fn touched(
+        &self,
+        session: &Session,
+        now: Tick,
+        is_crowded: impl FnOnce() -> bool,
+    ) -> Option<Session> {
         self.refreshed(session, now, true).or_else(|| {
-            is_later.then_some(Session {
+            (now > session.seen && is_crowded()).then_some(Session {
                 seen: now,
                 ..*session
             })

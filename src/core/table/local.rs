@@ -45,13 +45,13 @@ impl LocalTable {
     pub fn touch(&self, key: Key, limits: &Limits, now: Tick) {
         let is_crowded = self.is_crowded();
         self.update(key, limits, now, |session| {
-            limits.touched(session, now, is_crowded)
+            limits.touched(session, now, || is_crowded)
         });
     }
 
     /// Whether [`LocalTable::touch`] would write this session: mostly not.
     pub fn is_due(&self, session: &Session, limits: &Limits, now: Tick) -> bool {
-        limits.touched(session, now, self.is_crowded()).is_some()
+        limits.touched(session, now, || self.is_crowded()).is_some()
     }
 
     fn is_crowded(&self) -> bool {

@@ -27,16 +27,36 @@ impl<'a> Table<'a> {
     pub fn look_up(&self, key: Key, limits: &Limits, now: Tick) -> LookUp {
         let before = self.counters.relocated.load(Acquire);
         let (first, second) = self.lines_of(key);
-        let mut words = [0; 2 * LINE];
-        self.read(first, second, &mut words);
-        let current = match Current::among(&words, key, limits, now) {
-            Current::Live(_, session) => return LookUp::Found(session),
-            _ if self.counters.relocated.load(Acquire) != before => {
-                self.look_again(key, limits, now).current
+        let mut found: Option<Word> = None;
+        // All eight are read in any case: the two cache misses overlap.
+        if let (Some(first), Some(second)) = (self.line(first), self.line(second)) {
+            for line in [first, second] {
+                for word in line {
+                    test_points::at("view: a word");
+                    let word = Word::from_bits(word.load(Acquire));
+                    if word.is_of(key) && found.replace(word).is_some() {
+                        return self.look_up_again(key, limits, now);
+                    }
+                }
             }
-            current => current,
-        };
-        match current {
+        }
+        let session = found.map(Word::session);
+        match session {
+            Some(session) if limits.is_live(&session, now) => LookUp::Found(session),
+            _ if self.counters.relocated.load(Acquire) != before => {
+                self.look_up_again(key, limits, now)
+            }
+            Some(_) => LookUp::Expired,
+            None => LookUp::Unknown,
+        }
+    }
+
+    /// The same, where the first look does not tell: there are several copies, or the counter has
+    /// changed.
+    #[cold]
+    #[inline(never)]
+    fn look_up_again(&self, key: Key, limits: &Limits, now: Tick) -> LookUp {
+        match self.look_again(key, limits, now).current {
             Current::Live(_, session) => LookUp::Found(session),
             Current::Expired => LookUp::Expired,
             Current::Absent => LookUp::Unknown,
@@ -154,7 +174,7 @@ impl Current {
     fn among(words: &[u128; 2 * LINE], key: Key, limits: &Limits, now: Tick) -> Current {
         let mut copies = 0u32;
         for (index, bits) in words.iter().enumerate() {
-            copies |= u32::from((bits >> 64) as u64 == key.get()) << index;
+            copies |= u32::from(Word::from_bits(*bits).is_of(key)) << index;
         }
         if copies == 0 {
             return Current::Absent;

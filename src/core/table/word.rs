@@ -81,6 +81,12 @@ impl Word {
         Key::from_bits((self.0 >> 64) as u64)
     }
 
+    /// Whether it is the session of a key.
+    #[inline]
+    pub fn is_of(self, key: Key) -> bool {
+        (self.0 >> 64) as u64 == key.get()
+    }
+
     /// Whether there is no session.
     #[inline]
     pub fn is_empty(self) -> bool {
