@@ -46,18 +46,19 @@ pub fn is_usable(index: &PeerIndex<'_>, peers: PeerList, holder: PeerId) -> bool
     peer.is_some_and(|peer| check(peers, peer.handle).is_ok())
 }
 
-/// Takes the peer of another session than the one that was tried. A function of its own, so that
-/// the way of nearly all requests is compiled into one.
+/// Takes the peer of another session than the one that was tried. For few requests, as
+/// [`take_again`]: a function of its own, so that the way of nearly all is short.
 #[cold]
 #[inline(never)]
-#[expect(clippy::redundant_closure, reason = "a take() of its own, see above")]
 pub fn take_other(attempt: &Attempt<'_>, peer: PeerHandle) -> Result<(), Unavailable> {
-    attempt.take(peer, |state| test(state))
+    attempt.take(peer, test)
 }
 
 /// Takes the peer of the attempt before, which has failed on a kept connection, once more. nginx
 /// does not count such an attempt (ngx_http_upstream_next()), but its balancers count the failure.
 #[cfg(not(nginx_since = "1.29.6"))]
+#[cold]
+#[inline(never)]
 pub fn take_again(attempt: &Attempt<'_>, peer: PeerHandle) -> Result<(), Unavailable> {
     attempt.take(peer, |state| availability(state).test_again())
 }
@@ -66,6 +67,8 @@ pub fn take_again(attempt: &Attempt<'_>, peer: PeerHandle) -> Result<(), Unavail
 /// does not count such an attempt (ngx_http_upstream_next()), but its balancers count the failure,
 /// and go to no peer twice.
 #[cfg(nginx_since = "1.29.6")]
+#[cold]
+#[inline(never)]
 pub fn take_again(attempt: &Attempt<'_>, peer: PeerHandle) -> Result<(), Unavailable> {
     attempt.forgive(peer)?;
     attempt.take(peer, |state| availability(state).test_again())

@@ -16,7 +16,7 @@ pub enum List {
 
 impl Attempt<'_> {
     /// Takes a peer, a backup peer too, if `test` lets it.
-    #[inline]
+    #[inline(always)]
     pub fn take<E: From<NotTaken>>(
         &self,
         peer: PeerHandle,

@@ -17,7 +17,7 @@ impl Attempt<'_> {
 
     /// Takes a primary peer, or a backup peer out of turn: then the balancer gets its list back
     /// before the next attempt. The balancer is at its primary list.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take_by_place<E: From<NotTaken>>(
         &self,
         peer: PeerHandle,
@@ -52,7 +52,8 @@ impl Attempt<'_> {
 
     /// Takes a peer of `list`, the one that holds it, as ngx_http_upstream_get_hash_peer() does, if
     /// `test` lets it.
-    #[inline]
+    // Out of line in no caller: nearly all requests come through one.
+    #[inline(always)]
     pub(super) fn enter<E: From<NotTaken>>(
         &self,
         list: *mut Peers,
