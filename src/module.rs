@@ -16,7 +16,7 @@ use sticky_core::table::ZoneHeader;
 use crate::config::directives;
 use crate::config::types::{LocationConf, MainConf, UpstreamConf};
 use crate::ngx::background_task;
-use crate::ngx::chain::{Chain, Code, Next};
+use crate::ngx::chain::{Chain, Code};
 use crate::ngx::conf::Conf;
 use crate::ngx::cycle::{self, Cycle, Role};
 use crate::ngx::guard::guard;
@@ -28,7 +28,7 @@ use crate::ngx::shm::{Adopt, Memory, Shareable, Zone};
 use crate::ngx::sys::{self, ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module_t};
 use crate::ngx::timer::{self, EverySecond};
 use crate::ngx::upstream::Upstream;
-use crate::request::context::{Page, RequestContext};
+use crate::request::context::RequestContext;
 use crate::request::steer;
 use crate::response::{self, learn, rewrite, AccelRedirect};
 use crate::zone::sessions::ZoneConf;
@@ -369,42 +369,49 @@ unsafe extern "C" fn early_hints_filter(r: sys::RequestPtr) -> ngx_int_t {
     unsafe { (*NEXT_EARLY_HINTS_FILTER.0.get()).map_or(sys::ERROR, |next| next(r)) }
 }
 
+// Called for each piece of every response: what is done with most of them is short.
 unsafe extern "C" fn body_filter(r: sys::RequestPtr, chain: *mut sys::ngx_chain_t) -> ngx_int_t {
-    // SAFETY: install_filters() has saved the next filter, which gets nginx's arguments.
-    let next =
-        |chain| unsafe { (*NEXT_BODY_FILTER.0.get()).map_or(sys::ERROR, |next| next(r, chain)) };
     // SAFETY: ngx_http_output_filter() passes a live request, and so do the filters before ours.
-    let request = unsafe { Request::from_ptr(r) };
-    let Some((request, context)) =
-        request.and_then(|r| Some((r, r.context::<RequestContext<'_>>()?)))
-    else {
-        return next(chain);
-    };
+    if let Some(request) = unsafe { Request::from_ptr(r) } {
+        if let Some(context) = request.context::<RequestContext<'_>>() {
+            if response::awaits_body(context) {
+                // SAFETY: nginx's arguments.
+                return unsafe { awaited_body(r, request, context, chain) };
+            }
+        }
+    }
+    // SAFETY: nginx's arguments.
+    unsafe { next_body_filter(r, chain) }
+}
+
+/// # Safety
+/// nginx's arguments of a body filter.
+#[inline(always)]
+unsafe fn next_body_filter(r: sys::RequestPtr, chain: *mut sys::ngx_chain_t) -> ngx_int_t {
+    // SAFETY: install_filters() has saved the next filter, which gets nginx's arguments.
+    unsafe { (*NEXT_BODY_FILTER.0.get()).map_or(sys::ERROR, |next| next(r, chain)) }
+}
+
+/// # Safety
+/// `r` and `chain` are nginx's arguments of a body filter, `request` and `context` those of `r`.
+#[inline(never)]
+unsafe fn awaited_body<'r>(
+    r: sys::RequestPtr,
+    request: Request<'r>,
+    context: &RequestContext<'r>,
+    chain: *mut sys::ngx_chain_t,
+) -> ngx_int_t {
     // SAFETY: ngx_http_output_filter() passes a chain or NULL; nobody changes it before the next
     // filter.
-    let pieces = || unsafe { Chain::from_ptr(chain) };
+    let pieces = unsafe { Chain::from_ptr(chain) };
+    // SAFETY: the next filter gets the request, and a chain or NULL.
+    let next = |chain| unsafe { next_body_filter(r, chain) };
     if let Some(page) = context.page.get() {
-        let code = replace(request, context, page, pieces(), &next);
+        let code = guard(None, || {
+            rewrite::body(request, context, page, pieces, &next)
+        });
         return code.map_or(sys::ERROR, Code::as_int);
     }
-    if learn::scans_body(context) {
-        read(context, pieces());
-    }
-    next(chain)
-}
-
-#[inline(never)]
-fn read(context: &RequestContext<'_>, pieces: Chain<'_>) {
     guard((), || learn::body(context, pieces));
-}
-
-#[inline(never)]
-fn replace<'r>(
-    r: Request<'r>,
-    context: &RequestContext<'_>,
-    page: &'r Page,
-    pieces: Chain<'_>,
-    next: Next<'_>,
-) -> Option<Code> {
-    guard(None, || rewrite::body(r, context, page, pieces, next))
+    next(chain)
 }

@@ -70,6 +70,12 @@ pub fn observe<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
     }
 }
 
+/// Whether the body of a response is scanned or rewritten. The scan itself may have ended already.
+#[inline]
+pub fn awaits_body(context: &RequestContext<'_>) -> bool {
+    context.page.get().is_some() || learn::scans_body(context)
+}
+
 /// Called before the Early Hints of a server (103) are sent to the client. The response itself may
 /// come from another server.
 #[cfg(nginx_since = "1.29.0")]

@@ -145,7 +145,7 @@ fn read_one_header<'r>(
     response_headers::ids_in_header(&rule.learn, &rule.names, (name, value), now, learn);
 }
 
-/// Whether the response's body is being scanned. The scan itself may have ended already.
+/// Whether the response's body is being scanned.
 #[inline]
 pub fn scans_body(context: &RequestContext<'_>) -> bool {
     let ids = context.learned.get();
