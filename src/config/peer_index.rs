@@ -189,15 +189,21 @@ impl<'c> PeerIndex<'c> {
     }
 
     /// The peer, called `name`, that answers a request.
+    #[inline]
     pub fn answering(&self, r: Request<'_>, name: &[u8]) -> Option<&Peer> {
         let key = r.upstream().map(|exchange| exchange.peer_key());
-        key.and_then(|key| self.by_key(key)).or_else(|| {
-            // It has been replaced by another one of the same name.
-            self.peers.get(self.by_name.position(name)?)
-        })
+        key.and_then(|key| self.by_key(key))
+            .or_else(|| self.by_name(name))
+    }
+
+    /// The first peer of that name: for one that has been replaced by another.
+    #[cold]
+    fn by_name(&self, name: &[u8]) -> Option<&Peer> {
+        self.peers.get(self.by_name.position(name)?)
     }
 
     /// The peer with that key.
+    #[inline]
     pub fn by_key(&self, key: PeerKey) -> Option<&Peer> {
         self.peers.get(self.by_key.position(&key)?)
     }

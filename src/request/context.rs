@@ -69,7 +69,7 @@ impl<'r> RequestContext<'r> {
 
     /// The peer that the client is told to come back to: the one that answered and is called `name`,
     /// or the session's own, where that keeps the session.
-    #[inline]
+    #[inline(always)]
     pub fn peer_to_show<'d>(&self, index: &'d PeerIndex<'_>, name: &[u8]) -> Option<&'d Peer>
     where
         'r: 'd,
