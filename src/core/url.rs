@@ -223,7 +223,7 @@ impl Names {
                 LinkPart::Query => self.in_query(link.query),
                 LinkPart::Path => self.in_path(link.path),
             };
-            if id != ExtractedId::Absent {
+            if !matches!(id, ExtractedId::Absent) {
                 return id;
             }
         }
@@ -333,6 +333,7 @@ fn first_of<'a, 'n>(
 /// for fewer than 8 bytes.
 #[inline]
 fn is_one_plain_pair(query: &[u8]) -> bool {
+    #[inline(always)]
     fn is_plain<const N: usize>(block: &[u8; N]) -> bool {
         let is_odd = |b: u8| (b == b'&') | (b == b';') | (b == b'%') | (b == b'+');
         !block.iter().fold(false, |any, b| any | is_odd(*b))

@@ -47,7 +47,7 @@ pub fn ids_in_header(
 /// headers hold none.
 pub fn urls_in_header<'a>(name: &[u8], value: &'a [u8], mut visit: impl FnMut(&'a [u8])) {
     match name.len() {
-        8 if name.eq_ignore_ascii_case(b"location") => visit(value),
+        8 if is_location(name) => visit(value),
         16 if name.eq_ignore_ascii_case(b"content-location") => visit(value),
         7 if name.eq_ignore_ascii_case(b"refresh") => {
             if let Some(url) = refresh_target(value) {
@@ -69,6 +69,15 @@ pub fn urls_in_header<'a>(name: &[u8], value: &'a [u8], mut visit: impl FnMut(&'
     }
 }
 
+/// Whether a name is that of the header which mostly has an id, in any case: all eight bytes are
+/// compared at once.
+fn is_location(name: &[u8]) -> bool {
+    // Sets what tells a small letter from a capital, and makes no other byte a letter.
+    const SMALL: u64 = u64::from_ne_bytes([b' '; 8]);
+    const LOCATION: u64 = u64::from_ne_bytes(*b"location");
+    <[u8; 8]>::try_from(name).is_ok_and(|name| u64::from_ne_bytes(name) | SMALL == LOCATION)
+}
+
 #[cfg(test)]
 mod tests {
     use super::urls_in_header;
@@ -86,6 +95,9 @@ mod tests {
         for (name, value, expected) in [
             ("Location", "/a?sid=1", &["/a?sid=1"][..]),
             ("LOCATION", "http://h/a", &["http://h/a"]),
+            ("l\u{4f}cation", "/a", &["/a"]),
+            ("l\u{f}cation", "/a", &[]),
+            ("l/cation", "/a", &[]),
             ("content-location", "/b", &["/b"]),
             ("Refresh", "5; url=/a?sid=1", &["/a?sid=1"]),
             ("Refresh", "0;URL='/a b'", &["/a b"]),

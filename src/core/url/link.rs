@@ -64,6 +64,7 @@ pub(super) fn split(link: &[u8]) -> (Target<'_>, PathAndQuery<'_>) {
 /// `:`, no `\`, none of the bytes up to `#`, which are control characters, the space, `!` and `"`,
 /// and it does not start with two slashes. `None` for others, and for fewer than 16 bytes.
 pub(super) fn split_plain(link: &[u8]) -> Option<PathAndQuery<'_>> {
+    #[inline(always)]
     fn is_plain(block: &[u8; 16]) -> bool {
         let is_odd = |b: u8| (b <= b'#') | (b == b':') | (b == b'\\');
         !block.iter().fold(false, |any, b| any | is_odd(*b))
