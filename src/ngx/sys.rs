@@ -42,10 +42,10 @@ pub const DONE: ngx_int_t = NGX_DONE as ngx_int_t;
 /// `s` is a string as nginx makes them: `data` is NULL or points to `len` bytes that stay valid and
 /// unchanged for `'a`.
 pub unsafe fn bytes<'a>(s: ngx_str_t) -> &'a [u8] {
-    if s.data.is_null() || s.len == 0 {
+    if s.data.is_null() {
         return &[];
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's promise; no bytes may be anywhere but at NULL.
     unsafe { std::slice::from_raw_parts(s.data, s.len) }
 }
 
