@@ -348,6 +348,7 @@ fn is_one_plain_pair(query: &[u8]) -> bool {
 /// Whether a query certainly has no other separators than `&` and nothing to decode. Also false for
 /// fewer than 16 bytes.
 fn is_unescaped(query: &[u8]) -> bool {
+    #[inline(always)]
     fn is_plain(block: &[u8; 16]) -> bool {
         let is_odd = |b: u8| (b == b';') | (b == b'%') | (b == b'+');
         !block.iter().fold(false, |any, b| any | is_odd(*b))
