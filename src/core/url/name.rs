@@ -113,7 +113,10 @@ impl Name {
 
 /// The value with each `%XX` decoded once; what is no escape stays as it is.
 pub(super) fn unescaped(value: &[u8]) -> Cow<'_, [u8]> {
-    percent_decode(value).into()
+    match memchr::memchr(b'%', value) {
+        None => Cow::Borrowed(value),
+        Some(_) => percent_decode(value).into(),
+    }
 }
 
 /// The same, with `+` decoded to a space, as in queries and forms.

@@ -1,10 +1,7 @@
 //! Which hosts belong to the site. An id in a link to any other host is not one of its sessions.
 
-use std::borrow::Cow;
-
-use percent_encoding::percent_decode;
-
 use super::link::{self, Target};
+use super::name::unescaped;
 
 /// The hosts of a site: the request's own, and those of `hosts=`.
 ///
@@ -74,8 +71,7 @@ impl Site {
             Target::Authority(authority) => {
                 let from = memchr::memrchr(b'@', authority).map_or(0, |at| at + 1);
                 let host = authority.get(from..).and_then(host_of).unwrap_or_default();
-                let host: Cow<'_, [u8]> = percent_decode(host).into();
-                self.has_host(&host)
+                self.has_host(&unescaped(host))
             }
         }
     }
