@@ -192,6 +192,13 @@ impl<'a> Registry<'a> {
             .map(|(index, bits)| Registration::of(index, Entry(bits)))
     }
 
+    /// The server that has that number.
+    pub fn registration(&self, number: PeerId) -> Option<Registration> {
+        let bits = self.entry(number)?.load(SeqCst);
+        let index = number.get() as usize;
+        (bits != Entry::VACANT).then(|| Registration::of(index, Entry(bits)))
+    }
+
     /// Those of them that may have sessions.
     pub fn in_use(&self) -> impl Iterator<Item = Registration> + 'a {
         let registry = *self;
@@ -233,7 +240,7 @@ impl<'a> Registry<'a> {
             if let Some(registration) = known.get(server) {
                 return Some(*registration);
             }
-            let registration = self.give(*server, &mut vacant)?;
+            let registration = self.give(*server, &mut vacant, &mut known)?;
             known.insert(*server, registration);
             Some(registration)
         });
@@ -289,8 +296,14 @@ impl<'a> Registry<'a> {
         self.entries.get(number.get() as usize)
     }
 
-    /// A number for a server that has none. No entry before `vacant` is.
-    fn give(&self, server: Fingerprint, vacant: &mut usize) -> Option<Registration> {
+    /// A number for a server that has none. No entry before `vacant` is. Adds those to `known` that
+    /// other workers have given numbers meanwhile: they are not looked at again.
+    fn give(
+        &self,
+        server: Fingerprint,
+        vacant: &mut usize,
+        known: &mut BTreeMap<Fingerprint, Registration>,
+    ) -> Option<Registration> {
         for _ in 0..ATTEMPTS {
             for (index, entry) in self.entries.iter().enumerate().skip(*vacant) {
                 *vacant = index + 1;
@@ -302,8 +315,11 @@ impl<'a> Registry<'a> {
                         Err(other) => other,
                     };
                 }
-                if Entry(bits).fingerprint() == Some(server) {
-                    return Some(Registration::of(index, Entry(bits)));
+                let given = Registration::of(index, Entry(bits));
+                match given.fingerprint() {
+                    Some(same) if same == server => return Some(given),
+                    Some(other) => drop(known.entry(other).or_insert(given)),
+                    None => {}
                 }
             }
             if let Some(given) = self.reuse(server)? {

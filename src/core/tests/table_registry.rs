@@ -107,6 +107,36 @@ fn all_ask_for_the_same_number() {
     assert_eq!(all[1].fingerprint(), Some(server(1)));
 }
 
+/// Workers that register their servers at once, in orders of their own: none gets two numbers, of which
+/// a worker might know only one.
+#[test]
+fn a_server_has_one_number_however_many_ask_at_once() {
+    const SERVERS: u32 = 61;
+    for round in 0..table_zone::rounds(500) {
+        let memory = Memory::new(128);
+        let start = std::sync::Barrier::new(3);
+        std::thread::scope(|scope| {
+            for worker in 0..3u32 {
+                let (memory, start) = (&memory, &start);
+                scope.spawn(move || {
+                    // Not all want all.
+                    let wanted = (0..SERVERS).filter(|n| n % 3 != worker);
+                    let wanted = wanted.map(|n| server((n * (worker + 2) + round) % SERVERS));
+                    let wanted: Vec<_> = wanted.collect();
+                    start.wait();
+                    memory.registry().register(&wanted);
+                });
+            }
+        });
+        let all = memory.registry().registrations();
+        let mut servers: Vec<_> = all.map(|it| it.fingerprint()).collect();
+        let count = servers.len();
+        servers.sort();
+        servers.dedup();
+        assert_eq!(servers.len(), count, "round {round}");
+    }
+}
+
 #[test]
 fn a_full_registry_has_no_number_for_another_server() {
     let memory = Memory::new(3);
