@@ -18,20 +18,21 @@ use crate::config::types::{LocationConf, MainConf, UpstreamConf};
 use crate::ngx::background_task;
 use crate::ngx::chain::{Chain, Code};
 use crate::ngx::conf::Conf;
-use crate::ngx::cycle::{self, Cycle, Role};
+use crate::ngx::cycle::Cycle;
 use crate::ngx::guard::guard;
 use crate::ngx::hook::{Hook, Policy};
 use crate::ngx::owned;
 use crate::ngx::pool::Pool;
+use crate::ngx::process::{self, Role};
 use crate::ngx::request::Request;
-use crate::ngx::shm::{Adopt, Memory, Shareable, Zone};
+use crate::ngx::shm::{self, Adopt, Memory, OldBlock, Shareable, Zone};
 use crate::ngx::sys::{self, ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module_t};
 use crate::ngx::timer::{self, EverySecond};
 use crate::ngx::upstream::Upstream;
 use crate::request::context::RequestContext;
 use crate::request::steer;
 use crate::response::{self, learn, rewrite, AccelRedirect};
-use crate::zone::sessions::ZoneConf;
+use crate::zone::table_zone::ZoneConf;
 use crate::zone::{adopt, housekeeping};
 
 mod commands;
@@ -81,8 +82,12 @@ owned! {
 
 // SAFETY: no other type is Adopt, and only Zone::add() gives zones the module's tag.
 unsafe impl Adopt for ZoneConf {
-    fn adopt(zone: &Zone<Self>, memory: Memory<'_, Self>) -> bool {
+    fn adopt(zone: &Zone<Self>, memory: Memory) -> bool {
         adopt::adopt(zone, memory)
+    }
+
+    fn is_usable(block: &OldBlock) -> bool {
+        adopt::is_usable(block)
     }
 }
 
@@ -274,15 +279,24 @@ unsafe extern "C" fn init_module(cycle: *mut sys::ngx_cycle_t) -> ngx_int_t {
     guard((), background_task::stop_all);
     // SAFETY: ngx_init_cycle() passes the new cycle, which is complete (ngx_init_modules()).
     if let Some(new) = unsafe { Cycle::from_ptr(cycle) } {
+        guard((), || {
+            shm::end_of_configuration();
+            Zone::keep_for_older_requests(&new.zones::<ZoneConf>());
+        });
         guard((), || housekeeping::begin(new));
         guard((), || directives::warn(new));
     }
     sys::OK
 }
 
-unsafe extern "C" fn init_process(_: *mut sys::ngx_cycle_t) -> ngx_int_t {
+unsafe extern "C" fn init_process(cycle: *mut sys::ngx_cycle_t) -> ngx_int_t {
+    // SAFETY: ngx_worker_process_init() and ngx_single_process_cycle() pass the running cycle.
+    let running = unsafe { Cycle::from_ptr(cycle) };
     guard((), || {
-        if matches!(cycle::role(), Role::Worker(_) | Role::Single) {
+        if let Some(running) = running.filter(|_| process::role() != Role::Single) {
+            housekeeping::enter(running);
+        }
+        if matches!(process::role(), Role::Worker(_) | Role::Single) {
             Housekeeping::tick();
             timer::start::<Housekeeping>();
         }

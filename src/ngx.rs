@@ -24,6 +24,7 @@ pub mod log;
 pub mod owned;
 pub mod peers;
 pub mod pool;
+pub mod process;
 pub mod request;
 pub mod shm;
 pub mod sys;

@@ -4,3 +4,5 @@ pub mod adopt;
 pub mod housekeeping;
 pub mod sessions;
 pub mod snapshot;
+pub mod succession;
+pub mod table_zone;

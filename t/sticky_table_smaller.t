@@ -77,6 +77,8 @@ is(scalar keys %flood, 4000, 'a flood after that');
 
 ok(reload_with($t, $conf->('32k')), 'reload: a much smaller zone');
 is(differing(\%late, { bring_back('/', keys %late) }), 0, 'all that were used late are there');
+# Until the last old worker is known to be gone, its zone is there, too.
+eventually(sub { $t->read_file('error.log') =~ /zone of another size is freed/ });
 my $gone = differing(\%early, { bring_back('/', keys %early) });
 # In 32 KB there are never more than 2,048 words.
 cmp_ok($gone, '>=', 2000 - (2048 - 800), "many of the early ones are not: $gone of 2000");

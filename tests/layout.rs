@@ -182,6 +182,7 @@ fn structures_lie_where_c_puts_them() {
         }
         ngx_cycle_s { conf_ctx, log, modules, modules_n, shared_memory }
         ngx_core_conf_t { user, group }
+        ngx_process_t { pid }
         ngx_event_s { data, handler, log, timer }
         ngx_shm_zone_s { data, shm, init, tag }
         ngx_shm_t { addr, size, name, log }
@@ -228,6 +229,7 @@ fn structures_lie_where_c_puts_them() {
         ngx_http_upstream_server_t { backup / set_backup }
         ngx_peer_connection_s { cached / set_cached }
         ngx_event_s { cancelable / set_cancelable, timer_set / set_timer_set }
+        ngx_process_t { exited / set_exited }
         ngx_variable_value_t {
             len / set_len, valid / set_valid, no_cacheable / set_no_cacheable,
             not_found / set_not_found, escape / set_escape,

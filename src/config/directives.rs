@@ -17,7 +17,8 @@ use crate::ngx::hook::{self, Policy};
 use crate::ngx::owned::Owned;
 use crate::ngx::shm::ZoneError;
 use crate::ngx::upstream::Upstream;
-use crate::zone::sessions::{Sessions, TableZone, DEFAULT_SIZE};
+use crate::zone::sessions::{Sessions, DEFAULT_SIZE};
+use crate::zone::table_zone::TableZone;
 
 use super::cookie_variables::CookieVariables;
 use super::doubts::Doubt;

@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use crate::ngx::conf::Conf;
 use crate::ngx::cycle::Cycle;
-use crate::zone::sessions::{TableZone, ZoneConf};
 use crate::zone::snapshot::{Snapshot, StateFile};
+use crate::zone::table_zone::{TableZone, ZoneConf};
 
 /// Why a zone cannot have the file. Displays as nginx writes it before the file and the line.
 #[derive(Debug, Error)]

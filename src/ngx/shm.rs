@@ -2,16 +2,28 @@
 //!
 //! The block is allocated once, when the zone is made, and never freed: nginx's slab mutex is not
 //! locked while requests are served. Its address is the same in all workers and after a reload.
+//!
+//! Behind the block is a file in memory. An nginx that is upgraded to another binary leaves it to that
+//! one, so that both have the same block while they serve side by side.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
-use std::mem::size_of;
 use std::ptr::NonNull;
+use std::rc::Rc;
+
+mod memory;
+mod processes;
+
+#[cfg(target_os = "linux")]
+use memory::MemoryFile;
+pub use memory::OldBlock;
+use processes::Processes;
 
 use super::background_task::BackgroundTask;
 use super::conf::Conf;
 use super::log::Log;
 use super::owned::Owned;
+use super::process::{is_test, is_upgrade, role, Role};
 use super::sys;
 
 /// A type for shared memory.
@@ -28,17 +40,25 @@ pub unsafe trait Shareable {}
 pub unsafe trait Adopt: Owned + Default {
     /// Called for the zone of a new cycle, after its memory was found or made. `false` refuses the
     /// configuration.
-    fn adopt(zone: &Zone<Self>, memory: Memory<'_, Self>) -> bool;
+    fn adopt(zone: &Zone<Self>, memory: Memory) -> bool;
+
+    /// Whether a block of another nginx can be used as it is.
+    fn is_usable(block: &OldBlock) -> bool;
 }
 
 /// What is in the block of a zone.
-pub enum Memory<'z, T> {
-    /// What the cycle before has left, which had the same zone.
-    Kept,
+pub enum Memory {
+    /// What the cycle before has left, which had the same zone; or the block of the nginx that has
+    /// started this one, which goes on using it.
+    Kept {
+        /// What the zone has replaced in an earlier cycle, see [`Zone::keep_replaced`].
+        replaced: Vec<Rc<OldBlock>>,
+    },
     /// Zeroes, of which none was written, nor read: the system has not provided the memory yet.
     New {
-        /// The zone of the same name in the cycle before, if its size is another.
-        before: Option<&'z Zone<T>>,
+        /// The block of the zone of the same name in the cycle before, or in the nginx that has started
+        /// this one, if its size is another; followed by those that this zone has replaced itself.
+        before: Vec<Rc<OldBlock>>,
     },
 }
 
@@ -46,6 +66,9 @@ pub enum Memory<'z, T> {
 pub struct Zone<T> {
     shm_zone: Cell<*mut sys::ngx_shm_zone_t>,
     block: Cell<Option<NonNull<[u8]>>>,
+    #[cfg(target_os = "linux")]
+    file: RefCell<Option<Rc<MemoryFile>>>,
+    replaced: OnceCell<Vec<Rc<OldBlock>>>,
     conf: T,
 }
 
@@ -79,6 +102,9 @@ impl<T: Adopt> Zone<T> {
             let zone = Self {
                 shm_zone: Cell::new(shm_zone),
                 block: Cell::new(None),
+                #[cfg(target_os = "linux")]
+                file: RefCell::default(),
+                replaced: OnceCell::new(),
                 conf: T::default(),
             };
             let pool = cf.pool().ok_or(ZoneError::OutOfMemory)?;
@@ -115,21 +141,25 @@ impl<T: Adopt> Zone<T> {
     /// The header at the start of the block and as many words as fit after it. `None` before the
     /// zone was made.
     pub fn split<H: Shareable, W: Shareable>(&self) -> Option<(&H, &[W])> {
-        let block = self.block.get()?;
-        let room = block.len().checked_sub(size_of::<H>())?;
-        let header = block.cast::<H>();
-        // SAFETY: the block has room for a header.
-        let words = unsafe { header.add(1) }.cast::<W>();
-        if !header.is_aligned() || !words.is_aligned() {
-            return None;
-        }
-        // SAFETY: the block is mapped as long as the cycle (ngx_shm_alloc()), aligned as just
-        // tested, and large enough. Shareable says that any bytes will do and that other processes
-        // may write.
-        unsafe {
-            let words = std::slice::from_raw_parts(words.as_ptr(), room / size_of::<W>());
-            Some((header.as_ref(), words))
-        }
+        // SAFETY: the block is mapped as long as the cycle (ngx_shm_alloc()).
+        unsafe { memory::split(self.block.get()?) }
+    }
+
+    /// The blocks that this one has replaced, as long as they are needed, the latest first.
+    pub fn replaced(&self) -> &[Rc<OldBlock>] {
+        self.replaced.get().map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Keeps the blocks that this one has replaced. Once, in [`Adopt::adopt`].
+    pub fn keep_replaced(&self, replaced: Vec<Rc<OldBlock>>) {
+        // It is set in a zone of the new cycle only.
+        let _ = self.replaced.set(replaced);
+    }
+
+    /// In a process that starts no other program: what such a program would inherit is not needed.
+    pub fn close_file(&self) {
+        #[cfg(target_os = "linux")]
+        self.file.take();
     }
 
     /// Starts work on the headers and the words of some zones, as [`Zone::split`] has them, in a thread
@@ -143,15 +173,53 @@ impl<T: Adopt> Zone<T> {
         W: Shareable + Sync + 'static,
         R: Send + 'static,
     {
-        let mut parts: Vec<(&'static H, &'static [W])> = Vec::new();
-        for zone in zones {
-            let (header, words) = zone.split::<H, W>()?;
-            // SAFETY: only ngx_init_cycle() unmaps a zone, one of a configuration that is gone, after
-            // it has called init_module (ngx_init_modules()), where the module waits for all background
-            // tasks.
-            parts.push(unsafe { (&*std::ptr::from_ref(header), &*std::ptr::from_ref(words)) });
+        let parts: Option<Vec<_>> = zones.iter().map(|zone| zone.split::<H, W>()).collect();
+        // SAFETY: blocks of zones.
+        Some(unsafe { task_on(&parts?, work) })
+    }
+
+    /// The same on a zone, followed by the blocks that it has replaced.
+    pub fn task_with_replaced<H, W, R>(
+        &self,
+        work: impl FnOnce(&[(&H, &[W])]) -> R + Send + 'static,
+    ) -> Option<io::Result<BackgroundTask<R>>>
+    where
+        H: Shareable + Sync + 'static,
+        W: Shareable + Sync + 'static,
+        R: Send + 'static,
+    {
+        let mut parts = vec![self.split::<H, W>()?];
+        for block in self.replaced() {
+            parts.push(block.split::<H, W>()?);
         }
-        Some(BackgroundTask::start(move || work(&parts)))
+        // SAFETY: the block of a zone, and those that it keeps.
+        Some(unsafe { task_on(&parts, work) })
+    }
+
+    /// The memory of a zone that the cycle before had not, or in another size.
+    ///
+    /// # Safety
+    /// As for [`Zone::allocate`].
+    unsafe fn begin(&self) -> Option<Memory> {
+        // Before this program makes such files itself.
+        #[cfg(target_os = "linux")]
+        let inherited = match is_upgrade() && !is_test() {
+            true => MemoryFile::inherited(self.name()),
+            false => None,
+        };
+        // SAFETY: the caller's promise.
+        unsafe {
+            if !self.allocate() {
+                return None;
+            }
+            #[cfg(target_os = "linux")]
+            if let Some(inherited) = inherited {
+                return self.inherit(inherited);
+            }
+            Some(Memory::New {
+                before: self.before(),
+            })
+        }
     }
 
     /// Allocates the block, which is zero: the largest run of whole pages that the zone has.
@@ -171,6 +239,12 @@ impl<T: Adopt> Zone<T> {
             let Some(block) = NonNull::new(sys::ngx_slab_alloc(pool, size)) else {
                 return false;
             };
+            let block = NonNull::slice_from_raw_parts(block.cast::<u8>(), size);
+            (*pool).data = block.cast::<u8>().as_ptr().cast();
+            self.block.set(Some(block));
+            if self.map_file(block) {
+                return true;
+            }
             // ngx_shm_alloc() has mapped anonymous memory, or /dev/zero, or made a segment of System V:
             // new pages of all of them are zero. Since then only ngx_slab_init() has written to it, and
             // to its own tables in front of the first page (pool->start), as has ngx_slab_alloc(). An
@@ -180,25 +254,100 @@ impl<T: Adopt> Zone<T> {
             if block.cast::<u64>().read() != 0 {
                 block.cast::<u8>().write_bytes(0, size);
             }
-            let block = block.cast::<u8>();
-            (*pool).data = block.as_ptr().cast();
-            self.block
-                .set(Some(NonNull::slice_from_raw_parts(block, size)));
             true
         }
+    }
+
+    /// Puts a new file of zeroes behind the block, if the system has one.
+    ///
+    /// # Safety
+    /// The block is whole pages of the zone's mapping, and nobody uses it.
+    #[cfg(target_os = "linux")]
+    unsafe fn map_file(&self, block: NonNull<[u8]>) -> bool {
+        let Some(file) = MemoryFile::new(self.name(), block.len()) else {
+            return false;
+        };
+        // SAFETY: the caller's promise.
+        let is_mapped = unsafe { file.map_over(block) };
+        self.file.replace(is_mapped.then(|| Rc::new(file)));
+        is_mapped
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    unsafe fn map_file(&self, _: NonNull<[u8]>) -> bool {
+        false
+    }
+
+    /// The memory of the zone of the same name in the nginx that has started this one, for the first
+    /// configuration.
+    ///
+    /// # Safety
+    /// Nobody uses the zone yet.
+    #[cfg(target_os = "linux")]
+    unsafe fn inherit(&self, file: MemoryFile) -> Option<Memory> {
+        let Some(old) = OldBlock::of_parent(&file) else {
+            return Some(Memory::New { before: Vec::new() });
+        };
+        let block = self.block.get()?;
+        if block.len() == old.size() && T::is_usable(&old) {
+            // SAFETY: the block is whole pages, as large as the file, and nobody uses it.
+            if !unsafe { file.map_over(block) } {
+                // Whatever is mapped there now.
+                return None;
+            }
+            self.file.replace(Some(Rc::new(file)));
+            return Some(Memory::Kept {
+                replaced: Vec::new(),
+            });
+        }
+        Some(Memory::New {
+            before: vec![Rc::new(old)],
+        })
     }
 
     /// The zone of the same name in the cycle that is still running, which has another size.
     ///
     /// # Safety
     /// While a new cycle is being initialised.
-    unsafe fn before(&self) -> Option<&Self> {
+    unsafe fn before(&self) -> Vec<Rc<OldBlock>> {
         // SAFETY: ngx_cycle is the running cycle until ngx_init_cycle() has returned (main(),
         // ngx_master_process_cycle()); its zones and their memory stay until then.
-        let zones = Self::all(unsafe { sys::ngx_cycle.as_ref()? });
-        zones
-            .into_iter()
-            .find(|old| old.shm_zone != self.shm_zone && old.name() == self.name())
+        let zones = unsafe { sys::ngx_cycle.as_ref() }.map(Self::all);
+        let mut zones = zones.into_iter().flatten();
+        let old = zones.find(|old| old.shm_zone != self.shm_zone && old.name() == self.name());
+        let Some((old, block)) = old.and_then(|old| Some((old, old.block.get()?))) else {
+            return Vec::new();
+        };
+        // SAFETY: it is part of the zone's mapping, which ngx_init_cycle() unmaps after the new zones
+        // were initialised.
+        let mut blocks = vec![Rc::new(unsafe { OldBlock::of(block) })];
+        blocks.extend(old.replaced().iter().cloned());
+        blocks
+    }
+
+    /// Keeps the memory of the zones of the cycle before which the new one has not, where this very
+    /// process goes on with requests of that cycle (`master_process off`): nginx would unmap it. To be
+    /// called in init_module.
+    pub fn keep_for_older_requests(new: &[&Self]) {
+        if role() != Role::Single {
+            return;
+        }
+        // SAFETY: ngx_cycle is the cycle before until ngx_init_cycle() has returned; it is zero where
+        // there was none (main()).
+        let old = unsafe { sys::ngx_cycle.as_ref() }.map(Self::all);
+        for zone in old.into_iter().flatten() {
+            let is_gone = !new.iter().any(|new| new.block == zone.block);
+            if is_gone {
+                // SAFETY: an element of the old cycle's shared_memory. ngx_init_cycle() unmaps what it
+                // says next, and nothing else uses it: the block is reached by its own address.
+                unsafe {
+                    let shm = &mut (*zone.shm_zone.get()).shm;
+                    if let Some(vacant) = memory::vacant(shm.size) {
+                        shm.addr = vacant;
+                    }
+                }
+            }
+        }
     }
 
     /// The module's zones in a cycle.
@@ -231,6 +380,41 @@ impl<T: Adopt> Zone<T> {
     }
 }
 
+/// # Safety
+/// Blocks of zones of a cycle, or kept by them.
+unsafe fn task_on<H, W, R>(
+    parts: &[(&H, &[W])],
+    work: impl FnOnce(&[(&H, &[W])]) -> R + Send + 'static,
+) -> io::Result<BackgroundTask<R>>
+where
+    H: Shareable + Sync + 'static,
+    W: Shareable + Sync + 'static,
+    R: Send + 'static,
+{
+    let lasting = parts.iter().map(|(header, words)| {
+        // SAFETY: only ngx_init_cycle() unmaps a zone, one of a configuration that is gone, and drops
+        // what it keeps, after it has called init_module (ngx_init_modules()), where the module waits
+        // for all background tasks. A worker does before its cycle's pool goes, in exit_process.
+        let lasting: (&'static H, &'static [W]) = unsafe {
+            (
+                &*std::ptr::from_ref(*header),
+                &*std::ptr::from_ref::<[W]>(words),
+            )
+        };
+        lasting
+    });
+    let lasting: Vec<_> = lasting.collect();
+    BackgroundTask::start(move || work(&lasting))
+}
+
+/// To be called when a configuration is complete. Closes what the nginx that has started this one has
+/// left for zones that this one has not.
+pub fn end_of_configuration() {
+    #[cfg(target_os = "linux")]
+    MemoryFile::close_inherited();
+    Processes::end_of_configuration();
+}
+
 unsafe extern "C" fn init_zone<T: Adopt>(
     shm_zone: *mut sys::ngx_shm_zone_t,
     data: *mut std::os::raw::c_void,
@@ -246,22 +430,21 @@ unsafe extern "C" fn init_zone<T: Adopt>(
     };
     zone.shm_zone.set(shm_zone);
     super::guard::guard(sys::ERROR, || {
-        let memory = match same.and_then(|same| same.block.get()) {
-            Some(block) => {
+        let memory = match same.and_then(|same| Some((same, same.block.get()?))) {
+            Some((same, block)) => {
                 zone.block.set(Some(block));
-                Memory::Kept
+                #[cfg(target_os = "linux")]
+                zone.file.replace(same.file.borrow().clone());
+                let replaced = same.replaced().to_vec();
+                Some(Memory::Kept { replaced })
             }
             // SAFETY: ngx_init_cycle() has mapped the zone for nobody else, and is still at work:
             // without the data of a zone before, it comes from ngx_shm_alloc() and
             // ngx_init_zone_pool().
-            None => unsafe {
-                if !zone.allocate() {
-                    return sys::ERROR;
-                }
-                Memory::New {
-                    before: zone.before(),
-                }
-            },
+            None => unsafe { zone.begin() },
+        };
+        let Some(memory) = memory else {
+            return sys::ERROR;
         };
         if T::adopt(zone, memory) {
             sys::OK

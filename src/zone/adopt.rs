@@ -1,58 +1,62 @@
-//! Taking a zone into use: kept over a reload, made from the zone of another size that it replaces,
-//! or from its state file.
+//! Taking a zone into use: kept over a reload or an upgrade of nginx, made from the zone of another
+//! size that it replaces, or from its state file.
 
+use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use portable_atomic::AtomicU128;
 use sticky_core::table::ZoneHeader;
 
-use crate::ngx::cycle;
 use crate::ngx::log::Level;
-use crate::ngx::shm::Memory;
+use crate::ngx::process;
+use crate::ngx::shm::{Memory, OldBlock};
 
-use super::sessions::{epoch, random_key, TableZone, ZoneConf};
 use super::snapshot;
+use super::succession;
+use super::table_zone::{epoch, parts_of, random_key, TableZone};
+
+/// So many tables are used at once at most, if reloads change the size of a zone again and again while
+/// workers of as many configurations still have requests. The oldest is not asked then.
+const MOST_TABLES: usize = 8;
+
+/// Whether a block is a zone of this version of the module. See [`crate::ngx::shm::Adopt`].
+pub fn is_usable(block: &OldBlock) -> bool {
+    parts_of(block).is_some()
+}
 
 /// Takes a zone into use: unchanged if it was kept over a reload; else with the sessions of the zone
 /// of another size that it replaces, or of its state file. See [`crate::ngx::shm::Adopt`].
-pub fn adopt(zone: &TableZone, memory: Memory<'_, ZoneConf>) -> bool {
+pub fn adopt(zone: &TableZone, memory: Memory) -> bool {
     let Some((header, rest)) = zone.split::<ZoneHeader, AtomicU128>() else {
         return false;
     };
     let identity = &header.identity;
     let before = match memory {
-        Memory::Kept if identity.is_valid_for(rest.len()) => {
+        Memory::Kept { replaced } if identity.is_valid_for(rest.len()) => {
             // A configuration that failed may have replaced it.
             identity.set_replaced(false);
+            if !identity.is_whole() {
+                zone.keep_replaced(replaced);
+            }
             return true;
         }
-        Memory::Kept => {
+        Memory::Kept { .. } => {
             // Without a valid header, words mean nothing.
             for word in rest.iter().filter(|word| word.load(Relaxed) != 0) {
                 word.store(0, Relaxed);
             }
-            None
+            Vec::new()
         }
         // All zero: not a word is read, so that a table takes memory when it is first used.
         Memory::New { before } => before,
     };
-    let table = header.table(rest);
-    let before = before
-        .and_then(|before| before.split::<ZoneHeader, AtomicU128>())
-        .filter(|(old, rest)| old.identity.is_valid_for(rest.len()));
-    if let Some((old, old_rest)) = before {
-        // The key and the epoch of the replaced zone give its words their meaning.
-        let (k0, k1) = old.identity.sip_keys();
-        identity.init(rest.len(), k0, k1, old.identity.epoch());
-        if !old.counters.is_unused() {
-            table.copy_from(&old.table(old_rest));
-        }
-        old.identity.set_replaced(true);
+    if replace(zone, (header, rest), &before) {
         return true;
     }
+    let table = header.table(rest);
     if let (Some(snapshot), Some(limits)) = (zone.conf().snapshot.get(), zone.conf().longest.get())
     {
-        if !cycle::is_test() {
+        if !process::is_test() {
             snapshot.read_into(zone, |file| {
                 let (k0, k1) = file.sip_keys();
                 file.restore(&table, &limits, snapshot::now(), |epoch| {
@@ -71,5 +75,40 @@ pub fn adopt(zone: &TableZone, memory: Memory<'_, ZoneConf>) -> bool {
         };
         identity.init(rest.len(), k0, k1, epoch());
     }
+    true
+}
+
+/// A new zone replaces one of another size, the first of `before`, which is in use. False: it cannot be
+/// read.
+fn replace(
+    zone: &TableZone,
+    (header, rest): (&ZoneHeader, &[AtomicU128]),
+    before: &[Rc<OldBlock>],
+) -> bool {
+    let Some((old, old_rest)) = before.first().and_then(|block| parts_of(block)) else {
+        return false;
+    };
+    let limits = zone.conf().longest.get();
+    succession::collapse_before((old, old_rest), before.get(1..).unwrap_or_default(), limits);
+    // The key and the epoch of the replaced zone give its words their meaning.
+    let (k0, k1) = old.identity.sip_keys();
+    let identity = &header.identity;
+    identity.init(rest.len(), k0, k1, old.identity.epoch());
+    if !old.counters.is_unused() {
+        header.table(rest).copy_from(&old.table(old_rest));
+    }
+    old.identity.set_replaced(true);
+
+    let mut kept = Vec::new();
+    for block in before.iter().take(MOST_TABLES - 1) {
+        let parts = parts_of(block).filter(|_| block.is_own());
+        let Some((header, _)) = parts else { break };
+        kept.push(Rc::clone(block));
+        if header.identity.is_whole() {
+            break;
+        }
+    }
+    identity.set_whole(kept.is_empty());
+    zone.keep_replaced(kept);
     true
 }

@@ -8,10 +8,12 @@ use sticky_core::table::{tick_at, Progress, Swept, Turn, ZoneHeader};
 
 use crate::ngx::background_task;
 use crate::ngx::clock::monotonic_seconds;
-use crate::ngx::cycle::{self, Cycle, Role};
+use crate::ngx::cycle::Cycle;
+use crate::ngx::process::{self, Role};
 
-use super::sessions::{TableZone, ZoneConf};
 use super::snapshot::{self, Ending, KeptZone};
+use super::succession;
+use super::table_zone::{TableZone, ZoneConf};
 
 /// Words that are swept per second, in all tables together: 1 MB of them, in less than a millisecond.
 const SWEPT_AT_ONCE: usize = 1 << 16;
@@ -21,23 +23,24 @@ thread_local! {
     static TURN: Cell<Turn> = Cell::default();
 }
 
-/// Called once a second in every worker. Worker 0 and draining workers look after the tables.
+/// Called once a second in every worker. Worker 0 looks after the tables.
 pub fn tick(running: Cycle<'_>) {
-    let does_housekeeping = matches!(cycle::role(), Role::Worker(0) | Role::Single);
-    if !does_housekeeping && !cycle::is_draining() {
+    let does_housekeeping = matches!(process::role(), Role::Worker(0) | Role::Single);
+    if !does_housekeeping || process::is_draining() {
         return;
     }
     let zones = running.zones::<ZoneConf>();
-    if !cycle::is_draining() {
-        let mut turn = TURN.get();
-        turn.sweep(zones.len(), SWEPT_AT_ONCE, |index, words| {
-            let swept = zones.get(index).and_then(|zone| sweep(zone, words));
-            swept.unwrap_or(Progress {
-                words: 0,
-                is_whole: true,
-            })
-        });
-        TURN.set(turn);
+    let mut turn = TURN.get();
+    turn.sweep(zones.len(), SWEPT_AT_ONCE, |index, words| {
+        let swept = zones.get(index).and_then(|zone| sweep(zone, words));
+        swept.unwrap_or(Progress {
+            words: 0,
+            is_whole: true,
+        })
+    });
+    TURN.set(turn);
+    for zone in &zones {
+        succession::tick(zone);
     }
     snapshot::tick(&kept(&zones));
 }
@@ -95,25 +98,28 @@ pub fn begin(new: Cycle<'_>) {
     }
 }
 
+/// Called at the start of a process that serves requests, or helps to.
+pub fn enter(running: Cycle<'_>) {
+    for zone in running.zones::<ZoneConf>() {
+        zone.close_file();
+    }
+}
+
 /// Called before a worker ends. Worker 0 writes the state files, for another nginx that may have been
-/// started meanwhile; the others only those of tables that no other worker has.
+/// started meanwhile.
 pub fn leave_worker(running: Cycle<'_>) {
     background_task::stop_all();
     // With `master_process off`, leave_master() is called, too.
-    let Role::Worker(number) = cycle::role() else {
-        return;
-    };
-    if !cycle::is_terminating() {
-        let ending = match number {
-            0 => Ending::FirstWorker,
-            _ => Ending::Worker,
-        };
-        finish(running, ending, cycle::is_terminating);
+    if matches!(process::role(), Role::Worker(0)) && !process::is_terminating() {
+        finish(running, Ending::FirstWorker, process::is_terminating);
     }
 }
 
 /// Called before nginx ends, when no worker is left: writes the state files.
 pub fn leave_master(running: Cycle<'_>) {
+    for zone in running.zones::<ZoneConf>() {
+        succession::finish(zone);
+    }
     finish(running, Ending::Nginx, || false);
 }
 

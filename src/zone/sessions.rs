@@ -1,19 +1,19 @@
 //! The sessions of an upstream, in a shared zone, or in the worker's own memory with `zone=off`.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell};
 
 use portable_atomic::AtomicU128;
 use sticky_core::peer_id;
 use sticky_core::table::{
-    tick_at, Claim, Epoch, Fingerprint, Key, Keyer, Learned, Limits, LocalTable, LookUp, Numbers,
-    PeerId, Registration, Registry, ScopedKeyer, Swept, Table, Tick, ZoneHeader,
+    tick_at, Claim, Epoch, Fingerprint, Key, Keyer, Learned, Limits, LocalTable, LookUp, PeerId,
+    Predecessor, Registration, Registry, ScopedKeyer, Table, Tick, ZoneHeader, ZoneIdentity,
 };
 
 use crate::ngx::clock::monotonic_seconds;
 use crate::ngx::log::{Level, Log};
-use crate::ngx::shm::Zone;
 
-use super::snapshot::Snapshot;
+use super::succession;
+use super::table_zone::{epoch, random_key, table_of, TableZone};
 
 /// Size of a zone whose size no directive gives.
 pub const DEFAULT_SIZE: usize = 1 << 20;
@@ -28,31 +28,23 @@ const FULL_FOR: u64 = 60;
 /// ones, waits for 0.1 s and tells the old ones to quit (ngx_master_process_cycle()).
 const OVERLAP: Tick = 5;
 
-/// A zone with a session table in it.
-pub type TableZone = Zone<ZoneConf>;
-
-/// What the module keeps for each zone.
-#[derive(Default)]
-pub struct ZoneConf {
-    /// The longest limits of any upstream in the zone.
-    pub longest: Cell<Option<Limits>>,
-    /// `state=`.
-    pub snapshot: OnceCell<Snapshot>,
-    /// Progress of the sweep of the table.
-    pub swept: Cell<Swept>,
-    /// The numbers of the servers whose sessions it has seen.
-    pub seen: RefCell<Numbers>,
-}
-
 /// The sessions of one upstream.
 pub struct Sessions<'c> {
     storage: Storage<'c>,
     scope: &'c [u8],
     keyer: OnceCell<ScopedKeyer>,
-    /// The shared table and its epoch, from the first use on: a zone never moves.
-    opened: OnceCell<(Table<'c>, u64)>,
+    /// The shared table, from the first use on: a zone never moves.
+    opened: OnceCell<Opened<'c>>,
     /// When the configuration was read, in seconds of the monotonic clock.
     read_at: u64,
+}
+
+struct Opened<'c> {
+    table: Table<'c>,
+    identity: &'c ZoneIdentity,
+    epoch: u64,
+    /// What the table has replaced, as long as it is not whole.
+    predecessor: Option<Predecessor<'c>>,
 }
 
 enum Storage<'c> {
@@ -149,8 +141,7 @@ impl<'c> Sessions<'c> {
         match &self.storage {
             Storage::Shared(zone) => {
                 let opened = self.opened.get();
-                let (table, _) = opened.or_else(|| self.open_zone(zone))?;
-                table.registry()
+                opened.or_else(|| self.open_zone(zone))?.table.registry()
             }
             Storage::Local { .. } => None,
         }
@@ -203,6 +194,9 @@ impl<'c> Sessions<'c> {
                 };
                 (found, is_due)
             }
+            Some(Open::Parted(table, before, now)) => {
+                look_up_parted(table, before, key, limits, now)
+            }
             Some(Open::Local(table, now)) => look_up_local(table, key, limits, now),
             None => (LookUp::Unknown, false),
         }
@@ -212,6 +206,7 @@ impl<'c> Sessions<'c> {
     pub fn look_up(&self, key: Key, limits: &Limits) -> LookUp {
         match self.open() {
             Some(Open::Shared(table, now)) => table.look_up(key, limits, now),
+            Some(Open::Parted(table, before, now)) => before.look_up(table, key, limits, now),
             Some(Open::Local(table, now)) => table.look_up(key, limits, now),
             None => LookUp::Unknown,
         }
@@ -221,11 +216,11 @@ impl<'c> Sessions<'c> {
     /// configuration, which has that server. Then this worker must not move it.
     #[cold]
     pub fn is_ahead(&self, key: Key, limits: &Limits) -> bool {
-        let Some(Open::Shared(table, now)) = self.open() else {
+        let Some(Open::Shared(_, now) | Open::Parted(_, _, now)) = self.open() else {
             return false;
         };
         let passed = monotonic_seconds().saturating_sub(self.read_at);
-        match table.look_up(key, limits, now) {
+        match self.look_up(key, limits) {
             LookUp::Found(session) => {
                 let age = now.saturating_sub(session.created);
                 // Equal counts, too: `created` may be one second early.
@@ -239,6 +234,7 @@ impl<'c> Sessions<'c> {
     pub fn touch(&self, key: Key, limits: &Limits) {
         match self.open() {
             Some(Open::Shared(table, now)) => table.touch(key, limits, now),
+            Some(Open::Parted(table, before, now)) => before.touch(table, key, limits, now),
             Some(Open::Local(table, now)) => table.touch(key, limits, now),
             None => {}
         }
@@ -256,6 +252,9 @@ impl<'c> Sessions<'c> {
     pub fn reassign(&self, key: Key, from: PeerId, to: &Registration, limits: &Limits) -> bool {
         match self.open() {
             Some(Open::Shared(table, now)) => table.reassign_to(key, from, to, limits, now),
+            Some(Open::Parted(table, before, now)) => {
+                before.reassign_to(table, key, from, to, limits, now)
+            }
             Some(Open::Local(table, now)) => table.reassign(key, from, to.number, limits, now),
             None => false,
         }
@@ -273,6 +272,10 @@ impl<'c> Sessions<'c> {
         let (learned, now) = match self.open() {
             Some(Open::Shared(table, now)) => {
                 (table.learn_of(key, peer, claim, limits, now, gone), now)
+            }
+            Some(Open::Parted(table, before, now)) => {
+                let learned = before.learn_of(table, key, peer, claim, limits, now, gone);
+                (learned, now)
             }
             Some(Open::Local(table, now)) => {
                 let number = peer.number;
@@ -308,8 +311,14 @@ impl<'c> Sessions<'c> {
         match &self.storage {
             Storage::Shared(zone) => {
                 let opened = self.opened.get();
-                let (table, epoch) = opened.or_else(|| self.open_zone(zone))?;
-                Some(Open::Shared(table, tick_at(*epoch, monotonic_seconds())))
+                let opened = opened.or_else(|| self.open_zone(zone))?;
+                let now = tick_at(opened.epoch, monotonic_seconds());
+                Some(match &opened.predecessor {
+                    Some(before) if !opened.identity.is_whole() => {
+                        Open::Parted(&opened.table, before, now)
+                    }
+                    _ => Open::Shared(&opened.table, now),
+                })
             }
             Storage::Local { table, epoch, .. } => {
                 Some(Open::Local(table, tick_at(*epoch, monotonic_seconds())))
@@ -318,15 +327,16 @@ impl<'c> Sessions<'c> {
     }
 
     #[cold]
-    fn open_zone(&self, zone: &'c TableZone) -> Option<&(Table<'c>, u64)> {
+    fn open_zone(&self, zone: &'c TableZone) -> Option<&Opened<'c>> {
         let (header, rest) = zone.split::<ZoneHeader, AtomicU128>()?;
-        let table = header.table(rest);
-        let table = match zone.conf().longest.get() {
-            Some(longest) => table.with_zone_limits(longest),
-            None => table,
+        let limits = zone.conf().longest.get();
+        let opened = Opened {
+            table: table_of((header, rest), limits),
+            identity: &header.identity,
+            epoch: header.identity.epoch(),
+            predecessor: succession::predecessor(zone),
         };
-        let epoch = header.identity.epoch();
-        Some(self.opened.get_or_init(|| (table, epoch)))
+        Some(self.opened.get_or_init(|| opened))
     }
 }
 
@@ -347,6 +357,24 @@ impl Storage<'_> {
 }
 
 /// Not inlined, to keep the path to the shared table short.
+#[cold]
+#[inline(never)]
+fn look_up_parted(
+    table: &Table<'_>,
+    before: &Predecessor<'_>,
+    key: Key,
+    limits: &Limits,
+    now: Tick,
+) -> (LookUp, bool) {
+    let found = before.look_up(table, key, limits, now);
+    let is_due = match &found {
+        LookUp::Found(session) => table.is_due(session, limits, now),
+        LookUp::Unknown | LookUp::Expired => false,
+    };
+    (found, is_due)
+}
+
+/// Not inlined, to keep the path to the shared table short.
 #[inline(never)]
 fn look_up_local(table: &LocalTable, key: Key, limits: &Limits, now: Tick) -> (LookUp, bool) {
     let found = table.look_up(key, limits, now);
@@ -359,16 +387,7 @@ fn look_up_local(table: &LocalTable, key: Key, limits: &Limits, now: Tick) -> (L
 
 enum Open<'a> {
     Shared(&'a Table<'a>, Tick),
+    /// Some sessions may stand only in the table that it has replaced.
+    Parted(&'a Table<'a>, &'a Predecessor<'a>, Tick),
     Local(&'a LocalTable, Tick),
-}
-
-/// Epoch of a new table: one second ago, because a session that comes back in the second in which it
-/// was learned needs an earlier one, see `Limits::refreshed`.
-pub(super) fn epoch() -> u64 {
-    monotonic_seconds().wrapping_sub(1)
-}
-
-/// A SipHash key from the operating system. `None`: it has no random numbers to give.
-pub(super) fn random_key() -> Option<(u64, u64)> {
-    Some((getrandom::u64().ok()?, getrandom::u64().ok()?))
 }

@@ -2,10 +2,9 @@
 //!
 //! A table that is new in this nginx starts with the sessions of the file. From then on worker 0
 //! writes the file every minute, in a thread, because disks are slow. It also checks whether another
-//! process has written it: during an upgrade of the binary two nginx run side by side, each with a
-//! table of its own, and exchange sessions through the file. Draining workers do the same when a
-//! reload has given the new workers a zone of another size. The last write is the master's, when
-//! nginx ends.
+//! process has written it, from another table: during an upgrade of the binary two nginx run side by
+//! side, and where one cannot use the other's table, they exchange sessions through the file. The last
+//! write is the master's, when nginx ends.
 
 use std::cell::Cell;
 use std::fmt;
@@ -20,7 +19,6 @@ use sticky_core::snapshot::Moment;
 use sticky_core::table::{Limits, ZoneHeader};
 
 use crate::ngx::clock::{monotonic_seconds, unix_seconds};
-use crate::ngx::cycle;
 use crate::ngx::log::Level;
 use crate::ngx::shm::{Adopt, Zone};
 
@@ -34,7 +32,7 @@ pub use transfer::{CheckedFile, FileError};
 pub use writer::{tick, Writer};
 
 use directory::{Directory, Patience};
-use transfer::{FoundFile, KnownFile, RefusedFile, WriteJob, Written};
+use transfer::{is_from, FoundFile, KnownFile, RefusedFile, WriteJob, Written};
 
 /// Seconds between two writes.
 const INTERVAL: u64 = 60;
@@ -127,9 +125,6 @@ impl Snapshot {
         now: u64,
         is_foreign: impl FnOnce() -> bool,
     ) -> bool {
-        if cycle::is_draining() && !is_alone_with(zone) {
-            return false;
-        }
         let (Some(began), Some((header, _))) = (self.write_began.get(), split(zone)) else {
             return true;
         };
@@ -142,19 +137,21 @@ impl Snapshot {
         is_troubled || has_news || is_foreign()
     }
 
-    fn is_foreign(&self) -> bool {
+    /// Whether another process has written the file, from another table.
+    fn is_foreign<T: Adopt>(&self, zone: &Zone<T>) -> bool {
+        let last_known = self.last_known.get().map(|known| known.stamp);
+        let is_ours = |stamp| split(zone).is_some_and(|(header, _)| is_from(header, stamp));
         let stamp = self.file.stamp();
-        stamp.is_ok_and(|stamp| stamp != self.last_known.get().map(|known| known.stamp))
+        stamp.is_ok_and(|stamp| stamp != last_known && !is_ours(stamp))
     }
 
-    fn job(&self, limits: Limits, owner: Option<(u32, u32)>, changes_only: bool) -> WriteJob {
+    fn job(&self, limits: Limits, owner: Option<(u32, u32)>) -> WriteJob {
         WriteJob {
             file: self.file.clone(),
             known: self.last_known.get(),
             limits,
             now: now(),
             owner,
-            changes_only,
         }
     }
 
@@ -212,15 +209,6 @@ fn split<T: Adopt>(zone: &Zone<T>) -> Option<(&ZoneHeader, &[AtomicU128])> {
     zone.split()
 }
 
-/// Whether a table that only draining workers still use has changed since it was last written.
-pub fn is_alone_with<T: Adopt>(zone: &Zone<T>) -> bool {
-    split(zone).is_some_and(|(header, _)| {
-        let counters = &header.counters;
-        let is_changed = counters.changes() != counters.saved_changes.load(Relaxed);
-        header.identity.is_replaced() && is_changed
-    })
-}
-
 /// A zone with a state file.
 pub struct KeptZone<'c, T> {
     /// The zone.
@@ -238,9 +226,6 @@ pub enum Ending {
     Nginx,
     /// The worker that writes all files. The master goes on.
     FirstWorker,
-    /// A worker that writes only the files of tables that no other process has, if the table has
-    /// changed since it was last written.
-    Worker,
 }
 
 /// Writes the files once more, in a process that is about to end.
@@ -252,7 +237,7 @@ pub fn finish<T: Adopt>(
 ) {
     let patience = Patience::new(match ending {
         Ending::Nginx => START_OR_END_LOCK_TIMEOUT,
-        Ending::FirstWorker | Ending::Worker => WORKER_LOCK_TIMEOUT,
+        Ending::FirstWorker => WORKER_LOCK_TIMEOUT,
     });
     for KeptZone {
         zone,
@@ -264,15 +249,16 @@ pub fn finish<T: Adopt>(
         let Some((header, words)) = split(zone) else {
             continue;
         };
-        let changes_only = ending == Ending::Worker;
+        // By now its sessions are in the zone that has replaced it, or will be.
+        let is_replaced = ending == Ending::FirstWorker && header.identity.is_replaced();
         // A file that is there is as good as one without a session.
         let is_idle = || {
             header.counters.is_unused() && snapshot.file.stamp().is_ok_and(|file| file.is_some())
         };
-        if changes_only && !is_alone_with(zone) || is_idle() {
+        if is_replaced || is_idle() {
             continue;
         }
-        let job = snapshot.job(*limits, owner, changes_only);
+        let job = snapshot.job(*limits, owner);
         let outcome = job.write(header, words, &patience, is_stopped);
         snapshot.end(zone, outcome);
     }

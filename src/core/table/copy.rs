@@ -4,13 +4,13 @@
 use std::convert::Infallible;
 use std::sync::atomic::Ordering::Acquire;
 
-use super::claim::Evicted;
+use super::claim::{Evicted, Learned};
 use super::eviction::{EvictionPolicy, Placed};
 use super::key::Key;
 use super::limits::Limits;
 use super::look_up::{rank, Current};
 use super::registry::Registration;
-use super::session::Session;
+use super::session::{PeerId, Session};
 use super::tick::Tick;
 use super::translation::Translation;
 use super::word::Word;
@@ -26,7 +26,7 @@ const WALKS: usize = 4;
 pub enum Merged {
     /// It was not in this table.
     New,
-    /// It was in this table; the one that ranks higher stays.
+    /// It was in this table, see [`Table::merge`].
     Known,
     /// It has expired.
     Expired,
@@ -97,8 +97,9 @@ impl Table<'_> {
     }
 
     /// Merges a session of another nginx, whose table has the same SipHash key, into this one,
-    /// which may be in use: of two of one key, the one that ranks higher stays. Evicts no live
-    /// session. A place is searched for in many lines if `is_thorough`.
+    /// which may be in use. Of two of one key, that began earlier stays: within the coarseness of
+    /// [`Session::created`] the one in use, then the one seen later. Evicts no live session. A place is
+    /// searched for in many lines if `is_thorough`.
     pub fn merge(
         &self,
         key: Key,
@@ -127,7 +128,97 @@ impl Table<'_> {
         }
     }
 
-    /// Inserts a session of another table, or replaces the one of its key if that ranks lower.
+    /// Changes the session of a key, or inserts it by that policy, to be as it is in a table that
+    /// decides. `peer` is its peer here. The result is that of learning it.
+    pub(super) fn follow(
+        &self,
+        key: Key,
+        peer: &Registration,
+        session: &Session,
+        limits: &Limits,
+        policy: &EvictionPolicy,
+        now: Tick,
+    ) -> Learned {
+        let session = Session {
+            peer: peer.number,
+            ..*session
+        };
+        for _ in 0..ATTEMPTS {
+            let view = self.find(key, limits, now);
+            if let Current::Live(index, known) = view.current {
+                let Some(new) = known.followed_by(&session) else {
+                    return Learned::Same;
+                };
+                if self.replace(&view, key, index, &new, limits, now).is_none() {
+                    continue;
+                }
+                let is_kept = self.keep_if_held(peer, || {
+                    self.reassign(key, peer.number, known.peer, limits, now);
+                });
+                return match is_kept {
+                    true if known.peer == peer.number => Learned::Same,
+                    true => Learned::Moved { from: known.peer },
+                    false => Learned::Refused,
+                };
+            }
+            let word = Word::new(key, &session);
+            match self.insert(&view, word, policy, false) {
+                Placed::Raced => {}
+                Placed::Full => break,
+                Placed::Inserted(evicted) => {
+                    self.wins_insertion(key, word, limits, now);
+                    let is_kept = self.keep_if_held(peer, || {
+                        self.forget(key);
+                    });
+                    return match is_kept {
+                        true => Learned::New { evicted },
+                        false => Learned::Refused,
+                    };
+                }
+            }
+        }
+        Learned::Refused
+    }
+
+    /// What becomes of a live session here after that of another nginx has come, if it changes.
+    fn merged(&self, known: Word, other: Word) -> Option<Session> {
+        let (ours, theirs) = (known.session(), other.session());
+        let coarseness = known.coarseness().max(other.coarseness());
+        let stays = if ours.peer == theirs.peer {
+            Session {
+                created: ours.created.min(theirs.created),
+                ..ours
+            }
+        } else {
+            let is_ours = ours.stays_before(&theirs, coarseness).unwrap_or_else(|| {
+                // As both nginx see it.
+                self.order_of(ours.peer) > self.order_of(theirs.peer)
+            });
+            if is_ours {
+                ours
+            } else {
+                theirs
+            }
+        };
+        // Either way the client uses the id.
+        ours.followed_by(&Session {
+            seen: ours.seen.max(theirs.seen),
+            confirmed: ours.confirmed || theirs.confirmed,
+            ..stays
+        })
+    }
+
+    /// An order of servers that does not depend on their numbers.
+    fn order_of(&self, peer: PeerId) -> u128 {
+        let registered = self.registry.and_then(|it| it.registration(peer));
+        match registered.and_then(|server| server.fingerprint()) {
+            Some(fingerprint) => fingerprint.bits(),
+            None => peer.get().into(),
+        }
+    }
+
+    /// Inserts a session of another table. By that policy, or if it ranks higher, it takes the place of
+    /// the one of its key.
     pub(super) fn import(
         &self,
         key: Key,
@@ -141,12 +232,14 @@ impl Table<'_> {
             let view = self.find(key, limits, now);
             if let Current::Live(index, _) = view.current {
                 let known = Word::from_bits(view.bits(index));
-                let outranks = rank(word, limits, now) > rank(known, limits, now);
-                if !outranks
-                    || self
-                        .replace(&view, key, index, session, limits, now)
-                        .is_some()
-                {
+                let new = match policy {
+                    EvictionPolicy::Merge { .. } => self.merged(known, word),
+                    _ => (rank(word, limits, now) > rank(known, limits, now)).then_some(*session),
+                };
+                let Some(new) = new else {
+                    return Imported::Known;
+                };
+                if self.replace(&view, key, index, &new, limits, now).is_some() {
                     return Imported::Known;
                 }
                 continue;

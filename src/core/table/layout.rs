@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!    0  magic      8  version    16  capacity   24  k0
-//!   32  k1        40  epoch      48  last full  56  replaced
+//!   32  k1        40  epoch      48  last full  56  replaced: 1, parted: 2
 //!   64  counters, sixteen of 8 bytes
 //!  192  of the registry: epoch, sweeps, six spare
 //!  256  the registry's entries, 16 bytes each, see `entries_of` in registry.rs
@@ -12,7 +12,7 @@
 
 #[cfg(not(feature = "model"))]
 use std::mem::{offset_of, size_of};
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use super::registry::{entries_of, Registry, RegistryHead};
 use super::sync::{AtomicU128, AtomicU64};
@@ -23,7 +23,7 @@ const MAGIC: u64 = u64::from_le_bytes(*b"sticky\r\n");
 
 /// Must change with everything that changes the meaning of the bytes of a zone: this file, the
 /// registry, the word, how an id becomes a key, how a key selects its lines.
-const VERSION: u64 = 4;
+const VERSION: u64 = 5;
 
 #[cfg(not(feature = "model"))] // loom's atomics are larger.
 const _: () = {
@@ -45,8 +45,14 @@ pub struct ZoneIdentity {
     k1: AtomicU64,
     epoch: AtomicU64,
     last_full: AtomicU64,
-    replaced: AtomicU64,
+    succession: AtomicU64,
 }
+
+/// In `succession`: a newer configuration has replaced the zone by one of another size.
+const REPLACED: u64 = 1;
+
+/// In `succession`: some sessions may stand only in the zone that this one has replaced.
+const PARTED: u64 = 2;
 
 impl ZoneIdentity {
     /// Fills in all fields: `capacity` in words, the SipHash key, and the second of the system's
@@ -60,7 +66,7 @@ impl ZoneIdentity {
         self.k1.store(k1, Release);
         self.epoch.store(epoch, Release);
         self.last_full.store(0, Release);
-        self.replaced.store(0, Release);
+        self.succession.store(0, Release);
         self.magic.store(MAGIC, Release);
     }
 
@@ -91,12 +97,31 @@ impl ZoneIdentity {
 
     /// Whether a newer configuration has replaced this zone by one of another size.
     pub fn is_replaced(&self) -> bool {
-        self.replaced.load(Relaxed) != 0
+        self.succession.load(Relaxed) & REPLACED != 0
     }
 
     /// Sets what [`ZoneIdentity::is_replaced`] returns.
-    pub fn set_replaced(&self, replaced: bool) {
-        self.replaced.store(u64::from(replaced), Relaxed);
+    pub fn set_replaced(&self, is_replaced: bool) {
+        self.set(REPLACED, is_replaced);
+    }
+
+    /// Whether all sessions are in this zone. Else some may stand only in the one that it has replaced,
+    /// see [`Predecessor`](super::Predecessor).
+    #[inline]
+    pub fn is_whole(&self) -> bool {
+        self.succession.load(Acquire) & PARTED == 0
+    }
+
+    /// Sets what [`ZoneIdentity::is_whole`] returns.
+    pub fn set_whole(&self, is_whole: bool) {
+        self.set(PARTED, !is_whole);
+    }
+
+    fn set(&self, bit: u64, is_set: bool) {
+        match is_set {
+            true => self.succession.fetch_or(bit, AcqRel),
+            false => self.succession.fetch_and(!bit, AcqRel),
+        };
     }
 }
 
@@ -131,8 +156,9 @@ pub struct Counters {
     /// Not a count: tick of the last insertion that had to search far for a place, plus 1; 0 if
     /// there was none.
     pub last_crowded: AtomicU64,
-    /// Not a count: what [`Counters::changes`] was when the state file was last written.
-    pub saved_changes: AtomicU64,
+    /// Not a count: a digest of what identifies the state file that was last written from this table; 0
+    /// before the first.
+    pub state_written: AtomicU64,
     /// Not a count: 0 until the first word is inserted, see [`Counters::is_unused`].
     used: AtomicU64,
     /// Not a count: a digest of the last error of the state file that was logged; 0 if there is none.
@@ -144,13 +170,6 @@ pub struct Counters {
 const CROWDED_FOR: u64 = 60;
 
 impl Counters {
-    /// How many sessions were inserted or moved to another peer.
-    pub fn changes(&self) -> u64 {
-        self.learned
-            .load(Relaxed)
-            .wrapping_add(self.moved.load(Relaxed))
-    }
-
     /// Whether no word was ever put into the table, so that there is nothing to read in it. Its memory
     /// may not even exist yet: the system provides a page when it is first read or written.
     pub fn is_unused(&self) -> bool {

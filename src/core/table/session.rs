@@ -65,4 +65,29 @@ impl Session {
             confirmed: self.confirmed || confirm,
         }
     }
+
+    /// Of two live sessions of one id, which two nginx have begun without knowing of each other: whether
+    /// this one stays. The one that began earlier; if they did within `coarseness`, the one in use; of
+    /// these the one seen later. `None`: nothing of that decides.
+    pub(super) fn stays_before(&self, other: &Session, coarseness: Tick) -> Option<bool> {
+        if self.created.abs_diff(other.created) >= coarseness {
+            return Some(self.created < other.created);
+        }
+        let order = |session: &Session| (session.is_in_use(), session.seen);
+        (order(self) != order(other)).then(|| order(self) > order(other))
+    }
+
+    /// This session after `other`, its copy in a table that decides. `seen` advances where the peer
+    /// changes, as when it is [moved](Session::moved). `None`: nothing changes.
+    pub(super) fn followed_by(&self, other: &Session) -> Option<Session> {
+        let is_moved = self.peer != other.peer;
+        let after = self.seen.saturating_add(Tick::from(is_moved));
+        let new = Session {
+            peer: other.peer,
+            seen: other.seen.max(after),
+            created: other.created,
+            confirmed: self.confirmed || other.confirmed,
+        };
+        (new != *self).then_some(new)
+    }
 }

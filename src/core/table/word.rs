@@ -109,6 +109,11 @@ impl Word {
         }
     }
 
+    /// `Session::created` is known to so many seconds.
+    pub(super) fn coarseness(self) -> Tick {
+        1 << period_bits((self.0 >> EXPONENT_SHIFT) as u32 & EXPONENT_MASK)
+    }
+
     /// `Session::seen` alone.
     #[inline]
     pub fn seen(self) -> Tick {

@@ -5,6 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::fchown;
@@ -29,7 +30,7 @@ pub struct StateFile {
 }
 
 /// Identifies a version of the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stamp {
     device: u64,
     inode: u64,
@@ -45,6 +46,13 @@ impl Stamp {
             modified: (file.st_mtime, file.st_mtime_nsec as i64),
             size: file.st_size as u64,
         }
+    }
+
+    /// The same in 64 bits, never 0.
+    pub fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish().max(1)
     }
 }
 

@@ -225,8 +225,6 @@ pub struct WriteJob {
     pub now: Moment,
     /// User and group that the file is to have.
     pub owner: Option<(u32, u32)>,
-    /// Skip it when another process has written these changes meanwhile.
-    pub changes_only: bool,
 }
 
 /// A file as a process has read or written it.
@@ -275,10 +273,6 @@ impl WriteJob {
         } = header;
         let lock = self.file.lock(patience, is_stopped);
         let lock = lock.map_err(FileError::Write)?;
-        let changes = counters.changes();
-        if self.changes_only && changes == counters.saved_changes.load(Relaxed) {
-            return Ok(None);
-        }
         let head = SnapshotHeader {
             sip_keys: identity.sip_keys(),
             epoch: identity.epoch(),
@@ -288,9 +282,11 @@ impl WriteJob {
 
         let mut found = FoundFile::default();
         let stamp = self.file.stamp().map_err(FileError::Read)?;
-        let is_known = stamp == self.known.map(|known| known.stamp);
-        let has_unknown = self.known.is_some_and(|known| known.has_unknown);
-        if !is_known || has_unknown {
+        let known = self.known.filter(|known| stamp == Some(known.stamp));
+        // Another process that has the same table may have written it.
+        let is_known = stamp.is_none() && self.known.is_none() || is_from(header, stamp);
+        let is_known = is_known || known.is_some();
+        if known.is_none_or(|known| known.has_unknown) {
             found = find_locked(&self.file, &lock)?;
         }
         if let Some(checked) = found.checked.as_ref().filter(|_| !is_known) {
@@ -323,7 +319,7 @@ impl WriteJob {
             (Err(_), Some(unread)) => return Err(unread),
             (Err(error), None) => return Err(FileError::Write(error)),
         };
-        counters.saved_changes.store(changes, Relaxed);
+        counters.state_written.store(stamp.digest(), Relaxed);
         let has_unknown = other.is_some();
         Ok(Some(Written {
             file: KnownFile { stamp, has_unknown },
@@ -364,6 +360,12 @@ impl WriteJob {
         }
         Ok(())
     }
+}
+
+/// Whether the file was written from the table of that zone.
+pub fn is_from(header: &ZoneHeader, stamp: Option<Stamp>) -> bool {
+    let written = header.counters.state_written.load(Relaxed);
+    stamp.is_some_and(|stamp| stamp.digest() == written)
 }
 
 /// A file whose writing can be stopped.

@@ -10,7 +10,6 @@ use sticky_core::table::ZoneHeader;
 
 use crate::ngx::background_task::{self, BackgroundTask, Panicked};
 use crate::ngx::clock::monotonic_seconds;
-use crate::ngx::cycle;
 use crate::ngx::shm::{Adopt, Zone};
 
 use super::directory::Patience;
@@ -61,7 +60,7 @@ impl Default for Writer {
 }
 
 /// Called once a second with all such zones of a configuration, in the worker that does the
-/// housekeeping and in draining ones: writes the files that are due.
+/// housekeeping: writes the files that are due.
 pub fn tick<T: Adopt>(kept: &[KeptZone<'_, T>]) {
     let Some(writer) = kept.first().map(|first| &first.snapshot.writer) else {
         return;
@@ -113,7 +112,7 @@ impl Writer {
                     return false;
                 }
                 looks += 1;
-                snapshot.is_foreign()
+                snapshot.is_foreign(zone)
             })
         });
         let due = due.map(|(index, _)| index).collect();
@@ -130,7 +129,7 @@ impl Writer {
         } in due_zones()
         {
             snapshot.write_began.set(Some(now));
-            jobs.push(snapshot.job(*limits, None, cycle::is_draining()));
+            jobs.push(snapshot.job(*limits, None));
         }
         let zones: Vec<_> = due_zones().map(|kept| kept.zone).collect();
         let started = Zone::task(&zones, move |tables: &[(&ZoneHeader, &[AtomicU128])]| {

@@ -16,6 +16,9 @@ package Sticky::Pages;
 # `closed_A` in the test's directory, A closes every connection without an answer, while there is a
 # file `failed_A`, it answers 500.
 #
+# handing_out() is a server that sends X-Page, as a daemon: unlike backends(), which are in the nginx
+# under test, it does not fail when nginx reloads.
+#
 # scripted() is such a server as a daemon, for answers in pieces; the request holds them in
 # X-Script, which script() writes, and the line of their status in X-Answer.
 
@@ -30,7 +33,7 @@ use Socket qw/ IPPROTO_TCP TCP_NODELAY /;
 
 use Test::Nginx;
 
-our @EXPORT = qw/ backends script scripted /;
+our @EXPORT = qw/ backends script scripted handing_out /;
 
 use constant CRLF => "\x0d\x0a";
 
@@ -95,6 +98,31 @@ EOC
 #     \'*'       wait until the client has gone
 sub script {
     return (join ' ', map { !ref ? 'x' . unpack 'H*', $_ : $$_ =~ /^[@?*]/ ? $$_ : "~$$_" } @_);
+}
+
+# A server that sends what the request has as X-Page.
+sub handing_out {
+    my ($port, $letter) = @_;
+
+    my $server = IO::Socket::INET->new(
+        Proto => 'tcp', LocalAddr => "127.0.0.1:$port", Listen => 64, ReuseAddr => 1,
+    ) or die "Can't listen: $!";
+
+    local $SIG{PIPE} = 'IGNORE';
+
+    while (1) {
+        my $client = $server->accept() or next;
+        my $head = '';
+        while (my $line = <$client>) {
+            $head .= $line;
+            last if $line =~ /^\x0d?\x0a?$/;
+        }
+        my ($page) = $head =~ /^X-Page: (.+?)\x0d/mi;
+        $page //= '';
+        print {$client} join CRLF, 'HTTP/1.1 200 OK', "X-Server: $letter", 'Content-Type: text/html',
+            'Content-Length: ' . length $page, 'Connection: close', '', $page;
+        close $client;
+    }
 }
 
 # A server that sends each piece of the script by itself. A request without a script gets an empty

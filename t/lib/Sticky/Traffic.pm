@@ -17,7 +17,7 @@ use Sticky::Client;
 
 our @EXPORT = qw/
     without_debug pipelined hand_out bring_back differing send_all in_background outcome count
-    counted
+    counted visitors
 /;
 
 # At so many requests at a time all of them and their answers fit into the buffers of a connection.
@@ -97,6 +97,34 @@ sub differing {
     return scalar grep {
         $expected->{$_} !~ /^[ABC]$/ || $expected->{$_} ne ($got->{$_} // '')
     } keys %$expected;
+}
+
+# Sessions that begin and come back at once, each time on another connection, until the file $stop is
+# there. Counts in the file $count. Returns requests, those astray, and the first of these.
+sub visitors {
+    my ($name, $stop, $count) = @_;
+    my ($requests, $astray, $what) = (0, 0, '');
+    # An old worker of nginx 1.30 may close connections that it has taken and not read.
+    my $answer = sub {
+        my @request = @_;
+        for (1 .. 100) {
+            my $reply = get(@request);
+            return $reply if $reply;
+        }
+        return '';
+    };
+    for (my $n = 1; !-e $stop; $n++) {
+        my $home = served_by($answer->('/', 'X-Page' => "<a href=?sid=$name-$n>"));
+        for my $again (1 .. 3) {
+            my $reply = $answer->("/?sid=$name-$n");
+            $requests++;
+            next if status($reply) eq 'HIT' && served_by($reply) eq $home;
+            $what ||= "request $again of $n: " . status($reply) . ' ' . served_by($reply) . " $home";
+            $astray++;
+        }
+        count($count, 4);
+    }
+    return "$requests $astray $what";
 }
 
 # Sends as many requests as there are in the range, made of their number, and counts the answers,

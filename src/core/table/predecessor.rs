@@ -1,0 +1,328 @@
+//! Two tables at once: workers of an older configuration still use the table that this one replaces.
+//!
+//! nginx makes a new zone when a reload changes its size. Workers of the older configuration never see
+//! it and go on with theirs until their last request has ended, so what they learn and move stands in
+//! the old table alone. A newer worker has both, and goes by three rules until the older ones are gone:
+//!
+//! 1. **The old table decides**, of whatever is in it or in neither: all workers see it, and its
+//!    compare-and-swaps say which of two came first.
+//! 2. **What it says is written into the new table at once.** So the new table has all that newer
+//!    workers have learned or moved, and what was copied when it was made. It is asked only for
+//!    sessions that the old one has not: they had no room there.
+//! 3. **When the older workers are gone, one newer worker copies what is missing**
+//!    ([`Predecessor::move_into`]). Only when that is done do the others leave the old table, each with
+//!    its next request ([`ZoneIdentity::is_whole`](super::ZoneIdentity::is_whole)).
+//!
+//! Servers have other numbers there. A predecessor may have a predecessor, which decides for it.
+
+use std::cell::RefCell;
+
+use super::claim::{Claim, Learned};
+use super::eviction::EvictionPolicy;
+use super::key::Key;
+use super::layout::ZoneIdentity;
+use super::limits::Limits;
+use super::look_up::LookUp;
+use super::registry::Registration;
+use super::session::{PeerId, Session};
+use super::tick::Tick;
+use super::{Table, ATTEMPTS};
+
+/// The table that another one replaces.
+pub struct Predecessor<'a> {
+    table: Table<'a>,
+    identity: &'a ZoneIdentity,
+    /// The one that it replaces itself, if it is not whole.
+    before: Option<Box<Predecessor<'a>>>,
+    /// Servers of both tables, by their number there.
+    by_old: RefCell<Vec<Option<Pair>>>,
+    /// The same, by their number here.
+    by_new: RefCell<Vec<Option<Pair>>>,
+}
+
+/// A server in both tables.
+#[derive(Clone, Copy)]
+struct Pair {
+    old: Registration,
+    new: Registration,
+}
+
+impl<'a> Predecessor<'a> {
+    /// The table of a zone with its own predecessor. Its SipHash key and its epoch are those of the
+    /// table that replaces it.
+    pub fn new(
+        table: Table<'a>,
+        identity: &'a ZoneIdentity,
+        before: Option<Predecessor<'a>>,
+    ) -> Predecessor<'a> {
+        Predecessor {
+            table,
+            identity,
+            before: before.map(Box::new),
+            by_old: RefCell::default(),
+            by_new: RefCell::default(),
+        }
+    }
+
+    /// [`Table::look_up`] in both.
+    pub fn look_up(&self, new: &Table, key: Key, limits: &Limits, now: Tick) -> LookUp {
+        let found = self.own_look_up(key, limits, now);
+        if let Some(session) = self.translated(new, found) {
+            return LookUp::Found(session);
+        }
+        match new.look_up(key, limits, now) {
+            LookUp::Unknown if found == LookUp::Expired => LookUp::Expired,
+            found => found,
+        }
+    }
+
+    /// [`Table::touch`] in both.
+    pub fn touch(&self, new: &Table, key: Key, limits: &Limits, now: Tick) {
+        match self.before() {
+            Some(before) => before.touch(&self.table, key, limits, now),
+            None => self.table.touch(key, limits, now),
+        }
+        new.touch(key, limits, now);
+    }
+
+    /// [`Table::reassign_to`] in both.
+    pub fn reassign_to(
+        &self,
+        new: &Table,
+        key: Key,
+        from: PeerId,
+        to: &Registration,
+        limits: &Limits,
+        now: Tick,
+    ) -> bool {
+        let found = self.own_look_up(key, limits, now);
+        let (LookUp::Found(there), Some(session)) = (found, self.translated(new, found)) else {
+            return new.reassign_to(key, from, to, limits, now);
+        };
+        let Some(to) = self.old_of(new, to).filter(|_| session.peer == from) else {
+            return false;
+        };
+        let done = match self.before() {
+            Some(before) => before.reassign_to(&self.table, key, there.peer, &to, limits, now),
+            None => self.table.reassign_to(key, there.peer, &to, limits, now),
+        };
+        self.follow_change(new, key, limits, now);
+        done
+    }
+
+    /// [`Table::learn_of`] in both.
+    #[allow(clippy::too_many_arguments)] // Those of Table::learn_of.
+    pub fn learn_of(
+        &self,
+        new: &Table,
+        key: Key,
+        peer: &Registration,
+        claim: Claim,
+        limits: &Limits,
+        now: Tick,
+        is_unusable: &mut dyn FnMut(PeerId) -> bool,
+    ) -> Learned {
+        let is_here_alone = || {
+            !matches!(self.own_look_up(key, limits, now), LookUp::Found(_))
+                && matches!(new.look_up(key, limits, now), LookUp::Found(_))
+        };
+        let old_peer = self.old_of(new, peer).filter(|_| !is_here_alone());
+        let Some(old_peer) = old_peer else {
+            return new.learn_of(key, peer, claim, limits, now, is_unusable);
+        };
+        let old_claim = match claim {
+            Claim::ResponseOnly => Claim::ResponseOnly,
+            Claim::RequestCarried { holder } => Claim::RequestCarried {
+                holder: holder.and_then(|holder| {
+                    let holder = new.registry()?.registration(holder)?;
+                    Some(self.old_of(new, &holder)?.number)
+                }),
+            },
+        };
+        let mut is_old_unusable = |old: PeerId| match self.new_of(new, old) {
+            Some(peer) => is_unusable(peer.number),
+            // No number is left for it here, so nobody can find its sessions.
+            None => true,
+        };
+        let learned = match self.before() {
+            Some(before) => before.learn_of(
+                &self.table,
+                key,
+                &old_peer,
+                old_claim,
+                limits,
+                now,
+                &mut is_old_unusable,
+            ),
+            None => {
+                self.table
+                    .learn_of(key, &old_peer, old_claim, limits, now, &mut is_old_unusable)
+            }
+        };
+        if learned == Learned::Refused {
+            return new.learn_of(key, peer, claim, limits, now, is_unusable);
+        }
+        let followed = self.follow_change(new, key, limits, now);
+        let number = |old| self.new_of(new, old).map(|peer| peer.number);
+        match learned {
+            // Who had to go in the old table alone is in this one.
+            Learned::New { .. } => match followed {
+                Some(Learned::New { evicted }) => Learned::New { evicted },
+                _ => Learned::New { evicted: None },
+            },
+            Learned::Moved { from } => match number(from) {
+                Some(from) => Learned::Moved { from },
+                None => Learned::New { evicted: None },
+            },
+            Learned::Kept { holder } => match number(holder) {
+                Some(holder) => Learned::Kept { holder },
+                None => Learned::Refused,
+            },
+            Learned::Same | Learned::Refused => learned,
+        }
+    }
+
+    /// Copies into the new table what it has not, or has otherwise. To be called when only workers that
+    /// have both tables are left. May take long; `false` when `is_stopped` has ended it.
+    pub fn move_into(
+        &self,
+        new: &Table,
+        limits: &Limits,
+        now: Tick,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> bool {
+        if let Some(before) = self.before() {
+            if !before.move_into(&self.table, limits, now, is_stopped) {
+                return false;
+            }
+        }
+        let mut is_roomy = true;
+        for (count, (key, session)) in self.table.sessions().enumerate() {
+            if count % 1024 == 0 && is_stopped() {
+                return false;
+            }
+            if limits.is_live(&session, now) {
+                // No live session has to go for one that had no room when the table was made. And once
+                // a full search has found no room, another one for each session would take minutes.
+                let policy = EvictionPolicy::Merge {
+                    limits: *limits,
+                    now,
+                    is_thorough: is_roomy,
+                };
+                let followed = self.follow(new, key, limits, &policy, now);
+                is_roomy &= followed != Some(Learned::Refused);
+            }
+        }
+        true
+    }
+
+    /// Another worker may have copied all that was missing, and freed the one before.
+    fn before(&self) -> Option<&Predecessor<'a>> {
+        let before = self.before.as_deref();
+        before.filter(|_| !self.identity.is_whole())
+    }
+
+    /// The session of a key in the old table, by the numbers there.
+    fn own_look_up(&self, key: Key, limits: &Limits, now: Tick) -> LookUp {
+        match self.before() {
+            Some(before) => before.look_up(&self.table, key, limits, now),
+            None => self.table.look_up(key, limits, now),
+        }
+    }
+
+    /// A session of the old table by the numbers of the new one.
+    fn translated(&self, new: &Table, found: LookUp) -> Option<Session> {
+        let LookUp::Found(session) = found else {
+            return None;
+        };
+        let peer = self.new_of(new, session.peer)?.number;
+        Some(Session { peer, ..session })
+    }
+
+    /// Writes the session of a key in the old table into the new one, after it was changed there.
+    fn follow_change(&self, new: &Table, key: Key, limits: &Limits, now: Tick) -> Option<Learned> {
+        let policy = EvictionPolicy::Learn {
+            limits: new.zone_limits.unwrap_or(*limits),
+            now,
+        };
+        self.follow(new, key, limits, &policy, now)
+    }
+
+    /// Writes the session of a key in the old table into the new one, by that policy if it is not there.
+    fn follow(
+        &self,
+        new: &Table,
+        key: Key,
+        limits: &Limits,
+        policy: &EvictionPolicy,
+        now: Tick,
+    ) -> Option<Learned> {
+        let mut first = None;
+        let mut found = self.own_look_up(key, limits, now);
+        for _ in 0..ATTEMPTS {
+            let LookUp::Found(there) = found else {
+                break;
+            };
+            let Some(peer) = self.new_of(new, there.peer) else {
+                break;
+            };
+            let followed = new.follow(key, &peer, &there, limits, policy, now);
+            first = first.or(Some(followed));
+            // Another worker may have changed it and written that before this one wrote.
+            let again = self.own_look_up(key, limits, now);
+            if again == found {
+                break;
+            }
+            found = again;
+        }
+        first
+    }
+
+    /// A server of the old table in the new one. `None`: there is no number left for it, or the number
+    /// was another's when its word was read.
+    fn new_of(&self, new: &Table, old: PeerId) -> Option<Registration> {
+        let registry = new.registry()?;
+        let old_registry = self.table.registry()?;
+        let known = known(&self.by_old, old);
+        if let Some(pair) = known {
+            if old_registry.is_current(&pair.old) && registry.hold(&pair.new) {
+                return Some(pair.new);
+            }
+        }
+        let old = old_registry.registration(old)?;
+        let new = registry.register(&[old.fingerprint()?]).pop()??;
+        remember(&self.by_old, old.number, Pair { old, new });
+        Some(new)
+    }
+
+    /// A server of the new table in the old one. `None`: there is no number left for it.
+    fn old_of(&self, new: &Table, peer: &Registration) -> Option<Registration> {
+        let old_registry = self.table.registry()?;
+        new.registry()?;
+        if let Some(pair) = known(&self.by_new, peer.number) {
+            if pair.new == *peer && old_registry.hold(&pair.old) {
+                return Some(pair.old);
+            }
+        }
+        let old = old_registry.register(&[peer.fingerprint()?]).pop()??;
+        let pair = Pair { old, new: *peer };
+        remember(&self.by_new, peer.number, pair);
+        Some(old)
+    }
+}
+
+fn known(pairs: &RefCell<Vec<Option<Pair>>>, number: PeerId) -> Option<Pair> {
+    let pairs = pairs.borrow();
+    pairs.get(number.get() as usize).copied().flatten()
+}
+
+fn remember(pairs: &RefCell<Vec<Option<Pair>>>, number: PeerId, pair: Pair) {
+    let mut pairs = pairs.borrow_mut();
+    let index = number.get() as usize;
+    if pairs.len() <= index {
+        pairs.resize(index + 1, None);
+    }
+    if let Some(place) = pairs.get_mut(index) {
+        *place = Some(pair);
+    }
+}
