@@ -29,6 +29,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, SeqCst};
 use look_up::{places, rank, Current, View};
 use sync::{fence, AtomicU128};
 
+mod census;
 mod claim;
 mod copy;
 mod eviction;
@@ -52,6 +53,7 @@ mod tick;
 mod translation;
 mod word;
 
+pub use census::Census;
 pub use claim::{Claim, Evicted, Learned};
 pub use copy::Merged;
 pub use fingerprint::Fingerprint;
@@ -339,9 +341,16 @@ impl<'a> Table<'a> {
     /// key in two places and then read must not both miss the other's word.
     fn swap(&self, place: usize, old: u128, new: u128) -> bool {
         test_points::at("swap");
-        self.words
+        let is_swapped = self
+            .words
             .get(place)
-            .is_some_and(|word| word.compare_exchange(old, new, SeqCst, Acquire).is_ok())
+            .is_some_and(|word| word.compare_exchange(old, new, SeqCst, Acquire).is_ok());
+        if is_swapped {
+            test_points::at("swap: done");
+            self.counters
+                .note_swap(Word::from_bits(old), Word::from_bits(new));
+        }
+        is_swapped
     }
 
     /// Called between writing a word in one place and removing it, or one that it outranks, in

@@ -298,8 +298,8 @@ impl<'c> Sessions<'c> {
         Log::cycle().write(
             Level::Error,
             format_args!(
-                "sticky: the session table is full, live sessions make room for new ones, \
-                 zone \"{}\", upstream \"{}\"",
+                "sticky: the session table is full, for each new session the one used longest ago \
+                 is forgotten, zone \"{}\", upstream \"{}\"",
                 zone.escape_ascii(),
                 self.scope.escape_ascii()
             ),

@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use sticky_core::table::{Claim, Key, Keyer, Learned, LocalTable, ScopedKeyer, ZoneHeader};
+use sticky_core::table::{Claim, Key, Keyer, Learned, LocalTable, ScopedKeyer, Tick, ZoneHeader};
 
 use population::{id, peer, Operation, Population, Random, LIMITS, NOW};
 
@@ -23,6 +23,16 @@ fn main() {
     let quick = std::env::args().any(|word| word == "--quick");
     // `cargo test --benches` runs this file too, without `--bench`.
     if !std::env::args().any(|word| word == "--bench") {
+        return;
+    }
+
+    // Under a profiler: one flood alone, of so many ids.
+    let mut words = std::env::args()
+        .skip_while(|word| word != "--flood")
+        .skip(1);
+    if let (Some(name), Some(ids)) = (words.next(), words.next()) {
+        let floods = FLOODS.iter().filter(|flood| flood.name == name);
+        floods.for_each(|flood| println!("{:.0} ns", flood.run(ids.parse().unwrap())));
         return;
     }
 
@@ -55,6 +65,13 @@ fn main() {
             print!(" {:.1} |", local.nanos(span, run));
         }
         println!();
+    }
+
+    println!("\n| flood over a full table of 1 MB | an id, ns |");
+    println!("|{}", "---:|".repeat(2));
+    for flood in &FLOODS {
+        let nanos = flood.run(if quick { 200_000 } else { 2_000_000 });
+        println!("| {} | {nanos:.0} |", flood.name);
     }
 
     println!(
@@ -145,6 +162,59 @@ impl Local {
             &mut |_| false,
         );
         black_box(learned);
+    }
+}
+
+/// Ids at 1,000 a second, far more than fit beside the sessions that are in use.
+struct Flood {
+    name: &'static str,
+    in_use: u64,
+    /// Each id is sent back once.
+    returns: bool,
+}
+
+const FLOODS: [Flood; 3] = [
+    Flood {
+        name: "5,000 in use",
+        in_use: 5_000,
+        returns: false,
+    },
+    Flood {
+        name: "60,000 in use",
+        in_use: 60_000,
+        returns: false,
+    },
+    Flood {
+        name: "ids return",
+        in_use: 5_000,
+        returns: true,
+    },
+];
+
+impl Flood {
+    /// Nanoseconds an id, in a table that an equal flood has filled before.
+    fn run(&self, ids: u64) -> f64 {
+        let population = Population::empty(WORDS_IN_1MB, 1);
+        let enter = |index: u64, now, returns| {
+            population.learn_as(index, Claim::ResponseOnly, now);
+            if returns {
+                population.touch_one(index, now);
+            }
+        };
+        for index in 0..self.in_use {
+            enter(index, (index / 1000) as Tick, true);
+        }
+        let mut index = self.in_use;
+        let mut pour = |ids: u64| {
+            let begin = Instant::now();
+            for _ in 0..ids {
+                enter(index, (index / 1000) as Tick, self.returns);
+                index += 1;
+            }
+            begin.elapsed()
+        };
+        pour(WORDS_IN_1MB as u64);
+        pour(ids).as_nanos() as f64 / ids as f64
     }
 }
 

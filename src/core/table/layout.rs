@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use super::registry::{entries_of, Registry, RegistryHead};
 use super::sync::{AtomicU128, AtomicU64};
 use super::tick::Tick;
+use super::word::Word;
 use super::Table;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"sticky\r\n");
@@ -163,7 +164,9 @@ pub struct Counters {
     used: AtomicU64,
     /// Not a count: a digest of the last error of the state file that was logged; 0 if there is none.
     pub state_error: AtomicU64,
-    spare: [AtomicU64; 1],
+    /// Not a sum: words of newcomers, sessions that are not in use. A hint, which a worker that dies
+    /// leaves wrong by one and a sweep corrects; it may be below 0, in two's complement.
+    pub newcomers: AtomicU64,
 }
 
 /// A table is crowded for so many seconds after an insertion had to search far for a place.
@@ -186,6 +189,16 @@ impl Counters {
 
     pub(super) fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Relaxed);
+    }
+
+    /// A word has taken the place of another one.
+    #[inline]
+    pub(super) fn note_swap(&self, old: Word, new: Word) {
+        match (old.is_newcomer(), new.is_newcomer()) {
+            (false, true) => drop(self.newcomers.fetch_add(1, Relaxed)),
+            (true, false) => drop(self.newcomers.fetch_sub(1, Relaxed)),
+            _ => {}
+        }
     }
 
     /// Records that an insertion had to search far for a place.

@@ -11,6 +11,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use dlv_list::{Index, VecList};
 
 use super::claim::{Claim, Evicted, Learned};
+use super::eviction::newcomers_share;
 use super::key::Key;
 use super::limits::Limits;
 use super::look_up::LookUp;
@@ -88,7 +89,8 @@ impl LocalTable {
         let mut sessions = self.sessions.borrow_mut();
         let mut evicted = None;
         if known.is_none() && sessions.len() >= self.max_sessions {
-            match sessions.remove_one(limits, now) {
+            let is_flooded = sessions.order.unused.len() >= newcomers_share(self.max_sessions);
+            match sessions.remove_one(is_flooded, limits, now) {
                 Ok(removed) => evicted = removed,
                 Err(Empty) => return Learned::Refused,
             }
@@ -176,24 +178,40 @@ impl Sessions {
         removed.is_some()
     }
 
-    /// Removes one session: an expired one, else the least recent that is not in use, else the
-    /// least recent in use. Only the heads of both lists are examined: a session past its lifetime
-    /// is not touched any more, so it gets there as well.
-    fn remove_one(&mut self, limits: &Limits, now: Tick) -> Result<Option<Evicted>, Empty> {
-        let unused = self.order.unused.front().copied();
-        let in_use = self.order.in_use.front().copied();
-        let is_expired = |key: &Key| {
-            let session = self.get(*key);
-            session.is_some_and(|session| !limits.is_live(&session, now))
+    /// Removes one session: an expired one, else the one seen longest ago, if newcomers are not too
+    /// many, else a newcomer. Only the heads of both lists are examined: a session past its
+    /// lifetime is not touched any more, so it gets there as well.
+    fn remove_one(
+        &mut self,
+        is_flooded: bool,
+        limits: &Limits,
+        now: Tick,
+    ) -> Result<Option<Evicted>, Empty> {
+        let head = |list: &VecList<Key>| {
+            let key = list.front()?;
+            Some((*key, self.get(*key)?))
         };
-        let expired = unused.filter(is_expired).or(in_use.filter(is_expired));
-        let (key, evicted) = match (expired, unused) {
-            (Some(key), _) => (key, None),
-            (None, Some(key)) => (key, Some(Evicted::Unused)),
-            (None, None) => (in_use.ok_or(Empty)?, Some(Evicted::InUse)),
+        let (unused, in_use) = (head(&self.order.unused), head(&self.order.in_use));
+        let (key, session) = match (unused, in_use) {
+            (None, None) => return Err(Empty),
+            (Some(one), None) | (None, Some(one)) => one,
+            (Some(unused), Some(in_use)) => {
+                let has_expired = |one: &(Key, Session)| !limits.is_live(&one.1, now);
+                let is_later = unused.1.seen > in_use.1.seen && !is_flooded;
+                match (has_expired(&unused), has_expired(&in_use)) {
+                    (true, _) => unused,
+                    (false, true) => in_use,
+                    (false, false) if is_later => in_use,
+                    (false, false) => unused,
+                }
+            }
         };
         self.remove(key);
-        Ok(evicted)
+        Ok(match (limits.is_live(&session, now), session.is_in_use()) {
+            (false, _) => None,
+            (true, false) => Some(Evicted::Unused),
+            (true, true) => Some(Evicted::InUse),
+        })
     }
 }
 

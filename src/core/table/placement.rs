@@ -2,11 +2,11 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::eviction::{EvictionPolicy, Placed};
+use super::eviction::{duplicate, EvictionPolicy, Placed};
 use super::key::Key;
 use super::limits::Limits;
 use super::look_up::{Current, View};
-use super::relocation::{Node, Target, SEARCH, SHORT_SEARCH};
+use super::relocation::{Node, SEARCH, SHORT_SEARCH};
 use super::session::Session;
 use super::tick::Tick;
 use super::word::Word;
@@ -34,29 +34,34 @@ impl Table<'_> {
             Current::Absent => None,
             Current::Live(..) | Current::Expired => index_of(&|other| other.key() == key),
         };
-        let free = own
-            .or_else(|| free_place(view))
-            .or_else(|| index_of(&|w| policy.has_expired(w)));
-        if let Some(index) = free {
-            return self.take(view.place(index), view.bits(index), word, policy);
+        let free = own.or_else(|| free_place(view)).or_else(|| {
+            let expiry = policy.expiry();
+            index_of(&|w| expiry.has_expired(w))
+        });
+        match free {
+            Some(index) => self.take(view.place(index), view.bits(index), word, policy),
+            None => self.make_room(view, word, policy, is_patient),
         }
+    }
 
-        let least_recent = |used_too: bool| {
-            let all = view.words.iter().enumerate();
-            all.filter(|(_, bits)| used_too || !Word::from_bits(**bits).is_in_use())
-                .min_by_key(|(_, bits)| Word::from_bits(**bits).seen())
-        };
-        let near = least_recent(false);
+    /// Inserts `word`, in whose two lines every place is taken. Apart from the rest, which most new
+    /// sessions need not pay for.
+    #[inline(never)]
+    fn make_room(
+        &self,
+        view: &View,
+        word: Word,
+        policy: &EvictionPolicy,
+        is_patient: bool,
+    ) -> Placed {
         let most_lines = match policy {
-            EvictionPolicy::Learn { .. } if near.is_some() && self.has_just_evicted(policy) => {
-                SHORT_SEARCH
-            }
+            EvictionPolicy::Learn { .. } if self.has_just_evicted(policy) => SHORT_SEARCH,
             EvictionPolicy::Merge { is_thorough, .. } if !is_thorough => SHORT_SEARCH,
             _ => SEARCH,
         };
         let mut nodes = [Node::default(); SEARCH];
         let found = self.search(view, policy, &mut nodes, most_lines);
-        let is_far = |target: &Target| usize::from(target.parent) >= SHORT_SEARCH;
+        let is_far = |target: &Node| usize::from(target.parent) >= SHORT_SEARCH;
         if let (EvictionPolicy::Learn { now, .. }, true) =
             (policy, found.free.as_ref().is_none_or(is_far))
         {
@@ -66,29 +71,40 @@ impl Table<'_> {
             return self.relocate(&nodes, target, word, policy);
         }
 
-        let victim = match policy {
-            EvictionPolicy::Learn { limits, now } => match (found.duplicate, near, found.unused) {
-                // If it is not removed, another worker was faster: there may be a free place now.
-                (Some(key), _, _) if self.remove_duplicate(key, limits, *now) || is_patient => {
-                    return Placed::Raced
+        let nodes = nodes.get(..found.known).unwrap_or_default();
+        match policy {
+            EvictionPolicy::Learn { limits, now } => {
+                let judged = nodes.get(..found.near).unwrap_or_default();
+                if let Some(key) = duplicate(judged) {
+                    // If it is not removed, another worker was faster: there may be a free place now.
+                    if self.remove_duplicate(key, limits, *now) || is_patient {
+                        return Placed::Raced;
+                    }
                 }
-                (_, None, Some(target)) => return self.relocate(&nodes, target, word, policy),
-                _ => near.or_else(|| least_recent(true)),
-            },
-            EvictionPolicy::Copy => match (near, found.unused) {
-                (None, Some(target)) if word.is_in_use() => {
-                    return self.relocate(&nodes, target, word, policy)
+                match self.victim(judged) {
+                    Some((index, node)) if index < view.words.len() => {
+                        self.take(node.place, node.bits, word, policy)
+                    }
+                    Some((_, node)) => self.relocate(nodes, *node, word, policy),
+                    None => Placed::Full,
                 }
-                _ => near.or_else(|| least_recent(true)).filter(|(_, bits)| {
-                    let priority = |word: Word| (word.is_in_use(), word.seen());
-                    priority(Word::from_bits(**bits)) < priority(word)
-                }),
-            },
-            EvictionPolicy::Merge { .. } => None,
-        };
-        match victim {
-            Some((index, bits)) => self.take(view.place(index), *bits, word, policy),
-            None => Placed::Full,
+            }
+            EvictionPolicy::Copy => {
+                let priority = |word: Word| (word.is_in_use(), word.seen());
+                let own = nodes.iter().take(view.words.len());
+                let least = own.min_by_key(|node| priority(Word::from_bits(node.bits)));
+                let least = least.map(|node| (node, priority(Word::from_bits(node.bits))));
+                match (least, found.unused) {
+                    (Some((_, (true, _))), Some(target)) if word.is_in_use() => {
+                        self.relocate(nodes, target, word, policy)
+                    }
+                    (Some((node, lowest)), _) if lowest < priority(word) => {
+                        self.take(node.place, node.bits, word, policy)
+                    }
+                    _ => Placed::Full,
+                }
+            }
+            EvictionPolicy::Merge { .. } => Placed::Full,
         }
     }
 

@@ -8,7 +8,6 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use super::eviction::{EvictionPolicy, Placed};
-use super::key::Key;
 use super::look_up::View;
 use super::sync::fence;
 use super::word::Word;
@@ -18,36 +17,31 @@ use super::{test_points, Table, LINE};
 /// evicted, see `cargo bench --bench table`.
 pub(super) const SEARCH: usize = 96;
 
-/// The same if a whole search found nothing in the same second and there is an unused session in
-/// the lines of the new one: a flood of ids must not cost a whole search for each.
-pub(super) const SHORT_SEARCH: usize = 8;
+/// The same if a live session had to make room in the same second: a flood of ids must not cost a
+/// whole search for each. They are the alternate lines of the words in the new session's own two.
+pub(super) const SHORT_SEARCH: usize = 2 * LINE;
 
-/// A word reached by the search. Its path leads over its parents to the lines of the new session.
+/// A place reached by the search. Its path leads over its parents to the lines of the new session.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Node {
-    bits: u128,
-    place: usize,
+    pub bits: u128,
+    pub place: usize,
     /// Index of the node whose alternate line this word is in; for the eight words in the lines of
     /// the new session, its own index.
-    parent: u16,
-}
-
-/// A place that can be taken, in the alternate line of node `parent`.
-#[derive(Clone, Copy)]
-pub(super) struct Target {
-    bits: u128,
-    place: usize,
     pub parent: u16,
 }
 
 #[derive(Default)]
 pub(super) struct SearchResult {
     /// The nearest place that is free or whose session has expired. The search ends there.
-    pub free: Option<Target>,
-    /// The nearest place of a live session that is not in use.
-    pub unused: Option<Target>,
-    /// A key that is in two places.
-    pub duplicate: Option<Key>,
+    pub free: Option<Node>,
+    /// For a copy, the nearest place of a session that is not in use.
+    pub unused: Option<Node>,
+    /// How many nodes there are.
+    pub known: usize,
+    /// How many of them, the first ones, are in the lines of the new session or in the alternate
+    /// lines of the words in those.
+    pub near: usize,
 }
 
 impl Table<'_> {
@@ -61,25 +55,22 @@ impl Table<'_> {
         most_lines: usize,
     ) -> SearchResult {
         let mut found = SearchResult::default();
-        let mut known = 0;
-        for (index, bits) in view.words.iter().enumerate() {
-            let key = Word::from_bits(*bits).key();
-            let same = |other: &u128| Word::from_bits(*other).key() == key;
-            if view.words.iter().take(index).any(same) {
-                found.duplicate = key;
-            }
-            if let Some(node) = nodes.get_mut(index) {
-                *node = Node {
-                    bits: *bits,
-                    place: view.place(index),
-                    parent: index as u16,
-                };
-                known = index + 1;
-            }
+        for (index, (node, bits)) in nodes.iter_mut().zip(view.words).enumerate() {
+            *node = Node {
+                bits,
+                place: view.place(index),
+                parent: index as u16,
+            };
         }
+        found.known = view.words.len();
+        let expiry = policy.expiry();
+        let is_copy = matches!(policy, EvictionPolicy::Copy);
 
         let mut next = 0;
-        while next < known.min(most_lines) {
+        while next < found.known.min(most_lines) {
+            if next == SHORT_SEARCH {
+                found.near = found.known;
+            }
             let Some(Node {
                 bits,
                 place,
@@ -110,43 +101,41 @@ impl Table<'_> {
             for (offset, bits) in words.into_iter().enumerate() {
                 let place = to * LINE + offset;
                 let word = Word::from_bits(bits);
-                let target = Target {
+                let reached = Node {
                     bits,
                     place,
                     parent: this,
                 };
-                if word.is_empty() || policy.has_expired(word) {
-                    found.free = Some(target);
+                if word.is_empty() || expiry.has_expired(word) {
+                    found.free = Some(reached);
                     return found;
                 }
-                if found.unused.is_none() && !word.is_in_use() {
-                    found.unused = Some(target);
+                if is_copy && found.unused.is_none() && !word.is_in_use() {
+                    found.unused = Some(reached);
                 }
-                let same = |other: &u128| Word::from_bits(*other).key() == word.key();
-                if word.key() == Some(key) || words.iter().take(offset).any(same) {
-                    found.duplicate = word.key();
-                }
-                if let Some(node) = nodes.get_mut(known) {
-                    *node = Node {
-                        bits,
-                        place,
-                        parent: this,
-                    };
-                    known += 1;
+                if let Some(node) = nodes.get_mut(found.known) {
+                    *node = reached;
+                    found.known += 1;
                 }
             }
+        }
+        if next <= SHORT_SEARCH {
+            found.near = found.known;
         }
         found
     }
 
-    /// Moves every word on the path to `target` one step along it, then writes `word` where the
-    /// first of them was. Each swap copies one word and thereby replaces the source of the copy
-    /// before. When a source has changed, its copy is removed and the rest is left undone: all
-    /// moves before are complete.
+    /// Moves every word on the path to `target`, which is not in a line of the new session itself, one
+    /// step along it, then writes `word` where the first of them was. Each swap copies one word and
+    /// thereby replaces the source of the copy before. When a source has changed, its copy is removed
+    /// and the rest is left undone: all moves before are complete.
+    ///
+    /// No path leads through a line twice: the search would have found its target on the shorter path,
+    /// and a session that makes room is at most one step away.
     pub(super) fn relocate(
         &self,
-        nodes: &[Node; SEARCH],
-        target: Target,
+        nodes: &[Node],
+        target: Node,
         word: Word,
         policy: &EvictionPolicy,
     ) -> Placed {

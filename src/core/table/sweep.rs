@@ -5,6 +5,7 @@
 use std::ops::AddAssign;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
+use super::census::Census;
 use super::limits::Limits;
 use super::registry::Numbers;
 use super::sync::fence;
@@ -23,6 +24,8 @@ pub struct Swept {
     pub confirmed: u64,
     /// Sessions whose words were freed.
     pub cleared: u64,
+    /// How many sessions are not in use.
+    pub census: Census,
 }
 
 impl AddAssign for Swept {
@@ -31,6 +34,7 @@ impl AddAssign for Swept {
         self.live += next.live;
         self.confirmed += next.confirmed;
         self.cleared += next.cleared;
+        self.census += next.census;
     }
 }
 
@@ -107,12 +111,14 @@ impl Table<'_> {
         let end = from.saturating_add(count).min(self.words.len());
         let mut swept = Swept {
             next: if end < self.words.len() { end } else { 0 },
+            census: Census::begin(end.saturating_sub(from), self.counters),
             ..Swept::default()
         };
         for (place, word) in self.words.iter().enumerate().take(end).skip(from) {
             let bits = word.load(Relaxed);
             let word = Word::from_bits(bits);
             let Some(key) = word.key() else { continue };
+            swept.census.add(word);
             let (first, second) = self.lines_of(key);
             // In any other line no look-up finds it. No worker writes it there.
             let is_unreachable = place / LINE != first && place / LINE != second;
@@ -121,6 +127,7 @@ impl Table<'_> {
                 test_points::at("sweep: one has expired");
                 if self.swap(place, bits, Word::EMPTY.bits()) {
                     swept.cleared += 1;
+                    swept.census.subtract(word);
                     continue;
                 }
             } else if limits.is_live(&session, now) {
@@ -140,5 +147,6 @@ impl Table<'_> {
     pub fn publish(&self, total: &Swept) {
         self.counters.live.store(total.live, Relaxed);
         self.counters.confirmed.store(total.confirmed, Relaxed);
+        self.counters.correct(&total.census);
     }
 }

@@ -30,6 +30,8 @@ const EXPONENT_SHIFT: u32 = AGE_SHIFT + AGE_BITS;
 const SEEN_SHIFT: u32 = EXPONENT_SHIFT + 4;
 const PEER_SHIFT: u32 = SEEN_SHIFT + SEEN_BITS;
 
+/// exp and age together, which are next to each other.
+const CREATED_MASK: u64 = (1 << (SEEN_SHIFT - AGE_SHIFT)) - 1;
 const AGE_MASK: u32 = (1 << AGE_BITS) - 1;
 const EXPONENT_MASK: u32 = 15;
 
@@ -123,7 +125,17 @@ impl Word {
     /// [`Session::is_in_use`] of the session in the word.
     #[inline]
     pub fn is_in_use(self) -> bool {
-        self.session().is_in_use()
+        // Not unpacked, since it is asked of every word that might make room for another: `created` is
+        // `seen` exactly if exp is 0 and age is the low bits of `seen`.
+        let low = self.0 as u64;
+        let seen = low >> SEEN_SHIFT & u64::from(AGE_MASK);
+        self.is_confirmed() && low >> AGE_SHIFT & CREATED_MASK != seen
+    }
+
+    /// Whether it holds a session that is not in use.
+    #[inline]
+    pub fn is_newcomer(self) -> bool {
+        !self.is_empty() && !self.is_in_use()
     }
 
     /// `Session::confirmed` alone.

@@ -47,13 +47,8 @@ fn pieces_cover_the_table_once_and_free_expired_sessions() {
 
         let (swept, walked) = whole(&table, count, &HOUR, 8199);
         assert_eq!(walked, pieces);
-        let expected = Swept {
-            next: 0,
-            live: 0,
-            confirmed: 0,
-            cleared: 100,
-        };
-        assert_eq!(swept, expected);
+        let counted = (swept.next, swept.live, swept.confirmed, swept.cleared);
+        assert_eq!(counted, (0, 0, 0, 100));
         for number in 0..300 {
             let found = table.look_up(key(number), &HOUR, 8199);
             assert_eq!(found == LookUp::Expired, number >= 100);
@@ -228,4 +223,64 @@ fn a_table_is_unused_until_the_first_word() {
     let copied = Zone::new(1024);
     copied.table().copy_from(&zone.table());
     assert!(!copied.counters.is_unused());
+}
+
+/// Learns ids from `first` on, every third of which comes back.
+fn arrive(table: &Table, first: u64, count: u64, now: Tick) {
+    for number in first..first + count {
+        let claim = Claim::ResponseOnly;
+        table.learn(key(number), peer(1), claim, &HOUR, now, &mut none_unusable);
+        if number % 3 == 0 {
+            table.touch(key(number), &HOUR, now);
+        }
+    }
+}
+
+#[test]
+fn a_sweep_corrects_the_number_of_newcomers() {
+    // What dead workers have left wrong, also below 0 or absurd.
+    for wrong in [0, 1, -1, 700, -4000, i64::MAX / 2, i64::MIN / 2] {
+        for count in [100, 512, usize::MAX] {
+            let zone = Zone::new(1024);
+            let table = zone.table();
+            arrive(&table, 0, 600, 0);
+            assert_eq!((zone.newcomers(), zone.newcomers_counted()), (400, 400));
+            zone.counters.newcomers.fetch_add(wrong as u64, Relaxed);
+            // Expired ones count until they are swept, and the sweep may free them.
+            for now in [10, 3700, 7300] {
+                let (swept, _) = whole(&table, count, &HOUR, now);
+                table.publish(&swept);
+                assert_eq!(
+                    zone.newcomers(),
+                    zone.newcomers_counted(),
+                    "{wrong} at {now}"
+                );
+            }
+            assert_eq!(zone.newcomers(), 0);
+        }
+    }
+}
+
+#[test]
+fn a_sweep_does_not_undo_what_happens_during_it() {
+    for wrong in [0, -300, 5000] {
+        let zone = Zone::new(65_536);
+        let table = zone.table();
+        arrive(&table, 0, 6000, 0);
+        zone.counters.newcomers.fetch_add(wrong as u64, Relaxed);
+        // In 64 pieces. While it is at work, ten times as many come, and the first ones expire.
+        let mut swept = Swept::default();
+        for piece in 0..64 {
+            swept += table.sweep(swept.next, 1024, &HOUR, if piece < 20 { 100 } else { 7300 });
+            if (30..50).contains(&piece) {
+                arrive(&table, 6000 + piece * 2000, 2000, 7300);
+            }
+        }
+        assert_eq!(swept.next, 0);
+        table.publish(&swept);
+        let (noted, counted) = (zone.newcomers(), zone.newcomers_counted());
+        println!("{wrong}: {noted} noted, {counted} counted");
+        assert!((noted - counted).abs() < 1000, "{noted}, {counted}");
+        assert!(counted > 25_000);
+    }
 }

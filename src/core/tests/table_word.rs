@@ -87,6 +87,7 @@ fn no_key_is_zero_and_no_session_is_an_empty_word() {
     assert_eq!(Key::from_bits(0), None);
     assert!(!Word::new(Key::new(0), &session(0, 0, 0, false)).is_empty());
     assert!(Word::EMPTY.is_empty());
+    assert!(!Word::EMPTY.is_newcomer());
     assert_eq!(Word::EMPTY.key(), None);
 }
 
@@ -112,6 +113,8 @@ fn a_word_returns_the_session_packed() {
             (given.peer, seen, given.confirmed)
         );
         assert_eq!((word.seen(), word.is_confirmed()), (seen, given.confirmed));
+        assert_eq!(word.is_in_use(), given.is_in_use());
+        assert_eq!(word.is_newcomer(), !given.is_in_use());
         let early = given
             .created
             .checked_sub(read.created)

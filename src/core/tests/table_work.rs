@@ -15,7 +15,7 @@ use table_zone::{peer, Random, Zone};
 
 /// Sixteen attempts. Each reads the lines of its key a few times, searches 96 lines and moves the
 /// words on a path of at most 96 steps.
-const MOST: u64 = 16 * (8 * 4 + 96 * 4 + 2 * 96);
+const MOST: u64 = 16 * (8 * 4 + 96 * 4 + 3 * 96);
 
 /// How many accesses to a table this thread may still make.
 struct Work(Rc<Cell<u64>>);
@@ -137,7 +137,7 @@ fn no_bytes_make_an_operation_long_or_find_what_is_not_there() {
                 0 => drop(work.within(MOST, || table.reassign(key, from, to, &limits, now))),
                 1 => work.within(MOST, || table.touch(key, &limits, now)),
                 2 => drop(work.within(MOST, || table.forget(key))),
-                3 => drop(work.within(2 * 40, || {
+                3 => drop(work.within(3 * 40, || {
                     table.sweep(bits.random.bits() as usize % 130, 40, &limits, now)
                 })),
                 _ => {

@@ -58,14 +58,21 @@ impl Population {
         Table::new(self.memory.words(), &self.counters)
     }
 
-    /// Learns session number `index`.
+    /// Learns session number `index`, whose id the request carried.
     pub fn learn_one(&self, index: u64, now: Tick) -> Learned {
-        let (key, claim) = (
-            self.keyer.key(&id(index)),
-            Claim::RequestCarried { holder: None },
-        );
+        self.learn_as(index, Claim::RequestCarried { holder: None }, now)
+    }
+
+    /// Learns session number `index`.
+    pub fn learn_as(&self, index: u64, claim: Claim, now: Tick) -> Learned {
+        let key = self.keyer.key(&id(index));
         self.table()
             .learn(key, peer(index), claim, &LIMITS, now, &mut |_| false)
+    }
+
+    /// A request brings the id of session number `index` back.
+    pub fn touch_one(&self, index: u64, now: Tick) {
+        self.table().touch(self.keyer.key(&id(index)), &LIMITS, now);
     }
 
     /// Nanoseconds that an operation takes, on average over `span`.

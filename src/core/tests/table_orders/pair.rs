@@ -76,14 +76,29 @@ pub struct Zone {
 
 impl Zone {
     pub fn with(word_at: impl Fn(usize) -> Word) -> Zone {
-        Zone {
+        let zone = Zone {
             words: (0..3 * LINE)
                 .map(|place| AtomicU128::new(word_at(place).bits()))
                 .collect(),
             counters: Counters::default(),
             registry: RegistryHead::default(),
             entries: vec![AtomicU128::new(0)],
-        }
+        };
+        let newcomers = zone.newcomers_counted();
+        zone.counters.newcomers.store(newcomers, Relaxed);
+        zone
+    }
+
+    fn newcomers_counted(&self) -> u64 {
+        let words = self.words.iter();
+        let newcomers = words.filter(|word| Word::from_bits(word.load(Relaxed)).is_newcomer());
+        newcomers.count() as u64
+    }
+
+    /// As many newcomers as there are, whatever the two workers have done.
+    pub fn expect_newcomers(&self) {
+        let noted = self.counters.newcomers.load(Relaxed);
+        assert_eq!(noted, self.newcomers_counted());
     }
 
     /// An empty table, and a registry whose one number is given to server 1 and was seen to have no
@@ -221,7 +236,9 @@ pub fn race<A, B>(
         let other = zone.clone();
         let there = thread::spawn(move || there(&other));
         let here = here(&zone);
-        after(&zone, here, there.join().unwrap());
+        let there = there.join().unwrap();
+        zone.expect_newcomers();
+        after(&zone, here, there);
     });
     println!("{} orders", orders.load(Relaxed));
 }

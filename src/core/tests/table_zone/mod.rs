@@ -47,6 +47,18 @@ impl Zone {
             .collect()
     }
 
+    /// The number of newcomers, as the header has it.
+    pub fn newcomers(&self) -> i64 {
+        self.counters.newcomers.load(Relaxed) as i64
+    }
+
+    /// The same, counted in the table.
+    pub fn newcomers_counted(&self) -> i64 {
+        let words = self.words.iter();
+        let newcomers = words.filter(|word| Word::from_bits(word.load(Relaxed)).is_newcomer());
+        newcomers.count() as i64
+    }
+
     /// Sessions evicted that were unused, and in use.
     pub fn evicted(&self) -> (u64, u64) {
         let counters = &self.counters;
