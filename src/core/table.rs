@@ -51,6 +51,7 @@ pub mod sync;
 pub mod test_points;
 mod tick;
 mod translation;
+mod victim;
 mod word;
 
 pub use census::Census;

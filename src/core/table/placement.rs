@@ -2,13 +2,14 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::eviction::{duplicate, EvictionPolicy, Placed};
+use super::eviction::{EvictionPolicy, Placed};
 use super::key::Key;
 use super::limits::Limits;
 use super::look_up::{Current, View};
 use super::relocation::{Node, SEARCH, SHORT_SEARCH};
 use super::session::Session;
 use super::tick::Tick;
+use super::victim::duplicate;
 use super::word::Word;
 use super::{test_points, Table, LINE};
 
