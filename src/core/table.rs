@@ -341,6 +341,26 @@ impl<'a> Table<'a> {
     /// Replaces a word that has not changed. Sequentially consistent: two workers that insert one
     /// key in two places and then read must not both miss the other's word.
     fn swap(&self, place: usize, old: u128, new: u128) -> bool {
+        let is_swapped = self.exchange(place, old, new);
+        if is_swapped {
+            self.counters
+                .note_swap(Word::from_bits(old), Word::from_bits(new));
+        }
+        is_swapped
+    }
+
+    /// [`Table::swap`] of a word without a session.
+    #[inline]
+    fn fill(&self, place: usize, old: u128, word: Word) -> bool {
+        let is_filled = self.exchange(place, old, word.bits());
+        if is_filled && !word.is_in_use() {
+            Counters::count(&self.counters.newcomers);
+        }
+        is_filled
+    }
+
+    #[inline]
+    fn exchange(&self, place: usize, old: u128, new: u128) -> bool {
         test_points::at("swap");
         let is_swapped = self
             .words
@@ -348,8 +368,6 @@ impl<'a> Table<'a> {
             .is_some_and(|word| word.compare_exchange(old, new, SeqCst, Acquire).is_ok());
         if is_swapped {
             test_points::at("swap: done");
-            self.counters
-                .note_swap(Word::from_bits(old), Word::from_bits(new));
         }
         is_swapped
     }

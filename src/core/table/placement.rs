@@ -137,10 +137,17 @@ impl Table<'_> {
     }
 
     fn take(&self, place: usize, old: u128, word: Word, policy: &EvictionPolicy) -> Placed {
+        let replaced = Word::from_bits(old);
+        if replaced.is_empty() {
+            return match self.fill(place, old, word) {
+                true => Placed::Inserted(None),
+                false => Placed::Raced,
+            };
+        }
         if !self.swap(place, old, word.bits()) {
             return Placed::Raced;
         }
-        Placed::Inserted(self.count_replaced(Word::from_bits(old), word, policy))
+        Placed::Inserted(self.count_replaced(replaced, word, policy))
     }
 }
 
