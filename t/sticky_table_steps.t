@@ -1,10 +1,10 @@
 #!/usr/bin/perl
 
-# Tests for workers that die between two steps of an operation on the session table, at every place
-# where there is one; without it, the one instruction after which a death does harm may never be
-# hit.
+# Tests for workers that die between two steps of an operation on the session table, at each test point
+# that requests come by often; the core's table_killed has all of them. Without it, the one instruction
+# after which a death does harm may never be hit.
 #
-# Such places are marked in a module that was built for tests, see `make test-killed`.
+# The module must have been built with test points, see `make test-killed`.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -12,7 +12,7 @@ use Sticky::Test;
 use Sticky::Killed;
 use Sticky::Traffic;
 
-# The marks, and how often a worker comes by before it dies: often enough to serve some requests.
+# The test points, and how often a worker comes by before it dies: often enough to serve some requests.
 my @marks = (
     ['learn: inserted',         100],
     ['learn: looked again',     100],
@@ -21,6 +21,7 @@ my @marks = (
     ['relocate: counted',       6],
     ['replace: written',        20],
     ['swap',                    250],
+    ['swap: done',              250],
     ['view: a word',            5000],
 );
 
