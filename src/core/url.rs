@@ -5,6 +5,7 @@
 //! Nothing here fails: what cannot be read has no id.
 
 mod candidates;
+mod last_bytes;
 mod link;
 mod name;
 mod path;
@@ -14,6 +15,7 @@ use std::borrow::Cow;
 
 use name::{decoded, unescaped};
 
+pub(crate) use last_bytes::{LastBytes, NeedleSet};
 pub use link::refresh_target;
 pub(crate) use link::{is_absolute, trimmed};
 pub(crate) use name::Name;
@@ -84,6 +86,7 @@ pub enum LinkPart {
 #[derive(Debug, Clone)]
 pub struct Names {
     names: Vec<Name>,
+    last_bytes: LastBytes,
     parts: Vec<LinkPart>,
     delimiter: Option<u8>,
 }
@@ -96,8 +99,10 @@ impl Names {
         let names = names
             .into_iter()
             .filter(|name| Self::is_valid_name(name) || Self::is_letter(name));
+        let names: Vec<Name> = names.take(MAX_NAMES).map(Name::new).collect();
         Self {
-            names: names.take(MAX_NAMES).map(Name::new).collect(),
+            last_bytes: LastBytes::of(names.iter().map(|name| &name.literal)),
+            names,
             parts: vec![LinkPart::Query],
             delimiter: None,
         }
@@ -247,6 +252,12 @@ impl Names {
 
     pub(crate) fn nth(&self, index: usize) -> Option<&Name> {
         self.names.get(index)
+    }
+
+    /// The names whose literals end in this byte.
+    #[inline]
+    pub(crate) fn literals_ending_in(&self, byte: u8) -> NeedleSet {
+        self.last_bytes.ending_in(byte)
     }
 
     /// The length of the longest literal that a body is searched for; 0 without names.

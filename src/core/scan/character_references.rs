@@ -35,7 +35,17 @@ pub(crate) fn decoded<'a>(value: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8]
         let body = reference.get(1..).unwrap_or_default();
         let len = match body.first() {
             Some(b'#') => numeric(body, scratch),
-            _ => named(body, scratch),
+            Some(b'a'..=b'z' | b'A'..=b'Z') => named(body, scratch),
+            // One of a run of them is no reference.
+            Some(b'&') => {
+                let run = body.iter().position(|byte| *byte != b'&');
+                let run = run.unwrap_or(body.len());
+                scratch.extend_from_slice(body.get(..run).unwrap_or_default());
+                rest = body.get(run - 1..).unwrap_or_default();
+                at = 0;
+                continue;
+            }
+            _ => 0,
         };
         if len == 0 {
             scratch.push(b'&');

@@ -26,12 +26,21 @@ pub struct FormsLearner {
     parser: Option<Parser>,
     ids: Rc<RefCell<FoundIds>>,
     last: Vec<u8>,
+    /// Small pieces that the parser has not got yet: no tag ends in them.
+    held: Vec<u8>,
+    /// The next `>` may end a tag.
+    may_end: bool,
 }
+
+/// Up to so many bytes are held. Each call of the parser costs as much as a few tags.
+const MAX_HELD: usize = 1024;
 
 /// The ids of the current piece.
 #[derive(Default)]
 struct FoundIds {
-    ids: Vec<Vec<u8>>,
+    ids: Vec<u8>,
+    /// Where each of them ends.
+    ends: Vec<usize>,
     scratch: Vec<u8>,
 }
 
@@ -46,26 +55,73 @@ impl FormsLearner {
             parser,
             ids,
             last: Vec::new(),
+            held: Vec::new(),
+            may_end: false,
         }
     }
 
-    fn hand_out(&mut self, found: &mut Found<'_>) {
-        let ids = std::mem::take(&mut self.ids.borrow_mut().ids);
-        for id in ids {
-            if id != self.last && found(&id, IdClass::Form) {
-                self.last = id;
+    /// Whether a tag may end in this piece. Between a `>` and the one that ends the next tag, this
+    /// tag begins, or a value ends in which the first one stands.
+    fn may_end_in(&mut self, piece: &[u8]) -> bool {
+        let mut ends = false;
+        for byte in piece {
+            match byte {
+                b'<' | b'"' | b'\'' => self.may_end = true,
+                b'>' => ends |= std::mem::take(&mut self.may_end),
+                _ => {}
             }
         }
+        ends
+    }
+
+    fn hand_out(&mut self, found: &mut Found<'_>) {
+        let mut ids = self.ids.borrow_mut();
+        let FoundIds { ids, ends, .. } = &mut *ids;
+        let mut from = 0;
+        for end in ends.drain(..) {
+            let id = ids.get(from..end).unwrap_or_default();
+            from = end;
+            if id != self.last && found(id, IdClass::Form) {
+                self.last.clear();
+                self.last.extend_from_slice(id);
+            }
+        }
+        ids.clear();
     }
 }
 
 impl Learner for FormsLearner {
     fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
+        if self.parser.is_none() {
+            return;
+        }
+        let is_small = self.held.len() + piece.len() <= MAX_HELD;
+        if is_small && !self.may_end_in(piece) {
+            match piece {
+                [byte] => self.held.push(*byte),
+                piece => self.held.extend_from_slice(piece),
+            }
+            return;
+        }
+        // Not known of a large piece.
+        self.may_end |= !is_small;
         let Some(parser) = &mut self.parser else {
             return;
         };
+        let mut result: Result<(), RewritingError> = Ok(());
+        let mut rest = piece;
+        if !self.held.is_empty() {
+            if is_small {
+                self.held.extend_from_slice(piece);
+                rest = &[];
+            }
+            result = parser.write(&self.held);
+            self.held.clear();
+        }
+        if result.is_ok() && !rest.is_empty() {
+            result = parser.write(rest);
+        }
         // After an error the parser must not be used again.
-        let result: Result<(), RewritingError> = parser.write(piece);
         if result.is_err() {
             self.parser = None;
         }
@@ -74,6 +130,7 @@ impl Learner for FormsLearner {
 
     fn end(&mut self, found: &mut Found<'_>) {
         if let Some(parser) = self.parser.take() {
+            // What is held has no end of a tag.
             // An error means that the page ends in the middle of a tag: no id is lost.
             let _: Result<(), RewritingError> = parser.end();
             self.hand_out(found);
@@ -138,9 +195,11 @@ fn discard(_: &[u8]) {}
 impl FoundIds {
     fn link(&mut self, link: Option<Vec<u8>>, names: &Names, site: &Site) {
         let Some(link) = link else { return };
-        let link = decoded(&link, &mut self.scratch);
+        let Self { ids, ends, scratch } = self;
+        let link = decoded(&link, scratch);
         if let ExtractedId::Id(id) = names.in_link(link, site) {
-            self.ids.push(id.into_owned());
+            ids.extend_from_slice(&id);
+            ends.push(ids.len());
         }
     }
 
@@ -150,7 +209,10 @@ impl FoundIds {
 
     fn value(&mut self, value: Option<Vec<u8>>, names: &Names) {
         let Some(value) = value else { return };
-        let value = decoded(&value, &mut self.scratch);
-        self.ids.extend(names.id_in(value).map(<[u8]>::to_vec));
+        let Self { ids, ends, scratch } = self;
+        if let Some(id) = names.id_in(decoded(&value, scratch)) {
+            ids.extend_from_slice(id);
+            ends.push(ids.len());
+        }
     }
 }

@@ -13,13 +13,13 @@
 //!
 //! Bounds: a tag is searched up to [`MAX_TAG`] bytes before a name and read up to [`MAX_TAG`] bytes
 //! from its start, a string up to [`STRING_RADIUS`] bytes to each side of the name. So no more than
-//! about twice [`MAX_TAG`] is carried over from piece to piece. A quoted value with a `>` in it may
-//! have up to [`MAX_QUOTED`] bytes; beyond a longer one, its tag is not read. A string is searched
-//! and read once, however many names stand in it. Reading the tags around names may cost
-//! [`BASE_BUDGET`] bytes in any page, and [`BUDGET_PER_BYTE`] for each byte before the name. When
-//! the budget is spent, a name is skipped, unless it stands in a quoted attribute value that reads
-//! as a link to the site. One name may exceed the budget by a few times [`MAX_TAG`]. `<base href>`
-//! counts when it stands in the head and in the first 16 KB.
+//! about twice [`MAX_TAG`] is carried over from piece to piece, and 1 KB more where pieces are
+//! small. A quoted value with a `>` in it may have up to [`MAX_QUOTED`] bytes; beyond a longer one,
+//! its tag is not read. A string is searched and read once, however many names stand in it. Reading
+//! the tags around names may cost [`BASE_BUDGET`] bytes in any page, and [`BUDGET_PER_BYTE`] for
+//! each byte before the name. When the budget is spent, a name is skipped, unless it stands in a
+//! quoted attribute value that reads as a link to the site. One name may exceed the budget by a few
+//! times [`MAX_TAG`]. `<base href>` counts when it stands in the head and in the first 16 KB.
 //!
 //! The name must stand literally: it is not found where some of its characters are written as
 //! references, or as `%XX` without need. However a page is cut into pieces, the same ids come out

@@ -6,7 +6,7 @@
 //! the same.
 
 use encoding_rs::{Encoding, X_USER_DEFINED};
-use lol_html::html_content::Element;
+use lol_html::html_content::{Attribute, Element};
 use lol_html::{AsciiCompatibleEncoding, MemorySettings};
 
 /// What lol_html may hold of one page, in bytes: the current tag, and 128 for each element without
@@ -43,12 +43,21 @@ pub(crate) fn memory() -> MemorySettings {
 /// with a byte order mark, because of which lol_html decodes it with another encoding.
 pub(crate) fn attribute_bytes(element: &Element<'_, '_>, name: &str) -> Option<Vec<u8>> {
     let attributes = element.attributes();
+    // Names are decoded before they are compared, which costs more than their length.
+    let has_length = |attribute: &&Attribute<'_>| {
+        let place = attribute.name_source_location();
+        place.is_none_or(|place| place.bytes().len() == name.len())
+    };
     let attribute = attributes
         .iter()
+        .filter(has_length)
         .find(|attribute| attribute.name() == name)?;
     // The low byte is the byte: U+0000 to U+007F, and U+F780 to U+F7FF for the others.
     let value = attribute.value();
-    let value: Vec<u8> = value.chars().map(|c| (u32::from(c) & 0xff) as u8).collect();
+    let value = match value.is_ascii() {
+        true => value.into_bytes(),
+        false => value.chars().map(|c| (u32::from(c) & 0xff) as u8).collect(),
+    };
     let place = attribute.value_source_location();
     (value.len() == place.map_or(0, |place| place.bytes().len())).then_some(value)
 }

@@ -70,7 +70,13 @@ impl JsonLearner {
 
     /// Begins a new text, whether or not the one before was complete.
     pub(super) fn restart(&mut self) {
-        self.search = MemberSearch::new(&self.members);
+        match &mut self.search {
+            MemberSearch::ByName(search) => {
+                search.restart();
+                search.examiner.restart();
+            }
+            MemberSearch::ByPath(search) => search.restart(),
+        }
     }
 }
 

@@ -17,6 +17,9 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 const FIELD: &[u8] = b"data";
 
+/// How long a piece must be to be searched for events that are skipped, in bytes.
+const MIN_SEARCHED: usize = 128;
+
 const FIRST: Match = Match { end: 0, needle: 0 };
 
 /// Learns the session ids of one event stream.
@@ -25,6 +28,9 @@ pub struct SseLearner {
     json: JsonLearner,
     /// The id that was handed out last: a URL and a member often have the same.
     last: Vec<u8>,
+    /// The data of the current event in the current piece, as far as it has not been read. Lines
+    /// are collected, because each reading costs something, however short the line is.
+    data: Vec<u8>,
     state: LineState,
 }
 
@@ -62,6 +68,7 @@ impl SseLearner {
             urls,
             json,
             last: Vec::new(),
+            data: Vec::new(),
             state: LineState::Mark(0),
         }
     }
@@ -80,13 +87,29 @@ impl SseLearner {
         self.urls.feed(data, &mut found);
         self.json.feed(data, &mut found);
     }
+
+    /// Reads the lines that were collected.
+    fn read_collected(&mut self, found: &mut Found<'_>) {
+        if !self.data.is_empty() {
+            let mut data = std::mem::take(&mut self.data);
+            self.read(&data, found);
+            data.clear();
+            self.data = data;
+        }
+    }
 }
 
 impl Learner for SseLearner {
     fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
         let (names, members) = (self.urls.needles(), self.json.needles());
-        let mut in_urls = matches(&*names, piece).peekable();
-        let mut in_json = matches(&*members, piece).peekable();
+        // Small pieces are not searched for events to skip.
+        let mut named = match members.are_few() && piece.len() >= MIN_SEARCHED {
+            true => Some((
+                matches(&*names, piece).peekable(),
+                matches(&*members, piece).peekable(),
+            )),
+            false => None,
+        };
         let mut rest = piece;
         while let Some((byte, after)) = rest.split_first() {
             let ends_line = matches!(byte, b'\r' | b'\n');
@@ -102,15 +125,18 @@ impl Learner for SseLearner {
                 } if *byte == b'\n' => (LineState::start(false, begins_event), after),
                 LineState::Start { begins_event, .. } if ends_line => {
                     if !begins_event {
+                        self.read_collected(found);
                         self.json.restart();
                     }
                     (LineState::start(*byte == b'\r', true), after)
                 }
                 LineState::Start { begins_event, .. } => {
                     let at = piece.len() - rest.len();
-                    let nameless = match begins_event && members.are_few() {
-                        true => first_behind(&mut in_urls, at).min(first_behind(&mut in_json, at)),
-                        false => at,
+                    let nameless = match named.as_mut().filter(|_| begins_event) {
+                        Some((in_urls, in_json)) => {
+                            first_behind(in_urls, at).min(first_behind(in_json, at))
+                        }
+                        None => at,
                     };
                     let nameless = piece.get(at..nameless.min(piece.len())).unwrap_or_default();
                     match events_in(nameless).and_then(|len| rest.split_at_checked(len)) {
@@ -134,11 +160,12 @@ impl Learner for SseLearner {
                         .unwrap_or((rest, &[]));
                     let after_cr = end.is_some() && line.ends_with(b"\r");
                     if matches!(self.state, LineState::Data) {
-                        if after_cr {
-                            self.read(line.get(..line.len() - 1).unwrap_or_default(), found);
-                            self.read(b"\n", found);
-                        } else {
+                        if left.is_empty() && self.data.is_empty() && !after_cr {
                             self.read(line, found);
+                        } else {
+                            let value = line.strip_suffix(b"\r").filter(|_| after_cr);
+                            self.data.extend_from_slice(value.unwrap_or(line));
+                            self.data.extend(after_cr.then_some(b'\n'));
                         }
                     }
                     let next = end.map(|_| LineState::start(after_cr, false));
@@ -148,6 +175,7 @@ impl Learner for SseLearner {
             self.state = state;
             rest = left;
         }
+        self.read_collected(found);
     }
 
     fn end(&mut self, _: &mut Found<'_>) {

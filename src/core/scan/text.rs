@@ -21,6 +21,7 @@ use super::character_references::decoded;
 use super::html::last_id::{hand_out, LastId, ValueEnd};
 use super::html::strings::link_in;
 use super::script_escapes::unescaped;
+use super::search::ends::{is_any, set_of, Ends, FindEnd};
 use super::search::matches::Match;
 use super::search::string_bounds::StringBounds;
 use super::search::window::{Progress, Window};
@@ -144,10 +145,7 @@ impl Examine for TextExaminer {
                 None => return Progress::NeedsAfter,
             }
         }
-        let ends = match is_letter {
-            true => ends_string_with_letter,
-            false => ends_string,
-        };
+        let ends = string_end(is_letter);
         let range = match string
             .bounds
             .start(window, window_start, at, STRING_RADIUS, ends)
@@ -172,18 +170,12 @@ impl Examine for TextExaminer {
     }
 
     fn first_needed(&self, carry: &[u8], piece: &[u8]) -> usize {
-        let ends = match self.names.have_letters() {
-            true => ends_string_with_letter,
-            false => ends_string,
-        };
+        let ends = string_end(self.names.have_letters());
         let end = carry.len() + piece.len();
         let last = |bytes: &[u8], start: usize| {
             let near = bytes.len().saturating_sub(NEAR);
             let bytes = bytes.get(near..).unwrap_or_default();
-            bytes
-                .iter()
-                .rposition(|b| ends(*b))
-                .map(|at| start + near + at)
+            ends.last(bytes).map(|at| start + near + at)
         };
         let found = last(piece, carry.len()).or_else(|| {
             let is_near = piece.len() < NEAR;
@@ -196,13 +188,7 @@ impl Examine for TextExaminer {
 impl TextExaminer {
     /// Reads a string as one URL, or as several if an escape in it ends one. `end` is the byte
     /// behind the string.
-    fn read(
-        &mut self,
-        string: &[u8],
-        end: Option<u8>,
-        ends: fn(u8) -> bool,
-        found: &mut Found<'_>,
-    ) {
+    fn read(&mut self, string: &[u8], end: Option<u8>, ends: &Ends, found: &mut Found<'_>) {
         let Self {
             names,
             site,
@@ -211,7 +197,9 @@ impl TextExaminer {
             ..
         } = self;
         let string = unescaped(string, scratch);
-        let mut parts = decoded(string, references).split(|b| ends(*b)).peekable();
+        let mut parts = decoded(string, references)
+            .split(|b| ends.has(*b))
+            .peekable();
         while let Some(part) = parts.next() {
             let is_quoted = parts.peek().is_some() || end.is_some_and(is_quote);
             let link = match is_quoted {
@@ -224,39 +212,36 @@ impl TextExaminer {
     }
 }
 
-/// The bytes that end a string.
-static ENDS_STRING: [bool; 256] = {
-    let mut ends = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        ends[byte] = byte <= b' ' as usize
-            || matches!(
-                byte as u8,
-                b'"' | b'\''
-                    | b'`'
-                    | b'<'
-                    | b'>'
-                    | b'('
-                    | b')'
-                    | b'['
-                    | b']'
-                    | b'{'
-                    | b'}'
-                    | b'|'
-                    | b'^'
-            );
-        byte += 1;
-    }
-    ends
-};
-
-fn ends_string(byte: u8) -> bool {
-    ENDS_STRING[usize::from(byte)]
+const fn ends_string(byte: u8) -> bool {
+    ends_string_with_letter(byte) | (byte == b'(') | (byte == b')')
 }
 
 /// The same for a string in which an id may stand in parentheses.
-fn ends_string_with_letter(byte: u8) -> bool {
-    ends_string(byte) && !matches!(byte, b'(' | b')')
+const fn ends_string_with_letter(byte: u8) -> bool {
+    (byte <= b' ')
+        | (byte == b'"')
+        | (byte == b'\'')
+        | (byte == b'`')
+        | (byte == b'<')
+        | (byte == b'>')
+        | (byte == b'[')
+        | (byte == b']')
+        | (byte == b'^')
+        | ((byte >= b'{') & (byte <= b'}'))
+}
+
+static AROUND_NAMES: Ends = Ends::new(set_of!(ends_string), |block| is_any(block, ends_string));
+
+static AROUND_LETTERS: Ends = Ends::new(set_of!(ends_string_with_letter), |block| {
+    is_any(block, ends_string_with_letter)
+});
+
+/// What ends a string around a name, or around a letter in parentheses.
+fn string_end(letter: bool) -> &'static Ends {
+    match letter {
+        true => &AROUND_LETTERS,
+        false => &AROUND_NAMES,
+    }
 }
 
 fn is_quote(byte: u8) -> bool {

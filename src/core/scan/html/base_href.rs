@@ -3,7 +3,7 @@
 //! styles and titles are skipped. The attributes of other tags are not parsed, so a `<base` in one
 //! of their values would count, too.
 
-use super::tag::{Part, Tag};
+use super::tag::{Part, Tag, TagState};
 
 /// How much of a page is searched, in bytes.
 const SEARCHED: usize = 16 * 1024;
@@ -34,7 +34,7 @@ enum HeadState {
     /// After a `<` there.
     RawWord(&'static [u8]),
     /// In `<base`.
-    Base,
+    Base(TagState),
     Done,
 }
 
@@ -97,9 +97,10 @@ impl BaseFinder {
                         at += skipped;
                     }
                 }
-                HeadState::Base => {
+                HeadState::Base(state) => {
+                    let state = state.after(*byte);
                     self.tag.push(*byte);
-                    if *byte == b'>' && self.is_complete() {
+                    if state == TagState::Ended {
                         if href(&self.tag).is_some() {
                             self.state = HeadState::Done;
                             return href(&self.tag).map(|href| (at + 1, href));
@@ -107,6 +108,8 @@ impl BaseFinder {
                         self.state = HeadState::Text;
                     } else if self.tag.len() >= MAX_BASE_TAG {
                         self.state = HeadState::Text;
+                    } else {
+                        self.state = HeadState::Base(state);
                     }
                 }
                 HeadState::Done => return None,
@@ -180,11 +183,10 @@ impl BaseFinder {
         match self.tag.as_slice() {
             b"base" => {
                 self.tag.push(byte);
-                // "<base>" has no href.
-                if byte == b'>' {
-                    HeadState::Text
-                } else {
-                    HeadState::Base
+                match TagState::Element.after(byte) {
+                    // "<base>" has no href.
+                    TagState::Ended => HeadState::Text,
+                    state => HeadState::Base(state),
                 }
             }
             b"body" | b"frameset" | b"/head" => HeadState::Done,
@@ -201,17 +203,6 @@ impl BaseFinder {
             Some([]) => HeadState::Text,
             Some(_) => HeadState::RawWord(name),
             None => HeadState::Raw(name),
-        }
-    }
-
-    fn is_complete(&self) -> bool {
-        let mut tag = Tag::new(&self.tag);
-        loop {
-            match tag.next() {
-                Part::End(_) => return true,
-                Part::Unfinished => return false,
-                Part::Attribute(_) => {}
-            }
         }
     }
 }

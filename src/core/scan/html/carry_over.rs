@@ -10,6 +10,7 @@
 use super::strings::STRING_RADIUS;
 use super::tag::is_space;
 use super::{MAX_QUOTED, MAX_TAG};
+use crate::scan::search::ends::{Ends, FindEnd};
 
 /// How far back the end of a string is searched. If there is none, all of [`STRING_RADIUS`] is
 /// carried over, and as much more for a name that has begun.
@@ -23,7 +24,7 @@ struct CarryAndPiece<'a> {
 
 /// The place, counted over both, before which nothing is needed any more. `ends` tells what ends a
 /// string.
-pub(super) fn first_needed(carry: &[u8], piece: &[u8], ends: fn(u8) -> bool) -> usize {
+pub(super) fn first_needed(carry: &[u8], piece: &[u8], ends: &Ends) -> usize {
     let both = CarryAndPiece { carry, piece };
     let end = carry.len() + piece.len();
     let low = end.saturating_sub(MAX_TAG + NEAR);
@@ -55,16 +56,16 @@ impl CarryAndPiece<'_> {
 
     /// The start of the string that the piece ends in, with the two bytes before it, which tell
     /// what kind of string it is.
-    fn string_start(&self, end: usize, ends: fn(u8) -> bool) -> usize {
+    fn string_start(&self, end: usize, ends: &Ends) -> usize {
         let near = self.piece.len().saturating_sub(NEAR);
         let last = self.piece.get(near..).unwrap_or_default();
-        let found = match last.iter().rposition(|b| ends(*b)) {
+        let found = match ends.last(last) {
             Some(at) => Some(self.carry.len() + near + at),
             // The piece may be shorter than that.
             None => {
                 let near = end.saturating_sub(NEAR).min(self.carry.len());
                 let last = self.carry.get(near..).unwrap_or_default();
-                last.iter().rposition(|b| ends(*b)).map(|at| near + at)
+                ends.last(last).map(|at| near + at)
             }
         };
         found.map_or(end.saturating_sub(STRING_RADIUS + NEAR + 2), |at| {

@@ -11,8 +11,9 @@ use super::links::{class_in, Links};
 use super::name_boundary::{ends_parameter_name, is_whole_value, starts_parameter};
 use super::occurrence::Occurrence;
 use super::strings::{string_around, string_end};
-use super::tag::{field_value, Part, Tag};
+use super::tag::{field_value, Part, Tag, TagState};
 use super::{MAX_QUOTED, MAX_TAG};
+use crate::scan::search::ends::Ends;
 use crate::scan::search::matches::Match;
 use crate::scan::search::string_bounds::StringBounds;
 use crate::scan::search::window::{Progress, Window};
@@ -31,6 +32,50 @@ pub(super) struct PageExaminer {
     /// Of the string in progress: around names, and around letters.
     bounds: [StringBounds; 2],
     pub(super) budget: Budget,
+    /// The tag because of which a name has to wait.
+    unfinished: Option<UnfinishedTag>,
+    waiting: Option<Waiting>,
+}
+
+/// A name that waits for the rest of a tag. As long as this does not come, nothing is read again.
+/// Offsets count in the page.
+struct Waiting {
+    name_end: u64,
+    needle: usize,
+    tag: UnfinishedTag,
+    /// The tag is read up to here.
+    read_to: u64,
+}
+
+/// A tag as far as it is known.
+#[derive(Clone, Copy)]
+struct UnfinishedTag {
+    /// Where it ends is needed, not only what comes behind the current name or value.
+    is_end_needed: bool,
+    state: TagState,
+    /// It is not read beyond this offset of the page.
+    limit: u64,
+}
+
+impl Waiting {
+    /// Whether this name still waits: the window has nothing new that matters.
+    fn goes_on(&mut self, window: &Window<'_>, name: Match, window_start: u64) -> bool {
+        let place = |at: usize| window_start + at as u64;
+        let window_end = place(window.bytes.len());
+        if (self.name_end, self.needle) != (place(name.end), name.needle)
+            || window.to_end
+            || window_end >= self.tag.limit
+        {
+            return false;
+        }
+        let read = self.read_to.saturating_sub(window_start) as usize;
+        let more = window.bytes.get(read..).unwrap_or_default();
+        self.read_to = window_end;
+        match self.tag.is_end_needed {
+            true => self.tag.state.read(more).is_none(),
+            false => self.tag.state.lasts(more),
+        }
+    }
 }
 
 /// What a tag that may enclose the name turns out to be.
@@ -52,11 +97,13 @@ impl PageExaminer {
             fields: Vec::new(),
             bounds: Default::default(),
             budget: Budget::default(),
+            unfinished: None,
+            waiting: None,
         }
     }
 
     /// The test for what ends every string that a name may stand in.
-    pub(super) fn string_end(&self) -> fn(u8) -> bool {
+    pub(super) fn string_end(&self) -> &'static Ends {
         string_end(self.names.have_letters())
     }
 
@@ -68,7 +115,13 @@ impl PageExaminer {
         window_start: u64,
         found: &mut Found<'_>,
     ) -> Progress {
-        let end = name.end;
+        if let Some(waiting) = &mut self.waiting {
+            if waiting.goes_on(window, name, window_start) {
+                return Progress::NeedsAfter;
+            }
+            self.waiting = None;
+        }
+        let (end, needle) = (name.end, name.needle);
         let Some(name) = self.names.nth(name.needle) else {
             return Progress::Done;
         };
@@ -122,13 +175,14 @@ impl PageExaminer {
         let name = Occurrence {
             window,
             at,
+            end,
             place: window_start + at as u64,
             in_link,
             in_field,
             is_letter: name.letter.is_some(),
             span: None,
         };
-        self.examine_surroundings(name, found)
+        self.examine_surroundings(name, needle, found)
     }
 
     /// Reads the string and the tags around a name. Most matches do not get here; not inlined, so
@@ -137,6 +191,7 @@ impl PageExaminer {
     fn examine_surroundings(
         &mut self,
         mut name: Occurrence<'_>,
+        needle: usize,
         found: &mut Found<'_>,
     ) -> Progress {
         let Occurrence { window, place, .. } = name;
@@ -186,7 +241,16 @@ impl PageExaminer {
         let mut cost = 0;
         let is_settled = match self.read_tags(&name, &mut cost, found) {
             Ok(is_settled) => is_settled,
-            Err(progress) => return progress,
+            Err(progress) => {
+                let tag = self.unfinished.take();
+                self.waiting = tag.map(|tag| Waiting {
+                    name_end: name.window_start() + name.end as u64,
+                    needle,
+                    tag,
+                    read_to: name.window_start() + window.bytes.len() as u64,
+                });
+                return progress;
+            }
         };
         // Only now: a name that needs more bytes is examined again.
         self.budget.spend(cost);
@@ -268,9 +332,17 @@ impl PageExaminer {
         let bytes = name.window.bytes;
         let limit = start + MAX_TAG;
         let readable = bytes.get(start..limit.min(bytes.len())).unwrap_or_default();
-        let unfinished = match bytes.len() < limit && !name.window.to_end {
-            true => Verdict::NeedsAfter,
-            false => Verdict::Undecided,
+        let is_cut = bytes.len() < limit && !name.window.to_end;
+        let mut unfinished = |state, is_end_needed| {
+            if !is_cut {
+                return Verdict::Undecided;
+            }
+            self.unfinished = Some(UnfinishedTag {
+                is_end_needed,
+                state,
+                limit: name.window_start() + limit as u64,
+            });
+            Verdict::NeedsAfter
         };
         let mut tag = Tag::new(readable);
         let mut has_name = false;
@@ -280,7 +352,7 @@ impl PageExaminer {
                 Part::Attribute(attribute) => attribute,
                 Part::Unfinished => {
                     *read += readable.len();
-                    return unfinished;
+                    return unfinished(tag.state(), false);
                 }
                 Part::End(end) => {
                     *read += end.min(name.at - start);
@@ -307,11 +379,11 @@ impl PageExaminer {
             && self.names.has(attribute.value)
         {
             return match field_value(Tag::new(readable)) {
-                None => {
+                Err(state) => {
                     *read += readable.len();
-                    unfinished
+                    unfinished(state, true)
                 }
-                Some((value, end)) => {
+                Ok((value, end)) => {
                     *read += end;
                     Verdict::Field(start + value.start..start + value.end)
                 }

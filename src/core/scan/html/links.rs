@@ -53,7 +53,11 @@ pub(super) struct Links {
     /// Twice more, for the strings of scripts.
     script_scratch: [Vec<u8>; 2],
     pub(super) last: LastId,
-    read: ReadString,
+    /// The strings that were read last: the one around a name, and what of it is in the value of an
+    /// attribute.
+    read: [ReadString; 2],
+    /// The second of them is the older one.
+    is_second_next: bool,
     /// The last value that was read as one URL, up to a `>` in it: all names in it are settled.
     settled: Range<u64>,
 }
@@ -75,7 +79,8 @@ impl Links {
             scratch: Vec::new(),
             script_scratch: Default::default(),
             last: LastId::default(),
-            read: ReadString::default(),
+            read: Default::default(),
+            is_second_next: false,
             settled: 0..0,
         }
     }
@@ -175,12 +180,16 @@ impl Links {
             script_scratch: [unescaped_scratch, references],
             last,
             read,
+            is_second_next,
             ..
         } = self;
         let Some(span) = span else { return false };
         let start = name.window_start();
         let place = start + span.from as u64..start + span.to as u64;
-        if read.place == place && read.around_letter == name.is_letter {
+        let mut known = read.iter();
+        if let Some(read) =
+            known.find(|read| read.place == place && read.around_letter == name.is_letter)
+        {
             return read.had_id;
         }
         let string = name.window.bytes.get(span.from..span.to);
@@ -199,12 +208,15 @@ impl Links {
                 // References may stand in the script, or around it.
                 string = decoded(unescaped(string, unescaped_scratch), references);
             }
-            for part in string.split(|b| ends(*b)) {
+            for part in string.split(|b| ends.has(*b)) {
                 let id = names.in_clean_link(link_in(part, names), site);
                 had_id |= hand_out(id, class, last, found);
             }
         }
-        *read = ReadString {
+        *is_second_next ^= true;
+        let [first, second] = read;
+        let oldest = if *is_second_next { first } else { second };
+        *oldest = ReadString {
             place,
             around_letter: name.is_letter,
             had_id,

@@ -9,6 +9,8 @@ pub(super) struct Occurrence<'w> {
     pub(super) window: &'w Window<'w>,
     /// Where the name stands in the window.
     pub(super) at: usize,
+    /// Where it ends there.
+    pub(super) end: usize,
     /// Where it stands in the page.
     pub(super) place: u64,
     /// Whether it may be a parameter of a link.

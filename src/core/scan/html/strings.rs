@@ -3,6 +3,7 @@
 //! is a string of a script, and its escapes are decoded before it is read.
 
 use super::tag::is_space;
+use crate::scan::search::ends::{is_any, set_of, Ends};
 use crate::scan::search::string_bounds::StringBounds;
 use crate::scan::search::window::{Progress, Window};
 use crate::url::{is_absolute, Names};
@@ -33,24 +34,32 @@ pub(in crate::scan) const fn spaces_and(marks: &[u8]) -> [bool; 256] {
     set
 }
 
-/// The bytes that end a string.
-static ENDS_STRING: [bool; 256] = spaces_and(b"\"'`<>()");
-
 /// Whether a byte ends a string that may be a URL, outside of a value that is known to be one.
-fn ends_string(byte: u8) -> bool {
-    ENDS_STRING[usize::from(byte)]
+const fn ends_string(byte: u8) -> bool {
+    ends_string_with_letter(byte) | (byte == b'(') | (byte == b')')
 }
 
 /// The same for a string that may be a URL with parentheses.
-fn ends_string_with_letter(byte: u8) -> bool {
-    ends_string(byte) && !matches!(byte, b'(' | b')')
+const fn ends_string_with_letter(byte: u8) -> bool {
+    (byte <= b' ')
+        | (byte == b'"')
+        | (byte == b'\'')
+        | (byte == b'`')
+        | (byte == b'<')
+        | (byte == b'>')
 }
 
-/// The test for the end of a string, around a name or around a letter in parentheses.
-pub(in crate::scan) fn string_end(letter: bool) -> fn(u8) -> bool {
+static AROUND_NAMES: Ends = Ends::new(set_of!(ends_string), |block| is_any(block, ends_string));
+
+static AROUND_LETTERS: Ends = Ends::new(set_of!(ends_string_with_letter), |block| {
+    is_any(block, ends_string_with_letter)
+});
+
+/// What ends a string around a name, or around a letter in parentheses.
+pub(in crate::scan) fn string_end(letter: bool) -> &'static Ends {
     match letter {
-        true => ends_string_with_letter,
-        false => ends_string,
+        true => &AROUND_LETTERS,
+        false => &AROUND_NAMES,
     }
 }
 
@@ -61,12 +70,12 @@ pub(in crate::scan) fn string_around(
     window_start: u64,
     at: usize,
     bounds: &mut StringBounds,
-    ends: impl Fn(u8) -> bool,
+    ends: &Ends,
 ) -> Result<Option<Span>, Progress> {
-    let Some(from) = bounds.start(window, window_start, at, STRING_RADIUS, &ends)? else {
+    let Some(from) = bounds.start(window, window_start, at, STRING_RADIUS, ends)? else {
         return Ok(None);
     };
-    match bounds.end(window, window_start, at, STRING_RADIUS, &ends) {
+    match bounds.end(window, window_start, at, STRING_RADIUS, ends) {
         Ok(to) => Ok(to.map(|to| Span { from, to })),
         Err(_) if window.to_end => Ok(None),
         Err(progress) => Err(progress),

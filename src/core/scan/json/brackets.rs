@@ -14,6 +14,9 @@ pub(super) struct Brackets {
 const WIDTH: usize = 64;
 const LANE: usize = 16;
 
+/// Fewer bytes than these are read one by one at less cost.
+pub(super) const FEW: usize = 12;
+
 impl Brackets {
     /// Reads on. `on` gets the place of each bracket outside of strings and of each backslash, the
     /// byte, and whether it stands in a string. When `on` returns true, reading stops behind that
@@ -62,6 +65,29 @@ impl Brackets {
         }
         self.in_string = in_string;
         self.is_escaped = at > bytes.len();
+        None
+    }
+
+    /// The same byte by byte, for [`FEW`] bytes.
+    pub(super) fn read_few(
+        &mut self,
+        bytes: &[u8],
+        mut on: impl FnMut(usize, u8, bool) -> bool,
+    ) -> Option<usize> {
+        for (place, byte) in bytes.iter().enumerate() {
+            if std::mem::take(&mut self.is_escaped) {
+                continue;
+            }
+            match byte {
+                b'"' => self.in_string ^= true,
+                b'\\' => self.is_escaped = true,
+                b'{' | b'}' | b'[' | b']' if !self.in_string => {}
+                _ => continue,
+            }
+            if *byte != b'"' && on(place, *byte, self.in_string) {
+                return Some(place);
+            }
+        }
         None
     }
 }

@@ -22,6 +22,51 @@ const MAX_SPACE: usize = 256;
 pub(super) struct ByName {
     members: Arc<Members>,
     scratch: Vec<u8>,
+    opening: LastOpening,
+    read: LastRead,
+}
+
+/// What has been searched for the quote that opens a string. Offsets count in the text.
+#[derive(Default)]
+struct LastOpening {
+    from: u64,
+    to: u64,
+    /// The last quote between them.
+    quote: Option<u64>,
+}
+
+/// How far was read from some places on, so that these bytes are not read once more when the next
+/// piece comes, or for another escape in the same string.
+#[derive(Default)]
+struct LastRead {
+    name: ReadFrom,
+    space: [ReadFrom; 2],
+    value: ReadFrom,
+}
+
+/// The place from which bytes were read on, and where to continue. Both count in the text.
+#[derive(Default)]
+struct ReadFrom {
+    from: u64,
+    to: u64,
+}
+
+impl ReadFrom {
+    /// How much behind `from` has been read.
+    #[inline]
+    fn behind(&self, from: u64) -> usize {
+        match self.from == from {
+            true => (self.to - from) as usize,
+            false => 0,
+        }
+    }
+
+    fn note(&mut self, from: u64, len: usize) {
+        *self = Self {
+            from,
+            to: from + len as u64,
+        };
+    }
 }
 
 impl ByName {
@@ -29,27 +74,35 @@ impl ByName {
         Self {
             members,
             scratch: Vec::new(),
+            opening: LastOpening::default(),
+            read: LastRead::default(),
         }
+    }
+
+    /// Begins a new text.
+    pub(super) fn restart(&mut self) {
+        self.opening = LastOpening::default();
+        self.read = LastRead::default();
     }
 
     /// Where the string ends that contains an escape up to `end`. `None`: it is not one of the
     /// names.
-    fn end_of_name(&mut self, window: &Window<'_>, end: usize) -> Result<Option<usize>, Progress> {
-        let low = end.saturating_sub(MAX_WRITTEN_NAME);
-        let before = window.bytes.get(low..end).unwrap_or_default();
-        let mut quotes = memchr::memrchr_iter(b'"', before).map(|at| low + at);
-        let opening = quotes.find(|at| !is_escaped(window.bytes, *at));
-        // A backslash may stand just before the window.
-        let is_cut = low == 0 && !window.from_start;
-        let opening = match opening {
-            None | Some(0) if is_cut => return Err(Progress::NeedsBefore),
-            None => return Ok(None),
-            Some(opening) => opening,
-        };
-        let from = opening + 1;
-        let Some(closing) = closing_quote(window, from, MAX_WRITTEN_NAME)? else {
+    fn end_of_name(
+        &mut self,
+        window: &Window<'_>,
+        window_start: u64,
+        end: usize,
+    ) -> Result<Option<usize>, Progress> {
+        let Some(opening) = self.opening.before(window, window_start, end)? else {
             return Ok(None);
         };
+        let from = opening + 1;
+        let read = &mut self.read.name;
+        let closing = closing_quote(window, window_start, from, MAX_WRITTEN_NAME, read)?;
+        let Some(closing) = closing else {
+            return Ok(None);
+        };
+        read.note(window_start + from as u64, closing - from);
         let written = window.bytes.get(from..closing).unwrap_or_default();
         let name = unescaped(written, &mut self.scratch);
         let is_ours = name.is_some_and(|name| self.members.has(name));
@@ -60,22 +113,26 @@ impl ByName {
     fn read_value(
         &mut self,
         window: &Window<'_>,
+        window_start: u64,
         end: usize,
         found: &mut Found<'_>,
     ) -> Result<(), Progress> {
-        let Some(colon) = after_space(window, end)? else {
+        let LastRead { space, value, .. } = &mut self.read;
+        let [before_colon, behind_colon] = space;
+        let Some(colon) = after_space(window, window_start, end, before_colon)? else {
             return Ok(());
         };
         if window.bytes.get(colon) != Some(&b':') {
             return Ok(());
         }
-        let Some(from) = after_space(window, colon + 1)? else {
+        let Some(from) = after_space(window, window_start, colon + 1, behind_colon)? else {
             return Ok(());
         };
         match window.bytes.get(from) {
             Some(b'"') => {
                 let from = from + 1;
-                if let Some(closing) = closing_quote(window, from, MAX_WRITTEN_VALUE)? {
+                let limit = MAX_WRITTEN_VALUE;
+                if let Some(closing) = closing_quote(window, window_start, from, limit, value)? {
                     let written = window.bytes.get(from..closing).unwrap_or_default();
                     if let Some(value) = unescaped(written, &mut self.scratch) {
                         found(value, IdClass::Other);
@@ -84,10 +141,13 @@ impl ByName {
             }
             Some(b'0'..=b'9') => {
                 let rest = window.bytes.get(from..).unwrap_or_default();
-                let len = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+                let read = value.behind(window_start + from as u64);
+                let more = rest.get(read..).unwrap_or_default();
+                let len = read + more.iter().take_while(|b| b.is_ascii_digit()).count();
                 let number = rest.get(..len).unwrap_or_default();
                 match rest.get(len) {
                     None if !window.to_end && len <= MAX_WRITTEN_VALUE => {
+                        value.note(window_start + from as u64, len);
                         return Err(Progress::NeedsAfter);
                     }
                     Some(b' ' | b'\t' | b'\n' | b'\r' | b',' | b'}' | b']') => {
@@ -102,6 +162,50 @@ impl ByName {
     }
 }
 
+impl LastOpening {
+    /// The quote that opens the string in which an escape ends at `end`, if there may be one.
+    fn before(
+        &mut self,
+        window: &Window<'_>,
+        window_start: u64,
+        end: usize,
+    ) -> Result<Option<usize>, Progress> {
+        let end_place = window_start + end as u64;
+        let low_place = end_place.saturating_sub(MAX_WRITTEN_NAME as u64);
+        let low = end.saturating_sub(MAX_WRITTEN_NAME);
+        // What was searched for another escape, or in an earlier piece, is not searched again.
+        let is_known = self.from <= low_place && (low_place..=end_place).contains(&self.to);
+        let known_to = is_known
+            .then(|| self.to.checked_sub(window_start))
+            .flatten();
+        let from = known_to.map_or(low, |to| to as usize);
+        let bytes = window.bytes.get(from..end).unwrap_or_default();
+        let mut quotes = memchr::memrchr_iter(b'"', bytes).map(|at| from + at);
+        let opening = quotes.find(|at| !is_escaped(window.bytes, *at));
+        // A backslash may stand just before the window.
+        let is_cut = from == 0 && !window.from_start;
+        let opening = match opening {
+            Some(0) if is_cut => return Err(Progress::NeedsBefore),
+            Some(opening) => Some(opening),
+            None if known_to.is_some() => match self.quote.filter(|quote| *quote >= low_place) {
+                None => None,
+                Some(quote) => match quote.checked_sub(window_start) {
+                    Some(quote) => Some(quote as usize),
+                    None => return Err(Progress::NeedsBefore),
+                },
+            },
+            None if is_cut => return Err(Progress::NeedsBefore),
+            None => None,
+        };
+        *self = Self {
+            from: low_place,
+            to: end_place,
+            quote: opening.map(|opening| window_start + opening as u64),
+        };
+        Ok(opening)
+    }
+}
+
 impl Examine for ByName {
     type Needles = Members;
 
@@ -112,7 +216,7 @@ impl Examine for ByName {
         &mut self,
         window: &Window<'_>,
         name: Match,
-        _: u64,
+        window_start: u64,
         found: &mut Found<'_>,
     ) -> Progress {
         let end = if self.members.is_escape(name.needle) {
@@ -121,7 +225,7 @@ impl Examine for ByName {
                 None if !window.to_end => return Progress::NeedsAfter,
                 _ => {}
             }
-            match self.end_of_name(window, name.end) {
+            match self.end_of_name(window, window_start, name.end) {
                 Ok(Some(end)) => end,
                 Ok(None) => return Progress::Done,
                 Err(progress) => return progress,
@@ -140,7 +244,7 @@ impl Examine for ByName {
             }
             name.end
         };
-        self.read_value(window, end, found)
+        self.read_value(window, window_start, end, found)
             .err()
             .unwrap_or(Progress::Done)
     }
@@ -158,24 +262,29 @@ fn is_escaped(bytes: &[u8], quote: usize) -> bool {
 
 /// Where the quote stands that closes the string whose text starts at `from`. `None`: the text is
 /// longer than `limit`.
+#[inline(always)]
 fn closing_quote(
     window: &Window<'_>,
+    window_start: u64,
     from: usize,
     limit: usize,
+    read: &mut ReadFrom,
 ) -> Result<Option<usize>, Progress> {
     let rest = window.bytes.get(from..).unwrap_or_default();
     let readable = rest.get(..limit + 1).unwrap_or(rest);
-    let mut at = 0;
-    while let Some(next) = readable
-        .get(at..)
-        .and_then(|rest| memchr::memchr2(b'"', b'\\', rest))
-    {
+    let mut at = read.behind(window_start + from as u64);
+    while let Some(bytes) = readable.get(at..) {
+        let Some(next) = memchr::memchr2(b'"', b'\\', bytes) else {
+            at = readable.len();
+            break;
+        };
         at += next;
         if readable.get(at) == Some(&b'"') {
             return Ok(Some(from + at));
         }
         at += 2;
     }
+    read.note(window_start + from as u64, at);
     if rest.len() > limit || window.to_end {
         Ok(None)
     } else {
@@ -184,13 +293,26 @@ fn closing_quote(
 }
 
 /// The offset behind the white space at `from`. `None`: there is too much of it.
-fn after_space(window: &Window<'_>, from: usize) -> Result<Option<usize>, Progress> {
+#[inline(always)]
+fn after_space(
+    window: &Window<'_>,
+    window_start: u64,
+    from: usize,
+    read: &mut ReadFrom,
+) -> Result<Option<usize>, Progress> {
     let rest = window.bytes.get(from..).unwrap_or_default();
     let is_space = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-    let len = rest.iter().take(MAX_SPACE + 1).take_while(is_space).count();
+    if rest.first().is_some_and(|byte| !is_space(&byte)) {
+        return Ok(Some(from));
+    }
+    let known = read.behind(window_start + from as u64);
+    let more = rest.get(known..).unwrap_or_default().iter();
+    let more = more.take((MAX_SPACE + 1).saturating_sub(known));
+    let len = known + more.take_while(is_space).count();
     if len > MAX_SPACE {
         Ok(None)
-    } else if len == rest.len() && !window.to_end {
+    } else if len >= rest.len() && !window.to_end {
+        read.note(window_start + from as u64, len);
         Err(Progress::NeedsAfter)
     } else {
         Ok(Some(from + len))

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::brackets::Brackets;
+use super::brackets::{Brackets, FEW};
 use super::escapes::unescaped;
 use super::member::{Members, Path, MAX_WRITTEN_NAME, MAX_WRITTEN_VALUE};
 use super::nesting::Nesting;
@@ -24,6 +24,10 @@ pub(super) struct ByPath {
     /// The next value is an id.
     is_wanted: bool,
     has_by_name: bool,
+    /// The length of the shortest name, in quotes.
+    shortest: usize,
+    /// The piece has been searched for a name.
+    is_searched: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,6 +64,9 @@ impl ByPath {
             steps: 0,
             next: vec![None; path.steps.len()].into(),
         };
+        let names = members.paths.iter().flat_map(|path| &path.steps);
+        let shortest = names.map(|step| step.quoted.needle().len()).min();
+        let shortest = shortest.unwrap_or_default();
         let has_by_name = members.paths.iter().any(|path| path.is_by_name);
         Self {
             followed: members.paths.iter().map(followed).collect(),
@@ -71,12 +78,27 @@ impl ByPath {
             scratch: Vec::new(),
             is_wanted: false,
             has_by_name,
+            shortest,
+            is_searched: false,
         }
     }
 
-    pub(super) fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
+    /// Begins a new text.
+    pub(super) fn restart(&mut self) {
+        self.state = PathState::Outside;
+        self.brackets = Brackets::default();
+        self.nesting.clear();
         for followed in &mut self.followed {
-            followed.next.fill(None);
+            followed.steps = 0;
+        }
+        self.is_wanted = false;
+    }
+
+    pub(super) fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
+        if std::mem::take(&mut self.is_searched) {
+            for followed in &mut self.followed {
+                followed.next.fill(None);
+            }
         }
         let mut at = 0;
         while let Some(rest @ [byte, ..]) = piece.get(at..) {
@@ -117,7 +139,11 @@ impl ByPath {
         loop {
             let name = self.next_name(&members, piece, searched);
             let end = name.map_or(piece.len(), |(place, _)| place);
-            if let Some(stop) = self.follow_brackets(&members, piece, at, end) {
+            let stop = match end.saturating_sub(at) < FEW {
+                true => self.follow_few(&members, piece, at, end),
+                false => self.follow_brackets(&members, piece, at, end),
+            };
+            if let Some(stop) = stop {
                 at = stop + 1;
                 searched = searched.max(at);
                 if piece.get(stop) != Some(&b'\\') {
@@ -161,6 +187,11 @@ impl ByPath {
         piece: &[u8],
         from: usize,
     ) -> Option<(usize, &'a [u8])> {
+        // Many small pieces are too short for a name.
+        if piece.len() < from + self.shortest {
+            return None;
+        }
+        self.is_searched = true;
         let paths = self.followed.iter_mut().zip(&members.paths);
         let names = paths.filter_map(|(followed, path)| {
             let step = path.steps.get(followed.steps)?;
@@ -190,6 +221,29 @@ impl ByPath {
         } = self;
         let bytes = piece.get(from..end).unwrap_or_default();
         let stop = brackets.read(bytes, |place, byte, in_string| match byte {
+            b'\\' => !in_string || may_name(members, piece, from + place),
+            b'{' | b'[' => {
+                nesting.push(byte);
+                false
+            }
+            _ => nesting.pop(),
+        });
+        stop.map(|place| from + place)
+    }
+
+    /// The same in a few bytes.
+    fn follow_few(
+        &mut self,
+        members: &Members,
+        piece: &[u8],
+        from: usize,
+        end: usize,
+    ) -> Option<usize> {
+        let Self {
+            brackets, nesting, ..
+        } = self;
+        let bytes = piece.get(from..end).unwrap_or_default();
+        let stop = brackets.read_few(bytes, |place, byte, in_string| match byte {
             b'\\' => !in_string || may_name(members, piece, from + place),
             b'{' | b'[' => {
                 nesting.push(byte);

@@ -4,7 +4,7 @@ use memchr::memmem::Finder;
 
 use super::escapes::{hexadecimal, MAX_ESCAPE};
 use crate::scan::search::matches::Needles;
-use crate::url::{MAX_ID, MAX_NAME, MAX_NAMES};
+use crate::url::{LastBytes, NeedleSet, MAX_ID, MAX_NAME, MAX_NAMES};
 
 /// The longest way to write a name, with each byte escaped, without the quotes.
 pub(super) const MAX_WRITTEN_NAME: usize = MAX_ESCAPE * MAX_NAME;
@@ -28,6 +28,7 @@ pub struct Members {
     pub(super) paths: Vec<Path>,
     /// The start of an escape that stands for an ASCII character.
     escape: Finder<'static>,
+    last_bytes: LastBytes,
 }
 
 /// The names that lead to a member.
@@ -58,9 +59,14 @@ impl Members {
                 is_by_name: false,
             },
         };
+        let paths: Vec<Path> = members.iter().map(path).collect();
+        let escape = Finder::new(b"\\u00").into_owned();
+        let first = paths.iter().filter_map(|path| path.steps.first());
+        let needles = first.map(|step| &step.quoted).chain([&escape]);
         Self {
-            paths: members.iter().map(path).collect(),
-            escape: Finder::new(b"\\u00").into_owned(),
+            last_bytes: LastBytes::of(needles),
+            paths,
+            escape,
         }
     }
 
@@ -116,6 +122,11 @@ impl Step {
 }
 
 impl Needles for Members {
+    #[inline]
+    fn ending_in(&self, byte: u8) -> NeedleSet {
+        self.last_bytes.ending_in(byte)
+    }
+
     fn nth(&self, index: usize) -> Option<&Finder<'static>> {
         match self.paths.get(index) {
             Some(path) => path.steps.first().map(|step| &step.quoted),

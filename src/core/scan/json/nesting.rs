@@ -24,6 +24,11 @@ impl Nesting {
         }
     }
 
+    /// Closes all.
+    pub(super) fn clear(&mut self) {
+        (self.depth, self.followed, self.objects) = (0, 0, 0);
+    }
+
     #[inline]
     pub(super) fn push(&mut self, bracket: u8) {
         if let Some(kind) = self.kinds.get_mut(self.depth) {

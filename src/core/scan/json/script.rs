@@ -2,15 +2,11 @@
 
 use super::JsonLearner;
 use crate::http::media_type::is_json;
-use crate::scan::html::tag::{Part, Tag};
+use crate::scan::html::tag::{Part, Tag, TagState};
 use crate::scan::{Found, Learner};
 
 /// The longest `<script …>` that is read, in bytes.
 const MAX_SCRIPT_TAG: usize = 2 * 1024;
-
-/// How much of a tag is read in all to find the `>` that ends it, in bytes: after each `>` in a
-/// value the tag is read again.
-const MAX_READ: usize = 8 * MAX_SCRIPT_TAG;
 
 /// Learns the session ids in the JSON of one page.
 pub struct ScriptLearner {
@@ -18,8 +14,6 @@ pub struct ScriptLearner {
     state: ScriptState,
     /// The bytes of the current tag so far, without the `<`.
     tag: Vec<u8>,
-    /// How many bytes of it have been read, each time anew.
-    read: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -28,7 +22,7 @@ enum ScriptState {
     /// Behind a `<`, in a name that may be `script`.
     Name,
     /// Behind `<script`.
-    Attributes,
+    Attributes(TagState),
     Json,
     /// In JSON behind a `<`, with this many bytes of `/script`.
     JsonEnd(usize),
@@ -41,40 +35,48 @@ impl ScriptLearner {
             json,
             state: ScriptState::Text,
             tag: Vec::new(),
-            read: 0,
         }
     }
 
-    fn in_tag(&mut self, byte: u8) -> ScriptState {
+    /// Takes a byte of the name behind a `<`.
+    fn in_name(&mut self, byte: u8) -> ScriptState {
         const NAME: &[u8] = b"script";
 
         let at = self.tag.len();
         self.tag.push(byte);
         match NAME.get(at) {
             Some(expected) if byte.eq_ignore_ascii_case(expected) => ScriptState::Name,
-            Some(_) => self.not_in_tag(byte),
-            None if at == NAME.len() && !ends_name(byte) => ScriptState::Text,
-            None if at > MAX_SCRIPT_TAG || self.read > MAX_READ => ScriptState::Text,
-            None if byte == b'>' => {
-                self.read += self.tag.len();
-                match holds_json(&self.tag) {
-                    Some(true) => ScriptState::Json,
-                    Some(false) => ScriptState::Text,
-                    None => ScriptState::Attributes,
-                }
+            Some(_) if byte == b'<' => {
+                self.tag.clear();
+                ScriptState::Name
             }
-            None => ScriptState::Attributes,
+            Some(_) => ScriptState::Text,
+            None if !ends_name(byte) => ScriptState::Text,
+            None => self.behind(TagState::Element.after(byte)),
         }
     }
 
-    /// The tag is another one. `byte` may begin the next.
-    fn not_in_tag(&mut self, byte: u8) -> ScriptState {
-        self.tag.clear();
-        self.read = 0;
-        if byte == b'<' {
-            ScriptState::Name
-        } else {
-            ScriptState::Text
+    /// Reads on in the attributes; returns how many bytes.
+    fn in_attributes(&mut self, mut state: TagState, rest: &[u8]) -> usize {
+        let room = (MAX_SCRIPT_TAG + 1).saturating_sub(self.tag.len());
+        let readable = rest.get(..room).unwrap_or(rest);
+        if readable.is_empty() {
+            self.state = ScriptState::Text;
+            return 1;
+        }
+        let taken = state.read(readable).unwrap_or(readable.len());
+        self.tag
+            .extend_from_slice(readable.get(..taken).unwrap_or_default());
+        self.state = self.behind(state);
+        taken
+    }
+
+    /// The state behind a part of the tag.
+    fn behind(&self, state: TagState) -> ScriptState {
+        match state {
+            TagState::Ended if holds_json(&self.tag) => ScriptState::Json,
+            TagState::Ended => ScriptState::Text,
+            state => ScriptState::Attributes(state),
         }
     }
 }
@@ -83,41 +85,55 @@ impl Learner for ScriptLearner {
     fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
         const END: &[u8] = b"/script";
 
-        let mut rest = piece;
-        while let Some(byte) = rest.first() {
-            let mut taken = 1;
+        let mut at = 0;
+        // Where in the piece the JSON begins that has not been fed yet.
+        let mut from = 0;
+        while let Some(rest @ [byte, ..]) = piece.get(at..) {
             match self.state {
-                ScriptState::Text | ScriptState::Json => {
+                ScriptState::Text => {
                     let next = memchr::memchr(b'<', rest);
-                    taken = next.map_or(rest.len(), |at| at + 1);
-                    if matches!(self.state, ScriptState::Json) {
-                        self.json.feed(rest.get(..taken).unwrap_or_default(), found);
-                        self.state = next.map_or(ScriptState::Json, |_| ScriptState::JsonEnd(0));
-                    } else if next.is_some() {
+                    at += next.map_or(rest.len(), |at| at + 1);
+                    if next.is_some() {
                         self.tag.clear();
-                        self.read = 0;
                         self.state = ScriptState::Name;
                     }
                 }
-                ScriptState::Name | ScriptState::Attributes => self.state = self.in_tag(*byte),
+                ScriptState::Name => {
+                    self.state = self.in_name(*byte);
+                    at += 1;
+                    from = at;
+                }
+                ScriptState::Attributes(state) => {
+                    at += self.in_attributes(state, rest);
+                    from = at;
+                }
+                ScriptState::Json => {
+                    let next = memchr::memchr(b'<', rest);
+                    at += next.map_or(rest.len(), |at| at + 1);
+                    if next.is_some() {
+                        self.state = ScriptState::JsonEnd(0);
+                    }
+                }
                 // Fed as well: a "</script" in a string ends the script for browsers, too.
                 ScriptState::JsonEnd(len) => match END.get(len) {
                     None if ends_name(*byte) => {
+                        self.json
+                            .feed(piece.get(from..at).unwrap_or_default(), found);
                         self.json.end(found);
                         self.json.restart();
                         self.state = ScriptState::Text;
+                        at += 1;
                     }
                     Some(expected) if byte.eq_ignore_ascii_case(expected) => {
                         self.state = ScriptState::JsonEnd(len + 1);
-                        self.json.feed(&[*byte], found);
+                        at += 1;
                     }
-                    _ => {
-                        self.state = ScriptState::Json;
-                        taken = 0;
-                    }
+                    _ => self.state = ScriptState::Json,
                 },
             }
-            rest = rest.get(taken..).unwrap_or_default();
+        }
+        if matches!(self.state, ScriptState::Json | ScriptState::JsonEnd(_)) {
+            self.json.feed(piece.get(from..).unwrap_or_default(), found);
         }
     }
 
@@ -133,18 +149,16 @@ fn ends_name(byte: u8) -> bool {
     byte.is_ascii_whitespace() || matches!(byte, b'/' | b'>')
 }
 
-/// Whether a script is of a JSON type. `None`: the tag is incomplete, as its `>` stands in a value.
-fn holds_json(tag: &[u8]) -> Option<bool> {
+/// Whether a script is of a JSON type, by its tag without the `<`.
+fn holds_json(tag: &[u8]) -> bool {
     let mut tag = Tag::new(tag);
-    let mut is_json_type = None;
     loop {
         match tag.next() {
             Part::Attribute(attribute) if attribute.name.eq_ignore_ascii_case(b"type") => {
-                is_json_type.get_or_insert(is_json(attribute.value));
+                return is_json(attribute.value);
             }
             Part::Attribute(_) => {}
-            Part::End(_) => return Some(is_json_type.unwrap_or(false)),
-            Part::Unfinished => return None,
+            Part::End(_) | Part::Unfinished => return false,
         }
     }
 }

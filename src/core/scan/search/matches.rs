@@ -2,7 +2,7 @@
 
 use memchr::memmem::Finder;
 
-use crate::url::{Names, MAX_NAMES};
+use crate::url::{Names, NeedleSet, MAX_NAMES};
 
 /// What a body is searched for, [`MAX_NEEDLES`] at most, prepared once per configuration.
 pub(in crate::scan) trait Needles {
@@ -10,6 +10,9 @@ pub(in crate::scan) trait Needles {
 
     /// The length of the longest one; 0 without any.
     fn longest(&self) -> usize;
+
+    /// Those that end in this byte.
+    fn ending_in(&self, byte: u8) -> NeedleSet;
 }
 
 /// The names, and one more for the escapes of JSON.
@@ -22,6 +25,11 @@ impl Needles for Names {
 
     fn longest(&self) -> usize {
         self.longest_literal()
+    }
+
+    #[inline]
+    fn ending_in(&self, byte: u8) -> NeedleSet {
+        self.literals_ending_in(byte)
     }
 }
 
@@ -77,6 +85,127 @@ impl<'a, N: Needles> Matches<'a, N> {
         }
         Some(found)
     }
+}
+
+/// The same in a body of which more and more comes: what has been searched is not searched again.
+/// Offsets count in the body.
+pub(in crate::scan) struct NextMatches {
+    /// Where the next match of each needle ends.
+    ends: [u64; MAX_NEEDLES],
+    /// No match begins before.
+    from: [u64; MAX_NEEDLES],
+    /// All is searched up to here.
+    searched: u64,
+}
+
+/// No match has been found yet.
+const NONE: u64 = u64::MAX;
+
+/// So many bytes more than the needle are compared with it, which costs less than a search.
+const FEW: usize = 8;
+
+impl NextMatches {
+    /// The matches from `first` on, which counts in bytes that begin at `offset`.
+    pub(in crate::scan) fn new<N: Needles>(needles: &N, offset: u64, first: Match) -> Self {
+        let mut matches = Self {
+            ends: [NONE; MAX_NEEDLES],
+            from: [0; MAX_NEEDLES],
+            searched: 0,
+        };
+        for (index, from) in matches.from.iter_mut().enumerate() {
+            let Some(needle) = needles.nth(index) else {
+                break;
+            };
+            let end = first.end + usize::from(index < first.needle);
+            *from = offset + end.saturating_sub(needle.needle().len()) as u64;
+        }
+        matches
+    }
+
+    /// The next match in these bytes, which begin at `offset` of the body.
+    pub(in crate::scan) fn next<N: Needles>(
+        &mut self,
+        needles: &N,
+        bytes: &[u8],
+        offset: u64,
+    ) -> Option<Match> {
+        let end = offset + bytes.len() as u64;
+        if self.searched + FEW as u64 >= end {
+            self.search_few(needles, bytes, offset);
+        } else {
+            self.searched = end;
+            for index in 0..MAX_NEEDLES {
+                let Some(needle) = needles.nth(index) else {
+                    break;
+                };
+                self.search(index, needle, bytes, offset);
+            }
+        }
+        let nearest = self.ends.iter().fold(NONE, |least, end| least.min(*end));
+        let index = self.ends.iter().position(|end| *end == nearest)?;
+        let needle = needles.nth(index).filter(|_| nearest != NONE)?;
+        *self.ends.get_mut(index)? = NONE;
+        *self.from.get_mut(index)? += 1;
+        self.search(index, needle, bytes, offset);
+        Some(Match {
+            end: (nearest - offset) as usize,
+            needle: index,
+        })
+    }
+
+    /// The same for a few bytes that have come: at each place, only the needles that end in its
+    /// byte are compared.
+    #[inline]
+    fn search_few<N: Needles>(&mut self, needles: &N, bytes: &[u8], offset: u64) {
+        let mut at = self.searched.saturating_sub(offset) as usize;
+        self.searched = offset + bytes.len() as u64;
+        while let Some(byte) = bytes.get(at) {
+            at += 1;
+            for index in needles.ending_in(*byte) {
+                let Some(needle) = needles.nth(index).map(Finder::needle) else {
+                    continue;
+                };
+                let Some((end, from)) = self.ends.get_mut(index).zip(self.from.get_mut(index))
+                else {
+                    continue;
+                };
+                let place = offset + at.saturating_sub(needle.len()) as u64;
+                let before = bytes.get(..at).unwrap_or_default();
+                if *end == NONE && place >= *from && before.ends_with(needle) {
+                    (*from, *end) = (place, offset + at as u64);
+                }
+            }
+        }
+    }
+
+    /// Searches the next match of a needle, if it is not known.
+    #[inline]
+    fn search(&mut self, index: usize, needle: &Finder<'_>, bytes: &[u8], offset: u64) {
+        let Some((end, from)) = self.ends.get_mut(index).zip(self.from.get_mut(index)) else {
+            return;
+        };
+        // In few bytes it was not noted how far they are searched.
+        *from = offset.max(*from);
+        let rest = bytes.get((*from - offset) as usize..);
+        let rest = rest.unwrap_or_default();
+        let len = needle.needle().len();
+        let Some(last) = rest.len().checked_sub(len).filter(|_| *end == NONE) else {
+            return;
+        };
+        let found = match last < FEW {
+            true => find_by_comparing(needle.needle(), rest),
+            false => needle.find(rest),
+        };
+        *from += found.unwrap_or(last + 1) as u64;
+        if found.is_some() {
+            *end = *from + len as u64;
+        }
+    }
+}
+
+fn find_by_comparing(needle: &[u8], bytes: &[u8]) -> Option<usize> {
+    let mut places = bytes.windows(needle.len());
+    places.position(|place| place.last() == needle.last() && place == needle)
 }
 
 fn find(needle: &Finder<'_>, index: usize, bytes: &[u8], from: usize) -> Option<Match> {

@@ -1,6 +1,7 @@
 //! The bounds of the string around a name. They are searched once, however many names stand in the
 //! string; otherwise each of them would have the same bytes searched again.
 
+use super::ends::FindEnd;
 use super::window::{Progress, Window};
 
 /// The bytes around the last name in which no string ends. Offsets count in the body, so they hold
@@ -18,20 +19,21 @@ pub(in crate::scan) struct StringBounds {
 impl StringBounds {
     /// Where the string starts that contains the byte at `at` of the window; the window begins at
     /// `window_start` in the body. `None`: more than `radius` bytes before it.
+    #[inline(always)]
     pub(in crate::scan) fn start(
         &mut self,
         window: &Window<'_>,
         window_start: u64,
         at: usize,
         radius: usize,
-        ends: impl Fn(u8) -> bool,
+        ends: &impl FindEnd,
     ) -> Result<Option<usize>, Progress> {
         let low = at.saturating_sub(radius + 1);
         let begins = low == 0 && window.from_start;
         let place = window_start + at as u64;
         let last_end = |from: usize, to: usize| {
             let bytes = window.bytes.get(from..to).unwrap_or_default();
-            bytes.iter().rposition(|b| ends(*b)).map(|end| from + end)
+            ends.last(bytes).map(|end| from + end)
         };
         if !(self.from..=self.to).contains(&place) {
             let is_behind =
@@ -68,20 +70,21 @@ impl StringBounds {
     }
 
     /// Where that string ends. `None`: `radius` bytes behind `at` or further.
+    #[inline(always)]
     pub(in crate::scan) fn end(
         &mut self,
         window: &Window<'_>,
         window_start: u64,
         at: usize,
         radius: usize,
-        ends: impl Fn(u8) -> bool,
+        ends: &impl FindEnd,
     ) -> Result<Option<usize>, Progress> {
         let limit = at + radius;
         let searched = self.to.saturating_sub(window_start) as usize;
         if !self.has_end && searched < limit {
             let rest = window.bytes.get(searched..).unwrap_or_default();
             let rest = rest.get(..limit - searched).unwrap_or(rest);
-            let end = rest.iter().position(|b| ends(*b));
+            let end = ends.first(rest);
             self.to += end.unwrap_or(rest.len()) as u64;
             self.has_end = end.is_some();
         }
@@ -106,6 +109,26 @@ mod tests {
 
     fn ends(byte: u8) -> bool {
         byte == b' '
+    }
+
+    /// Counts the bytes that are examined.
+    #[derive(Default)]
+    struct Counted(Cell<usize>);
+
+    impl FindEnd for Counted {
+        fn first(&self, bytes: &[u8]) -> Option<usize> {
+            let end = bytes.iter().position(|b| ends(*b));
+            self.0
+                .set(self.0.get() + end.map_or(bytes.len(), |end| end + 1));
+            end
+        }
+
+        fn last(&self, bytes: &[u8]) -> Option<usize> {
+            let end = bytes.iter().rposition(|b| ends(*b));
+            self.0
+                .set(self.0.get() + end.map_or(bytes.len(), |end| bytes.len() - end));
+            end
+        }
     }
 
     /// The same, searched anew each time.
@@ -154,7 +177,7 @@ mod tests {
                         to_end: end == text.len(),
                     };
                     let (place, at) = (start as u64, at - start);
-                    match bounds.start(&window, place, at, RADIUS, ends) {
+                    match bounds.start(&window, place, at, RADIUS, &Counted::default()) {
                         Ok(found) => assert_eq!(found.map(|from| start + from), from),
                         Err(_) => {
                             assert!(start > 0 && from.is_none_or(|from| from <= start));
@@ -164,7 +187,7 @@ mod tests {
                     if from.is_none() {
                         break;
                     }
-                    match bounds.end(&window, place, at, RADIUS, ends) {
+                    match bounds.end(&window, place, at, RADIUS, &Counted::default()) {
                         Ok(found) => assert_eq!(found.map(|end| start + end), to),
                         Err(_) => assert!(to.is_none_or(|to| to >= end)),
                     }
@@ -182,19 +205,16 @@ mod tests {
                 from_start: true,
                 to_end: true,
             };
-            let examined = Cell::new(0);
-            let ends = |byte| {
-                examined.set(examined.get() + 1);
-                ends(byte)
-            };
+            let ends = Counted::default();
             let mut bounds = StringBounds::default();
             for at in memchr::memchr_iter(b'x', text.as_bytes()) {
-                if let Ok(Some(_)) = bounds.start(&window, 0, at, 2000, ends) {
-                    let _ = bounds.end(&window, 0, at, 2000, ends);
+                if let Ok(Some(_)) = bounds.start(&window, 0, at, 2000, &ends) {
+                    let _ = bounds.end(&window, 0, at, 2000, &ends);
                 }
             }
             let limit = 3 * text.len();
-            assert!(examined.get() < limit, "{unit}: {}", examined.get());
+            let examined = ends.0.get();
+            assert!(examined < limit, "{unit}: {examined}");
         }
     }
 }

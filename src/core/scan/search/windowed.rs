@@ -3,12 +3,17 @@
 
 use std::sync::Arc;
 
-use super::matches::{Match, Matches, Needles};
+use super::matches::{Match, Matches, Needles, NextMatches};
 use super::window::{Progress, Window};
 use crate::scan::Found;
 
 /// How much of the piece is first appended to the carried bytes: enough for most tags.
 const STEP: usize = 256;
+
+/// A shorter piece is appended to the carried bytes as a whole, and these are not shortened before
+/// they have grown by as much: otherwise each small piece would have all of them moved and
+/// searched.
+const SMALL: usize = 1024;
 
 /// Examines the matches of needles.
 pub(in crate::scan) trait Examine {
@@ -39,8 +44,14 @@ pub(in crate::scan) struct WindowedSearch<E: Examine> {
     carry: Vec<u8>,
     /// Where the carry begins in the body.
     offset: u64,
+    /// How many bytes were needed when it was shortened last.
+    needed: usize,
     /// The first match that has not been examined is this one or a later one; counted in the carry.
     resume: Match,
+    /// It is this one: it needs more bytes.
+    is_waiting: bool,
+    /// In small pieces, the matches behind it; otherwise they are searched anew in each piece.
+    next: Option<NextMatches>,
     ended: bool,
 }
 
@@ -51,9 +62,23 @@ impl<E: Examine> WindowedSearch<E> {
             needles,
             carry: Vec::new(),
             offset: 0,
+            needed: 0,
             resume: Match { end: 0, needle: 0 },
+            is_waiting: false,
+            next: None,
             ended: false,
         }
+    }
+
+    /// Begins another body. The examiner has to forget the one before.
+    pub(in crate::scan) fn restart(&mut self) {
+        self.carry.clear();
+        self.offset = 0;
+        self.needed = 0;
+        self.resume = Match { end: 0, needle: 0 };
+        self.is_waiting = false;
+        self.next = None;
+        self.ended = false;
     }
 
     /// Where the next piece begins in the body.
@@ -73,11 +98,15 @@ impl<E: Examine> WindowedSearch<E> {
         if !self.ended {
             self.read(&[], true, found);
             self.ended = true;
-            self.carry = Vec::new();
+            self.carry.clear();
         }
     }
 
     fn read(&mut self, piece: &[u8], to_end: bool, found: &mut Found<'_>) {
+        if piece.len() < SMALL {
+            return self.read_small(piece, to_end, found);
+        }
+        self.next = None;
         let carried = self.carry.len();
         let mut waiting = self.read_across(carried, piece, to_end, found);
         if waiting.is_none() {
@@ -86,6 +115,52 @@ impl<E: Examine> WindowedSearch<E> {
         if !to_end {
             self.carry_over(carried, piece, waiting);
         }
+    }
+
+    /// Reads a piece where it is appended to the carry.
+    fn read_small(&mut self, piece: &[u8], to_end: bool, found: &mut Found<'_>) {
+        if piece.is_empty() && !self.is_waiting {
+            return;
+        }
+        self.carry.extend_from_slice(piece);
+        let window = Window {
+            bytes: &self.carry,
+            from_start: true,
+            to_end,
+        };
+        let mut needs_more = |next: Match| {
+            let progress = self.examiner.examine(&window, next, self.offset, found);
+            progress == Progress::NeedsAfter
+        };
+        let needles = &*self.needles;
+        let is_waiting = self.is_waiting && self.next.is_some();
+        let mut waiting = None;
+        if is_waiting && needs_more(self.resume) {
+            waiting = Some(self.resume);
+        } else {
+            let (resume, offset) = (self.resume, self.offset);
+            let start = || NextMatches::new(needles, offset, resume);
+            let matches = self.next.get_or_insert_with(start);
+            while let Some(next) = matches.next(needles, window.bytes, offset) {
+                if needs_more(next) {
+                    waiting = Some(next);
+                    break;
+                }
+            }
+        }
+        self.resume_at(waiting);
+        if self.carry.len() >= self.needed + SMALL {
+            self.carry_over(self.carry.len(), &[], waiting);
+        }
+    }
+
+    /// The search goes on at the match that waits, or behind what is in the carry.
+    fn resume_at(&mut self, waiting: Option<Match>) {
+        self.is_waiting = waiting.is_some();
+        self.resume = waiting.unwrap_or(Match {
+            end: self.carry.len() + 1,
+            needle: 0,
+        });
     }
 
     /// Examines the matches that start in the carry, and those that start as close behind it.
@@ -112,6 +187,7 @@ impl<E: Examine> WindowedSearch<E> {
                 return Some(next);
             }
         }
+        self.is_waiting = false;
         self.resume = Match {
             end: end + 1,
             needle: 0,
@@ -200,6 +276,7 @@ impl<E: Examine> WindowedSearch<E> {
         if let Some(waiting) = waiting {
             keep = keep.min(waiting.end.saturating_sub(E::BACK));
         }
+        self.is_waiting = waiting.is_some();
         // All matches so far are examined, but for the one that waits.
         let next = Match {
             end: carried + piece.len() + 1,
@@ -219,5 +296,6 @@ impl<E: Examine> WindowedSearch<E> {
             }
         }
         self.offset += keep as u64;
+        self.needed = self.carry.len();
     }
 }
