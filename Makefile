@@ -71,7 +71,7 @@ endif
 .PHONY: all module dev module-path install demo clean help packages \
 	test test-core test-layout test-nginx test-apps test-killed test-static test-msrv test-long \
 	tsan miri fuzz matrix matrix-row lint cargo-deny \
-	bench bench-core bench-scale bench-nginx bench-instructions bench-reload
+	bench bench-core bench-worst bench-scale bench-nginx bench-instructions bench-reload
 
 ## The module, for nginx's load_module; plain make does this
 module: packages
@@ -265,6 +265,13 @@ bench: bench-core bench-nginx
 bench-core: packages
 	pages=$$(tools/pages target/pages) && \
 	env $${pages:+STICKY_PAGES="$$pages"} $(CARGO) bench --locked -p sticky-core --bench table --bench scan --target-dir target/core
+
+# WORST_TRIES=240 has so many random changes of them tried for each reader, and keeps what is dearer;
+# WORST_SEED chooses them.
+## The dearest bodies that are known for each reader of responses, in instructions
+bench-worst: packages
+	@tools/packages 'the benchmark' valgrind
+	$(CARGO) bench --locked -p sticky-core --bench worst --target-dir target/core
 
 ## A session and a whole table, from 10 thousand to 50 million sessions: 5 GB of memory
 bench-scale: packages
