@@ -107,5 +107,12 @@ fn is_beyond_the_learner(page: &[u8], name: &[u8]) -> bool {
             .any(|byte| starts(rest, &format!("%{byte:02x}"))),
         _ => false,
     };
-    (0..page.len()).any(|at| is_odd(&page[at..]))
+    // Browsers take line breaks and tabs out of a URL.
+    let is_break = |byte: &u8| b"\t\n\r".contains(byte);
+    let is_broken = |at: usize| {
+        let next = page[at + 1..].iter().find(|byte| !is_break(byte));
+        let is_name = |byte: &u8| name.contains(byte);
+        is_name(&page[at]) && page.get(at + 1).is_some_and(is_break) && next.is_some_and(is_name)
+    };
+    (0..page.len()).any(|at| is_odd(&page[at..]) || is_broken(at))
 }
