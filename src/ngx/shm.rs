@@ -411,7 +411,7 @@ where
 /// left for zones that this one has not.
 pub fn end_of_configuration() {
     #[cfg(target_os = "linux")]
-    MemoryFile::close_inherited();
+    MemoryFile::end_of_configuration();
     Processes::end_of_configuration();
 }
 

@@ -172,10 +172,14 @@ mod file {
     /// The longest name of a zone that the name of a file has room for.
     const LONGEST_NAME: usize = 200;
 
-    /// At most 1 / `SHARE` of the files that a process may open.
+    /// At most 1 / `SHARE` of the files that a process may open are made for a configuration. While a
+    /// configuration is read, those of the one before are open, too: at most twice as many in all.
     const SHARE: u64 = 4;
 
     static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+    /// Those of them that were made for the configuration that is being read.
+    static NEW: AtomicUsize = AtomicUsize::new(0);
 
     /// The file in which the memory of a zone is. It has a name in no folder; the program that this one
     /// is upgraded to inherits the descriptor.
@@ -192,7 +196,10 @@ mod file {
             let largest = getrlimit(Resource::Fsize).current;
             let is_small = largest.is_none_or(|largest| size as u64 <= largest);
             let files = getrlimit(Resource::Nofile).current;
-            let is_room = files.is_none_or(|files| (OPEN.load(Relaxed) as u64) < files / SHARE);
+            let is_room = files.is_none_or(|files| {
+                let below = |count: &AtomicUsize, most| (count.load(Relaxed) as u64) < most;
+                below(&NEW, files / SHARE) && below(&OPEN, 2 * files / SHARE)
+            });
             if zone.len() > LONGEST_NAME || !is_small || !is_room {
                 return None;
             }
@@ -213,13 +220,15 @@ mod file {
             })
         }
 
-        /// Closes those that no zone has.
-        pub fn close_inherited() {
+        /// To be called when a configuration is complete. Closes those inherited ones that no zone has.
+        pub fn end_of_configuration() {
             INHERITED.set(Some(Vec::new()));
+            NEW.store(0, Relaxed);
         }
 
         fn counted(file: OwnedFd, size: usize) -> Self {
             OPEN.fetch_add(1, Relaxed);
+            NEW.fetch_add(1, Relaxed);
             Self { file, size }
         }
 
@@ -267,6 +276,8 @@ mod file {
     impl Drop for MemoryFile {
         fn drop(&mut self) {
             OPEN.fetch_sub(1, Relaxed);
+            // Of a configuration that has failed. Those of an older one go when none is being read.
+            let _ = NEW.fetch_update(Relaxed, Relaxed, |new| new.checked_sub(1));
         }
     }
 
