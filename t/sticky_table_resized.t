@@ -220,7 +220,7 @@ sub mappings {
     my ($name, @sizes) = ('');
     while (<$maps>) {
         $name = $1 if /^[0-9a-f]+-[0-9a-f]+ .{4} \S+ \S+ \d+\s*(.*)$/;
-        push @sizes, $1 if $name =~ /^\/memfd:nginx-sticky:z / && /^Rss:\s+(\d+) kB/;
+        push @sizes, $1 if $name =~ /^\/memfd:nginx-sticky:z\.\d+ / && /^Rss:\s+(\d+) kB/;
     }
     return @sizes;
 }

@@ -8,11 +8,12 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Sticky::Test;
 use Sticky::Binary;
+use Sticky::Nginx;
 use Sticky::Pages;
 use Sticky::State;
 use Sticky::Traffic;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(39);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(49);
 
 # Processes are killed.
 $t->todo_alerts();
@@ -37,11 +38,24 @@ http {
         server 127.0.0.1:8082;
         server 127.0.0.1:8083;
     }
+    upstream slow {
+        sticky mode=query zone=u;
+        server 127.0.0.1:8086;
+        server 127.0.0.1:8087;
+    }
     $change{more}
     server {
         listen       127.0.0.1:8080;
         server_name  localhost;
         add_header   X-Status  \$sticky_status  always;
+
+        # Pieces of a response pass as they come.
+        postpone_output 0;
+        proxy_buffering off;
+
+        location /slow {
+            proxy_pass http://slow;
+        }
 
         location / {
             proxy_pass http://u;
@@ -57,7 +71,9 @@ my $dir = $t->testdir();
 configure(more => $other);
 
 $t->run_daemon(\&handing_out, port(8080 + $_), (qw/ A B C /)[$_ - 1]) for 1 .. 3;
-$t->waitforsocket('127.0.0.1:' . port($_)) for 8081 .. 8083;
+$t->run_daemon(\&scripted, port(8086), 'A', $dir);
+$t->run_daemon(\&scripted, port(8087), 'B', $dir);
+$t->waitforsocket('127.0.0.1:' . port($_)) for 8081 .. 8083, 8086, 8087;
 
 # Whatever happens, none must stay.
 my $owner = $$;
@@ -66,7 +82,7 @@ END { end_all($dir) if defined $owner && $owner == $$ }
 ok(daemon_runs($t), 'nginx runs');
 
 SKIP: {
-skip 'this nginx cannot start itself again', 38 if !can_upgrade($t);
+skip 'this nginx cannot start itself again', 48 if !can_upgrade($t);
 
 my %home;
 
@@ -134,9 +150,46 @@ for (
     is(differing(\%home, { bring_back('/', keys %home) }), 0, "$what: all sessions hold");
 }
 
+# A reload with another size in an nginx that has replaced another one, which is gone; and an upgrade
+# while an old worker of that reload still answers a request. What that worker learns then, the new
+# nginx knows; and what the new one moves, stays.
+
+my $script = script("Content-Type: text/html\x0d\x0a\x0d\x0a<html>", \'?golate', "<a href='?sid=late'>",
+    \'*');
+my $client = http("GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    . "X-Script: $script\r\n\r\n", start => 1);
+read_until($client, qr/<html>/);
+my $first = master($t);
+my @first = workers_of($t, $first);
+configure(size => '512k');
+kill 'HUP', $first;
+ok(eventually(sub { workers_of($t, $first) >= 3 }), 'a reload, and an old worker that stays');
+stopped_listening(@first);
+is(upgraded($t), $first, 'an upgrade meanwhile');
+kill 'WINCH', $first;
+my ($old) = grep { kill 0, $_ } @first;
+eventually(sub { 1 == workers_of($t, $first) });
+is(status(get('/slow?sid=late')), 'MISS', 'an id that was not handed out');
+$t->write_file('golate', '');
+read_until($client, qr/sid=/);
+is(status(get('/slow?sid=late')), 'HIT', 'what the old worker has learned, the new nginx knows');
+is(differing(\%home, { bring_back('/', keys %home) }), 0, 'all sessions hold');
+close $client;
+ok(all_gone($old), 'the old worker has ended');
+kill 'QUIT', $first;
+ok(all_gone($first), 'and the old nginx');
+ok(eventually(sub {
+    my $worker = (workers_of($t, master($t)))[0];
+    return 1 == grep { $_ > 0 } mappings($worker);
+}), 'one table takes memory');
+is(status(get('/slow?sid=late')), 'HIT', 'all sessions hold');
+
 # What the two have in common, is open in masters alone, and there what they use themselves.
 
 my ($new) = master($t);
+@first = workers_of($t, $new);
+kill 'HUP', $new;
+ok(all_gone(@first), 'a reload');
 is(join(' ', files_of($new)), 'u', 'the master has the file of its zone');
 is(join(' ', map { files_of($_) } workers_of($t, $new)), '', 'no worker has one');
 
@@ -161,8 +214,8 @@ configure();
 ok(eventually(sub { !-e "$dir/nginx.pid.oldbin" }), 'it has left');
 is(upgraded($t), $master, 'another one');
 kill 'KILL', $master, workers_of($t, $master);
-my ($first) = workers_of($t, master($t));
-kill 'KILL', $first;
+my ($killed) = workers_of($t, master($t));
+kill 'KILL', $killed;
 ok(eventually(sub { 2 == workers_of($t, master($t)) }), 'the old one is killed');
 is(differing(\%home, { bring_back('/', keys %home) }), 0, 'all sessions hold');
 
@@ -176,8 +229,20 @@ sub configure {
     without_debug($t);
 }
 
+# The tables that a process has mapped, each with the KB that it takes.
+sub mappings {
+    my ($pid) = @_;
+    open my $maps, '<', "/proc/$pid/smaps" or return;
+    my ($name, @sizes) = ('');
+    while (<$maps>) {
+        $name = $1 if /^[0-9a-f]+-[0-9a-f]+ .{4} \S+ \S+ \d+\s*(.*)$/;
+        push @sizes, $1 if $name =~ /^\/memfd:nginx-sticky:u\.\d+ / && /^Rss:\s+(\d+) kB/;
+    }
+    return @sizes;
+}
+
 # The zones whose memory a process could leave to another program.
 sub files_of {
     my ($pid) = @_;
-    return map { (readlink // '') =~ /^\/memfd:nginx-sticky:(\S+)/ } glob "/proc/$pid/fd/*";
+    return map { (readlink // '') =~ /^\/memfd:nginx-sticky:(\S+)\.\d+/ } glob "/proc/$pid/fd/*";
 }

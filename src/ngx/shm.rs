@@ -68,6 +68,9 @@ pub struct Zone<T> {
     block: Cell<Option<NonNull<[u8]>>>,
     #[cfg(target_os = "linux")]
     file: RefCell<Option<Rc<MemoryFile>>>,
+    /// See [`MemoryFile::new`].
+    #[cfg(target_os = "linux")]
+    generation: Cell<u32>,
     replaced: OnceCell<Vec<Rc<OldBlock>>>,
     conf: T,
 }
@@ -104,6 +107,8 @@ impl<T: Adopt> Zone<T> {
                 block: Cell::new(None),
                 #[cfg(target_os = "linux")]
                 file: RefCell::default(),
+                #[cfg(target_os = "linux")]
+                generation: Cell::default(),
                 replaced: OnceCell::new(),
                 conf: T::default(),
             };
@@ -160,6 +165,7 @@ impl<T: Adopt> Zone<T> {
     pub fn close_file(&self) {
         #[cfg(target_os = "linux")]
         self.file.take();
+        self.replaced().iter().for_each(|block| block.close_file());
     }
 
     /// Starts work on the headers and the words of some zones, as [`Zone::split`] has them, in a thread
@@ -205,20 +211,24 @@ impl<T: Adopt> Zone<T> {
         #[cfg(target_os = "linux")]
         let inherited = match is_upgrade() && !is_test() {
             true => MemoryFile::inherited(self.name()),
-            false => None,
+            false => Vec::new(),
         };
+        #[cfg(target_os = "linux")]
+        if let Some(latest) = inherited.first() {
+            self.generation.set(latest.generation().saturating_add(1));
+            drop(Processes::of_parent());
+        }
         // SAFETY: the caller's promise.
         unsafe {
+            let before = self.before();
             if !self.allocate() {
                 return None;
             }
             #[cfg(target_os = "linux")]
-            if let Some(inherited) = inherited {
-                return self.inherit(inherited);
+            if !inherited.is_empty() {
+                return self.inherit(&inherited);
             }
-            Some(Memory::New {
-                before: self.before(),
-            })
+            Some(Memory::New { before })
         }
     }
 
@@ -264,7 +274,7 @@ impl<T: Adopt> Zone<T> {
     /// The block is whole pages of the zone's mapping, and nobody uses it.
     #[cfg(target_os = "linux")]
     unsafe fn map_file(&self, block: NonNull<[u8]>) -> bool {
-        let Some(file) = MemoryFile::new(self.name(), block.len()) else {
+        let Some(file) = MemoryFile::new(self.name(), self.generation.get(), block.len()) else {
             return false;
         };
         // SAFETY: the caller's promise.
@@ -279,30 +289,31 @@ impl<T: Adopt> Zone<T> {
     }
 
     /// The memory of the zone of the same name in the nginx that has started this one, for the first
-    /// configuration.
+    /// configuration, from its files and those of what that has replaced.
     ///
     /// # Safety
     /// Nobody uses the zone yet.
     #[cfg(target_os = "linux")]
-    unsafe fn inherit(&self, file: MemoryFile) -> Option<Memory> {
-        let Some(old) = OldBlock::of_parent(&file) else {
-            return Some(Memory::New { before: Vec::new() });
-        };
+    unsafe fn inherit(&self, files: &[Rc<MemoryFile>]) -> Option<Memory> {
+        let mut before: Vec<_> = files
+            .iter()
+            .map_while(|file| OldBlock::of_parent(file).map(Rc::new))
+            .collect();
         let block = self.block.get()?;
-        if block.len() == old.size() && T::is_usable(&old) {
-            // SAFETY: the block is whole pages, as large as the file, and nobody uses it.
-            if !unsafe { file.map_over(block) } {
-                // Whatever is mapped there now.
-                return None;
-            }
-            self.file.replace(Some(Rc::new(file)));
-            return Some(Memory::Kept {
-                replaced: Vec::new(),
-            });
+        let same = before.first().zip(files.first());
+        let same = same.filter(|(old, _)| block.len() == old.size() && T::is_usable(old));
+        let Some((_, file)) = same else {
+            return Some(Memory::New { before });
+        };
+        // SAFETY: the block is whole pages, as large as the file, and nobody uses it.
+        if !unsafe { file.map_over(block) } {
+            // Whatever is mapped there now.
+            return None;
         }
-        Some(Memory::New {
-            before: vec![Rc::new(old)],
-        })
+        self.generation.set(file.generation());
+        self.file.replace(Some(Rc::clone(file)));
+        let replaced = before.split_off(1);
+        Some(Memory::Kept { replaced })
     }
 
     /// The zone of the same name in the cycle that is still running, which has another size.
@@ -318,9 +329,18 @@ impl<T: Adopt> Zone<T> {
         let Some((old, block)) = old.and_then(|old| Some((old, old.block.get()?))) else {
             return Vec::new();
         };
+        #[cfg(target_os = "linux")]
+        self.generation.set(old.generation.get().saturating_add(1));
         // SAFETY: it is part of the zone's mapping, which ngx_init_cycle() unmaps after the new zones
         // were initialised.
-        let mut blocks = vec![Rc::new(unsafe { OldBlock::of(block) })];
+        let block = unsafe {
+            OldBlock::of(
+                block,
+                #[cfg(target_os = "linux")]
+                old.file.borrow().clone(),
+            )
+        };
+        let mut blocks = vec![Rc::new(block)];
         blocks.extend(old.replaced().iter().cloned());
         blocks
     }
@@ -435,6 +455,8 @@ unsafe extern "C" fn init_zone<T: Adopt>(
                 zone.block.set(Some(block));
                 #[cfg(target_os = "linux")]
                 zone.file.replace(same.file.borrow().clone());
+                #[cfg(target_os = "linux")]
+                zone.generation.set(same.generation.get());
                 let replaced = same.replaced().to_vec();
                 Some(Memory::Kept { replaced })
             }

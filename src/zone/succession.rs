@@ -95,8 +95,8 @@ fn log_freed(zone: &TableZone) {
     );
 }
 
-/// Called when a zone is about to be replaced itself: so that there are not more tables than
-/// generations of workers.
+/// Called when a zone is about to be replaced itself: copies and frees what only processes have used
+/// that have ended.
 pub fn collapse_before(zone: Parts<'_>, replaced: &[Rc<OldBlock>], limits: Option<Limits>) {
     let mut tables = vec![zone];
     tables.extend(in_use(zone.0, replaced));
@@ -108,16 +108,12 @@ pub fn collapse_before(zone: Parts<'_>, replaced: &[Rc<OldBlock>], limits: Optio
     }
 }
 
-/// Called when no worker is left, before the zone is written to its file.
+/// Called when no worker is left, before the zone is written to its file. Another nginx may go on with
+/// what the zone has replaced.
 pub fn finish(zone: &TableZone) {
-    let Some((header, rest)) = zone.split::<ZoneHeader, AtomicU128>() else {
-        return;
-    };
-    let mut tables = vec![(header, rest)];
-    tables.extend(in_use(header, zone.replaced()));
-    collapse(&tables, tables.len() - 1, zone.conf().longest.get(), || {
-        false
-    });
+    if let Some(parts) = zone.split::<ZoneHeader, AtomicU128>() {
+        collapse_before(parts, zone.replaced(), zone.conf().longest.get());
+    }
 }
 
 /// Of tables of which each has replaced the next, copies from the last `ended` ones into those before

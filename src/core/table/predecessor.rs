@@ -16,6 +16,7 @@
 //! Servers have other numbers there. A predecessor may have a predecessor, which decides for it.
 
 use std::cell::RefCell;
+use std::sync::atomic::Ordering::Acquire;
 
 use super::claim::{Claim, Learned};
 use super::eviction::EvictionPolicy;
@@ -27,6 +28,9 @@ use super::registry::Registration;
 use super::session::{PeerId, Session};
 use super::tick::Tick;
 use super::{Table, ATTEMPTS};
+
+/// How often [`Predecessor::move_into`] walks through a table in which sessions are relocated.
+const WALKS: usize = 8;
 
 /// The table that another one replaces.
 pub struct Predecessor<'a> {
@@ -182,7 +186,8 @@ impl<'a> Predecessor<'a> {
         }
     }
 
-    /// Copies into the new table what it has not, or has otherwise. To be called when only workers that
+    /// Copies into the new table what it has not, or has otherwise, in several walks: workers go on
+    /// relocating sessions in the old one meanwhile. To be called when only workers that
     /// have both tables are left. May take long; `false` when `is_stopped` has ended it.
     pub fn move_into(
         &self,
@@ -197,20 +202,27 @@ impl<'a> Predecessor<'a> {
             }
         }
         let mut is_roomy = true;
-        for (count, (key, session)) in self.table.sessions().enumerate() {
-            if count % 1024 == 0 && is_stopped() {
-                return false;
+        for _ in 0..WALKS {
+            let relocated = self.table.counters.relocated.load(Acquire);
+            for (count, (key, session)) in self.table.sessions().enumerate() {
+                if count % 1024 == 0 && is_stopped() {
+                    return false;
+                }
+                if limits.is_live(&session, now) {
+                    // No live session has to go for one that had no room when the table was made. And
+                    // once a full search has found no room, another one for each session would take
+                    // minutes.
+                    let policy = EvictionPolicy::Merge {
+                        limits: *limits,
+                        now,
+                        is_thorough: is_roomy,
+                    };
+                    let followed = self.follow(new, key, limits, &policy, now);
+                    is_roomy &= followed != Some(Learned::Refused);
+                }
             }
-            if limits.is_live(&session, now) {
-                // No live session has to go for one that had no room when the table was made. And once
-                // a full search has found no room, another one for each session would take minutes.
-                let policy = EvictionPolicy::Merge {
-                    limits: *limits,
-                    now,
-                    is_thorough: is_roomy,
-                };
-                let followed = self.follow(new, key, limits, &policy, now);
-                is_roomy &= followed != Some(Learned::Refused);
+            if self.table.counters.relocated.load(Acquire) == relocated {
+                break;
             }
         }
         true

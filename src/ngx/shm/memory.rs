@@ -38,6 +38,9 @@ pub struct OldBlock {
     /// A mapping of its own, which nginx does not know. Else it is the zone's.
     is_own: bool,
     users: Rc<RefCell<Processes>>,
+    /// What a program inherits that this one is upgraded to.
+    #[cfg(target_os = "linux")]
+    file: RefCell<Option<Rc<MemoryFile>>>,
 }
 
 impl OldBlock {
@@ -46,24 +49,36 @@ impl OldBlock {
     ///
     /// # Safety
     /// The block is part of a shared mapping, which stays as long as [`OldBlock::is_own`] is false.
-    pub unsafe fn of(block: NonNull<[u8]>) -> Self {
+    pub unsafe fn of(
+        block: NonNull<[u8]>,
+        #[cfg(target_os = "linux")] file: Option<Rc<MemoryFile>>,
+    ) -> Self {
         // SAFETY: the caller's promise.
         let own = unsafe { mapped_again(block) };
         Self {
             block: own.unwrap_or(block),
             is_own: own.is_some(),
             users: Processes::of_older_configurations(),
+            #[cfg(target_os = "linux")]
+            file: RefCell::new(file),
         }
     }
 
     /// The block of a zone of the nginx that has started this one.
     #[cfg(target_os = "linux")]
-    pub fn of_parent(file: &MemoryFile) -> Option<Self> {
+    pub fn of_parent(file: &Rc<MemoryFile>) -> Option<Self> {
         Some(Self {
             block: file.map()?,
             is_own: true,
             users: Processes::of_parent(),
+            file: RefCell::new(Some(Rc::clone(file))),
         })
+    }
+
+    /// In a process that starts no other program: what such a program would inherit is not needed.
+    pub fn close_file(&self) {
+        #[cfg(target_os = "linux")]
+        self.file.take();
     }
 
     /// Whether it stays when nginx unmaps the zone.
@@ -160,11 +175,14 @@ mod file {
     use std::cell::RefCell;
     use std::os::fd::{AsFd, FromRawFd, OwnedFd};
     use std::ptr::NonNull;
+    use std::rc::Rc;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     use rustix::fs::{fstat, ftruncate, memfd_create, readlinkat, Dir, MemfdFlags, Mode, OFlags};
     use rustix::mm::{mmap, MapFlags, ProtFlags};
     use rustix::process::{getrlimit, Resource};
+
+    use crate::ngx::process::is_upgrade;
 
     /// What the names of such files begin with, in /proc/PID/fd and /proc/PID/maps.
     const NAME: &str = "nginx-sticky:";
@@ -186,12 +204,14 @@ mod file {
     pub struct MemoryFile {
         file: OwnedFd,
         size: usize,
+        generation: u32,
     }
 
     impl MemoryFile {
         /// A new file of zeroes, which takes memory where it is written. `None`: the system has none, or
         /// this process has as many as it may.
-        pub fn new(zone: &[u8], size: usize) -> Option<Self> {
+        /// A zone that replaces another one has a higher generation.
+        pub fn new(zone: &[u8], generation: u32, size: usize) -> Option<Self> {
             // A file of that size would end the process otherwise, by a signal.
             let largest = getrlimit(Resource::Fsize).current;
             let is_small = largest.is_none_or(|largest| size as u64 <= largest);
@@ -204,32 +224,52 @@ mod file {
                 return None;
             }
             // Not closed when another program is executed.
-            let file = memfd_create(name_of(zone).as_slice(), MemfdFlags::empty()).ok()?;
+            let name = [name_of(zone), format!(".{generation}").into_bytes()].concat();
+            let file = memfd_create(name.as_slice(), MemfdFlags::empty()).ok()?;
             ftruncate(&file, size as u64).ok()?;
-            Some(Self::counted(file, size))
+            Some(Self::counted(file, size, generation))
         }
 
-        /// The file of the zone of that name that the nginx has which has started this one. To be asked
-        /// before the first [`MemoryFile::new`], and only for the first configuration.
-        pub fn inherited(zone: &[u8]) -> Option<Self> {
+        /// The files that the nginx has which has started this one: of the zone of that name, and of
+        /// those which that has replaced, the latest first. To be asked before the first
+        /// [`MemoryFile::new`], and only for the first configuration.
+        pub fn inherited(zone: &[u8]) -> Vec<Rc<Self>> {
             let wanted = name_of(zone);
-            INHERITED.with_borrow_mut(|inherited| {
+            let mut found = INHERITED.with_borrow_mut(|inherited| {
                 let all = inherited.get_or_insert_with(|| all_inherited().unwrap_or_default());
-                let index = all.iter().position(|it| it.name == wanted)?;
-                Some(all.swap_remove(index).file)
-            })
+                let (found, others) = std::mem::take(all)
+                    .into_iter()
+                    .partition::<Vec<_>, _>(|it| it.name == wanted);
+                *all = others;
+                found
+            });
+            found.sort_by_key(|it| std::cmp::Reverse(it.file.generation));
+            found.into_iter().map(|it| Rc::new(it.file)).collect()
+        }
+
+        /// See [`MemoryFile::new`].
+        pub fn generation(&self) -> u32 {
+            self.generation
         }
 
         /// To be called when a configuration is complete. Closes those inherited ones that no zone has.
         pub fn end_of_configuration() {
+            // Also where no zone has asked.
+            if INHERITED.take().is_none() && is_upgrade() {
+                drop(all_inherited());
+            }
             INHERITED.set(Some(Vec::new()));
             NEW.store(0, Relaxed);
         }
 
-        fn counted(file: OwnedFd, size: usize) -> Self {
+        fn counted(file: OwnedFd, size: usize, generation: u32) -> Self {
             OPEN.fetch_add(1, Relaxed);
             NEW.fetch_add(1, Relaxed);
-            Self { file, size }
+            Self {
+                file,
+                size,
+                generation,
+            }
         }
 
         /// Maps it somewhere.
@@ -310,9 +350,16 @@ mod file {
                     // yet.
                     let file = unsafe { OwnedFd::from_raw_fd(number) };
                     let size = usize::try_from(fstat(&file).ok()?.st_size).ok()?;
+                    let end = name
+                        .iter()
+                        .rposition(|byte| *byte == b'.')
+                        .unwrap_or(name.len());
+                    let (name, generation) = name.split_at(end);
+                    let generation = std::str::from_utf8(generation.get(1..).unwrap_or_default());
+                    let generation = generation.ok().and_then(|it| it.parse().ok());
                     all.push(Inherited {
                         name: name.to_vec(),
-                        file: MemoryFile::counted(file, size),
+                        file: MemoryFile::counted(file, size, generation.unwrap_or_default()),
                     });
                 }
             }

@@ -18,6 +18,9 @@ use crate::ngx::sys;
 thread_local! {
     /// What the zones have that were made for the configuration that is being read.
     static LATEST: RefCell<Weak<RefCell<Processes>>> = const { RefCell::new(Weak::new()) };
+
+    /// See [`Processes::of_parent`].
+    static PARENT: Rc<RefCell<Processes>> = Rc::new(RefCell::new(Processes::parent()));
 }
 
 /// Some processes, by descriptors that name them even when their numbers are others' again.
@@ -67,23 +70,36 @@ impl Processes {
                 }
             }
         }
-        all.add_parent();
+        all.add_all_of(&PARENT.with(Rc::clone).borrow());
         all
     }
 
     /// The nginx that has started this one, to be replaced by it, with all its processes: it ends last.
+    /// To be called first while it is known to be there, since later another process may have its number
+    /// or be the parent.
     pub fn of_parent() -> Rc<RefCell<Self>> {
-        let mut all = Self::default();
-        all.add_parent();
-        Rc::new(RefCell::new(all))
+        PARENT.with(Rc::clone)
     }
 
-    #[cfg(target_os = "linux")]
-    fn add_parent(&mut self) {
-        // Else it is a shell, or the system's first process.
-        if let Some(parent) = getppid().filter(|_| is_upgrade()) {
-            self.add(parent.as_raw_nonzero().get());
+    fn parent() -> Self {
+        let mut all = Self::default();
+        // SAFETY: a word that main() sets when the program begins.
+        let parent = unsafe { sys::ngx_parent };
+        if is_upgrade() && is_parent(parent) {
+            all.add(parent);
         }
+        all
+    }
+
+    fn add_all_of(&mut self, other: &Self) {
+        #[cfg(target_os = "linux")]
+        for process in &other.running {
+            match process.try_clone() {
+                Ok(process) => self.running.push(process),
+                Err(_) => self.has_unknown = true,
+            }
+        }
+        self.has_unknown |= other.has_unknown;
     }
 
     #[cfg(target_os = "linux")]
@@ -96,11 +112,6 @@ impl Processes {
             Err(Errno::SRCH) => {}
             Err(_) => self.has_unknown = true,
         }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn add_parent(&mut self) {
-        self.has_unknown |= is_upgrade();
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -126,4 +137,15 @@ impl Processes {
         #[cfg(not(target_os = "linux"))]
         !self.has_unknown
     }
+}
+
+/// Whether that process is the parent of this one, still.
+#[cfg(target_os = "linux")]
+fn is_parent(pid: sys::ngx_pid_t) -> bool {
+    getppid().is_some_and(|parent| parent.as_raw_nonzero().get() == pid)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_parent(_: sys::ngx_pid_t) -> bool {
+    true
 }
