@@ -32,12 +32,12 @@ sub port {
         my @candidates = ($number, map { $block + int rand 500 } 1 .. 40);
 
         for my $candidate (@candidates) {
-            my %bound = map { $_ => bind_port($_, $candidate) } qw/ tcp udp /;
-            next unless $bound{tcp} && $bound{udp};
-            $ports{$number} = {
-                port => $candidate,
-                kept => $bound{ $options{udp} ? 'tcp' : 'udp' },
-            };
+            # What is kept comes first: to try the other one on a port that another test has would be in
+            # the way of the server that it is about to start there.
+            my ($kept, $used) = $options{udp} ? qw/ tcp udp / : qw/ udp tcp /;
+            my $socket = bind_port($kept, $candidate) or next;
+            bind_port($used, $candidate) or next;
+            $ports{$number} = { port => $candidate, kept => $socket };
             last;
         }
 
