@@ -30,7 +30,7 @@ use crate::ngx::sys::{self, ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module
 use crate::ngx::timer::{self, EverySecond};
 use crate::ngx::upstream::Upstream;
 use crate::request::context::RequestContext;
-use crate::request::steer;
+use crate::request::{steer, usable};
 use crate::response::{self, learn, rewrite, AccelRedirect};
 use crate::zone::table_zone::ZoneConf;
 use crate::zone::{adopt, housekeeping};
@@ -117,7 +117,7 @@ impl EverySecond for Housekeeping {
         // SAFETY: ngx_cycle is the running cycle while the event loop runs (main(),
         // ngx_master_process_cycle(), ngx_single_process_cycle()).
         if let Some(running) = unsafe { Cycle::from_ptr(sys::ngx_cycle) } {
-            housekeeping::tick(running);
+            housekeeping::tick(running, &|zone| usable::servers_of(running, zone));
         }
     }
 }
@@ -307,7 +307,9 @@ unsafe extern "C" fn init_process(cycle: *mut sys::ngx_cycle_t) -> ngx_int_t {
 unsafe extern "C" fn exit_process(cycle: *mut sys::ngx_cycle_t) {
     // SAFETY: ngx_worker_process_exit() and ngx_single_process_cycle() pass the running cycle.
     if let Some(running) = unsafe { Cycle::from_ptr(cycle) } {
-        guard((), || housekeeping::leave_worker(running));
+        guard((), || {
+            housekeeping::leave_worker(running, &|zone| usable::servers_of(running, zone));
+        });
     }
 }
 

@@ -332,6 +332,10 @@ pub fn complete<'c, P: Policy>(cf: Conf<'c>, main: &MainConf<'c>) -> Result<(), 
         }
         if let Some(sessions) = sticky.rule.sessions() {
             sessions.default_size();
+            if let Some(zone) = sessions.zone_name() {
+                let mut by_zone = main.by_zone.borrow_mut();
+                by_zone.entry(zone).or_default().push(us);
+            }
         }
         hook::outermost::<P>(us);
     }

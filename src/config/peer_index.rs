@@ -5,7 +5,7 @@ use std::cell::{Cell, Ref};
 use std::ops::Deref;
 
 use sticky_core::digest;
-use sticky_core::table::{Epoch, PeerId, Registration};
+use sticky_core::table::{Epoch, Fingerprint, PeerId, Registration};
 
 use crate::ngx::peers::{Identity, PeerHandle, PeerKey, PeerList};
 use crate::ngx::request::Request;
@@ -21,6 +21,7 @@ use slots::Slots;
 /// An upstream's peers, and where to find them by each of their names.
 #[derive(Default)]
 pub struct PeerIndex<'c> {
+    list: Option<PeerList>,
     generation: Option<usize>,
     peers: Vec<Peer>,
     numbers: PeerNumbers<'c>,
@@ -129,6 +130,7 @@ impl<'c> PeerIndex<'c> {
         let numbers = PeerNumbers::read(&names.collect::<Vec<_>>(), sessions);
         let count = found.len();
         let mut read = Self {
+            list: Some(list),
             generation: Some(generation),
             peers: Vec::with_capacity(count),
             numbers,
@@ -206,6 +208,17 @@ impl<'c> PeerIndex<'c> {
     #[inline]
     pub fn by_key(&self, key: PeerKey) -> Option<&Peer> {
         self.peers.get(self.by_key.position(&key)?)
+    }
+
+    /// The list that the peers are in, once they have been read.
+    pub fn list(&self) -> Option<PeerList> {
+        self.list
+    }
+
+    /// What the registry of the zone knows the peers by. Some of them by two.
+    pub fn registered(&self) -> impl Iterator<Item = (Fingerprint, &Peer)> + '_ {
+        let all = self.numbers.fingerprints();
+        all.filter_map(|(server, at)| Some((server, self.peers.get(at)?)))
     }
 
     /// The first server id for which `test` holds.

@@ -1,6 +1,7 @@
 //! What the module keeps for the whole of `http`, for each upstream and for each location.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sticky_core::digest;
@@ -98,6 +99,15 @@ impl Sticky<'_> {
             Some(index) => IndexView::Fixed(index),
             None => self.current(peers),
         }
+    }
+
+    /// The same, of peers that this worker has met with a request, as [`RoundRobin::of`] shows them.
+    ///
+    /// [`RoundRobin::of`]: crate::ngx::balancer::RoundRobin::of
+    pub fn met_peers(&self) -> Option<(PeerList, IndexView<'_>)> {
+        let fixed = self.fixed.get().and_then(PeerIndex::list);
+        let list = fixed.or_else(|| self.changing.borrow().list())?;
+        Some((list, self.peer_index(list)))
     }
 
     #[inline(never)]
@@ -205,6 +215,8 @@ impl<'c> Rule<'c> {
 pub struct MainConf<'c> {
     /// What is to be looked at once the configuration is complete.
     pub doubts: RefCell<Vec<Doubt<'c>>>,
+    /// The upstreams that have their sessions in each zone.
+    pub by_zone: RefCell<BTreeMap<&'c [u8], Vec<Upstream<'c>>>>,
     /// Names of the parameters that `mode=rewrite` puts into links.
     pub own_parameters: RefCell<Vec<Arc<Names>>>,
 }

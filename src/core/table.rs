@@ -51,6 +51,7 @@ pub mod sync;
 pub mod test_points;
 mod tick;
 mod translation;
+mod usable;
 mod victim;
 mod word;
 
@@ -69,6 +70,7 @@ pub use session::{PeerId, Session};
 pub use sweep::{Progress, Swept, Turn};
 pub use tick::{tick_at, Tick, LAST_TICK};
 pub use translation::Translation;
+pub use usable::UsableServers;
 pub use word::Word;
 
 /// Words in a line; with lines of 64 bytes, one cache line.
@@ -117,6 +119,7 @@ pub struct Table<'a> {
     lines: u64,
     zone_limits: Option<Limits>,
     registry: Option<Registry<'a>>,
+    usable: Option<&'a UsableServers>,
 }
 
 impl<'a> Table<'a> {
@@ -132,6 +135,7 @@ impl<'a> Table<'a> {
             lines: lines as u64,
             zone_limits: None,
             registry: None,
+            usable: None,
         }
     }
 
@@ -154,6 +158,14 @@ impl<'a> Table<'a> {
     pub fn with_zone_limits(self, limits: Limits) -> Table<'a> {
         Table {
             zone_limits: Some(limits),
+            ..self
+        }
+    }
+
+    /// The same table, for [`Table::merge`] by an nginx that can use these servers.
+    pub fn with_usable_servers(self, usable: &'a UsableServers) -> Table<'a> {
+        Table {
+            usable: Some(usable),
             ..self
         }
     }

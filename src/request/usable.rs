@@ -3,11 +3,13 @@
 
 use sticky_core::availability::Availability;
 pub use sticky_core::availability::Unavailable;
-use sticky_core::table::PeerId;
+use sticky_core::table::{PeerId, UsableServers};
 
 use crate::config::directives::DRAINING;
 use crate::config::peer_index::PeerIndex;
+use crate::config::types::{MainConf, UpstreamConf};
 use crate::ngx::balancer::{Attempt, NotTaken};
+use crate::ngx::cycle::Cycle;
 use crate::ngx::peers::{PeerHandle, PeerList, PeerState};
 
 impl From<NotTaken> for Unavailable {
@@ -44,6 +46,29 @@ pub fn check(peers: PeerList, peer: PeerHandle) -> Result<(), Unavailable> {
 pub fn is_usable(index: &PeerIndex<'_>, peers: PeerList, holder: PeerId) -> bool {
     let peer = index.by_number(holder);
     peer.is_some_and(|peer| check(peers, peer.handle).is_ok())
+}
+
+/// The servers that have sessions in the zone of that name and can be used now, or could if they
+/// had not `max_conns` connections: of the upstreams of which this worker has met a request. None
+/// in a process that serves no requests.
+pub fn servers_of(running: Cycle<'_>, zone: &[u8]) -> UsableServers {
+    let mut usable = UsableServers::default();
+    let Some(main) = running.main_conf::<MainConf<'_>>() else {
+        return usable;
+    };
+    let by_zone = main.by_zone.borrow();
+    for us in by_zone.get(zone).into_iter().flatten() {
+        let conf = us.srv_conf::<UpstreamConf<'_>>();
+        let met = conf.and_then(|conf| conf.active()?.met_peers());
+        let Some((peers, index)) = met else { continue };
+        for (server, peer) in index.registered() {
+            match check(peers, peer.handle) {
+                Ok(()) | Err(Unavailable::Full) => usable.extend([server]),
+                Err(Unavailable::Left | Unavailable::Failed) => {}
+            }
+        }
+    }
+    usable
 }
 
 /// Takes the peer of another session than the one that was tried. For few requests, as

@@ -4,14 +4,14 @@
 use std::cell::Cell;
 
 use portable_atomic::AtomicU128;
-use sticky_core::table::{tick_at, Progress, Swept, Turn, ZoneHeader};
+use sticky_core::table::{tick_at, Progress, Swept, Turn, UsableServers, ZoneHeader};
 
 use crate::ngx::background_task;
 use crate::ngx::clock::monotonic_seconds;
 use crate::ngx::cycle::Cycle;
 use crate::ngx::process::{self, Role};
 
-use super::snapshot::{self, Ending, KeptZone};
+use super::snapshot::{self, Ending, KeptZone, Usable};
 use super::succession;
 use super::table_zone::{TableZone, ZoneConf};
 
@@ -23,8 +23,9 @@ thread_local! {
     static TURN: Cell<Turn> = Cell::default();
 }
 
-/// Called once a second in every worker. Worker 0 looks after the tables.
-pub fn tick(running: Cycle<'_>) {
+/// Called once a second in every worker. Worker 0 looks after the tables. `usable` tells what it knows
+/// of the servers of a zone.
+pub fn tick(running: Cycle<'_>, usable: Usable<'_>) {
     let does_housekeeping = matches!(process::role(), Role::Worker(0) | Role::Single);
     if !does_housekeeping || process::is_draining() {
         return;
@@ -42,7 +43,7 @@ pub fn tick(running: Cycle<'_>) {
     for zone in &zones {
         succession::tick(zone);
     }
-    snapshot::tick(&kept(&zones));
+    snapshot::tick(&kept(&zones), usable);
 }
 
 /// Frees the words of sessions that ended long ago, in the next part of the table, of so many words
@@ -107,23 +108,35 @@ pub fn enter(running: Cycle<'_>) {
 
 /// Called before a worker ends. Worker 0 writes the state files, for another nginx that may have been
 /// started meanwhile.
-pub fn leave_worker(running: Cycle<'_>) {
+pub fn leave_worker(running: Cycle<'_>, usable: Usable<'_>) {
     background_task::stop_all();
     // With `master_process off`, leave_master() is called, too.
     if matches!(process::role(), Role::Worker(0)) && !process::is_terminating() {
-        finish(running, Ending::FirstWorker, process::is_terminating);
+        finish(
+            running,
+            Ending::FirstWorker,
+            usable,
+            process::is_terminating,
+        );
     }
 }
 
-/// Called before nginx ends, when no worker is left: writes the state files.
+/// Called before nginx ends, when no worker is left: writes the state files. The master knows nothing
+/// of the servers.
 pub fn leave_master(running: Cycle<'_>) {
     for zone in running.zones::<ZoneConf>() {
         succession::finish(zone);
     }
-    finish(running, Ending::Nginx, || false);
+    finish(
+        running,
+        Ending::Nginx,
+        &|_| UsableServers::default(),
+        || false,
+    );
 }
 
-fn finish(running: Cycle<'_>, ending: Ending, is_stopped: fn() -> bool) {
+fn finish(running: Cycle<'_>, ending: Ending, usable: Usable<'_>, is_stopped: fn() -> bool) {
     let kept = kept(&running.zones());
-    snapshot::finish(&kept, running.workers_owner(), ending, is_stopped);
+    let owner = running.workers_owner();
+    snapshot::finish(&kept, owner, ending, usable, is_stopped);
 }

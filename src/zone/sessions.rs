@@ -241,8 +241,8 @@ impl<'c> Sessions<'c> {
     }
 
     /// Name of the zone that holds the sessions.
-    pub fn zone_name(&self) -> Option<&[u8]> {
-        match &self.storage {
+    pub fn zone_name(&self) -> Option<&'c [u8]> {
+        match self.storage {
             Storage::Shared(zone) => Some(zone.name()),
             Storage::Local { .. } => None,
         }

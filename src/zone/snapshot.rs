@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use portable_atomic::AtomicU128;
 use sticky_core::snapshot::Moment;
-use sticky_core::table::{Limits, ZoneHeader};
+use sticky_core::table::{Limits, UsableServers, ZoneHeader};
 
 use crate::ngx::clock::{monotonic_seconds, unix_seconds};
 use crate::ngx::log::Level;
@@ -48,6 +48,10 @@ const WORKER_LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What became of a writing. `None`: it was not needed.
 type Outcome = Result<Option<Written>, FileError>;
+
+/// The servers that can be used now of those that have sessions in the zone of a name, as far as this
+/// process knows.
+pub type Usable<'f> = &'f dyn Fn(&[u8]) -> UsableServers;
 
 /// The time now, by both clocks.
 pub fn now() -> Moment {
@@ -145,13 +149,14 @@ impl Snapshot {
         stamp.is_ok_and(|stamp| stamp != last_known && !is_ours(stamp))
     }
 
-    fn job(&self, limits: Limits, owner: Option<(u32, u32)>) -> WriteJob {
+    fn job(&self, limits: Limits, owner: Option<(u32, u32)>, usable: UsableServers) -> WriteJob {
         WriteJob {
             file: self.file.clone(),
             known: self.last_known.get(),
             limits,
             now: now(),
             owner,
+            usable,
         }
     }
 
@@ -233,6 +238,7 @@ pub fn finish<T: Adopt>(
     kept: &[KeptZone<'_, T>],
     owner: Option<(u32, u32)>,
     ending: Ending,
+    usable: Usable<'_>,
     is_stopped: fn() -> bool,
 ) {
     let patience = Patience::new(match ending {
@@ -258,7 +264,7 @@ pub fn finish<T: Adopt>(
         if is_replaced || is_idle() {
             continue;
         }
-        let job = snapshot.job(*limits, owner);
+        let job = snapshot.job(*limits, owner, usable(zone.name()));
         let outcome = job.write(header, words, &patience, is_stopped);
         snapshot.end(zone, outcome);
     }

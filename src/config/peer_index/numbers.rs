@@ -161,6 +161,12 @@ impl<'c> PeerNumbers<'c> {
         }
     }
 
+    /// What the registry knows the peers by, each with a position.
+    pub fn fingerprints(&self) -> impl Iterator<Item = (Fingerprint, usize)> + '_ {
+        let registered = self.registry.iter();
+        registered.flat_map(Registered::fingerprints)
+    }
+
     /// The number that the peer at a position had first; any, if it had none.
     pub fn first_number(&self, position: usize) -> PeerId {
         let built = self.built.registrations.get(position).copied().flatten();
@@ -179,14 +185,19 @@ impl<'c> PeerNumbers<'c> {
 }
 
 impl Registered<'_> {
+    /// The peers first, then what some of them are called, too.
+    fn fingerprints(&self) -> impl Iterator<Item = (Fingerprint, usize)> + '_ {
+        let servers = self.servers.iter().copied().enumerate();
+        let servers = servers.map(|(at, server)| (server, at));
+        servers.chain(self.aliases.iter().copied())
+    }
+
     fn numbering(&self) -> Numbering {
         // Before the entries are read.
         let (epoch, sweeps) = (self.registry.epoch(), self.registry.sweeps());
         let registrations = self.registry.register(&self.servers);
         let mut positions = HashMap::new();
-        let aliases = self.aliases.iter().copied();
-        let servers = self.servers.iter().copied().enumerate();
-        for (server, at) in servers.map(|(at, server)| (server, at)).chain(aliases) {
+        for (server, at) in self.fingerprints() {
             positions.entry(server).or_insert(at);
         }
         // All of them: of a server with several numbers, the sessions of each are found.

@@ -97,9 +97,10 @@ impl Table<'_> {
     }
 
     /// Merges a session of another nginx, whose table has the same SipHash key, into this one,
-    /// which may be in use. Of two of one key, that began earlier stays: within the coarseness of
-    /// [`Session::created`] the one in use, then the one seen later. Evicts no live session. A place is
-    /// searched for in many lines if `is_thorough`.
+    /// which may be in use. Of two of one key, one whose server is gone or failed here goes, see
+    /// [`Table::with_usable_servers`]. Else that began earlier stays: within the coarseness of
+    /// [`Session::created`] the one in use, then the one seen later. Evicts no live session. A place
+    /// is searched for in many lines if `is_thorough`.
     pub fn merge(
         &self,
         key: Key,
@@ -190,7 +191,9 @@ impl Table<'_> {
                 ..ours
             }
         } else {
-            let is_ours = ours.stays_before(&theirs, coarseness).unwrap_or_else(|| {
+            let by_server = self.stays_as_usable(ours.peer, theirs.peer);
+            let is_ours = by_server.or_else(|| ours.stays_before(&theirs, coarseness));
+            let is_ours = is_ours.unwrap_or_else(|| {
                 // As both nginx see it.
                 self.order_of(ours.peer) > self.order_of(theirs.peer)
             });

@@ -5,9 +5,11 @@ mod table_zone;
 
 use std::collections::HashMap;
 
+use portable_atomic::AtomicU128;
 use sticky_core::snapshot::{Moment, SnapshotHeader};
 use sticky_core::table::{
-    tick_at, Claim, Key, Limits, LookUp, Merged, Session, Tick, Word, LAST_TICK,
+    tick_at, Claim, Fingerprint, Key, Limits, LookUp, Merged, Session, Table, Tick, UsableServers,
+    Word, ZoneHeader, LAST_TICK,
 };
 
 use table_zone::{key, none_unusable, peer, Random, Zone, HOUR};
@@ -301,6 +303,95 @@ fn of_two_live_sessions_of_one_id_the_one_that_began_earlier_stays() {
             assert_eq!(found.peer, peer(stays), "{ours:?} {theirs:?}");
         }
     }
+}
+
+/// What this nginx knows of a server: it can be used; it is down, failed or gone, or all of its
+/// upstream are another nginx's.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Here {
+    Usable,
+    Not,
+}
+
+#[test]
+fn of_two_live_sessions_of_one_id_the_one_whose_server_can_be_used_stays() {
+    use Here::{Not, Usable};
+
+    // Seen, created: the first is older, and in use; the second is seen later.
+    let (older, younger) = ((900, 100), (990, 500));
+    for (ours, theirs, at_ours, at_theirs, ours_stays) in [
+        (older, younger, Usable, Usable, true),
+        (younger, older, Usable, Usable, false),
+        // Of an upstream that only the other nginx has, or of one whose servers are all gone or
+        // failed: the rule is the usual one.
+        (older, younger, Not, Not, true),
+        (younger, older, Not, Not, false),
+        (older, younger, Not, Usable, false),
+        (younger, older, Not, Usable, false),
+        (older, younger, Usable, Not, true),
+        (younger, older, Usable, Not, true),
+    ] {
+        let what = format!("{ours:?} {at_ours:?} {theirs:?} {at_theirs:?}");
+        let header = ZoneHeader::default();
+        let rest: Vec<_> = (0..4096).map(|_| AtomicU128::new(0)).collect();
+        let table = header.table(&rest);
+        let registry = table.registry().unwrap();
+        let server = |name: &[u8]| Fingerprint::new((1, 2), b"shop", name);
+        let servers = [server(b"unrelated"), server(b"theirs"), server(b"ours")];
+        let numbers = registry.register(&servers);
+        let [_, at_them, at_us] = numbers[..] else {
+            panic!("no numbers");
+        };
+        let (at_them, at_us) = (at_them.unwrap(), at_us.unwrap());
+        let make = |(seen, created)| session(0, seen, created, true);
+        let merge = |table: &Table, at, session| {
+            table.merge_of(key(1), at, &make(session), &HOUR, 1000, true)
+        };
+        let known = [(servers[1], at_theirs), (servers[2], at_ours)];
+        let known = known.iter().filter(|(_, here)| *here == Usable);
+        let mut usable: UsableServers = known.map(|(server, _)| *server).collect();
+        // Of another upstream.
+        usable.extend([servers[0]]);
+        assert_eq!(merge(&table, &at_us, ours), Merged::New);
+        let table = table.with_usable_servers(&usable);
+        assert_eq!(merge(&table, &at_them, theirs), Merged::Known, "{what}");
+        let LookUp::Found(found) = table.look_up(key(1), &HOUR, 1000) else {
+            panic!("lost");
+        };
+        let stays = if ours_stays { &at_us } else { &at_them };
+        assert_eq!(found.peer, stays.number, "{what}");
+        let (_, created) = if ours_stays { ours } else { theirs };
+        assert_eq!(found.created, created, "{what}");
+        // It comes again and again, and so does the other nginx's.
+        merge(&table, &at_us, ours);
+        merge(&table, &at_them, theirs);
+        let LookUp::Found(again) = table.look_up(key(1), &HOUR, 1000) else {
+            panic!("lost");
+        };
+        assert_eq!(again.peer, stays.number, "{what}, again");
+    }
+}
+
+#[test]
+fn without_known_servers_the_older_session_stays() {
+    let header = ZoneHeader::default();
+    let rest: Vec<_> = (0..4096).map(|_| AtomicU128::new(0)).collect();
+    let none = UsableServers::default();
+    assert!(none.is_empty());
+    let table = header.table(&rest).with_usable_servers(&none);
+    let at = table.registry().unwrap().register(&[
+        Fingerprint::new((1, 2), b"shop", b"a"),
+        Fingerprint::new((1, 2), b"shop", b"b"),
+    ]);
+    let [Some(a), Some(b)] = at[..] else {
+        panic!("no numbers");
+    };
+    table.merge_of(key(1), &a, &session(0, 990, 500, true), &HOUR, 1000, true);
+    table.merge_of(key(1), &b, &session(0, 900, 100, true), &HOUR, 1000, true);
+    let LookUp::Found(found) = table.look_up(key(1), &HOUR, 1000) else {
+        panic!("lost");
+    };
+    assert_eq!(found.peer, b.number);
 }
 
 #[test]

@@ -12,7 +12,8 @@ use sticky_core::snapshot::{
     SnapshotWriter, TickShift,
 };
 use sticky_core::table::{
-    tick_at, Key, Limits, Merged, Registration, Session, Table, Translation, Word, ZoneHeader,
+    tick_at, Key, Limits, Merged, Registration, Session, Table, Translation, UsableServers, Word,
+    ZoneHeader,
 };
 
 use thiserror::Error;
@@ -225,6 +226,8 @@ pub struct WriteJob {
     pub now: Moment,
     /// User and group that the file is to have.
     pub owner: Option<(u32, u32)>,
+    /// The servers that this nginx can use, see [`Table::with_usable_servers`].
+    pub usable: UsableServers,
 }
 
 /// A file as a process has read or written it.
@@ -293,6 +296,7 @@ impl WriteJob {
             if checked.sip_keys() != head.sip_keys {
                 return Err(FileError::OtherTable);
             }
+            let table = table.with_usable_servers(&self.usable);
             checked.merge_into(&table, head.epoch, &self.limits, self.now)?;
         }
 

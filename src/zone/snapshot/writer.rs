@@ -14,7 +14,7 @@ use crate::ngx::shm::{Adopt, Zone};
 
 use super::directory::Patience;
 use super::transfer::FileError;
-use super::{KeptZone, Outcome, START_OR_END_LOCK_TIMEOUT};
+use super::{KeptZone, Outcome, Usable, START_OR_END_LOCK_TIMEOUT};
 
 /// At most 1 / `TIME_SHARE` of the time is spent on writing, however many files there are.
 const TIME_SHARE: u32 = 20;
@@ -61,7 +61,7 @@ impl Default for Writer {
 
 /// Called once a second with all such zones of a configuration, in the worker that does the
 /// housekeeping: writes the files that are due.
-pub fn tick<T: Adopt>(kept: &[KeptZone<'_, T>]) {
+pub fn tick<T: Adopt>(kept: &[KeptZone<'_, T>], usable: Usable<'_>) {
     let Some(writer) = kept.first().map(|first| &first.snapshot.writer) else {
         return;
     };
@@ -79,7 +79,7 @@ pub fn tick<T: Adopt>(kept: &[KeptZone<'_, T>]) {
     }
     let due = writer.due(kept, now);
     if !due.is_empty() {
-        writer.start(kept, due, now);
+        writer.start(kept, due, usable, now);
     }
 }
 
@@ -120,16 +120,24 @@ impl Writer {
         due
     }
 
-    fn start<T: Adopt>(&self, kept: &[KeptZone<'_, T>], due: Vec<usize>, now: u64) {
+    fn start<T: Adopt>(
+        &self,
+        kept: &[KeptZone<'_, T>],
+        due: Vec<usize>,
+        usable: Usable<'_>,
+        now: u64,
+    ) {
         self.began.set(Some(now));
         let due_zones = || due.iter().filter_map(|index| kept.get(*index));
         let mut jobs = Vec::new();
         for KeptZone {
-            snapshot, limits, ..
+            zone,
+            snapshot,
+            limits,
         } in due_zones()
         {
             snapshot.write_began.set(Some(now));
-            jobs.push(snapshot.job(*limits, None));
+            jobs.push(snapshot.job(*limits, None, usable(zone.name())));
         }
         let zones: Vec<_> = due_zones().map(|kept| kept.zone).collect();
         let started = Zone::task(&zones, move |tables: &[(&ZoneHeader, &[AtomicU128])]| {
