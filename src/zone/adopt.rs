@@ -33,7 +33,7 @@ pub fn adopt(zone: &TableZone, memory: Memory) -> bool {
     let identity = &header.identity;
     let before = match memory {
         Memory::Kept { replaced } if identity.is_valid_for(rest.len()) => {
-            // A configuration that failed may have replaced it.
+            // An nginx that was started to go on with it may have ended.
             identity.set_replaced(false);
             if !identity.is_whole() {
                 zone.keep_replaced(replaced);
@@ -78,6 +78,15 @@ pub fn adopt(zone: &TableZone, memory: Memory) -> bool {
     true
 }
 
+/// The configuration is complete, and not only tested: what its zones replace is replaced. One that
+/// fails later than its zones were made has replaced nothing.
+pub fn complete(zone: &TableZone) {
+    let replaced = zone.conf().replaces.take();
+    if let Some((header, _)) = replaced.as_deref().and_then(parts_of) {
+        header.identity.set_replaced(true);
+    }
+}
+
 /// A new zone replaces one of another size, the first of `before`, which is in use. False: it cannot be
 /// read.
 fn replace(
@@ -97,7 +106,7 @@ fn replace(
     if !old.counters.is_unused() {
         header.table(rest).copy_from(&old.table(old_rest));
     }
-    old.identity.set_replaced(true);
+    *zone.conf().replaces.borrow_mut() = before.first().cloned();
 
     let mut kept = Vec::new();
     for block in before.iter().take(MOST_TABLES - 1) {

@@ -11,6 +11,7 @@ use crate::ngx::clock::monotonic_seconds;
 use crate::ngx::cycle::Cycle;
 use crate::ngx::process::{self, Role};
 
+use super::adopt;
 use super::snapshot::{self, Ending, KeptZone, Usable};
 use super::succession;
 use super::table_zone::{TableZone, ZoneConf};
@@ -94,6 +95,9 @@ fn kept<'c>(zones: &[&'c TableZone]) -> Vec<KeptZone<'c, ZoneConf>> {
 
 /// Called when a configuration is complete, also when it is only tested.
 pub fn begin(new: Cycle<'_>) {
+    for zone in new.zones::<ZoneConf>() {
+        adopt::complete(zone);
+    }
     if let Some((user, groups)) = new.workers_user() {
         snapshot::warn_of_replaceable(&kept(&new.zones()), user, &groups);
     }

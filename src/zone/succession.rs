@@ -114,6 +114,10 @@ pub fn finish(zone: &TableZone) {
     if let Some(parts) = zone.split::<ZoneHeader, AtomicU128>() {
         collapse_before(parts, zone.replaced(), zone.conf().longest.get());
     }
+    let left = zone.replaced().first().filter(|block| block.has_users());
+    if let Some((header, _)) = left.and_then(|block| parts_of(block)) {
+        header.identity.set_replaced(false);
+    }
 }
 
 /// Of tables of which each has replaced the next, copies from the last `ended` ones into those before

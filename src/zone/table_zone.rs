@@ -1,6 +1,7 @@
 //! A zone of shared memory with a session table in it.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
 
 use portable_atomic::AtomicU128;
 use sticky_core::table::{Limits, Numbers, Swept, Table, ZoneHeader};
@@ -25,6 +26,8 @@ pub struct ZoneConf {
     pub swept: Cell<Swept>,
     /// The numbers of the servers whose sessions it has seen.
     pub seen: RefCell<Numbers>,
+    /// What the zone replaces, from when it was made until the configuration is complete.
+    pub replaces: RefCell<Option<Rc<OldBlock>>>,
     /// The thread that copies what is missing in a zone that has replaced another one.
     pub moving: RefCell<Option<BackgroundTask<()>>>,
 }
