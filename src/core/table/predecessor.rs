@@ -8,7 +8,8 @@
 //!    compare-and-swaps say which of two came first.
 //! 2. **What it says is written into the new table at once.** So the new table has all that newer
 //!    workers have learned or moved, and what was copied when it was made. It is asked only for
-//!    sessions that the old one has not: they had no room there.
+//!    sessions that the old one has not: they had no room there, or have moved to a server for which
+//!    the old one's registry has no number left.
 //! 3. **When the older workers are gone, one newer worker copies what is missing**
 //!    ([`Predecessor::move_into`]). Only when that is done do the others leave the old table, each with
 //!    its next request ([`ZoneIdentity::is_whole`](super::ZoneIdentity::is_whole)).
@@ -103,8 +104,13 @@ impl<'a> Predecessor<'a> {
         let (LookUp::Found(there), Some(session)) = (found, self.translated(new, found)) else {
             return new.reassign_to(key, from, to, limits, now);
         };
-        let Some(to) = self.old_of(new, to).filter(|_| session.peer == from) else {
+        if session.peer != from {
             return false;
+        }
+        let Some(to) = self.old_of(new, to) else {
+            let mut change = || new.reassign_to(key, from, to, limits, now);
+            let moved = self.hand_over(new, key, limits, now, &mut change, |moved| *moved);
+            return moved.unwrap_or(false);
         };
         let done = match self.before() {
             Some(before) => before.reassign_to(&self.table, key, there.peer, &to, limits, now),
@@ -126,13 +132,21 @@ impl<'a> Predecessor<'a> {
         now: Tick,
         is_unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned {
+        let found = self.own_look_up(key, limits, now);
         let is_here_alone = || {
-            !matches!(self.own_look_up(key, limits, now), LookUp::Found(_))
+            !matches!(found, LookUp::Found(_))
                 && matches!(new.look_up(key, limits, now), LookUp::Found(_))
         };
-        let old_peer = self.old_of(new, peer).filter(|_| !is_here_alone());
-        let Some(old_peer) = old_peer else {
-            return new.learn_of(key, peer, claim, limits, now, is_unusable);
+        let old_peer = self.old_of(new, peer);
+        let Some(old_peer) = old_peer.filter(|_| !is_here_alone()) else {
+            let mut change = || new.learn_of(key, peer, claim, limits, now, is_unusable);
+            if old_peer.is_some() || self.translated(new, found).is_none() {
+                return change();
+            }
+            let is_moved =
+                |learned: &Learned| matches!(learned, Learned::Moved { .. } | Learned::New { .. });
+            let learned = self.hand_over(new, key, limits, now, &mut change, is_moved);
+            return learned.unwrap_or(Learned::Refused);
         };
         let old_claim = match claim {
             Claim::ResponseOnly => Claim::ResponseOnly,
@@ -184,6 +198,40 @@ impl<'a> Predecessor<'a> {
             },
             Learned::Same | Learned::Refused => learned,
         }
+    }
+
+    /// A session of the old table is to move to a server that has no number there. From then on it
+    /// stands in the new table alone: who has only the old one can neither know that server, nor is
+    /// he to find the session at the server before. `change` moves it in the new table, and
+    /// `is_moved` says of the outcome whether it has. `None`: the new table has no room for it.
+    fn hand_over<R>(
+        &self,
+        new: &Table,
+        key: Key,
+        limits: &Limits,
+        now: Tick,
+        change: &mut dyn FnMut() -> R,
+        is_moved: impl FnOnce(&R) -> bool,
+    ) -> Option<R> {
+        if self.follow_change(new, key, limits, now) == Some(Learned::Refused) {
+            return None;
+        }
+        let outcome = change();
+        if is_moved(&outcome) {
+            self.forget(key);
+            // Meanwhile another worker may have written into the new table once more what the old one
+            // had.
+            change();
+        }
+        Some(outcome)
+    }
+
+    /// [`Table::forget`] in the old table, and in those before it.
+    fn forget(&self, key: Key) {
+        if let Some(before) = self.before() {
+            before.forget(key);
+        }
+        self.table.forget(key);
     }
 
     /// Copies into the new table what it has not, or has otherwise, in several walks: workers go on

@@ -19,6 +19,9 @@ const KEYS: (u64, u64) = (5, 6);
 /// Servers in these tests.
 const SERVERS: u32 = 5;
 
+/// One that no table knows at first.
+const LATE: u32 = SERVERS;
+
 struct Zone {
     header: ZoneHeader,
     rest: Vec<AtomicU128>,
@@ -51,11 +54,18 @@ impl Zone {
         registry.register(&[fingerprint(server)])[0].unwrap()
     }
 
+    /// Gives all the numbers that are left.
+    fn fill_registry(&self) {
+        let registry = self.table().registry().unwrap();
+        let others = (0..registry.capacity() as u32).map(|other| fingerprint(100 + other));
+        registry.register(&others.collect::<Vec<_>>());
+    }
+
     /// The server that has a number here.
     fn named(&self, number: PeerId) -> u32 {
         let registry = self.table().registry().unwrap();
         let found = registry.registration(number).unwrap().fingerprint();
-        (0..SERVERS)
+        (0..=LATE)
             .find(|server| found == Some(fingerprint(*server)))
             .unwrap()
     }
@@ -323,6 +333,76 @@ fn a_full_table_is_replaced_by_a_larger_one() {
     assert!(both.1.move_into(&new.table(), &HOUR, 40, &|| false));
     for (id, server) in &homes {
         assert_eq!(Alone(&new).holder(key(*id), 40), Some(*server));
+    }
+}
+
+/// The registry of an older table is full: a session that moves to a server that has no number there
+/// is found where it has moved to, by all who can know that server.
+#[test]
+fn a_session_moves_to_a_server_that_the_old_table_has_no_number_for() {
+    // From the newest to the oldest: whether the registry is full.
+    let chains: [&[bool]; 4] = [
+        &[false, true],
+        &[false, false, true],
+        &[false, true, false],
+        &[false, true, true],
+    ];
+    type Move = fn(&Both<'_>, Key) -> bool;
+    let moves: [(&str, Move); 4] = [
+        ("its server is gone", |both, key| {
+            both.moves(key, 1, LATE, 20)
+        }),
+        ("its request was answered there", |both, key| {
+            both.learns(key, LATE, Some(Some(1)), None, 20) == ("moved", Some(1))
+        }),
+        ("found in a page, its server is gone", |both, key| {
+            both.learns(key, LATE, None, Some(1), 20) == ("moved", Some(1))
+        }),
+        ("moved once more", |both, key| {
+            both.moves(key, 1, LATE, 20)
+                && both.moves(key, LATE, 2, 20)
+                && both.moves(key, 2, LATE, 21)
+        }),
+    ];
+    for (chain, (what, moves)) in chains.iter().flat_map(|chain| moves.map(|it| (chain, it))) {
+        let what = format!("{chain:?}: {what}");
+        let zones: Vec<Zone> = (0..chain.len() as u32)
+            .map(|first| Zone::new(1024, first))
+            .collect();
+        let oldest = Alone(&zones[chain.len() - 1]);
+        for id in 0..3 {
+            oldest.learns(key(id), 1, None, None, 10);
+        }
+        for (new, old) in zones.iter().zip(&zones[1..]).rev() {
+            new.table().copy_from(&old.table());
+        }
+        for (zone, _) in zones.iter().zip(*chain).filter(|(_, is_full)| **is_full) {
+            zone.fill_registry();
+        }
+        let zones: Vec<&Zone> = zones.iter().collect();
+        let (one, other) = (Both::new(&zones), Both::new(&zones));
+
+        assert!(moves(&one, key(1)), "{what}");
+        for both in [&one, &other] {
+            assert_eq!(both.holder(key(1), 21), Some(LATE), "{what}");
+            both.touch(key(1), 22);
+        }
+        assert_eq!(oldest.holder(key(1), 22), None, "{what}");
+        // What does not move, stays.
+        let kept = ("kept", Some(1));
+        assert_eq!(other.learns(key(2), LATE, None, None, 22), kept, "{what}");
+        assert!(!other.moves(key(2), 3, LATE, 22), "{what}");
+        assert_eq!(one.holder(key(2), 22), Some(1), "{what}");
+        assert_eq!(oldest.holder(key(2), 22), Some(1), "{what}");
+        // New ones are known to all who can know them.
+        assert_eq!(one.learns(key(9), LATE, None, None, 22).0, "new", "{what}");
+        assert_eq!(other.holder(key(9), 22), Some(LATE), "{what}");
+
+        assert!(other.1.move_into(&zones[0].table(), &HOUR, 23, &|| false));
+        let alone = Alone(zones[0]);
+        for (id, server) in [(0, 1), (1, LATE), (2, 1), (9, LATE)] {
+            assert_eq!(alone.holder(key(id), 23), Some(server), "{what}, {id}");
+        }
     }
 }
 
