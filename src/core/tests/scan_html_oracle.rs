@@ -88,3 +88,31 @@ fn finds_what_a_parser_finds_in_the_pages_of_real_projects() {
     }
     println!("{pages} pages, {put_in} links with ids, {ids} of our host found");
 }
+
+/// Learner and parser alike. A browser takes all of the value that is left for the URL, and strips
+/// control characters from the ends alone.
+#[test]
+fn the_url_of_a_refresh_is_what_browsers_read() {
+    let names = Arc::new(Names::new(vec![b"sid"[..].into()]));
+    let site = Site::new(b"shop.example", &[]);
+    for (content, id) in [
+        ("5; url=q?sid=x0", "x0"),
+        ("5;q?sid=x0", "x0"),
+        ("5 q?sid=x0", "x0"),
+        ("5;q?sid=x0\x07)", "x0\x07)"),
+        ("5;q?sid=x0\x07", "x0"),
+        ("5;uri=q?sid=x0)", "x0)"),
+        ("5;url='q?sid=x0)'y", "x0)"),
+        (".5;url = 'q?sid=x0\x07' )", "x0"),
+        // These are none.
+        ("q?sid=x0\x07)", "x0"),
+        ("5q;q?sid=x0\x07)", "x0"),
+    ] {
+        let bytes = format!("<meta http-equiv=refresh content=\"{content}\">").into_bytes();
+        let name = content.to_owned();
+        let page = Page { name, bytes };
+        assert_eq!(compare(&page, &page.bytes, &names, &site), 1, "{content:?}");
+        let expected = oracle::expected(&page.bytes, &names, "sid", &site);
+        assert_eq!(expected.ids, BTreeSet::from([id.into()]), "{content:?}");
+    }
+}

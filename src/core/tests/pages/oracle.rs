@@ -153,17 +153,7 @@ impl Reading<'_> {
             return self.link(&value);
         }
         if tag == "meta" && attribute == "content" {
-            let lower = value.to_ascii_lowercase();
-            let target = lower.windows(4).position(|w| w == b"url=").map(|at| at + 4);
-            let is_refresh = lower.trim_ascii().first().is_some_and(u8::is_ascii_digit);
-            if let Some(target) = target.filter(|_| is_refresh) {
-                let url = value[target..].trim_ascii();
-                let url = match url.first() {
-                    Some(quote @ (b'"' | b'\'')) => {
-                        url[1..].split(|b| b == quote).next().unwrap_or_default()
-                    }
-                    _ => url,
-                };
+            if let Some(url) = refresh_target(&value) {
                 return self.link(url);
             }
         }
@@ -204,6 +194,53 @@ impl Reading<'_> {
             self.expected.ids.insert(id.into_owned());
         }
     }
+}
+
+/// The URL of a `<meta http-equiv=refresh>`, by the "shared declarative refresh steps" of the HTML
+/// Standard, 4.2.5.3, one after the other.
+fn refresh_target(value: &[u8]) -> Option<&[u8]> {
+    let skip = |rest: &mut &[u8], which: &dyn Fn(&u8) -> bool| {
+        while rest.first().is_some_and(which) {
+            *rest = &rest[1..];
+        }
+    };
+    let advance = |rest: &mut &[u8], one_of: &[u8]| {
+        let is_there = rest.first().is_some_and(|b| one_of.contains(b));
+        *rest = &rest[usize::from(is_there)..];
+        is_there
+    };
+    let mut rest = value;
+    skip(&mut rest, &u8::is_ascii_whitespace);
+    if !rest.starts_with(b".") && !rest.first()?.is_ascii_digit() {
+        return None;
+    }
+    skip(&mut rest, &|b| b.is_ascii_digit() || *b == b'.');
+    if !rest
+        .first()
+        .is_some_and(|b| b";,".contains(b) || b.is_ascii_whitespace())
+    {
+        return None;
+    }
+    skip(&mut rest, &u8::is_ascii_whitespace);
+    advance(&mut rest, b";,");
+    skip(&mut rest, &u8::is_ascii_whitespace);
+    let url = rest;
+    if advance(&mut rest, b"Uu") {
+        if !advance(&mut rest, b"Rr") || !advance(&mut rest, b"Ll") {
+            return Some(url);
+        }
+        skip(&mut rest, &u8::is_ascii_whitespace);
+        if !advance(&mut rest, b"=") {
+            return Some(url);
+        }
+        skip(&mut rest, &u8::is_ascii_whitespace);
+    }
+    let url = match rest.first() {
+        Some(quote @ (b'"' | b'\'')) => rest[1..].split(|b| b == quote).next()?,
+        _ => rest,
+    };
+    // The page itself.
+    (!url.is_empty()).then_some(url)
 }
 
 fn to_bytes(text: &str) -> Vec<u8> {
