@@ -32,6 +32,15 @@ override MODULE := $(OUT)/dev/ngx_http_sticky_rs.so
 endif
 override BUILT := $(OUT)/$(PROFILE:dev=debug)
 
+## For NGINX=source: the configured sources of that nginx
+NGINX_SOURCE_DIR ?=
+## For NGINX=source: the folder that its configure has made, objs
+NGINX_BUILD_DIR ?=
+## For NGINX=source: the nginx to test with
+TEST_NGINX_BINARY ?=
+## 1: missing packages are installed without a question
+ASSUME_YES ?=
+
 # What nginx-sys, bindgen and nginx's configure want.
 BUILD_PACKAGES := gcc make=make /usr/include/pcre2.h=libpcre2-dev /usr/include/zlib.h=zlib1g-dev \
 	/usr/include/openssl/ssl.h=libssl-dev libclang-dev
@@ -140,6 +149,13 @@ test-layout: packages
 ## Files or options for prove, instead of all tests: T=t/harness.t, T='-j2 -r t'
 T ?=
 
+## For tests in t: 1 keeps the folder of a test, and prints where it is
+TEST_NGINX_LEAVE ?=
+## For tests in t: 1 prints the error log of each
+TEST_NGINX_CATLOG ?=
+## For tests of the table: begins the random sequences, as a failed test has printed it
+STICKY_SEED ?=
+
 # Tests whose servers and clients cannot be installed are skipped, and say so.
 ## The tests in t, which run nginx with the module
 test-nginx: module
@@ -153,13 +169,13 @@ test-apps: module
 	@tools/test-apps $(CURDIR)/target/apps
 	@STICKY_APPS=$(CURDIR)/target/apps tools/test-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" $(or $(T),t/apps)
 
-# In a module with marks at each step of the session table.
+# In a module with test points at each step of the session table.
 ## nginx workers killed between any two steps of the session table
 test-killed: packages
 	$(WITH_NGINX) $(CARGO) build --release --locked --target-dir $(OUT)/steps $(FEATURES) --features steps
 	@cp $(OUT)/steps/release/libngx_http_sticky_rs.so $(OUT)/steps/ngx_http_sticky_rs.so
 	@tools/packages 'testing' $(RUN_PACKAGES) perl
-	@TEST_NGINX_MARKS=1 tools/test-nginx $(CURDIR)/$(OUT)/steps/ngx_http_sticky_rs.so "$(NGINX_BINARY)" \
+	@TEST_NGINX_TEST_POINTS=1 tools/test-nginx $(CURDIR)/$(OUT)/steps/ngx_http_sticky_rs.so "$(NGINX_BINARY)" \
 		t/sticky_state_killed.t t/sticky_table_killed.t t/sticky_table_steps.t
 
 ## For test-static, the source of an nginx: that of 1.28, in crate nginx-src
@@ -217,6 +233,11 @@ FUZZ_SECONDS ?= 600
 ## For fuzz: which of those in fuzz/targets; none means all
 FUZZ_TARGETS ?=
 
+## For fuzz: so many targets at once; as many as there are processors unless given
+FUZZ_JOBS ?=
+## For fuzz: a sanitizer; address unless given; the word none for none
+FUZZ_SANITIZER ?=
+
 ## Fuzzes whatever reads bytes from outside; FUZZ_JOBS targets at once
 fuzz: packages
 	@tools/packages 'fuzzing' g++
@@ -266,8 +287,11 @@ bench-core: packages
 	pages=$$(tools/pages target/pages) && \
 	env $${pages:+STICKY_PAGES="$$pages"} $(CARGO) bench --locked -p sticky-core --bench table --bench scan --target-dir target/core
 
-# WORST_TRIES=240 has so many random changes of them tried for each reader, and keeps what is dearer;
-# WORST_SEED chooses them.
+## For bench-worst: so many random changes of the bodies for each reader, of which the dearest are kept
+WORST_TRIES ?=
+## For bench-worst: a number that chooses these changes
+WORST_SEED ?=
+
 ## The dearest bodies that are known for each reader of responses, in instructions
 bench-worst: packages
 	@tools/packages 'the benchmark' valgrind
@@ -277,7 +301,17 @@ bench-worst: packages
 bench-scale: packages
 	$(CARGO) bench --locked -p sticky-core --bench scale --target-dir target/core
 
-# BENCH_ROUNDS and more: see the tool.
+## For bench-nginx: rounds, of which the medians count
+BENCH_ROUNDS ?= 11
+## For bench-nginx: seconds of each run
+BENCH_SECONDS ?= 1
+## For bench-nginx: connections at once
+BENCH_CONNECTIONS ?= 32
+## For bench-nginx: few and many sessions (10000,1000000); for bench-reload: how many (10000000)
+BENCH_SESSIONS ?=
+## For bench-nginx: a build of nginx-sticky-module-ng to compare with
+STICKY_MODULE_NG ?=
+
 ## Whole requests, beside round robin and what else there is
 bench-nginx: module
 	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl wrk taskset=util-linux
@@ -290,6 +324,11 @@ bench-instructions: module
 	@status=0; for part in '' --pages; do \
 		tools/bench-instructions $$part $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" || status=1; \
 	done; exit $$status
+
+## For bench-reload: reloads of each kind
+BENCH_RELOADS ?= 3
+## For bench-reload: 1 keeps the sessions in a state file, too
+BENCH_STATE ?=
 
 ## How long requests wait while nginx reloads with ten million sessions
 bench-reload: module

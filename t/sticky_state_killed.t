@@ -8,7 +8,7 @@
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Sticky::Test;
-use Sticky::Killed qw/ has_marks /;
+use Sticky::Killed qw/ has_test_points /;
 use Sticky::Nginx;
 use Sticky::Pages;
 use Sticky::State;
@@ -17,10 +17,10 @@ use Sticky::Traffic;
 use Time::HiRes qw/ sleep /;
 
 # The one of them that is passed often, when half of the file is written.
-my @marks = map { "state: $_" }
+my @points = map { "state: $_" }
     'locked:1', 'made:1', 'a word written:150', 'written:1', 'synced:1', 'renamed:1';
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(7 + 4 * @marks);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(7 + 4 * @points);
 
 $t->write_file_expand('backends.conf', backends());
 $t->write_file_expand('nginx.conf', <<'EOC');
@@ -94,20 +94,20 @@ ended($t, 'TERM');
 
 # Between two steps.
 
-for my $mark (@marks) {
+for my $point (@points) {
     SKIP: {
-        skip 'needs a module built with feature steps', 4 unless has_marks();
-        local $ENV{STICKY_KILL_AT} = $mark;
+        skip 'needs a module built with feature steps', 4 unless has_test_points();
+        local $ENV{STICKY_KILL_AT} = $point;
         my $killed = () = $t->read_file('error.log') =~ /exited on signal 9/g;
         $t->run();
         ok(eventually(sub {
             return (() = $t->read_file('error.log') =~ /exited on signal 9/g) > $killed + 1;
-        }), "$mark: killed there");
+        }), "$point: killed there");
         ended($t, 'KILL');
-        is(flaw($file), '', "$mark: the file is whole");
+        is(flaw($file), '', "$point: the file is whole");
         delete $ENV{STICKY_KILL_AT};
-        ok(changed($file, sub { $t->run() }), "$mark: the next one writes it");
-        is(differing(\%home, { bring_back('/', keys %home) }), 0, "$mark: all sessions hold");
+        ok(changed($file, sub { $t->run() }), "$point: the next one writes it");
+        is(differing(\%home, { bring_back('/', keys %home) }), 0, "$point: all sessions hold");
         ended($t, 'TERM');
     }
 }

@@ -13,7 +13,7 @@ use Sticky::Killed;
 use Sticky::Traffic;
 
 # The test points, and how often a worker comes by before it dies: often enough to serve some requests.
-my @marks = (
+my @points = (
     ['learn: inserted',         100],
     ['learn: looked again',     100],
     ['search: a word',          20_000],
@@ -26,8 +26,8 @@ my @marks = (
 );
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/);
-plan(skip_all => 'the module has no marks, see make test-killed') unless has_marks();
-$t->plan(1 + 10 * @marks);
+plan(skip_all => 'the module has no test points, see make test-killed') unless has_test_points();
+$t->plan(1 + 10 * @points);
 
 # nginx writes an alert about each of them.
 $t->todo_alerts();
@@ -37,14 +37,14 @@ $t->run();
 my %home = hand_out('/', 'used', SESSIONS);
 is(differing(\%home, { bring_back('/', keys %home) }), 0, 'sessions in use');
 
-for my $case (@marks) {
-    my ($mark, $times) = @$case;
-    note("Workers die at: $mark");
+for my $case (@points) {
+    my ($point, $times) = @$case;
+    note("Workers die at: $point");
     my $before = deaths($t);
     my $over = $t->testdir() . '/over';
     unlink $over;
 
-    ok(die_at($t, $mark, $times), 'reload');
+    ok(die_at($t, $point, $times), 'reload');
     my @clients = clients($over, \%home);
     eventually(sub { deaths($t) >= $before + 8 });
     $t->write_file('over', '');
@@ -54,6 +54,6 @@ for my $case (@marks) {
 
     is($wrong, 0, 'no answer of another server');
     my $deaths = deaths($t);
-    cmp_ok($deaths - $before, '>=', 8, "$mark: workers have died");
+    cmp_ok($deaths - $before, '>=', 8, "$point: workers have died");
     is_sound($t, \%home, $deaths);
 }

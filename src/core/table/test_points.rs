@@ -1,7 +1,7 @@
 //! Test points: named places between the steps of an operation, where tests let a worker die, or
 //! let another one continue. Without feature `steps`, which no release build has, they do nothing.
 
-/// Marks the test point `name`.
+/// The test point `name`.
 #[cfg(not(feature = "steps"))]
 #[inline(always)]
 pub fn at(_name: &'static str) {}
@@ -34,7 +34,7 @@ mod enabled {
         HOOK.with(|hook| hook.replace(new))
     }
 
-    /// Marks the test point `name`.
+    /// The test point `name`.
     pub fn at(name: &'static str) {
         die_at(name);
         // Cloned, because a hook may suspend this operation and resume another.

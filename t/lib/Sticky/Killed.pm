@@ -16,7 +16,7 @@ use Sticky::Nginx;
 use Sticky::Pages;
 use Sticky::Traffic;
 
-our @EXPORT = qw/ prepare has_marks die_at deaths clients is_sound SESSIONS /;
+our @EXPORT = qw/ prepare has_test_points die_at deaths clients is_sound SESSIONS /;
 
 # Most of the 3,300 words of the zone; ids that are only handed out go through the rest.
 use constant SESSIONS => 2500;
@@ -95,15 +95,16 @@ EOC
     $t->waitforfile("$dir/servers.pid");
 }
 
-# Whether the module under test has marks, see src/core/table/test_points.rs: `make test-killed` says so.
-sub has_marks { return $ENV{TEST_NGINX_MARKS} }
+# Whether the module under test has test points, see src/core/table/test_points.rs: `make test-killed`
+# says so.
+sub has_test_points { return $ENV{TEST_NGINX_TEST_POINTS} }
 
-# From now on each worker dies when it has come to the mark for so many times; or no longer. True
-# when the workers before are gone.
+# From now on each worker dies when it has come to the test point for so many times; or no longer.
+# True when the workers before are gone.
 sub die_at {
-    my ($t, $mark, $times) = @_;
+    my ($t, $point, $times) = @_;
     my @old = workers($t);
-    $t->write_file('die_at.conf', $mark ? qq{env "STICKY_KILL_AT=$mark:$times";\n} : '');
+    $t->write_file('die_at.conf', $point ? qq{env "STICKY_KILL_AT=$point:$times";\n} : '');
     $t->reload();
     return eventually(sub { !grep { kill 0, $_ } @old });
 }
