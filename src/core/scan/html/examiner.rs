@@ -59,6 +59,7 @@ struct UnfinishedTag {
 
 impl Waiting {
     /// Whether this name still waits: the window has nothing new that matters.
+    #[cold]
     fn goes_on(&mut self, window: &Window<'_>, name: Match, window_start: u64) -> bool {
         let place = |at: usize| window_start + at as u64;
         let window_end = place(window.bytes.len());

@@ -19,6 +19,7 @@ pub(in crate::scan) struct LastId {
 impl LastId {
     /// Whether the value at `at` is this id once more. Then nothing new can be found there,
     /// wherever the link leads. `None`: the bytes after it are needed.
+    #[inline]
     pub(in crate::scan) fn is_repeated(
         &self,
         window: &Window<'_>,
@@ -28,6 +29,18 @@ impl LastId {
         if !self.is_plain {
             return Some(false);
         }
+        let end = at + self.id.len();
+        let is_in_parentheses = matches!(value_end.place, ValuePlace::Parentheses);
+        if window.bytes.get(end) == Some(&b'"') && !is_in_parentheses {
+            // As in most links.
+            return Some(window.bytes.get(at..end) == Some(&self.id));
+        }
+        self.is_before(window, at, value_end)
+    }
+
+    /// The same where no quote ends the value.
+    #[inline(never)]
+    fn is_before(&self, window: &Window<'_>, at: usize, value_end: ValueEnd) -> Option<bool> {
         let rest = window.bytes.get(at..).unwrap_or_default();
         let Some(after) = rest.strip_prefix(self.id.as_slice()) else {
             let is_cut = self.id.starts_with(rest) && !window.to_end;

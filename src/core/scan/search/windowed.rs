@@ -118,6 +118,7 @@ impl<E: Examine> WindowedSearch<E> {
     }
 
     /// Reads a piece where it is appended to the carry.
+    #[inline(never)]
     fn read_small(&mut self, piece: &[u8], to_end: bool, found: &mut Found<'_>) {
         if piece.is_empty() && !self.is_waiting {
             return;
@@ -150,8 +151,14 @@ impl<E: Examine> WindowedSearch<E> {
         }
         self.resume_at(waiting);
         if self.carry.len() >= self.needed + SMALL {
-            self.carry_over(self.carry.len(), &[], waiting);
+            self.shorten(waiting);
         }
+    }
+
+    /// Keeps of the carry what may be needed.
+    #[inline(never)]
+    fn shorten(&mut self, waiting: Option<Match>) {
+        self.carry_over(self.carry.len(), &[], waiting);
     }
 
     /// The search goes on at the match that waits, or behind what is in the carry.
@@ -270,6 +277,7 @@ impl<E: Examine> WindowedSearch<E> {
     }
 
     /// Keeps the bytes that a later match, or the one that waits, may need.
+    #[inline(always)]
     fn carry_over(&mut self, carried: usize, piece: &[u8], waiting: Option<Match>) {
         self.carry.truncate(carried);
         let mut keep = self.examiner.first_needed(&self.carry, piece);
