@@ -63,46 +63,20 @@ impl FormsLearner {
     /// Whether a tag may end in this piece. Between a `>` and the one that ends the next tag, this
     /// tag begins, or a value ends in which the first one stands.
     fn may_end_in(&mut self, piece: &[u8]) -> bool {
-        let mut ends = false;
-        for byte in piece {
-            match byte {
-                b'<' | b'"' | b'\'' => self.may_end = true,
-                b'>' => ends |= std::mem::take(&mut self.may_end),
-                _ => {}
-            }
-        }
-        ends
+        piece
+            .iter()
+            .fold(false, |ends, byte| ends | self.may_end_with(*byte))
     }
 
-    fn hand_out(&mut self, found: &mut Found<'_>) {
-        let mut ids = self.ids.borrow_mut();
-        let FoundIds { ids, ends, .. } = &mut *ids;
-        let mut from = 0;
-        for end in ends.drain(..) {
-            let id = ids.get(from..end).unwrap_or_default();
-            from = end;
-            if id != self.last && found(id, IdClass::Form) {
-                self.last.clear();
-                self.last.extend_from_slice(id);
-            }
-        }
-        ids.clear();
+    #[inline(always)]
+    fn may_end_with(&mut self, byte: u8) -> bool {
+        self.may_end |= matches!(byte, b'<' | b'"' | b'\'');
+        byte == b'>' && std::mem::take(&mut self.may_end)
     }
-}
 
-impl Learner for FormsLearner {
-    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
-        if self.parser.is_none() {
-            return;
-        }
-        let is_small = self.held.len() + piece.len() <= MAX_HELD;
-        if is_small && !self.may_end_in(piece) {
-            match piece {
-                [byte] => self.held.push(*byte),
-                piece => self.held.extend_from_slice(piece),
-            }
-            return;
-        }
+    /// Has the parser read what is held and the piece.
+    #[inline(never)]
+    fn parse(&mut self, piece: &[u8], is_small: bool, found: &mut Found<'_>) {
         // Not known of a large piece.
         self.may_end |= !is_small;
         let Some(parser) = &mut self.parser else {
@@ -128,6 +102,40 @@ impl Learner for FormsLearner {
         self.hand_out(found);
     }
 
+    fn hand_out(&mut self, found: &mut Found<'_>) {
+        let mut ids = self.ids.borrow_mut();
+        let FoundIds { ids, ends, .. } = &mut *ids;
+        let mut from = 0;
+        for end in ends.drain(..) {
+            let id = ids.get(from..end).unwrap_or_default();
+            from = end;
+            if id != self.last && found(id, IdClass::Form) {
+                self.last.clear();
+                self.last.extend_from_slice(id);
+            }
+        }
+        ids.clear();
+    }
+}
+
+impl Learner for FormsLearner {
+    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
+        if self.parser.is_none() {
+            return;
+        }
+        let is_small = self.held.len() + piece.len() <= MAX_HELD;
+        let is_held = is_small
+            && match piece {
+                [byte] => !self.may_end_with(*byte),
+                piece => !self.may_end_in(piece),
+            };
+        match piece {
+            [byte] if is_held => self.held.push(*byte),
+            piece if is_held => self.held.extend_from_slice(piece),
+            piece => self.parse(piece, is_small, found),
+        }
+    }
+
     fn end(&mut self, found: &mut Found<'_>) {
         if let Some(parser) = self.parser.take() {
             // What is held has no end of a tag.
@@ -145,12 +153,14 @@ fn parser(
     encoding: AsciiCompatibleEncoding,
 ) -> Parser {
     let site = Rc::new(RefCell::new((site, false)));
+    // Selectors with an attribute would have the elements matched twice.
     let base = {
         let site = Rc::clone(&site);
-        element!("base[href]", move |base| {
+        element!("base", move |base| {
             let mut site = site.borrow_mut();
             // Only the first counts.
-            if !std::mem::replace(&mut site.1, true) {
+            if !site.1 && base.has_attribute("href") {
+                site.1 = true;
                 let href = attribute_bytes(base, "href").unwrap_or_default();
                 site.0.rebase(decoded(&href, &mut Vec::new()));
             }
@@ -159,7 +169,7 @@ fn parser(
     };
     let action = {
         let (names, ids, site) = (Arc::clone(&names), Rc::clone(ids), Rc::clone(&site));
-        element!("form[action]", move |form| {
+        element!("form", move |form| {
             let action = attribute_bytes(form, "action");
             ids.borrow_mut().link(action, &names, &site.borrow().0);
             Ok(())
