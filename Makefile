@@ -78,7 +78,7 @@ $(error NGINX=$(NGINX): expected debian, vendored, source, or a suite of Debian 
 endif
 
 .PHONY: all module dev module-path install demo clean help packages \
-	test test-core test-layout test-nginx test-apps test-killed test-static test-msrv test-long \
+	test test-core test-worst test-layout test-nginx test-apps test-killed test-static test-msrv test-long \
 	tsan miri fuzz matrix matrix-row lint cargo-deny \
 	bench bench-core bench-worst bench-scale bench-nginx bench-instructions bench-reload
 
@@ -133,14 +133,20 @@ help:
 
 ##@ Testing
 
-## All tests: test-core, test-layout, test-nginx
-test: test-core test-layout test-nginx
+## All tests: test-core, test-worst, test-layout, test-nginx
+test: test-core test-worst test-layout test-nginx
 
 ## The core crate's tests, without nginx
 test-core: packages
 	pages=$$(tools/pages target/pages) && \
 	env $${pages:+STICKY_PAGES="$$pages"} $(CARGO) test --locked -p sticky-core --features steps --target-dir target/core
 	$(CARGO) test --locked -p sticky-core --features model --target-dir target/core --test table_orders
+
+# Counted under callgrind, so that it does not matter how busy the machine is.
+## No reader of responses costs much more than it may, for the dearest bodies that are known
+test-worst: packages
+	@tools/packages 'testing' valgrind
+	WORST_SLACK=30 $(CARGO) bench --locked -p sticky-core --bench worst --target-dir target/core
 
 ## nginx's structures as the module sees them, and as C does
 test-layout: packages

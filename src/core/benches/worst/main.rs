@@ -6,6 +6,10 @@
 //! WORST_TRIES, it changes the dearest ones of each reader at random that many times, keeps what
 //! costs more, and adds the dearest of a kind to `inputs.txt`. The same WORST_SEED (a number) has
 //! the same changes tried.
+//!
+//! `make test` runs it too, with WORST_SLACK=30: another compiler or processor may cost so many
+//! percent more than the bounds say, but a reader that reads the same bytes again and again costs a
+//! multiple.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -39,7 +43,7 @@ const SHOWN: usize = 10;
 
 /// Instructions per KB that no input of a reader may exceed, in the order of [`READERS`].
 const BOUNDS: [u64; READERS.len()] = [
-    970_000, 360_000, 720_000, 1_250_000, 550_000, 300_000, 660_000,
+    970_000, 370_000, 720_000, 1_250_000, 640_000, 320_000, 660_000,
 ];
 
 fn main() -> ExitCode {
@@ -72,7 +76,7 @@ fn main() -> ExitCode {
         std::fs::write(&file, lines).expect("the known inputs");
         inputs.extend(found);
     }
-    match report(&inputs) {
+    match report(&inputs, number("WORST_SLACK")) {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
@@ -98,8 +102,10 @@ fn measured(input: &Input, text: &[u8]) -> usize {
     count
 }
 
-/// Prints the dearest inputs. Returns whether they keep to the bounds.
-fn report(inputs: &[Input]) -> bool {
+/// Prints the dearest inputs, one of each reader with a `slack`. Returns whether they keep to the
+/// bounds, or exceed them by no more than that many percent.
+fn report(inputs: &[Input], slack: Option<u64>) -> bool {
+    let shown = slack.map_or(SHOWN, |_| 1);
     let costs = costs(inputs, SIZE);
     let mut keeps = true;
     println!(
@@ -107,10 +113,11 @@ fn report(inputs: &[Input]) -> bool {
         "reader", "instr/KB", "piece", "names", "in"
     );
     for (reader, bound) in READERS.iter().zip(BOUNDS) {
+        let bound = bound + bound * slack.unwrap_or(0) / 100;
         let own = inputs.iter().zip(&costs);
         let mut own: Vec<_> = own.filter(|(input, _)| input.reader == *reader).collect();
         own.sort_by_key(|(_, cost)| std::cmp::Reverse(**cost));
-        for (input, cost) in own.iter().take(SHOWN) {
+        for (input, cost) in own.iter().take(shown) {
             println!(
                 "{reader:10} {cost:>9}  {:>6}  {:>5}  {:5}  {}",
                 input.piece,
