@@ -9,7 +9,7 @@ use lol_html::{element, AsciiCompatibleEncoding, HtmlRewriter, Settings};
 
 use super::{Notation, RouteParameter};
 use crate::scan::character_references::decoded;
-use crate::scan::html_parser::{self, attribute_bytes, text_of, NO_MARKUP};
+use crate::scan::html_parser::{self, attribute_bytes, text_of, TagNames, NO_MARKUP};
 use crate::url::Site;
 
 /// Puts the parameter into one page, piece by piece. Everything that comes in goes out, at the
@@ -26,6 +26,7 @@ use crate::url::Site;
 pub struct PageRewriter {
     /// `None` when the rest of the page passes as it is.
     rewriter: Option<HtmlRewriter<'static, Sink>>,
+    names: TagNames,
     out: Rc<RefCell<Vec<u8>>>,
 }
 
@@ -58,12 +59,16 @@ impl PageRewriter {
         });
         Some(Self {
             rewriter: Some(HtmlRewriter::new(settings(&handlers, encoding), sink)),
+            names: TagNames::new(),
             out,
         })
     }
 
     /// Takes the next piece of the page, and gives to `pass` what can go out by now.
     pub fn feed(&mut self, piece: &[u8], pass: &mut dyn FnMut(&[u8])) {
+        if self.rewriter.is_some() && !self.names.allow(piece) {
+            self.end(pass);
+        }
         match &mut self.rewriter {
             // After an error it must not be used again. By then it has put out all that it held.
             Some(rewriter) => {

@@ -10,7 +10,7 @@ use lol_html::errors::RewritingError;
 use lol_html::{element, AsciiCompatibleEncoding, HtmlRewriter, Settings};
 
 use super::character_references::decoded;
-use super::html_parser::{self, attribute_bytes, NO_MARKUP};
+use super::html_parser::{self, attribute_bytes, TagNames, NO_MARKUP};
 use super::{Found, IdClass, Learner};
 use crate::url::{ExtractedId, Names, Site};
 
@@ -24,6 +24,7 @@ type Discard = fn(&[u8]);
 pub struct FormsLearner {
     /// `None` when no more can be learned from this page.
     parser: Option<Parser>,
+    tags: TagNames,
     ids: Rc<RefCell<FoundIds>>,
     last: Vec<u8>,
     /// Small pieces that the parser has not got yet: no tag ends in them.
@@ -53,6 +54,7 @@ impl FormsLearner {
         let parser = encoding.map(|encoding| parser(names, site, &ids, encoding));
         Self {
             parser,
+            tags: TagNames::new(),
             ids,
             last: Vec::new(),
             held: Vec::new(),
@@ -82,21 +84,27 @@ impl FormsLearner {
         let Some(parser) = &mut self.parser else {
             return;
         };
-        let mut result: Result<(), RewritingError> = Ok(());
+        let tags = &mut self.tags;
+        // After an error the parser must not be used again.
+        let mut read = |bytes: &[u8]| {
+            let result: Option<Result<(), RewritingError>> =
+                tags.allow(bytes).then(|| parser.write(bytes));
+            matches!(result, Some(Ok(())))
+        };
+        let mut can_go_on = true;
         let mut rest = piece;
         if !self.held.is_empty() {
             if is_small {
                 self.held.extend_from_slice(piece);
                 rest = &[];
             }
-            result = parser.write(&self.held);
+            can_go_on = read(&self.held);
             self.held.clear();
         }
-        if result.is_ok() && !rest.is_empty() {
-            result = parser.write(rest);
+        if can_go_on && !rest.is_empty() {
+            can_go_on = read(rest);
         }
-        // After an error the parser must not be used again.
-        if result.is_err() {
+        if !can_go_on {
             self.parser = None;
         }
         self.hand_out(found);

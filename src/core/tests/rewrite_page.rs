@@ -416,3 +416,24 @@ fn elements_may_stay_open() {
     let got = rewritten_with(b"A", page.as_bytes(), None, 4096);
     assert!(got == expected.as_bytes());
 }
+
+#[test]
+fn names_of_elements_take_no_memory_without_a_bound() {
+    let long = "x".repeat(8000);
+    let open: String = (0..40).map(|n| format!("<a{n}{long}>")).collect();
+    let page = format!("<a href=/1>{open}<a href=/2>");
+    let expected = format!("<a href=\"/1?route=A\">{open}<a href=/2>");
+    for size in [1, 7, 8000, 100_000] {
+        let got = rewritten_with(b"A", page.as_bytes(), None, size);
+        assert!(got == expected.as_bytes(), "in pieces of {size}");
+    }
+    // These take none, or hardly any.
+    let name = "a-name-of-some-element-as-one-has-them";
+    let usual = format!("<{name}></{name}>").repeat(20_000);
+    let script = format!("<script>{}</script>", "i<a.length&&b(c[i]);".repeat(2000));
+    for other in [usual, script, format!("</{long}>").repeat(100)] {
+        let page = format!("{other}<a href=/2>");
+        let got = rewritten_with(b"A", page.as_bytes(), None, 4096);
+        assert!(got.ends_with(b"<a href=\"/2?route=A\">"));
+    }
+}

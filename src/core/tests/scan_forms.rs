@@ -122,3 +122,12 @@ fn a_tag_beyond_the_memory_ends_learning_without_a_panic() {
     page.extend_from_slice(b"'><input name=sid value=2>");
     assert_eq!(read(&page, None, 4096), "1");
 }
+
+#[test]
+fn names_of_elements_beyond_the_memory_end_learning() {
+    let open: String = (0..40)
+        .map(|n| format!("<a{n}{}>", "x".repeat(8000)))
+        .collect();
+    let page = format!("<input name=sid value=1>{open}<input name=sid value=2>");
+    assert_eq!(read(page.as_bytes(), None, 4096), "1");
+}

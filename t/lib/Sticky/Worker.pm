@@ -10,12 +10,18 @@ use Time::HiRes qw/ sleep /;
 
 use Sticky::Client;
 
-our @EXPORT = qw/ memory_of cpu_of idle /;
+our @EXPORT = qw/ memory_of peak_of cpu_of idle /;
 
 # Memory that is its own, in KB.
 sub memory_of {
     my ($pid) = @_;
     return read_of("/proc/$pid/status") =~ /^RssAnon:\s*(\d+)/m ? $1 : 0;
+}
+
+# The most memory that it has had at once, files and what it shares included, in KB.
+sub peak_of {
+    my ($pid) = @_;
+    return read_of("/proc/$pid/status") =~ /^VmHWM:\s*(\d+)/m ? $1 : 0;
 }
 
 # Time for which it has run, in seconds.
