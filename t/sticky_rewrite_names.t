@@ -71,8 +71,12 @@ $t->run();
 
 my %grown;
 for my $path (qw/ sub rewrite forms /) {
+    my %old = map { $_ => 1 } @{ eventually(sub { my @old = workers($t); return @old && \@old }) };
     reload_with($t, $conf);
-    my $worker = eventually(sub { (workers($t))[0] });
+    my $worker = eventually(sub {
+        my ($new, @others) = workers($t);
+        return $new && !@others && !$old{$new} ? $new : undef;
+    });
     # What every page takes.
     http_get("/$path/warm.html");
     my $before = peak_of($worker);

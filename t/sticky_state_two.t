@@ -57,7 +57,7 @@ my $dir = $t->testdir();
 mkdir "$dir/kept";
 my $owner = $$;
 
-my @all = map { '127.0.0.1:' . port(8080 + $_) } 1 .. 4;
+my @all = map { '127.0.0.1:' . (8080 + $_) } 1 .. 4;
 $t->write_file_expand('nginx.conf', $conf->(8080, 'one', @all));
 # The second one can use none of the first one's servers but B: A is gone, C down, and D will have failed.
 $t->write_file_expand('two.conf', $conf->(8090, 'two', $all[1], "$all[2] down",
