@@ -11,7 +11,7 @@ use Sticky::Peers qw/ needs curl /;
 
 needs('curl with HTTP/2');
 
-my $t = Test::Nginx->new()->has(qw/ http http_v2 proxy rewrite /)->plan(12);
+my $t = Test::Nginx->new()->has(qw/ http http_v2 proxy rewrite /)->plan(14);
 
 # nginx has said so in a directive of its own since 1.25.1.
 my ($listen, $http_2) = $t->has_version('1.25.1') ? ('', 'http2 on;') : (' http2', '');
@@ -32,7 +32,8 @@ http {
     include backends.conf;
 
     upstream u {
-        sticky mode=query name=sid name=(S) from=path,header:X-Session-Id,cookie,form learn=html;
+        sticky mode=query name=sid name=(S) from=path,header:X-Session-Id,cookie,form,json
+                          learn=html;
         server 127.0.0.1:8081;
         server 127.0.0.1:8082;
         server 127.0.0.1:8083;
@@ -83,6 +84,9 @@ is(asked('/', '--form', 'sid=one', '--form', "file=\@$large"), $home, 'before a 
 is(asked('/in_file', '--form', 'sid=one', '--form', "file=\@$large"), $home,
     'in a file that nginx always makes');
 is(asked('/', '--data', "sid=one&text=$text"), $home, 'urlencoded, with a long text');
+my @json = ('--header', 'Content-Type: application/json', '--data');
+is(asked('/', @json, '{"sid":"one"}'), $home, 'JSON');
+is(asked('/', @json, "{\"text\":\"$text\",\"sid\":\"one\"}"), $home, 'JSON, in a file');
 like(asked('/', '--form', "sid=\@$file"), qr/NONE$/, 'file of that name');
 
 # The server and the status of one request.

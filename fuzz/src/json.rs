@@ -31,37 +31,86 @@ impl Document {
 
     /// The ids of the document in order, none twice in a row.
     pub fn ids(&self, wanted: &[Member]) -> Vec<Vec<u8>> {
-        let mut ids = Vec::new();
-        self.collect(wanted, &mut Vec::new(), &mut ids);
-        ids.retain(|id| (1..=MAX_ID).contains(&id.len()));
+        let mut ids: Vec<Vec<u8>> = self.values(wanted).into_iter().map(|(_, id)| id).collect();
         ids.dedup();
         ids
     }
 
-    fn collect<'a>(&'a self, wanted: &[Member], path: &mut Vec<&'a [u8]>, ids: &mut Vec<Vec<u8>>) {
+    /// The ids of the document in order, each with the index of its member.
+    pub fn values(&self, wanted: &[Member]) -> Vec<(usize, Vec<u8>)> {
+        let mut values = Vec::new();
+        // A document may be a string, but a number alone is no id.
+        let progress = wanted.iter().map(|member| match member {
+            Member::ByName(_) => None,
+            Member::ByPath(_) => Some(0),
+        });
+        let progress: Progress = progress.collect();
+        self.collect(wanted, &progress, &mut values);
+        values.retain(|(_, id)| (1..=MAX_ID).contains(&id.len()));
+        values
+    }
+
+    fn collect(&self, wanted: &[Member], progress: &Progress, values: &mut Vec<(usize, Vec<u8>)>) {
         match self {
-            Document::Other | Document::Huge | Document::Text(_) => {}
-            Document::List(items) => items
-                .iter()
-                .for_each(|item| item.collect(wanted, path, ids)),
-            Document::Object(members) => {
-                for (name, value) in members {
-                    path.push(name.as_bytes());
-                    let is_id = wanted.iter().any(|member| match member {
-                        Member::ByName(own) => **own == *name.as_bytes(),
-                        Member::ByPath(names) => {
-                            names.iter().map(|own| &**own).eq(path.iter().copied())
+            Document::Other | Document::Huge => {}
+            Document::Text(text) => {
+                let mut paths = wanted.iter().zip(progress);
+                let reached = paths.position(|(member, steps)| match member {
+                    Member::ByName(_) => *steps == Some(1),
+                    Member::ByPath(names) => *steps == Some(names.len()),
+                });
+                if let Some(member) = reached {
+                    values.push((member, text.as_bytes().to_vec()));
+                }
+            }
+            Document::List(items) => {
+                let mut containers = 0;
+                for (place, item) in items.iter().enumerate() {
+                    let is_container = matches!(item, Document::List(_) | Document::Object(_));
+                    containers += usize::from(is_container);
+                    let leads_on = is_container && containers <= MAX_ELEMENTS;
+                    let at = wanted.iter().zip(progress).map(|(member, before)| {
+                        let before = (*before)?;
+                        let Member::ByPath(names) = member else {
+                            return None;
+                        };
+                        match index(names.get(before)?) {
+                            Some(index) => (index == place).then_some(before + 1),
+                            None => leads_on.then_some(before),
                         }
                     });
-                    match value {
-                        Document::Text(text) if is_id => ids.push(text.as_bytes().to_vec()),
-                        value => value.collect(wanted, path, ids),
-                    }
-                    path.pop();
+                    item.collect(wanted, &at.collect(), values);
+                }
+            }
+            Document::Object(members) => {
+                for (name, value) in members {
+                    let at = wanted
+                        .iter()
+                        .zip(progress)
+                        .map(|(member, before)| match member {
+                            Member::ByName(own) => (**own == *name.as_bytes()).then_some(1),
+                            Member::ByPath(names) => {
+                                let before = (*before)?;
+                                (**names.get(before)? == *name.as_bytes()).then_some(before + 1)
+                            }
+                        });
+                    value.collect(wanted, &at.collect(), values);
                 }
             }
         }
     }
+}
+
+/// How many steps of each path lead to a value.
+type Progress = Vec<Option<usize>>;
+
+/// Into so many of the objects and arrays in an array a name leads on.
+const MAX_ELEMENTS: usize = 16;
+
+/// The number of a step.
+fn index(step: &[u8]) -> Option<usize> {
+    let number: usize = std::str::from_utf8(step).ok()?.parse().ok()?;
+    (number.to_string().as_bytes() == step).then_some(number)
 }
 
 impl<'de> Deserialize<'de> for Document {

@@ -1,13 +1,14 @@
 //! JSON in any pieces, against serde_json; with bit 4 of the first byte, pages with JSON in their
-//! scripts. First byte: the members; the next four: the pieces.
+//! scripts, and with bit 5, the body of a request. First byte: the members; the next four: the
+//! pieces.
 #![no_main]
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use sticky_core::scan::json::Member;
-use sticky_core::scan::json::{JsonLearner, Members, ScriptLearner};
-use sticky_core::url::Names;
+use sticky_core::scan::json::{JsonLearner, Member, MemberPaths, Members, ScriptLearner};
+use sticky_core::url::{Names, MAX_ID};
 use sticky_fuzz::json::Document;
 use sticky_fuzz::pieces;
 
@@ -15,13 +16,18 @@ use sticky_fuzz::pieces;
 const MAX_SPACE: usize = 256;
 
 /// Members by their paths.
-const MEMBERS: [&[&[&[u8]]]; 6] = [
+const MEMBERS: [&[&[&[u8]]]; 10] = [
     &[&[b"sid"]],
     &[&[b"sid"], &[b"s"]],
     &[&[b"a", b"sid"]],
     &[&[b"a", b"a", b"s"], &[b"sid"]],
     &[&[b":"], &[b"sid"]],
     &[&[b"a", b"a", b"a"], &[b"a", b"s"]],
+    &[&[b"a", b"0"], &[b"a", b"1", b"s"]],
+    &[&[], &[b"0", b"s"]],
+    // From the outermost object on.
+    &[&[b"^", b"sid"]],
+    &[&[b"^", b"0"], &[b"^", b"s"]],
 ];
 
 fuzz_target!(|input: &[u8]| {
@@ -32,6 +38,7 @@ fuzz_target!(|input: &[u8]| {
         .iter()
         .map(|path| match path {
             [name] => Member::ByName((*name).into()),
+            [b"^", path @ ..] => Member::ByPath(path.iter().map(|name| (*name).into()).collect()),
             path => Member::ByPath(path.iter().map(|name| (*name).into()).collect()),
         })
         .collect();
@@ -41,6 +48,10 @@ fuzz_target!(|input: &[u8]| {
     let seed = u32::from_le_bytes(*seed);
     if choice & 0x10 != 0 {
         pieces::ids(body, seed, || ScriptLearner::new(learner()));
+        return;
+    }
+    if choice & 0x20 != 0 {
+        is_requested(&wanted, &names, body);
         return;
     }
     pieces::ids(body, seed, learner);
@@ -55,9 +66,68 @@ fuzz_target!(|input: &[u8]| {
     }
     match serde_json::from_slice::<Document>(body) {
         Ok(document) if !document.has_huge() => {
-            let expected = document.ids(&wanted);
+            let mut expected = document.ids(&wanted);
+            if is_number(body) {
+                expected.clear();
+            }
+            // Members whose index matters are read beside those that are searched.
+            let mut found = found;
+            if has_index(&wanted) {
+                for ids in [&mut expected, &mut found] {
+                    ids.sort();
+                    ids.dedup();
+                }
+            }
             assert_eq!(pieces::shown(&found), pieces::shown(&expected));
         }
         _ => {}
     }
 });
+
+fn is_number(body: &[u8]) -> bool {
+    body.trim_ascii().iter().all(u8::is_ascii_digit)
+}
+
+fn has_index(wanted: &[Member]) -> bool {
+    wanted.iter().any(|member| match member {
+        Member::ByName(_) => false,
+        Member::ByPath(names) => names.iter().any(|name| name.iter().all(u8::is_ascii_digit)),
+    })
+}
+
+/// A request has the ids that serde_json finds, in the order of the members.
+fn is_requested(wanted: &[Member], names: &Names, body: &[u8]) {
+    let paths = Arc::new(MemberPaths::new(wanted));
+    let read = |until: usize| {
+        let mut ids = Vec::new();
+        let _ = paths.visit_ids(names, body, &mut |id| {
+            ids.push(id);
+            match ids.len() == until {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        ids
+    };
+    let found = read(usize::MAX);
+    assert!(found.iter().all(|id| (1..=MAX_ID).contains(&id.len())));
+    assert_eq!(read(1).first(), found.first());
+    let Ok(document) = serde_json::from_slice::<Document>(body) else {
+        return;
+    };
+    if document.has_huge() || is_number(body) {
+        return;
+    }
+    let values = document.values(wanted);
+    let mut expected = Vec::new();
+    for member in 0..wanted.len() {
+        let mut ids: Vec<Vec<u8>> = Vec::new();
+        for (_, id) in values.iter().filter(|(own, _)| *own == member) {
+            if wanted.len() == 1 || !ids.contains(id) && ids.len() < 8 {
+                ids.push(id.clone());
+            }
+        }
+        expected.extend(ids);
+    }
+    assert_eq!(pieces::shown(&found), pieces::shown(&expected));
+}

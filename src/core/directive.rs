@@ -18,6 +18,7 @@ mod error;
 mod from;
 mod hosts;
 mod learn;
+mod members;
 pub mod nginx_forms;
 pub mod nginx_units;
 mod on_failure;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 
 use crate::digest::Recipe;
 use crate::http::cookie::SameSite;
+use crate::scan::json::MemberPaths;
 use crate::scan::learn_set::LearnSet;
 use crate::table::Limits;
 use crate::url::Names;
@@ -146,6 +148,18 @@ pub enum Place {
     Cookie,
     /// In this header, whose name is in lower case.
     Header(Box<[u8]>),
+    /// In members of a JSON body.
+    Json(Arc<MemberPaths>),
+}
+
+impl Place {
+    /// Whether it is in the body of a request.
+    pub fn is_in_body(&self) -> bool {
+        match self {
+            Place::Form | Place::Json(_) => true,
+            Place::Query | Place::Path | Place::Cookie | Place::Header(_) => false,
+        }
+    }
 }
 
 /// What becomes of a session when its server is down or has failed, and another server answers its

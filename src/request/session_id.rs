@@ -3,15 +3,18 @@
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use sticky_core::directive::{Place, QueryRule};
 use sticky_core::http::header_value;
+use sticky_core::http::media_type;
 use sticky_core::http::multipart;
+use sticky_core::scan::json::MemberPaths;
 use sticky_core::url::Names;
 
 use crate::ngx::request::Request;
 
-/// So many bytes of a posted form are searched.
+/// So many bytes of a body are searched.
 const SEARCHED: usize = 64 * 1024;
 
 /// Called with each id, decoded, until it breaks.
@@ -33,7 +36,7 @@ pub fn first<'r, 'p>(r: Request<'r>, rule: &'p QueryRule) -> Option<(&'r [u8], &
                     }
                 }
             },
-            Place::Form if !r.has_body() => {}
+            place if place.is_in_body() && !r.has_body() => {}
             _ => {
                 if let Some(id) = first_in_place(r, &rule.names, place) {
                     return Some((id, places));
@@ -69,8 +72,7 @@ fn first_in_place<'r>(r: Request<'r>, names: &Names, place: &Place) -> Option<&'
 pub fn are_empty(r: Request<'_>, places: &[Place]) -> bool {
     match places {
         [] => true,
-        [Place::Form] => !r.has_body(),
-        _ => false,
+        places => places.iter().all(Place::is_in_body) && !r.has_body(),
     }
 }
 
@@ -110,12 +112,13 @@ fn in_place<'r>(
 ) -> ControlFlow<()> {
     match place {
         Place::Query => in_arguments(r, names, visit),
-        Place::Form => in_body(r, names, visit),
+        Place::Form => in_form_body(r, names, visit),
         Place::Path => names.ids_in_path(r.unparsed_path()).try_for_each(visit),
         Place::Cookie => names.ids_in_cookies(r.cookies()).try_for_each(visit),
         Place::Header(name) => names
             .ids_in_headers(r.header_values(name))
             .try_for_each(visit),
+        Place::Json(members) => in_json(r, names, members, visit),
     }
 }
 
@@ -138,7 +141,7 @@ fn in_arguments<'r>(r: Request<'r>, names: &Names, visit: &mut Visit<'_, 'r>) ->
     ControlFlow::Continue(())
 }
 
-fn in_body<'r>(r: Request<'r>, names: &Names, visit: &mut Visit<'_, 'r>) -> ControlFlow<()> {
+fn in_form_body<'r>(r: Request<'r>, names: &Names, visit: &mut Visit<'_, 'r>) -> ControlFlow<()> {
     let media_type = r.body_type();
     let is_urlencoded = header_value::is_value(media_type, b"application/x-www-form-urlencoded");
     // Else it is not read, which takes time where nginx has it in a file.
@@ -153,6 +156,21 @@ fn in_body<'r>(r: Request<'r>, names: &Names, visit: &mut Visit<'_, 'r>) -> Cont
         Cow::Owned(bytes) => in_form(names, media_type, &bytes, body.is_whole, &mut |id| {
             visit(Cow::Owned(id.into_owned()))
         }),
+    }
+}
+
+fn in_json<'r>(
+    r: Request<'r>,
+    names: &Names,
+    members: &Arc<MemberPaths>,
+    visit: &mut Visit<'_, 'r>,
+) -> ControlFlow<()> {
+    if !media_type::is_json(r.body_type()) {
+        return ControlFlow::Continue(());
+    }
+    match r.body(SEARCHED) {
+        Some(body) => members.visit_ids(names, &body.bytes, &mut |id| visit(Cow::Owned(id))),
+        None => ControlFlow::Continue(()),
     }
 }
 

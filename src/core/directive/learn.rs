@@ -3,9 +3,9 @@
 use std::sync::LazyLock;
 
 use super::error::{DirectiveError, NAME_ELSEWHERE};
+use super::members::{member, members_named};
 use super::parameters::{is_token, list, push_once, Parameters};
 use super::values::check_variables;
-use crate::scan::json::Member;
 use crate::scan::learn_set::LearnSet;
 use crate::scan::source::{Source, FORMS, HTML, JSON, SOURCES};
 use crate::url::Names;
@@ -49,12 +49,8 @@ pub(super) fn learn(given: &Parameters, names: &[Box<[u8]>]) -> Result<LearnSet,
                     push_once("learn", &mut learn.members, member, value)?;
                 }
             }
-            (b"json", Some(path)) if path.split(is_dot).all(Names::is_valid_name) => {
-                let mut path: Vec<Box<[u8]>> = path.split(is_dot).map(Into::into).collect();
-                let member = match (path.len(), path.pop()) {
-                    (1, Some(name)) => Member::ByName(name),
-                    (_, last) => Member::ByPath(path.into_iter().chain(last).collect()),
-                };
+            (b"json", Some(written)) => {
+                let member = member(written).ok_or_else(|| unknown(value))?;
                 read_json(&mut learn);
                 push_once("learn", &mut learn.members, member, value)?;
             }
@@ -105,17 +101,9 @@ fn read_json(learn: &mut LearnSet) {
     }
 }
 
-fn members_named(names: &[Box<[u8]>]) -> impl Iterator<Item = Member> + '_ {
-    names.iter().cloned().map(Member::ByName)
-}
-
 fn once(known: &mut bool, value: &[u8]) -> Result<(), DirectiveError> {
     match std::mem::replace(known, true) {
         false => Ok(()),
         true => Err(DirectiveError::repeated("learn", value)),
     }
-}
-
-fn is_dot(byte: &u8) -> bool {
-    *byte == b'.'
 }

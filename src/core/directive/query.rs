@@ -29,9 +29,13 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
     let from = from(given)?;
     let names = names(given, &from)?;
     let learn = learn(given, &names)?;
-    let is_header = |place: &Place| matches!(place, Place::Header(_));
+    let is_nameless = |place: &Place| match place {
+        Place::Header(_) => true,
+        Place::Json(members) => !names.iter().any(|name| members.have(name)),
+        _ => false,
+    };
     if given.has("name")
-        && from.iter().all(is_header)
+        && from.iter().all(is_nameless)
         && !learn.reads_links()
         && !names.iter().any(|name| {
             let member = Member::ByName(name.clone());
@@ -119,7 +123,7 @@ fn parts(from: &[Place]) -> Vec<LinkPart> {
     let parts = from.iter().filter_map(|place| match place {
         Place::Query => Some(LinkPart::Query),
         Place::Path => Some(LinkPart::Path),
-        Place::Form | Place::Cookie | Place::Header(_) => None,
+        Place::Form | Place::Cookie | Place::Header(_) | Place::Json(_) => None,
     });
     let mut parts: Vec<LinkPart> = parts.collect();
     if parts.is_empty() {

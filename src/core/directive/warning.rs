@@ -54,6 +54,12 @@ pub enum Warning {
         /// `from=` is not given.
         default: bool,
     },
+    /// A place that only programs use is searched, but nothing is learned that they read.
+    #[error(
+        "\"sticky\" directive finds no session: \"from={0}\" takes the id from a body, but \
+         \"learn\" reads none by default, expected \"learn={0}\""
+    )]
+    NoBodyLearned(&'static str),
 }
 
 /// All doubts about a directive, whose words are `words`.
@@ -71,7 +77,9 @@ pub fn warnings(mode: &Mode, words: &[&[u8]]) -> Vec<Warning> {
     }
     match mode {
         Mode::Cookie(rule) => of_attributes(rule, &mut doubts),
-        Mode::Query(rule) => doubts.extend(of_cookies(rule, words)),
+        Mode::Query(rule) => {
+            doubts.extend(of_cookies(rule, words).or_else(|| of_bodies(rule, words)))
+        }
         Mode::Rewrite(_) | Mode::Nginx(_) => {}
     }
     doubts
@@ -109,4 +117,17 @@ fn of_cookies(rule: &QueryRule, words: &[&[u8]]) -> Option<Warning> {
         });
     }
     None
+}
+
+/// Whether ids come in bodies that programs write, and are learned from what browsers read, by
+/// default.
+fn of_bodies(rule: &QueryRule, words: &[&[u8]]) -> Option<Warning> {
+    let places = rule.from.iter().map(|place| match place {
+        Place::Json(_) => Some("json"),
+        _ => None,
+    });
+    let all: Option<Vec<&'static str>> = places.collect();
+    let is_given = words.iter().any(|word| word.starts_with(b"learn="));
+    let first = all?.first().copied().filter(|_| !is_given);
+    first.map(Warning::NoBodyLearned)
 }

@@ -3,9 +3,12 @@
 //!
 //! Names that count anywhere are searched as bytes, `"sid"`, and only what follows them is read:
 //! see `by_name`. A path depends on nesting, so the brackets of the document are followed from
-//! its start: see `by_path`. In a document that keeps to the grammar (RFC 8259), both find
-//! exactly what a parser finds. In any other they read on; only a backslash outside of strings ends
-//! the search by path.
+//! its start: see `by_path`. Where the index of an element matters, and in requests, all members
+//! are read: see `by_member`. In a document that keeps to the grammar (RFC 8259), all find exactly
+//! what a parser finds. In any other they read on; only a backslash outside of strings ends the
+//! search by path.
+//!
+//! A path goes through an array into each of the first 16 objects and arrays in it.
 //!
 //! Bounds: less than 4 KB are held, for a member that is cut between pieces. An id is a string, or
 //! a number as it is written, without sign, fraction and exponent. What stands before, between and
@@ -13,34 +16,42 @@
 //! JSONP, the next line of a log.
 
 mod brackets;
+mod by_member;
 mod by_name;
 mod by_path;
 mod escapes;
 mod member;
 mod nesting;
 mod script;
+mod searched;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use self::by_member::ByMember;
 use self::by_name::ByName;
 use self::by_path::ByPath;
 use super::search::windowed::WindowedSearch;
 use super::{Found, IdClass, Learner};
 use crate::url::Names;
 
-pub use self::member::{Member, Members};
+pub use self::member::{Member, MemberPaths};
 pub use self::script::ScriptLearner;
+pub use self::searched::Members;
 
 /// Learns the session ids of one JSON text, or of several in a row.
 pub struct JsonLearner {
     members: Arc<Members>,
     names: Arc<Names>,
     search: MemberSearch,
+    /// Read the members that are not searched.
+    readers: Vec<ByMember>,
     last: Vec<u8>,
 }
 
 /// How the members are searched.
 enum MemberSearch {
+    None,
     ByName(Box<WindowedSearch<ByName>>),
     ByPath(Box<ByPath>),
 }
@@ -50,6 +61,7 @@ impl JsonLearner {
     pub fn new(members: Arc<Members>, names: Arc<Names>) -> Self {
         Self {
             search: MemberSearch::new(&members),
+            readers: members.read.iter().cloned().map(ByMember::new).collect(),
             members,
             names,
             last: Vec::new(),
@@ -76,13 +88,17 @@ impl JsonLearner {
                 search.examiner.restart();
             }
             MemberSearch::ByPath(search) => search.restart(),
+            MemberSearch::None => {}
         }
+        self.readers.iter_mut().for_each(ByMember::restart);
     }
 }
 
 impl MemberSearch {
     fn new(members: &Arc<Members>) -> Self {
-        if members.can_be_searched_by_name() {
+        if members.paths.is_empty() {
+            Self::None
+        } else if members.can_be_searched_by_name() {
             let examiner = ByName::new(Arc::clone(members));
             Self::ByName(Box::new(WindowedSearch::new(Arc::clone(members), examiner)))
         } else {
@@ -97,6 +113,14 @@ impl Learner for JsonLearner {
         match &mut self.search {
             MemberSearch::ByName(search) => search.feed(piece, &mut found),
             MemberSearch::ByPath(search) => search.feed(piece, &mut found),
+            MemberSearch::None => {}
+        }
+        let mut visit = |_, value: &[u8]| {
+            found(value, IdClass::Other);
+            ControlFlow::Continue(())
+        };
+        for reader in &mut self.readers {
+            let _ = reader.feed(piece, &mut visit);
         }
     }
 
@@ -105,7 +129,9 @@ impl Learner for JsonLearner {
         match &mut self.search {
             MemberSearch::ByName(search) => search.end(&mut found),
             MemberSearch::ByPath(search) => search.end(),
+            MemberSearch::None => {}
         }
+        self.readers.iter_mut().for_each(ByMember::end);
     }
 }
 

@@ -103,7 +103,7 @@ impl Learner for SseLearner {
     fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
         let (names, members) = (self.urls.needles(), self.json.needles());
         // Small pieces are not searched for events to skip.
-        let mut named = match members.are_few() && piece.len() >= MIN_SEARCHED {
+        let mut named = match members.are_searched() && piece.len() >= MIN_SEARCHED {
             true => Some((
                 matches(&*names, piece).peekable(),
                 matches(&*members, piece).peekable(),

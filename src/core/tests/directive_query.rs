@@ -2,7 +2,7 @@
 //! or a default may change that a configuration relies on.
 
 use sticky_core::directive::{parse, Mode, OnFailure, Place, QueryRule, ZoneChoice};
-use sticky_core::scan::json::Member;
+use sticky_core::scan::json::{Member, MemberPaths};
 use sticky_core::scan::learn_set::LearnSet;
 use sticky_core::scan::source::{FORMS, HTML, JSON, SSE, TEXT};
 use sticky_core::url::{ExtractedId, Site};
@@ -104,6 +104,81 @@ fn places_are_searched_in_the_order_given() {
         ),
     ] {
         assert_eq!(rule(&[word]).from, places, "{word}");
+    }
+}
+
+fn paths(names: &[&str]) -> Box<[Box<[u8]>]> {
+    names.iter().map(|name| name.as_bytes().into()).collect()
+}
+
+fn by_name(name: &str) -> Member {
+    Member::ByName(name.as_bytes().into())
+}
+
+fn by_path(names: &[&str]) -> Member {
+    Member::ByPath(paths(names))
+}
+
+#[test]
+fn members_of_json_are_written_alike_in_requests_and_responses() {
+    for (written, member) in [
+        ("sid", by_name("sid")),
+        ("0", by_name("0")),
+        (".sid", by_path(&["sid"])),
+        (".0", by_path(&["0"])),
+        ("a.b", by_path(&["a", "b"])),
+        (".a.b", by_path(&["a", "b"])),
+        ("params.0", by_path(&["params", "0"])),
+        (".", by_path(&[])),
+    ] {
+        let rule = rule(&[
+            &format!("from=json:{written}"),
+            &format!("learn=json:{written}"),
+        ]);
+        let expected = Place::Json(MemberPaths::new([&member]).into());
+        assert_eq!(rule.from, [expected], "{written}");
+        assert_eq!(rule.learn.members, [member], "{written}");
+    }
+    let json = |members: &[Member]| Place::Json(MemberPaths::new(members).into());
+    let both = rule(&["from=query,json,json:.a,cookie", "name=x", "name=y"]);
+    let members = [by_name("x"), by_name("y"), by_path(&["a"])];
+    assert_eq!(both.from, [Place::Query, json(&members), Place::Cookie]);
+    assert_eq!(rule(&["from=json"]).from, [json(&[by_name("sid")])]);
+}
+
+#[test]
+fn members_of_json_that_cannot_be() {
+    let long = format!("from=json:{}", "a.".repeat(32) + "a");
+    let many: Vec<String> = (1..=9).map(|n| format!("json:n{n}")).collect();
+    let many = format!("from={}", many.join(","));
+    for (words, message) in [
+        (&["from=json:"][..], "a list of \"query\""),
+        (&["from=json:a..b"], "a list of \"query\""),
+        (&["from=json:..a"], "a list of \"query\""),
+        (&["from=json:a."], "a list of \"query\""),
+        (&["from=json:a b"], "a list of \"query\""),
+        (&[&long], "a list of \"query\""),
+        (&["learn=json:.a."], "a list of \"html\""),
+        (&["from=json:a,json:a"], "duplicate value \"json:a\""),
+        (
+            &["from=json:a.b,json:.a.b"],
+            "duplicate value \"json:.a.b\"",
+        ),
+        (&["from=json:a,query,json:b"], "side by side"),
+        (&[&many], "no more than 8 members"),
+        (
+            &["name=(S)", "from=path,json"],
+            "a name without parentheses",
+        ),
+        (
+            &["name=x", "from=json:a", "learn=json:b"],
+            "nothing of that name",
+        ),
+    ] {
+        let mut bytes: Vec<&[u8]> = vec![b"mode=query"];
+        bytes.extend(words.iter().map(|word| word.as_bytes()));
+        let error = parse(&bytes).expect_err("refused").to_string();
+        assert!(error.contains(message), "{words:?}: {error}");
     }
 }
 

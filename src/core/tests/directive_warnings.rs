@@ -87,6 +87,16 @@ fn a_cookie_on_one_side_alone() {
 }
 
 #[test]
+fn bodies_of_requests_alone() {
+    let json =
+        "\"sticky\" directive finds no session: \"from=json\" takes the id from a body, but \
+                \"learn\" reads none by default, expected \"learn=json\"";
+    for from in ["json", "json:a", "json:.a,json:b.0"] {
+        check(&format!("mode=query from={from}"), json);
+    }
+}
+
+#[test]
 fn nothing_to_say() {
     for line in [
         "name=route",
@@ -113,6 +123,9 @@ fn nothing_to_say() {
         "mode=query learn=cookie,json",
         "mode=query learn=cookie,text",
         "mode=query from=header:X",
+        "mode=query from=json learn=json",
+        "mode=query from=json learn=location",
+        "mode=query from=json,query",
         "mode=rewrite",
         "cookie srv path=shop",
     ] {

@@ -3,8 +3,11 @@
 
 mod learners;
 
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
 use learners::{ids_at_any_cut, ids_in, json, members};
-use sticky_core::scan::json::ScriptLearner;
+use sticky_core::scan::json::{MemberPaths, ScriptLearner};
 use sticky_core::scan::Learner;
 
 fn read(wanted: &[&str], body: &str) -> String {
@@ -122,6 +125,97 @@ fn paths_lead_from_the_outermost_object() {
         read(&[":"], r#"{"a":"b","c":":","x":[":",":"],":":"1"}"#),
         "1"
     );
+}
+
+#[test]
+fn outermost_members_indices_and_whole_texts() {
+    for (wanted, body, ids) in [
+        (".sid", r#"{"sid":"1","a":{"sid":"2"}}"#, "1"),
+        (".sid", r#"{"a":{"sid":"2"},"sid":1}"#, "1"),
+        (
+            ".sid",
+            r#"[{"sid":"1"},{"a":[{"sid":"2"}]},[{"sid":"3"}]]"#,
+            "1 3",
+        ),
+        (".sid", "{\"sid\":\"1\"}\n{\"sid\":\"2\"}", "1 2"),
+        ("a.0", r#"{"a":["1","2"]}"#, "1"),
+        ("a.1", r#"{"a":[{"x":["y"]}, 2 ,3]}"#, "2"),
+        ("a.1", r#"{"a":{"1":"2"}}"#, "2"),
+        ("a.1", r#"{"a":{"\u0031":"2"}}"#, "2"),
+        ("a.01", r#"{"a":["1","2"]}"#, ""),
+        ("a.01", r#"{"a":{"01":"2"}}"#, "2"),
+        ("a.0.sid", r#"{"a":[{"sid":"1"},{"sid":"2"}]}"#, "1"),
+        ("a.0.sid", r#"{"a":[[{"sid":"1"}],{"sid":"2"}]}"#, "1"),
+        ("a.0", r#"[{"a":["1"]},{"a":["2"]}]"#, "1 2"),
+        (".0", r#"["1",{"0":"2"}]"#, "1"),
+        (".0", r#"42["1"]"#, "1"),
+        (".1.0", r#"[[1,2],[3,4]]"#, "3"),
+        // A name of that number, wherever it stands.
+        ("0", r#"{"a":{"0":"1"},"b":["2"]}"#, "1"),
+        (".", r#""1""#, "1"),
+        (".", " \r\n\t\"a\\u002Db\" \n", "a-b"),
+        (".", "12", ""),
+        (".", r#""1" "2""#, "1"),
+        (".", r#"x"1""#, ""),
+        (".", r#"["1"]"#, ""),
+        (".", r#"{"a":"1"}"#, ""),
+        (".", r#""""#, ""),
+        (".", r#""1"#, ""),
+        // Not JSON.
+        ("a.0", r#"{"a":[1 2]}"#, "1 2"),
+        ("a.0", r#"{"a" "b":1,"a":["1"]"#, "1"),
+        ("a.0", r#"{"a":["1"}}{"a":["2"]}"#, "1 2"),
+        ("a.0", r#"{{"a":["1"]},"a":["2"]}"#, "2"),
+    ] {
+        assert_eq!(read(&[wanted], body), ids, "{wanted}: {body}");
+    }
+}
+
+#[test]
+fn names_lead_into_the_first_sixteen_elements_of_an_array() {
+    let element = |n: usize| format!(r#"{{"b":"{n}","x":[{{}},{{}}]}},"s",1"#);
+    let elements: Vec<String> = (1..=20).map(element).collect();
+    let body = format!(r#"{{"a":[{}],"c":"0"}}"#, elements.join(","));
+    let expected: Vec<String> = (1..=16).map(|n| n.to_string()).collect();
+    let expected = expected.join(" ");
+    assert_eq!(read(&["a.b"], &body), expected);
+    assert_eq!(read(&["a.b", "c"], &body), format!("{expected} 0"));
+    assert_eq!(read(&["a.51.b"], &body), "18");
+    // Each array counts for itself.
+    let body = format!(
+        r#"{{"a":[{0}]}}"#,
+        [r#"[{"b":"1"},{"b":"2"}]"#; 9].join(",")
+    );
+    assert_eq!(read(&["a.b"], &body), ["1 2"; 9].join(" "));
+    let all = r#"{"sid":"1"},"#.repeat(20);
+    let body = format!("[{all}{{\"sid\":\"2\"}}]");
+    assert_eq!(read(&["sid"], &body), "1 2");
+    assert_eq!(read(&[".sid"], &body), "1");
+}
+
+#[test]
+fn requests_have_their_ids_in_the_order_of_the_members() {
+    let ids = |wanted: &[&str], body: &str| {
+        let paths = Arc::new(MemberPaths::new(&members(wanted)));
+        let mut ids = Vec::new();
+        let _ = paths.visit_ids(&learners::names(&["sid"]), body.as_bytes(), &mut |id| {
+            ids.push(String::from_utf8(id).unwrap());
+            ControlFlow::Continue(())
+        });
+        ids.join(" ")
+    };
+    let body = r#"{"a":{"sid":"1"},"sid":"2","b":["3","1"]}"#;
+    assert_eq!(ids(&["sid"], body), "1 2");
+    assert_eq!(ids(&[".sid", "a.sid", "b.0"], body), "2 1 3");
+    assert_eq!(ids(&["b.1", ".sid"], body), "1 2");
+    // As of a body whose end has not come, or is not read.
+    assert_eq!(ids(&["sid"], r#"{"sid":"1","x":{"sid":"2"#), "1");
+    assert_eq!(ids(&["sid"], r#"{"sid":12"#), "");
+    // Of several members, so many ids of each.
+    let many: Vec<String> = (1..=12).map(|n| format!(r#"{{"sid":{n}}}"#)).collect();
+    let many = format!("[{}]", many.join(","));
+    assert_eq!(ids(&["sid", "b"], &many), "1 2 3 4 5 6 7 8");
+    assert_eq!(ids(&["sid"], &many).split(' ').count(), 12);
 }
 
 #[test]

@@ -8,7 +8,8 @@
 use std::sync::Arc;
 
 use super::escapes::unescaped;
-use super::member::{Members, MAX_WRITTEN_NAME, MAX_WRITTEN_VALUE};
+use super::member::{MAX_WRITTEN_NAME, MAX_WRITTEN_VALUE};
+use super::searched::Members;
 use crate::scan::search::matches::{Match, Needles};
 use crate::scan::search::window::{Progress, Window};
 use crate::scan::search::windowed::Examine;

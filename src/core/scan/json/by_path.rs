@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use super::brackets::{Brackets, FEW};
-use super::escapes::unescaped;
-use super::member::{Members, Path, MAX_WRITTEN_NAME, MAX_WRITTEN_VALUE};
+use super::escapes::{text_in, unescaped};
+use super::member::{MAX_WRITTEN_NAME, MAX_WRITTEN_VALUE};
 use super::nesting::Nesting;
+use super::searched::{Members, Path};
 use crate::scan::{Found, IdClass};
 
 /// Reads JSON documents, one after the other.
@@ -445,13 +446,6 @@ fn may_name(members: &Members, piece: &[u8], at: usize) -> bool {
     let escape = piece.get(at..).unwrap_or_default();
     let digits = escape.strip_prefix(b"\\u00").and_then(|rest| rest.get(..2));
     digits.is_some_and(|digits| members.has_character(digits))
-}
-
-/// How far a string goes on without an escape, and the byte that stands there, if any: a quote or a
-/// backslash.
-fn text_in(rest: &[u8]) -> (usize, Option<u8>) {
-    let len = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-    (len, rest.get(len).copied())
 }
 
 fn is_scalar(byte: u8) -> bool {

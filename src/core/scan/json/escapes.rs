@@ -29,6 +29,13 @@ pub(super) fn unescaped<'a>(written: &'a [u8], scratch: &'a mut Vec<u8>) -> Opti
     Some(scratch)
 }
 
+/// How far a string goes on without an escape, and the byte that stands there, if any: a quote or a
+/// backslash.
+pub(super) fn text_in(rest: &[u8]) -> (usize, Option<u8>) {
+    let len = memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+    (len, rest.get(len).copied())
+}
+
 /// The character of an escape, and the escape's length.
 fn character(escape: &[u8]) -> Option<(char, usize)> {
     let character = match escape.get(1)? {

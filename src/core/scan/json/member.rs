@@ -1,10 +1,8 @@
 //! Which members of a document are session ids.
 
-use memchr::memmem::Finder;
-
-use super::escapes::{hexadecimal, MAX_ESCAPE};
-use crate::scan::search::matches::Needles;
-use crate::url::{LastBytes, NeedleSet, MAX_ID, MAX_NAME, MAX_NAMES};
+use super::escapes::MAX_ESCAPE;
+use super::nesting::MAX_ELEMENTS;
+use crate::url::{MAX_ID, MAX_NAME, MAX_NAMES};
 
 /// The longest way to write a name, with each byte escaped, without the quotes.
 pub(super) const MAX_WRITTEN_NAME: usize = MAX_ESCAPE * MAX_NAME;
@@ -18,128 +16,174 @@ pub(super) const MAX_WRITTEN_VALUE: usize = MAX_ESCAPE * MAX_ID;
 pub enum Member {
     /// Every member of this name, wherever it stands.
     ByName(Box<[u8]>),
-    /// The member at this path of two or more names, from the outermost object on.
+    /// The member at this path of names, from the outermost object on. A name that is a number is
+    /// also the index of an element. An empty path is a text that is one string.
     ByPath(Box<[Box<[u8]>]>),
 }
 
-/// The members that are session ids, prepared once per configuration.
-#[derive(Debug, Clone)]
-pub struct Members {
-    pub(super) paths: Vec<Path>,
-    /// The start of an escape that stands for an ASCII character.
-    escape: Finder<'static>,
-    last_bytes: LastBytes,
-}
-
-/// The names that lead to a member.
-#[derive(Debug, Clone)]
-pub(super) struct Path {
-    pub(super) steps: Box<[Step]>,
-    /// Its one name counts wherever it stands; other paths begin at the outermost object.
-    pub(super) is_by_name: bool,
-}
-
-/// A name, and the search for it in quotes.
-#[derive(Debug, Clone)]
-pub(super) struct Step {
-    pub(super) name: Box<[u8]>,
-    pub(super) quoted: Finder<'static>,
-}
-
-impl Members {
-    /// Prepares the search for these members.
-    pub fn new(members: &[Member]) -> Self {
-        let path = |member: &Member| match member {
-            Member::ByName(name) => Path {
-                steps: [Step::new(name)].into(),
-                is_by_name: true,
-            },
-            Member::ByPath(names) => Path {
-                steps: names.iter().map(|name| Step::new(name)).collect(),
-                is_by_name: false,
-            },
-        };
-        let paths: Vec<Path> = members.iter().map(path).collect();
-        let escape = Finder::new(b"\\u00").into_owned();
-        let first = paths.iter().filter_map(|path| path.steps.first());
-        let needles = first.map(|step| &step.quoted).chain([&escape]);
-        Self {
-            last_bytes: LastBytes::of(needles),
-            paths,
-            escape,
+impl Member {
+    /// Whether the bytes of names and brackets tell where it is.
+    pub(super) fn can_be_searched(&self) -> bool {
+        match self {
+            Member::ByName(_) => true,
+            Member::ByPath(names) => {
+                !names.is_empty() && names.iter().all(|name| index(name).is_none())
+            }
         }
     }
+}
 
-    /// Whether a name in quotes is always a whole string. Not `:sid`: in `"a":sid"`, the first of
-    /// its quotes would close a string.
-    pub(super) fn can_be_searched_by_name(&self) -> bool {
-        let may_open = |step: &Step| !step.name.starts_with(b":");
-        let is_plain = |path: &Path| path.is_by_name && path.steps.iter().all(may_open);
-        self.are_few() && self.paths.iter().all(is_plain)
-    }
+/// The members of JSON that are session ids, in the order in which they count; [`MAX_NAMES`] at
+/// most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberPaths {
+    paths: Vec<MemberPath>,
+    /// Whether a name counts wherever it stands.
+    pub(super) has_anywhere: bool,
+    /// Whether a text that is one string is an id.
+    pub(super) has_text: bool,
+}
 
-    /// Whether they are few enough to be searched at once.
-    pub(in crate::scan) fn are_few(&self) -> bool {
-        self.paths.len() <= MAX_NAMES
-    }
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct MemberPath {
+    steps: Box<[PathStep]>,
+    /// Its one name counts wherever it stands.
+    is_anywhere: bool,
+}
 
-    /// Whether this needle is the escape, not a name.
-    pub(super) fn is_escape(&self, needle: usize) -> bool {
-        needle == self.paths.len()
-    }
+/// A name that leads on from an object, or an index that leads on from an array.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct PathStep {
+    name: Box<[u8]>,
+    index: Option<u32>,
+}
 
-    /// Whether one of the names has the character of this hexadecimal number.
-    pub(super) fn has_character(&self, digits: &[u8]) -> bool {
-        let byte = hexadecimal(digits).and_then(|number| u8::try_from(number).ok());
-        let mut steps = self.paths.iter().flat_map(|path| &path.steps);
-        byte.is_some_and(|byte| steps.any(|step| step.name.contains(&byte)))
+/// For each path, how many of its steps lead to a place, or [`OFF`].
+pub(super) type Progress = [u8; MAX_NAMES];
+
+const OFF: u8 = u8::MAX;
+
+pub(super) const NOWHERE: Progress = [OFF; MAX_NAMES];
+
+impl MemberPaths {
+    /// The members from the ninth on are left out; the directive has no more.
+    pub fn new<'a>(members: impl IntoIterator<Item = &'a Member>) -> Self {
+        let path = |member: &Member| match member {
+            Member::ByName(name) => MemberPath {
+                steps: [PathStep::new(name)].into(),
+                is_anywhere: true,
+            },
+            Member::ByPath(names) => MemberPath {
+                steps: names.iter().map(|name| PathStep::new(name)).collect(),
+                is_anywhere: false,
+            },
+        };
+        let members = members.into_iter().take(MAX_NAMES);
+        let paths: Vec<MemberPath> = members.map(path).collect();
+        Self {
+            has_anywhere: paths.iter().any(|path| path.is_anywhere),
+            has_text: paths.iter().any(|path| path.steps.is_empty()),
+            paths,
+        }
     }
 
     /// Whether a member of this name counts wherever it stands.
-    pub(super) fn has(&self, name: &[u8]) -> bool {
-        self.paths
-            .iter()
-            .any(|path| path.is_by_name && path.has_step(0, name))
+    pub fn have(&self, name: &[u8]) -> bool {
+        let mut anywhere = self.paths.iter().filter(|path| path.is_anywhere);
+        anywhere.any(|path| path.step(0).is_some_and(|step| *step.name == *name))
+    }
+
+    pub(super) fn is_one(&self) -> bool {
+        self.paths.len() == 1
+    }
+
+    /// The progress at a whole document.
+    pub(super) fn at_document(&self) -> Progress {
+        let mut progress = NOWHERE;
+        for (progress, path) in progress.iter_mut().zip(&self.paths) {
+            if !path.is_anywhere {
+                *progress = 0;
+            }
+        }
+        progress
+    }
+
+    /// The progress at the member of this name.
+    pub(super) fn at_member(&self, around: &Progress, name: &[u8]) -> Progress {
+        let mut progress = NOWHERE;
+        let paths = self.paths.iter().zip(around);
+        for (progress, (path, before)) in progress.iter_mut().zip(paths) {
+            let steps = if path.is_anywhere { 0 } else { *before };
+            if path.step(steps).is_some_and(|step| *step.name == *name) {
+                *progress = steps + 1;
+            }
+        }
+        progress
+    }
+
+    /// The progress at the element of this index. A name leads on from an array into the first
+    /// objects and arrays in it; this one is the n-th of `containers`.
+    pub(super) fn at_element(
+        &self,
+        around: &Progress,
+        element: u32,
+        containers: Option<u8>,
+    ) -> Progress {
+        let mut progress = NOWHERE;
+        let leads_on = containers.is_some_and(|nth| nth <= MAX_ELEMENTS);
+        let paths = self.paths.iter().zip(around);
+        for (progress, (path, before)) in progress.iter_mut().zip(paths) {
+            *progress = match path.step(*before).map(|step| step.index) {
+                Some(Some(index)) if index == element => before + 1,
+                Some(None) if leads_on => *before,
+                _ => OFF,
+            };
+        }
+        progress
+    }
+
+    /// Turns the progress at an object or an array into that within it. Returns whether a path leads
+    /// on there.
+    pub(super) fn lead_on(&self, progress: &mut Progress) -> bool {
+        let mut leads_on = false;
+        for (progress, path) in progress.iter_mut().zip(&self.paths) {
+            match path.is_anywhere || path.step(*progress).is_none() {
+                true => *progress = OFF,
+                false => leads_on = true,
+            }
+        }
+        leads_on
+    }
+
+    /// The member to which all steps lead.
+    pub(super) fn reached(&self, progress: &Progress) -> Option<usize> {
+        let paths = self.paths.iter().zip(progress);
+        let mut paths = paths.map(|(path, steps)| usize::from(*steps) == path.steps.len());
+        paths.position(|is_reached| is_reached)
     }
 }
 
-impl Path {
-    pub(super) fn has_step(&self, index: usize, name: &[u8]) -> bool {
-        self.steps
-            .get(index)
-            .is_some_and(|step| *step.name == *name)
+impl MemberPath {
+    fn step(&self, index: u8) -> Option<&PathStep> {
+        self.steps.get(usize::from(index))
     }
 }
 
-impl Step {
+impl PathStep {
     fn new(name: &[u8]) -> Self {
-        let quoted = [b"\"", name, b"\""].concat();
         Self {
             name: name.into(),
-            quoted: Finder::new(&quoted).into_owned(),
+            index: index(name),
         }
     }
 }
 
-impl Needles for Members {
-    #[inline]
-    fn ending_in(&self, byte: u8) -> NeedleSet {
-        self.last_bytes.ending_in(byte)
-    }
-
-    fn nth(&self, index: usize) -> Option<&Finder<'static>> {
-        match self.paths.get(index) {
-            Some(path) => path.steps.first().map(|step| &step.quoted),
-            None => self.is_escape(index).then_some(&self.escape),
-        }
-    }
-
-    fn longest(&self) -> usize {
-        let names = self.paths.iter().flat_map(|path| &path.steps);
-        let needles = names.map(|step| &step.quoted).chain([&self.escape]);
-        needles
-            .map(|needle| needle.needle().len())
-            .max()
-            .unwrap_or(0)
-    }
+/// The number of a step: without leading zeros, and small enough for any array.
+fn index(step: &[u8]) -> Option<u32> {
+    let is_number =
+        step.iter().all(u8::is_ascii_digit) && (step.len() == 1 || step.first() != Some(&b'0'));
+    let digits = is_number
+        .then(|| std::str::from_utf8(step).ok())
+        .flatten()?;
+    digits.parse().ok()
 }

@@ -1,12 +1,22 @@
 //! The objects and arrays around a place in a JSON text, and which of them are on a path of names.
 
 /// The deepest nesting in which names count.
-const MAX_DEPTH: usize = 512;
+pub(super) const MAX_DEPTH: usize = 512;
+
+/// Into so many of the objects and arrays in an array a name leads on, from the first one on.
+pub(super) const MAX_ELEMENTS: u8 = 16;
+
+/// The kind of an object. That of an array counts the objects and arrays in it, from one on, up to
+/// [`FULL`].
+const OBJECT: u8 = 0;
+
+/// The kind of an array with more elements than [`MAX_ELEMENTS`].
+const FULL: u8 = MAX_ELEMENTS + 2;
 
 /// The open objects and arrays.
 pub(super) struct Nesting {
-    /// Their opening brackets.
-    kinds: [u8; MAX_DEPTH],
+    /// Their kinds, behind that of the text itself, which is as an object.
+    kinds: [u8; MAX_DEPTH + 1],
     depth: usize,
     /// How many of them, from the outermost on, are on a path.
     followed: usize,
@@ -17,7 +27,7 @@ pub(super) struct Nesting {
 impl Nesting {
     pub(super) fn new() -> Self {
         Self {
-            kinds: [0; MAX_DEPTH],
+            kinds: [OBJECT; MAX_DEPTH + 1],
             depth: 0,
             followed: 0,
             objects: 0,
@@ -31,8 +41,9 @@ impl Nesting {
 
     #[inline]
     pub(super) fn push(&mut self, bracket: u8) {
-        if let Some(kind) = self.kinds.get_mut(self.depth) {
-            *kind = bracket;
+        if let Some([around, kind]) = self.kinds.get_mut(self.depth..self.depth + 2) {
+            *around += u8::from((*around).wrapping_sub(1) < FULL - 1);
+            *kind = u8::from(bracket == b'[');
         }
         self.depth += 1;
     }
@@ -54,7 +65,7 @@ impl Nesting {
     /// Takes the elements of an array on a path onto it, too. Done late, because most of them are
     /// closed before it matters.
     pub(super) fn follow_elements(&mut self) {
-        while self.followed < self.depth.min(MAX_DEPTH) && !self.is_object(self.followed) {
+        while self.followed < self.depth.min(MAX_DEPTH) && self.leads_on(self.followed) {
             self.follow();
         }
     }
@@ -91,7 +102,13 @@ impl Nesting {
 
     /// Whether the one at this depth is an object.
     fn is_object(&self, depth: usize) -> bool {
-        let kind = depth.checked_sub(1).and_then(|index| self.kinds.get(index));
-        kind == Some(&b'{')
+        depth > 0 && self.kinds.get(depth) == Some(&OBJECT)
+    }
+
+    /// Whether the one at this depth is an array, and the current element one of its first. Outside
+    /// of all, nothing is followed that has not been followed when it was opened.
+    fn leads_on(&self, depth: usize) -> bool {
+        let kind = self.kinds.get(depth).copied().unwrap_or(OBJECT);
+        depth == 0 || (OBJECT + 1..FULL).contains(&kind)
     }
 }

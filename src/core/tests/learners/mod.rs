@@ -19,11 +19,17 @@ pub fn site() -> Site {
     Site::new(b"shop.example", &[b".cdn.example"[..].into()])
 }
 
-/// The members that are ids: `sid` by name, `a.b.sid` by path.
+/// The members that are ids: `sid` by name, `a.b.sid` by path, `.sid` in the outermost object alone,
+/// `.` for a text that is one string.
 pub fn members(members: &[&str]) -> Vec<Member> {
     let member = |member: &&str| {
-        let mut path: Vec<Box<[u8]>> = member.split('.').map(|s| s.as_bytes().into()).collect();
-        if path.len() == 1 {
+        let (steps, is_outermost) = match member.strip_prefix('.') {
+            Some(steps) => (steps, true),
+            None => (*member, false),
+        };
+        let steps = steps.split('.').filter(|step| !step.is_empty());
+        let mut path: Vec<Box<[u8]>> = steps.map(|step| step.as_bytes().into()).collect();
+        if path.len() == 1 && !is_outermost {
             Member::ByName(path.remove(0))
         } else {
             Member::ByPath(path.into())
