@@ -7,6 +7,8 @@ pub mod json;
 pub mod oracle;
 pub mod pairs;
 pub mod pieces;
+#[path = "../../src/core/tests/xml/mod.rs"]
+pub mod xml;
 
 use sticky_core::url::{LinkPart, Names, Site};
 use url::{ParseError, Url};

@@ -15,7 +15,8 @@ use sticky_fuzz::pieces;
 /// How much white space may stand between a name and its value.
 const MAX_SPACE: usize = 256;
 
-/// Members by their paths.
+/// Members by their paths, none of which is searched beside others that are read: these come in
+/// another order than in the text.
 const MEMBERS: [&[&[&[u8]]]; 10] = [
     &[&[b"sid"]],
     &[&[b"sid"], &[b"s"]],
@@ -27,7 +28,7 @@ const MEMBERS: [&[&[&[u8]]]; 10] = [
     &[&[], &[b"0", b"s"]],
     // From the outermost object on.
     &[&[b"^", b"sid"]],
-    &[&[b"^", b"0"], &[b"^", b"s"]],
+    &[&[b"^", b"0"], &[b"^", b"1", b"s"]],
 ];
 
 fuzz_target!(|input: &[u8]| {
@@ -70,14 +71,6 @@ fuzz_target!(|input: &[u8]| {
             if is_number(body) {
                 expected.clear();
             }
-            // Members whose index matters are read beside those that are searched.
-            let mut found = found;
-            if has_index(&wanted) {
-                for ids in [&mut expected, &mut found] {
-                    ids.sort();
-                    ids.dedup();
-                }
-            }
             assert_eq!(pieces::shown(&found), pieces::shown(&expected));
         }
         _ => {}
@@ -86,13 +79,6 @@ fuzz_target!(|input: &[u8]| {
 
 fn is_number(body: &[u8]) -> bool {
     body.trim_ascii().iter().all(u8::is_ascii_digit)
-}
-
-fn has_index(wanted: &[Member]) -> bool {
-    wanted.iter().any(|member| match member {
-        Member::ByName(_) => false,
-        Member::ByPath(names) => names.iter().any(|name| name.iter().all(u8::is_ascii_digit)),
-    })
 }
 
 /// A request has the ids that serde_json finds, in the order of the members.

@@ -35,6 +35,7 @@ use crate::digest::Recipe;
 use crate::http::cookie::SameSite;
 use crate::scan::json::MemberPaths;
 use crate::scan::learn_set::LearnSet;
+use crate::scan::xml::XmlNames;
 use crate::table::Limits;
 use crate::url::Names;
 
@@ -150,13 +151,15 @@ pub enum Place {
     Header(Box<[u8]>),
     /// In members of a JSON body.
     Json(Arc<MemberPaths>),
+    /// In elements and attributes of an XML body.
+    Xml(Arc<XmlNames>),
 }
 
 impl Place {
     /// Whether it is in the body of a request.
     pub fn is_in_body(&self) -> bool {
         match self {
-            Place::Form | Place::Json(_) => true,
+            Place::Form | Place::Json(_) | Place::Xml(_) => true,
             Place::Query | Place::Path | Place::Cookie | Place::Header(_) => false,
         }
     }

@@ -17,6 +17,7 @@ mod search;
 pub mod source;
 pub mod sse;
 pub mod text;
+pub mod xml;
 
 /// Where in a response an id stands. The ids of each class have places of their own among those
 /// that are learned, so that what visitors write into a page takes none from its forms.

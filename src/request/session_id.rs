@@ -10,6 +10,7 @@ use sticky_core::http::header_value;
 use sticky_core::http::media_type;
 use sticky_core::http::multipart;
 use sticky_core::scan::json::MemberPaths;
+use sticky_core::scan::xml::XmlNames;
 use sticky_core::url::Names;
 
 use crate::ngx::request::Request;
@@ -119,6 +120,7 @@ fn in_place<'r>(
             .ids_in_headers(r.header_values(name))
             .try_for_each(visit),
         Place::Json(members) => in_json(r, names, members, visit),
+        Place::Xml(elements) => in_xml(r, names, elements, visit),
     }
 }
 
@@ -170,6 +172,21 @@ fn in_json<'r>(
     }
     match r.body(SEARCHED) {
         Some(body) => members.visit_ids(names, &body.bytes, &mut |id| visit(Cow::Owned(id))),
+        None => ControlFlow::Continue(()),
+    }
+}
+
+fn in_xml<'r>(
+    r: Request<'r>,
+    names: &Names,
+    elements: &Arc<XmlNames>,
+    visit: &mut Visit<'_, 'r>,
+) -> ControlFlow<()> {
+    if !media_type::is_xml(r.body_type()) {
+        return ControlFlow::Continue(());
+    }
+    match r.body(SEARCHED) {
+        Some(body) => elements.visit_ids(names, &body.bytes, &mut |id| visit(Cow::Owned(id))),
         None => ControlFlow::Continue(()),
     }
 }

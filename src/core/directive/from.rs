@@ -3,99 +3,126 @@
 use std::sync::Arc;
 
 use super::error::{DirectiveError, NAME_ELSEWHERE};
-use super::members::{member, members_named};
+use super::members::{is_element, member, members_named};
 use super::parameters::{is_token, list, push_once, Parameters};
 use super::values::check_variables;
 use super::Place;
 use crate::scan::json::{Member, MemberPaths};
+use crate::scan::xml::XmlNames;
 use crate::url::{Names, MAX_NAMES};
 
 pub(super) fn from(given: &Parameters) -> Result<Vec<Place>, DirectiveError> {
     const EXPECTED: &str = "a list of \"query\", \"form\", \"path\", \"cookie\", \"json\", \
-                            \"json:NAME\" and \"header:NAME\", divided by commas";
+                            \"json:NAME\", \"xml\", \"xml:NAME\" and \"header:NAME\", divided by \
+                            commas";
 
     let mut places = Vec::new();
-    let mut json = Json::default();
+    let mut json = SideBySide::new(
+        "all \"json\" and \"json:NAME\" side by side",
+        "no more than 8 members of JSON",
+    );
+    let mut xml = SideBySide::new(
+        "all \"xml\" and \"xml:NAME\" side by side",
+        "no more than 8 names in XML",
+    );
+    let json_place = |members: &[Member]| Place::Json(Arc::new(MemberPaths::new(members)));
+    let xml_place = |names: &[Box<[u8]>]| Place::Xml(Arc::new(XmlNames::new(names)));
     for value in list(given.value("from").unwrap_or(b"query,form")) {
-        let place = match value {
-            b"query" => Place::Query,
-            b"form" => Place::Form,
-            b"path" => Place::Path,
-            b"cookie" => Place::Cookie,
-            b"json" => {
-                let names = plain_names(given);
-                if names.is_empty() {
-                    return Err(DirectiveError::value("from", value, NAME_ELSEWHERE));
-                }
-                json.push(&mut places, members_named(&names), value)?;
+        let (word, name) = match memchr::memchr(b':', value) {
+            Some(colon) => (value.get(..colon), value.get(colon + 1..)),
+            None => (Some(value), None),
+        };
+        let place = match (word.unwrap_or_default(), name) {
+            (b"query", None) => Place::Query,
+            (b"form", None) => Place::Form,
+            (b"path", None) => Place::Path,
+            (b"cookie", None) => Place::Cookie,
+            (b"header", Some(name)) if is_token(name) => {
+                check_variables("from", name)?;
+                Place::Header(name.to_ascii_lowercase().into())
+            }
+            (b"json" | b"xml", None) if plain_names(given).is_empty() => {
+                return Err(DirectiveError::value("from", value, NAME_ELSEWHERE));
+            }
+            (b"json", None) => {
+                let members = members_named(&plain_names(given)).collect();
+                json.push(&mut places, members, value, json_place)?;
                 continue;
             }
-            _ => match value.strip_prefix(b"header:") {
-                Some(name) if is_token(name) => {
-                    check_variables("from", name)?;
-                    Place::Header(name.to_ascii_lowercase().into())
-                }
-                _ => {
-                    let member = value.strip_prefix(b"json:").and_then(member);
-                    let unknown = || DirectiveError::value("from", value, EXPECTED);
-                    json.push(&mut places, [member.ok_or_else(unknown)?], value)?;
-                    continue;
-                }
-            },
+            (b"json", Some(written)) if member(written).is_some() => {
+                let members = member(written).into_iter().collect();
+                json.push(&mut places, members, value, json_place)?;
+                continue;
+            }
+            (b"xml", None) => {
+                xml.push(&mut places, plain_names(given), value, xml_place)?;
+                continue;
+            }
+            (b"xml", Some(name)) if is_element(name) => {
+                xml.push(&mut places, vec![name.into()], value, xml_place)?;
+                continue;
+            }
+            _ => return Err(DirectiveError::value("from", value, EXPECTED)),
         };
         push_once("from", &mut places, place, value)?;
     }
     Ok(places)
 }
 
-/// The members of JSON that stand side by side: a body is read once for all of them.
-#[derive(Default)]
-struct Json {
-    members: Vec<Member>,
-    /// How many places there are up to them.
+/// What is looked for in a body, all of which makes one place: a body is read once.
+struct SideBySide<T> {
+    /// What is expected where they do not stand so, and where there are too many.
+    expected: [&'static str; 2],
+    items: Vec<T>,
+    /// How many places there are up to this one.
     places: usize,
 }
 
-impl Json {
+impl<T: PartialEq> SideBySide<T> {
+    fn new(side_by_side: &'static str, not_more: &'static str) -> Self {
+        Self {
+            expected: [side_by_side, not_more],
+            items: Vec::new(),
+            places: 0,
+        }
+    }
+
     fn push(
         &mut self,
         places: &mut Vec<Place>,
-        members: impl IntoIterator<Item = Member>,
+        items: Vec<T>,
         value: &[u8],
+        place: impl Fn(&[T]) -> Place,
     ) -> Result<(), DirectiveError> {
-        if self.members.is_empty() {
+        let [side_by_side, not_more] = self.expected;
+        if self.items.is_empty() {
             self.places = places.len() + 1;
-        } else if self.places != places.len() {
-            let expected = "all \"json\" and \"json:NAME\" side by side";
-            return Err(DirectiveError::value("from", value, expected));
-        } else {
+        } else if self.places == places.len() {
             places.pop();
+        } else {
+            return Err(DirectiveError::value("from", value, side_by_side));
         }
-        for member in members {
-            if self.members.len() == MAX_NAMES {
-                let expected = "no more than 8 members of JSON";
-                return Err(DirectiveError::value("from", value, expected));
-            }
-            push_once("from", &mut self.members, member, value)?;
+        for item in items {
+            push_once("from", &mut self.items, item, value)?;
         }
-        places.push(Place::Json(Arc::new(MemberPaths::new(&self.members))));
+        if self.items.len() > MAX_NAMES {
+            return Err(DirectiveError::value("from", value, not_more));
+        }
+        places.push(place(&self.items));
         Ok(())
     }
 }
 
-/// The names that are not a letter in parentheses.
+/// The names that are not a letter in parentheses. What is wrong with one is said where all of them
+/// are read.
 fn plain_names(given: &Parameters) -> Vec<Box<[u8]>> {
     let default = (!given.has("name")).then_some(&b"sid"[..]);
-    let names = given.values("name").chain(default);
     let mut plain: Vec<Box<[u8]>> = Vec::new();
-    for name in names.filter(|name| !Names::is_letter(name)) {
-        // What is wrong with a name is said where all of them are read.
-        if Names::is_valid_name(name)
-            && plain.len() < MAX_NAMES
-            && !plain.iter().any(|own| **own == *name)
-        {
+    for name in given.values("name").chain(default) {
+        if Names::is_valid_name(name) && plain.iter().all(|own| **own != *name) {
             plain.push(name.into());
         }
     }
+    plain.truncate(MAX_NAMES);
     plain
 }

@@ -3,12 +3,12 @@
 use std::sync::LazyLock;
 
 use super::error::{DirectiveError, NAME_ELSEWHERE};
-use super::members::{member, members_named};
+use super::members::{is_element, member, members_named};
 use super::parameters::{is_token, list, push_once, Parameters};
 use super::values::check_variables;
 use crate::scan::learn_set::LearnSet;
-use crate::scan::source::{Source, FORMS, HTML, JSON, SOURCES};
-use crate::url::Names;
+use crate::scan::source::{Source, FORMS, HTML, JSON, SOURCES, XML};
+use crate::url::{Names, MAX_NAMES};
 
 /// `names` are those of `name=`, which count where a source has no name of its own.
 pub(super) fn learn(given: &Parameters, names: &[Box<[u8]>]) -> Result<LearnSet, DirectiveError> {
@@ -26,7 +26,7 @@ pub(super) fn learn(given: &Parameters, names: &[Box<[u8]>]) -> Result<LearnSet,
         };
         match (source.unwrap_or_default(), name) {
             (b"location", None) => once(&mut learn.location, value)?,
-            (b"cookie" | b"json", None) if plain.is_empty() => {
+            (b"cookie" | b"json" | b"xml", None) if plain.is_empty() => {
                 return Err(DirectiveError::value("learn", value, NAME_ELSEWHERE));
             }
             (b"cookie", None) => {
@@ -54,6 +54,16 @@ pub(super) fn learn(given: &Parameters, names: &[Box<[u8]>]) -> Result<LearnSet,
                 read_json(&mut learn);
                 push_once("learn", &mut learn.members, member, value)?;
             }
+            (b"xml", None) => {
+                read_xml(&mut learn);
+                for name in &plain {
+                    push_once("learn", &mut learn.elements, name.clone(), value)?;
+                }
+            }
+            (b"xml", Some(name)) if is_element(name) => {
+                read_xml(&mut learn);
+                push_once("learn", &mut learn.elements, name.into(), value)?;
+            }
             (b"off", None) => {
                 let expected = "\"off\" to stand alone";
                 return Err(DirectiveError::value("learn", words, expected));
@@ -76,6 +86,10 @@ pub(super) fn learn(given: &Parameters, names: &[Box<[u8]>]) -> Result<LearnSet,
             why: "\"html\" reads the forms too, \"forms\" nothing else, expected one of them",
         });
     }
+    if learn.elements.len() > MAX_NAMES {
+        let expected = "no more than 8 names in XML";
+        return Err(DirectiveError::value("learn", words, expected));
+    }
     if learn.bodies.iter().any(|source| source.finds_members) && learn.members.is_empty() {
         learn.members.extend(members_named(&plain));
     }
@@ -86,8 +100,8 @@ fn unknown(value: &[u8]) -> DirectiveError {
     static EXPECTED: LazyLock<String> = LazyLock::new(|| {
         let bodies = SOURCES.map(|source| format!("\"{}\"", source.word));
         format!(
-            "\"off\", or a list of {}, \"json:NAME\", \"location\", \"cookie\", \"cookie:NAME\" and \
-             \"header:NAME\", divided by commas",
+            "\"off\", or a list of {}, \"json:NAME\", \"xml:NAME\", \"location\", \"cookie\", \
+             \"cookie:NAME\" and \"header:NAME\", divided by commas",
             bodies.join(", ")
         )
     });
@@ -98,6 +112,13 @@ fn unknown(value: &[u8]) -> DirectiveError {
 fn read_json(learn: &mut LearnSet) {
     if !learn.bodies.contains(&&JSON) {
         learn.bodies.push(&JSON);
+    }
+}
+
+/// The same.
+fn read_xml(learn: &mut LearnSet) {
+    if !learn.bodies.contains(&&XML) {
+        learn.bodies.push(&XML);
     }
 }
 

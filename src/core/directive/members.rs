@@ -1,4 +1,4 @@
-//! Members of JSON, as `from=json:…` and `learn=json:…` name them.
+//! Members of JSON and elements of XML, as `from=` and `learn=` name them.
 
 use crate::scan::json::Member;
 use crate::url::Names;
@@ -30,4 +30,9 @@ pub(super) fn member(written: &[u8]) -> Option<Member> {
 /// The members that have these names, wherever they stand.
 pub(super) fn members_named(names: &[Box<[u8]>]) -> impl Iterator<Item = Member> + '_ {
     names.iter().cloned().map(Member::ByName)
+}
+
+/// Whether it is the local name of an element or an attribute.
+pub(super) fn is_element(name: &[u8]) -> bool {
+    Names::is_valid_name(name) && !name.contains(&b':')
 }

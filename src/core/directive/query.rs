@@ -32,6 +32,7 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
     let is_nameless = |place: &Place| match place {
         Place::Header(_) => true,
         Place::Json(members) => !names.iter().any(|name| members.have(name)),
+        Place::Xml(elements) => !names.iter().any(|name| elements.have(name)),
         _ => false,
     };
     if given.has("name")
@@ -39,7 +40,9 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
         && !learn.reads_links()
         && !names.iter().any(|name| {
             let member = Member::ByName(name.clone());
-            learn.cookies.contains(name) || learn.members.contains(&member)
+            learn.cookies.contains(name)
+                || learn.members.contains(&member)
+                || learn.elements.contains(name)
         })
     {
         return Err(DirectiveError::Without {
@@ -123,7 +126,7 @@ fn parts(from: &[Place]) -> Vec<LinkPart> {
     let parts = from.iter().filter_map(|place| match place {
         Place::Query => Some(LinkPart::Query),
         Place::Path => Some(LinkPart::Path),
-        Place::Form | Place::Cookie | Place::Header(_) | Place::Json(_) => None,
+        Place::Form | Place::Cookie | Place::Header(_) | Place::Json(_) | Place::Xml(_) => None,
     });
     let mut parts: Vec<LinkPart> = parts.collect();
     if parts.is_empty() {

@@ -6,7 +6,6 @@ use super::error::Shown;
 use super::values::has_variable;
 use super::{CookieRule, Mode, Place, QueryRule};
 use crate::digest::Recipe;
-use crate::scan::source::TEXT;
 
 /// Shorter keys of HMAC are warned of: as many bytes as random keys usually have at least.
 const MIN_KEY: usize = 16;
@@ -100,7 +99,7 @@ fn of_attributes(rule: &CookieRule, doubts: &mut Vec<Warning>) {
 fn of_cookies(rule: &QueryRule, words: &[&[u8]]) -> Option<Warning> {
     let learn = &rule.learn;
     let for_programs =
-        !learn.headers.is_empty() || !learn.members.is_empty() || learn.bodies.contains(&&TEXT);
+        !learn.headers.is_empty() || learn.bodies.iter().any(|source| source.is_for_programs());
     if for_programs {
         return None;
     }
@@ -124,6 +123,7 @@ fn of_cookies(rule: &QueryRule, words: &[&[u8]]) -> Option<Warning> {
 fn of_bodies(rule: &QueryRule, words: &[&[u8]]) -> Option<Warning> {
     let places = rule.from.iter().map(|place| match place {
         Place::Json(_) => Some("json"),
+        Place::Xml(_) => Some("xml"),
         _ => None,
     });
     let all: Option<Vec<&'static str>> = places.collect();

@@ -17,6 +17,12 @@ pub fn is_json(media_type: &[u8]) -> bool {
         || ends_with(subtype, b"+json")
 }
 
+/// Whether it is XML: `application/xml`, `text/xml`, any type that ends in `+xml` (RFC 7303).
+pub fn is_xml(media_type: &[u8]) -> bool {
+    let subtype = subtype(media_type);
+    subtype.eq_ignore_ascii_case(b"xml") || ends_with(subtype, b"+xml")
+}
+
 /// Whether it is text for people or scripts: `text/…`, XML, JavaScript, JSON.
 pub fn is_text(media_type: &[u8]) -> bool {
     let subtype = subtype(media_type);

@@ -10,6 +10,8 @@ pub struct LearnSet {
     pub bodies: Vec<&'static Source>,
     /// Which members of JSON are ids. Not empty if a source finds members.
     pub members: Vec<Member>,
+    /// Which elements and attributes of XML are ids. Not empty if XML is read.
+    pub elements: Vec<Box<[u8]>>,
     /// Whether the headers with links are read: Location and its like.
     pub location: bool,
     /// The names of the cookies whose values are ids.

@@ -6,6 +6,7 @@ use super::inflate::InflatingLearner;
 use super::json::Members;
 use super::learn_set::LearnSet;
 use super::source::{Body, LearnerContext, Source, SOURCES};
+use super::xml::XmlNames;
 use super::{Found, Learner};
 use crate::url::{Names, Site};
 
@@ -50,6 +51,7 @@ use crate::url::{Names, Site};
 pub struct Readers {
     names: Arc<Names>,
     members: Arc<Members>,
+    elements: Arc<XmlNames>,
     sources: Vec<&'static Source>,
 }
 
@@ -60,6 +62,7 @@ impl Readers {
         Self {
             names: Arc::clone(names),
             members: Arc::new(Members::new(&learn.members)),
+            elements: Arc::new(XmlNames::new(&learn.elements)),
             sources: all.filter(|one| learn.bodies.contains(one)).collect(),
         }
     }
@@ -77,6 +80,7 @@ impl Readers {
             site,
             names: &self.names,
             members: &self.members,
+            elements: &self.elements,
         };
         let mut all: Vec<Box<dyn Learner>> = Vec::new();
         let mut are_urls_read = false;

@@ -10,14 +10,15 @@ use super::inflate::Coding;
 use super::json::{JsonLearner, Members, ScriptLearner};
 use super::sse::SseLearner;
 use super::text::TextLearner;
+use super::xml::{XmlLearner, XmlNames};
 use super::Learner;
 use crate::http::header_value::{is_value, parameter};
-use crate::http::media_type::{is_json, is_page, is_text};
+use crate::http::media_type::{is_json, is_page, is_text, is_xml};
 use crate::url::{Names, Site};
 
 /// All sources of ids in bodies. Of those that find URLs, only the first one that reads a body is
 /// used.
-pub static SOURCES: [&Source; 5] = [&HTML, &FORMS, &JSON, &SSE, &TEXT];
+pub static SOURCES: [&Source; 6] = [&HTML, &FORMS, &JSON, &SSE, &TEXT, &XML];
 
 /// `learn=html`: all links and forms of a page.
 pub static HTML: Source = Source {
@@ -79,6 +80,18 @@ pub static TEXT: Source = Source {
     learner: |of| Box::new(text(of)),
 };
 
+/// `learn=xml`: XML.
+pub static XML: Source = Source {
+    word: "xml",
+    reads: is_xml,
+    finds_urls: false,
+    finds_members: false,
+    learner: |of| {
+        let learner = XmlLearner::new(Arc::clone(of.elements), Arc::clone(of.names));
+        Box::new(learner.knowing(of.body.known))
+    },
+};
+
 /// A format of bodies, and how session ids are learned from it.
 pub struct Source {
     /// Its word in `learn=`.
@@ -114,6 +127,8 @@ pub struct LearnerContext<'a> {
     pub names: &'a Arc<Names>,
     /// The members of JSON that are ids.
     pub members: &'a Arc<Members>,
+    /// The elements and attributes of XML that are ids.
+    pub elements: &'a Arc<XmlNames>,
 }
 
 impl Source {
@@ -121,6 +136,13 @@ impl Source {
     pub fn named(word: &[u8]) -> Option<&'static Self> {
         let mut all = SOURCES.into_iter();
         all.find(|source| source.word.as_bytes() == word)
+    }
+}
+
+impl Source {
+    /// Whether it finds what programs read rather than browsers.
+    pub fn is_for_programs(&self) -> bool {
+        self.finds_members || [&TEXT, &XML].contains(&self)
     }
 }
 

@@ -4,7 +4,8 @@
 use sticky_core::directive::{parse, Mode, OnFailure, Place, QueryRule, ZoneChoice};
 use sticky_core::scan::json::{Member, MemberPaths};
 use sticky_core::scan::learn_set::LearnSet;
-use sticky_core::scan::source::{FORMS, HTML, JSON, SSE, TEXT};
+use sticky_core::scan::source::{FORMS, HTML, JSON, SSE, TEXT, XML};
+use sticky_core::scan::xml::XmlNames;
 use sticky_core::url::{ExtractedId, Site};
 
 fn rule(words: &[&str]) -> QueryRule {
@@ -147,7 +148,18 @@ fn members_of_json_are_written_alike_in_requests_and_responses() {
 }
 
 #[test]
-fn members_of_json_that_cannot_be() {
+fn elements_of_xml_are_written_alike_in_requests_and_responses() {
+    let xml = |names: &[&str]| Place::Xml(XmlNames::new(&paths(names)).into());
+    let both = rule(&["from=xml:sid,xml:SID,query", "learn=xml:sid,xml:SID"]);
+    assert_eq!(both.from, [xml(&["sid", "SID"]), Place::Query]);
+    assert_eq!(both.learn.elements[..], paths(&["sid", "SID"])[..]);
+    let named = rule(&["from=xml", "learn=xml", "name=a", "name=b"]);
+    assert_eq!(named.from, [xml(&["a", "b"])]);
+    assert_eq!(named.learn.elements[..], paths(&["a", "b"])[..]);
+}
+
+#[test]
+fn members_and_elements_that_cannot_be() {
     let long = format!("from=json:{}", "a.".repeat(32) + "a");
     let many: Vec<String> = (1..=9).map(|n| format!("json:n{n}")).collect();
     let many = format!("from={}", many.join(","));
@@ -346,9 +358,18 @@ fn learners_can_be_combined() {
             },
         ),
         (
-            "learn=html,json,sse,text,location,cookie,header:x",
+            "learn=xml:a,xml:B",
             LearnSet {
-                bodies: vec![&HTML, &JSON, &SSE, &TEXT],
+                bodies: vec![&XML],
+                elements: vec![name("a"), name("B")],
+                ..none()
+            },
+        ),
+        (
+            "learn=html,json,sse,text,xml,location,cookie,header:x",
+            LearnSet {
+                bodies: vec![&HTML, &JSON, &SSE, &TEXT, &XML],
+                elements: vec![name("id")],
                 members: vec![by_name("id")],
                 location: true,
                 cookies: vec![name("id")],

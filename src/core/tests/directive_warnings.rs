@@ -94,6 +94,9 @@ fn bodies_of_requests_alone() {
     for from in ["json", "json:a", "json:.a,json:b.0"] {
         check(&format!("mode=query from={from}"), json);
     }
+    let xml = json.replace("json", "xml");
+    check("mode=query from=xml:a", &xml);
+    check("mode=query from=xml,json", &xml);
 }
 
 #[test]
@@ -126,6 +129,8 @@ fn nothing_to_say() {
         "mode=query from=json learn=json",
         "mode=query from=json learn=location",
         "mode=query from=json,query",
+        "mode=query from=xml learn=xml",
+        "mode=query from=cookie learn=xml",
         "mode=rewrite",
         "cookie srv path=shop",
     ] {
