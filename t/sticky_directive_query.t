@@ -65,8 +65,10 @@ my $host = 'expected "a.example", ".example.com" or "*.example.com", divided by 
 my $zone = 'expected "zone=off", or "zone=NAME" or "zone=NAME:SIZE" as in "shop:1m"';
 my $zone_size = 'expected "zone=NAME:SIZE" as in "zone=shop:1m"';
 my $learn = 'expected "off", or a list of "html", "forms", "json", "sse", "text", "json:NAME",'
-    . ' "location", "cookie", "cookie:NAME" and "header:NAME", divided by commas';
-my $from = 'expected a list of "query", "form", "path", "cookie" and "header:NAME", divided by commas';
+    . ' "location", "cookie", "cookie:NAME", "header:NAME", "header:NAME:PARAMETER" and "$VARIABLE", divided by'
+    . ' commas';
+my $from = 'expected a list of "query", "form", "path", "cookie", "bearer", "header:NAME",'
+    . ' "header:NAME:PARAMETER" and "$VARIABLE", divided by commas';
 my $delimiter = 'expected one character, as in "id_delimiter=.", that is no letter or digit';
 my $html_and_forms = '"html" reads the forms too, "forms" nothing else, expected one of them';
 

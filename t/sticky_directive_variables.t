@@ -18,6 +18,7 @@ my @accepted = (
     'sticky hmac=md5 hmac_key=pa$$word-1234567;',
     'sticky transfer delimiter=$;',
     'sticky mode=query zone=10m:1m;',
+    'sticky mode=query from=$arg_a,${uri}-$arg_b learn=$upstream_http_x,html;',
     'sticky hmac=md5 hmac_key_file=key;',
     'sticky mode=rewrite hmac=sha256 hmac_key_file=key;',
 );
@@ -42,6 +43,8 @@ my @refused = (
     none('mode=query zone=$host:1m', 'zone', '"$host:1m"'),
     none('mode=query hosts=$host', 'hosts', '"$host"'),
     none('mode=query from=header:$name', 'from', '"$name"'),
+    none('mode=query learn=header:X:$name', 'learn', '"$name"'),
+    ['sticky mode=query from=${uri;' => 'the closing bracket in "uri" variable is missing'],
     none('hmac=md5 hmac_key_file=$host/key', 'hmac_key_file', '"$host/key"'),
     ['sticky mode=query zone=10m;' =>
         qq{"zone=10m" in "sticky" directive is a size without a name, $size}],
@@ -56,7 +59,7 @@ my @refused = (
         . ' directive, expected "md5", "sha1" or "sha256"'],
 );
 
-my $t = Test::Nginx->new()->has(qw/ http rewrite /)->plan(@accepted + @refused + 1);
+my $t = Test::Nginx->new()->has(qw/ http rewrite /)->plan(@accepted + @refused + 2);
 
 $t->write_file('key', "a key of more than 16 bytes\n");
 $t->write_file('empty', "\n");
@@ -73,5 +76,7 @@ for my $case (@refused) {
         "refused: $directive");
 }
 
+is(verdict_on_upstream($t, 'sticky mode=query learn=$no_such;'),
+    qq{nginx: [emerg] unknown "no_such" variable\n}, 'also in learn=');
 is(verdict_on_upstream($t, 'sticky domain=$no_such;'),
     qq{nginx: [emerg] unknown "no_such" variable\n}, 'a variable that nobody defines');

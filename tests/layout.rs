@@ -134,7 +134,7 @@ fn structures_lie_where_c_puts_them() {
     let mut probe = Probe::default();
     plain! { probe,
         ngx_http_request_s {
-            connection, ctx, main_conf, loc_conf, upstream, upstream_states, pool, request_body, method,
+            connection, ctx, main_conf, loc_conf, variables, upstream, upstream_states, pool, request_body, method,
             args, main, unparsed_uri,
             headers_in.headers, headers_in.content_type, headers_in.server,
             headers_out.headers, headers_out.status, headers_out.content_encoding,
@@ -161,7 +161,8 @@ fn structures_lie_where_c_puts_them() {
         }
         ngx_http_upstream_srv_conf_s { peer, srv_conf, servers, flags, host }
         ngx_http_upstream_server_t { naddrs, down }
-        ngx_http_complex_value_t { value, lengths }
+        ngx_http_complex_value_t { value, flushes, lengths }
+        ngx_http_core_main_conf_t { variables }
         ngx_http_compile_complex_value_t { cf, value, complex_value }
         ngx_http_upstream_peer_t { init_upstream, init, data }
         ngx_http_upstream_main_conf_t { upstreams }
@@ -171,7 +172,7 @@ fn structures_lie_where_c_puts_them() {
         }
         ngx_http_upstream_rr_peers_s { number, name, next, peer }
         ngx_http_upstream_rr_peer_data_t { peers, current, tried }
-        ngx_http_variable_s { get_handler }
+        ngx_http_variable_s { get_handler, flags }
         ngx_variable_value_t { data }
         ngx_conf_s { args, cycle, pool, ctx }
         ngx_http_conf_ctx_t { main_conf, srv_conf, loc_conf }

@@ -51,7 +51,8 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
             let variables = CookieVariables::new(cf, &rule).ok_or(Refusal::Reported)?;
             Rule::Cookie(rule, variables)
         }
-        Mode::Query(rule) => {
+        Mode::Query(mut rule) => {
+            compile_variables(cf, &mut rule)?;
             let sessions = sessions(cf, us.name(), &rule)?;
             let mut doubts = conf.doubts.borrow_mut();
             if rule.zone == ZoneChoice::Off {
@@ -78,6 +79,17 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
         logged_no_number: Cell::new(false),
     };
     conf.sticky.set(sticky).map_err(|_| Refusal::Duplicate)
+}
+
+/// Compiles the texts with variables of a directive, and gives them their numbers.
+fn compile_variables(cf: Conf<'_>, rule: &mut QueryRule) -> Result<(), Refusal> {
+    let main = cf.main_conf::<MainConf<'_>>().ok_or(Refusal::Reported)?;
+    let mut known = main.variables.borrow_mut();
+    rule.number_variables_from(known.len());
+    for text in &rule.variables {
+        known.push(Text::compile(cf, text).ok_or(Refusal::Reported)?);
+    }
+    Ok(())
 }
 
 fn parse(cf: Conf<'_>) -> Result<Mode, Refusal> {

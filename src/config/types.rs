@@ -219,6 +219,15 @@ pub struct MainConf<'c> {
     pub by_zone: RefCell<BTreeMap<&'c [u8], Vec<Upstream<'c>>>>,
     /// Names of the parameters that `mode=rewrite` puts into links.
     pub own_parameters: RefCell<Vec<Arc<Names>>>,
+    /// The texts with variables of all directives, by their numbers in the rules.
+    pub variables: RefCell<Vec<Text<'c>>>,
+}
+
+impl<'c> MainConf<'c> {
+    /// The text with variables of this number.
+    pub fn variable(&self, number: usize) -> Option<Text<'c>> {
+        self.variables.borrow().get(number).copied()
+    }
 }
 
 /// What the module keeps for each location. `None`: not set on this level.

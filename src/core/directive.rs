@@ -104,6 +104,8 @@ pub struct QueryRule {
     pub from: Vec<Place>,
     /// Where a response may hand out an id.
     pub learn: LearnSet,
+    /// Texts that begin with a variable; places and sources have their numbers.
+    pub variables: Vec<Box<[u8]>>,
     /// How long a session lives: 1 second to 366 days, `lifetime` not below `expires`.
     pub limits: Limits,
     /// Where the sessions are kept.
@@ -153,14 +155,48 @@ pub enum Place {
     Json(Arc<MemberPaths>),
     /// In elements and attributes of an XML body.
     Xml(Arc<XmlNames>),
+    /// In a parameter of a header.
+    HeaderParameter {
+        /// The name of the header in lower case.
+        header: Box<[u8]>,
+        /// That of the parameter.
+        name: Box<[u8]>,
+    },
+    /// The token of `Authorization: Bearer`.
+    Bearer,
+    /// The value of the text of this number in [`QueryRule::variables`].
+    Variable(usize),
 }
 
 impl Place {
     /// Whether it is in the body of a request.
     pub fn is_in_body(&self) -> bool {
+        matches!(self, Place::Form | Place::Json(_) | Place::Xml(_))
+    }
+
+    /// Whether the id is looked for under one of these names, those of `name=`.
+    fn has_a_name(&self, names: &[Box<[u8]>]) -> bool {
         match self {
-            Place::Form | Place::Json(_) | Place::Xml(_) => true,
-            Place::Query | Place::Path | Place::Cookie | Place::Header(_) => false,
+            Place::Query | Place::Form | Place::Path | Place::Cookie => true,
+            Place::Json(members) => names.iter().any(|name| members.have(name)),
+            Place::Xml(elements) => names.iter().any(|name| elements.have(name)),
+            Place::Header(_)
+            | Place::HeaderParameter { .. }
+            | Place::Bearer
+            | Place::Variable(_) => false,
+        }
+    }
+}
+
+impl QueryRule {
+    /// Moves the numbers of variables: the first one gets `first` instead of 0.
+    pub fn number_variables_from(&mut self, first: usize) {
+        let places = self.from.iter_mut().filter_map(|place| match place {
+            Place::Variable(number) => Some(number),
+            _ => None,
+        });
+        for number in places.chain(&mut self.learn.variables) {
+            *number += first;
         }
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod cookie;
 mod cookie_expiry;
+pub mod credentials;
 pub mod header_value;
 pub mod media_type;
 pub mod multipart;

@@ -42,6 +42,40 @@ impl<'c> Text<'c> {
             (code == sys::OK).then(|| sys::bytes(value))
         }
     }
+
+    /// The text for a request as it is now. nginx keeps the value of a variable of the
+    /// configuration (`map`, `js_set` …) from its first use on, although what it is made of may have
+    /// changed (`$upstream_…`); here it is asked for anew, and nginx keeps what it had. One whose
+    /// value was set (`set`, a named capture) has that value. `None`: out of memory.
+    pub fn evaluate_anew(self, r: Request<'c>) -> Option<&'c [u8]> {
+        let kept: Vec<_> = self
+            .variables()
+            .filter_map(|variable| Some((variable, variable.ask_anew(r)?)))
+            .collect();
+        let text = self.evaluate(r);
+        for (variable, value) in kept {
+            // SAFETY: ask_anew() has read the value from there.
+            unsafe { variable.kept(r).write(value) }
+        }
+        text
+    }
+
+    /// The variables in it.
+    fn variables(self) -> impl Iterator<Item = Variable> {
+        // SAFETY: NULL or what ngx_http_compile_complex_value() has made, which lives as long as the
+        // configuration.
+        let mut next = unsafe { self.0.as_ref().flushes };
+        std::iter::from_fn(move || {
+            // SAFETY: ngx_http_compile_complex_value() ends the indices with a -1.
+            let index = unsafe { *next.as_ref()? };
+            if index == sys::ngx_uint_t::MAX {
+                return None;
+            }
+            // SAFETY: it was not the last one.
+            next = unsafe { next.add(1) };
+            Some(Variable(index))
+        })
+    }
 }
 
 /// A variable by its place in nginx's table.
@@ -56,6 +90,35 @@ impl Variable {
         // copies the name.
         let index = unsafe { sys::ngx_http_get_variable_index(cf.as_ptr(), &raw mut name) };
         usize::try_from(index).ok().map(Self)
+    }
+
+    /// Where nginx keeps its value for a request.
+    fn kept(self, r: Request<'_>) -> *mut sys::ngx_variable_value_t {
+        // SAFETY: ngx_http_alloc_request() makes variables, with a place for every index;
+        // ngx_http_subrequest() takes over those of its request.
+        unsafe { r.variables().add(self.0) }
+    }
+
+    /// Lets nginx ask for its value anew, once. Returns what nginx has kept; `None`: nginx asks for
+    /// it anyway, or it never changes.
+    fn ask_anew(self, r: Request<'_>) -> Option<sys::ngx_variable_value_t> {
+        let kept = self.kept(r);
+        // SAFETY: a value of a live request.
+        let before = unsafe { *kept };
+        if before.no_cacheable() != 0 || !r.may_redefine(self.0) {
+            return None;
+        }
+        // SAFETY: a value of a live request; ngx_http_get_indexed_variable() fills in one that is
+        // neither valid nor not_found, and returns NULL or it.
+        unsafe {
+            (*kept).set_valid(0);
+            (*kept).set_not_found(0);
+            let value = sys::ngx_http_get_indexed_variable(r.as_ptr(), self.0).as_ref();
+            if value.is_none_or(|value| value.not_found() != 0 || value.len() == 0) {
+                *kept = before;
+            }
+        }
+        Some(before)
     }
 
     /// Its value now; `None` when it has none, or an empty one.

@@ -8,6 +8,7 @@ use std::ptr::{self, NonNull};
 
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 
+use super::owned::MainConf;
 use super::pool::Pool;
 use super::sys;
 use super::upstream::Upstream;
@@ -130,6 +131,18 @@ impl<'c> Conf<'c> {
             let ctx = self.0.as_ref().ctx.cast::<sys::ngx_http_conf_ctx_t>();
             let module = &raw const sys::ngx_http_upstream_module;
             Upstream::from_ptr((*(*ctx).srv_conf.add((*module).ctx_index)).cast())
+        }
+    }
+
+    /// What the module of `T` keeps for the whole of `http`.
+    pub fn main_conf<T: MainConf>(self) -> Option<&'c T> {
+        // SAFETY: MainConf says what the place holds. ngx_http_block() sets cf->ctx to an
+        // ngx_http_conf_ctx_t with a main_conf for every HTTP module; ngx_http_upstream() and all
+        // others take it over.
+        unsafe {
+            let ctx = self.0.as_ref().ctx.cast::<sys::ngx_http_conf_ctx_t>();
+            let main = *(*ctx).main_conf.add((*T::module()).ctx_index);
+            main.cast::<T>().as_ref()
         }
     }
 

@@ -373,6 +373,28 @@ impl<'r> Request<'r> {
         }
     }
 
+    /// Where nginx keeps the values of indexed variables.
+    pub(super) fn variables(self) -> *mut sys::ngx_variable_value_t {
+        // SAFETY: a plain field.
+        unsafe { (*self.raw()).variables }
+    }
+
+    /// Whether the configuration may define the indexed variable anew, as it does with `map` and
+    /// `set`: it is none of nginx's own.
+    pub(super) fn may_redefine(self, index: sys::ngx_uint_t) -> bool {
+        // SAFETY: main_conf has one for every HTTP module (ngx_http_block()), that of the core made
+        // by ngx_http_core_create_main_conf(); ngx_http_get_variable_index() fills the array.
+        unsafe {
+            let module = &raw const sys::ngx_http_core_module;
+            let core = *(*self.raw()).main_conf.add((*module).ctx_index);
+            let core = core.cast::<sys::ngx_http_core_main_conf_t>();
+            let variables: &[sys::ngx_http_variable_t] = (*core).variables.as_slice();
+            let variable = variables.get(index);
+            let flags = variable.map_or(0, |variable| variable.flags);
+            flags & sys::NGX_HTTP_VAR_CHANGEABLE as sys::ngx_uint_t != 0
+        }
+    }
+
     /// A module's configuration of the whole of `http`.
     pub fn main_conf<T: MainConf>(self) -> Option<&'r T> {
         // SAFETY: MainConf says what the place holds. main_conf has one for every HTTP module

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use sticky_core::directive::{Place, QueryRule};
+use sticky_core::http::credentials;
 use sticky_core::http::header_value;
 use sticky_core::http::media_type;
 use sticky_core::http::multipart;
@@ -13,6 +14,7 @@ use sticky_core::scan::json::MemberPaths;
 use sticky_core::scan::xml::XmlNames;
 use sticky_core::url::Names;
 
+use crate::config::types::MainConf;
 use crate::ngx::request::Request;
 
 /// So many bytes of a body are searched.
@@ -121,6 +123,21 @@ fn in_place<'r>(
             .try_for_each(visit),
         Place::Json(members) => in_json(r, names, members, visit),
         Place::Xml(elements) => in_xml(r, names, elements, visit),
+        Place::HeaderParameter { header, name } => names
+            .ids_in_parameters(r.header_values(header), name)
+            .try_for_each(visit),
+        Place::Bearer => {
+            let values = r.header_values(b"authorization");
+            let tokens = values.filter_map(credentials::bearer);
+            names.ids_in_headers(tokens).try_for_each(visit)
+        }
+        Place::Variable(number) => {
+            let text = r
+                .main_conf()
+                .and_then(|main: &MainConf<'r>| main.variable(*number));
+            let value = text.and_then(|text| text.evaluate(r));
+            names.ids_in_headers(value.into_iter()).try_for_each(visit)
+        }
     }
 }
 

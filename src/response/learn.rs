@@ -10,7 +10,7 @@ use sticky_core::scan::{response_headers, IdClass, Learner};
 use sticky_core::table::{Claim, Key, Learned, LookUp};
 use sticky_core::url::{ExtractedId, Site};
 
-use crate::config::types::Rule;
+use crate::config::types::{MainConf, Rule};
 use crate::ngx::chain::Chain;
 use crate::ngx::clock;
 use crate::ngx::header::Header;
@@ -34,6 +34,7 @@ pub fn header<'r>(
     reassign_lost(context, rule, sessions, name);
     if rule.learn.reads_header() && r.is_main() {
         read_header(r, context, rule, name);
+        read_variables(r, context, rule, name);
     }
 }
 
@@ -91,6 +92,9 @@ pub fn redirected<'r>(
             read_one_header(r, context, rule, name, header);
         }
     }
+    if r.is_main() {
+        read_variables(r, context, rule, name);
+    }
 }
 
 /// The server of the request's session could not be used, and another has answered: moves the session
@@ -143,6 +147,29 @@ fn read_one_header<'r>(
     }
     let now = clock::unix_seconds;
     response_headers::ids_in_header(&rule.learn, &rule.names, (name, value), now, learn);
+}
+
+/// Learns the ids in variables, as they are now that the header has come.
+#[inline(always)]
+fn read_variables<'r>(
+    r: Request<'r>,
+    context: &'r RequestContext<'r>,
+    rule: &QueryRule,
+    peer: &[u8],
+) {
+    for number in &rule.learn.variables {
+        let value = current_value(r, *number).and_then(|value| rule.names.id_in(value));
+        if let (Some(id), Some(ids)) = (value, learned_ids(r, context, peer)) {
+            learn_id(context, ids, id, IdClass::Form);
+        }
+    }
+}
+
+/// The value of a variable of the directive. `None`: no memory is left.
+#[cold]
+fn current_value(r: Request<'_>, number: usize) -> Option<&[u8]> {
+    let main = r.main_conf::<MainConf<'_>>()?;
+    main.variable(number)?.evaluate_anew(r)
 }
 
 /// Whether the response's body is being scanned.

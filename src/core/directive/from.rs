@@ -5,16 +5,20 @@ use std::sync::Arc;
 use super::error::{DirectiveError, NAME_ELSEWHERE};
 use super::members::{is_element, member, members_named};
 use super::parameters::{is_token, list, push_once, Parameters};
-use super::values::check_variables;
+use super::values::{check_part, number_of};
 use super::Place;
 use crate::scan::json::{Member, MemberPaths};
 use crate::scan::xml::XmlNames;
 use crate::url::{Names, MAX_NAMES};
 
-pub(super) fn from(given: &Parameters) -> Result<Vec<Place>, DirectiveError> {
+/// Variables get their numbers among `variables`.
+pub(super) fn from(
+    given: &Parameters,
+    variables: &mut Vec<Box<[u8]>>,
+) -> Result<Vec<Place>, DirectiveError> {
     const EXPECTED: &str = "a list of \"query\", \"form\", \"path\", \"cookie\", \"json\", \
-                            \"json:NAME\", \"xml\", \"xml:NAME\" and \"header:NAME\", divided by \
-                            commas";
+                            \"json:NAME\", \"xml\", \"xml:NAME\", \"bearer\", \"header:NAME\", \
+                            \"header:NAME:PARAMETER\" and \"$VARIABLE\", divided by commas";
 
     let mut places = Vec::new();
     let mut json = SideBySide::new(
@@ -28,6 +32,10 @@ pub(super) fn from(given: &Parameters) -> Result<Vec<Place>, DirectiveError> {
     let json_place = |members: &[Member]| Place::Json(Arc::new(MemberPaths::new(members)));
     let xml_place = |names: &[Box<[u8]>]| Place::Xml(Arc::new(XmlNames::new(names)));
     for value in list(given.value("from").unwrap_or(b"query,form")) {
+        if let Some(number) = number_of(value, variables) {
+            push_once("from", &mut places, Place::Variable(number), value)?;
+            continue;
+        }
         let (word, name) = match memchr::memchr(b':', value) {
             Some(colon) => (value.get(..colon), value.get(colon + 1..)),
             None => (Some(value), None),
@@ -37,10 +45,12 @@ pub(super) fn from(given: &Parameters) -> Result<Vec<Place>, DirectiveError> {
             (b"form", None) => Place::Form,
             (b"path", None) => Place::Path,
             (b"cookie", None) => Place::Cookie,
-            (b"header", Some(name)) if is_token(name) => {
-                check_variables("from", name)?;
-                Place::Header(name.to_ascii_lowercase().into())
-            }
+            (b"bearer", None) => Place::Bearer,
+            (b"header", Some(name)) => match header_part("from", name)? {
+                Some((name, None)) => Place::Header(name),
+                Some((header, Some(name))) => Place::HeaderParameter { header, name },
+                None => return Err(DirectiveError::value("from", value, EXPECTED)),
+            },
             (b"json" | b"xml", None) if plain_names(given).is_empty() => {
                 return Err(DirectiveError::value("from", value, NAME_ELSEWHERE));
             }
@@ -125,4 +135,23 @@ fn plain_names(given: &Parameters) -> Vec<Box<[u8]>> {
     }
     plain.truncate(MAX_NAMES);
     plain
+}
+
+/// The name of a header and that of its parameter in `NAME` or `NAME:PARAMETER`, in lower case.
+/// `None`: it is neither.
+#[allow(clippy::type_complexity)] // Two names.
+pub(super) fn header_part(
+    parameter: &'static str,
+    written: &[u8],
+) -> Result<Option<(Box<[u8]>, Option<Box<[u8]>>)>, DirectiveError> {
+    let mut parts = written.splitn(2, |byte| *byte == b':');
+    let (header, name) = (parts.next().unwrap_or_default(), parts.next());
+    if !is_token(header) || !name.is_none_or(is_token) {
+        return Ok(None);
+    }
+    let lower = |part: &[u8]| -> Result<Box<[u8]>, DirectiveError> {
+        check_part(parameter, part)?;
+        Ok(part.to_ascii_lowercase().into())
+    };
+    Ok(Some((lower(header)?, name.map(lower).transpose()?)))
 }

@@ -3,15 +3,21 @@
 use std::sync::LazyLock;
 
 use super::error::{DirectiveError, NAME_ELSEWHERE};
+use super::from::header_part;
 use super::members::{is_element, member, members_named};
 use super::parameters::{is_token, list, push_once, Parameters};
-use super::values::check_variables;
-use crate::scan::learn_set::LearnSet;
+use super::values::{check_part, number_of};
+use crate::scan::learn_set::{HeaderPart, LearnSet};
 use crate::scan::source::{Source, FORMS, HTML, JSON, SOURCES, XML};
 use crate::url::{Names, MAX_NAMES};
 
-/// `names` are those of `name=`, which count where a source has no name of its own.
-pub(super) fn learn(given: &Parameters, names: &[Box<[u8]>]) -> Result<LearnSet, DirectiveError> {
+/// `names` are those of `name=`, which count where a source has no name of its own. Variables get
+/// their numbers among `variables`.
+pub(super) fn learn(
+    given: &Parameters,
+    names: &[Box<[u8]>],
+    variables: &mut Vec<Box<[u8]>>,
+) -> Result<LearnSet, DirectiveError> {
     let words = given.value("learn").unwrap_or(b"html,location");
     let plain = names.iter().filter(|name| !Names::is_letter(name));
     let plain: Vec<Box<[u8]>> = plain.cloned().collect();
@@ -20,6 +26,10 @@ pub(super) fn learn(given: &Parameters, names: &[Box<[u8]>]) -> Result<LearnSet,
         return Ok(learn);
     }
     for value in list(words) {
+        if let Some(number) = number_of(value, variables) {
+            push_once("learn", &mut learn.variables, number, value)?;
+            continue;
+        }
         let (source, name) = match memchr::memchr(b':', value) {
             Some(at) => (value.get(..at), value.get(at + 1..)),
             None => (Some(value), None),
@@ -35,13 +45,14 @@ pub(super) fn learn(given: &Parameters, names: &[Box<[u8]>]) -> Result<LearnSet,
                 }
             }
             (b"cookie", Some(name)) if is_token(name) => {
-                check_variables("learn", name)?;
+                check_part("learn", name)?;
                 push_once("learn", &mut learn.cookies, name.into(), value)?;
             }
-            (b"header", Some(name)) if is_token(name) => {
-                check_variables("learn", name)?;
-                let name = name.to_ascii_lowercase().into();
-                push_once("learn", &mut learn.headers, name, value)?;
+            (b"header", Some(name)) => {
+                let (name, parameter) =
+                    header_part("learn", name)?.ok_or_else(|| unknown(value))?;
+                let part = HeaderPart { name, parameter };
+                push_once("learn", &mut learn.headers, part, value)?;
             }
             (b"json", None) => {
                 read_json(&mut learn);
@@ -101,7 +112,8 @@ fn unknown(value: &[u8]) -> DirectiveError {
         let bodies = SOURCES.map(|source| format!("\"{}\"", source.word));
         format!(
             "\"off\", or a list of {}, \"json:NAME\", \"xml:NAME\", \"location\", \"cookie\", \
-             \"cookie:NAME\" and \"header:NAME\", divided by commas",
+             \"cookie:NAME\", \"header:NAME\", \"header:NAME:PARAMETER\" and \"$VARIABLE\", divided \
+             by commas",
             bodies.join(", ")
         )
     });

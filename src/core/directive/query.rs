@@ -26,17 +26,12 @@ const MAX_EXPIRES: Tick = 366 * 86_400;
 const MIN_ZONE_SIZE: usize = 32 << 10;
 
 pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
-    let from = from(given)?;
+    let mut variables = Vec::new();
+    let from = from(given, &mut variables)?;
     let names = names(given, &from)?;
-    let learn = learn(given, &names)?;
-    let is_nameless = |place: &Place| match place {
-        Place::Header(_) => true,
-        Place::Json(members) => !names.iter().any(|name| members.have(name)),
-        Place::Xml(elements) => !names.iter().any(|name| elements.have(name)),
-        _ => false,
-    };
+    let learn = learn(given, &names, &mut variables)?;
     if given.has("name")
-        && from.iter().all(is_nameless)
+        && !from.iter().any(|place| place.has_a_name(&names))
         && !learn.reads_links()
         && !names.iter().any(|name| {
             let member = Member::ByName(name.clone());
@@ -59,6 +54,7 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
         ),
         from,
         learn,
+        variables,
         limits: limits(given)?,
         zone: zone(given)?,
         state: given.value("state").map(<[u8]>::to_vec),
@@ -126,7 +122,7 @@ fn parts(from: &[Place]) -> Vec<LinkPart> {
     let parts = from.iter().filter_map(|place| match place {
         Place::Query => Some(LinkPart::Query),
         Place::Path => Some(LinkPart::Path),
-        Place::Form | Place::Cookie | Place::Header(_) | Place::Json(_) | Place::Xml(_) => None,
+        _ => None,
     });
     let mut parts: Vec<LinkPart> = parts.collect();
     if parts.is_empty() {

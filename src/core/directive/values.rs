@@ -3,7 +3,7 @@
 use super::error::DirectiveError;
 
 /// Parameters whose values may hold variables.
-const WITH_VARIABLES: [&str; 2] = ["domain", "path"];
+const WITH_VARIABLES: [&str; 4] = ["domain", "path", "from", "learn"];
 
 /// Parameters whose values name something that exists before any request does, and in which a
 /// variable is not even taken for text.
@@ -11,9 +11,15 @@ const WITHOUT_DOLLARS: [&str; 3] = ["state", "zone", "hmac_key_file"];
 
 /// Refuses a variable where none is taken.
 pub(super) fn check_variables(parameter: &'static str, value: &[u8]) -> Result<(), DirectiveError> {
-    let refused = if WITH_VARIABLES.contains(&parameter) {
-        false
-    } else if WITHOUT_DOLLARS.contains(&parameter) {
+    if WITH_VARIABLES.contains(&parameter) {
+        return Ok(());
+    }
+    check_part(parameter, value)
+}
+
+/// The same for a part of a value, which takes none.
+pub(super) fn check_part(parameter: &'static str, value: &[u8]) -> Result<(), DirectiveError> {
+    let refused = if WITHOUT_DOLLARS.contains(&parameter) {
         has_variable(value)
     } else {
         is_variable(value)
@@ -38,6 +44,19 @@ pub(super) fn is_variable(text: &[u8]) -> bool {
         .and_then(|name| name.strip_suffix(b"}"));
     let name = braced.unwrap_or(name);
     !name.is_empty() && name.iter().all(|&byte| is_of_name(byte))
+}
+
+/// The number of a text that begins with a variable, among those of the directive, to which it is
+/// added. `None`: it is no such text.
+pub(super) fn number_of(text: &[u8], known: &mut Vec<Box<[u8]>>) -> Option<usize> {
+    let is_variable = matches!(text, [b'$', next, ..] if *next == b'{' || is_of_name(*next));
+    let known_at = known.iter().position(|known| **known == *text);
+    is_variable.then(|| {
+        known_at.unwrap_or_else(|| {
+            known.push(text.into());
+            known.len() - 1
+        })
+    })
 }
 
 /// Whether a text has a variable in it, as `ngx_http_script_compile()` finds them.

@@ -100,7 +100,10 @@ fn of_cookies(rule: &QueryRule, words: &[&[u8]]) -> Option<Warning> {
     let learn = &rule.learn;
     let for_programs =
         !learn.headers.is_empty() || learn.bodies.iter().any(|source| source.is_for_programs());
-    if for_programs {
+    // Nobody knows what is in a variable.
+    let is_variable = |place: &Place| matches!(place, Place::Variable(_));
+    let is_any = !learn.variables.is_empty() || rule.from.iter().any(is_variable);
+    if for_programs || is_any {
         return None;
     }
     let is_given = |name: &[u8]| words.iter().any(|word| word.starts_with(name));

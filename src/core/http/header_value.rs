@@ -60,7 +60,7 @@ fn from_semicolon(value: &[u8]) -> &[u8] {
 }
 
 /// What stands before the closing quote, and what follows it.
-fn unquoted(quoted: &[u8]) -> (Cow<'_, [u8]>, &[u8]) {
+pub(super) fn unquoted(quoted: &[u8]) -> (Cow<'_, [u8]>, &[u8]) {
     let end = memchr::memchr2(b'"', b'\\', quoted).unwrap_or(quoted.len());
     let (plain, rest) = quoted.split_at_checked(end).unwrap_or((quoted, &[]));
     if let [] | [b'"', ..] = rest {

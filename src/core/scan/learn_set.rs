@@ -16,8 +16,19 @@ pub struct LearnSet {
     pub location: bool,
     /// The names of the cookies whose values are ids.
     pub cookies: Vec<Box<[u8]>>,
-    /// The names, in lower case, of the headers whose values are ids.
-    pub headers: Vec<Box<[u8]>>,
+    /// The headers whose values, or one of their parameters, are ids.
+    pub headers: Vec<HeaderPart>,
+    /// The numbers of the variables whose values are ids.
+    pub variables: Vec<usize>,
+}
+
+/// The value of a header, or that of one of its parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderPart {
+    /// The name of the header in lower case.
+    pub name: Box<[u8]>,
+    /// That of the parameter.
+    pub parameter: Option<Box<[u8]>>,
 }
 
 impl LearnSet {
@@ -28,6 +39,9 @@ impl LearnSet {
 
     /// Whether an id may stand in the header of a response.
     pub fn reads_header(&self) -> bool {
-        self.location || !self.cookies.is_empty() || !self.headers.is_empty()
+        self.location
+            || !self.cookies.is_empty()
+            || !self.headers.is_empty()
+            || !self.variables.is_empty()
     }
 }

@@ -13,7 +13,7 @@ pub fn may_hold_id(learn: &LearnSet, name: &[u8]) -> bool {
 }
 
 /// Calls `visit` with every id that the header `name: value` holds as such: the value of a cookie,
-/// unless the header deletes it, or the whole value of the header. `now` is Unix time in seconds.
+/// unless the header deletes it, the whole value of the header, or one of its parameters. `now` is Unix time in seconds.
 pub fn ids_in_header(
     learn: &LearnSet,
     names: &Names,
@@ -30,13 +30,18 @@ pub fn ids_in_header(
             }
         }
     }
-    if learn
-        .headers
-        .iter()
-        .any(|own| name.eq_ignore_ascii_case(own))
-    {
-        if let Some(id) = names.id_in(value.trim_ascii()) {
-            visit(id);
+    for own in &learn.headers {
+        if !name.eq_ignore_ascii_case(&own.name) {
+            continue;
+        }
+        match &own.parameter {
+            None => names
+                .id_in(value.trim_ascii())
+                .into_iter()
+                .for_each(&mut visit),
+            Some(parameter) => names
+                .ids_in_parameters(std::iter::once(value), parameter)
+                .for_each(|id| visit(&id)),
         }
     }
 }

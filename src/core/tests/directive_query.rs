@@ -3,7 +3,7 @@
 
 use sticky_core::directive::{parse, Mode, OnFailure, Place, QueryRule, ZoneChoice};
 use sticky_core::scan::json::{Member, MemberPaths};
-use sticky_core::scan::learn_set::LearnSet;
+use sticky_core::scan::learn_set::{HeaderPart, LearnSet};
 use sticky_core::scan::source::{FORMS, HTML, JSON, SSE, TEXT, XML};
 use sticky_core::scan::xml::XmlNames;
 use sticky_core::url::{ExtractedId, Site};
@@ -92,6 +92,18 @@ fn places_are_searched_in_the_order_given() {
         ("from=form,query", vec![Place::Form, Place::Query]),
         ("from=path,cookie", vec![Place::Path, Place::Cookie]),
         ("from=header:X-Session", vec![header("x-session")]),
+        ("from=bearer", vec![Place::Bearer]),
+        (
+            "from=header:Authorization:Nonce,bearer,header:authorization",
+            vec![
+                Place::HeaderParameter {
+                    header: b"authorization"[..].into(),
+                    name: b"nonce"[..].into(),
+                },
+                Place::Bearer,
+                header("authorization"),
+            ],
+        ),
         (
             "from=header:a,cookie,header:b,path,form,query",
             vec![
@@ -239,6 +251,10 @@ fn learners_can_be_combined() {
     let none = LearnSet::default;
     let name = |name: &str| -> Box<[u8]> { name.as_bytes().into() };
     let by_name = |member: &str| Member::ByName(name(member));
+    let whole = |header: &str| HeaderPart {
+        name: name(header),
+        parameter: None,
+    };
     for (word, learn) in [
         ("learn=off", none()),
         (
@@ -310,7 +326,20 @@ fn learners_can_be_combined() {
         (
             "learn=header:Mcp-Session-Id,header:x",
             LearnSet {
-                headers: vec![name("mcp-session-id"), name("x")],
+                headers: vec![whole("mcp-session-id"), whole("x")],
+                ..none()
+            },
+        ),
+        (
+            "learn=header:WWW-Authenticate:Nonce,header:x",
+            LearnSet {
+                headers: vec![
+                    HeaderPart {
+                        parameter: Some(name("nonce")),
+                        ..whole("www-authenticate")
+                    },
+                    whole("x"),
+                ],
                 ..none()
             },
         ),
@@ -373,7 +402,8 @@ fn learners_can_be_combined() {
                 members: vec![by_name("id")],
                 location: true,
                 cookies: vec![name("id")],
-                headers: vec![name("x")],
+                headers: vec![whole("x")],
+                variables: Vec::new(),
             },
         ),
     ] {

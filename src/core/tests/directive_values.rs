@@ -9,13 +9,12 @@ use refusal::{refusal, refusal_of};
 fn an_invalid_value_gets_what_was_expected() {
     let expires = "expected a time of at least 1 second, as in \"1h30m\"";
     let limit = "expected a time of 1 second to 366 days, as in \"1h30m\"";
-    let places =
-        "expected a list of \"query\", \"form\", \"path\", \"cookie\" and \"header:NAME\", \
-                  divided by commas";
+    let places = "expected a list of \"query\", \"form\", \"path\", \"cookie\", \"bearer\", \
+                  \"header:NAME\", \"header:NAME:PARAMETER\" and \"$VARIABLE\", divided by commas";
     let learners =
         "expected \"off\", or a list of \"html\", \"forms\", \"json\", \"sse\", \"text\", \
-                    \"json:NAME\", \"location\", \"cookie\", \"cookie:NAME\" and \"header:NAME\", \
-                    divided by commas";
+                    \"json:NAME\", \"location\", \"cookie\", \"cookie:NAME\", \"header:NAME\", \
+                    \"header:NAME:PARAMETER\" and \"$VARIABLE\", divided by commas";
     let delimiter = "expected one character, as in \"id_delimiter=.\", that is no letter or digit";
     let letters = "expected a name without parentheses to look for there";
     let zone = "expected \"zone=off\", or \"zone=NAME\" or \"zone=NAME:SIZE\" as in \"shop:1m\"";

@@ -4,7 +4,7 @@
 mod refusal;
 
 use sticky_core::digest::{Algorithm, Recipe};
-use sticky_core::directive::{key_file, parse, parse_with_key, Mode};
+use sticky_core::directive::{key_file, parse, parse_with_key, Mode, Place, QueryRule};
 
 use refusal::refusal;
 
@@ -26,8 +26,6 @@ fn a_value_that_is_a_variable_is_refused() {
         ("expires=$time", "expires"),
         ("samesite=$samesite", "samesite"),
         ("transfer delimiter=$d", "delimiter"),
-        ("mode=query from=$place", "from"),
-        ("mode=query learn=$source", "learn"),
         ("mode=query id_delimiter=$d", "id_delimiter"),
         ("mode=query lifetime=$time", "lifetime"),
         ("mode=query zone=$name", "zone"),
@@ -56,7 +54,10 @@ fn a_value_that_is_a_variable_is_refused() {
     }
     for (line, parameter, name) in [
         ("mode=query from=query,header:$name", "from", "$name"),
+        ("mode=query from=header:$name:nonce", "from", "$name"),
+        ("mode=query from=header:X:${name}", "from", "${name}"),
         ("mode=query learn=header:$name", "learn", "$name"),
+        ("mode=query learn=header:X:$name", "learn", "$name"),
         ("mode=query learn=html,cookie:$name", "learn", "$name"),
     ] {
         let expected = takes_none(parameter, &format!("\"{name}\""));
@@ -93,6 +94,59 @@ fn any_other_dollar_is_text() {
     ] {
         let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
         assert!(parse(&words).is_ok(), "{line}: {:?}", parse(&words));
+    }
+}
+
+#[test]
+fn places_and_sources_may_be_variables() {
+    let rule = |line: &str| {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        match parse(&words) {
+            Ok(Mode::Query(rule)) => rule,
+            other => panic!("{line}: {other:?}"),
+        }
+    };
+    let texts = |rule: &QueryRule| -> Vec<String> {
+        let texts = rule.variables.iter();
+        texts
+            .map(|text| String::from_utf8_lossy(text).into_owned())
+            .collect()
+    };
+    let mut several =
+        rule("mode=query from=$a,query,${b}-$c learn=header:x,$upstream_http_y,$a,html");
+    assert_eq!(texts(&several), ["$a", "${b}-$c", "$upstream_http_y"]);
+    assert_eq!(
+        several.from,
+        [Place::Variable(0), Place::Query, Place::Variable(1)]
+    );
+    assert_eq!(several.learn.variables, [2, 0]);
+    several.number_variables_from(5);
+    assert_eq!(
+        several.from,
+        [Place::Variable(5), Place::Query, Place::Variable(6)]
+    );
+    assert_eq!(several.learn.variables, [7, 5]);
+    assert!(texts(&rule("mode=query")).is_empty());
+
+    for (line, parameter, value) in [
+        ("mode=query from=$a,query,$a", "from", "$a"),
+        ("mode=query learn=$a,$a", "learn", "$a"),
+    ] {
+        let refused = refusal(line);
+        assert!(
+            refused.contains(parameter) && refused.contains(value),
+            "{line}: {refused}"
+        );
+    }
+    for line in [
+        "mode=query from=a$b",
+        "mode=query from=$",
+        "mode=query from=$-",
+        "mode=query learn=a$b",
+        "mode=query learn=$",
+    ] {
+        let refused = refusal(line);
+        assert!(refused.contains("\"$VARIABLE\""), "{line}: {refused}");
     }
 }
 

@@ -81,7 +81,15 @@ fn a_cookie_on_one_side_alone() {
     );
     check("mode=query learn=cookie", &read_by_default);
     check("mode=query learn=cookie:id", &read_by_default);
-    for from in ["query", "form", "path", "header:X", "query,header:X"] {
+    for from in [
+        "query",
+        "form",
+        "path",
+        "header:X",
+        "query,header:X",
+        "bearer",
+        "header:Authorization:nonce",
+    ] {
         check(&format!("mode=query learn=cookie from={from}"), read);
     }
 }
@@ -131,6 +139,10 @@ fn nothing_to_say() {
         "mode=query from=json,query",
         "mode=query from=xml learn=xml",
         "mode=query from=cookie learn=xml",
+        "mode=query from=bearer learn=json:access_token",
+        "mode=query from=$cookie_sid learn=cookie",
+        "mode=query from=cookie learn=$upstream_cookie_sid",
+        "mode=query from=cookie learn=header:X:y",
         "mode=rewrite",
         "cookie srv path=shop",
     ] {

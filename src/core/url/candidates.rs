@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use super::name::{decoded, unescaped};
 use super::{is_unescaped, path, split, Names};
 use crate::http::cookie;
+use crate::http::credentials;
 use crate::http::multipart::Field;
 
 impl Names {
@@ -94,5 +95,16 @@ impl Names {
         values: H,
     ) -> impl Iterator<Item = Cow<'a, [u8]>> + use<'a, 'n, H> {
         values.filter_map(|value| self.id_in(value).map(Cow::Borrowed))
+    }
+
+    /// The ids in the parameter of headers that is called `parameter`, read as in
+    /// [`credentials::values_of`]; `values` are those of all such headers.
+    pub fn ids_in_parameters<'a, 'n, H: Iterator<Item = &'a [u8]>>(
+        &'n self,
+        values: H,
+        parameter: &'n [u8],
+    ) -> impl Iterator<Item = Cow<'a, [u8]>> + use<'a, 'n, H> {
+        let values = values.flat_map(move |value| credentials::values_of(value, parameter));
+        values.filter_map(|value| self.cut(value))
     }
 }
