@@ -108,7 +108,7 @@ impl OnRedirect for AccelRedirect {
         };
         match &context.sticky.rule {
             Rule::Query(rule, sessions, _) if learn::may_learn(r, exchange.answer()) => {
-                learn::redirected(r, context, rule, sessions, name, exchange.headers());
+                learn::redirected(r, context, rule, sessions, name, exchange);
             }
             Rule::Cookie(rule, variables) => cookie::set(r, context, rule, variables, name),
             _ => {}

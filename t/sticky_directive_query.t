@@ -53,7 +53,7 @@ my @accepted = map { "sticky mode=query $_;" } (
 unshift @accepted, 'sticky mode=query;', 'sticky name=sid mode=query;';
 
 my $all = 'expected "mode=cookie|query|rewrite", "name=NAME", "from=query,form", "learn=html,location",'
-    . ' "id_delimiter=CHARACTER", "expires=TIME", "lifetime=TIME", "zone=NAME[:SIZE]|off", "state=FILE", "hosts=HOST",'
+    . ' "forget=$VARIABLE", "id_delimiter=CHARACTER", "expires=TIME", "lifetime=TIME", "zone=NAME[:SIZE]|off", "state=FILE", "hosts=HOST",'
     . ' "on_failure=move|keep", "no_fallback"';
 
 my $in = 'in "sticky" directive';
@@ -107,6 +107,8 @@ my @refused = (
     wrong('name', 'n' x 65, $name),
     ["$eight name=n9" =>
         qq{invalid value "n9" of parameter "name" $in, expected no more than 8 names}],
+    wrong('forget', 'signed_out', 'expected a variable, as in "forget=$signed_out"'),
+    ['forget=' => qq{no value for "forget" $in, expected "forget=\$VARIABLE"}],
     wrong('from', 'url', $from),
     ['from=query,' => qq{invalid value "" of parameter "from" $in, $from}],
     wrong('from', 'header', $from),

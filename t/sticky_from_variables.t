@@ -9,7 +9,7 @@ use lib "$FindBin::Bin/lib";
 use Sticky::Test;
 use Sticky::Pages;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite map/)->plan(34);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite map/)->plan(32);
 
 $t->write_file_expand('backends.conf', backends());
 $t->write_file_expand('nginx.conf', <<'EOC');

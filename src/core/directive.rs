@@ -104,6 +104,11 @@ pub struct QueryRule {
     pub from: Vec<Place>,
     /// Where a response may hand out an id.
     pub learn: LearnSet,
+    /// Whether one of them is [`Place::Cookie`].
+    pub is_from_cookie: bool,
+    /// The number of the variable that ends a session, if it has a value when the header of a
+    /// response has come.
+    pub forget: Option<usize>,
     /// Texts that begin with a variable; places and sources have their numbers.
     pub variables: Vec<Box<[u8]>>,
     /// How long a session lives: 1 second to 366 days, `lifetime` not below `expires`.
@@ -195,9 +200,16 @@ impl QueryRule {
             Place::Variable(number) => Some(number),
             _ => None,
         });
-        for number in places.chain(&mut self.learn.variables) {
+        let others = self.learn.variables.iter_mut().chain(&mut self.forget);
+        for number in places.chain(others) {
             *number += first;
         }
+    }
+
+    /// Whether a response may end its session.
+    #[inline]
+    pub fn may_end_sessions(&self) -> bool {
+        self.is_from_cookie || self.forget.is_some()
     }
 }
 

@@ -14,6 +14,7 @@ pub mod readers;
 pub mod response_headers;
 mod script_escapes;
 mod search;
+pub mod session_end;
 pub mod source;
 pub mod sse;
 pub mod text;

@@ -265,6 +265,39 @@ impl<'a> Table<'a> {
         forgotten
     }
 
+    /// Ends the session if it is live and `holder` holds it, and returns whether it did. One that has
+    /// moved meanwhile stays, and so does one that is learned at once after the end. A copy survives as
+    /// in [`Table::forget`]; then the session lives on.
+    pub fn end(&self, key: Key, holder: PeerId, limits: &Limits, now: Tick) -> bool {
+        let mut ended = None;
+        let mut is_any_removed = false;
+        for _ in 0..ATTEMPTS {
+            let view = self.find(key, limits, now);
+            let Current::Live(index, session) = view.current else {
+                return is_any_removed;
+            };
+            let bits = view.bits(index);
+            // After the end, only a copy that a relocation has made is of the same session.
+            if session.peer != holder || ended.is_some_and(|ended| ended != bits) {
+                break;
+            }
+            // First: without the highest one, another copy would be the session.
+            for (other, copy) in view.words.iter().enumerate() {
+                if other != index && Word::from_bits(*copy).key() == Some(key) {
+                    self.count_relocation();
+                    let is_removed = self.swap(view.place(other), *copy, Word::EMPTY.bits());
+                    is_any_removed |= is_removed && *copy == bits;
+                }
+            }
+            test_points::at("end: copies removed");
+            if self.swap(view.place(index), bits, Word::EMPTY.bits()) {
+                is_any_removed = true;
+                ended = Some(bits);
+            }
+        }
+        ended.is_some()
+    }
+
     /// All sessions, live or not, in no order. A session that is relocated during the walk may
     /// come twice or not at all.
     pub fn sessions(&self) -> impl Iterator<Item = (Key, Session)> + 'a {

@@ -279,6 +279,11 @@ impl Names {
         self.plain().any(|name| name.value_in(pair).is_some())
     }
 
+    /// The names that a cookie may have.
+    pub(crate) fn in_cookies(&self) -> impl Iterator<Item = &[u8]> {
+        self.plain().map(|name| &*name.bytes)
+    }
+
     /// The names that are not a letter.
     fn plain(&self) -> impl Iterator<Item = &Name> {
         self.names.iter().filter(|name| name.letter.is_none())

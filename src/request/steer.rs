@@ -305,7 +305,11 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
     let awaits_cookie = match &sticky.rule {
         // A client that has sent it needs no other.
         Rule::Cookie(rule, _) => !rule.hide_cookie && session.holder.is_none(),
-        Rule::Query(rule, ..) => !rule.learn.cookies.is_empty() || !rule.learn.variables.is_empty(),
+        Rule::Query(rule, ..) => {
+            !rule.learn.cookies.is_empty()
+                || !rule.learn.variables.is_empty()
+                || rule.may_end_sessions()
+        }
         Rule::Rewrite(_) | Rule::NginxForm(_) => false,
     };
     if awaits_cookie {

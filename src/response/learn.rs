@@ -5,6 +5,7 @@ use sticky_core::directive::QueryRule;
 use sticky_core::scan::inflate::Coding;
 use sticky_core::scan::places::RefusedIds;
 use sticky_core::scan::readers::Readers;
+use sticky_core::scan::session_end::is_cookie_deleted;
 use sticky_core::scan::source::Body;
 use sticky_core::scan::{response_headers, IdClass, Learner};
 use sticky_core::table::{Claim, Key, Learned, LookUp};
@@ -13,6 +14,7 @@ use sticky_core::url::{ExtractedId, Site};
 use crate::config::types::{MainConf, Rule};
 use crate::ngx::chain::Chain;
 use crate::ngx::clock;
+use crate::ngx::exchange::Exchange;
 use crate::ngx::header::Header;
 use crate::ngx::log::Level;
 use crate::ngx::request::Request;
@@ -32,6 +34,9 @@ pub fn header<'r>(
 ) {
     forget_hints(context, name);
     reassign_lost(context, rule, sessions, name);
+    if context.holder_state.get() == HolderState::Steered && rule.may_end_sessions() {
+        end_session(r, context, rule, sessions, name, r.response_headers());
+    }
     if rule.learn.reads_header() && r.is_main() {
         read_header(r, context, rule, name);
         read_variables(r, context, rule, name);
@@ -83,11 +88,14 @@ pub fn redirected<'r>(
     rule: &QueryRule,
     sessions: &Sessions<'_>,
     name: &[u8],
-    headers: impl Iterator<Item = Header<'r>>,
+    exchange: Exchange<'r>,
 ) {
     forget_hints(context, name);
     reassign_lost(context, rule, sessions, name);
-    for header in headers.filter(|_| r.is_main()) {
+    if context.holder_state.get() == HolderState::Steered && rule.may_end_sessions() {
+        end_session(r, context, rule, sessions, name, exchange.headers());
+    }
+    for header in exchange.headers().filter(|_| r.is_main()) {
         if header.name().eq_ignore_ascii_case(b"set-cookie") {
             read_one_header(r, context, rule, name, header);
         }
@@ -108,6 +116,44 @@ fn reassign(context: &RequestContext<'_>, rule: &QueryRule, sessions: &Sessions<
         context.is_holder_current(),
     ) {
         sessions.reassign(key, holder, &peer, &rule.limits);
+    }
+}
+
+/// The application ends the session of the request: its server has answered, and takes the cookie
+/// with the id away, or the variable of `forget=` says so. A response to an earlier request of the
+/// session, which may come later, does not begin it again: an id that its own server repeats is not
+/// learned.
+#[inline(never)]
+fn end_session<'r>(
+    r: Request<'r>,
+    context: &RequestContext<'r>,
+    rule: &QueryRule,
+    sessions: &Sessions<'_>,
+    name: &[u8],
+    headers: impl Iterator<Item = Header<'r>>,
+) {
+    let (Some(key), Some(holder), true) =
+        (context.request_key.get(), context.holder.get(), r.is_main())
+    else {
+        return;
+    };
+    let is_deleted = || {
+        let has_cookies = rule.is_from_cookie && r.cookies().next().is_some();
+        let set = headers.filter(|header| header.name().eq_ignore_ascii_case(b"set-cookie"));
+        let set: Vec<_> = set.filter(|_| has_cookies).map(Header::value).collect();
+        let (id, now) = (context.carried.get(), clock::unix_seconds);
+        !set.is_empty() && is_cookie_deleted(&rule.names, id, r.cookies(), &set, now)
+    };
+    let is_told = || {
+        let value = rule.forget.and_then(|number| current_value(r, number));
+        value.is_some_and(|value| !matches!(value, b"" | b"0"))
+    };
+    if !is_told() && !is_deleted() {
+        return;
+    }
+    let answering = context.answering(name);
+    if answering.is_some_and(|peer| peer.number == holder) && context.is_holder_current() {
+        sessions.end(key, holder, &rule.limits);
     }
 }
 

@@ -260,6 +260,16 @@ impl<'c> Sessions<'c> {
         }
     }
 
+    /// See [`Table::end`].
+    pub fn end(&self, key: Key, holder: PeerId, limits: &Limits) -> bool {
+        match self.open() {
+            Some(Open::Shared(table, now)) => table.end(key, holder, limits, now),
+            Some(Open::Parted(table, before, now)) => before.end(table, key, holder, limits, now),
+            Some(Open::Local(table, now)) => table.end(key, holder, limits, now),
+            None => false,
+        }
+    }
+
     /// See [`Table::learn_of`]. Logs when the table begins to evict live sessions.
     pub fn learn(
         &self,

@@ -10,6 +10,7 @@ use super::learn::learn;
 use super::nginx_units;
 use super::on_failure::on_failure;
 use super::parameters::{push_once, Parameters};
+use super::values::number_of;
 use super::{Place, QueryRule, ZoneChoice};
 use crate::scan::json::Member;
 use crate::scan::learn_set::LearnSet;
@@ -30,6 +31,13 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
     let from = from(given, &mut variables)?;
     let names = names(given, &from)?;
     let learn = learn(given, &names, &mut variables)?;
+    let forget = match given.value("forget") {
+        None => None,
+        Some(text) => Some(number_of(text, &mut variables).ok_or_else(|| {
+            let expected = "a variable, as in \"forget=$signed_out\"";
+            DirectiveError::value("forget", text, expected)
+        })?),
+    };
     if given.has("name")
         && !from.iter().any(|place| place.has_a_name(&names))
         && !learn.reads_links()
@@ -52,9 +60,11 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
                 .in_parts(parts(&from))
                 .cut_at(delimiter(given)?),
         ),
+        is_from_cookie: from.contains(&Place::Cookie),
         from,
         learn,
         variables,
+        forget,
         limits: limits(given)?,
         zone: zone(given)?,
         state: given.value("state").map(<[u8]>::to_vec),

@@ -106,6 +106,14 @@ impl LocalTable {
         })
     }
 
+    /// See [`Table::end`](super::Table::end).
+    pub fn end(&self, key: Key, holder: PeerId, limits: &Limits, now: Tick) -> bool {
+        match self.look_up(key, limits, now) {
+            LookUp::Found(session) if session.peer == holder => self.forget(key),
+            _ => false,
+        }
+    }
+
     /// Removes the session, live or not, and returns whether there was one.
     pub fn forget(&self, key: Key) -> bool {
         self.sessions.borrow_mut().remove(key)

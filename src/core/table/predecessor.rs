@@ -120,6 +120,29 @@ impl<'a> Predecessor<'a> {
         done
     }
 
+    /// [`Table::end`] in both. Where a worker that has only the old table has ended it, the new one
+    /// still has it, and it lives on here: at worst its requests go where they have always gone.
+    pub fn end(&self, new: &Table, key: Key, holder: PeerId, limits: &Limits, now: Tick) -> bool {
+        let found = self.own_look_up(key, limits, now);
+        let (LookUp::Found(there), Some(session)) = (found, self.translated(new, found)) else {
+            return new.end(key, holder, limits, now);
+        };
+        if session.peer != holder {
+            return false;
+        }
+        let done = match self.before() {
+            Some(before) => before.end(&self.table, key, there.peer, limits, now),
+            None => self.table.end(key, there.peer, limits, now),
+        };
+        if done {
+            // Whoever holds it there: an older worker may have moved it in the old table alone.
+            new.forget(key);
+        }
+        // It was not the holder's any more, or has begun anew.
+        self.follow_change(new, key, limits, now);
+        done
+    }
+
     /// [`Table::learn_of`] in both.
     #[allow(clippy::too_many_arguments)] // Those of Table::learn_of.
     pub fn learn_of(
@@ -332,6 +355,10 @@ impl<'a> Predecessor<'a> {
             let again = self.own_look_up(key, limits, now);
             if again == found {
                 break;
+            }
+            // Or has ended it in both.
+            if again == LookUp::Unknown {
+                new.end(key, peer.number, limits, now);
             }
             found = again;
         }

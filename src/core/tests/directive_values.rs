@@ -86,8 +86,8 @@ fn an_invalid_value_gets_what_was_expected() {
         ("mode=query learn=header", "header", "learn", learners),
         ("mode=query learn=header:", "header:", "learn", learners),
         (
-            "mode=query learn=header:a:b",
-            "header:a:b",
+            "mode=query learn=header:a:b:c",
+            "header:a:b:c",
             "learn",
             learners,
         ),
@@ -107,6 +107,10 @@ fn an_invalid_value_gets_what_was_expected() {
         ("mode=query from=header", "header", "from", places),
         ("mode=query from=header:", "header:", "from", places),
         ("mode=query from=header:a/b", "header:a/b", "from", places),
+        ("mode=query from=header:a:", "header:a:", "from", places),
+        ("mode=query from=header::a", "header::a", "from", places),
+        ("mode=query from=bearer:a", "bearer:a", "from", places),
+        ("mode=query learn=bearer", "bearer", "learn", learners),
         ("mode=query from=cookie:a", "cookie:a", "from", places),
         ("mode=query id_delimiter=a", "a", "id_delimiter", delimiter),
         (

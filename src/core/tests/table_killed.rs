@@ -24,7 +24,7 @@ use sticky_core::table::{Claim, Limits, LookUp, PeerId, Table, Tick, Word, ZoneH
 use table_zone::{key, none_unusable, peer, Random, Zone};
 
 /// Where a worker dies. "view" and "search" are reads.
-const TEST_POINTS: [&str; 14] = [
+const TEST_POINTS: [&str; 15] = [
     "view: a word",
     "search: a word",
     "swap",
@@ -37,6 +37,7 @@ const TEST_POINTS: [&str; 14] = [
     "relocate: counted",
     "relocate: source changed",
     "remove duplicate: decided",
+    "end: copies removed",
     "forget: a copy found",
     "sweep: one has expired",
 ];
@@ -136,7 +137,8 @@ fn worker() {
                 table.learn(key(resident), to, claim, &LIMITS, now, &mut none_unusable);
             }
             7 => drop(table.sweep(random.below(WORDS as u32) as usize, 32, &LIMITS, now)),
-            8..10 => drop(table.forget(key(guest))),
+            8 => drop(table.forget(key(guest))),
+            9 => drop(table.end(key(guest), own(guest, half), &LIMITS, now)),
             _ => {
                 let to = own(guest, random.below(2));
                 // Or long ago, so that the sweep has work.

@@ -100,6 +100,10 @@ fn run(table: &dyn Sessions, limits: Limits, keys: u32, may_lose: bool, seed: u6
                     "{told}"
                 );
             }
+            95..=97 => {
+                let expected = model.end(id, from, now);
+                assert_eq!(table.end(id, from, &limits, now), expected, "{told}");
+            }
             _ => assert_eq!(table.forget(id), model.held.remove(&id).is_some(), "{told}"),
         }
     }

@@ -90,6 +90,12 @@ trait Worker {
         unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned;
 
+    fn end(&self, key: Key, holder: PeerId, now: Tick) -> bool;
+
+    fn ends(&self, key: Key, server: u32, now: Tick) -> bool {
+        self.end(key, self.zone().server(server).number, now)
+    }
+
     fn holder(&self, key: Key, now: Tick) -> Option<u32> {
         match self.look_up(key, now) {
             LookUp::Found(session) => Some(self.zone().named(session.peer)),
@@ -156,6 +162,9 @@ impl Worker for Alone<'_> {
         let table = self.0.table();
         table.learn_of(key, peer, claim, &HOUR, now, unusable)
     }
+    fn end(&self, key: Key, holder: PeerId, now: Tick) -> bool {
+        self.0.table().end(key, holder, &HOUR, now)
+    }
 }
 
 /// A worker that knows a table and those that it replaces.
@@ -199,6 +208,9 @@ impl Worker for Both<'_> {
         self.1
             .learn_of(&new, key, peer, claim, &HOUR, now, unusable)
     }
+    fn end(&self, key: Key, holder: PeerId, now: Tick) -> bool {
+        self.1.end(&self.0.table(), key, holder, &HOUR, now)
+    }
 }
 
 /// Workers with one, two or three tables do at random what workers with one table do beside them, and
@@ -225,7 +237,16 @@ fn workers_of_all_configurations_see_the_same() {
                 assert_eq!(here, there, "round {round} of {ids} ids");
                 let server = random.below(SERVERS);
                 let holder = here.unwrap_or_else(|| random.below(SERVERS));
-                match random.below(4) {
+                match random.below(9) / 2 {
+                    // What a worker without the newest table ends lives on in that.
+                    4 => {
+                        let newest = workers[workers.len() - 1];
+                        let ended = newest.ends(key, server, *now);
+                        assert_eq!(ended, one.ends(key, server, *now));
+                        if ended {
+                            assert!(workers.iter().all(|of| of.holder(key, *now).is_none()));
+                        }
+                    }
                     0 => {
                         worker.touch(key, *now);
                         one.touch(key, *now);
@@ -303,6 +324,40 @@ fn of_two_at_once_the_old_table_decides() {
         for id in 0..ids {
             let key = key(u64::from(round * 100 + id));
             assert_eq!(Alone(&new).holder(key, 20), alone.holder(key, 20));
+        }
+    }
+}
+
+/// One worker ends a session while another one writes it into the new table: it is in neither
+/// afterwards, unless it has begun anew.
+#[test]
+fn what_has_ended_is_in_no_table() {
+    for round in 0..rounds(300) {
+        let (old, new) = (Zone::new(1024, 0), Zone::new(2048, 2));
+        let keys: Vec<Key> = (0..16).map(|id| key(u64::from(round * 100 + id))).collect();
+        for key in &keys {
+            Alone(&old).learns(*key, 1, None, None, 10);
+        }
+        let (learned, ended) = thread::scope(|scope| {
+            let learned = scope.spawn(|| {
+                let both = Both::new(&[&new, &old]);
+                let all = keys.iter();
+                all.map(|key| both.learns(*key, 1, None, None, 20).0)
+                    .collect::<Vec<_>>()
+            });
+            let ended = scope.spawn(|| {
+                let both = Both::new(&[&new, &old]);
+                let all = keys.iter();
+                all.map(|key| both.ends(*key, 1, 20)).collect::<Vec<_>>()
+            });
+            (learned.join().unwrap(), ended.join().unwrap())
+        });
+        assert!(ended.iter().all(|ended| *ended), "{ended:?}");
+        let both = Both::new(&[&new, &old]);
+        for (key, learned) in keys.iter().zip(learned) {
+            let expected = (learned == "new").then_some(1);
+            assert_eq!(both.holder(*key, 20), expected, "{learned}");
+            assert_eq!(Alone(&old).holder(*key, 20), expected, "{learned}");
         }
     }
 }

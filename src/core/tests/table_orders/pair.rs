@@ -180,6 +180,11 @@ impl Zone {
         )
     }
 
+    pub fn end(&self, id: Id, holder: u32) -> bool {
+        self.table()
+            .end(id.key(), PeerId::new(holder), &LIMITS, DUE)
+    }
+
     pub fn arrive(&self, id: Id) {
         self.arrive_at(id, SEEN);
     }

@@ -184,7 +184,9 @@ impl Simulation {
                 from: random.below(self.zone.words.len() as u32) as usize,
             },
             3..30 => Act::LookUp,
-            30..60 if is_guest => Act::Forget,
+            // Where nothing may return, not of one that a worker is about to copy.
+            30..40 if is_guest || self.is_tight => Act::End { holder: from },
+            40..60 if is_guest => Act::Forget,
             30..60 => Act::Touch,
             60..90 => Act::Learn { to, claim },
             _ => Act::Reassign { from, to },

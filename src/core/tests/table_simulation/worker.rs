@@ -41,6 +41,7 @@ pub enum Act {
     Touch,
     Learn { to: PeerId, claim: Claim },
     Reassign { from: PeerId, to: PeerId },
+    End { holder: PeerId },
     Forget,
     Sweep { from: usize },
 }
@@ -77,6 +78,7 @@ impl Job {
                 Act::Reassign { from, to } => {
                     Answer::Done(table.reassign(key, from, to, &LIMITS, now))
                 }
+                Act::End { holder } => Answer::Done(table.end(key, holder, &LIMITS, now)),
                 Act::Forget => Answer::Done(table.forget(key)),
                 Act::Sweep { from } => {
                     table.sweep(from, 16, &LIMITS, now);
@@ -111,6 +113,7 @@ impl Job {
                 }
                 Answer::Done(held.is_some())
             }
+            Act::End { holder } => Answer::Done(model.end(key, holder, now)),
             Act::Forget | Act::Sweep { .. } => Answer::Done(true),
         }
     }

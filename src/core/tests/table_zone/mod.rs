@@ -137,6 +137,7 @@ pub trait Sessions {
         is_unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned;
     fn reassign(&self, key: Key, from: PeerId, to: PeerId, limits: &Limits, now: Tick) -> bool;
+    fn end(&self, key: Key, holder: PeerId, limits: &Limits, now: Tick) -> bool;
     fn forget(&self, key: Key) -> bool;
 }
 
@@ -169,6 +170,9 @@ macro_rules! sessions {
                 now: Tick,
             ) -> bool {
                 <$table>::reassign(self, key, from, to, limits, now)
+            }
+            fn end(&self, key: Key, holder: PeerId, limits: &Limits, now: Tick) -> bool {
+                <$table>::end(self, key, holder, limits, now)
             }
             fn forget(&self, key: Key) -> bool {
                 <$table>::forget(self, key)

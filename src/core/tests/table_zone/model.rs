@@ -68,6 +68,11 @@ impl Model {
         );
     }
 
+    pub fn end(&mut self, key: Key, holder: PeerId, now: Tick) -> bool {
+        let held = self.live(key, now).filter(|held| held.peer == holder);
+        held.is_some() && self.held.remove(&key).is_some()
+    }
+
     pub fn learn(
         &mut self,
         key: Key,
