@@ -3,12 +3,13 @@
 # Tests for which bodies are read: media types, statuses, methods, and learn=;
 # without them, images and downloads are searched, or pages are not.
 
+use feature 'state';
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Sticky::Test;
 use Sticky::Pages;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(32);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(42);
 
 $t->write_file_expand('backends.conf', backends());
 
@@ -52,6 +53,19 @@ http {
         server 127.0.0.1:8085;
     }
 
+    upstream typed {
+        sticky mode=query learn=html,text,json
+            types=text:application/vnd.example,html:Application/X-Page,json:application/x-thing;
+        server 127.0.0.1:8084;
+        server 127.0.0.1:8085;
+    }
+
+    upstream text {
+        sticky mode=query learn=html,text;
+        server 127.0.0.1:8084;
+        server 127.0.0.1:8085;
+    }
+
 $upstreams
 
     server {
@@ -66,6 +80,10 @@ $upstreams
         location /daemons/ {
             proxy_pass http://daemons/;
             proxy_set_header Range \$http_range;
+        }
+
+        location ~ ^/(typed|text)/ {
+            proxy_pass http://\$1;
         }
 
 $locations
@@ -96,6 +114,29 @@ for (
     my $reply = get($uri, 'X-Page' => link_to($id), 'X-Link' => "</?sid=link_$id>");
     like($reply, qr/sid=$id/, "$what passed on");
     is(status(get("/?sid=$id")), $status, "$what read, or not");
+}
+
+# Types of HLS and WAP, and types that the directive adds.
+
+my $playlist = "#EXTM3U\n#EXTINF:4,\nsegment1.ts?sid=%s\n";
+for (
+    ['text',  'application/vnd.apple.mpegurl',             $playlist,       'HIT'],
+    ['text',  'audio/mpegurl',                             $playlist,       'HIT'],
+    ['text',  'application/x-mpegURL',                     $playlist,       'HIT'],
+    ['text',  'application/vnd.wap.xhtml+xml',             link_to('%s'),   'HIT'],
+    ['text',  'application/vnd.example',                   $playlist,       'MISS'],
+    ['typed', 'application/vnd.EXAMPLE; charset=utf-8',    $playlist,       'HIT'],
+    ['typed', 'application/x-page',                        '<input name=sid value="%s">', 'HIT'],
+    ['typed', 'application/x-thing',                       '{"sid":"%s"}',  'HIT'],
+    ['typed', 'application/x-page',                        '{"sid":"%s"}',  'MISS'],
+    ['typed', 'application/vnd.example2',                  $playlist,       'MISS'],
+) {
+    my ($upstream, $type, $body, $status) = @$_;
+    state $count = 0;
+    my $id = 'type' . ++$count;
+    get("/$upstream/", 'X-Answer' => '200 OK',
+        'X-Script' => script("Content-Type: $type\r\n\r\n", sprintf $body, $id));
+    is(status(get("/$upstream/?sid=$id")), $status, "$upstream: $type");
 }
 
 # Statuses and methods. What has no body may well send one.

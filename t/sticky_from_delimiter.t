@@ -89,8 +89,8 @@ is(status(get('/', Cookie => "JSESSIONID=x.node1; JSESSIONID=$id.node1")), 'HIT'
 is(status(get('/;jsessionid=.node1')), 'NONE', 'nothing before the dot is no id');
 is(status(get('/;jsessionid=.node1', Cookie => "JSESSIONID=$id.node1")), 'HIT',
     'so the next place decides');
-is(status(get('/;jsessionid=' . 'x' x 512 . '.node1')), 'MISS', '512 bytes before it are one');
-is(status(get('/;jsessionid=' . 'x' x 513 . '.node1')), 'NONE', 'more are not');
+is(status(get('/;jsessionid=' . 'x' x 4096 . '.node1')), 'MISS', '4,096 bytes before it are one');
+is(status(get('/;jsessionid=' . 'x' x 4097 . '.node1')), 'NONE', 'more are not');
 
 $reply = get('/302', 'X-Location' => '/cart;jsessionid=location.node1');
 ok(holds($reply, '/;jsessionid=location'), 'learned from Location');

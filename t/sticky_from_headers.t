@@ -119,7 +119,7 @@ for (
     ['X-Session-Id' => '', 'nothing', 'NONE'],
     ['X-Session' => 'a+b==', 'another header', 'NONE'],
     ['X-Session-Id' => 'a%2Bb==', 'an escape', 'MISS'],
-    ['X-Session-Id' => 'x' x 513, 'more than 512 bytes', 'NONE'],
+    ['X-Session-Id' => 'x' x 4097, 'more than 4,096 bytes', 'NONE'],
 ) {
     my ($name, $value, $what, $status) = @$_;
     is(status(get('/header/', $name => $value)), $status, "header: $what");

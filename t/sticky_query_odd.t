@@ -8,7 +8,7 @@ use lib "$FindBin::Bin/lib";
 use Sticky::Test;
 use Sticky::Pages;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(30);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(31);
 
 $t->write_file_expand('backends.conf', backends());
 $t->write_file_expand('nginx.conf', <<'EOC');
@@ -51,14 +51,19 @@ $t->run();
 
 # The longest id, and one byte more.
 
-my ($longest, $longer) = ('i' x 512, 'j' x 513);
+my ($longest, $longer) = ('i' x 4096, 'j' x 4097);
 my $reply = get('/', 'X-Page' => link_to($longest));
-ok(holds($reply, "/?sid=$longest"), 'id of 512 bytes');
+ok(holds($reply, "/?sid=$longest"), 'id of 4,096 bytes');
 get('/', 'X-Page' => link_to($longer));
-balanced('id of 513 bytes', 'NONE', sub { get("/?sid=$longer") });
-$reply = get('/', 'X-Page' => link_to('%41' x 512));
-ok(holds($reply, '/?sid=' . 'A' x 512), 'id of 512 decoded bytes');
+balanced('id of 4,097 bytes', 'NONE', sub { get("/?sid=$longer") });
+$reply = get('/', 'X-Page' => link_to('%41' x 2000 . 'A' x 500));
+ok(holds($reply, '/?sid=' . 'A' x 2500), 'id of 2,500 decoded bytes');
 balanced('id of 6000 bytes', 'NONE', sub { get('/?sid=' . 'k' x 6000) });
+
+# A longer one is said once, in each of the four workers at most.
+
+my $lines = () = $t->read_file('error.log') =~ /sticky: .*more than 4096 bytes/g;
+ok($lines >= 1 && $lines <= 4, 'long ids are in the log') or diag("$lines lines");
 
 # Values that are none, or no text.
 
@@ -87,7 +92,7 @@ get('/', 'X-Page' => link_to('form'));
 balanced('form of a megabyte in memory, id at its end', 'NONE',
     sub { post('/', 'x' x 1_000_000 . '&sid=form') });
 balanced('form of NULs', 'NONE', sub { post('/', "\0" x 1000) });
-balanced('form with an id of 513 bytes', 'NONE', sub { post('/', "sid=$longer") });
+balanced('form with an id of 4,097 bytes', 'NONE', sub { post('/', "sid=$longer") });
 balanced('form that is no form', 'MISS', sub { post('/', 'sid=<html>%%%;&&===') });
 
 # Pages and headers.
@@ -116,7 +121,7 @@ for (
         "header: $what");
 }
 
-ok(holds($reply, '/?sid=' . 'A' x 512), 'and everything still works');
+ok(holds($reply, '/?sid=' . 'A' x 2500), 'and everything still works');
 
 sub balanced {
     my ($what, $status, $request) = @_;

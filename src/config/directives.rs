@@ -74,6 +74,7 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
         changing: RefCell::default(),
         attributes: RefCell::default(),
         logged_encoding: Cell::new(false),
+        logged_too_long: Cell::new(false),
         logged_broken_page: Cell::new(false),
         logged_unknown_balancer: Cell::new(false),
         logged_no_number: Cell::new(false),

@@ -83,6 +83,8 @@ pub struct Sticky<'c> {
     pub attributes: RefCell<CookieAttributes>,
     /// This worker has logged that bodies have a Content-Encoding that it cannot read.
     pub logged_encoding: Cell<bool>,
+    /// It has logged that a session id is too long.
+    pub logged_too_long: Cell<bool>,
     /// It has logged that the rest of a page is not rewritten.
     pub logged_broken_page: Cell<bool>,
     /// It has logged that the zone has no number left for a server.

@@ -26,6 +26,7 @@ mod parameters;
 mod query;
 mod rewrite;
 pub mod server_parameters;
+mod types;
 pub mod values;
 mod warning;
 

@@ -12,6 +12,8 @@ mod path;
 mod site;
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 use name::{decoded, unescaped};
 
@@ -22,7 +24,7 @@ pub(crate) use name::Name;
 pub use site::Site;
 
 /// The longest session id, in decoded bytes. A longer value counts as absent.
-pub const MAX_ID: usize = 512;
+pub const MAX_ID: usize = 4096;
 
 /// The longest name of a parameter, in bytes.
 pub const MAX_NAME: usize = 64;
@@ -89,6 +91,8 @@ pub struct Names {
     last_bytes: LastBytes,
     parts: Vec<LinkPart>,
     delimiter: Option<u8>,
+    /// A value was longer than an id may be.
+    met_too_long: Arc<AtomicBool>,
 }
 
 impl Names {
@@ -105,6 +109,7 @@ impl Names {
             names,
             parts: vec![LinkPart::Query],
             delimiter: None,
+            met_too_long: Arc::default(),
         }
     }
 
@@ -142,7 +147,21 @@ impl Names {
     pub fn id_in<'a>(&self, value: &'a [u8]) -> Option<&'a [u8]> {
         let end = self.delimiter.and_then(|byte| memchr::memchr(byte, value));
         let id = end.map_or(Some(value), |end| value.get(..end))?;
+        if id.len() > MAX_ID {
+            self.meet_too_long();
+        }
         (1..=MAX_ID).contains(&id.len()).then_some(id)
+    }
+
+    #[cold]
+    fn meet_too_long(&self) {
+        self.met_too_long.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a value of these names was no id because it is longer than [`MAX_ID`].
+    #[inline]
+    pub fn have_met_too_long(&self) -> bool {
+        self.met_too_long.load(Ordering::Relaxed)
     }
 
     /// The same for the value of a cookie. `%XX` is decoded once, as in URLs, so that an id is the

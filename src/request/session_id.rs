@@ -12,9 +12,10 @@ use sticky_core::http::media_type;
 use sticky_core::http::multipart;
 use sticky_core::scan::json::MemberPaths;
 use sticky_core::scan::xml::XmlNames;
-use sticky_core::url::Names;
+use sticky_core::url::{Names, MAX_ID};
 
-use crate::config::types::MainConf;
+use crate::config::types::{MainConf, Sticky};
+use crate::ngx::log::Level;
 use crate::ngx::request::Request;
 
 /// So many bytes of a body are searched.
@@ -105,6 +106,27 @@ pub fn kept<'r>(r: Request<'r>, id: Cow<'r, [u8]>) -> Option<&'r [u8]> {
         Cow::Borrowed(id) => Some(id),
         Cow::Owned(id) => r.pool()?.copy(&id),
     }
+}
+
+/// Says once, in each worker, that an id was too long, as an id that is not learned or not found
+/// looks like a fault elsewhere.
+#[inline]
+pub fn note_too_long(r: Request<'_>, sticky: &Sticky<'_>, names: &Names) {
+    if names.have_met_too_long() && !sticky.logged_too_long.get() {
+        log_too_long(r, sticky);
+    }
+}
+
+#[cold]
+fn log_too_long(r: Request<'_>, sticky: &Sticky<'_>) {
+    sticky.logged_too_long.set(true);
+    r.log().write(
+        Level::Error,
+        format_args!(
+            "sticky: a session id of more than {MAX_ID} bytes counts as none, upstream \"{}\"",
+            sticky.upstream.escape_ascii()
+        ),
+    );
 }
 
 fn in_place<'r>(

@@ -21,6 +21,7 @@ use crate::ngx::upstream::Upstream;
 
 use super::context::{HolderState, NginxSticky, RequestContext};
 use super::lookup::{self, RequestSession};
+use super::session_id;
 use super::status::{Status, Tries};
 use super::usable::{self, Unavailable};
 
@@ -297,6 +298,9 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
         Some(nginx_sticky) => Steered::begin(r, exchange, context, nginx_sticky)?,
         None if session.holder.is_some() => Steered::begin(r, exchange, context, Holder)?,
         None => {
+            if let Rule::Query(rule, ..) = &sticky.rule {
+                session_id::note_too_long(r, sticky, &rule.names);
+            }
             let context = r.pool()?.vacant()?.fill(context());
             r.set_context(context);
             context

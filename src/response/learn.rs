@@ -19,6 +19,7 @@ use crate::ngx::header::Header;
 use crate::ngx::log::Level;
 use crate::ngx::request::Request;
 use crate::request::context::{HolderState, LearnedIds, RequestContext};
+use crate::request::session_id;
 use crate::request::status::Status;
 use crate::zone::sessions::Sessions;
 
@@ -193,6 +194,7 @@ fn read_one_header<'r>(
     }
     let now = clock::unix_seconds;
     response_headers::ids_in_header(&rule.learn, &rule.names, (name, value), now, learn);
+    session_id::note_too_long(r, context.sticky, &rule.names);
 }
 
 /// Learns the ids in variables, as they are now that the header has come.
@@ -252,6 +254,8 @@ pub fn body(context: &RequestContext<'_>, chain: Chain<'_>) {
     // Also when all places are taken: ids of live sessions and the request's own need none.
     if !is_over {
         scanner.set(Some(learner));
+    } else if let Rule::Query(rule, ..) = &context.sticky.rule {
+        session_id::note_too_long(context.request, context.sticky, &rule.names);
     }
 }
 

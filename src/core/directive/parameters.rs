@@ -83,7 +83,7 @@ const FLAG: Option<Shape> = Some(Flag);
 
 /// In the order in which messages list them.
 #[rustfmt::skip]
-const PARAMETERS: [Specification; 27] = [
+const PARAMETERS: [Specification; 28] = [
     parameter("mode",        MODE,                           MODE,                           MODE),
     parameter("name",        NAME,                           Some(Often("NAME")),            NAME),
     parameter("hash",        HASH,                           None,                           HASH),
@@ -96,6 +96,7 @@ const PARAMETERS: [Specification; 27] = [
     parameter("from",        None,                           Some(Once("query,form")),       None),
     parameter("learn",       None,                           Some(Once("html,location")),    None),
     parameter("forget",      None,                           Some(Once("$VARIABLE")),         None),
+    parameter("types",       None,                           Some(Once("SOURCE:TYPE")),      None),
     parameter("id_delimiter", None,                          Some(Once("CHARACTER")),        None),
     parameter("expires",     TIME,                           TIME,                           None),
     parameter("lifetime",    None,                           TIME,                           None),

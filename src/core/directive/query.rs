@@ -10,6 +10,7 @@ use super::learn::learn;
 use super::nginx_units;
 use super::on_failure::on_failure;
 use super::parameters::{push_once, Parameters};
+use super::types::types;
 use super::values::number_of;
 use super::{Place, QueryRule, ZoneChoice};
 use crate::scan::json::Member;
@@ -30,7 +31,8 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
     let mut variables = Vec::new();
     let from = from(given, &mut variables)?;
     let names = names(given, &from)?;
-    let learn = learn(given, &names, &mut variables)?;
+    let mut learn = learn(given, &names, &mut variables)?;
+    types(given, &mut learn)?;
     let forget = match given.value("forget") {
         None => None,
         Some(text) => Some(number_of(text, &mut variables).ok_or_else(|| {

@@ -2,10 +2,12 @@
 
 use crate::http::header_value::{is_value, value_of};
 
-/// Whether it is HTML, in either of its two syntaxes.
+/// Whether it is HTML, in either of its two syntaxes, or the XHTML of WAP.
 #[inline]
 pub fn is_page(media_type: &[u8]) -> bool {
-    is_value(media_type, b"text/html") || is_value(media_type, b"application/xhtml+xml")
+    is_value(media_type, b"text/html")
+        || is_value(media_type, b"application/xhtml+xml")
+        || is_value(media_type, b"application/vnd.wap.xhtml+xml")
 }
 
 /// Whether it is JSON: `application/json`, `text/json`, any type that ends in `+json` (RFC 6839,
@@ -23,15 +25,19 @@ pub fn is_xml(media_type: &[u8]) -> bool {
     subtype.eq_ignore_ascii_case(b"xml") || ends_with(subtype, b"+xml")
 }
 
-/// Whether it is text for people or scripts: `text/…`, XML, JavaScript, JSON.
+/// Whether it is text for people or scripts: `text/…`, XML, JavaScript, JSON, playlists of HLS.
 pub fn is_text(media_type: &[u8]) -> bool {
     let subtype = subtype(media_type);
-    let kinds: [&[u8]; 5] = [
+    let kinds: [&[u8]; 9] = [
         b"xml",
         b"javascript",
         b"x-javascript",
         b"ecmascript",
         b"x-www-form-urlencoded",
+        b"vnd.apple.mpegurl",
+        b"x-mpegurl",
+        b"mpegurl",
+        b"vnd.apple.mpegurl.audio",
     ];
     let essence = value_of(media_type);
     let is_top_level = essence

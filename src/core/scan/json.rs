@@ -10,7 +10,7 @@
 //!
 //! A path goes through an array into each of the first 16 objects and arrays in it.
 //!
-//! Bounds: less than 4 KB are held, for a member that is cut between pieces. An id is a string, or
+//! Bounds: less than 26 KB are held, for a member that is cut between pieces. An id is a string, or
 //! a number as it is written, without sign, fraction and exponent. What stands before, between and
 //! behind documents is skipped: the digit of an Engine.IO packet (`0{"sid":"…"}`), the call around
 //! JSONP, the next line of a log.

@@ -8,6 +8,8 @@ use super::source::Source;
 pub struct LearnSet {
     /// How bodies are read.
     pub bodies: Vec<&'static Source>,
+    /// Media types that are read beside those of the sources.
+    pub types: Vec<MediaType>,
     /// Which members of JSON are ids. Not empty if a source finds members.
     pub members: Vec<Member>,
     /// Which elements and attributes of XML are ids. Not empty if XML is read.
@@ -29,6 +31,15 @@ pub struct HeaderPart {
     pub name: Box<[u8]>,
     /// That of the parameter.
     pub parameter: Option<Box<[u8]>>,
+}
+
+/// A media type that a source reads, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaType {
+    /// The source.
+    pub source: &'static Source,
+    /// The type in lower case, without parameters.
+    pub essence: Box<[u8]>,
 }
 
 impl LearnSet {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::inflate::InflatingLearner;
 use super::json::Members;
-use super::learn_set::LearnSet;
+use super::learn_set::{LearnSet, MediaType};
 use super::source::{Body, LearnerContext, Source, SOURCES};
 use super::xml::XmlNames;
 use super::{Found, Learner};
+use crate::http::header_value::is_value;
 use crate::url::{Names, Site};
 
 /// What reads the bodies of an upstream's responses, prepared once per configuration.
@@ -53,6 +54,7 @@ pub struct Readers {
     members: Arc<Members>,
     elements: Arc<XmlNames>,
     sources: Vec<&'static Source>,
+    types: Vec<MediaType>,
 }
 
 impl Readers {
@@ -63,6 +65,7 @@ impl Readers {
             names: Arc::clone(names),
             members: Arc::new(Members::new(&learn.members)),
             elements: Arc::new(XmlNames::new(&learn.elements)),
+            types: learn.types.clone(),
             sources: all.filter(|one| learn.bodies.contains(one)).collect(),
         }
     }
@@ -71,6 +74,15 @@ impl Readers {
     #[inline]
     pub fn read(&self, media_type: &[u8]) -> bool {
         self.sources.iter().any(|source| (source.reads)(media_type))
+            || self
+                .types
+                .iter()
+                .any(|own| is_value(media_type, &own.essence))
+    }
+
+    fn is_read_by(&self, source: &'static Source, media_type: &[u8]) -> bool {
+        let mut added = self.types.iter().filter(|own| own.source == source);
+        (source.reads)(media_type) || added.any(|own| is_value(media_type, &own.essence))
     }
 
     /// The learner for a body. `None`: it is not read.
@@ -85,7 +97,7 @@ impl Readers {
         let mut all: Vec<Box<dyn Learner>> = Vec::new();
         let mut are_urls_read = false;
         for source in &self.sources {
-            if (source.reads)(body.media_type) && !(source.finds_urls && are_urls_read) {
+            if self.is_read_by(source, body.media_type) && !(source.finds_urls && are_urls_read) {
                 are_urls_read |= source.finds_urls;
                 all.push((source.learner)(&context));
             }

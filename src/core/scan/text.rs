@@ -30,7 +30,7 @@ use super::{Found, IdClass, Learner};
 use crate::url::{Names, Site, MAX_NAME};
 
 /// How far a string may reach to each side of a name, in bytes.
-pub const STRING_RADIUS: usize = 2 * 1024;
+pub const STRING_RADIUS: usize = 8 * 1024;
 
 /// How far back the end of a string is searched at the end of a piece: a name has none in it.
 const NEAR: usize = MAX_NAME;

@@ -3,7 +3,7 @@
 
 use sticky_core::directive::{parse, Mode, OnFailure, Place, QueryRule, ZoneChoice};
 use sticky_core::scan::json::{Member, MemberPaths};
-use sticky_core::scan::learn_set::{HeaderPart, LearnSet};
+use sticky_core::scan::learn_set::{HeaderPart, LearnSet, MediaType};
 use sticky_core::scan::source::{FORMS, HTML, JSON, SSE, TEXT, XML};
 use sticky_core::scan::xml::XmlNames;
 use sticky_core::url::{ExtractedId, Site};
@@ -168,6 +168,37 @@ fn elements_of_xml_are_written_alike_in_requests_and_responses() {
     let named = rule(&["from=xml", "learn=xml", "name=a", "name=b"]);
     assert_eq!(named.from, [xml(&["a", "b"])]);
     assert_eq!(named.learn.elements[..], paths(&["a", "b"])[..]);
+}
+
+#[test]
+fn media_types_are_added_to_sources() {
+    let rule = rule(&["learn=text,json:a", "types=text:Application/X-A,json:x/y+z"]);
+    let added = |source, essence: &str| MediaType {
+        source,
+        essence: essence.as_bytes().into(),
+    };
+    let expected = [added(&TEXT, "application/x-a"), added(&JSON, "x/y+z")];
+    assert_eq!(rule.learn.types, expected);
+    for (words, message) in [
+        (&["types=text"][..], "a list of SOURCE:TYPE"),
+        (&["types=text:a"], "a list of SOURCE:TYPE"),
+        (&["types=text:/a"], "a list of SOURCE:TYPE"),
+        (&["types=text:a/"], "a list of SOURCE:TYPE"),
+        (&["types=text:a/b;c"], "a list of SOURCE:TYPE"),
+        (&["types=text:a/b/c"], "a list of SOURCE:TYPE"),
+        (&["types=cookie:a/b"], "a list of SOURCE:TYPE"),
+        (&["types=text:a/b"], "a source that \"learn\" has, too"),
+        (
+            &["learn=off", "types=html:a/b"],
+            "a source that \"learn\" has, too",
+        ),
+        (&["types=html:a/b,html:A/b"], "duplicate value"),
+    ] {
+        let mut bytes: Vec<&[u8]> = vec![b"mode=query"];
+        bytes.extend(words.iter().map(|word| word.as_bytes()));
+        let error = parse(&bytes).expect_err("refused").to_string();
+        assert!(error.contains(message), "{words:?}: {error}");
+    }
 }
 
 #[test]
@@ -404,6 +435,7 @@ fn learners_can_be_combined() {
                 cookies: vec![name("id")],
                 headers: vec![whole("x")],
                 variables: Vec::new(),
+                types: Vec::new(),
             },
         ),
     ] {

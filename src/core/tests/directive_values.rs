@@ -9,12 +9,14 @@ use refusal::{refusal, refusal_of};
 fn an_invalid_value_gets_what_was_expected() {
     let expires = "expected a time of at least 1 second, as in \"1h30m\"";
     let limit = "expected a time of 1 second to 366 days, as in \"1h30m\"";
-    let places = "expected a list of \"query\", \"form\", \"path\", \"cookie\", \"bearer\", \
-                  \"header:NAME\", \"header:NAME:PARAMETER\" and \"$VARIABLE\", divided by commas";
+    let places = "expected a list of \"query\", \"form\", \"path\", \"cookie\", \"json\", \
+                  \"json:NAME\", \"xml\", \"xml:NAME\", \"bearer\", \"header:NAME\", \
+                  \"header:NAME:PARAMETER\" and \"$VARIABLE\", divided by commas";
     let learners =
         "expected \"off\", or a list of \"html\", \"forms\", \"json\", \"sse\", \"text\", \
-                    \"json:NAME\", \"location\", \"cookie\", \"cookie:NAME\", \"header:NAME\", \
-                    \"header:NAME:PARAMETER\" and \"$VARIABLE\", divided by commas";
+                    \"xml\", \"json:NAME\", \"xml:NAME\", \"location\", \"cookie\", \
+                    \"cookie:NAME\", \"header:NAME\", \"header:NAME:PARAMETER\" and \
+                    \"$VARIABLE\", divided by commas";
     let delimiter = "expected one character, as in \"id_delimiter=.\", that is no letter or digit";
     let letters = "expected a name without parentheses to look for there";
     let zone = "expected \"zone=off\", or \"zone=NAME\" or \"zone=NAME:SIZE\" as in \"shop:1m\"";
@@ -81,7 +83,7 @@ fn an_invalid_value_gets_what_was_expected() {
         ("mode=query from=,", "", "from", places),
         ("mode=query from=Query", "Query", "from", places),
         ("mode=query from=query;form", "query;form", "from", places),
-        ("mode=query learn=xml", "xml", "learn", learners),
+        ("mode=query learn=css", "css", "learn", learners),
         ("mode=query learn=html,,location", "", "learn", learners),
         ("mode=query learn=header", "header", "learn", learners),
         ("mode=query learn=header:", "header:", "learn", learners),
@@ -100,7 +102,7 @@ fn an_invalid_value_gets_what_was_expected() {
         ),
         ("mode=query learn=json:", "json:", "learn", learners),
         ("mode=query learn=json:a..b", "json:a..b", "learn", learners),
-        ("mode=query learn=json:.a", "json:.a", "learn", learners),
+        ("mode=query learn=json:.a.", "json:.a.", "learn", learners),
         ("mode=query learn=html:a", "html:a", "learn", learners),
         ("mode=query learn=off:", "off:", "learn", learners),
         ("mode=query from=path:", "path:", "from", places),

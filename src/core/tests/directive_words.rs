@@ -50,7 +50,8 @@ fn any_other_unknown_parameter_gets_the_whole_list() {
                   \"delimiter=TEXT\", \"hide_cookie\", \"on_failure=move|keep\", \
                   \"no_fallback\"";
     let query = "expected \"mode=cookie|query|rewrite\", \"name=NAME\", \"from=query,form\", \
-                 \"learn=html,location\", \"forget=$VARIABLE\", \"id_delimiter=CHARACTER\", \"expires=TIME\", \
+                 \"learn=html,location\", \"forget=$VARIABLE\", \"types=SOURCE:TYPE\", \
+                 \"id_delimiter=CHARACTER\", \"expires=TIME\", \
                  \"lifetime=TIME\", \
                  \"zone=NAME[:SIZE]|off\", \"state=FILE\", \"hosts=HOST\", \
                  \"on_failure=move|keep\", \"no_fallback\"";

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sticky_core::scan::forms::FormsLearner;
 use sticky_core::scan::html::HtmlLearner;
 use sticky_core::scan::Learner;
-use sticky_core::url::{LinkPart, Names, Site};
+use sticky_core::url::{LinkPart, Names, Site, MAX_ID};
 
 #[path = "pages/corpus.rs"]
 mod corpus;
@@ -130,7 +130,7 @@ fn read<'a>(
         "an id twice in a row"
     );
     assert!(
-        ids.iter().all(|id| (1..=512).contains(&id.len())),
+        ids.iter().all(|id| (1..=MAX_ID).contains(&id.len())),
         "an id of a wrong length"
     );
     (ids, learner.budget_spent())

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use learners::{ids_at_any_cut, ids_in, json, members};
 use sticky_core::scan::json::{MemberPaths, ScriptLearner};
 use sticky_core::scan::Learner;
+use sticky_core::url::MAX_ID;
 
 fn read(wanted: &[&str], body: &str) -> String {
     let wanted = members(wanted);
@@ -224,11 +225,14 @@ fn the_memory_is_bounded() {
         let wanted = members(wanted);
         let long = |len: usize| format!(r#"{{"sid":"{}"}}"#, "x".repeat(len));
         for (body, count) in [
-            (long(512), 1),
-            (long(513), 0),
+            (long(MAX_ID), 1),
+            (long(MAX_ID + 1), 0),
             (long(100_000), 0),
-            (format!(r#"{{"sid":"{}"}}"#, "\\u0061".repeat(512)), 1),
-            (format!(r#"{{"sid":"{}"}}"#, "\\u0061".repeat(513)), 0),
+            (format!(r#"{{"sid":"{}"}}"#, "\\u0061".repeat(MAX_ID)), 1),
+            (
+                format!(r#"{{"sid":"{}"}}"#, "\\u0061".repeat(MAX_ID + 1)),
+                0,
+            ),
             (format!(r#"{{"{}sid":"1"}}"#, "a".repeat(10_000)), 0),
             (format!(r#"{{"{}sid":"1"}}"#, "\\u0061".repeat(10_000)), 0),
             (format!(r#"{{"sid":"{}"}}"#, "\\".repeat(10_001)), 0),

@@ -12,7 +12,7 @@ use sticky_core::scan::json::{JsonLearner, Members};
 use sticky_core::scan::sse::SseLearner;
 use sticky_core::scan::text::{TextLearner, STRING_RADIUS};
 use sticky_core::scan::Learner;
-use sticky_core::url::{LinkPart, Names, MAX_NAME};
+use sticky_core::url::{LinkPart, Names, MAX_ID, MAX_NAME};
 
 fn text(own: &[&str]) -> Box<dyn Learner> {
     Box::new(TextLearner::new(names(own), site()))
@@ -115,8 +115,8 @@ fn strings_are_read_up_to_their_bounds() {
         (STRING_RADIUS - 10, 500, 1),
         (STRING_RADIUS + 1, 10, 0),
         (100_000, 10, 0),
-        (10, 512, 1),
-        (10, 513, 0),
+        (10, MAX_ID, 1),
+        (10, MAX_ID + 1, 0),
         (10, 100_000, 0),
     ] {
         let body = format!(" {}?sid={} ", "x".repeat(before), "i".repeat(id));

@@ -9,7 +9,7 @@ use crate::scan::search::window::{Progress, Window};
 use crate::url::{is_absolute, Names};
 
 /// How far a string may reach to each side of a name, in bytes.
-pub const STRING_RADIUS: usize = 2 * 1024;
+pub const STRING_RADIUS: usize = 8 * 1024;
 
 /// The string around a name, as offsets in the window.
 #[derive(Clone, Copy)]

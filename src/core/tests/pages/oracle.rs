@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use encoding_rs::X_USER_DEFINED;
 use lol_html::{doc_comments, doc_text, element, AsciiCompatibleEncoding, HtmlRewriter, Settings};
 use sticky_core::scan::html::{MAX_QUOTED, MAX_TAG, STRING_RADIUS};
-use sticky_core::url::{ExtractedId, Names, Site};
+use sticky_core::url::{ExtractedId, Names, Site, MAX_ID};
 
 /// The ids that must be found, and where others may be.
 #[derive(Default)]
@@ -94,7 +94,7 @@ pub fn expected(page: &[u8], names: &Names, name: &str, site: &Site) -> Expected
         {
             let value = decode(&first("value").unwrap_or_default());
             let is_near = element.source_location().bytes().len() <= MAX_TAG;
-            if (1..=512).contains(&value.len()) && is_near && !is_blocked {
+            if (1..=MAX_ID).contains(&value.len()) && is_near && !is_blocked {
                 state.expected.ids.insert(value);
             }
         }
