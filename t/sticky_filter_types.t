@@ -9,7 +9,7 @@ use lib "$FindBin::Bin/lib";
 use Sticky::Test;
 use Sticky::Pages;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(42);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(47);
 
 $t->write_file_expand('backends.conf', backends());
 
@@ -137,6 +137,27 @@ for (
     get("/$upstream/", 'X-Answer' => '200 OK',
         'X-Script' => script("Content-Type: $type\r\n\r\n", sprintf $body, $id));
     is(status(get("/$upstream/?sid=$id")), $status, "$upstream: $type");
+}
+
+# Older payloads of Engine.IO: types that much else has, so that only short bodies are read.
+
+my $binary = "\0\x09\x07\xff0{\"sid\":\"%s\",\"upgrades\":[\"websocket\"],\"pingInterval\":25000}";
+my $jsonp = '___eio[0]("97:0{\\"sid\\":\\"%s\\",\\"upgrades\\":[]}");';
+for (
+    ['application/octet-stream',        $binary,                'HIT',  'binary'],
+    ['text/javascript; charset=UTF-8',  $jsonp,                 'HIT',  'JSONP'],
+    ['application/javascript',          $jsonp,                 'HIT',  'JSONP'],
+    ['application/octet-stream',        '{"sid":"%s"}',         'MISS', 'another download'],
+    ['application/octet-stream',        $binary . ' ' x 9000,   'MISS', 'a long download'],
+) {
+    my ($type, $body, $status, $what) = @$_;
+    state $count = 0;
+    my $id = 'engine_' . ++$count;
+    my $payload = sprintf $body, $id;
+    my $length = length $payload;
+    get('/typed/', 'X-Answer' => '200 OK', 'X-Script' => script(
+        "Content-Type: $type\r\nContent-Length: $length\r\n\r\n", $payload));
+    is(status(get("/typed/?sid=$id")), $status, "$type: $what");
 }
 
 # Statuses and methods. What has no body may well send one.

@@ -1,13 +1,16 @@
 //! JSON in any pieces, against serde_json; with bit 4 of the first byte, pages with JSON in their
-//! scripts, and with bit 5, the body of a request. First byte: the members; the next four: the
-//! pieces.
+//! scripts, with bit 5, the body of a request, with bit 6, older payloads of Engine.IO. First byte:
+//! the members; the next four: the pieces.
 #![no_main]
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use sticky_core::scan::json::{JsonLearner, Member, MemberPaths, Members, ScriptLearner};
+use sticky_core::scan::json::{
+    EngineIoLearner, JsonLearner, Member, MemberPaths, Members, ScriptLearner,
+};
 use sticky_core::url::{Names, MAX_ID};
 use sticky_fuzz::json::Document;
 use sticky_fuzz::pieces;
@@ -55,6 +58,15 @@ fuzz_target!(|input: &[u8]| {
         is_requested(&wanted, &names, body);
         return;
     }
+    if choice & 0x40 != 0 {
+        let found = pieces::ids(body, seed, || EngineIoLearner::new(learner()));
+        if let Some(text) = jsonp(body) {
+            let expected = pieces::read(&[text.as_bytes()], learner());
+            let new: BTreeSet<_> = expected.iter().collect();
+            assert_eq!(found.iter().collect::<BTreeSet<_>>(), new);
+        }
+        return;
+    }
     pieces::ids(body, seed, learner);
     let found = pieces::read(&[body], learner());
 
@@ -79,6 +91,19 @@ fuzz_target!(|input: &[u8]| {
 
 fn is_number(body: &[u8]) -> bool {
     body.trim_ascii().iter().all(u8::is_ascii_digit)
+}
+
+/// The text in the JSONP of Engine.IO, as serde_json decodes its string.
+fn jsonp(body: &[u8]) -> Option<String> {
+    let string = body.strip_prefix(b"___eio[0](")?;
+    let mut texts = serde_json::Deserializer::from_slice(string).into_iter::<String>();
+    let text = texts.next()?.ok()?;
+    let written = string.get(..texts.byte_offset())?;
+    // Half of a character outside of the first 65,536 is decoded otherwise.
+    let is_wide = written
+        .windows(3)
+        .any(|part| part.eq_ignore_ascii_case(b"\\ud"));
+    (!is_wide && written.starts_with(b"\"")).then_some(text)
 }
 
 /// A request has the ids that serde_json finds, in the order of the members.

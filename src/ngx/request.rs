@@ -245,6 +245,13 @@ impl<'r> Request<'r> {
         unsafe { sys::bytes((*self.raw()).headers_out.content_type) }
     }
 
+    /// The length of the response's body, where its header tells it.
+    pub fn response_length(self) -> Option<u64> {
+        // SAFETY: a plain field, -1 where there is no length (ngx_http_upstream_send_response()).
+        let length = unsafe { (*self.raw()).headers_out.content_length_n };
+        u64::try_from(length).ok()
+    }
+
     /// The Content-Encoding of the response where its bytes pass our filter, unless it is none.
     pub fn content_coding(self) -> Option<&'r [u8]> {
         // SAFETY: NULL or an element of headers_out.headers, which live as long as the request.

@@ -6,7 +6,7 @@ use sticky_core::scan::inflate::Coding;
 use sticky_core::scan::places::RefusedIds;
 use sticky_core::scan::readers::Readers;
 use sticky_core::scan::session_end::is_cookie_deleted;
-use sticky_core::scan::source::Body;
+use sticky_core::scan::source::{Body, MAX_SHORT};
 use sticky_core::scan::{response_headers, IdClass, Learner};
 use sticky_core::table::{Claim, Key, Learned, LookUp};
 use sticky_core::url::{ExtractedId, Site};
@@ -364,7 +364,12 @@ fn site(r: Request<'_>, rule: &QueryRule) -> Site {
 pub fn has_scannable_body(r: Request<'_>, readers: &Readers) -> bool {
     let has_body =
         !r.is_head() && !r.is_header_only() && !matches!(r.status(), 100..200 | 204 | 206 | 304);
-    has_body && readers.read(r.response_type())
+    let is_short = || {
+        r.response_length()
+            .is_some_and(|length| length <= MAX_SHORT)
+    };
+    let media_type = r.response_type();
+    has_body && (readers.read(media_type) || readers.read_short(media_type) && is_short())
 }
 
 /// Prepares to scan the response's body.

@@ -19,6 +19,17 @@ pub fn is_json(media_type: &[u8]) -> bool {
         || ends_with(subtype, b"+json")
 }
 
+/// Whether it is a type of the payloads of older versions of Engine.IO, which much else has, too:
+/// `application/octet-stream`, JavaScript.
+pub fn is_of_engine_io(media_type: &[u8]) -> bool {
+    let kinds: [&[u8]; 3] = [
+        b"application/octet-stream",
+        b"text/javascript",
+        b"application/javascript",
+    ];
+    kinds.iter().any(|kind| is_value(media_type, kind))
+}
+
 /// Whether it is XML: `application/xml`, `text/xml`, any type that ends in `+xml` (RFC 7303).
 pub fn is_xml(media_type: &[u8]) -> bool {
     let subtype = subtype(media_type);

@@ -19,6 +19,7 @@ mod brackets;
 mod by_member;
 mod by_name;
 mod by_path;
+mod engine_io;
 mod escapes;
 mod member;
 mod nesting;
@@ -35,6 +36,7 @@ use super::search::windowed::WindowedSearch;
 use super::{Found, IdClass, Learner};
 use crate::url::Names;
 
+pub use self::engine_io::EngineIoLearner;
 pub use self::member::{Member, MemberPaths};
 pub use self::script::ScriptLearner;
 pub use self::searched::Members;

@@ -80,9 +80,18 @@ impl Readers {
                 .any(|own| is_value(media_type, &own.essence))
     }
 
+    /// Whether a body of this type is read if it is short:
+    /// [`MAX_SHORT`](super::source::MAX_SHORT) at most.
+    pub fn read_short(&self, media_type: &[u8]) -> bool {
+        let mut sources = self.sources.iter();
+        sources.any(|source| (source.reads_short)(media_type))
+    }
+
     fn is_read_by(&self, source: &'static Source, media_type: &[u8]) -> bool {
         let mut added = self.types.iter().filter(|own| own.source == source);
-        (source.reads)(media_type) || added.any(|own| is_value(media_type, &own.essence))
+        (source.reads)(media_type)
+            || (source.reads_short)(media_type)
+            || added.any(|own| is_value(media_type, &own.essence))
     }
 
     /// The learner for a body. `None`: it is not read.

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use super::forms::FormsLearner;
 use super::html::HtmlLearner;
 use super::inflate::Coding;
-use super::json::{JsonLearner, Members, ScriptLearner};
+use super::json::{EngineIoLearner, JsonLearner, Members, ScriptLearner};
 use super::sse::SseLearner;
 use super::text::TextLearner;
 use super::xml::{XmlLearner, XmlNames};
 use super::Learner;
 use crate::http::header_value::{is_value, parameter};
-use crate::http::media_type::{is_json, is_page, is_text, is_xml};
+use crate::http::media_type::{is_json, is_of_engine_io, is_page, is_text, is_xml};
 use crate::url::{Names, Site};
 
 /// All sources of ids in bodies. Of those that find URLs, only the first one that reads a body is
@@ -24,6 +24,7 @@ pub static SOURCES: [&Source; 6] = [&HTML, &FORMS, &JSON, &SSE, &TEXT, &XML];
 pub static HTML: Source = Source {
     word: "html",
     reads: is_page,
+    reads_short: |_| false,
     finds_urls: true,
     finds_members: false,
     learner: |of| {
@@ -36,6 +37,7 @@ pub static HTML: Source = Source {
 pub static FORMS: Source = Source {
     word: "forms",
     reads: is_page,
+    reads_short: |_| false,
     finds_urls: true,
     finds_members: false,
     learner: |of| {
@@ -45,19 +47,24 @@ pub static FORMS: Source = Source {
     },
 };
 
-/// `learn=json`: JSON, the scripts of pages, and plain text, as which Engine.IO sends its packets.
+/// `learn=json`: JSON, the scripts of pages, and plain text, as which Engine.IO sends its packets;
+/// its older versions send other types.
 pub static JSON: Source = Source {
     word: "json",
     reads: |media_type| {
         is_json(media_type) || is_value(media_type, b"text/plain") || is_page(media_type)
     },
+    reads_short: is_of_engine_io,
     finds_urls: false,
     finds_members: true,
     learner: |of| {
         let learner = json(of);
-        match is_page(of.body.media_type) {
-            true => Box::new(ScriptLearner::new(learner)),
-            false => Box::new(learner),
+        if is_page(of.body.media_type) {
+            Box::new(ScriptLearner::new(learner))
+        } else if is_of_engine_io(of.body.media_type) {
+            Box::new(EngineIoLearner::new(learner))
+        } else {
+            Box::new(learner)
         }
     },
 };
@@ -66,6 +73,7 @@ pub static JSON: Source = Source {
 pub static SSE: Source = Source {
     word: "sse",
     reads: |media_type| is_value(media_type, b"text/event-stream"),
+    reads_short: |_| false,
     finds_urls: true,
     finds_members: true,
     learner: |of| Box::new(SseLearner::new(text(of), json(of))),
@@ -75,6 +83,7 @@ pub static SSE: Source = Source {
 pub static TEXT: Source = Source {
     word: "text",
     reads: is_text,
+    reads_short: |_| false,
     finds_urls: true,
     finds_members: false,
     learner: |of| Box::new(text(of)),
@@ -84,6 +93,7 @@ pub static TEXT: Source = Source {
 pub static XML: Source = Source {
     word: "xml",
     reads: is_xml,
+    reads_short: |_| false,
     finds_urls: false,
     finds_members: false,
     learner: |of| {
@@ -92,12 +102,18 @@ pub static XML: Source = Source {
     },
 };
 
+/// The longest body that is read where the media type says little, in bytes: downloads and scripts
+/// have the types that Engine.IO has used.
+pub const MAX_SHORT: u64 = 8 * 1024;
+
 /// A format of bodies, and how session ids are learned from it.
 pub struct Source {
     /// Its word in `learn=`.
     pub word: &'static str,
     /// Whether it reads bodies of a media type, which may have parameters.
     pub reads: fn(&[u8]) -> bool,
+    /// Whether it reads bodies of a media type that are short: [`MAX_SHORT`] at most.
+    pub reads_short: fn(&[u8]) -> bool,
     /// Whether it finds ids in URLs.
     pub finds_urls: bool,
     /// Whether it finds ids in members of JSON.

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use learners::{ids_at_any_cut, ids_in, json, members};
-use sticky_core::scan::json::{MemberPaths, ScriptLearner};
+use sticky_core::scan::json::{EngineIoLearner, MemberPaths, ScriptLearner};
 use sticky_core::scan::Learner;
 use sticky_core::url::MAX_ID;
 
@@ -192,6 +192,45 @@ fn names_lead_into_the_first_sixteen_elements_of_an_array() {
     let body = format!("[{all}{{\"sid\":\"2\"}}]");
     assert_eq!(read(&["sid"], &body), "1 2");
     assert_eq!(read(&[".sid"], &body), "1");
+}
+
+#[test]
+fn older_payloads_of_engine_io_are_read() {
+    let read = |wanted: &[&str], body: &[u8]| {
+        let wanted = members(wanted);
+        let learner = || -> Box<dyn Learner> { Box::new(EngineIoLearner::new(json(&wanted))) };
+        ids_at_any_cut(&learner, body).join(" ")
+    };
+    let packet = b"\0\x09\x07\xff0{\"sid\":\"bin-1\",\"upgrades\":[],\"pingInterval\":25000}";
+    for (body, ids) in [
+        (&packet[..], "bin-1"),
+        (&[&packet[..], b"\0\x02\xff40"].concat(), "bin-1"),
+        (b"\0\x0a\xff0{\"sid\":\"1\"}", ""),
+        (b"\0\xff0{\"sid\":\"1\"}", ""),
+        (b"\0\0\0\0\0\0\0\0\0\0\0\0\xff0{\"sid\":\"1\"}", ""),
+        (b"\x01\x02\xff0{\"sid\":\"1\"}", ""),
+        (b"0{\"sid\":\"1\"}", ""),
+        (
+            br#"___eio[0]("97:0{\"sid\":\"jsonp_1\",\"upgrades\":[]}");"#,
+            "jsonp_1",
+        ),
+        (
+            br#"___eio[12]("0{\"sid\":\"a\u002Db\x2d\/\\u0063\",\"x\":\"\n\"}");"#,
+            "a-b-/c",
+        ),
+        (br#"___eio[0]("x", "{\"sid\":\"1\"}");"#, ""),
+        (br#"___eio[0]("{\"sid\":\"1\"}"), "{\"sid\":\"2\"}");"#, "1"),
+        (br#"___eio[]("{\"sid\":\"1\"}");"#, ""),
+        (br#"___eio[0]({"sid":"1"});"#, ""),
+        (br#"var x = {"sid":"1"};"#, ""),
+        (
+            br#"___eio[0]("{\"sid\":\"\ud83d\ude00\",\"sid\":\"2\"}");"#,
+            "\u{fffd}\u{fffd} 2",
+        ),
+    ] {
+        assert_eq!(read(&["sid"], body), ids, "{}", body.escape_ascii());
+    }
+    assert_eq!(read(&[".sid"], packet), "bin-1");
 }
 
 #[test]
