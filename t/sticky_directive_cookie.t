@@ -30,6 +30,8 @@ my @accepted = (
     'sticky secure;',
     'sticky httponly;',
     'sticky samesite=strict;',
+    'sticky samesite=$arg_a secure=$https;',
+    'sticky no_fallback=503 cacheable=on;',
     'sticky samesite=lax;',
     'sticky samesite=none secure;',
     'sticky partitioned secure;',
@@ -47,8 +49,8 @@ my @accepted = (
 # Every parameter of the mode, as a message lists them.
 my $all = 'expected "mode=cookie|query|rewrite", "name=NAME", "hash=index|md5|sha1|sha256",'
     . ' "hmac=md5|sha1|sha256", "hmac_key=KEY", "hmac_key_file=FILE", "text=raw", "domain=DOMAIN",'
-    . ' "path=PATH", "expires=TIME", "secure", "httponly", "samesite=strict|lax|none", "partitioned",'
-    . ' "transfer", "delimiter=TEXT", "hide_cookie", "on_failure=move|keep",'
+    . ' "path=PATH", "expires=TIME", "secure", "httponly", "samesite=strict|lax|none|$VARIABLE", "partitioned",'
+    . ' "transfer", "delimiter=TEXT", "cacheable=on|off", "hide_cookie", "on_failure=move|keep",'
     . ' "no_fallback"';
 
 my $in = 'in "sticky" directive';
@@ -69,8 +71,7 @@ my @refused = (
     ['sticky NAME=a;' => qq{invalid parameter "NAME=a" $in, $all}],
     ['sticky name;' => qq{invalid parameter "name" $in, expected "name=NAME"}],
     ['sticky hash;' => qq{invalid parameter "hash" $in, expected "hash=index|md5|sha1|sha256"}],
-    ['sticky secure=on;' => qq{invalid parameter "secure=on" $in, expected "secure"}],
-    ['sticky secure=;' => qq{invalid parameter "secure=" $in, expected "secure"}],
+    ['sticky secure=;' => qq{no value for "secure" $in, expected "secure" or "secure=\$VARIABLE"}],
     ['sticky httponly=1;' => qq{invalid parameter "httponly=1" $in, expected "httponly"}],
     ['sticky partitioned=1;' => qq{invalid parameter "partitioned=1" $in, expected "partitioned"}],
     ['sticky transfer=1;' => qq{invalid parameter "transfer=1" $in, expected "transfer"}],
@@ -78,7 +79,14 @@ my @refused = (
     ['sticky on_failure;' => qq{invalid parameter "on_failure" $in, expected "on_failure=move|keep"}],
     ['sticky on_failure=stay;' =>
         qq{invalid value "stay" of parameter "on_failure" $in, expected "move" or "keep"}],
-    ['sticky no_fallback=off;' => qq{invalid parameter "no_fallback=off" $in, expected "no_fallback"}],
+    ['sticky no_fallback=off;' => qq{invalid value "off" of parameter "no_fallback" $in,}
+        . ' expected "502", as without a value, or "503"'],
+    ['sticky no_fallback=;' => qq{no value for "no_fallback" $in, expected "no_fallback" or}
+        . ' "no_fallback=503"'],
+    ['sticky secure=on;' => qq{invalid value "on" of parameter "secure" $in, expected no value, or a}
+        . ' variable, as in "secure=$is_https"'],
+    ['sticky cacheable=1;' => qq{invalid value "1" of parameter "cacheable" $in, expected "on" or}
+        . ' "off"'],
 
     # nothing behind the =
     ['sticky mode=;' => qq{no value for "mode" $in, expected "mode=cookie", "mode=query" or "mode=rewrite"}],
@@ -90,7 +98,7 @@ my @refused = (
     ['sticky domain=;' => qq{no value for "domain" $in, expected "domain=DOMAIN"}],
     ['sticky path=;' => qq{no value for "path" $in, expected "path=PATH"}],
     ['sticky expires=;' => qq{no value for "expires" $in, expected "expires=TIME"}],
-    ['sticky samesite=;' => qq{no value for "samesite" $in, expected "samesite=strict|lax|none"}],
+    ['sticky samesite=;' => qq{no value for "samesite" $in, expected "samesite=strict|lax|none|\$VARIABLE"}],
     ['sticky transfer delimiter=;' => qq{no value for "delimiter" $in, expected "delimiter=TEXT"}],
 
     # wrong values
@@ -112,7 +120,7 @@ my @refused = (
     ['sticky expires=-1;' => qq{invalid value "-1" of parameter "expires" $in, $time}],
     ['sticky expires=500ms;' => qq{invalid value "500ms" of parameter "expires" $in, $time}],
     ['sticky samesite=Lax;' => qq{invalid value "Lax" of parameter "samesite" $in,}
-        . ' expected "strict", "lax" or "none"'],
+        . ' expected "strict", "lax", "none" or a variable'],
     ['sticky transfer "delimiter=;";' => qq{invalid value ";" of parameter "delimiter" $in,}
         . ' expected a text without control characters and ";"'],
 

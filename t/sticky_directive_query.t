@@ -86,7 +86,8 @@ my @refused = (
     ['host=a' => qq{invalid parameter "host=a" $in, did you mean "hosts=HOST"?}],
     ['name' => qq{invalid parameter "name" $in, expected "name=NAME"}],
     ['zone' => qq{invalid parameter "zone" $in, expected "zone=NAME[:SIZE]|off"}],
-    ['no_fallback=1' => qq{invalid parameter "no_fallback=1" $in, expected "no_fallback"}],
+    ['no_fallback=1' => qq{invalid value "1" of parameter "no_fallback" $in, expected "502", as}
+        . ' without a value, or "503"'],
 
     # nothing behind the =
     ['name=' => qq{no value for "name" $in, expected "name=NAME"}],

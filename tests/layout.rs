@@ -140,6 +140,7 @@ fn structures_lie_where_c_puts_them() {
             headers_out.headers, headers_out.status, headers_out.content_encoding,
             headers_out.content_type, headers_out.content_length, headers_out.content_length_n,
             headers_out.last_modified, headers_out.last_modified_time, headers_out.accept_ranges,
+            headers_out.cache_control, read_event_handler,
         }
         ngx_http_request_body_t { bufs }
         ngx_connection_s { fd, log }
@@ -153,7 +154,7 @@ fn structures_lie_where_c_puts_them() {
         ngx_file_s { fd }
         ngx_pool_cleanup_s { handler, data }
         ngx_http_upstream_t {
-            peer, conf, headers_in.status_n, headers_in.headers, finalize_request,
+            peer, conf, headers_in.status_n, headers_in.headers, finalize_request, cleanup,
         }
         ngx_http_upstream_conf_t { next_upstream_tries }
         ngx_peer_connection_s {
@@ -216,7 +217,7 @@ fn structures_lie_where_c_puts_them() {
     plain! { probe, ngx_peer_connection_s { set_session, save_session } }
     bits! { probe,
         ngx_http_request_s {
-            background / set_background, cached / set_cached, header_only / set_header_only,
+            background / set_background, cached / set_cached, count / set_count, header_only / set_header_only,
             allow_ranges / set_allow_ranges,
             filter_need_in_memory / set_filter_need_in_memory,
             request_body_no_buffering / set_request_body_no_buffering,
@@ -236,6 +237,10 @@ fn structures_lie_where_c_puts_them() {
             not_found / set_not_found, escape / set_escape,
         }
     }
+    #[cfg(ngx_feature = "http_cache")]
+    plain! { probe, ngx_http_request_s { cache } }
+    #[cfg(ngx_feature = "http_cache")]
+    bits! { probe, ngx_http_upstream_t { cache_status / set_cache_status } }
     let c = probe.run();
     assert!(c.len() > 100, "the probe has printed what was asked");
     assert_eq!(probe.rust, c);

@@ -52,7 +52,8 @@ fn shows_key(words: &[&[u8]]) -> bool {
 fn check_cookie(rule: &CookieRule) {
     assert!(!rule.delimiter.is_empty());
     assert!(rule.expires.is_none_or(|seconds| seconds > 0));
-    assert!(rule.secure || (!rule.partitioned && rule.samesite != Some(SameSite::None)));
+    let may_be_secure = rule.secure || rule.secure_if.is_some();
+    assert!(may_be_secure || (!rule.partitioned && rule.samesite != Some(SameSite::None)));
     assert!(rule.recipe.value(3, b"10.0.0.1:8080").is_ascii());
     let mut line = [&rule.name[..], b"=value"].concat();
     rule.attributes(rule.expires.map(|_| 0)).write(&mut line);

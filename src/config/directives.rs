@@ -46,9 +46,10 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
     for doubt in directive::warnings(&mode, &cf.words()) {
         cf.warn(format_args!("{doubt}"));
     }
+    note_cookie(cf, &mode)?;
     let rule = match mode {
         Mode::Cookie(rule) => {
-            let variables = CookieVariables::new(cf, &rule).ok_or(Refusal::Reported)?;
+            let variables = CookieVariables::new(cf, &rule, us.name()).ok_or(Refusal::Reported)?;
             Rule::Cookie(rule, variables)
         }
         Mode::Query(mut rule) => {
@@ -80,6 +81,23 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
         logged_no_number: Cell::new(false),
     };
     conf.sticky.set(sticky).map_err(|_| Refusal::Duplicate)
+}
+
+/// Notes the name of a cookie that clients send for nginx alone.
+fn note_cookie(cf: Conf<'_>, mode: &Mode) -> Result<(), Refusal> {
+    let name = match mode {
+        // The application's own cookie has that name.
+        Mode::Cookie(rule) if rule.transfer => return Ok(()),
+        Mode::Cookie(rule) => &rule.name,
+        Mode::Nginx(NginxRule::Cookie(rule)) => &rule.name,
+        _ => return Ok(()),
+    };
+    let main = cf.main_conf::<MainConf<'_>>().ok_or(Refusal::Reported)?;
+    let mut known = main.own_cookies.borrow_mut();
+    if !known.iter().any(|known| **known == **name) {
+        known.push(name.as_slice().into());
+    }
+    Ok(())
 }
 
 /// Compiles the texts with variables of a directive, and gives them their numbers.

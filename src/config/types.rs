@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sticky_core::digest;
-use sticky_core::directive::{CookieRule, OnFailure, QueryRule, RewriteRule};
+use sticky_core::directive::{CookieRule, NoFallback, OnFailure, QueryRule, RewriteRule};
 use sticky_core::scan::readers::Readers;
 use sticky_core::url::Names;
 
@@ -201,13 +201,13 @@ impl<'c> Rule<'c> {
         }
     }
 
-    /// The directive says `no_fallback`.
-    pub fn no_fallback(&self) -> bool {
+    /// What the directive says of requests whose server cannot be used: `no_fallback`.
+    pub fn no_fallback(&self) -> Option<NoFallback> {
         match self {
             Rule::Cookie(rule, _) => rule.no_fallback,
             Rule::Query(rule, ..) => rule.no_fallback,
             Rule::Rewrite(rule) => rule.no_fallback,
-            Rule::NginxForm(_) => false,
+            Rule::NginxForm(_) => None,
         }
     }
 }
@@ -221,6 +221,8 @@ pub struct MainConf<'c> {
     pub by_zone: RefCell<BTreeMap<&'c [u8], Vec<Upstream<'c>>>>,
     /// Names of the parameters that `mode=rewrite` puts into links.
     pub own_parameters: RefCell<Vec<Arc<Names>>>,
+    /// Names of the cookies that `mode=cookie` and `sticky cookie` set.
+    pub own_cookies: RefCell<Vec<Box<[u8]>>>,
     /// The texts with variables of all directives, by their numbers in the rules.
     pub variables: RefCell<Vec<Text<'c>>>,
 }

@@ -21,6 +21,7 @@ mod learn;
 mod members;
 pub mod nginx_forms;
 pub mod nginx_units;
+mod no_fallback;
 mod on_failure;
 mod parameters;
 mod query;
@@ -76,10 +77,14 @@ pub struct CookieRule {
     pub expires: Option<u64>,
     /// The attribute Secure.
     pub secure: bool,
+    /// The text that begins with a variable and says whether there is that attribute.
+    pub secure_if: Option<Vec<u8>>,
     /// The attribute HttpOnly.
     pub httponly: bool,
     /// The attribute SameSite; [`SameSite::None`] only together with `secure`.
     pub samesite: Option<SameSite>,
+    /// The text that begins with a variable and has the value of that attribute.
+    pub samesite_of: Option<Vec<u8>>,
     /// The attribute Partitioned; only together with `secure`.
     pub partitioned: bool,
     /// The value of the application's own cookie of this name follows that of the server.
@@ -88,11 +93,13 @@ pub struct CookieRule {
     pub delimiter: Vec<u8>,
     /// No cookie is sent: the client gets it in another way.
     pub hide_cookie: bool,
+    /// Responses that shared caches may keep get a cookie, too.
+    pub cacheable: bool,
     /// What becomes of a session while its server is down or has failed, [`OnFailure::Move`] unless
     /// configured.
     pub on_failure: OnFailure,
     /// A request whose server is not available is refused, not balanced.
-    pub no_fallback: bool,
+    pub no_fallback: Option<NoFallback>,
 }
 
 /// The rule of `mode=query`.
@@ -125,7 +132,7 @@ pub struct QueryRule {
     /// configured.
     pub on_failure: OnFailure,
     /// A request whose server is not available is refused, not balanced.
-    pub no_fallback: bool,
+    pub no_fallback: Option<NoFallback>,
 }
 
 /// The rule of `mode=rewrite`.
@@ -141,7 +148,7 @@ pub struct RewriteRule {
     /// configured.
     pub on_failure: OnFailure,
     /// A request whose server is not available is refused, not balanced.
-    pub no_fallback: bool,
+    pub no_fallback: Option<NoFallback>,
 }
 
 /// Where a request has the session id.
@@ -212,6 +219,15 @@ impl QueryRule {
     pub fn may_end_sessions(&self) -> bool {
         self.is_from_cookie || self.forget.is_some()
     }
+}
+
+/// What a request gets that is refused because its server cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoFallback {
+    /// The status of nginx where no server is left, 502.
+    BadGateway,
+    /// 503.
+    Unavailable,
 }
 
 /// What becomes of a session when its server is down or has failed, and another server answers its

@@ -1,6 +1,7 @@
 //! Reads and writes parts of HTTP messages: cookies, parameters of headers, media types, posted
 //! forms.
 
+pub mod cache_control;
 pub mod cookie;
 mod cookie_expiry;
 pub mod credentials;

@@ -5,7 +5,7 @@ use crate::ngx::request::Request;
 use crate::ngx::sys::{self, ngx_conf_t, ngx_int_t};
 use crate::ngx::variable;
 use crate::request::context::RequestContext;
-use crate::response::{self, rewrite};
+use crate::response::{self, cookie, rewrite};
 
 /// Registers the variables.
 ///
@@ -21,6 +21,7 @@ pub unsafe extern "C" fn add_variables(cf: *mut ngx_conf_t) -> ngx_int_t {
         (&b"upstream_sticky_status"[..], upstream_sticky_status),
         (&b"sticky_skipped"[..], sticky_skipped),
         (&b"sticky_args"[..], sticky_args),
+        (&b"sticky_cookies"[..], sticky_cookies),
     ] {
         let mut name = sys::string(name);
         // SAFETY: ngx_http_add_variable() copies the name. It returns NULL, after it wrote why, or
@@ -123,5 +124,18 @@ unsafe extern "C" fn sticky_args(
         .and_then(|r| guard(None, || rewrite::args_of_application(r)));
     // SAFETY: nginx's value; the bytes are the request's or in its pool.
     unsafe { variable::answer(value, args) };
+    sys::OK
+}
+
+unsafe extern "C" fn sticky_cookies(
+    r: sys::RequestPtr,
+    value: *mut sys::ngx_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    // SAFETY: ngx_http_get_indexed_variable() and ngx_http_get_variable() pass a live request.
+    let cookies = unsafe { Request::from_ptr(r) }
+        .and_then(|r| guard(None, || cookie::cookies_of_application(r)));
+    // SAFETY: nginx's value; the bytes are the request's or in its pool.
+    unsafe { variable::answer(value, cookies) };
     sys::OK
 }

@@ -11,6 +11,7 @@ use std::ptr::{self, NonNull};
 use super::exchange::Exchange;
 use super::guard::guard;
 use super::peers::{is_current, Lock, PeerData, PeerKey, PeerList, Peers};
+use super::request::Request;
 use super::sys;
 use super::upstream::Upstream;
 
@@ -40,12 +41,16 @@ pub enum Choice {
     Balance,
     /// No peer: the client gets 502.
     Refuse,
+    /// No peer: the client gets this status, of 500 or more.
+    RefuseWith(i16),
 }
 
 /// Overrides the balancer's choice for each attempt.
 pub trait Chooser {
     /// Where the balancer's own callbacks are kept.
     fn balancer(&self) -> &Balancer;
+    /// The request.
+    fn request(&self) -> Request<'_>;
     /// Called for each attempt.
     fn choose(&self, attempt: &Attempt<'_>) -> Choice;
     /// Whether [`taken`](Self::taken) is to be called.
@@ -337,8 +342,15 @@ unsafe extern "C" fn get<T: Chooser>(
     let code = match guard(Choice::Balance, || chooser.choose(&attempt)) {
         Choice::Taken => sys::OK,
         Choice::Balance => attempt.balance(),
-        Choice::Refuse => {
+        refused @ (Choice::Refuse | Choice::RefuseWith(_)) => {
             attempt.undo();
+            if let Choice::RefuseWith(status) = refused {
+                let (r, status) = (chooser.request(), sys::ngx_int_t::from(status));
+                // SAFETY: the chooser is that of the exchange's request.
+                if unsafe { exchange.finalize(r.as_ptr(), status) } {
+                    r.end_with(status);
+                }
+            }
             // As the label `failed` of ngx_http_upstream_get_round_robin_peer(): $upstream_addr
             // then names the upstream, not the peer of the attempt before.
             // SAFETY: RoundRobin::of() has seen what data points to; every list has a name

@@ -31,6 +31,38 @@ impl<'r> Exchange<'r> {
         unsafe { headers(&raw const (*self.0.as_ptr()).headers_in.headers) }
     }
 
+    /// Finalizes the exchange of a request, which has no peer now, with this status, and returns
+    /// whether the request is to be ended with it. What nginx does with the exchange afterwards has
+    /// no effect but to give the request's count back.
+    ///
+    /// As ngx_http_upstream_finalize_request() does, which nginx's own code for "no peer" calls with
+    /// no status but 502.
+    ///
+    /// # Safety
+    /// `r` is the exchange's request.
+    #[cold]
+    pub(super) unsafe fn finalize(self, r: sys::RequestPtr, status: sys::ngx_int_t) -> bool {
+        // SAFETY: a live structure that nobody else uses meanwhile; ngx_http_upstream_init_request()
+        // sets cleanup to a handler in the request's pool.
+        unsafe {
+            let u = self.0.as_ptr();
+            let Some(cleanup) = (*u).cleanup.as_mut() else {
+                return false;
+            };
+            // Without it, ngx_http_upstream_finalize_request() gives the request's count back, and
+            // does nothing else.
+            *cleanup = None;
+            (*u).cleanup = std::ptr::null_mut();
+            if let Some(finalize) = (*u).finalize_request {
+                finalize(r, status);
+            }
+            // ngx_http_upstream_next() would send what the cache still has.
+            #[cfg(ngx_feature = "http_cache")]
+            (*u).set_cache_status(sys::NGX_HTTP_CACHE_MISS);
+        }
+        true
+    }
+
     /// The part that balancers work on.
     pub(super) fn peer(self) -> NonNull<sys::ngx_peer_connection_t> {
         // SAFETY: the address of a field is not NULL.

@@ -380,6 +380,59 @@ impl<'r> Request<'r> {
         }
     }
 
+    /// Ends the request with a response of nginx's own, or what `error_page` says; the caller goes on
+    /// to use the request, and gives its own count back.
+    pub(super) fn end_with(self, status: sys::ngx_int_t) {
+        // SAFETY: a bit-field of a live request, and a callback that nginx has no more use for
+        // (ngx_http_upstream_finalize_request()). One count more keeps the request alive.
+        unsafe {
+            let main = self.main().raw();
+            (*main).set_count((*main).count() + 1);
+            (*self.raw()).read_event_handler = Some(sys::ngx_http_block_reading);
+            // Others may fetch it. Nothing of it was written to a file yet.
+            #[cfg(ngx_feature = "http_cache")]
+            if !(*self.raw()).cache.is_null() {
+                sys::ngx_http_file_cache_free((*self.raw()).cache, std::ptr::null_mut());
+            }
+            sys::ngx_http_finalize_request(self.as_ptr(), status);
+        }
+    }
+
+    /// The values of the response's Cache-Control headers.
+    pub fn cache_control(self) -> impl Iterator<Item = &'r [u8]> {
+        #[cfg(nginx_since = "1.23.0")]
+        let all = {
+            // SAFETY: a field of a live request.
+            let mut next = unsafe { (*self.raw()).headers_out.cache_control };
+            std::iter::from_fn(move || {
+                // SAFETY: NULL or an element of headers_out.headers, which live as long as the
+                // request; ngx_http_upstream_copy_multi_header_lines() links them.
+                let element = unsafe { next.as_ref()? };
+                next = element.next;
+                // SAFETY: as above.
+                unsafe { Header::from_ptr(std::ptr::from_ref(element).cast_mut()) }
+            })
+        };
+        #[cfg(not(nginx_since = "1.23.0"))]
+        let all = {
+            // SAFETY: ngx_http_upstream_copy_multi_header_lines() and
+            // ngx_http_add_multi_header_lines() make an array of pointers to elements of
+            // headers_out.headers, which live as long as the request; before that it is zero.
+            let all: &[*mut sys::ngx_table_elt_t] = unsafe {
+                let all = &(*self.raw()).headers_out.cache_control;
+                if all.elts.is_null() {
+                    &[]
+                } else {
+                    std::slice::from_raw_parts(all.elts.cast(), all.nelts)
+                }
+            };
+            // SAFETY: as above.
+            all.iter()
+                .filter_map(|&element| unsafe { Header::from_ptr(element) })
+        };
+        all.filter(|header| !header.is_hidden()).map(Header::value)
+    }
+
     /// Where nginx keeps the values of indexed variables.
     pub(super) fn variables(self) -> *mut sys::ngx_variable_value_t {
         // SAFETY: a plain field.

@@ -7,7 +7,7 @@
 
 use std::cell::Cell;
 
-use sticky_core::directive::OnFailure;
+use sticky_core::directive::{NoFallback, OnFailure};
 
 use crate::config::error::STEERED_BALANCERS;
 use crate::config::peer_index::IndexView;
@@ -69,6 +69,10 @@ impl Chooser for Steered<'_, Holder> {
         &self.balancer
     }
 
+    fn request(&self) -> Request<'_> {
+        self.context.request
+    }
+
     fn choose(&self, attempt: &Attempt<'_>) -> Choice {
         self.chosen(self.context.choose_holder(attempt))
     }
@@ -77,6 +81,10 @@ impl Chooser for Steered<'_, Holder> {
 impl<'r> Chooser for Steered<'r, &'r NginxSticky<'r>> {
     fn balancer(&self) -> &Balancer {
         &self.balancer
+    }
+
+    fn request(&self) -> Request<'_> {
+        self.context.request
     }
 
     fn choose(&self, attempt: &Attempt<'_>) -> Choice {
@@ -127,10 +135,10 @@ impl RequestContext<'_> {
             return Choice::Taken;
         }
         self.status.set(Status::Gone);
-        if self.is_refused() {
-            Choice::Refuse
-        } else {
-            Choice::Balance
+        match self.refusal() {
+            Some(NoFallback::BadGateway) => Choice::Refuse,
+            Some(NoFallback::Unavailable) => Choice::RefuseWith(503),
+            None => Choice::Balance,
         }
     }
 
@@ -213,21 +221,21 @@ impl RequestContext<'_> {
             .is_some_and(|key| self.has_ahead(key))
     }
 
-    /// Whether the request must not go to another server (`no_fallback`).
+    /// Whether the request must not go to another server (`no_fallback`), and what it gets.
     #[cold]
-    fn is_refused(&self) -> bool {
+    fn refusal(&self) -> Option<NoFallback> {
         let RequestContext {
             request, sticky, ..
         } = self;
         let of_location = request
             .loc_conf::<LocationConf>()
             .is_some_and(|location| location.no_fallback.get() == Some(true));
-        of_location
-            || sticky.rule.no_fallback()
-            || sticky
-                .us
-                .srv_conf::<UpstreamConf<'_>>()
-                .is_some_and(UpstreamConf::is_strict)
+        let of_upstream = || {
+            let conf = sticky.us.srv_conf::<UpstreamConf<'_>>();
+            conf.is_some_and(UpstreamConf::is_strict)
+        };
+        let of_rule = sticky.rule.no_fallback();
+        of_rule.or_else(|| (of_location || of_upstream()).then_some(NoFallback::BadGateway))
     }
 }
 

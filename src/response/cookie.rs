@@ -1,16 +1,41 @@
 //! `mode=cookie`: the cookie that a response sets, and the application's part of it (`transfer`).
 
+use std::borrow::Cow;
+
 use sticky_core::directive::CookieRule;
-use sticky_core::http::cookie;
+use sticky_core::http::{cache_control, cookie};
 
 use crate::config::cookie_variables::CookieVariables;
 use crate::config::peer_index::{IndexView, Peer};
-use crate::config::types::LocationConf;
+use crate::config::types::{LocationConf, MainConf};
+use crate::ngx::header::Header;
 use crate::ngx::request::Request;
 use crate::request::context::RequestContext;
 
-/// Whether the response sets our cookie. That of a subrequest does not.
+/// The cookies of the request without those that name a server.
+pub fn cookies_of_application(r: Request<'_>) -> Option<&[u8]> {
+    let names = r.main_conf::<MainConf<'_>>()?.own_cookies.borrow();
+    match cookie::without(r.cookies(), &names)? {
+        Cow::Borrowed(cookies) => Some(cookies),
+        Cow::Owned(cookies) => r.pool()?.copy(&cookies),
+    }
+}
+
+/// Whether the response sets our cookie. That of a subrequest does not, nor does one that shared
+/// caches may keep: they would hand the cookie out to all.
 pub fn is_shown(r: Request<'_>, rule: &CookieRule) -> bool {
+    is_wanted(r, rule) && !is_kept_by_caches(r, rule, false)
+}
+
+fn is_kept_by_caches(r: Request<'_>, rule: &CookieRule, has_hidden: bool) -> bool {
+    let is_set_cookie = |header: Header<'_>| header.name().eq_ignore_ascii_case(b"set-cookie");
+    !rule.cacheable
+        && cache_control::is_for_all(r.cache_control())
+        && !has_hidden
+        && !r.response_headers().any(is_set_cookie)
+}
+
+fn is_wanted(r: Request<'_>, rule: &CookieRule) -> bool {
     r.is_main()
         && !rule.hide_cookie
         && r.loc_conf::<LocationConf>()
@@ -46,7 +71,7 @@ pub fn set<'r>(
             header.hide();
         }
     }
-    if !is_shown(r, rule) {
+    if !is_wanted(r, rule) || is_kept_by_caches(r, rule, theirs.is_some()) {
         return;
     }
     let line = line

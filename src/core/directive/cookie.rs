@@ -3,9 +3,10 @@
 
 use super::error::DirectiveError;
 use super::nginx_units;
+use super::no_fallback::no_fallback;
 use super::on_failure::on_failure;
 use super::parameters::Parameters;
-use super::values::key_of_file;
+use super::values::{key_of_file, number_of};
 use super::CookieRule;
 use crate::digest::{Algorithm, Recipe};
 use crate::http::cookie::{is_safe, SameSite};
@@ -17,25 +18,35 @@ pub fn rule(given: &Parameters) -> Result<CookieRule, DirectiveError> {
         domain: attribute(given, "domain")?,
         path: attribute(given, "path")?.unwrap_or_else(|| b"/".to_vec()),
         expires: expires(given)?,
-        secure: given.has("secure"),
+        secure: given.value("secure") == Some(b""),
+        secure_if: given.value("secure").and_then(variable),
         httponly: given.has("httponly"),
         samesite: samesite(given)?,
+        samesite_of: given.value("samesite").and_then(variable),
         partitioned: given.has("partitioned"),
         transfer: given.has("transfer"),
         delimiter: delimiter(given)?,
         hide_cookie: given.has("hide_cookie"),
+        cacheable: cacheable(given)?,
         on_failure: on_failure(given)?,
-        no_fallback: given.has("no_fallback"),
+        no_fallback: no_fallback(given)?,
     };
     let insecure = |parameter| DirectiveError::Without {
         parameter,
         needed: "secure",
         why: "browsers drop such a cookie",
     };
-    if rule.samesite == Some(SameSite::None) && !rule.secure {
+    if let Some(value) = given.value("secure") {
+        if !rule.secure && rule.secure_if.is_none() {
+            let expected = "no value, or a variable, as in \"secure=$is_https\"";
+            return Err(DirectiveError::value("secure", value, expected));
+        }
+    }
+    let is_never_secure = !given.has("secure");
+    if rule.samesite == Some(SameSite::None) && is_never_secure {
         return Err(insecure("samesite=none"));
     }
-    if rule.partitioned && !rule.secure {
+    if rule.partitioned && is_never_secure {
         return Err(insecure("partitioned"));
     }
     Ok(rule)
@@ -157,10 +168,28 @@ fn samesite(given: &Parameters) -> Result<Option<SameSite>, DirectiveError> {
         Some(b"strict") => Ok(Some(SameSite::Strict)),
         Some(b"lax") => Ok(Some(SameSite::Lax)),
         Some(b"none") => Ok(Some(SameSite::None)),
+        Some(value) if variable(value).is_some() => Ok(None),
         Some(value) => {
-            let expected = "\"strict\", \"lax\" or \"none\"";
+            let expected = "\"strict\", \"lax\", \"none\" or a variable";
             Err(DirectiveError::value("samesite", value, expected))
         }
+    }
+}
+
+/// A text that begins with a variable.
+fn variable(text: &[u8]) -> Option<Vec<u8>> {
+    number_of(text, &mut Vec::new()).map(|_| text.to_vec())
+}
+
+fn cacheable(given: &Parameters) -> Result<bool, DirectiveError> {
+    match given.value("cacheable") {
+        None | Some(b"off") => Ok(false),
+        Some(b"on") => Ok(true),
+        Some(value) => Err(DirectiveError::value(
+            "cacheable",
+            value,
+            "\"on\" or \"off\"",
+        )),
     }
 }
 

@@ -31,11 +31,13 @@ impl ModeName {
 #[derive(Clone, Copy)]
 enum Shape {
     Flag,
+    /// A flag that takes a value, too.
+    FlagOr(&'static str),
     Once(&'static str),
     Often(&'static str),
 }
 
-use Shape::{Flag, Often, Once};
+use Shape::{Flag, FlagOr, Often, Once};
 
 /// A parameter, with its shape in each mode that has it.
 struct Specification {
@@ -80,10 +82,11 @@ const TIME: Option<Shape> = Some(Once("TIME"));
 const NAME: Option<Shape> = Some(Once("NAME"));
 const ON_FAILURE: Option<Shape> = Some(Once("move|keep"));
 const FLAG: Option<Shape> = Some(Flag);
+const NO_FALLBACK: Option<Shape> = Some(FlagOr("503"));
 
 /// In the order in which messages list them.
 #[rustfmt::skip]
-const PARAMETERS: [Specification; 28] = [
+const PARAMETERS: [Specification; 29] = [
     parameter("mode",        MODE,                           MODE,                           MODE),
     parameter("name",        NAME,                           Some(Often("NAME")),            NAME),
     parameter("hash",        HASH,                           None,                           HASH),
@@ -103,15 +106,16 @@ const PARAMETERS: [Specification; 28] = [
     parameter("zone",        None,                           Some(Once("NAME[:SIZE]|off")),  None),
     parameter("state",       None,                           Some(Once("FILE")),             None),
     parameter("hosts",       None,                           Some(Often("HOST")),            Some(Often("HOST"))),
-    parameter("secure",      FLAG,                           None,                           None),
+    parameter("secure",      Some(FlagOr("$VARIABLE")),      None,                           None),
     parameter("httponly",    FLAG,                           None,                           None),
-    parameter("samesite",    Some(Once("strict|lax|none")),  None,                           None),
+    parameter("samesite",    Some(Once("strict|lax|none|$VARIABLE")),  None,                           None),
     parameter("partitioned", FLAG,                           None,                           None),
     parameter("transfer",    FLAG,                           None,                           None),
     parameter("delimiter",   Some(Once("TEXT")),             None,                           None),
+    parameter("cacheable",   Some(Once("on|off")),           None,                           None),
     parameter("hide_cookie", FLAG,                           None,                           None),
     parameter("on_failure",  ON_FAILURE,                     ON_FAILURE,                     ON_FAILURE),
-    parameter("no_fallback", FLAG,                           FLAG,                           FLAG),
+    parameter("no_fallback", NO_FALLBACK,                    NO_FALLBACK,                    NO_FALLBACK),
 ];
 
 /// The words of one directive: each is a parameter of its mode, has a value if it takes one, and is
@@ -163,15 +167,18 @@ impl<'a> Parameters<'a> {
                 });
             };
             let value = match (shape, value) {
-                (Flag, None) => b"",
-                (Once(_) | Often(_), Some(b"")) => {
-                    let expected = spelling(name, shape);
+                (Flag | FlagOr(_), None) => b"",
+                (Once(_) | Often(_) | FlagOr(_), Some(b"")) => {
+                    let expected = match shape {
+                        FlagOr(value) => format!("\"{name}\" or \"{name}={value}\""),
+                        _ => spelling(name, shape),
+                    };
                     return Err(DirectiveError::NoValue {
                         parameter: name,
                         expected,
                     });
                 }
-                (Once(_) | Often(_), Some(value)) => value,
+                (Once(_) | Often(_) | FlagOr(_), Some(value)) => value,
                 (Flag, Some(_)) | (_, None) => {
                     let mut hint = format!("expected {}", spelling(name, shape));
                     // "zone NAME SIZE;" is a directive, too.
@@ -233,7 +240,7 @@ fn split(word: &[u8]) -> (&[u8], Option<&[u8]>) {
 /// A parameter as messages show it: `"secure"`, `"domain=DOMAIN"`.
 fn spelling(name: &str, shape: Shape) -> String {
     match shape {
-        Flag => format!("\"{name}\""),
+        Flag | FlagOr(_) => format!("\"{name}\""),
         Once(value) | Often(value) => format!("\"{name}={value}\""),
     }
 }

@@ -8,6 +8,7 @@ use super::from::from;
 use super::hosts::hosts;
 use super::learn::learn;
 use super::nginx_units;
+use super::no_fallback::no_fallback;
 use super::on_failure::on_failure;
 use super::parameters::{push_once, Parameters};
 use super::types::types;
@@ -72,7 +73,7 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
         state: given.value("state").map(<[u8]>::to_vec),
         hosts: hosts(given)?,
         on_failure: on_failure(given)?,
-        no_fallback: given.has("no_fallback"),
+        no_fallback: no_fallback(given)?,
     };
     if !rule.hosts.is_empty() && !rule.learn.reads_links() {
         let is_off = rule.learn == LearnSet::default();

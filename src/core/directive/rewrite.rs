@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::cookie::recipe;
 use super::error::DirectiveError;
 use super::hosts::hosts;
+use super::no_fallback::no_fallback;
 use super::on_failure::on_failure;
 use super::parameters::Parameters;
 use super::RewriteRule;
@@ -21,6 +22,6 @@ pub fn rule(given: &Parameters) -> Result<RewriteRule, DirectiveError> {
         recipe: recipe(given)?,
         hosts: hosts(given)?,
         on_failure: on_failure(given)?,
-        no_fallback: given.has("no_fallback"),
+        no_fallback: no_fallback(given)?,
     })
 }

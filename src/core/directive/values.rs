@@ -3,7 +3,9 @@
 use super::error::DirectiveError;
 
 /// Parameters whose values may hold variables.
-const WITH_VARIABLES: [&str; 5] = ["domain", "path", "from", "learn", "forget"];
+const WITH_VARIABLES: [&str; 7] = [
+    "domain", "path", "from", "learn", "forget", "secure", "samesite",
+];
 
 /// Parameters whose values name something that exists before any request does, and in which a
 /// variable is not even taken for text.

@@ -3,6 +3,8 @@
 //! Nothing is decoded and nothing is copied: a cookie that this module sets comes back byte for
 //! byte.
 
+use std::borrow::Cow;
+
 use memchr::memchr;
 
 use super::cookie_expiry::civil_date;
@@ -52,6 +54,49 @@ pub fn value_set<'a>(header_value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     first_value(trim_start(header_value), name).map(|(value, _)| value)
 }
 
+/// The values of the Cookie headers as one, without the cookies of these names. `None`: nothing is
+/// left.
+///
+/// ```
+/// use sticky_core::http::cookie::without;
+///
+/// let names = [b"route"[..].into()];
+/// let headers = [&b"a=1; route=x; b=2"[..]];
+/// assert_eq!(without(headers.into_iter(), &names).as_deref(), Some(&b"a=1; b=2"[..]));
+/// ```
+pub fn without<'a>(
+    header_values: impl Iterator<Item = &'a [u8]>,
+    names: &[Box<[u8]>],
+) -> Option<Cow<'a, [u8]>> {
+    let mut left: Option<Cow<'a, [u8]>> = None;
+    for header in header_values {
+        let is_named = |pair: &[u8]| {
+            let pair = trim_start(pair);
+            names.iter().any(|name| first_value(pair, name).is_some())
+        };
+        let pairs = || header.split(|byte| *byte == b';');
+        if left.is_none() && !pairs().any(is_named) {
+            left = (!header.is_empty()).then_some(Cow::Borrowed(header));
+            continue;
+        }
+        for pair in pairs().filter(|pair| !is_named(pair)) {
+            let pair = trim_end(trim_start(pair));
+            if pair.is_empty() {
+                continue;
+            }
+            match &mut left {
+                None => left = Some(Cow::Owned(pair.to_vec())),
+                Some(before) => {
+                    let before = before.to_mut();
+                    before.extend_from_slice(b"; ");
+                    before.extend_from_slice(pair);
+                }
+            }
+        }
+    }
+    left
+}
+
 /// Whether a text can be the name of a cookie or the value of an attribute without ending it early
 /// or beginning another header.
 pub fn is_safe(text: &[u8]) -> bool {
@@ -69,6 +114,21 @@ pub enum SameSite {
     Lax,
     /// With every request. Browsers require Secure, too.
     None,
+}
+
+impl SameSite {
+    /// The value that a variable names, in any case.
+    pub fn named(name: &[u8]) -> Option<SameSite> {
+        let all = [
+            (&b"strict"[..], SameSite::Strict),
+            (b"lax", SameSite::Lax),
+            (b"none", SameSite::None),
+        ];
+        let named = all
+            .into_iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value)
+    }
 }
 
 /// What follows `name=value` in a Set-Cookie header. The parts are written as they are: the

@@ -2,7 +2,7 @@
 //! nginx-sticky-module-ng may not start, or its cookies may name other servers.
 
 use sticky_core::digest::{Algorithm, Recipe};
-use sticky_core::directive::{parse, CookieRule, Mode, OnFailure};
+use sticky_core::directive::{parse, CookieRule, Mode, NoFallback, OnFailure};
 use sticky_core::http::cookie::SameSite;
 
 fn rule(words: &[&str]) -> CookieRule {
@@ -26,7 +26,9 @@ fn a_bare_sticky_is_the_default_of_nginx_sticky_module_ng() {
         assert_eq!(rule.samesite, None);
         assert_eq!(rule.delimiter, b" ");
         assert!(!rule.secure && !rule.httponly && !rule.partitioned && !rule.transfer);
-        assert!(!rule.hide_cookie && !rule.no_fallback);
+        assert!(!rule.hide_cookie && !rule.cacheable);
+        assert_eq!(rule.no_fallback, None);
+        assert_eq!((rule.secure_if, rule.samesite_of), (None, None));
         assert_eq!(rule.on_failure, OnFailure::Move);
     }
 }
@@ -46,7 +48,14 @@ fn each_parameter_reaches_its_field() {
     assert!(rule(&["httponly"]).httponly);
     assert!(rule(&["transfer"]).transfer);
     assert!(rule(&["hide_cookie"]).hide_cookie);
-    assert!(rule(&["no_fallback"]).no_fallback);
+    for (word, expected) in [
+        ("no_fallback", NoFallback::BadGateway),
+        ("no_fallback=502", NoFallback::BadGateway),
+        ("no_fallback=503", NoFallback::Unavailable),
+    ] {
+        assert_eq!(rule(&[word]).no_fallback, Some(expected), "{word}");
+    }
+    assert!(rule(&["cacheable=on"]).cacheable && !rule(&["cacheable=off"]).cacheable);
     assert_eq!(rule(&["on_failure=keep"]).on_failure, OnFailure::Keep);
     assert_eq!(rule(&["on_failure=move"]).on_failure, OnFailure::Move);
     assert!(rule(&["partitioned", "secure"]).partitioned);
@@ -63,7 +72,16 @@ fn each_parameter_reaches_its_field() {
     // One flag sets one field.
     let secure = rule(&["secure"]);
     assert!(!secure.httponly && !secure.partitioned && !secure.transfer && !secure.hide_cookie);
-    assert!(!secure.no_fallback);
+    assert_eq!(secure.no_fallback, None);
+}
+
+#[test]
+fn attributes_may_be_variables() {
+    let given = rule(&["secure=$https", "samesite=${s}x", "partitioned"]);
+    assert_eq!(given.secure_if.as_deref(), Some(&b"$https"[..]));
+    assert_eq!(given.samesite_of.as_deref(), Some(&b"${s}x"[..]));
+    assert!(!given.secure && given.samesite.is_none() && given.partitioned);
+    rule(&["secure=$https", "samesite=none"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Tests for `sticky mode=query`. Without them, a word of the directive may be taken for another,
 //! or a default may change that a configuration relies on.
 
-use sticky_core::directive::{parse, Mode, OnFailure, Place, QueryRule, ZoneChoice};
+use sticky_core::directive::{parse, Mode, NoFallback, OnFailure, Place, QueryRule, ZoneChoice};
 use sticky_core::scan::json::{Member, MemberPaths};
 use sticky_core::scan::learn_set::{HeaderPart, LearnSet, MediaType};
 use sticky_core::scan::source::{FORMS, HTML, JSON, SSE, TEXT, XML};
@@ -38,7 +38,7 @@ fn a_bare_mode_has_the_documented_defaults() {
     assert_eq!((rule.limits.expires, rule.limits.lifetime), (3_600, None));
     assert_eq!((rule.zone, rule.state), (ZoneChoice::Own, None));
     assert!(rule.hosts.is_empty());
-    assert!(!rule.no_fallback);
+    assert_eq!(rule.no_fallback, None);
     assert_eq!(rule.on_failure, OnFailure::Move);
 }
 
@@ -61,7 +61,8 @@ fn mode_may_be_any_of_the_words() {
     ] {
         assert!(matches!(parse(words), Ok(Mode::Query(_))));
     }
-    assert!(rule(&["no_fallback"]).no_fallback);
+    let no_fallback = rule(&["no_fallback=503"]).no_fallback;
+    assert_eq!(no_fallback, Some(NoFallback::Unavailable));
     assert_eq!(rule(&["on_failure=keep"]).on_failure, OnFailure::Keep);
 }
 

@@ -26,7 +26,7 @@ fn a_bare_mode_names_the_server_by_its_md5() {
         rule.names.in_query(b"route=a"),
         ExtractedId::Id(_)
     ));
-    assert!(rule.hosts.is_empty() && !rule.no_fallback);
+    assert!(rule.hosts.is_empty() && rule.no_fallback.is_none());
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn each_parameter_reaches_its_field() {
         Recipe::Hmac(Algorithm::Sha256, (*b"k").into())
     );
     assert_eq!(given.hosts, [b"a.example"[..].into(), b".b"[..].into()]);
-    assert!(given.no_fallback);
+    assert!(given.no_fallback.is_some());
     assert_eq!(given.on_failure, OnFailure::Move);
     let kept = rule("mode=rewrite on_failure=keep");
     assert_eq!(kept.on_failure, OnFailure::Keep);

@@ -22,6 +22,18 @@ fn an_invalid_value_gets_what_was_expected() {
     let zone = "expected \"zone=off\", or \"zone=NAME\" or \"zone=NAME:SIZE\" as in \"shop:1m\"";
     for (line, value, parameter, expected) in [
         (
+            "no_fallback=404",
+            "404",
+            "no_fallback",
+            "expected \"502\", as without a value, or \"503\"",
+        ),
+        (
+            "cacheable=yes",
+            "yes",
+            "cacheable",
+            "expected \"on\" or \"off\"",
+        ),
+        (
             "hash=md4",
             "md4",
             "hash",
@@ -50,7 +62,7 @@ fn an_invalid_value_gets_what_was_expected() {
             "samesite=Lax",
             "Lax",
             "samesite",
-            "expected \"strict\", \"lax\" or \"none\"",
+            "expected \"strict\", \"lax\", \"none\" or a variable",
         ),
         ("expires=0", "0", "expires", expires),
         ("expires=max", "max", "expires", expires),

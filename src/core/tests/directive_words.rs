@@ -46,8 +46,8 @@ fn any_other_unknown_parameter_gets_the_whole_list() {
     let cookie = "expected \"mode=cookie|query|rewrite\", \"name=NAME\", \
                   \"hash=index|md5|sha1|sha256\", \"hmac=md5|sha1|sha256\", \"hmac_key=KEY\", \
                   \"hmac_key_file=FILE\", \"text=raw\", \"domain=DOMAIN\", \"path=PATH\", \"expires=TIME\", \"secure\", \
-                  \"httponly\", \"samesite=strict|lax|none\", \"partitioned\", \"transfer\", \
-                  \"delimiter=TEXT\", \"hide_cookie\", \"on_failure=move|keep\", \
+                  \"httponly\", \"samesite=strict|lax|none|$VARIABLE\", \"partitioned\", \"transfer\", \
+                  \"delimiter=TEXT\", \"cacheable=on|off\", \"hide_cookie\", \"on_failure=move|keep\", \
                   \"no_fallback\"";
     let query = "expected \"mode=cookie|query|rewrite\", \"name=NAME\", \"from=query,form\", \
                  \"learn=html,location\", \"forget=$VARIABLE\", \"types=SOURCE:TYPE\", \
@@ -78,11 +78,13 @@ fn a_flag_takes_no_value_and_others_need_one() {
     check(&[
         (
             "secure=on",
-            "invalid parameter \"secure=on\" in \"sticky\" directive, expected \"secure\"",
+            "invalid value \"on\" of parameter \"secure\" in \"sticky\" directive, \
+             expected no value, or a variable, as in \"secure=$is_https\"",
         ),
         (
             "secure=",
-            "invalid parameter \"secure=\" in \"sticky\" directive, expected \"secure\"",
+            "no value for \"secure\" in \"sticky\" directive, \
+             expected \"secure\" or \"secure=$VARIABLE\"",
         ),
         (
             "domain",
