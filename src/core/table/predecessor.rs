@@ -28,7 +28,7 @@ use super::look_up::LookUp;
 use super::registry::Registration;
 use super::session::{PeerId, Session};
 use super::tick::Tick;
-use super::{Table, ATTEMPTS};
+use super::{test_points, Table, ATTEMPTS};
 
 /// How often [`Predecessor::move_into`] walks through a table in which sessions are relocated.
 const WALKS: usize = 8;
@@ -349,6 +349,7 @@ impl<'a> Predecessor<'a> {
             let Some(peer) = self.new_of(new, there.peer) else {
                 break;
             };
+            test_points::at("follow: read");
             let followed = new.follow(key, &peer, &there, limits, policy, now);
             first = first.or(Some(followed));
             // Another worker may have changed it and written that before this one wrote.

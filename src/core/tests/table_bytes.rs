@@ -44,6 +44,9 @@ fn random_words_neither_panic_nor_loop() {
             table.touch(key, &limits, now);
             table.reassign(key, peer(1), peer(2), &limits, now);
             if random.below(8) == 0 {
+                table.end(key, peer(2), &limits, now);
+            }
+            if random.below(8) == 0 {
                 table.forget(key);
                 assert_eq!(table.look_up(key, &limits, now), LookUp::Unknown);
             }
@@ -247,4 +250,25 @@ fn forgetting_removes_every_copy() {
     assert!(zone.table().forget(key(1)));
     assert!(zone.places_of(key(1)).is_empty());
     assert!(!zone.table().forget(key(1)));
+}
+
+#[test]
+fn an_end_removes_every_copy_of_the_holder_s_session() {
+    // The one seen later is the session; without it the other one would be.
+    for (copies, holder, is_ended) in [
+        ([session(1, 100, true), session(2, 101, true)], 2, true),
+        ([session(2, 101, true), session(1, 100, true)], 2, true),
+        ([session(2, 101, true), session(2, 101, true)], 2, true),
+        ([session(2, 100, false), session(2, 101, true)], 2, true),
+        ([session(1, 100, true), session(2, 101, true)], 1, false),
+    ] {
+        let [one, other] = copies;
+        let zone = with_copies([0, 5], one, other);
+        let ended = zone.table().end(key(1), peer(holder), &HOUR, 200);
+        assert_eq!(ended, is_ended, "{copies:?}");
+        assert_eq!(zone.places_of(key(1)).is_empty(), is_ended, "{copies:?}");
+        assert!(!zone.table().end(key(1), peer(holder), &HOUR, 200));
+    }
+    let expired = with_copies([0, 5], session(1, 100, true), session(1, 101, true));
+    assert!(!expired.table().end(key(1), peer(1), &HOUR, 9000));
 }

@@ -362,6 +362,29 @@ fn what_has_ended_is_in_no_table() {
     }
 }
 
+/// The same, with the end right between what the other one reads and writes.
+#[cfg(feature = "steps")]
+#[test]
+fn what_ends_while_it_is_copied_is_in_no_table() {
+    use std::rc::Rc;
+    use sticky_core::table::test_points;
+
+    let zones: &'static [Zone; 2] = Box::leak(Box::new([Zone::new(1024, 0), Zone::new(2048, 2)]));
+    let [old, new] = zones;
+    let key = key(1);
+    Alone(old).learns(key, 1, None, None, 10);
+    test_points::hook(Some(Rc::new(move |point| {
+        if point == "follow: read" {
+            test_points::hook(None);
+            assert!(Both::new(&[new, old]).ends(key, 1, 20));
+        }
+    })));
+    let both = Both::new(&[new, old]);
+    assert_eq!(both.learns(key, 1, None, None, 20).0, "same");
+    assert_eq!(both.holder(key, 20), None);
+    assert_eq!(Alone(new).holder(key, 20), None);
+}
+
 /// A zone that was made larger because it was full: who has no room in the old table is in the new one.
 #[test]
 fn a_full_table_is_replaced_by_a_larger_one() {

@@ -133,10 +133,11 @@ fn no_bytes_make_an_operation_long_or_find_what_is_not_there() {
                 1 => Claim::RequestCarried { holder: None },
                 _ => Claim::RequestCarried { holder: Some(from) },
             };
-            match bits.random.below(6) {
+            match bits.random.below(7) {
                 0 => drop(work.within(MOST, || table.reassign(key, from, to, &limits, now))),
                 1 => work.within(MOST, || table.touch(key, &limits, now)),
                 2 => drop(work.within(MOST, || table.forget(key))),
+                6 => drop(work.within(MOST, || table.end(key, from, &limits, now))),
                 3 => drop(work.within(3 * 40, || {
                     table.sweep(bits.random.bits() as usize % 130, 40, &limits, now)
                 })),
