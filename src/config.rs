@@ -7,5 +7,6 @@ pub mod error;
 pub mod key_file;
 pub mod nginx_forms;
 pub mod peer_index;
+pub mod share;
 pub mod state_file;
 pub mod types;

@@ -17,7 +17,7 @@ use crate::ngx::hook::{self, Policy};
 use crate::ngx::owned::Owned;
 use crate::ngx::shm::ZoneError;
 use crate::ngx::upstream::Upstream;
-use crate::zone::sessions::{Sessions, DEFAULT_SIZE};
+use crate::zone::sessions::{Scope, Sessions, DEFAULT_SIZE};
 use crate::zone::table_zone::TableZone;
 
 use super::cookie_variables::CookieVariables;
@@ -25,6 +25,7 @@ use super::doubts::Doubt;
 use super::error::Refusal;
 use super::key_file;
 use super::nginx_forms::{NginxForm, NginxLearn};
+use super::share;
 use super::state_file;
 use super::types::{MainConf, Rule, Sticky, UpstreamConf};
 
@@ -54,7 +55,8 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
         }
         Mode::Query(mut rule) => {
             compile_variables(cf, &mut rule)?;
-            let sessions = sessions(cf, us.name(), &rule)?;
+            share::check(cf, us, &rule)?;
+            let sessions = sessions(cf, us, &rule)?;
             let mut doubts = conf.doubts.borrow_mut();
             if rule.zone == ZoneChoice::Off {
                 doubts.push(Doubt::local_zone(cf, us.name()));
@@ -71,6 +73,9 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
         us,
         upstream: us.name(),
         rule,
+        at: cf.position(),
+        sharers: OnceCell::new(),
+        sharers_servers: OnceCell::new(),
         fixed: OnceCell::new(),
         changing: RefCell::default(),
         attributes: RefCell::default(),
@@ -162,7 +167,8 @@ fn create_learn_zone<'c>(
     zone: &[u8],
 ) -> Result<(), Refusal> {
     let (limits, size) = (learn.rule.limits, learn.rule.size);
-    let sessions = Sessions::shared(table_zone(cf, zone, size)?, upstream, limits);
+    let zone = table_zone(cf, zone, size)?;
+    let sessions = Sessions::shared(zone, Scope::Upstream(upstream), limits);
     // It is empty: the directive is read once.
     let _ = learn.sessions.set(sessions);
     Ok(())
@@ -288,22 +294,19 @@ pub fn session_sticky(cf: Conf<'_>) -> Result<(), Refusal> {
     pass_on(cf)
 }
 
-fn sessions<'c>(
-    cf: Conf<'c>,
-    upstream: &'c [u8],
-    rule: &QueryRule,
-) -> Result<Sessions<'c>, Refusal> {
+fn sessions<'c>(cf: Conf<'c>, us: Upstream<'c>, rule: &QueryRule) -> Result<Sessions<'c>, Refusal> {
+    let scope = share::scope(cf, us, rule)?;
     let (name, size) = match &rule.zone {
-        ZoneChoice::Off => return Sessions::local(upstream).ok_or(Refusal::NoRandomNumbers),
+        ZoneChoice::Off => return Sessions::local(us.name()).ok_or(Refusal::NoRandomNumbers),
         // The prefix keeps it apart from the upstream's own `zone NAME SIZE`.
-        ZoneChoice::Own => ([b"sticky:", upstream].concat(), DEFAULT_SIZE),
+        ZoneChoice::Own => ([b"sticky:", scope.name()].concat(), DEFAULT_SIZE),
         ZoneChoice::Named { name, size } => (name.clone(), size.unwrap_or(0)),
     };
     let zone = table_zone(cf, &name, size)?;
     if let Some(word) = &rule.state {
         state_file::set(cf, zone, word).map_err(Refusal::State)?;
     }
-    Ok(Sessions::shared(zone, upstream, rule.limits))
+    Ok(Sessions::shared(zone, scope, rule.limits))
 }
 
 fn table_zone<'c>(cf: Conf<'c>, name: &[u8], size: usize) -> Result<&'c TableZone, Refusal> {
@@ -370,7 +373,7 @@ pub fn complete<'c, P: Policy>(cf: Conf<'c>, main: &MainConf<'c>) -> Result<(), 
         }
         hook::outermost::<P>(us);
     }
-    Ok(())
+    share::complete(cf)
 }
 
 /// Refuses directives that have no effect in the upstream.

@@ -59,6 +59,43 @@ pub enum Refusal {
         /// The upstream that uses it.
         upstream: Vec<u8>,
     },
+    /// A parameter that is not the same in all upstreams of a share.
+    #[error(
+        "\"{parameter}\" in upstream \"{}\" is not that of upstream \"{}\"{at}, expected the same \
+         in all upstreams of \"share={}\"",
+        .upstream.escape_ascii(),
+        .other.escape_ascii(),
+        .share.escape_ascii()
+    )]
+    Share {
+        /// The parameter.
+        parameter: &'static str,
+        /// The share.
+        share: Vec<u8>,
+        /// The upstream.
+        upstream: Vec<u8>,
+        /// The upstream from which it differs.
+        other: Vec<u8>,
+        /// Where that one's directive stands, as nginx appends it to a message.
+        at: String,
+    },
+    /// An upstream bears the name of a share of others, in the same zone.
+    #[error(
+        "\"share={0}\" of upstream \"{1}\"{other_at} would have the sessions of upstream \"{0}\", \
+         expected \"share={0}\" there too, or another name{at}",
+        .upstream.escape_ascii(),
+        .other.escape_ascii()
+    )]
+    SharedName {
+        /// Its name.
+        upstream: Vec<u8>,
+        /// Where its directive stands, as nginx appends it to a message.
+        at: String,
+        /// An upstream of the share.
+        other: Vec<u8>,
+        /// Where that one's directive stands.
+        other_at: String,
+    },
     /// What the `server` directive says of sessions is wrong.
     #[error("{0}")]
     Server(&'static str),

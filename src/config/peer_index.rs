@@ -15,6 +15,7 @@ use crate::zone::sessions::Sessions;
 mod numbers;
 mod slots;
 
+pub use numbers::names_in_table;
 use numbers::PeerNumbers;
 use slots::Slots;
 

@@ -1,12 +1,13 @@
 //! What the module keeps for the whole of `http`, for each upstream and for each location.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sticky_core::digest;
 use sticky_core::directive::{CookieRule, NoFallback, OnFailure, QueryRule, RewriteRule};
 use sticky_core::scan::readers::Readers;
+use sticky_core::table::Fingerprint;
 use sticky_core::url::Names;
 
 use crate::ngx::clock;
@@ -75,6 +76,12 @@ pub struct Sticky<'c> {
     pub upstream: &'c [u8],
     /// How requests find their server.
     pub rule: Rule<'c>,
+    /// Where the directive stands.
+    pub at: Position<'c>,
+    /// The other upstreams that have the same sessions (`share=`), once all are known.
+    pub sharers: OnceCell<Vec<Upstream<'c>>>,
+    /// What the registry calls those of their servers that never change, from the first use on.
+    pub sharers_servers: OnceCell<BTreeSet<Fingerprint>>,
     /// The index of peers that never change, from the first use on.
     pub(super) fixed: OnceCell<PeerIndex<'c>>,
     /// The index of peers that come and go (`resolve`).
@@ -94,6 +101,12 @@ pub struct Sticky<'c> {
 }
 
 impl Sticky<'_> {
+    /// Whether other upstreams have the same sessions (`share=`).
+    #[inline]
+    pub fn is_in_share(&self) -> bool {
+        self.sharers.get().is_some_and(|others| !others.is_empty())
+    }
+
     /// This worker's index of the upstream's peers, rebuilt when they have changed.
     #[inline]
     pub fn peer_index(&self, peers: PeerList) -> IndexView<'_> {

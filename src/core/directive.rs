@@ -27,6 +27,7 @@ mod parameters;
 mod query;
 mod rewrite;
 pub mod server_parameters;
+mod share;
 mod types;
 pub mod values;
 mod warning;
@@ -125,6 +126,9 @@ pub struct QueryRule {
     pub zone: ZoneChoice,
     /// The file in which the zone is saved; none with [`ZoneChoice::Off`].
     pub state: Option<Vec<u8>>,
+    /// The upstreams that say the same name have their sessions in common; none with
+    /// [`ZoneChoice::Off`].
+    pub share: Option<Vec<u8>>,
     /// Hosts, beside the request's own, whose links are read: `a.example`, `.example.com` or
     /// `*.example.com`, without port.
     pub hosts: Vec<Box<[u8]>>,

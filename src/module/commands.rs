@@ -140,7 +140,9 @@ pub(super) fn refuse(cf: Conf<'_>, why: &Refusal) -> *mut c_char {
     match why {
         Refusal::Reported => {}
         Refusal::Passed(code) => return *code,
-        Refusal::Balancer { .. } => cf.refuse_elsewhere(format_args!("{why}")),
+        Refusal::Balancer { .. } | Refusal::SharedName { .. } => {
+            cf.refuse_elsewhere(format_args!("{why}"))
+        }
         _ => cf.refuse(format_args!("{why}")),
     }
     NGX_CONF_ERROR

@@ -205,6 +205,22 @@ impl PeerList {
         Self(primary)
     }
 
+    /// Those of an upstream with a zone of nginx's own (`zone NAME SIZE`). `None`: it has none. Not
+    /// before the zones of the configuration are made.
+    pub fn of_zone(us: Upstream<'_>) -> Option<Self> {
+        #[cfg(ngx_feature = "http_upstream_zone")]
+        // SAFETY: fields of a live configuration. ngx_http_upstream_init_zone() takes the data of
+        // such an upstream for round robin's, and has put its copy in the zone there.
+        unsafe {
+            let us = us.as_ptr();
+            if !(*us).shm_zone.is_null() {
+                return NonNull::new((*us).peer.data.cast()).map(Self);
+            }
+        }
+        let _ = us;
+        None
+    }
+
     /// The primary list.
     pub(super) fn primary(self) -> *mut Peers {
         self.0.as_ptr()

@@ -13,6 +13,26 @@ pub struct Upstream<'c>(
     PhantomData<&'c ()>,
 );
 
+/// An address of the configuration.
+pub struct Address<'c> {
+    /// Position of its `server` directive in the block.
+    pub position: usize,
+    /// Printable, `10.0.0.1:8080`.
+    pub name: &'c [u8],
+    /// `route=`, where nginx knows it (since 1.29.6); else empty.
+    pub sid: &'c [u8],
+}
+
+fn is_resolved(server: &sys::ngx_http_upstream_server_t) -> bool {
+    #[cfg(all(nginx_since = "1.27.3", ngx_feature = "http_upstream_zone"))]
+    return server.host.len != 0;
+    #[cfg(not(all(nginx_since = "1.27.3", ngx_feature = "http_upstream_zone")))]
+    {
+        let _ = server;
+        false
+    }
+}
+
 impl<'c> Upstream<'c> {
     /// # Safety
     /// `us` lives for `'c`.
@@ -32,7 +52,6 @@ impl<'c> Upstream<'c> {
     }
 
     /// Its `server` directives so far, in order.
-    #[cfg(not(nginx_since = "1.29.6"))]
     pub fn servers(self) -> &'c [sys::ngx_http_upstream_server_t] {
         // SAFETY: NULL, or the array that ngx_http_upstream() makes and ngx_http_upstream_server()
         // fills.
@@ -67,6 +86,40 @@ impl<'c> Upstream<'c> {
     pub fn supports_down(self) -> bool {
         // SAFETY: a field of a live configuration.
         unsafe { self.0.as_ref().flags & sys::NGX_HTTP_UPSTREAM_DOWN as usize != 0 }
+    }
+
+    /// The addresses of its `server` directives, in the order of round robin's peers. Those of names
+    /// that are resolved at run time are not among them.
+    pub fn addresses(self) -> Vec<Address<'c>> {
+        let mut addresses = Vec::new();
+        for is_backup in [false, true] {
+            for (position, server) in self.servers().iter().enumerate() {
+                if is_resolved(server) || (server.backup() != 0) != is_backup {
+                    continue;
+                }
+                #[cfg(nginx_since = "1.29.6")]
+                // SAFETY: a string of a live configuration (ngx_http_upstream_server()).
+                let sid = unsafe { sys::bytes(server.sid) };
+                #[cfg(not(nginx_since = "1.29.6"))]
+                let sid = &b""[..];
+                for index in 0..server.naddrs {
+                    // SAFETY: addrs has naddrs elements (ngx_parse_url()), whose names live as long
+                    // as the configuration.
+                    let name = unsafe { sys::bytes((*server.addrs.add(index)).name) };
+                    addresses.push(Address {
+                        position,
+                        name,
+                        sid,
+                    });
+                }
+            }
+        }
+        addresses
+    }
+
+    /// Whether the address of a server is resolved at run time.
+    pub fn has_resolved(self) -> bool {
+        self.servers().iter().any(is_resolved)
     }
 
     /// A module's configuration of this upstream. `None` for an upstream that is no block

@@ -11,6 +11,7 @@ use sticky_core::table::{Epoch, Key, PeerId, Registration};
 
 use crate::config::nginx_forms::NginxForm;
 use crate::config::peer_index::{IndexView, Peer, PeerIndex};
+use crate::config::share;
 use crate::config::types::{Rule, Sticky};
 use crate::ngx::accel_redirect::SavedFinalize;
 use crate::ngx::chain::{Input, Output};
@@ -152,13 +153,20 @@ impl<'r> RequestContext<'r> {
         }
     }
 
+    /// Whether a server that this upstream does not know is one of another upstream of its share: then
+    /// its sessions count as none here, and stay.
+    #[cold]
+    pub fn is_foreign(&self, holder: PeerId) -> bool {
+        share::has_elsewhere(self.sticky, holder)
+    }
+
     /// Whether the server of a session has left the upstream, or cannot be used. One that is merely
     /// full keeps its sessions, and so does one that is not known here, if the session `is_ahead`;
     /// with `on_failure=keep` also one that is down or has failed.
     pub fn is_lost(&self, holder: PeerId, is_ahead: impl Fn() -> bool) -> bool {
         let index = self.peer_index();
         match index.by_number(holder) {
-            None => !is_ahead(),
+            None => !self.is_foreign(holder) && !is_ahead(),
             Some(peer) => match usable::check(self.peers, peer.handle) {
                 Err(Unavailable::Left) => true,
                 Err(Unavailable::Failed) => self.sticky.rule.on_failure() == OnFailure::Move,
@@ -180,6 +188,15 @@ pub enum HolderState {
     /// It keeps the session, and the next request may reach it again: it is merely busy, or known
     /// to a newer configuration only, or down or failed under `on_failure=keep`.
     Kept,
+    /// It is in another upstream of the share, and keeps the session, which counts as none here.
+    Foreign,
+}
+
+impl HolderState {
+    /// Whether the session stays although another server answers.
+    pub fn keeps_session(self) -> bool {
+        matches!(self, HolderState::Kept | HolderState::Foreign)
+    }
 }
 
 /// Most pages have one id or two, and these in many places.

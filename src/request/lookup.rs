@@ -251,7 +251,7 @@ fn by_live_id<'r>(
     sessions: &Sessions<'_>,
     is_usable: &dyn Fn(PeerId) -> bool,
 ) -> RequestSession<'r> {
-    let session = by_any_id(r, rule, sessions, &|_| true);
+    let session = by_any_id(r, rule, sessions, &|_| Standing::Usable);
     // It does nothing where that is not due.
     touch(&session, rule, sessions, is_usable);
     session
@@ -261,7 +261,7 @@ fn by_any_id<'r>(
     r: Request<'r>,
     rule: &QueryRule,
     sessions: &Sessions<'_>,
-    is_usable: &dyn Fn(PeerId) -> bool,
+    standing_of: &dyn Fn(PeerId) -> Standing,
 ) -> RequestSession<'r> {
     let mut candidates = Candidates::none();
     let _ = session_id::visit(r, rule, &mut |id| {
@@ -270,7 +270,7 @@ fn by_any_id<'r>(
         };
         candidates.offer(key, || {
             let (session, _) = of_key(key, &[], rule, sessions);
-            let (standing, session) = judged(session, is_usable);
+            let standing = session.holder.map_or(Standing::Unknown, standing_of);
             (standing, (session, id))
         })
     });
@@ -284,14 +284,28 @@ fn by_any_id<'r>(
 }
 
 /// The server of the session that was chosen cannot be used: another session of the request whose
-/// server can be.
+/// server can be. If it `is_foreign`, it counts as none, and any other session decides.
 #[cold]
-pub fn another<'r>(context: &RequestContext<'r>) -> Option<RequestSession<'r>> {
+pub fn another<'r>(context: &RequestContext<'r>, is_foreign: bool) -> Option<RequestSession<'r>> {
     let index = context.peer_index();
     let is_usable = |holder| usable::is_usable(&index, context.peers, holder);
     let (r, sticky) = (context.request, context.sticky);
     let session = match &sticky.rule {
-        Rule::Query(rule, sessions, _) => by_any_id(r, rule, sessions, &is_usable),
+        Rule::Query(rule, sessions, _) => {
+            let standing_of = |holder| match index.by_number(holder) {
+                Some(_) if is_usable(holder) => Standing::Usable,
+                None if context.is_foreign(holder) => Standing::Unknown,
+                _ => Standing::Unusable,
+            };
+            let session = by_any_id(r, rule, sessions, &standing_of);
+            let standing = session.holder.map_or(Standing::Unknown, standing_of);
+            let decides = match standing {
+                Standing::Usable => true,
+                Standing::Unusable => is_foreign,
+                Standing::Unknown => false,
+            };
+            return decides.then_some(session);
+        }
         Rule::Cookie(rule, _) => by_any_cookie(r, rule, &index, is_usable)?,
         Rule::Rewrite(rule) => by_any_value(r, rule, &index, is_usable)?,
         Rule::NginxForm(_) => return None,

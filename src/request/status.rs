@@ -19,6 +19,8 @@ pub enum Status {
     Expired,
     /// The server of its session cannot be used.
     Gone,
+    /// The server of its session is in another upstream of the share.
+    Foreign,
 }
 
 impl Status {
@@ -31,6 +33,7 @@ impl Status {
             Status::Miss => "MISS",
             Status::Expired => "EXPIRED",
             Status::Gone => "GONE",
+            Status::Foreign => "FOREIGN",
         }
     }
 }

@@ -134,6 +134,10 @@ impl RequestContext<'_> {
             self.holder_state.set(HolderState::Steered);
             return Choice::Taken;
         }
+        if self.holder_state.get() == HolderState::Foreign {
+            self.status.set(Status::Foreign);
+            return Choice::Balance;
+        }
         self.status.set(Status::Gone);
         match self.refusal() {
             Some(NoFallback::BadGateway) => Choice::Refuse,
@@ -167,9 +171,17 @@ impl RequestContext<'_> {
     fn without_holder(&self, attempt: &Attempt<'_>, why: Option<Unavailable>) -> bool {
         let holder_state = self.holder_state.get();
         let mut why = why;
+        if holder_state == HolderState::Foreign {
+            return false;
+        }
         if holder_state == HolderState::Untried {
-            let other = lookup::another(self);
+            let is_foreign = why.is_none() && self.is_holder_foreign();
+            let other = lookup::another(self, is_foreign);
             let is_other = other.is_some();
+            if is_foreign && !is_other {
+                self.holder_state.set(HolderState::Foreign);
+                return false;
+            }
             if let Some(other) = other {
                 self.request_key.set(other.request_key);
                 self.carried.set(other.carried);
@@ -192,6 +204,14 @@ impl RequestContext<'_> {
             _ => HolderState::Lost,
         });
         false
+    }
+
+    /// Whether the session's server is one of another upstream of the share.
+    fn is_holder_foreign(&self) -> bool {
+        let holder = self.holder.get();
+        holder.is_some_and(|holder| {
+            self.peer_index().by_number(holder).is_none() && self.is_foreign(holder)
+        })
     }
 
     /// Whether the session stays at its server although that could not be used (`on_failure=keep`).

@@ -8,7 +8,7 @@ use sticky_core::scan::readers::Readers;
 use sticky_core::scan::session_end::is_cookie_deleted;
 use sticky_core::scan::source::{Body, MAX_SHORT};
 use sticky_core::scan::{response_headers, IdClass, Learner};
-use sticky_core::table::{Claim, Key, Learned, LookUp};
+use sticky_core::table::{Claim, Key, Learned, Limits, LookUp};
 use sticky_core::url::{ExtractedId, Site};
 
 use crate::config::types::{MainConf, Rule};
@@ -307,7 +307,10 @@ fn learn_id<'r>(
     if is_carried && !context.is_holder_current() {
         return true;
     }
-    let claim = if is_carried && context.holder_state.get() != HolderState::Kept {
+    let is_moved_by_request = is_carried
+        && !context.holder_state.get().keeps_session()
+        && !is_foreign_by_now(context, sessions, key, &rule.limits);
+    let claim = if is_moved_by_request {
         Claim::RequestCarried {
             holder: context.holder.get(),
         }
@@ -328,6 +331,27 @@ fn learn_id<'r>(
         context.status.set(Status::New);
     }
     true
+}
+
+/// Whether the session is at a server of another upstream of the share, which may have learned it
+/// while the request was served.
+#[inline]
+fn is_foreign_by_now(
+    context: &RequestContext<'_>,
+    sessions: &Sessions<'_>,
+    key: Key,
+    limits: &Limits,
+) -> bool {
+    if !context.sticky.is_in_share() {
+        return false;
+    }
+    match sessions.look_up(key, limits) {
+        LookUp::Found(session) => {
+            let is_known = context.peer_index().by_number(session.peer).is_some();
+            !is_known && context.is_foreign(session.peer)
+        }
+        LookUp::Unknown | LookUp::Expired => false,
+    }
 }
 
 /// Whether a new id whose class is full was met before and gets one of the places for such ids. If

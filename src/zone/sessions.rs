@@ -1,6 +1,7 @@
 //! The sessions of an upstream, in a shared zone, or in the worker's own memory with `zone=off`.
 
 use std::cell::{Cell, OnceCell};
+use std::fmt;
 
 use portable_atomic::AtomicU128;
 use sticky_core::peer_id;
@@ -28,10 +29,38 @@ const FULL_FOR: u64 = 60;
 /// ones, waits for 0.1 s and tells the old ones to quit (ngx_master_process_cycle()).
 const OVERLAP: Tick = 5;
 
-/// The sessions of one upstream.
+/// Whose sessions they are. Displays as the end of a line of the log.
+#[derive(Clone, Copy)]
+pub enum Scope<'c> {
+    /// Of the upstream of that name.
+    Upstream(&'c [u8]),
+    /// Of all upstreams with `share=` of that name.
+    Share(&'c [u8]),
+}
+
+impl<'c> Scope<'c> {
+    /// What tells them from others in the same zone. A share that bears the name of an upstream goes
+    /// on with the sessions of that one.
+    pub fn name(self) -> &'c [u8] {
+        match self {
+            Scope::Upstream(name) | Scope::Share(name) => name,
+        }
+    }
+}
+
+impl fmt::Display for Scope<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::Upstream(name) => write!(f, "upstream \"{}\"", name.escape_ascii()),
+            Scope::Share(name) => write!(f, "share \"{}\"", name.escape_ascii()),
+        }
+    }
+}
+
+/// The sessions of one upstream, or of several that share theirs.
 pub struct Sessions<'c> {
     storage: Storage<'c>,
-    scope: &'c [u8],
+    scope: Scope<'c>,
     keyer: OnceCell<ScopedKeyer>,
     /// The shared table, from the first use on: a zone never moves.
     opened: OnceCell<Opened<'c>>,
@@ -59,8 +88,8 @@ enum Storage<'c> {
 }
 
 impl<'c> Sessions<'c> {
-    /// The sessions of upstream `scope` in a zone, which may hold those of others too.
-    pub fn shared(zone: &'c TableZone, scope: &'c [u8], limits: Limits) -> Self {
+    /// The sessions of `scope` in a zone, which may hold those of others too.
+    pub fn shared(zone: &'c TableZone, scope: Scope<'c>, limits: Limits) -> Self {
         let longest = &zone.conf().longest;
         longest.set(Some(
             longest.get().map_or(limits, |known| known.longer(limits)),
@@ -68,9 +97,9 @@ impl<'c> Sessions<'c> {
         Self::new(Storage::Shared(zone), scope)
     }
 
-    /// The sessions of upstream `scope` in this worker alone. `None`: the system has no random numbers
-    /// to give.
-    pub fn local(scope: &'c [u8]) -> Option<Self> {
+    /// The sessions of an upstream in this worker alone. `None`: the system has no random numbers to
+    /// give.
+    pub fn local(upstream: &'c [u8]) -> Option<Self> {
         let (k0, k1) = random_key()?;
         let table = Box::new(LocalTable::new(LOCAL_SESSIONS));
         let storage = Storage::Local {
@@ -79,10 +108,10 @@ impl<'c> Sessions<'c> {
             epoch: epoch(),
             evicted_last: Cell::new(0),
         };
-        Some(Self::new(storage, scope))
+        Some(Self::new(storage, Scope::Upstream(upstream)))
     }
 
-    fn new(storage: Storage<'c>, scope: &'c [u8]) -> Self {
+    fn new(storage: Storage<'c>, scope: Scope<'c>) -> Self {
         Self {
             storage,
             scope,
@@ -109,11 +138,11 @@ impl<'c> Sessions<'c> {
     #[cold]
     fn new_keyer(&self) -> Option<&ScopedKeyer> {
         let keyer = match &self.storage {
-            Storage::Local { keyer, .. } => keyer.scope(self.scope),
+            Storage::Local { keyer, .. } => keyer.scope(self.scope.name()),
             Storage::Shared(zone) => {
                 let (header, _) = zone.split::<ZoneHeader, AtomicU128>()?;
                 let (k0, k1) = header.identity.sip_keys();
-                Keyer::new(k0, k1).scope(self.scope)
+                Keyer::new(k0, k1).scope(self.scope.name())
             }
         };
         Some(self.keyer.get_or_init(|| keyer))
@@ -154,7 +183,7 @@ impl<'c> Sessions<'c> {
         };
         let (header, _) = zone.split::<ZoneHeader, AtomicU128>()?;
         let keys = header.identity.sip_keys();
-        Some(Fingerprint::new(keys, self.scope, server))
+        Some(Fingerprint::new(keys, self.scope.name(), server))
     }
 
     /// The registration of a server that is not among the upstream's: it has left while it answered.
@@ -174,9 +203,9 @@ impl<'c> Sessions<'c> {
             Level::Error,
             format_args!(
                 "sticky: the zone knows as many servers as it can, sessions of others are not kept, \
-                 a larger zone can know more, zone \"{}\", upstream \"{}\"",
+                 a larger zone can know more, zone \"{}\", {}",
                 self.zone_name().unwrap_or(b"off").escape_ascii(),
-                self.scope.escape_ascii()
+                self.scope
             ),
         );
     }
@@ -309,9 +338,9 @@ impl<'c> Sessions<'c> {
             Level::Error,
             format_args!(
                 "sticky: the session table is full, for each new session the one used longest ago \
-                 is forgotten, zone \"{}\", upstream \"{}\"",
+                 is forgotten, zone \"{}\", {}",
                 zone.escape_ascii(),
-                self.scope.escape_ascii()
+                self.scope
             ),
         );
     }

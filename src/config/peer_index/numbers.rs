@@ -83,6 +83,15 @@ fn table_names(peers: &[(&[u8], Option<&[u8]>)]) -> Vec<TableName> {
     named.collect()
 }
 
+/// All that servers with these names and routes may be called in a session table.
+pub fn names_in_table(peers: &[(&[u8], Option<&[u8]>)]) -> Vec<Vec<u8>> {
+    let names = table_names(peers).into_iter();
+    names
+        .flat_map(|TableName { name, alias }| [Some(name), alias])
+        .flatten()
+        .collect()
+}
+
 impl<'c> PeerNumbers<'c> {
     /// The numbers of peers with these names and routes, which get them if they have none.
     pub fn read(peers: &[(&[u8], Option<&[u8]>)], sessions: Option<&Sessions<'c>>) -> Self {

@@ -11,6 +11,7 @@ use super::nginx_units;
 use super::no_fallback::no_fallback;
 use super::on_failure::on_failure;
 use super::parameters::{push_once, Parameters};
+use super::share::share;
 use super::types::types;
 use super::values::number_of;
 use super::{Place, QueryRule, ZoneChoice};
@@ -71,6 +72,7 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
         limits: limits(given)?,
         zone: zone(given)?,
         state: given.value("state").map(<[u8]>::to_vec),
+        share: share(given)?,
         hosts: hosts(given)?,
         on_failure: on_failure(given)?,
         no_fallback: no_fallback(given)?,
@@ -81,6 +83,13 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
             one: "hosts",
             other: if is_off { "learn=off" } else { "learn" },
             why: "no links are read",
+        });
+    }
+    if rule.share.is_some() && rule.zone == ZoneChoice::Off {
+        return Err(DirectiveError::Together {
+            one: "share",
+            other: "zone=off",
+            why: "there is no zone to have the sessions in",
         });
     }
     if rule.state.is_some() && rule.zone == ZoneChoice::Off {

@@ -53,7 +53,7 @@ fn any_other_unknown_parameter_gets_the_whole_list() {
                  \"learn=html,location\", \"forget=$VARIABLE\", \"types=SOURCE:TYPE\", \
                  \"id_delimiter=CHARACTER\", \"expires=TIME\", \
                  \"lifetime=TIME\", \
-                 \"zone=NAME[:SIZE]|off\", \"state=FILE\", \"hosts=HOST\", \
+                 \"zone=NAME[:SIZE]|off\", \"state=FILE\", \"share=NAME\", \"hosts=HOST\", \
                  \"on_failure=move|keep\", \"no_fallback\"";
     for (line, word, expected) in [
         ("timeout=1h", "timeout=1h", cookie),
@@ -152,7 +152,13 @@ fn a_parameter_of_another_mode_gets_the_name_of_its_mode() {
              but the mode is \"query\"",
         ),
     ]);
-    for name in ["from=query", "zone=a:1m", "hosts=a", "id_delimiter=."] {
+    for name in [
+        "from=query",
+        "zone=a:1m",
+        "share=a",
+        "hosts=a",
+        "id_delimiter=.",
+    ] {
         assert!(refusal(name).contains("belongs to \"mode=query\""));
     }
     for name in [
@@ -219,6 +225,7 @@ fn a_repeated_parameter_is_a_duplicate() {
         "expires=1h",
         "lifetime=8h",
         "zone=a",
+        "share=a",
         "on_failure=move",
         "no_fallback",
     ];
