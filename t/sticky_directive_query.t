@@ -64,7 +64,7 @@ my $host = 'expected "a.example", ".example.com" or "*.example.com", divided by 
     . ' without scheme and port';
 my $zone = 'expected "zone=off", or "zone=NAME" or "zone=NAME:SIZE" as in "shop:1m"';
 my $zone_size = 'expected "zone=NAME:SIZE" as in "zone=shop:1m"';
-my $learn = 'expected "off", or a list of "html", "forms", "json", "sse", "text", "xml", "json:NAME",'
+my $learn = 'expected "off", or a list of "html", "forms", "json", "sse", "text", "xml", "script", "json:NAME",'
     . ' "xml:NAME", "location", "cookie", "cookie:NAME", "header:NAME", "header:NAME:PARAMETER" and "$VARIABLE",'
     . ' divided by commas';
 my $from = 'expected a list of "query", "form", "path", "cookie", "json", "json:NAME", "xml", "xml:NAME",'

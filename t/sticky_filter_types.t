@@ -9,7 +9,7 @@ use lib "$FindBin::Bin/lib";
 use Sticky::Test;
 use Sticky::Pages;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(47);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(50);
 
 $t->write_file_expand('backends.conf', backends());
 
@@ -60,6 +60,12 @@ http {
         server 127.0.0.1:8085;
     }
 
+    upstream script {
+        sticky mode=query name=client_id from=query learn=script;
+        server 127.0.0.1:8084;
+        server 127.0.0.1:8085;
+    }
+
     upstream text {
         sticky mode=query learn=html,text;
         server 127.0.0.1:8084;
@@ -82,7 +88,7 @@ $upstreams
             proxy_set_header Range \$http_range;
         }
 
-        location ~ ^/(typed|text)/ {
+        location ~ ^/(typed|text|script)/ {
             proxy_pass http://\$1;
         }
 
@@ -158,6 +164,21 @@ for (
     get('/typed/', 'X-Answer' => '200 OK', 'X-Script' => script(
         "Content-Type: $type\r\nContent-Length: $length\r\n\r\n", $payload));
     is(status(get("/typed/?sid=$id")), $status, "$type: $what");
+}
+
+# Object literals in the scripts of pages.
+
+for (
+    ['<script type="module">app.mount({ query: { client_id: "%s", next: 1 } });</script>', 'HIT'],
+    ["<script>\nstart({\n  'client_id': '%s'\n});</script>",                           'HIT'],
+    ['<p>{ client_id: "%s" }</p>',                                                         'MISS'],
+) {
+    my ($page, $status) = @$_;
+    state $count = 0;
+    my $id = 'client-' . ++$count;
+    get('/script/', 'X-Answer' => '200 OK',
+        'X-Script' => script("Content-Type: text/html\r\n\r\n", sprintf $page, $id));
+    is(status(get("/script/?client_id=$id")), $status, $page =~ s/\n/ /gr);
 }
 
 # Statuses and methods. What has no body may well send one.

@@ -9,6 +9,7 @@ pub(crate) mod html_parser;
 pub mod inflate;
 pub mod json;
 pub mod learn_set;
+pub mod literals;
 pub mod places;
 pub mod readers;
 pub mod response_headers;
@@ -44,4 +45,10 @@ pub trait Learner {
 
     /// The body is complete. Further pieces are ignored.
     fn end(&mut self, found: &mut Found<'_>);
+}
+
+/// A learner that can read another body, or another part of one.
+pub trait Restart: Learner {
+    /// Begins a new text, whether or not the one before was complete.
+    fn restart(&mut self);
 }

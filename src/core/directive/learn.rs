@@ -8,7 +8,7 @@ use super::members::{is_element, member, members_named};
 use super::parameters::{is_token, list, push_once, Parameters};
 use super::values::{check_part, number_of};
 use crate::scan::learn_set::{HeaderPart, LearnSet};
-use crate::scan::source::{Source, FORMS, HTML, JSON, SOURCES, XML};
+use crate::scan::source::{Source, FORMS, HTML, JSON, SCRIPT, SOURCES, XML};
 use crate::url::{Names, MAX_NAMES};
 
 /// `names` are those of `name=`, which count where a source has no name of its own. Variables get
@@ -36,7 +36,7 @@ pub(super) fn learn(
         };
         match (source.unwrap_or_default(), name) {
             (b"location", None) => once(&mut learn.location, value)?,
-            (b"cookie" | b"json" | b"xml", None) if plain.is_empty() => {
+            (b"cookie" | b"json" | b"xml" | b"script", None) if plain.is_empty() => {
                 return Err(DirectiveError::value("learn", value, NAME_ELSEWHERE));
             }
             (b"cookie", None) => {
@@ -74,6 +74,10 @@ pub(super) fn learn(
             (b"xml", Some(name)) if is_element(name) => {
                 read_xml(&mut learn);
                 push_once("learn", &mut learn.elements, name.into(), value)?;
+            }
+            (b"script", None) => {
+                push_once("learn", &mut learn.bodies, &SCRIPT, value)?;
+                learn.literals.clone_from(&plain);
             }
             (b"off", None) => {
                 let expected = "\"off\" to stand alone";

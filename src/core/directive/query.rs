@@ -50,6 +50,7 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
             learn.cookies.contains(name)
                 || learn.members.contains(&member)
                 || learn.elements.contains(name)
+                || learn.literals.contains(name)
         })
     {
         return Err(DirectiveError::Without {

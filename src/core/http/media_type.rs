@@ -19,6 +19,22 @@ pub fn is_json(media_type: &[u8]) -> bool {
         || ends_with(subtype, b"+json")
 }
 
+/// Whether it is the type of a script that browsers run, as the tag names it: JavaScript, a module.
+pub fn is_script(media_type: &[u8]) -> bool {
+    let kinds: [&[u8]; 7] = [
+        b"",
+        b"module",
+        b"text/javascript",
+        b"application/javascript",
+        b"text/ecmascript",
+        b"application/ecmascript",
+        b"application/x-javascript",
+    ];
+    kinds
+        .iter()
+        .any(|kind| media_type.eq_ignore_ascii_case(kind))
+}
+
 /// Whether it is a type of the payloads of older versions of Engine.IO, which much else has, too:
 /// `application/octet-stream`, JavaScript.
 pub fn is_of_engine_io(media_type: &[u8]) -> bool {

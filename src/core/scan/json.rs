@@ -33,7 +33,7 @@ use self::by_member::ByMember;
 use self::by_name::ByName;
 use self::by_path::ByPath;
 use super::search::windowed::WindowedSearch;
-use super::{Found, IdClass, Learner};
+use super::{Found, IdClass, Learner, Restart};
 use crate::url::Names;
 
 pub use self::engine_io::EngineIoLearner;
@@ -81,9 +81,10 @@ impl JsonLearner {
     pub(super) fn needles(&self) -> Arc<Members> {
         Arc::clone(&self.members)
     }
+}
 
-    /// Begins a new text, whether or not the one before was complete.
-    pub(super) fn restart(&mut self) {
+impl Restart for JsonLearner {
+    fn restart(&mut self) {
         match &mut self.search {
             MemberSearch::ByName(search) => {
                 search.restart();

@@ -14,6 +14,8 @@ pub struct LearnSet {
     pub members: Vec<Member>,
     /// Which elements and attributes of XML are ids. Not empty if XML is read.
     pub elements: Vec<Box<[u8]>>,
+    /// Which members of object literals are ids. Not empty if scripts are read.
+    pub literals: Vec<Box<[u8]>>,
     /// Whether the headers with links are read: Location and its like.
     pub location: bool,
     /// The names of the cookies whose values are ids.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::inflate::InflatingLearner;
 use super::json::Members;
 use super::learn_set::{LearnSet, MediaType};
+use super::literals::LiteralNames;
 use super::source::{Body, LearnerContext, Source, SOURCES};
 use super::xml::XmlNames;
 use super::{Found, Learner};
@@ -53,6 +54,7 @@ pub struct Readers {
     names: Arc<Names>,
     members: Arc<Members>,
     elements: Arc<XmlNames>,
+    literals: Arc<LiteralNames>,
     sources: Vec<&'static Source>,
     types: Vec<MediaType>,
 }
@@ -65,6 +67,7 @@ impl Readers {
             names: Arc::clone(names),
             members: Arc::new(Members::new(&learn.members)),
             elements: Arc::new(XmlNames::new(&learn.elements)),
+            literals: Arc::new(LiteralNames::new(&learn.literals)),
             types: learn.types.clone(),
             sources: all.filter(|one| learn.bodies.contains(one)).collect(),
         }
@@ -102,6 +105,7 @@ impl Readers {
             names: &self.names,
             members: &self.members,
             elements: &self.elements,
+            literals: &self.literals,
         };
         let mut all: Vec<Box<dyn Learner>> = Vec::new();
         let mut are_urls_read = false;

@@ -8,6 +8,7 @@ use super::forms::FormsLearner;
 use super::html::HtmlLearner;
 use super::inflate::Coding;
 use super::json::{EngineIoLearner, JsonLearner, Members, ScriptLearner};
+use super::literals::{LiteralLearner, LiteralNames};
 use super::sse::SseLearner;
 use super::text::TextLearner;
 use super::xml::{XmlLearner, XmlNames};
@@ -18,7 +19,7 @@ use crate::url::{Names, Site};
 
 /// All sources of ids in bodies. Of those that find URLs, only the first one that reads a body is
 /// used.
-pub static SOURCES: [&Source; 6] = [&HTML, &FORMS, &JSON, &SSE, &TEXT, &XML];
+pub static SOURCES: [&Source; 7] = [&HTML, &FORMS, &JSON, &SSE, &TEXT, &XML, &SCRIPT];
 
 /// `learn=html`: all links and forms of a page.
 pub static HTML: Source = Source {
@@ -102,6 +103,19 @@ pub static XML: Source = Source {
     },
 };
 
+/// `learn=script`: object literals in the scripts of a page.
+pub static SCRIPT: Source = Source {
+    word: "script",
+    reads: is_page,
+    reads_short: |_| false,
+    finds_urls: false,
+    finds_members: false,
+    learner: |of| {
+        let learner = LiteralLearner::new(Arc::clone(of.literals), Arc::clone(of.names));
+        Box::new(ScriptLearner::of_literals(learner.knowing(of.body.known)))
+    },
+};
+
 /// The longest body that is read where the media type says little, in bytes: downloads and scripts
 /// have the types that Engine.IO has used.
 pub const MAX_SHORT: u64 = 8 * 1024;
@@ -145,6 +159,8 @@ pub struct LearnerContext<'a> {
     pub members: &'a Arc<Members>,
     /// The elements and attributes of XML that are ids.
     pub elements: &'a Arc<XmlNames>,
+    /// The members of object literals that are ids.
+    pub literals: &'a Arc<LiteralNames>,
 }
 
 impl Source {
@@ -158,7 +174,7 @@ impl Source {
 impl Source {
     /// Whether it finds what programs read rather than browsers.
     pub fn is_for_programs(&self) -> bool {
-        self.finds_members || [&TEXT, &XML].contains(&self)
+        self.finds_members || [&TEXT, &XML, &SCRIPT].contains(&self)
     }
 }
 

@@ -10,7 +10,7 @@ use std::iter::Peekable;
 use super::json::JsonLearner;
 use super::search::matches::{Match, Matches, Needles};
 use super::text::TextLearner;
-use super::{Found, IdClass, Learner};
+use super::{Found, IdClass, Learner, Restart};
 
 /// A byte order mark may stand before the first line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

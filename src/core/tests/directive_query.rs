@@ -4,7 +4,7 @@
 use sticky_core::directive::{parse, Mode, NoFallback, OnFailure, Place, QueryRule, ZoneChoice};
 use sticky_core::scan::json::{Member, MemberPaths};
 use sticky_core::scan::learn_set::{HeaderPart, LearnSet, MediaType};
-use sticky_core::scan::source::{FORMS, HTML, JSON, SSE, TEXT, XML};
+use sticky_core::scan::source::{FORMS, HTML, JSON, SCRIPT, SSE, TEXT, XML};
 use sticky_core::scan::xml::XmlNames;
 use sticky_core::url::{ExtractedId, Site};
 
@@ -427,9 +427,10 @@ fn learners_can_be_combined() {
             },
         ),
         (
-            "learn=html,json,sse,text,xml,location,cookie,header:x",
+            "learn=html,json,sse,text,xml,script,location,cookie,header:x",
             LearnSet {
-                bodies: vec![&HTML, &JSON, &SSE, &TEXT, &XML],
+                bodies: vec![&HTML, &JSON, &SSE, &TEXT, &XML, &SCRIPT],
+                literals: vec![name("id")],
                 elements: vec![name("id")],
                 members: vec![by_name("id")],
                 location: true,

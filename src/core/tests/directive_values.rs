@@ -14,7 +14,7 @@ fn an_invalid_value_gets_what_was_expected() {
                   \"header:NAME:PARAMETER\" and \"$VARIABLE\", divided by commas";
     let learners =
         "expected \"off\", or a list of \"html\", \"forms\", \"json\", \"sse\", \"text\", \
-                    \"xml\", \"json:NAME\", \"xml:NAME\", \"location\", \"cookie\", \
+                    \"xml\", \"script\", \"json:NAME\", \"xml:NAME\", \"location\", \"cookie\", \
                     \"cookie:NAME\", \"header:NAME\", \"header:NAME:PARAMETER\" and \
                     \"$VARIABLE\", divided by commas";
     let delimiter = "expected one character, as in \"id_delimiter=.\", that is no letter or digit";

@@ -1,16 +1,20 @@
-//! Finds the session ids in the JSON of an HTML page: in `<script type="application/json">`.
+//! Finds the session ids in the scripts of an HTML page: in the JSON of `<script
+//! type="application/json">`, or in the object literals of ordinary ones.
 
 use super::JsonLearner;
-use crate::http::media_type::is_json;
+use crate::http::media_type::{is_json, is_script};
 use crate::scan::html::tag::{Part, Tag, TagState};
-use crate::scan::{Found, Learner};
+use crate::scan::literals::LiteralLearner;
+use crate::scan::{Found, Learner, Restart};
 
 /// The longest `<script …>` that is read, in bytes.
 const MAX_SCRIPT_TAG: usize = 2 * 1024;
 
-/// Learns the session ids in the JSON of one page.
-pub struct ScriptLearner {
-    json: JsonLearner,
+/// Learns the session ids in some scripts of one page.
+pub struct ScriptLearner<L = JsonLearner> {
+    text: L,
+    /// Whether scripts of a type are read; `None` where the tag names none.
+    reads: fn(Option<&[u8]>) -> bool,
     state: ScriptState,
     /// The bytes of the current tag so far, without the `<`.
     tag: Vec<u8>,
@@ -23,16 +27,32 @@ enum ScriptState {
     Name,
     /// Behind `<script`.
     Attributes(TagState),
-    Json,
-    /// In JSON behind a `<`, with this many bytes of `/script`.
-    JsonEnd(usize),
+    Script,
+    /// In a script behind a `<`, with this many bytes of `/script`.
+    ScriptEnd(usize),
 }
 
 impl ScriptLearner {
-    /// A learner for one response.
+    /// A learner for the JSON of one response.
     pub fn new(json: JsonLearner) -> Self {
+        Self::of(json, |media_type| media_type.is_some_and(is_json))
+    }
+}
+
+impl ScriptLearner<LiteralLearner> {
+    /// A learner for the ordinary scripts of one response.
+    pub fn of_literals(literals: LiteralLearner) -> Self {
+        Self::of(literals, |media_type| {
+            media_type.is_none_or(|media_type| is_script(media_type.trim_ascii()))
+        })
+    }
+}
+
+impl<L: Restart> ScriptLearner<L> {
+    fn of(text: L, reads: fn(Option<&[u8]>) -> bool) -> Self {
         Self {
-            json,
+            text,
+            reads,
             state: ScriptState::Text,
             tag: Vec::new(),
         }
@@ -74,19 +94,34 @@ impl ScriptLearner {
     /// The state behind a part of the tag.
     fn behind(&self, state: TagState) -> ScriptState {
         match state {
-            TagState::Ended if holds_json(&self.tag) => ScriptState::Json,
+            TagState::Ended if self.reads_script() => ScriptState::Script,
             TagState::Ended => ScriptState::Text,
             state => ScriptState::Attributes(state),
         }
     }
+
+    /// Whether the script is read whose tag this is.
+    fn reads_script(&self) -> bool {
+        let mut tag = Tag::new(&self.tag);
+        loop {
+            match tag.next() {
+                Part::Attribute(attribute) if attribute.name.eq_ignore_ascii_case(b"type") => {
+                    return (self.reads)(Some(attribute.value));
+                }
+                Part::Attribute(_) => {}
+                Part::End(_) => return (self.reads)(None),
+                Part::Unfinished => return false,
+            }
+        }
+    }
 }
 
-impl Learner for ScriptLearner {
+impl<L: Restart> Learner for ScriptLearner<L> {
     fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
         const END: &[u8] = b"/script";
 
         let mut at = 0;
-        // Where in the piece the JSON begins that has not been fed yet.
+        // Where in the piece the script begins that has not been fed yet.
         let mut from = 0;
         while let Some(rest @ [byte, ..]) = piece.get(at..) {
             match self.state {
@@ -107,39 +142,39 @@ impl Learner for ScriptLearner {
                     at += self.in_attributes(state, rest);
                     from = at;
                 }
-                ScriptState::Json => {
+                ScriptState::Script => {
                     let next = memchr::memchr(b'<', rest);
                     at += next.map_or(rest.len(), |at| at + 1);
                     if next.is_some() {
-                        self.state = ScriptState::JsonEnd(0);
+                        self.state = ScriptState::ScriptEnd(0);
                     }
                 }
                 // Fed as well: a "</script" in a string ends the script for browsers, too.
-                ScriptState::JsonEnd(len) => match END.get(len) {
+                ScriptState::ScriptEnd(len) => match END.get(len) {
                     None if ends_name(*byte) => {
-                        self.json
+                        self.text
                             .feed(piece.get(from..at).unwrap_or_default(), found);
-                        self.json.end(found);
-                        self.json.restart();
+                        self.text.end(found);
+                        self.text.restart();
                         self.state = ScriptState::Text;
                         at += 1;
                     }
                     Some(expected) if byte.eq_ignore_ascii_case(expected) => {
-                        self.state = ScriptState::JsonEnd(len + 1);
+                        self.state = ScriptState::ScriptEnd(len + 1);
                         at += 1;
                     }
-                    _ => self.state = ScriptState::Json,
+                    _ => self.state = ScriptState::Script,
                 },
             }
         }
-        if matches!(self.state, ScriptState::Json | ScriptState::JsonEnd(_)) {
-            self.json.feed(piece.get(from..).unwrap_or_default(), found);
+        if matches!(self.state, ScriptState::Script | ScriptState::ScriptEnd(_)) {
+            self.text.feed(piece.get(from..).unwrap_or_default(), found);
         }
     }
 
     fn end(&mut self, found: &mut Found<'_>) {
-        if matches!(self.state, ScriptState::Json | ScriptState::JsonEnd(_)) {
-            self.json.end(found);
+        if matches!(self.state, ScriptState::Script | ScriptState::ScriptEnd(_)) {
+            self.text.end(found);
         }
         self.state = ScriptState::Text;
     }
@@ -147,18 +182,4 @@ impl Learner for ScriptLearner {
 
 fn ends_name(byte: u8) -> bool {
     byte.is_ascii_whitespace() || matches!(byte, b'/' | b'>')
-}
-
-/// Whether a script is of a JSON type, by its tag without the `<`.
-fn holds_json(tag: &[u8]) -> bool {
-    let mut tag = Tag::new(tag);
-    loop {
-        match tag.next() {
-            Part::Attribute(attribute) if attribute.name.eq_ignore_ascii_case(b"type") => {
-                return is_json(attribute.value);
-            }
-            Part::Attribute(_) => {}
-            Part::End(_) | Part::Unfinished => return false,
-        }
-    }
 }
