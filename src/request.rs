@@ -1,6 +1,7 @@
 //! A request: what is remembered of it, which session it brings, which server it goes to.
 
 pub mod context;
+mod enter;
 pub mod lookup;
 pub mod nginx_forms;
 pub mod session_id;

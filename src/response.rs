@@ -3,13 +3,14 @@
 //! This file chooses which, by the mode of the upstream. It is called by the header filter, by
 //! variables, which `add_header` may evaluate earlier, and for answers with X-Accel-Redirect.
 
-use sticky_core::directive::CookieRule;
+use sticky_core::directive::{CookieRule, QueryRule};
 
 use crate::config::types::Rule;
 use crate::ngx::accel_redirect::{OnRedirect, SavedFinalize};
 use crate::ngx::request::Request;
-use crate::request::context::RequestContext;
+use crate::request::context::{Entry, RequestContext};
 use crate::request::status::Status;
+use crate::zone::sessions::Sessions;
 
 pub mod cookie;
 pub mod learn;
@@ -22,6 +23,9 @@ pub fn header<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
     };
     match &context.sticky.rule {
         Rule::Query(rule, sessions, readers) => {
+            if is_new {
+                answered(r, context, rule, sessions, name);
+            }
             if !learn::may_learn(r, r.status()) {
                 return;
             }
@@ -60,10 +64,12 @@ pub fn observe<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
         return;
     };
     match &context.sticky.rule {
-        Rule::Query(rule, sessions, _) if learn::may_learn(r, r.status()) => {
-            learn::header(r, context, rule, sessions, name);
+        Rule::Query(rule, sessions, _) => {
+            answered(r, context, rule, sessions, name);
+            if learn::may_learn(r, r.status()) {
+                learn::header(r, context, rule, sessions, name);
+            }
         }
-        Rule::Query(..) => {}
         Rule::Cookie(rule, _) => observe_cookie(r, context, rule),
         Rule::Rewrite(_) => observe_rewrite(r, context),
         Rule::NginxForm(_) => observe_nginx_form(context),
@@ -108,11 +114,33 @@ impl OnRedirect for AccelRedirect {
         };
         match &context.sticky.rule {
             Rule::Query(rule, sessions, _) if learn::may_learn(r, exchange.answer()) => {
+                answered(r, context, rule, sessions, name);
                 learn::redirected(r, context, rule, sessions, name, exchange);
             }
             Rule::Cookie(rule, variables) => cookie::set(r, context, rule, variables, name),
             _ => {}
         }
+    }
+
+    fn ended<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
+        if context.entry.get() != Entry::None {
+            learn::ended(r, context);
+        }
+    }
+}
+
+/// A session that a request has entered stays if this is the answer of its server to a request.
+#[inline(always)]
+fn answered<'r>(
+    r: Request<'r>,
+    context: &'r RequestContext<'r>,
+    rule: &QueryRule,
+    sessions: &Sessions<'_>,
+    name: &[u8],
+) {
+    if context.entry.get() != Entry::None {
+        let status = r.upstream().map_or(0, |exchange| exchange.answer());
+        learn::answered(context, rule, sessions, name, status);
     }
 }
 

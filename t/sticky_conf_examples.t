@@ -22,6 +22,9 @@ my %walk = (
         return map { get('/', "Cookie: $cookie") } 1 .. 8;
     },
 );
+$walk{'agents.conf'} = sub {
+    return map { get('/', 'X-Session-ID' => 'made-by-the-client') } 1 .. 8;
+};
 $walk{'rewrite.conf'} = sub {
     my ($route) = get('/') =~ /[?;](route=\w+)/;
     return map { get("/?sid=1&$route") } 1 .. 8;

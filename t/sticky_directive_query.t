@@ -53,7 +53,7 @@ my @accepted = map { "sticky mode=query $_;" } (
 unshift @accepted, 'sticky mode=query;', 'sticky name=sid mode=query;';
 
 my $all = 'expected "mode=cookie|query|rewrite", "name=NAME", "from=query,form", "learn=html,location",'
-    . ' "forget=$VARIABLE", "types=SOURCE:TYPE", "id_delimiter=CHARACTER", "expires=TIME", "lifetime=TIME", "zone=NAME[:SIZE]|off", "state=FILE", "hosts=HOST",'
+    . ' "forget=$VARIABLE", "types=SOURCE:TYPE", "id_delimiter=CHARACTER", "expires=TIME", "lifetime=TIME", "zone=NAME[:SIZE]|off", "state=FILE", "share=NAME", "hosts=HOST",'
     . ' "on_failure=move|keep", "no_fallback"';
 
 my $in = 'in "sticky" directive';
@@ -65,8 +65,8 @@ my $host = 'expected "a.example", ".example.com" or "*.example.com", divided by 
 my $zone = 'expected "zone=off", or "zone=NAME" or "zone=NAME:SIZE" as in "shop:1m"';
 my $zone_size = 'expected "zone=NAME:SIZE" as in "zone=shop:1m"';
 my $learn = 'expected "off", or a list of "html", "forms", "json", "sse", "text", "xml", "script", "json:NAME",'
-    . ' "xml:NAME", "location", "cookie", "cookie:NAME", "header:NAME", "header:NAME:PARAMETER" and "$VARIABLE",'
-    . ' divided by commas';
+    . ' "xml:NAME", "location", "cookie", "cookie:NAME", "header:NAME", "header:NAME:PARAMETER", "$VARIABLE"'
+    . ' and "request", divided by commas';
 my $from = 'expected a list of "query", "form", "path", "cookie", "json", "json:NAME", "xml", "xml:NAME",'
     . ' "bearer", "header:NAME", "header:NAME:PARAMETER" and "$VARIABLE", divided by commas';
 my $delimiter = 'expected one character, as in "id_delimiter=.", that is no letter or digit';

@@ -12,8 +12,8 @@ use sticky_core::snapshot::{
     self, Checked, Moment, Record, SnapshotHeader, SnapshotReader, SnapshotWriter,
 };
 use sticky_core::table::{
-    tick_at, Counters, Fingerprint, PeerId, Registry, RegistryHead, Session, Table, Translation,
-    Word,
+    tick_at, Counters, Fingerprint, PeerId, Registry, RegistryHead, Session, Stage, Table,
+    Translation, Word,
 };
 
 const RECORD_SIZE: usize = 16;
@@ -229,6 +229,7 @@ fn grows_older(header: &SnapshotHeader, now: Moment) {
             seen: tick.saturating_sub(idle),
             created: 0,
             confirmed: true,
+            stage: Stage::Settled,
         };
         let was_idle = i64::from(tick - session.seen);
         let word = Word::new(sticky_core::table::Key::new(1), &session);

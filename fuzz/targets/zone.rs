@@ -10,8 +10,8 @@ use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use portable_atomic::AtomicU128;
 use sticky_core::table::{
-    Claim, Counters, Evicted, Key, Learned, Limits, LookUp, Merged, PeerId, Session, Table, Tick,
-    Word, ZoneHeader, LAST_TICK, LINE,
+    Claim, Counters, Evicted, Key, Learned, Limits, LookUp, Merged, PeerId, Session, Stage, Table,
+    Tick, Word, ZoneHeader, LAST_TICK, LINE,
 };
 
 const MAX_WORDS: usize = 96;
@@ -45,6 +45,7 @@ enum InitialWord {
         peer: u8,
         ago: u16,
         confirmed: bool,
+        stage: u8,
     },
 }
 
@@ -54,6 +55,7 @@ enum Operation {
     Jump(Tick),
     Touch(u8),
     Forget(u8),
+    ForgetEntered(u8),
     Learn {
         key: u8,
         peer: u8,
@@ -91,6 +93,9 @@ enum AnyClaim {
     Unknown,
     Holder(u8),
     CurrentHolder,
+    Request,
+    Retry,
+    Answer,
 }
 
 /// Few keys, so that they are used several times, over all lines.
@@ -103,6 +108,8 @@ fn peer(number: u8) -> PeerId {
     PeerId::new(0xabc00 | u32::from(number % 6))
 }
 
+const STAGES: [Stage; 3] = [Stage::Settled, Stage::Entered, Stage::Kept];
+
 fn fresh(at: u8, now: Tick, ago: u16, confirmed: bool) -> Session {
     let seen = now.saturating_sub(Tick::from(ago));
     Session {
@@ -110,6 +117,7 @@ fn fresh(at: u8, now: Tick, ago: u16, confirmed: bool) -> Session {
         seen,
         created: seen,
         confirmed,
+        stage: Stage::Settled,
     }
 }
 
@@ -169,7 +177,14 @@ impl InitialWord {
                 peer: at,
                 ago,
                 confirmed,
-            } => Word::new(key(of), &fresh(at, now, ago, confirmed)).bits(),
+                stage,
+            } => {
+                let session = Session {
+                    stage: STAGES[usize::from(stage % 3)],
+                    ..fresh(at, now, ago, confirmed)
+                };
+                Word::new(key(of), &session).bits()
+            }
         }
     }
 }
@@ -259,20 +274,33 @@ impl<'a> Zone<'a> {
                 assert_eq!(left, LookUp::Unknown);
                 assert_eq!(self.others(key(of)), others);
             }
+            Operation::ForgetEntered(of) => {
+                let (before, others) = (self.held(key(of)), self.others(key(of)));
+                self.table.forget_entered(key(of), &self.limits, self.now);
+                let after = self.held(key(of));
+                assert!(after.is_none_or(|session| session.stage != Stage::Entered));
+                if before.is_some_and(|session| session.stage != Stage::Entered) {
+                    assert_eq!(after, before);
+                }
+                assert_eq!(self.others(key(of)), others);
+            }
             Operation::Learn {
                 key: of,
                 peer: at,
                 claim,
                 is_unusable,
             } => {
-                let holder = match claim {
-                    AnyClaim::ResponseOnly | AnyClaim::Unknown => None,
-                    AnyClaim::Holder(number) => Some(peer(number)),
-                    AnyClaim::CurrentHolder => self.held(key(of)).map(|session| session.peer),
-                };
+                let current = self.held(key(of)).map(|session| session.peer);
                 let claim = match claim {
                     AnyClaim::ResponseOnly => Claim::ResponseOnly,
-                    _ => Claim::RequestCarried { holder },
+                    AnyClaim::Unknown => Claim::RequestCarried { holder: None },
+                    AnyClaim::Holder(number) => Claim::RequestCarried {
+                        holder: Some(peer(number)),
+                    },
+                    AnyClaim::CurrentHolder => Claim::RequestCarried { holder: current },
+                    AnyClaim::Request => Claim::Request { from: None },
+                    AnyClaim::Retry => Claim::Request { from: current },
+                    AnyClaim::Answer => Claim::Answer,
                 };
                 self.learn(key(of), peer(at), claim, is_unusable);
             }

@@ -27,7 +27,7 @@
 //!
 //! ```
 //! use sticky_core::snapshot::{check, Moment, Record, SnapshotHeader, SnapshotReader, SnapshotWriter};
-//! use sticky_core::table::{Fingerprint, Key, PeerId, Session, Word};
+//! use sticky_core::table::{Fingerprint, Key, PeerId, Session, Stage, Word};
 //!
 //! let header = SnapshotHeader {
 //!     sip_keys: (1, 2),
@@ -35,7 +35,7 @@
 //!     written: Moment { monotonic: 5000, wall: 1_800_000_000 },
 //! };
 //! let server = Fingerprint::new(header.sip_keys, b"shop", b"10.0.0.1:8080");
-//! let session = Session { peer: PeerId::new(7), seen: 3900, created: 3000, confirmed: true };
+//! let session = Session { peer: PeerId::new(7), seen: 3900, created: 3000, confirmed: true, stage: Stage::Settled };
 //! let word = Word::new(Key::new(5), &session);
 //!
 //! let mut writer = SnapshotWriter::new(Vec::new(), &header).unwrap();

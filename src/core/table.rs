@@ -66,7 +66,7 @@ pub use local::LocalTable;
 pub use look_up::LookUp;
 pub use predecessor::Predecessor;
 pub use registry::{entries_of, Epoch, Numbers, Registration, Registry, RegistryHead};
-pub use session::{PeerId, Session};
+pub use session::{PeerId, Session, Stage};
 pub use sweep::{Progress, Swept, Turn};
 pub use tick::{tick_at, Tick, LAST_TICK};
 pub use translation::Translation;
@@ -296,6 +296,30 @@ impl<'a> Table<'a> {
             }
         }
         ended.is_some()
+    }
+
+    /// Removes a live session that no answer has kept ([`Stage::Entered`]), and returns whether there
+    /// was one. One that is kept meanwhile stays.
+    pub fn forget_entered(&self, key: Key, limits: &Limits, now: Tick) -> bool {
+        let mut forgotten = false;
+        for _ in 0..ATTEMPTS {
+            let view = self.find(key, limits, now);
+            let Current::Live(index, session) = view.current else {
+                break;
+            };
+            if session.stage != Stage::Entered {
+                break;
+            }
+            test_points::at("forget entered: found");
+            // The copies first: the highest ranking one says whether it may go.
+            let ours = rank(Word::from_bits(view.bits(index)), limits, now);
+            forgotten |= self.remove_copies(&view, key, |other_index, other| {
+                other_index != index && rank(other, limits, now) <= ours
+            });
+            self.count_relocation();
+            forgotten |= self.swap(view.place(index), view.bits(index), Word::EMPTY.bits());
+        }
+        forgotten
     }
 
     /// All sessions, live or not, in no order. A session that is relocated during the walk may

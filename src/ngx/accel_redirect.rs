@@ -15,7 +15,7 @@ use super::sys;
 #[derive(Default)]
 pub struct SavedFinalize(Cell<Option<unsafe extern "C" fn(sys::RequestPtr, sys::ngx_int_t)>>);
 
-/// Called when a server has answered with X-Accel-Redirect.
+/// Called when a server has answered with X-Accel-Redirect, and at the end of each exchange.
 pub trait OnRedirect {
     /// The module's context of the request.
     type Context<'r>: Context + 'r;
@@ -25,9 +25,12 @@ pub trait OnRedirect {
     /// ([`Exchange::headers`](super::exchange::Exchange::headers)), and the peer is not given back
     /// yet.
     fn redirected<'r>(r: Request<'r>, context: &'r Self::Context<'r>);
+    /// The exchange ends, in whatever way. The peer of the latest attempt is not given back yet, if
+    /// that has not failed.
+    fn ended<'r>(r: Request<'r>, context: &'r Self::Context<'r>);
 }
 
-/// Has `A` called when the exchange of this request, whose context is set, ends so.
+/// Has `A` called when the exchange of this request, whose context is set, ends.
 #[inline]
 pub fn watch<'r, A: OnRedirect + 'r>(r: Request<'r>, context: &'r A::Context<'r>) {
     let Some(exchange) = r.upstream() else { return };
@@ -59,6 +62,7 @@ unsafe extern "C" fn finalize<A: OnRedirect>(r: sys::RequestPtr, code: sys::ngx_
     if code == sys::DECLINED {
         call::<A>(request, context);
     }
+    guard((), || A::ended(request, context));
     if let Some(original) = A::finalize(context).0.get() {
         // SAFETY: the protocol's own callback, with nginx's arguments.
         unsafe { original(r, code) };

@@ -10,7 +10,7 @@ use std::ptr::{self, NonNull};
 
 use super::exchange::Exchange;
 use super::guard::guard;
-use super::peers::{is_current, Lock, PeerData, PeerKey, PeerList, Peers};
+use super::peers::{is_current, Lock, PeerData, PeerHandle, PeerKey, PeerList, Peers};
 use super::request::Request;
 use super::sys;
 use super::upstream::Upstream;
@@ -279,6 +279,31 @@ impl Attempt<'_> {
             // SAFETY: the balancer's own callback with its own data.
             Some(get) => unsafe { get(self.pc.as_ptr(), self.balancer.data.get()) },
             None => sys::ERROR,
+        }
+    }
+
+    /// The peer that the balancer chooses: the one for [`Choice::Balance`], unless it is given back.
+    /// `None`: there is none.
+    pub fn ask(&self) -> Option<PeerKey> {
+        let code = self.balance();
+        self.answer.set(Some(code));
+        if code != sys::OK {
+            return None;
+        }
+        // SAFETY: RoundRobin::of() has seen what data points to. Every balancer sets current to the
+        // peer that it has taken (ngx_http_upstream_get_round_robin_peer()).
+        let peer = unsafe { (*self.balancer.data()).current as usize };
+        Some(PeerKey::from_address(peer))
+    }
+
+    /// Gives the peer that the balancer has chosen back, which was not asked and may be chosen again.
+    pub fn give_back(&self, peer: PeerHandle) {
+        self.undo();
+        let is_same = self.balancer.peers.generation() == peer.generation;
+        if is_same && self.balancer.is_current() {
+            let (word, bit) = self.tried(peer);
+            // SAFETY: the peers are those that tried was made for.
+            unsafe { *word &= !bit };
         }
     }
 

@@ -101,6 +101,15 @@ impl<'r> Exchange<'r> {
         unsafe { self.0.as_ref().headers_in.status_n }
     }
 
+    /// The status of the latest attempt as nginx notes it (`$upstream_status`): that of the peer's
+    /// answer, also where the client gets another response, or that of the failure; 0 while there is
+    /// none.
+    pub fn latest_status(self) -> usize {
+        // SAFETY: NULL, or the state of the latest attempt in the array that
+        // ngx_http_upstream_init_request() has made (ngx_http_upstream_connect()).
+        unsafe { self.0.as_ref().state.as_ref() }.map_or(0, |state| state.status)
+    }
+
     /// The name (`10.0.0.1:8080`) of the peer whose response is being passed on. `None` when the
     /// response is nginx's own: ngx_http_upstream_finalize_request() closes the connection to the
     /// peer before it sends an error page.

@@ -57,6 +57,8 @@ pub struct RequestContext<'r> {
     pub status: Cell<Status>,
     /// What became of the attempt at the session's server.
     pub holder_state: Cell<HolderState>,
+    /// What it has to do with a session that a request has entered.
+    pub entry: Cell<Entry>,
     /// The protocol's own callback for the end of the exchange.
     pub finalize: SavedFinalize,
 }
@@ -197,6 +199,18 @@ impl HolderState {
     pub fn keeps_session(self) -> bool {
         matches!(self, HolderState::Kept | HolderState::Foreign)
     }
+}
+
+/// What a request has to do with a session that a request has entered, and that no answer has kept
+/// so far (`learn=request`).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Entry {
+    /// Nothing, or no more.
+    None,
+    /// It has found one: its answer may keep it.
+    Found,
+    /// It has entered it: its answer may keep it, else the session ends with the exchange.
+    Own,
 }
 
 /// Most pages have one id or two, and these in many places.

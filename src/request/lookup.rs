@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use sticky_core::candidates::{Candidates, Standing};
 use sticky_core::directive::{CookieRule, QueryRule, RewriteRule};
 use sticky_core::http::cookie;
-use sticky_core::table::{Key, LookUp, PeerId};
+use sticky_core::table::{Key, LookUp, PeerId, Stage};
 
 use crate::config::peer_index::{IndexView, Peer, PeerIndex};
 use crate::config::types::Rule;
@@ -37,6 +37,8 @@ pub struct RequestSession<'r> {
     pub holder: Option<PeerId>,
     /// That peer, where it is known already and stays as it is.
     pub found: Option<&'r Peer>,
+    /// A request has entered it, and no answer has kept it.
+    pub is_entered: bool,
 }
 
 impl<'r> RequestSession<'r> {
@@ -48,6 +50,7 @@ impl<'r> RequestSession<'r> {
             carried: &[],
             holder: None,
             found: None,
+            is_entered: false,
         }
     }
 
@@ -212,10 +215,13 @@ fn of_key<'r>(
     sessions: &Sessions<'_>,
 ) -> (RequestSession<'r>, bool) {
     let (found, is_due) = sessions.look_up_for_request(key, &rule.limits);
-    let (status, holder) = match found {
-        LookUp::Unknown => (Status::Miss, None),
-        LookUp::Expired => (Status::Expired, None),
-        LookUp::Found(session) => (Status::Hit, Some(session.peer)),
+    let (status, holder, is_entered) = match found {
+        LookUp::Unknown => (Status::Miss, None, false),
+        LookUp::Expired => (Status::Expired, None, false),
+        LookUp::Found(session) => {
+            let is_entered = session.stage == Stage::Entered;
+            (Status::Hit, Some(session.peer), is_entered)
+        }
     };
     let session = RequestSession {
         status,
@@ -223,6 +229,7 @@ fn of_key<'r>(
         carried: id,
         holder,
         found: None,
+        is_entered,
     };
     (session, is_due)
 }

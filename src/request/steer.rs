@@ -3,7 +3,7 @@
 //! When the balancer has been initialised for a request, [`steer`] looks for the request's session.
 //! If it has one, each attempt goes to the session's peer, if that can be used, else to that of
 //! another session of the request, else to the balancer's choice. A request without a session is
-//! left to the balancer alone.
+//! left to the balancer alone, unless it begins one (`learn=request`, see `enter.rs`).
 
 use std::cell::Cell;
 
@@ -19,7 +19,7 @@ use crate::ngx::peers::{PeerHandle, PeerKey};
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Upstream;
 
-use super::context::{HolderState, NginxSticky, RequestContext};
+use super::context::{Entry, HolderState, NginxSticky, RequestContext};
 use super::lookup::{self, RequestSession};
 use super::session_id;
 use super::status::{Status, Tries};
@@ -34,6 +34,10 @@ struct Steered<'r, By> {
 
 /// To the peer that holds its session.
 struct Holder;
+
+/// To the peer that holds its session, which no answer has kept so far, or where it begins
+/// (`learn=request`).
+struct Entering;
 
 impl<'r, By: 'r> Steered<'r, By> {
     fn chosen(&self, choice: Choice) -> Choice {
@@ -78,6 +82,20 @@ impl Chooser for Steered<'_, Holder> {
     }
 }
 
+impl Chooser for Steered<'_, Entering> {
+    fn balancer(&self) -> &Balancer {
+        &self.balancer
+    }
+
+    fn request(&self) -> Request<'_> {
+        self.context.request
+    }
+
+    fn choose(&self, attempt: &Attempt<'_>) -> Choice {
+        self.chosen(self.context.choose_entering(attempt))
+    }
+}
+
 impl<'r> Chooser for Steered<'r, &'r NginxSticky<'r>> {
     fn balancer(&self) -> &Balancer {
         &self.balancer
@@ -117,7 +135,7 @@ impl<'r> Chooser for Steered<'r, &'r NginxSticky<'r>> {
 }
 
 impl RequestContext<'_> {
-    fn choose_holder(&self, attempt: &Attempt<'_>) -> Choice {
+    pub(super) fn choose_holder(&self, attempt: &Attempt<'_>) -> Choice {
         let taken = match (self.holder_state.get(), self.target()) {
             (HolderState::Untried, Some(peer)) => Some(attempt.take(peer, usable::test)),
             (HolderState::Steered, Some(peer)) if attempt.follows_closed_connection() => {
@@ -148,7 +166,7 @@ impl RequestContext<'_> {
 
     /// Where the session's server is, if it is known.
     #[inline(always)]
-    fn target(&self) -> Option<PeerHandle> {
+    pub(super) fn target(&self) -> Option<PeerHandle> {
         match self.found.get() {
             Some(peer) => Some(peer.handle),
             None => {
@@ -235,7 +253,7 @@ impl RequestContext<'_> {
 
     /// See [`crate::zone::sessions::Sessions::is_ahead`].
     #[cold]
-    fn is_ahead(&self) -> bool {
+    pub(super) fn is_ahead(&self) -> bool {
         self.request_key
             .get()
             .is_some_and(|key| self.has_ahead(key))
@@ -247,6 +265,10 @@ impl RequestContext<'_> {
         let RequestContext {
             request, sticky, ..
         } = self;
+        // It counts once an answer has kept the session.
+        if self.entry.get() != Entry::None {
+            return None;
+        }
         let of_location = request
             .loc_conf::<LocationConf>()
             .is_some_and(|location| location.no_fallback.get() == Some(true));
@@ -303,6 +325,16 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
             RequestSession::without_session(status)
         }
     };
+    let learns_requests = match &sticky.rule {
+        Rule::Query(rule, ..) => rule.learn.request,
+        Rule::Cookie(..) | Rule::Rewrite(_) | Rule::NginxForm(_) => false,
+    };
+    let is_entered = learns_requests && session.is_entered;
+    // No subrequest does, such as those of auth_request, mirror and the update of a cache.
+    let enters = learns_requests
+        && r.is_main()
+        && session.request_key.is_some()
+        && (is_entered || session.holder.is_none());
     let context = || RequestContext {
         epoch: Cell::default(),
         request: r,
@@ -320,10 +352,15 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
         tries: Tries::begin(r, session.status != Status::None),
         status: Cell::new(session.status),
         holder_state: Cell::new(HolderState::Untried),
+        entry: Cell::new(match is_entered {
+            true => Entry::Found,
+            false => Entry::None,
+        }),
         finalize: SavedFinalize::default(),
     };
     let context = match nginx_sticky {
         Some(nginx_sticky) => Steered::begin(r, exchange, context, nginx_sticky)?,
+        None if enters => Steered::begin(r, exchange, context, Entering)?,
         None if session.holder.is_some() => Steered::begin(r, exchange, context, Holder)?,
         None => {
             if let Rule::Query(rule, ..) = &sticky.rule {
@@ -334,17 +371,18 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
             context
         }
     };
-    let awaits_cookie = match &sticky.rule {
+    let awaits_end = match &sticky.rule {
         // A client that has sent it needs no other.
         Rule::Cookie(rule, _) => !rule.hide_cookie && session.holder.is_none(),
         Rule::Query(rule, ..) => {
-            !rule.learn.cookies.is_empty()
+            enters
+                || !rule.learn.cookies.is_empty()
                 || !rule.learn.variables.is_empty()
                 || rule.may_end_sessions()
         }
         Rule::Rewrite(_) | Rule::NginxForm(_) => false,
     };
-    if awaits_cookie {
+    if awaits_end {
         accel_redirect::watch::<A>(r, context);
     }
     Some(())

@@ -18,10 +18,49 @@ use crate::ngx::exchange::Exchange;
 use crate::ngx::header::Header;
 use crate::ngx::log::Level;
 use crate::ngx::request::Request;
-use crate::request::context::{HolderState, LearnedIds, RequestContext};
+use crate::request::context::{Entry, HolderState, LearnedIds, RequestContext};
 use crate::request::session_id;
 use crate::request::status::Status;
 use crate::zone::sessions::Sessions;
+
+/// The peer called `name` has answered a request whose session a request has entered: keeps it, unless
+/// the status says that there is none.
+#[cold]
+#[inline(never)]
+pub fn answered(
+    context: &RequestContext<'_>,
+    rule: &QueryRule,
+    sessions: &Sessions<'_>,
+    name: &[u8],
+    status: usize,
+) {
+    if !matches!(status, 101 | 200..400) || !context.request.is_main() {
+        return;
+    }
+    if let (Some(key), Some(peer)) = (context.request_key.get(), context.answering(name)) {
+        sessions.learn(key, &peer, Claim::Answer, &rule.limits, &mut |_| false);
+        context.entry.set(Entry::None);
+    }
+}
+
+/// The last try of such a request is over. A session that it has entered itself ends, unless an answer
+/// has kept it that the client does not get (`error_page`, `proxy_cache_revalidate`), or one to
+/// another request.
+#[cold]
+#[inline(never)]
+pub fn ended(r: Request<'_>, context: &RequestContext<'_>) {
+    let (Rule::Query(rule, sessions, _), Some(exchange)) = (&context.sticky.rule, r.upstream())
+    else {
+        return;
+    };
+    if let Some(name) = exchange.answering_peer() {
+        answered(context, rule, sessions, name, exchange.latest_status());
+    }
+    if let (Entry::Own, Some(key)) = (context.entry.get(), context.request_key.get()) {
+        sessions.forget_entered(key, &rule.limits);
+        context.entry.set(Entry::None);
+    }
+}
 
 /// Learns the ids in the header of a response, which the peer called `name` gives. A session whose
 /// server was lost moves to that peer.

@@ -269,6 +269,19 @@ impl<'c> Sessions<'c> {
         }
     }
 
+    /// See [`Table::forget_entered`].
+    #[cold]
+    pub fn forget_entered(&self, key: Key, limits: &Limits) -> bool {
+        match self.open() {
+            Some(Open::Shared(table, now)) => table.forget_entered(key, limits, now),
+            Some(Open::Parted(table, before, now)) => {
+                before.forget_entered(table, key, limits, now)
+            }
+            Some(Open::Local(table, now)) => table.forget_entered(key, limits, now),
+            None => false,
+        }
+    }
+
     /// Name of the zone that holds the sessions.
     pub fn zone_name(&self) -> Option<&'c [u8]> {
         match self.storage {

@@ -36,6 +36,7 @@ pub(super) fn learn(
         };
         match (source.unwrap_or_default(), name) {
             (b"location", None) => once(&mut learn.location, value)?,
+            (b"request", None) => once(&mut learn.request, value)?,
             (b"cookie" | b"json" | b"xml" | b"script", None) if plain.is_empty() => {
                 return Err(DirectiveError::value("learn", value, NAME_ELSEWHERE));
             }
@@ -116,8 +117,8 @@ fn unknown(value: &[u8]) -> DirectiveError {
         let bodies = SOURCES.map(|source| format!("\"{}\"", source.word));
         format!(
             "\"off\", or a list of {}, \"json:NAME\", \"xml:NAME\", \"location\", \"cookie\", \
-             \"cookie:NAME\", \"header:NAME\", \"header:NAME:PARAMETER\" and \"$VARIABLE\", divided \
-             by commas",
+             \"cookie:NAME\", \"header:NAME\", \"header:NAME:PARAMETER\", \"$VARIABLE\" and \
+             \"request\", divided by commas",
             bodies.join(", ")
         )
     });

@@ -3,7 +3,7 @@
 use super::json::Member;
 use super::source::Source;
 
-/// What `learn=` says. When it is empty, no session is learned.
+/// What `learn=` says. When it is empty, no session begins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LearnSet {
     /// How bodies are read.
@@ -24,6 +24,8 @@ pub struct LearnSet {
     pub headers: Vec<HeaderPart>,
     /// The numbers of the variables whose values are ids.
     pub variables: Vec<usize>,
+    /// Whether a request begins a session with an id that nobody knows.
+    pub request: bool,
 }
 
 /// The value of a header, or that of one of its parameters.

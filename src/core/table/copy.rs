@@ -207,6 +207,7 @@ impl Table<'_> {
         ours.followed_by(&Session {
             seen: ours.seen.max(theirs.seen),
             confirmed: ours.confirmed || theirs.confirmed,
+            stage: ours.stage.max(theirs.stage),
             ..stays
         })
     }

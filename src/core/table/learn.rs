@@ -9,7 +9,7 @@ use super::layout::Counters;
 use super::limits::Limits;
 use super::look_up::{rank, Current, View};
 use super::registry::Registration;
-use super::session::{PeerId, Session};
+use super::session::PeerId;
 use super::sync::fence;
 use super::tick::Tick;
 use super::word::Word;
@@ -43,7 +43,8 @@ impl Table<'_> {
         }
     }
 
-    /// Records that a response of `peer` contains the id at `now`. `is_unusable` returns whether a
+    /// Records that a response of `peer` contains the id at `now`, or what else the claim says.
+    /// `is_unusable` returns whether a
     /// peer has been removed or cannot be used; it is called only for another holder of a live
     /// session, and may be called again after a lost race.
     pub fn learn(
@@ -59,24 +60,22 @@ impl Table<'_> {
             limits: self.zone_limits.unwrap_or(*limits),
             now,
         };
+        let mut entered = None;
         for attempt in 0..ATTEMPTS {
             let view = self.find(key, limits, now);
             if let Current::Live(index, session) = view.current {
-                let holder = session.peer;
-                let (new, learned) = if holder == peer {
-                    let Some(new) = limits.refreshed(&session, now, claim.confirms()) else {
-                        return Learned::Same;
-                    };
-                    (new, Learned::Same)
-                } else if claim.moves(&session, is_unusable) {
-                    let new = session.moved(peer, now, claim.confirms());
-                    (new, Learned::Moved { from: holder })
-                } else {
-                    return Learned::Kept { holder };
+                let (new, learned) = claim.change(&session, peer, limits, now, is_unusable);
+                // A second request has found the word that was inserted here.
+                let learned = match (learned, entered) {
+                    (Learned::Same, Some(evicted)) => Learned::New { evicted },
+                    _ => learned,
+                };
+                let Some(new) = new else {
+                    return learned;
                 };
                 let replaced = self.replace(&view, key, index, &new, limits, now);
                 if replaced.is_some() {
-                    if learned != Learned::Same {
+                    if matches!(learned, Learned::Moved { .. }) {
                         Counters::count(&self.counters.moved);
                     }
                     return learned;
@@ -84,16 +83,21 @@ impl Table<'_> {
                 continue;
             }
 
-            let word = Word::new(key, &Session::new(peer, now, claim.confirms()));
+            let word = Word::new(key, &claim.begun(peer, now));
             match self.insert(&view, word, &policy, attempt < ATTEMPTS / 2) {
                 Placed::Raced => {}
                 Placed::Full => break,
                 Placed::Inserted(evicted) => {
                     test_points::at("learn: inserted");
-                    if self.wins_insertion(key, word, limits, now) {
+                    let is_kept = match claim {
+                        Claim::Request { .. } => self.is_alone(key, word, limits, now),
+                        _ => self.wins_insertion(key, word, limits, now),
+                    };
+                    if is_kept {
                         Counters::count(&self.counters.learned);
                         return Learned::New { evicted };
                     }
+                    entered = matches!(claim, Claim::Request { .. }).then_some(evicted);
                 }
             }
         }
@@ -125,6 +129,36 @@ impl Table<'_> {
             current: Current::Absent,
         };
         self.resolve_copies(&view, key, word, limits, now)
+    }
+
+    /// The same for a word that a request has entered, which goes to its peer as soon as this is true:
+    /// so the word must not be removed any more by another request that enters one. Whoever sees a
+    /// live word of another peer removes its own, whatever their rank, and tries again. If both do,
+    /// they find the same free place then, and one of them gets it.
+    fn is_alone(&self, key: Key, word: Word, limits: &Limits, now: Tick) -> bool {
+        // As in wins_insertion().
+        fence(SeqCst);
+        let (first, second) = self.lines_of(key);
+        let mut words = [0; 2 * LINE];
+        self.read(first, second, &mut words);
+        test_points::at("learn: looked again");
+        let is_another = |bits: &u128| {
+            let other = Word::from_bits(*bits);
+            other.key() == Some(key)
+                && other.session().peer != word.session().peer
+                && limits.is_live(&other.session(), now)
+        };
+        if !words.iter().any(is_another) {
+            return true;
+        }
+        let view = View {
+            first,
+            second,
+            words,
+            current: Current::Absent,
+        };
+        self.remove_copies(&view, key, |_, other| other == word);
+        false
     }
 
     /// Leaves the highest ranking of several different words of a key in `view`. False when that is

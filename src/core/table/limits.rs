@@ -1,6 +1,6 @@
 //! When a session expires, and when its word is worth rewriting.
 
-use super::session::Session;
+use super::session::{Session, Stage};
 use super::tick::{Tick, LAST_TICK};
 
 /// How long a session lives.
@@ -93,6 +93,10 @@ impl Limits {
                 false => session.created,
             },
             confirmed: session.confirmed || confirm,
+            stage: match (session.stage, confirm) {
+                (Stage::Kept, true) => Stage::Settled,
+                (stage, _) => stage,
+            },
             ..*session
         })
     }

@@ -15,7 +15,7 @@ use super::eviction::newcomers_share;
 use super::key::Key;
 use super::limits::Limits;
 use super::look_up::LookUp;
-use super::session::{PeerId, Session};
+use super::session::{PeerId, Session, Stage};
 use super::tick::Tick;
 
 /// A map from key to session that holds a limited number of sessions.
@@ -72,16 +72,7 @@ impl LocalTable {
         let known = self.sessions.borrow().get(key);
         let live = known.filter(|session| limits.is_live(session, now));
         if let Some(session) = live {
-            let holder = session.peer;
-            let (new, learned) = if holder == peer {
-                let new = limits.refreshed(&session, now, claim.confirms());
-                (new, Learned::Same)
-            } else if claim.moves(&session, is_unusable) {
-                let new = session.moved(peer, now, claim.confirms());
-                (Some(new), Learned::Moved { from: holder })
-            } else {
-                return Learned::Kept { holder };
-            };
+            let (new, learned) = claim.change(&session, peer, limits, now, is_unusable);
             self.sessions.borrow_mut().change(key, |_| new);
             return learned;
         }
@@ -95,7 +86,7 @@ impl LocalTable {
                 Err(Empty) => return Learned::Refused,
             }
         }
-        sessions.insert(key, Session::new(peer, now, claim.confirms()));
+        sessions.insert(key, claim.begun(peer, now));
         Learned::New { evicted }
     }
 
@@ -112,6 +103,15 @@ impl LocalTable {
             LookUp::Found(session) if session.peer == holder => self.forget(key),
             _ => false,
         }
+    }
+
+    /// See [`Table::forget_entered`](super::Table::forget_entered).
+    pub fn forget_entered(&self, key: Key, limits: &Limits, now: Tick) -> bool {
+        let is_entered = matches!(
+            self.look_up(key, limits, now),
+            LookUp::Found(session) if session.stage == Stage::Entered
+        );
+        is_entered && self.forget(key)
     }
 
     /// Removes the session, live or not, and returns whether there was one.

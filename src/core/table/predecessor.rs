@@ -26,7 +26,7 @@ use super::layout::ZoneIdentity;
 use super::limits::Limits;
 use super::look_up::LookUp;
 use super::registry::Registration;
-use super::session::{PeerId, Session};
+use super::session::{PeerId, Session, Stage};
 use super::tick::Tick;
 use super::{test_points, Table, ATTEMPTS};
 
@@ -75,8 +75,17 @@ impl<'a> Predecessor<'a> {
         if let Some(session) = self.translated(new, found) {
             return LookUp::Found(session);
         }
-        match new.look_up(key, limits, now) {
+        match self.only_in(new, key, limits, now) {
             LookUp::Unknown if found == LookUp::Expired => LookUp::Expired,
+            found => found,
+        }
+    }
+
+    /// The session of a key that the old table has not. One that was entered and that no answer has
+    /// kept is none: an older worker may have removed it.
+    fn only_in(&self, new: &Table, key: Key, limits: &Limits, now: Tick) -> LookUp {
+        match new.look_up(key, limits, now) {
+            LookUp::Found(session) if session.stage == Stage::Entered => LookUp::Unknown,
             found => found,
         }
     }
@@ -158,7 +167,7 @@ impl<'a> Predecessor<'a> {
         let found = self.own_look_up(key, limits, now);
         let is_here_alone = || {
             !matches!(found, LookUp::Found(_))
-                && matches!(new.look_up(key, limits, now), LookUp::Found(_))
+                && matches!(self.only_in(new, key, limits, now), LookUp::Found(_))
         };
         let old_peer = self.old_of(new, peer);
         let Some(old_peer) = old_peer.filter(|_| !is_here_alone()) else {
@@ -171,14 +180,21 @@ impl<'a> Predecessor<'a> {
             let learned = self.hand_over(new, key, limits, now, &mut change, is_moved);
             return learned.unwrap_or(Learned::Refused);
         };
+        let old_number = |number: PeerId| {
+            let peer = new.registry()?.registration(number)?;
+            Some(self.old_of(new, &peer)?.number)
+        };
         let old_claim = match claim {
             Claim::ResponseOnly => Claim::ResponseOnly,
             Claim::RequestCarried { holder } => Claim::RequestCarried {
-                holder: holder.and_then(|holder| {
-                    let holder = new.registry()?.registration(holder)?;
-                    Some(self.old_of(new, &holder)?.number)
-                }),
+                holder: holder.and_then(old_number),
             },
+            // Of a peer without a number there no session is to be moved: the claim is no first one.
+            Claim::Request { from: Some(from) } => Claim::Request {
+                from: Some(old_number(from).unwrap_or(old_peer.number)),
+            },
+            Claim::Request { from: None } => claim,
+            Claim::Answer => claim,
         };
         let mut is_old_unusable = |old: PeerId| match self.new_of(new, old) {
             Some(peer) => is_unusable(peer.number),
@@ -257,6 +273,20 @@ impl<'a> Predecessor<'a> {
         self.table.forget(key);
     }
 
+    /// [`Table::forget_entered`] in both.
+    pub fn forget_entered(&self, new: &Table, key: Key, limits: &Limits, now: Tick) -> bool {
+        let forgotten = match self.before() {
+            Some(before) => before.forget_entered(&self.table, key, limits, now),
+            None => self.table.forget_entered(key, limits, now),
+        };
+        // Not where the old one has a session that stays.
+        if matches!(self.own_look_up(key, limits, now), LookUp::Found(_)) {
+            return forgotten;
+        }
+        new.forget_entered(key, limits, now);
+        forgotten
+    }
+
     /// Copies into the new table what it has not, or has otherwise, in several walks: workers go on
     /// relocating sessions in the old one meanwhile. To be called when only workers that
     /// have both tables are left. May take long; `false` when `is_stopped` has ended it.
@@ -294,6 +324,16 @@ impl<'a> Predecessor<'a> {
             }
             if self.table.counters.relocated.load(Acquire) == relocated {
                 break;
+            }
+        }
+        // What older workers have removed.
+        for (count, (key, session)) in new.sessions().enumerate() {
+            if count % 1024 == 0 && is_stopped() {
+                return false;
+            }
+            let is_known = || matches!(self.own_look_up(key, limits, now), LookUp::Found(_));
+            if session.stage == Stage::Entered && !is_known() {
+                new.forget_entered(key, limits, now);
             }
         }
         true

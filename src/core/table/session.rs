@@ -31,8 +31,24 @@ pub struct Session {
     pub seen: Tick,
     /// When it was learned; rounded down for old sessions, see [`Word`](super::Word).
     pub created: Tick,
-    /// Whether a request is known to have carried the id, see also [`Session::is_in_use`].
+    /// Whether a request is known to have carried the id, see also [`Session::is_in_use`]. Of a
+    /// session that a request has entered: another request than that one.
     pub confirmed: bool,
+    /// How firmly the peer has it.
+    pub stage: Stage,
+}
+
+/// How firmly a peer has a session. Only those that a request has entered (`learn=request`) begin
+/// below [`Stage::Settled`], and each goes up at most.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Stage {
+    /// A request has entered it, when its peer was chosen. No answer has kept it so far.
+    Entered,
+    /// An answer has kept it, and no second request has brought the id: a response of another peer
+    /// that hands the id out still moves it.
+    Kept,
+    /// It is like one that a response has handed out.
+    Settled,
 }
 
 impl Session {
@@ -52,17 +68,54 @@ impl Session {
             seen: now,
             created: now,
             confirmed,
+            stage: Stage::Settled,
+        }
+    }
+
+    /// A session that a request begins at `now`, up to `stage`.
+    pub(super) fn entered(peer: PeerId, now: Tick, stage: Stage) -> Session {
+        Session {
+            stage,
+            ..Session::new(peer, now, false)
         }
     }
 
     /// The session at another peer. `seen` always advances, so that a copy of the word before this
     /// change, made by a relocation under way, can never outrank it.
     pub(super) fn moved(&self, to: PeerId, now: Tick, confirm: bool) -> Session {
+        let seen = now.max(self.seen.saturating_add(1));
+        let confirmed = self.confirmed || confirm;
+        // One that was entered and not brought again begins anew, see `Word`.
+        let is_settled = confirmed || self.stage == Stage::Settled;
         Session {
             peer: to,
-            seen: now.max(self.seen.saturating_add(1)),
-            created: self.created,
-            confirmed: self.confirmed || confirm,
+            seen,
+            created: if is_settled { self.created } else { seen },
+            confirmed,
+            stage: self.stage,
+        }
+    }
+
+    /// The session at a peer that has handed its id out. `seen` advances as when it is
+    /// [moved](Session::moved).
+    pub(super) fn handed_out(&self, by: PeerId, now: Tick, confirm: bool) -> Session {
+        let settled = Session {
+            stage: Stage::Settled,
+            ..*self
+        };
+        settled.moved(by, now, confirm)
+    }
+
+    /// The session after an answer that keeps it. `None`: it was kept already. With an id that a
+    /// second request has brought, it is settled, and `seen` advances as when it is moved.
+    pub(super) fn kept(&self, now: Tick) -> Option<Session> {
+        match (self.stage, self.confirmed) {
+            (Stage::Entered, false) => Some(Session {
+                stage: Stage::Kept,
+                ..*self
+            }),
+            (Stage::Entered, true) => Some(self.handed_out(self.peer, now, true)),
+            (Stage::Kept | Stage::Settled, _) => None,
         }
     }
 
@@ -78,15 +131,17 @@ impl Session {
     }
 
     /// This session after `other`, its copy in a table that decides. `seen` advances where the peer
-    /// changes, as when it is [moved](Session::moved). `None`: nothing changes.
+    /// or the stage changes, as when it is [moved](Session::moved). `None`: nothing changes.
     pub(super) fn followed_by(&self, other: &Session) -> Option<Session> {
-        let is_moved = self.peer != other.peer;
+        let stage = self.stage.max(other.stage);
+        let is_moved = self.peer != other.peer || self.stage != stage;
         let after = self.seen.saturating_add(Tick::from(is_moved));
         let new = Session {
             peer: other.peer,
             seen: other.seen.max(after),
             created: other.created,
             confirmed: self.confirmed || other.confirmed,
+            stage,
         };
         (new != *self).then_some(new)
     }

@@ -16,9 +16,22 @@
 //! the session alone: a later change of `lifetime` cannot make a word mean something else. The error
 //! stays below 1/1000 of the session's age (1/250 beyond a year). Because periods are aligned to the
 //! epoch, rewriting a word many times adds no error.
+//!
+//! So with an exp of 1 to 14, `created` lies at least 1024 periods before `seen`: for less, a smaller
+//! exponent would do. Words with fewer periods are of sessions that a request has entered
+//! (`learn=request`):
+//!
+//! | c | exp | periods | stage | created |
+//! |---|---|---|---|---|
+//! | 0 | 1 | 0 | entered | = seen |
+//! | 0 | 2 | 0 | kept | = seen |
+//! | 1 | 1 to 14 | below 1024 | entered, and a second request has brought the id | to 1/500 of the age, 2 s at least |
+//!
+//! That needs no bit, and a version of the module that does not know it reads a session like any
+//! other. The word of a later stage is the higher number, as [ranks](super) need it.
 
 use super::key::Key;
-use super::session::{PeerId, Session, PEER_BITS};
+use super::session::{PeerId, Session, Stage, PEER_BITS};
 use super::tick::{Tick, LAST_TICK, TICK_BITS};
 
 const SEEN_BITS: u32 = TICK_BITS;
@@ -34,6 +47,14 @@ const PEER_SHIFT: u32 = SEEN_SHIFT + SEEN_BITS;
 const CREATED_MASK: u64 = (1 << (SEEN_SHIFT - AGE_SHIFT)) - 1;
 const AGE_MASK: u32 = (1 << AGE_BITS) - 1;
 const EXPONENT_MASK: u32 = 15;
+
+/// The exponents of words that a request has entered.
+const ENTERED_EXPONENT: u32 = 1;
+const KEPT_EXPONENT: u32 = 2;
+const LAST_MARKED_EXPONENT: u32 = EXPONENT_MASK - 1;
+
+/// Only such words have an exponent other than 0 and fewer periods.
+const MARKED_BELOW: u32 = 1 << (AGE_BITS - 1);
 
 const _: () = assert!(PEER_SHIFT + PEER_BITS == 64);
 const _: () = assert!(AGE_BITS + period_bits(EXPONENT_MASK) == SEEN_BITS);
@@ -54,7 +75,15 @@ impl Word {
             let period = period_bits(*exponent);
             (seen >> period) - (created >> period) <= AGE_MASK
         };
-        let exponent = (0..=EXPONENT_MASK).find(reaches).unwrap_or(EXPONENT_MASK);
+        let (exponent, created) = match (session.stage, session.confirmed) {
+            (Stage::Settled, _) | (Stage::Kept, true) => {
+                let exponent = (0..=EXPONENT_MASK).find(reaches);
+                (exponent.unwrap_or(EXPONENT_MASK), created)
+            }
+            (Stage::Entered, false) => (ENTERED_EXPONENT, seen),
+            (Stage::Kept, false) => (KEPT_EXPONENT, seen),
+            (Stage::Entered, true) => marked(seen, created),
+        };
         let age = (created >> period_bits(exponent)) & AGE_MASK;
 
         let low = u64::from(session.peer.get()) << PEER_SHIFT
@@ -103,11 +132,45 @@ impl Word {
         let age = (self.0 >> AGE_SHIFT) as u32 & AGE_MASK;
         let last = seen >> period;
         let periods_back = last.wrapping_sub(age) & AGE_MASK;
-        Session {
+        let session = Session {
             peer: PeerId::new((self.0 >> PEER_SHIFT) as u32),
             seen,
             created: last.saturating_sub(periods_back) << period,
             confirmed: self.is_confirmed(),
+            stage: Stage::Settled,
+        };
+        if periods_back < MARKED_BELOW && self.is_markable() {
+            return self.entered(session);
+        }
+        session
+    }
+
+    /// Whether the exponent is one that a word of a session has that a request has entered.
+    #[inline]
+    fn is_markable(self) -> bool {
+        let exponent = (self.0 >> EXPONENT_SHIFT) as u32 & EXPONENT_MASK;
+        (ENTERED_EXPONENT..=LAST_MARKED_EXPONENT).contains(&exponent)
+    }
+
+    /// The session of a word that a request has entered; `session` has `created` as of any word.
+    #[cold]
+    fn entered(self, session: Session) -> Session {
+        if session.confirmed {
+            return Session {
+                // As `is_in_use` says.
+                created: session.created.min(session.seen.saturating_sub(1)),
+                stage: Stage::Entered,
+                ..session
+            };
+        }
+        let exponent = (self.0 >> EXPONENT_SHIFT) as u32 & EXPONENT_MASK;
+        Session {
+            created: session.seen,
+            stage: match exponent {
+                KEPT_EXPONENT => Stage::Kept,
+                _ => Stage::Entered,
+            },
+            ..session
         }
     }
 
@@ -142,6 +205,20 @@ impl Word {
     #[inline]
     pub fn is_confirmed(self) -> bool {
         self.0 as u64 & CONFIRMED != 0
+    }
+}
+
+/// The exponent and `created` of a session that was entered and brought a second time. Of one that
+/// stays so for half a year, `created` follows.
+fn marked(seen: Tick, created: Tick) -> (u32, Tick) {
+    let periods = |exponent: u32| (seen >> exponent) - (created >> exponent);
+    let fits = |exponent: &u32| periods(*exponent) < MARKED_BELOW;
+    match (ENTERED_EXPONENT..=LAST_MARKED_EXPONENT).find(fits) {
+        Some(exponent) => (exponent, created),
+        None => {
+            let longest = (MARKED_BELOW - 1) << LAST_MARKED_EXPONENT;
+            (LAST_MARKED_EXPONENT, seen.saturating_sub(longest))
+        }
     }
 }
 

@@ -290,6 +290,21 @@ fn learners_can_be_combined() {
     for (word, learn) in [
         ("learn=off", none()),
         (
+            "learn=request",
+            LearnSet {
+                request: true,
+                ..none()
+            },
+        ),
+        (
+            "learn=request,location",
+            LearnSet {
+                request: true,
+                location: true,
+                ..none()
+            },
+        ),
+        (
             "learn=html",
             LearnSet {
                 bodies: vec![&HTML],
@@ -438,6 +453,7 @@ fn learners_can_be_combined() {
                 headers: vec![whole("x")],
                 variables: Vec::new(),
                 types: Vec::new(),
+                request: false,
             },
         ),
     ] {

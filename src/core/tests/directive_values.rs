@@ -15,8 +15,8 @@ fn an_invalid_value_gets_what_was_expected() {
     let learners =
         "expected \"off\", or a list of \"html\", \"forms\", \"json\", \"sse\", \"text\", \
                     \"xml\", \"script\", \"json:NAME\", \"xml:NAME\", \"location\", \"cookie\", \
-                    \"cookie:NAME\", \"header:NAME\", \"header:NAME:PARAMETER\" and \
-                    \"$VARIABLE\", divided by commas";
+                    \"cookie:NAME\", \"header:NAME\", \"header:NAME:PARAMETER\", \
+                    \"$VARIABLE\" and \"request\", divided by commas";
     let delimiter = "expected one character, as in \"id_delimiter=.\", that is no letter or digit";
     let letters = "expected a name without parentheses to look for there";
     let zone = "expected \"zone=off\", or \"zone=NAME\" or \"zone=NAME:SIZE\" as in \"shop:1m\"";

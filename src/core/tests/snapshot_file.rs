@@ -5,7 +5,7 @@ mod state_file;
 mod table_zone;
 
 use sticky_core::snapshot::{check, Record, SnapshotError, SnapshotWriter};
-use sticky_core::table::{Fingerprint, Key, Session, Tick, Word};
+use sticky_core::table::{Fingerprint, Key, Session, Stage, Tick, Word};
 
 use state_file::*;
 use table_zone::peer;
@@ -18,6 +18,7 @@ fn the_bytes_of_a_file() {
         seen: 4000,
         created: 4000,
         confirmed: true,
+        stage: Stage::Settled,
     };
     let word = Word::new(Key::new(0x1122_3344_5566_7788), &session);
     let server = Fingerprint::from_bits(0xab_0102_0304_0506_0708).unwrap();

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use portable_atomic::AtomicU128;
 use sticky_core::snapshot::{Moment, SnapshotHeader};
 use sticky_core::table::{
-    tick_at, Claim, Fingerprint, Key, Limits, LookUp, Merged, Session, Table, Tick, UsableServers,
-    Word, ZoneHeader, LAST_TICK,
+    tick_at, Claim, Fingerprint, Key, Limits, LookUp, Merged, Session, Stage, Table, Tick,
+    UsableServers, Word, ZoneHeader, LAST_TICK,
 };
 
 use table_zone::{key, none_unusable, peer, Random, Zone, HOUR};
@@ -34,6 +34,7 @@ fn session(peer_number: u32, seen: Tick, created: Tick, confirmed: bool) -> Sess
         seen,
         created,
         confirmed,
+        stage: Stage::Settled,
     }
 }
 
@@ -208,6 +209,7 @@ fn joined(a: Session, b: Session) -> Session {
         },
         seen: a.seen.max(b.seen),
         confirmed: a.confirmed || b.confirmed,
+        stage: a.stage.max(b.stage),
         peer: best.peer,
     }
 }

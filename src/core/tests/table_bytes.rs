@@ -6,7 +6,7 @@ mod table_zone;
 use std::sync::atomic::Ordering::Relaxed;
 
 use sticky_core::table::{
-    is_lock_free, Claim, Learned, Limits, LookUp, Session, Table, Word, ZoneHeader,
+    is_lock_free, Claim, Learned, Limits, LookUp, Session, Stage, Table, Word, ZoneHeader,
 };
 
 use table_zone::{key, none_unusable, peer, rounds, Random, Zone, HOUR};
@@ -131,6 +131,7 @@ fn session(number: u32, seen: u32, confirmed: bool) -> Session {
         seen,
         created: 0,
         confirmed,
+        stage: Stage::Settled,
     }
 }
 

@@ -6,7 +6,7 @@ mod table_zone;
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use sticky_core::table::{Claim, Learned, Limits, LocalTable, LookUp, PeerId};
+use sticky_core::table::{Claim, Learned, Limits, LocalTable, LookUp, PeerId, Stage};
 
 use table_zone::{key, none_unusable, peer, Sessions, Zone, HOUR};
 
@@ -148,6 +148,138 @@ fn a_session_is_reassigned_only_from_its_holder() {
         assert!(!table.reassign(key(1), peer(1), peer(2), &HOUR, 1));
         assert_eq!(found(table, 1), (3, true));
         assert!(!table.reassign(key(2), peer(1), peer(2), &HOUR, 1));
+    });
+}
+
+const REQUEST: Claim = Claim::Request { from: None };
+
+fn failed(from: u32) -> Claim {
+    Claim::Request {
+        from: Some(peer(from)),
+    }
+}
+
+/// The peer, the stage, and whether a second request has brought the id.
+fn entered(table: &dyn Sessions, now: u32) -> Option<(u32, Stage, bool)> {
+    match table.look_up(key(1), &HOUR, now) {
+        LookUp::Found(held) => Some((held.peer.get(), held.stage, held.is_in_use())),
+        _ => None,
+    }
+}
+
+#[test]
+fn the_first_request_enters_a_session_and_the_second_follows() {
+    on_both(|table| {
+        assert_eq!(learn(table, 1, REQUEST, 10), NEW);
+        assert_eq!(entered(table, 10), Some((1, Stage::Entered, false)));
+        assert_eq!(
+            learn(table, 2, REQUEST, 10),
+            Learned::Kept { holder: peer(1) }
+        );
+        // In the same second, too.
+        assert_eq!(entered(table, 10), Some((1, Stage::Entered, true)));
+        assert_eq!(
+            learn(table, 2, Claim::Answer, 10),
+            Learned::Kept { holder: peer(1) }
+        );
+        assert_eq!(entered(table, 10), Some((1, Stage::Settled, true)));
+    });
+}
+
+#[test]
+fn a_session_that_no_answer_keeps_is_removed() {
+    on_both(|table| {
+        learn(table, 1, REQUEST, 10);
+        assert!(table.forget_entered(key(1), &HOUR, 20));
+        assert_eq!(entered(table, 20), None);
+        assert!(!table.forget_entered(key(1), &HOUR, 20));
+        // Nor one that was brought again.
+        learn(table, 1, REQUEST, 20);
+        table.touch(key(1), &HOUR, 21);
+        assert!(table.forget_entered(key(1), &HOUR, 22));
+        assert_eq!(entered(table, 22), None);
+    });
+}
+
+#[test]
+fn a_session_that_an_answer_has_kept_stays() {
+    on_both(|table| {
+        learn(table, 1, REQUEST, 10);
+        assert_eq!(learn(table, 1, Claim::Answer, 12), Learned::Same);
+        assert_eq!(entered(table, 12), Some((1, Stage::Kept, false)));
+        assert!(!table.forget_entered(key(1), &HOUR, 12));
+        // A newcomer, until the second request comes.
+        table.touch(key(1), &HOUR, 10);
+        assert_eq!(entered(table, 12), Some((1, Stage::Settled, true)));
+        // What was removed or evicted before its answer begins with it.
+        assert!(table.forget(key(1)));
+        assert_eq!(learn(table, 3, Claim::Answer, 13), NEW);
+        assert_eq!(entered(table, 13), Some((3, Stage::Kept, false)));
+    });
+}
+
+#[test]
+fn an_entered_session_goes_along_on_a_retry_and_a_kept_one_does_not() {
+    on_both(|table| {
+        learn(table, 1, REQUEST, 10);
+        let moved = Learned::Moved { from: peer(1) };
+        assert_eq!(learn(table, 2, failed(1), 10), moved);
+        assert_eq!(entered(table, 10), Some((2, Stage::Entered, false)));
+        // Another request that has failed there follows.
+        assert_eq!(
+            learn(table, 3, failed(1), 10),
+            Learned::Kept { holder: peer(2) }
+        );
+        assert_eq!(entered(table, 10), Some((2, Stage::Entered, false)));
+        // The same server once more.
+        assert_eq!(learn(table, 2, failed(2), 10), Learned::Same);
+        learn(table, 2, Claim::Answer, 11);
+        assert_eq!(
+            learn(table, 3, failed(2), 11),
+            Learned::Kept { holder: peer(2) }
+        );
+        // One that was removed meanwhile begins anew.
+        table.forget(key(1));
+        assert_eq!(learn(table, 3, failed(2), 11), NEW);
+    });
+}
+
+#[test]
+fn a_server_that_hands_an_entered_id_out_has_it_until_a_second_request() {
+    for is_kept in [false, true] {
+        on_both(|table| {
+            learn(table, 1, REQUEST, 10);
+            if is_kept {
+                learn(table, 1, Claim::Answer, 10);
+            }
+            let moved = Learned::Moved { from: peer(1) };
+            assert_eq!(learn(table, 2, Claim::ResponseOnly, 10), moved);
+            assert_eq!(entered(table, 11), Some((2, Stage::Settled, false)));
+            // The answer of the first server, which comes later, changes nothing.
+            let kept = Learned::Kept { holder: peer(2) };
+            assert_eq!(learn(table, 1, Claim::Answer, 11), kept);
+            assert!(!table.forget_entered(key(1), &HOUR, 11));
+            assert_eq!(learn(table, 3, Claim::ResponseOnly, 11), kept);
+        });
+        on_both(|table| {
+            learn(table, 1, REQUEST, 10);
+            if is_kept {
+                learn(table, 1, Claim::Answer, 10);
+            }
+            table.touch(key(1), &HOUR, 10);
+            let kept = Learned::Kept { holder: peer(1) };
+            assert_eq!(learn(table, 2, Claim::ResponseOnly, 10), kept);
+        });
+    }
+}
+
+#[test]
+fn a_server_that_hands_out_what_was_entered_there_keeps_it() {
+    on_both(|table| {
+        learn(table, 1, REQUEST, 10);
+        assert_eq!(learn(table, 1, Claim::ResponseOnly, 10), Learned::Same);
+        assert_eq!(entered(table, 11), Some((1, Stage::Settled, false)));
+        assert!(!table.forget_entered(key(1), &HOUR, 11));
     });
 }
 

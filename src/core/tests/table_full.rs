@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::f64::consts::TAU;
 use std::mem::size_of;
 
-use sticky_core::table::{Claim, Learned, LocalTable, LookUp, Tick, ZoneHeader};
+use sticky_core::table::{Claim, Learned, LocalTable, LookUp, Table, Tick, ZoneHeader};
 
 use table_zone::{key, none_unusable, peer, Random, Sessions, Zone, HOUR};
 
@@ -358,6 +358,44 @@ fn a_flood_of_ids_that_never_return_takes_a_part_of_a_full_table() {
             };
             assert!(shared.visitors.percent() <= most);
         }
+    }
+}
+
+/// Sessions that begin with a request, which an answer keeps or not.
+struct Entered<'a>(Table<'a>, bool);
+
+impl Keeper for Entered<'_> {
+    fn begin(&mut self, number: u64, now: Tick) {
+        let Entered(table, is_kept) = *self;
+        let (key, to) = (key(number), peer(number as u32 % 8));
+        let mut learn = |claim| table.learn(key, to, claim, &HOUR, now, &mut none_unusable);
+        let learned = learn(Claim::Request { from: None });
+        assert!(matches!(learned, Learned::New { .. }), "{learned:?}");
+        if is_kept {
+            learn(Claim::Answer);
+        }
+    }
+
+    fn click(&mut self, number: u64, now: Tick) -> bool {
+        let is_known = self.0.look_up(key(number), &HOUR, now) != LookUp::Unknown;
+        match is_known {
+            true => self.0.touch(key(number), &HOUR, now),
+            false => self.begin(number, now),
+        }
+        is_known
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "too long")]
+fn a_flood_of_ids_that_requests_enter_costs_no_session_in_use() {
+    for is_kept in [false, true] {
+        let zone = Zone::new(WORDS_IN_1MB);
+        let is_known =
+            |number, now| zone.table().look_up(key(number), &HOUR, now) != LookUp::Unknown;
+        let flooded = flood(&mut Entered(zone.table(), is_kept), 5_000, 1_000, &is_known);
+        assert!(flooded.lost == 0.0, "kept {is_kept}: {:.2} %", flooded.lost);
+        assert!(flooded.visitors.percent() <= 1.0);
     }
 }
 

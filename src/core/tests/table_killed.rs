@@ -24,7 +24,7 @@ use sticky_core::table::{Claim, Limits, LookUp, PeerId, Table, Tick, Word, ZoneH
 use table_zone::{key, none_unusable, peer, Random, Zone};
 
 /// Where a worker dies. "view" and "search" are reads.
-const TEST_POINTS: [&str; 15] = [
+const TEST_POINTS: [&str; 16] = [
     "view: a word",
     "search: a word",
     "swap",
@@ -39,6 +39,7 @@ const TEST_POINTS: [&str; 15] = [
     "remove duplicate: decided",
     "end: copies removed",
     "forget: a copy found",
+    "forget entered: found",
     "sweep: one has expired",
 ];
 
@@ -139,6 +140,18 @@ fn worker() {
             7 => drop(table.sweep(random.below(WORDS as u32) as usize, 32, &LIMITS, now)),
             8 => drop(table.forget(key(guest))),
             9 => drop(table.end(key(guest), own(guest, half), &LIMITS, now)),
+            10 => drop(table.forget_entered(key(guest), &LIMITS, now)),
+            11 => {
+                let to = own(guest, random.below(2));
+                // No guest is in use.
+                let claim = match random.below(3) {
+                    0 => Claim::Answer,
+                    _ => Claim::Request {
+                        from: Some(own(guest, random.below(2))),
+                    },
+                };
+                table.learn(key(guest), to, claim, &LIMITS, now, &mut none_unusable);
+            }
             _ => {
                 let to = own(guest, random.below(2));
                 // Or long ago, so that the sweep has work.

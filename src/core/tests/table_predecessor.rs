@@ -81,6 +81,7 @@ trait Worker {
     fn look_up(&self, key: Key, now: Tick) -> LookUp;
     fn touch(&self, key: Key, now: Tick);
     fn reassign(&self, key: Key, from: PeerId, to: &Registration, now: Tick) -> bool;
+    fn forget_entered(&self, key: Key, now: Tick) -> bool;
     fn learn(
         &self,
         key: Key,
@@ -124,6 +125,30 @@ trait Worker {
                 holder: holder.map(|holder| zone.server(holder).number),
             },
         };
+        self.claims(key, server, claim, unusable, now)
+    }
+
+    /// A request that goes to `server`, after it has failed at another one.
+    fn enters(
+        &self,
+        key: Key,
+        server: u32,
+        failed: Option<u32>,
+        now: Tick,
+    ) -> (&'static str, Option<u32>) {
+        let from = failed.map(|failed| self.zone().server(failed).number);
+        self.claims(key, server, Claim::Request { from }, None, now)
+    }
+
+    fn claims(
+        &self,
+        key: Key,
+        server: u32,
+        claim: Claim,
+        unusable: Option<u32>,
+        now: Tick,
+    ) -> (&'static str, Option<u32>) {
+        let zone = self.zone();
         let mut is_unusable = |peer| Some(zone.named(peer)) == unusable;
         match self.learn(key, &zone.server(server), claim, now, &mut is_unusable) {
             Learned::New { .. } => ("new", None),
@@ -150,6 +175,9 @@ impl Worker for Alone<'_> {
     }
     fn reassign(&self, key: Key, from: PeerId, to: &Registration, now: Tick) -> bool {
         self.0.table().reassign_to(key, from, to, &HOUR, now)
+    }
+    fn forget_entered(&self, key: Key, now: Tick) -> bool {
+        self.0.table().forget_entered(key, &HOUR, now)
     }
     fn learn(
         &self,
@@ -196,6 +224,9 @@ impl Worker for Both<'_> {
         let new = self.0.table();
         self.1.reassign_to(&new, key, from, to, &HOUR, now)
     }
+    fn forget_entered(&self, key: Key, now: Tick) -> bool {
+        self.1.forget_entered(&self.0.table(), key, &HOUR, now)
+    }
     fn learn(
         &self,
         key: Key,
@@ -237,9 +268,9 @@ fn workers_of_all_configurations_see_the_same() {
                 assert_eq!(here, there, "round {round} of {ids} ids");
                 let server = random.below(SERVERS);
                 let holder = here.unwrap_or_else(|| random.below(SERVERS));
-                match random.below(9) / 2 {
+                match random.below(12) {
                     // What a worker without the newest table ends lives on in that.
-                    4 => {
+                    8 => {
                         let newest = workers[workers.len() - 1];
                         let ended = newest.ends(key, server, *now);
                         assert_eq!(ended, one.ends(key, server, *now));
@@ -247,6 +278,21 @@ fn workers_of_all_configurations_see_the_same() {
                             assert!(workers.iter().all(|of| of.holder(key, *now).is_none()));
                         }
                     }
+                    4 => {
+                        let failed = (random.below(2) == 0).then_some(holder);
+                        assert_eq!(
+                            worker.enters(key, server, failed, *now),
+                            one.enters(key, server, failed, *now)
+                        );
+                    }
+                    5 => assert_eq!(
+                        worker.claims(key, server, Claim::Answer, None, *now),
+                        one.claims(key, server, Claim::Answer, None, *now)
+                    ),
+                    6 => assert_eq!(
+                        worker.forget_entered(key, *now),
+                        one.forget_entered(key, *now)
+                    ),
                     0 => {
                         worker.touch(key, *now);
                         one.touch(key, *now);
@@ -308,7 +354,10 @@ fn of_two_at_once_the_old_table_decides() {
                     let worker_sees: &dyn Worker = if worker % 2 == 0 { &alone } else { &both };
                     for id in 0..ids {
                         let key = key(u64::from(round * 100 + id));
-                        worker_sees.learns(key, worker, None, None, 20);
+                        match id % 2 {
+                            0 => worker_sees.learns(key, worker, None, None, 20),
+                            _ => worker_sees.enters(key, worker, None, 20),
+                        };
                     }
                 });
             }

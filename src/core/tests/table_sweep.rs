@@ -6,7 +6,7 @@ mod table_zone;
 use std::sync::atomic::Ordering::Relaxed;
 
 use sticky_core::table::{
-    Claim, Limits, LookUp, Progress, Session, Swept, Table, Tick, Turn, Word,
+    Claim, Limits, LookUp, Progress, Session, Stage, Swept, Table, Tick, Turn, Word,
 };
 
 use table_zone::{key, none_unusable, peer, Zone, HOUR};
@@ -118,6 +118,7 @@ fn a_word_in_a_line_that_is_not_its_keys_is_freed() {
             seen: 0,
             created: 0,
             confirmed: true,
+            stage: Stage::Settled,
         };
         zone.put(place, Word::new(key(1), &session));
     }

@@ -4,9 +4,9 @@
 
 mod table_zone;
 
-use sticky_core::table::{Key, Keyer, Limits, PeerId, Session, Word, LAST_TICK};
+use sticky_core::table::{Key, Keyer, Limits, PeerId, Session, Stage, Word, LAST_TICK};
 
-use table_zone::{rounds, Random};
+use table_zone::{rounds, Random, STAGES};
 
 /// The age from which `created` may be stored in periods of 2^17 seconds.
 const WIDE: u32 = 2047 << 14;
@@ -17,6 +17,7 @@ fn session(peer: u32, seen: u32, created: u32, confirmed: bool) -> Session {
         seen,
         created,
         confirmed,
+        stage: Stage::Settled,
     }
 }
 
@@ -49,6 +50,102 @@ fn golden_words() {
     for (key, session, bits) in cases {
         let word = Word::new(Key::new(key), &session);
         assert_eq!(word.bits(), bits, "{:032x} for {session:?}", word.bits());
+    }
+}
+
+#[test]
+#[allow(clippy::unusual_byte_groupings)]
+fn golden_words_of_entered_sessions() {
+    // As above, with p = e, which is the smallest from 1 on with (seen >> p) - (created >> p) < 1024;
+    // e = 1 if it was not brought again, and 2 once it is kept.
+    let entered = |seen, created, confirmed, stage| Session {
+        stage,
+        ..session(1, seen, created, confirmed)
+    };
+    let cases = [
+        (
+            entered(3601, 3601, false, Stage::Entered),
+            0x7_00001_0000e11_1e10,
+        ),
+        (
+            entered(3601, 3601, false, Stage::Kept),
+            0x7_00001_0000e11_2708,
+        ),
+        (
+            entered(3601, 3600, true, Stage::Entered),
+            0x7_00001_0000e11_1e11,
+        ),
+        (
+            entered(3601, 1554, true, Stage::Entered),
+            0x7_00001_0000e11_1613,
+        ),
+        (
+            entered(3601, 1553, true, Stage::Entered),
+            0x7_00001_0000e11_2309,
+        ),
+    ];
+    for (session, bits) in cases {
+        let word = Word::new(Key::new(7), &session);
+        assert_eq!(word.bits(), bits, "{:032x} for {session:?}", word.bits());
+        assert_eq!(word.session().stage, session.stage);
+    }
+}
+
+#[test]
+fn each_stage_of_an_entered_session_outranks_the_one_before() {
+    let mut random = Random::seeded(13);
+    for _ in 0..rounds(100_000) {
+        let at = random.below(LAST_TICK);
+        let bits = |confirmed, stage| {
+            let session = Session {
+                stage,
+                ..session(random.0 as u32, at + 1, at, confirmed)
+            };
+            Word::new(Key::new(9), &session).bits()
+        };
+        let [first, kept] = [Stage::Entered, Stage::Kept].map(|stage| bits(false, stage));
+        assert!(first < kept);
+        // Those that a second request has confirmed rank higher anyway.
+        assert!(!Word::from_bits(first).is_confirmed() && !Word::from_bits(kept).is_confirmed());
+        assert!(Word::from_bits(first).is_newcomer() && Word::from_bits(kept).is_newcomer());
+        assert!(Word::from_bits(bits(true, Stage::Entered)).is_in_use());
+        random.bits();
+    }
+}
+
+#[test]
+fn a_word_returns_the_entered_session_packed() {
+    let mut random = Random::seeded(14);
+    for _ in 0..rounds(200_000) {
+        let seen = (random.below(LAST_TICK) + 1) >> random.below(27);
+        let seen = seen.max(1);
+        let age = 1 + ((random.below(LAST_TICK + 1) >> random.below(28)).min(seen - 1));
+        let confirmed = random.below(2) == 1;
+        let given = Session {
+            stage: STAGES[random.below(3) as usize],
+            ..session(random.below(1 << 20), seen, seen - age, confirmed)
+        };
+        let word = Word::new(random.key(), &given);
+        let read = word.session();
+        assert_eq!(
+            (read.peer, read.seen, read.confirmed),
+            (given.peer, seen, confirmed)
+        );
+        assert_eq!((word.is_in_use(), read.is_in_use()), (confirmed, confirmed));
+        assert_eq!(Word::new(word.key().unwrap(), &read), word, "{given:?}");
+        match (given.stage, confirmed) {
+            (Stage::Settled, _) | (Stage::Kept, true) => assert_eq!(read.stage, Stage::Settled),
+            (stage, false) => assert_eq!((read.stage, read.created), (stage, seen)),
+            (stage, true) => {
+                assert_eq!(read.stage, stage);
+                let early = given.created.abs_diff(read.created);
+                let is_old = age > 1023 << 14;
+                assert!(
+                    is_old || early <= 2 + age / 500,
+                    "{given:?} is {early} s off"
+                );
+            }
+        }
     }
 }
 

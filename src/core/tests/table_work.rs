@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use sticky_core::table::test_points;
 use sticky_core::table::{Claim, Key, Limits, LookUp, PeerId, Session, Word, LAST_TICK};
 
-use table_zone::{peer, Random, Zone};
+use table_zone::{peer, Random, Zone, STAGES};
 
 /// Sixteen attempts. Each reads the lines of its key a few times, searches 96 lines and moves the
 /// words on a path of at most 96 steps.
@@ -71,6 +71,7 @@ impl Bits {
                     seen: last.max(self.random.below(3)),
                     created: self.random.below(2),
                     confirmed: self.random.below(2) == 0,
+                    stage: STAGES[self.random.below(3) as usize],
                 };
                 Word::new(self.key(), &session).bits()
             }
@@ -128,17 +129,21 @@ fn no_bytes_make_an_operation_long_or_find_what_is_not_there() {
                 lifetime: [None, Some(1), Some(u32::MAX)][bits.random.below(3) as usize],
             };
             let (from, to) = (peer(bits.random.below(3)), peer(bits.random.below(3)));
-            let claim = match bits.random.below(3) {
+            let claim = match bits.random.below(6) {
                 0 => Claim::ResponseOnly,
                 1 => Claim::RequestCarried { holder: None },
-                _ => Claim::RequestCarried { holder: Some(from) },
+                2 => Claim::RequestCarried { holder: Some(from) },
+                3 => Claim::Request { from: None },
+                4 => Claim::Request { from: Some(from) },
+                _ => Claim::Answer,
             };
             match bits.random.below(7) {
                 0 => drop(work.within(MOST, || table.reassign(key, from, to, &limits, now))),
                 1 => work.within(MOST, || table.touch(key, &limits, now)),
                 2 => drop(work.within(MOST, || table.forget(key))),
                 6 => drop(work.within(MOST, || table.end(key, from, &limits, now))),
-                3 => drop(work.within(3 * 40, || {
+                3 => drop(work.within(MOST, || table.forget_entered(key, &limits, now))),
+                4 => drop(work.within(3 * 40, || {
                     table.sweep(bits.random.bits() as usize % 130, 40, &limits, now)
                 })),
                 _ => {

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use sticky_core::snapshot::{
     Checked, Moment, Record, SnapshotHeader, SnapshotReader, SnapshotWriter,
 };
-use sticky_core::table::{Fingerprint, Session, Tick, Word};
+use sticky_core::table::{Fingerprint, Session, Stage, Tick, Word};
 
 use super::table_zone::{key, peer};
 
@@ -25,6 +25,7 @@ pub fn word(number: u64, seen: Tick) -> Word {
         seen,
         created: seen / 2,
         confirmed: number.is_multiple_of(2),
+        stage: Stage::Settled,
     };
     Word::new(key(number), &session)
 }

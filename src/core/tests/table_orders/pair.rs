@@ -10,7 +10,7 @@ use loom::thread;
 use sticky_core::table::sync::AtomicU128;
 use sticky_core::table::{
     Claim, Counters, Fingerprint, Key, Learned, Limits, LookUp, Numbers, PeerId, Registration,
-    Registry, RegistryHead, Session, Table, Tick, Word, LINE,
+    Registry, RegistryHead, Session, Stage, Table, Tick, Word, LINE,
 };
 
 pub const LIMITS: Limits = Limits {
@@ -53,9 +53,19 @@ impl Id {
             seen,
             created: 0,
             confirmed,
+            stage: Stage::Settled,
         };
         Word::new(self.key(), &session)
     }
+}
+
+/// The same of a session that a request has entered, and that none has brought again.
+pub fn entered(id: Id) -> Word {
+    let session = Session {
+        stage: Stage::Entered,
+        ..id.word(SEEN, false).session()
+    };
+    Word::new(id.key(), &session)
 }
 
 /// A session that stays in line 0 or 1: its other line is full as well.

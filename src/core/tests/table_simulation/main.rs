@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
 
-use sticky_core::table::{Claim, Learned, Limits, LookUp, PeerId, Session, Tick};
+use sticky_core::table::{Claim, Learned, Limits, LookUp, PeerId, Session, Stage, Tick};
 
 use table_zone::model::Model;
 use table_zone::{key, peer, Random, Zone};
@@ -174,10 +174,13 @@ impl Simulation {
         };
         let own = |half: u32| peer(number as u32 * 2 + half);
         let (from, to) = (own(random.below(2)), own(random.below(2)));
-        let claim = match random.below(4) {
+        let claim = match random.below(8) {
             0 | 1 => Claim::ResponseOnly,
             2 => Claim::RequestCarried { holder: None },
-            _ => Claim::RequestCarried { holder: Some(from) },
+            3 => Claim::RequestCarried { holder: Some(from) },
+            4 | 5 => Claim::Request { from: None },
+            6 => Claim::Request { from: Some(from) },
+            _ => Claim::Answer,
         };
         let act = match random.below(100) {
             0..3 => Act::Sweep {
@@ -188,7 +191,8 @@ impl Simulation {
             30..40 if is_guest || self.is_tight => Act::End { holder: from },
             40..60 if is_guest => Act::Forget,
             30..60 => Act::Touch,
-            60..90 => Act::Learn { to, claim },
+            60..87 => Act::Learn { to, claim },
+            87..90 => Act::ForgetEntered,
             _ => Act::Reassign { from, to },
         };
         if !is_guest {
@@ -288,11 +292,22 @@ impl Simulation {
     /// table advance it, and `created` earlier, because a word is not exact.
     fn is_same(&self, is: &Session, held: &Session) -> bool {
         let seen = held.seen..=held.seen.max(self.now) + 8;
-        let early = 1 + held.seen.saturating_sub(held.created) / 1000;
+        let age = held.seen.saturating_sub(held.created);
+        let early = match (held.stage, held.confirmed) {
+            (Stage::Entered, true) => 3 + age / 500,
+            _ => 1 + age / 1000,
+        };
+        // One that was entered is as old as it was seen, until it is brought again.
+        let late = match age {
+            0 | 1 => is.seen.saturating_sub(held.seen),
+            _ => 0,
+        };
+        let created = held.created.saturating_sub(early)..=held.created + late;
         is.peer == held.peer
             && is.confirmed == held.confirmed
+            && is.stage == held.stage
             && seen.contains(&is.seen)
-            && (held.created.saturating_sub(early)..=held.created).contains(&is.created)
+            && created.contains(&is.created)
     }
 
     /// Checks an id that no worker is using.

@@ -43,6 +43,7 @@ pub enum Act {
     Reassign { from: PeerId, to: PeerId },
     End { holder: PeerId },
     Forget,
+    ForgetEntered,
     Sweep { from: usize },
 }
 
@@ -80,6 +81,7 @@ impl Job {
                 }
                 Act::End { holder } => Answer::Done(table.end(key, holder, &LIMITS, now)),
                 Act::Forget => Answer::Done(table.forget(key)),
+                Act::ForgetEntered => Answer::Done(table.forget_entered(key, &LIMITS, now)),
                 Act::Sweep { from } => {
                     table.sweep(from, 16, &LIMITS, now);
                     Answer::Done(true)
@@ -114,6 +116,7 @@ impl Job {
                 Answer::Done(held.is_some())
             }
             Act::End { holder } => Answer::Done(model.end(key, holder, now)),
+            Act::ForgetEntered => Answer::Done(model.forget_entered(key, now)),
             Act::Forget | Act::Sweep { .. } => Answer::Done(true),
         }
     }

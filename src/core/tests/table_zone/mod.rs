@@ -9,13 +9,15 @@ use std::sync::atomic::Ordering::Relaxed;
 use portable_atomic::AtomicU128;
 
 use sticky_core::table::{
-    Claim, Counters, Key, Learned, Limits, LocalTable, LookUp, PeerId, Table, Tick, Word,
+    Claim, Counters, Key, Learned, Limits, LocalTable, LookUp, PeerId, Stage, Table, Tick, Word,
 };
 
 pub const HOUR: Limits = Limits {
     expires: 3600,
     lifetime: None,
 };
+
+pub const STAGES: [Stage; 3] = [Stage::Entered, Stage::Kept, Stage::Settled];
 
 pub struct Zone {
     pub words: Vec<AtomicU128>,
@@ -139,6 +141,7 @@ pub trait Sessions {
     fn reassign(&self, key: Key, from: PeerId, to: PeerId, limits: &Limits, now: Tick) -> bool;
     fn end(&self, key: Key, holder: PeerId, limits: &Limits, now: Tick) -> bool;
     fn forget(&self, key: Key) -> bool;
+    fn forget_entered(&self, key: Key, limits: &Limits, now: Tick) -> bool;
 }
 
 macro_rules! sessions {
@@ -176,6 +179,9 @@ macro_rules! sessions {
             }
             fn forget(&self, key: Key) -> bool {
                 <$table>::forget(self, key)
+            }
+            fn forget_entered(&self, key: Key, limits: &Limits, now: Tick) -> bool {
+                <$table>::forget_entered(self, key, limits, now)
             }
         }
     };
