@@ -239,7 +239,7 @@ struct Value<'a> {
 }
 
 impl Value<'_> {
-    fn into_container(&mut self) {
+    fn count_container(&mut self) {
         if let Some((progress, count)) = self.as_element.take() {
             count.set(count.get() + 1);
             for (own, more) in self.progress.iter_mut().zip(progress) {
@@ -305,7 +305,7 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
-        self.into_container();
+        self.count_container();
         let step = |member: &Member, steps: Option<usize>| match member {
             Member::ByPath(names) => names.get(steps?).map(|name| {
                 let name = std::str::from_utf8(name).unwrap();
@@ -341,7 +341,7 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        self.into_container();
+        self.count_container();
         while let Some(name) = map.next_key::<String>()? {
             let own = self.wanted.iter().zip(&self.progress);
             let progress = own.map(|(member, before)| match member {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::brackets::{Brackets, FEW};
 use super::escapes::{text_in, unescaped};
 use super::member::{MemberPaths, Progress, MAX_WRITTEN_NAME, MAX_WRITTEN_VALUE, NOWHERE};
-use super::nesting::MAX_DEPTH;
+use super::nesting::{MAX_DEPTH, MAX_ELEMENTS};
 use crate::candidates::MAX_CANDIDATES;
 use crate::url::{Names, MAX_NAMES};
 
@@ -75,6 +75,8 @@ pub(super) struct ByMember {
 struct Level {
     is_array: bool,
     is_on_path: bool,
+    /// A path may lead on from it by an index.
+    has_index: bool,
     progress: Progress,
     /// The index of the current element.
     element: u32,
@@ -84,9 +86,9 @@ struct Level {
 
 impl Level {
     fn at_element(&self, paths: &MemberPaths, is_container: bool) -> Progress {
-        let containers = is_container.then_some(self.containers);
-        match self.is_on_path {
-            true => paths.at_element(&self.progress, self.element, containers),
+        let leads_on = is_container && self.containers <= MAX_ELEMENTS;
+        match self.is_on_path && (leads_on || self.has_index) {
+            true => paths.at_element(&self.progress, self.element, leads_on),
             false => NOWHERE,
         }
     }
@@ -192,7 +194,7 @@ impl ByMember {
     }
 
     fn open(&mut self, bracket: u8, mut progress: Progress) {
-        let is_on_path = self.paths.lead_on(&mut progress);
+        let (is_on_path, has_index) = self.paths.lead_on(&mut progress);
         if self.open.len() >= MAX_DEPTH || !(is_on_path || self.paths.has_anywhere) {
             self.skipped = 1;
             self.brackets = Brackets::default();
@@ -203,6 +205,7 @@ impl ByMember {
         self.open.push(Level {
             is_array,
             is_on_path,
+            has_index,
             progress,
             element: 0,
             containers: 0,

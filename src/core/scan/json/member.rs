@@ -1,7 +1,6 @@
 //! Which members of a document are session ids.
 
 use super::escapes::MAX_ESCAPE;
-use super::nesting::MAX_ELEMENTS;
 use crate::url::{MAX_ID, MAX_NAME, MAX_NAMES};
 
 /// The longest way to write a name, with each byte escaped, without the quotes.
@@ -40,6 +39,8 @@ pub struct MemberPaths {
     paths: Vec<MemberPath>,
     /// Whether a name counts wherever it stands.
     pub(super) has_anywhere: bool,
+    /// The greatest index of an element.
+    last_index: u32,
     /// Whether a text that is one string is an id.
     pub(super) has_text: bool,
 }
@@ -80,8 +81,11 @@ impl MemberPaths {
         };
         let members = members.into_iter().take(MAX_NAMES);
         let paths: Vec<MemberPath> = members.map(path).collect();
+        let steps = paths.iter().flat_map(|path| &path.steps);
+        let indices = steps.filter_map(|step| step.index);
         Self {
             has_anywhere: paths.iter().any(|path| path.is_anywhere),
+            last_index: indices.max().unwrap_or(0),
             has_text: paths.iter().any(|path| path.steps.is_empty()),
             paths,
         }
@@ -122,15 +126,13 @@ impl MemberPaths {
     }
 
     /// The progress at the element of this index. A name leads on from an array into the first
-    /// objects and arrays in it; this one is the n-th of `containers`.
-    pub(super) fn at_element(
-        &self,
-        around: &Progress,
-        element: u32,
-        containers: Option<u8>,
-    ) -> Progress {
+    /// objects and arrays in it, if this is one of these.
+    pub(super) fn at_element(&self, around: &Progress, element: u32, leads_on: bool) -> Progress {
         let mut progress = NOWHERE;
-        let leads_on = containers.is_some_and(|nth| nth <= MAX_ELEMENTS);
+        // Most elements of a long array.
+        if !leads_on && element > self.last_index {
+            return progress;
+        }
         let paths = self.paths.iter().zip(around);
         for (progress, (path, before)) in progress.iter_mut().zip(paths) {
             *progress = match path.step(*before).map(|step| step.index) {
@@ -143,16 +145,19 @@ impl MemberPaths {
     }
 
     /// Turns the progress at an object or an array into that within it. Returns whether a path leads
-    /// on there.
-    pub(super) fn lead_on(&self, progress: &mut Progress) -> bool {
-        let mut leads_on = false;
+    /// on there, and whether one may by an index.
+    pub(super) fn lead_on(&self, progress: &mut Progress) -> (bool, bool) {
+        let (mut leads_on, mut has_index) = (false, false);
         for (progress, path) in progress.iter_mut().zip(&self.paths) {
-            match path.is_anywhere || path.step(*progress).is_none() {
-                true => *progress = OFF,
-                false => leads_on = true,
+            match path.step(*progress).filter(|_| !path.is_anywhere) {
+                None => *progress = OFF,
+                Some(step) => {
+                    leads_on = true;
+                    has_index |= step.index.is_some();
+                }
             }
         }
-        leads_on
+        (leads_on, has_index)
     }
 
     /// The member to which all steps lead.
