@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
 # Tests for variables in the attributes of the cookie (domain=, path=, secure=, samesite=), and for
-# a key in a file; without these, clients get "$host" for a domain, or an attribute that a request has smuggled in.
+# a key in a file; without these, clients get "$host" for a domain, or an attribute that a request
+# has smuggled in.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
 # Tests for sessions that the application ends: its own server deletes the cookie with the id, or
-# forget=$variable has a value. Without it, one who has signed out goes on being sent to that server,
-# and so does a client with an id that was given up; ended for less, sessions would be lost.
+# forget=$variable has a value. Without it, one who has signed out goes on being sent to that
+# server, and so does a client with an id that was given up; ended for less, sessions would be lost.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

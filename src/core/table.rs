@@ -21,8 +21,8 @@
 //!    had its copy, or the word that outranks it, written before: there were more copies than
 //!    removals, so one of them was in its place throughout.
 //!
-//! An insertion reads its lines again. Of two workers that insert one key at once, at least one sees
-//! both words, and their rank decides which one is removed.
+//! An insertion reads its lines again. Of two workers that insert one key at once, at least one
+//! sees both words, and their rank decides which one is removed.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, SeqCst};
 
@@ -223,8 +223,8 @@ impl<'a> Table<'a> {
             })
     }
 
-    /// Rule 4 of the registry, after a word was written: undoes that if its number is another server's
-    /// by now.
+    /// Rule 4 of the registry, after a word was written: undoes that if its number is another
+    /// server's by now.
     fn keep_if_held(&self, registration: &Registration, undo: impl FnOnce()) -> bool {
         let Some(registry) = &self.registry else {
             return true;
@@ -265,9 +265,9 @@ impl<'a> Table<'a> {
         forgotten
     }
 
-    /// Ends the session if it is live and `holder` holds it, and returns whether it did. One that has
-    /// moved meanwhile stays, and so does one that is learned at once after the end. A copy survives as
-    /// in [`Table::forget`]; then the session lives on.
+    /// Ends the session if it is live and `holder` holds it, and returns whether it did. One that
+    /// has moved meanwhile stays, and so does one that is learned at once after the end. A copy
+    /// survives as in [`Table::forget`]; then the session lives on.
     pub fn end(&self, key: Key, holder: PeerId, limits: &Limits, now: Tick) -> bool {
         let mut ended = None;
         let mut is_any_removed = false;

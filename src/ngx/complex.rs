@@ -44,9 +44,9 @@ impl<'c> Text<'c> {
     }
 
     /// The text for a request as it is now. nginx keeps the value of a variable of the
-    /// configuration (`map`, `js_set` …) from its first use on, although what it is made of may have
-    /// changed (`$upstream_…`); here it is asked for anew, and nginx keeps what it had. One whose
-    /// value was set (`set`, a named capture) has that value. `None`: out of memory.
+    /// configuration (`map`, `js_set` …) from its first use on, although what it is made of may
+    /// have changed (`$upstream_…`); here it is asked for anew, and nginx keeps what it had. One
+    /// whose value was set (`set`, a named capture) has that value. `None`: out of memory.
     pub fn evaluate_anew(self, r: Request<'c>) -> Option<&'c [u8]> {
         let kept: Vec<_> = self
             .variables()
@@ -62,8 +62,8 @@ impl<'c> Text<'c> {
 
     /// The variables in it.
     fn variables(self) -> impl Iterator<Item = Variable> {
-        // SAFETY: NULL or what ngx_http_compile_complex_value() has made, which lives as long as the
-        // configuration.
+        // SAFETY: NULL or what ngx_http_compile_complex_value() has made, which lives as long as
+        // the configuration.
         let mut next = unsafe { self.0.as_ref().flushes };
         std::iter::from_fn(move || {
             // SAFETY: ngx_http_compile_complex_value() ends the indices with a -1.

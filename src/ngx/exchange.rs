@@ -35,15 +35,15 @@ impl<'r> Exchange<'r> {
     /// whether the request is to be ended with it. What nginx does with the exchange afterwards has
     /// no effect but to give the request's count back.
     ///
-    /// As ngx_http_upstream_finalize_request() does, which nginx's own code for "no peer" calls with
-    /// no status but 502.
+    /// As ngx_http_upstream_finalize_request() does, which nginx's own code for "no peer" calls
+    /// with no status but 502.
     ///
     /// # Safety
     /// `r` is the exchange's request.
     #[cold]
     pub(super) unsafe fn finalize(self, r: sys::RequestPtr, status: sys::ngx_int_t) -> bool {
-        // SAFETY: a live structure that nobody else uses meanwhile; ngx_http_upstream_init_request()
-        // sets cleanup to a handler in the request's pool.
+        // SAFETY: a live structure that nobody else uses meanwhile;
+        // ngx_http_upstream_init_request() sets cleanup to a handler in the request's pool.
         unsafe {
             let u = self.0.as_ptr();
             let Some(cleanup) = (*u).cleanup.as_mut() else {

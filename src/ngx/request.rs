@@ -280,8 +280,8 @@ impl<'r> Request<'r> {
     }
 
     /// Says whether a filter of ours keeps a part of the body back: while it does, nginx calls the
-    /// filters again when more can be sent, and does not take the response for complete. Of the four
-    /// bits of `r->buffered`, nginx's own filters use the others (`NGX_HTTP_SSI_BUFFERED`,
+    /// filters again when more can be sent, and does not take the response for complete. Of the
+    /// four bits of `r->buffered`, nginx's own filters use the others (`NGX_HTTP_SSI_BUFFERED`,
     /// `NGX_HTTP_SUB_BUFFERED`, `NGX_HTTP_COPY_BUFFERED`). The bits of the connection do not do:
     /// ngx_http_finalize_request() does not look at them at the end of a subrequest.
     pub fn set_body_is_held(self, is_held: bool) {
@@ -380,8 +380,8 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// Ends the request with a response of nginx's own, or what `error_page` says; the caller goes on
-    /// to use the request, and gives its own count back.
+    /// Ends the request with a response of nginx's own, or what `error_page` says; the caller goes
+    /// on to use the request, and gives its own count back.
     pub(super) fn end_with(self, status: sys::ngx_int_t) {
         // SAFETY: a bit-field of a live request, and a callback that nginx has no more use for
         // (ngx_http_upstream_finalize_request()). One count more keeps the request alive.

@@ -13,7 +13,8 @@ pub fn may_hold_id(learn: &LearnSet, name: &[u8]) -> bool {
 }
 
 /// Calls `visit` with every id that the header `name: value` holds as such: the value of a cookie,
-/// unless the header deletes it, the whole value of the header, or one of its parameters. `now` is Unix time in seconds.
+/// unless the header deletes it, the whole value of the header, or one of its parameters. `now` is
+/// Unix time in seconds.
 pub fn ids_in_header(
     learn: &LearnSet,
     names: &Names,

@@ -4,8 +4,8 @@ use crate::http::cookie::{is_deletion, value_set, values_of};
 use crate::url::Names;
 
 /// Whether a response deletes the cookie that had `id`, and sets no new one of that name. `cookies`
-/// are the values of the request's Cookie headers, `set` those of the response's Set-Cookie headers,
-/// `now` is Unix time in seconds.
+/// are the values of the request's Cookie headers, `set` those of the response's Set-Cookie
+/// headers, `now` is Unix time in seconds.
 ///
 /// A client may have several cookies of one name, for different paths, of which a response deletes
 /// one. Which one, the request does not tell: then none counts as deleted.

@@ -1,5 +1,5 @@
-//! Tests for what shared caches may keep. Without them, a cache hands one client's cookie to all, or
-//! clients whose pages nobody shares get none.
+//! Tests for what shared caches may keep. Without them, a cache hands one client's cookie to all,
+//! or clients whose pages nobody shares get none.
 
 use sticky_core::http::cache_control::is_for_all;
 use sticky_core::http::cookie::{without, SameSite};
