@@ -134,7 +134,7 @@ is(join(' ', map { substr say($_, 'x'), 0, 4 } @open), "$ports[0] $ports[0]", 't
 is_deeply([map { served_by(get('/least/page')) } 1 .. 4], [($ports[1]) x 4],
     'newcomers go elsewhere');
 my $reply = get('/least/page', "Cookie: $cookie");
-is(join(' ', served_by($reply), status($reply)), "$ports[1] GONE", 'the server is full');
+is(join(' ', served_by($reply), status($reply)), "$ports[1] FULL", 'the server is full');
 
 hang_up($_) for @open;
 my $back = eventually(sub {

@@ -70,7 +70,7 @@ $t->waitforsocket("127.0.0.1:$_") for $first, $second;
 
 my $held = hold('/cookie/hold', 'Cookie: route=0');
 my $reply = get('/cookie/', 'Cookie: route=0');
-is(served_by($reply) . ' ' . status($reply), "$second GONE",
+is(served_by($reply) . ' ' . status($reply), "$second FULL",
     'cookie: served elsewhere while its server is full');
 unlike(join(',', cookies($reply)), qr/route=1/, 'cookie: not told to go elsewhere for ever');
 unlike(get('/cookie/'), qr/^X-Server: $first/m, 'cookie: no others meanwhile');
@@ -84,7 +84,7 @@ is(visit("/query/?sid=$id"), "$first HIT", 'query: learned');
 
 $held = hold("/query/hold?sid=$id");
 for my $number (1 .. 3) {
-    is(visit("/query/?sid=$id"), "$second GONE",
+    is(visit("/query/?sid=$id"), "$second FULL",
         "query: served elsewhere while its server is full, request $number");
 }
 release($held);
@@ -93,7 +93,7 @@ is(visit("/query/?sid=$id"), "$first HIT", 'query: back at its server');
 # Most pages hand the id of their session out again.
 
 $held = hold("/query/hold?sid=$id");
-is(visit("/query/redirect/?sid=$id"), "$second GONE",
+is(visit("/query/redirect/?sid=$id"), "$second FULL",
     'query: a page with the same id from elsewhere');
 release($held);
 is(visit("/query/?sid=$id"), "$first HIT", 'query: back at its server after such a page');
@@ -105,7 +105,7 @@ is(visit("/broken/?sid=$id"), "$first HIT", 'broken: learned');
 
 $held = hold("/broken/hold?sid=$id");
 $reply = get("/broken/?sid=$id");
-is(served_by($reply) . ' ' . status($reply), "$second GONE",
+is(served_by($reply) . ' ' . status($reply), "$second FULL",
     'broken: served elsewhere while its server is full');
 is(header('X-Tried', $reply), "127.0.0.1:$dead, 127.0.0.1:$second",
     'broken: after a server that does not answer');

@@ -91,7 +91,7 @@ for my $upstream (sort keys %upstreams) {
     is_deeply([map { served_by(get("/$upstream/")) } 1 .. 6], [($second) x 6],
         "$upstream: full because of a steered request");
 
-    is(visit("/$upstream/", 'Cookie: route=0'), "$second GONE",
+    is(visit("/$upstream/", 'Cookie: route=0'), "$second FULL",
         "$upstream: a session of the full server is served elsewhere");
 
     is(finish($held, $first), $first, "$upstream: the request was where its session is");
@@ -117,7 +117,7 @@ for my $upstream (sort keys %upstreams) {
 
     my @balanced = map { get("/$upstream/hold$_", { start => 1 }) } 1, 2;
     eventually(sub { ask($first, 'held') == 1 && ask($second, 'held') == 1 });
-    is(visit("/$upstream/", 'Cookie: route=0'), "$second GONE",
+    is(visit("/$upstream/", 'Cookie: route=0'), "$second FULL",
         "$upstream: full because of a request without a session");
     ask($_, 'release') for $first, $second;
     http_end_of($_) for @balanced;
@@ -152,7 +152,7 @@ is_deeply(\%seen, { $first => 3, $second => 3 }, 'least_conn: all counters are b
 # a server that is a backup
 
 $held = hold('backup', $second, 'Cookie: route=1');
-is(visit("/backup/", 'Cookie: route=1'), "$first GONE", 'backup: full');
+is(visit("/backup/", 'Cookie: route=1'), "$first FULL", 'backup: full');
 is(finish($held, $second), $second, 'backup: steered to');
 for my $round (1 .. 3) {
     is(visit("/backup/", 'Cookie: route=1'), "$second HIT", "backup: free again, round $round");

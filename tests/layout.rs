@@ -170,7 +170,7 @@ fn structures_lie_where_c_puts_them() {
         ngx_http_upstream_main_conf_t { upstreams }
         ngx_http_upstream_rr_peer_s {
             sockaddr, socklen, name, conns, max_conns, fails, checked, max_fails, fail_timeout,
-            down, next,
+            down, next, weight,
         }
         ngx_http_upstream_rr_peers_s { number, name, next, peer }
         ngx_http_upstream_rr_peer_data_t { peers, current, tried }

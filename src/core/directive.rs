@@ -137,6 +137,10 @@ pub struct QueryRule {
     pub on_failure: OnFailure,
     /// A request whose server is not available is refused, not balanced.
     pub no_fallback: Option<NoFallback>,
+    /// So many per cent of its share of the active requests a server may have before a request of
+    /// its sessions goes elsewhere, 101 to 10,000, see [`Load::is_over`](crate::load::Load::is_over).
+    /// `None` with `no_fallback`.
+    pub balance_factor: Option<u32>,
 }
 
 /// The rule of `mode=rewrite`.

@@ -11,6 +11,7 @@ pub mod candidates;
 pub mod digest;
 pub mod directive;
 pub mod http;
+pub mod load;
 pub mod peer_id;
 pub mod rewrite;
 pub mod route_cookie;

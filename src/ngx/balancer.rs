@@ -23,6 +23,7 @@ mod take;
 
 #[cfg(not(nginx_since = "1.29.6"))]
 pub use search::List;
+pub use take::LoadRules;
 
 /// NGX_HTTP_UPSTREAM_NOTIFY_HEADER; no nginx before 1.29.6 calls notify with it.
 const NOTIFY_HEADER: usize = 1;

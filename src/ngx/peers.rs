@@ -103,6 +103,30 @@ impl PeerState {
     }
 }
 
+/// How much a peer has to do.
+#[derive(Clone, Copy, Debug)]
+pub struct PeerLoad {
+    /// Its active connections, each of which is a request.
+    pub active: usize,
+    /// `weight` of its `server` directive.
+    pub weight: usize,
+}
+
+impl PeerLoad {
+    /// # Safety
+    /// As [`PeerState::of`], or its list is locked by [`Lock::write_list`].
+    pub(super) unsafe fn of(peer: *const Peer) -> Self {
+        // SAFETY: fields of a live peer, which no other process changes meanwhile. Neither is
+        // negative.
+        unsafe {
+            Self {
+                active: (*peer).conns,
+                weight: (*peer).weight as usize,
+            }
+        }
+    }
+}
+
 /// nginx's lock on a list of peers or on a peer. A list that is not in a shared zone needs none.
 pub(super) struct Lock(*mut sys::ngx_atomic_t);
 
@@ -119,6 +143,25 @@ impl Lock {
             if !(*peers).shpool.is_null() {
                 let lock = &raw mut (*peers).rwlock;
                 sys::ngx_rwlock_rlock(lock);
+                return Self(lock);
+            }
+        }
+        let _ = peers;
+        Self(ptr::null_mut())
+    }
+
+    /// As ngx_http_upstream_rr_peers_wlock(): no other process takes or gives back any peer of the
+    /// list meanwhile.
+    ///
+    /// # Safety
+    /// `peers` is a live list.
+    pub(super) unsafe fn write_list(peers: *mut Peers) -> Self {
+        #[cfg(ngx_feature = "http_upstream_zone")]
+        // SAFETY: as in read_list().
+        unsafe {
+            if !(*peers).shpool.is_null() {
+                let lock = &raw mut (*peers).rwlock;
+                sys::ngx_rwlock_wlock(lock);
                 return Self(lock);
             }
         }

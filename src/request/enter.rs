@@ -12,7 +12,7 @@ use crate::ngx::balancer::{Attempt, Choice};
 
 use super::context::{Entry, HolderState, RequestContext};
 use super::status::Status;
-use super::usable::{self, Unavailable};
+use super::usable::{self, Bound, Unavailable};
 
 /// How often a request may be late for its session's server. Each time another one was faster.
 const RACES: usize = 8;
@@ -69,6 +69,19 @@ impl RequestContext<'_> {
             let Some(peer) = index.by_key(chosen) else {
                 return self.without_session();
             };
+            let peer = match self.balance_factor() {
+                None => peer,
+                Some(factor) => {
+                    attempt.give_back(peer.handle);
+                    match attempt.take_or_another(peer.handle, &Bound(factor)) {
+                        Ok(taken) => match index.by_key(taken) {
+                            Some(peer) => peer,
+                            None => return self.without_session(),
+                        },
+                        Err(_) => continue,
+                    }
+                }
+            };
             let Some(registration) = self.registration(&index, peer) else {
                 return self.without_session();
             };
@@ -98,18 +111,20 @@ impl RequestContext<'_> {
         }
         self.goes_to(holder);
         let taken = match self.target() {
-            Some(peer) => usable::take_other(attempt, peer),
+            Some(peer) => self.take_bounded(attempt, peer),
             None if self.is_ahead() => Err(Unavailable::Full),
             None => Err(Unavailable::Left),
         };
         match taken {
+            Ok(()) if self.holder_state.get() == HolderState::Kept => {}
             Ok(()) => self.status.set(Status::Hit),
-            Err(why) => {
+            Err(Unavailable::Full) => {
+                self.status.set(Status::Full);
+                self.holder_state.set(HolderState::Kept);
+            }
+            Err(_) => {
                 self.status.set(Status::Gone);
-                self.holder_state.set(match why {
-                    Unavailable::Full => HolderState::Kept,
-                    _ => HolderState::Untried,
-                });
+                self.holder_state.set(HolderState::Untried);
             }
         }
         taken
@@ -122,8 +137,8 @@ impl RequestContext<'_> {
             self.goes_to(holder);
             self.holder_state.set(HolderState::Untried);
         }
-        let choice = self.choose_holder(attempt);
-        if choice == Choice::Taken {
+        let choice = self.choose_bounded(attempt);
+        if choice == Choice::Taken && self.holder_state.get() == HolderState::Steered {
             self.status.set(Status::Hit);
         }
         choice

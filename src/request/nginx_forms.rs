@@ -159,6 +159,7 @@ impl<'r> NginxSticky<'r> {
         let is_known = found.is_some_and(|(_, candidates)| candidates.is_some());
         context.status.set(match taken {
             Ok(()) => Status::Hit,
+            Err(Unavailable::Full) => Status::Full,
             Err(_) if is_known || self.form.learn.is_some() => Status::Gone,
             Err(_) => Status::Miss,
         });

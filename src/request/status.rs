@@ -21,6 +21,8 @@ pub enum Status {
     Gone,
     /// The server of its session is in another upstream of the share.
     Foreign,
+    /// The server of its session has as many requests as it may have.
+    Full,
 }
 
 impl Status {
@@ -34,6 +36,7 @@ impl Status {
             Status::Expired => "EXPIRED",
             Status::Gone => "GONE",
             Status::Foreign => "FOREIGN",
+            Status::Full => "FULL",
         }
     }
 }

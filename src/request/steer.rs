@@ -23,7 +23,7 @@ use super::context::{Entry, HolderState, NginxSticky, RequestContext};
 use super::lookup::{self, RequestSession};
 use super::session_id;
 use super::status::{Status, Tries};
-use super::usable::{self, Unavailable};
+use super::usable::{self, Bound, Unavailable};
 
 /// A request whose attempts are steered, `by` a rule.
 struct Steered<'r, By> {
@@ -35,6 +35,9 @@ struct Steered<'r, By> {
 /// To the peer that holds its session.
 struct Holder;
 
+/// To the peer that holds its session, unless that has its share of all requests.
+struct Bounded;
+
 /// To the peer that holds its session, which no answer has kept so far, or where it begins
 /// (`learn=request`).
 struct Entering;
@@ -45,6 +48,14 @@ impl<'r, By: 'r> Steered<'r, By> {
             self.context.tries.hit(self.context.request);
         }
         choice
+    }
+
+    /// The same where what is taken may be another peer.
+    fn chosen_within_bound(&self, choice: Choice) -> Choice {
+        match self.context.holder_state.get() {
+            HolderState::Steered => self.chosen(choice),
+            _ => choice,
+        }
     }
 
     /// Sets the context of a request, and puts its attempts under our control.
@@ -82,6 +93,20 @@ impl Chooser for Steered<'_, Holder> {
     }
 }
 
+impl Chooser for Steered<'_, Bounded> {
+    fn balancer(&self) -> &Balancer {
+        &self.balancer
+    }
+
+    fn request(&self) -> Request<'_> {
+        self.context.request
+    }
+
+    fn choose(&self, attempt: &Attempt<'_>) -> Choice {
+        self.chosen_within_bound(self.context.choose_bounded(attempt))
+    }
+}
+
 impl Chooser for Steered<'_, Entering> {
     fn balancer(&self) -> &Balancer {
         &self.balancer
@@ -92,7 +117,7 @@ impl Chooser for Steered<'_, Entering> {
     }
 
     fn choose(&self, attempt: &Attempt<'_>) -> Choice {
-        self.chosen(self.context.choose_entering(attempt))
+        self.chosen_within_bound(self.context.choose_entering(attempt))
     }
 }
 
@@ -156,11 +181,56 @@ impl RequestContext<'_> {
             self.status.set(Status::Foreign);
             return Choice::Balance;
         }
-        self.status.set(Status::Gone);
         match self.refusal() {
             Some(NoFallback::BadGateway) => Choice::Refuse,
             Some(NoFallback::Unavailable) => Choice::RefuseWith(503),
             None => Choice::Balance,
+        }
+    }
+
+    /// Under `balance_factor`.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn choose_bounded(&self, attempt: &Attempt<'_>) -> Choice {
+        if self.holder_state.get() == HolderState::Untried {
+            if let Some(peer) = self.target() {
+                match self.take_bounded(attempt, peer) {
+                    Ok(()) => return Choice::Taken,
+                    // The same once more, which says what becomes of the session.
+                    Err(_) => return self.choose_holder(attempt),
+                }
+            }
+        }
+        self.choose_holder(attempt)
+    }
+
+    /// Takes the session's peer, or under `balance_factor` another one: then the session stays.
+    pub(super) fn take_bounded(
+        &self,
+        attempt: &Attempt<'_>,
+        peer: PeerHandle,
+    ) -> Result<(), Unavailable> {
+        let taken = match self.balance_factor() {
+            Some(factor) => attempt.take_or_another(peer, &Bound(factor))?,
+            None => {
+                usable::take_other(attempt, peer)?;
+                peer.key()
+            }
+        };
+        self.holder_state.set(if taken == peer.key() {
+            HolderState::Steered
+        } else {
+            self.status.set(Status::Full);
+            HolderState::Kept
+        });
+        Ok(())
+    }
+
+    /// `balance_factor`, where a request may go to another server.
+    pub(super) fn balance_factor(&self) -> Option<u32> {
+        match &self.sticky.rule {
+            Rule::Query(rule, ..) => rule.balance_factor.filter(|_| self.must_stay().is_none()),
+            Rule::Cookie(..) | Rule::Rewrite(_) | Rule::NginxForm(_) => None,
         }
     }
 
@@ -215,6 +285,10 @@ impl RequestContext<'_> {
                 }
             }
         }
+        let was_full = holder_state == HolderState::Kept && self.status.get() == Status::Full;
+        let is_full = why == Some(Unavailable::Full) || was_full;
+        self.status
+            .set(if is_full { Status::Full } else { Status::Gone });
         self.holder_state.set(match (why, holder_state) {
             (Some(Unavailable::Full), _) | (None, HolderState::Kept) => HolderState::Kept,
             (None, HolderState::Untried) if self.is_ahead() => HolderState::Kept,
@@ -262,13 +336,17 @@ impl RequestContext<'_> {
     /// Whether the request must not go to another server (`no_fallback`), and what it gets.
     #[cold]
     fn refusal(&self) -> Option<NoFallback> {
+        // It counts once an answer has kept the session.
+        (self.entry.get() == Entry::None)
+            .then(|| self.must_stay())
+            .flatten()
+    }
+
+    /// `no_fallback` of the directive, of the location or by another name.
+    fn must_stay(&self) -> Option<NoFallback> {
         let RequestContext {
             request, sticky, ..
         } = self;
-        // It counts once an answer has kept the session.
-        if self.entry.get() != Entry::None {
-            return None;
-        }
         let of_location = request
             .loc_conf::<LocationConf>()
             .is_some_and(|location| location.no_fallback.get() == Some(true));
@@ -325,9 +403,9 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
             RequestSession::without_session(status)
         }
     };
-    let learns_requests = match &sticky.rule {
-        Rule::Query(rule, ..) => rule.learn.request,
-        Rule::Cookie(..) | Rule::Rewrite(_) | Rule::NginxForm(_) => false,
+    let (learns_requests, is_bounded) = match &sticky.rule {
+        Rule::Query(rule, ..) => (rule.learn.request, rule.balance_factor.is_some()),
+        Rule::Cookie(..) | Rule::Rewrite(_) | Rule::NginxForm(_) => (false, false),
     };
     let is_entered = learns_requests && session.is_entered;
     // No subrequest does, such as those of auth_request, mirror and the update of a cache.
@@ -361,6 +439,9 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
     let context = match nginx_sticky {
         Some(nginx_sticky) => Steered::begin(r, exchange, context, nginx_sticky)?,
         None if enters => Steered::begin(r, exchange, context, Entering)?,
+        None if is_bounded && session.holder.is_some() => {
+            Steered::begin(r, exchange, context, Bounded)?
+        }
         None if session.holder.is_some() => Steered::begin(r, exchange, context, Holder)?,
         None => {
             if let Rule::Query(rule, ..) = &sticky.rule {

@@ -3,14 +3,15 @@
 
 use sticky_core::availability::Availability;
 pub use sticky_core::availability::Unavailable;
+use sticky_core::load::Load;
 use sticky_core::table::{PeerId, UsableServers};
 
 use crate::config::directives::DRAINING;
 use crate::config::peer_index::PeerIndex;
 use crate::config::types::{MainConf, UpstreamConf};
-use crate::ngx::balancer::{Attempt, NotTaken};
+use crate::ngx::balancer::{Attempt, LoadRules, NotTaken};
 use crate::ngx::cycle::Cycle;
-use crate::ngx::peers::{PeerHandle, PeerList, PeerState};
+use crate::ngx::peers::{PeerHandle, PeerList, PeerLoad, PeerState};
 
 impl From<NotTaken> for Unavailable {
     fn from(why: NotTaken) -> Self {
@@ -69,6 +70,50 @@ pub fn servers_of(running: Cycle<'_>, zone: &[u8]) -> UsableServers {
         }
     }
     usable
+}
+
+/// `balance_factor`: per cent of its share of the active requests that a peer may have.
+pub struct Bound(pub u32);
+
+impl LoadRules for Bound {
+    type Error = Unavailable;
+
+    fn test(&self, peer: PeerState) -> Result<(), Unavailable> {
+        test(peer)
+    }
+
+    fn is_usable(&self, peer: PeerState) -> bool {
+        // One that is being drained gets requests of its own sessions alone.
+        peer.down == 0 && test(peer).is_ok()
+    }
+
+    /// The least loaded, if the session's own has its share.
+    fn choose(
+        &self,
+        wanted: PeerLoad,
+        others: &[PeerLoad],
+        is_tried: &dyn Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let load = |peer: &PeerLoad| Load {
+            active: peer.active as u64,
+            weight: peer.weight as u64,
+        };
+        let own = load(&wanted);
+        let all = others.iter().map(load).fold(own, |sum, one| Load {
+            active: sum.active + one.active,
+            weight: sum.weight + one.weight,
+        });
+        if !own.is_over(self.0, all) {
+            return None;
+        }
+        let mut least = (None, own);
+        for (at, other) in others.iter().map(load).enumerate() {
+            if other.is_below(least.1) && !is_tried(at) {
+                least = (Some(at), other);
+            }
+        }
+        least.0
+    }
 }
 
 /// Takes the peer of another session than the one that was tried. For few requests, as

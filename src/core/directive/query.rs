@@ -1,6 +1,7 @@
 //! `mode=query`: where requests and responses have the session id of the application, and how long
 //! its sessions live.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::error::{DirectiveError, NAME_ELSEWHERE};
@@ -77,7 +78,15 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
         hosts: hosts(given)?,
         on_failure: on_failure(given)?,
         no_fallback: no_fallback(given)?,
+        balance_factor: balance_factor(given)?,
     };
+    if rule.balance_factor.is_some() && rule.no_fallback.is_some() {
+        return Err(DirectiveError::Together {
+            one: "balance_factor",
+            other: "no_fallback",
+            why: "the one lets requests go to another server, the other does not",
+        });
+    }
     if !rule.hosts.is_empty() && !rule.learn.reads_links() {
         let is_off = rule.learn == LearnSet::default();
         return Err(DirectiveError::Together {
@@ -161,6 +170,25 @@ fn delimiter(given: &Parameters) -> Result<Option<u8>, DirectiveError> {
         Some(value) => {
             let expected = "one character, as in \"id_delimiter=.\", that is no letter or digit";
             Err(DirectiveError::value("id_delimiter", value, expected))
+        }
+    }
+}
+
+/// Per cent of a server's share of the active requests.
+const BALANCE_FACTORS: RangeInclusive<u32> = 101..=10_000;
+
+fn balance_factor(given: &Parameters) -> Result<Option<u32>, DirectiveError> {
+    let Some(value) = given.value("balance_factor") else {
+        return Ok(None);
+    };
+    let digits = value.iter().all(u8::is_ascii_digit).then_some(value);
+    let number = digits.and_then(|digits| str::from_utf8(digits).ok()?.parse().ok());
+    match number.filter(|factor| BALANCE_FACTORS.contains(factor)) {
+        Some(factor) => Ok(Some(factor)),
+        None => {
+            let expected =
+                "per cent of a server's share, 101 to 10000, as in \"balance_factor=125\"";
+            Err(DirectiveError::value("balance_factor", value, expected))
         }
     }
 }

@@ -134,7 +134,8 @@ impl<'a> Predecessor<'a> {
     pub fn end(&self, new: &Table, key: Key, holder: PeerId, limits: &Limits, now: Tick) -> bool {
         let found = self.own_look_up(key, limits, now);
         let (LookUp::Found(there), Some(session)) = (found, self.translated(new, found)) else {
-            return new.end(key, holder, limits, now);
+            let is_here = matches!(self.only_in(new, key, limits, now), LookUp::Found(_));
+            return is_here && new.end(key, holder, limits, now);
         };
         if session.peer != holder {
             return false;

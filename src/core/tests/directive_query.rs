@@ -442,7 +442,7 @@ fn learners_can_be_combined() {
             },
         ),
         (
-            "learn=html,json,sse,text,xml,script,location,cookie,header:x",
+            "learn=html,json,sse,text,xml,script,location,cookie,header:x,request",
             LearnSet {
                 bodies: vec![&HTML, &JSON, &SSE, &TEXT, &XML, &SCRIPT],
                 literals: vec![name("id")],
@@ -453,7 +453,7 @@ fn learners_can_be_combined() {
                 headers: vec![whole("x")],
                 variables: Vec::new(),
                 types: Vec::new(),
-                request: false,
+                request: true,
             },
         ),
     ] {
@@ -529,5 +529,29 @@ fn hosts_can_be_listed_and_repeated() {
         "my_host-1",
     ] {
         assert_eq!(hosts(&[&format!("hosts={host}")]), [host]);
+    }
+}
+
+#[test]
+fn a_balance_factor_is_above_the_share_of_a_server() {
+    let factor = |word: &str| match parse(&[b"mode=query", word.as_bytes()]) {
+        Ok(Mode::Query(rule)) => rule.balance_factor,
+        _ => None,
+    };
+    assert_eq!(factor("no_fallback"), None);
+    assert_eq!(factor("balance_factor=101"), Some(101));
+    assert_eq!(factor("balance_factor=0125"), Some(125));
+    assert_eq!(factor("balance_factor=10000"), Some(10_000));
+    for refused in ["100", "10001", "1.25", "+125", "125%", "4294967421", "x"] {
+        let word = format!("balance_factor={refused}");
+        let error = parse(&[b"mode=query", word.as_bytes()]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "invalid value \"{refused}\" of parameter \"balance_factor\" in \"sticky\" \
+                 directive, expected per cent of a server's share, 101 to 10000, as in \
+                 \"balance_factor=125\""
+            )
+        );
     }
 }

@@ -222,6 +222,12 @@ fn contradictions_are_refused() {
             "no links are read",
         ),
         (
+            "mode=query balance_factor=125 no_fallback",
+            "balance_factor",
+            "no_fallback",
+            "the one lets requests go to another server, the other does not",
+        ),
+        (
             "mode=query state=/x zone=off",
             "state",
             "zone=off",

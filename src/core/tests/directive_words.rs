@@ -54,7 +54,7 @@ fn any_other_unknown_parameter_gets_the_whole_list() {
                  \"id_delimiter=CHARACTER\", \"expires=TIME\", \
                  \"lifetime=TIME\", \
                  \"zone=NAME[:SIZE]|off\", \"state=FILE\", \"share=NAME\", \"hosts=HOST\", \
-                 \"on_failure=move|keep\", \"no_fallback\"";
+                 \"on_failure=move|keep\", \"balance_factor=PERCENT\", \"no_fallback\"";
     for (line, word, expected) in [
         ("timeout=1h", "timeout=1h", cookie),
         ("=", "=", cookie),

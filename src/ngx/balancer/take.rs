@@ -3,12 +3,30 @@
 //!
 //! Only for balancers that keep their accounts in the peers, as round robin does.
 
-use std::ptr;
+use std::ptr::{self, NonNull};
 
-use crate::ngx::peers::{Lock, PeerData, PeerHandle, PeerState, Peers};
+use crate::ngx::peers::{Lock, Peer, PeerData, PeerHandle, PeerKey, PeerLoad, PeerState, Peers};
 use crate::ngx::sys;
 
 use super::{Attempt, NotTaken};
+
+/// Which peer is taken, by what the peers of its list have to do.
+pub trait LoadRules {
+    /// Why none is taken.
+    type Error: From<NotTaken>;
+    /// Whether the wanted peer can be used.
+    fn test(&self, peer: PeerState) -> Result<(), Self::Error>;
+    /// Whether another one can be used.
+    fn is_usable(&self, peer: PeerState) -> bool;
+    /// The place in `others` of the peer that is taken instead, if any. Those others can be used, but
+    /// the request may have been at them.
+    fn choose(
+        &self,
+        wanted: PeerLoad,
+        others: &[PeerLoad],
+        is_tried: &dyn Fn(usize) -> bool,
+    ) -> Option<usize>;
+}
 
 impl Attempt<'_> {
     pub(super) fn data(&self) -> *mut PeerData {
@@ -70,7 +88,17 @@ impl Attempt<'_> {
         let _peer = unsafe { Lock::peer(list, peer) };
         // SAFETY: as above, and the peer is locked.
         test(unsafe { PeerState::of(peer) })?;
-        // SAFETY: as above; data is what RoundRobin::of() has seen, pc what it belongs to.
+        // SAFETY: as above.
+        unsafe { self.go(peer) };
+        Ok(())
+    }
+
+    /// # Safety
+    /// `peer` is in a list of the balancer's upstream, and it or its list is locked for writing.
+    #[inline(always)]
+    unsafe fn go(&self, peer: *mut Peer) {
+        // SAFETY: the caller's promise; data is what RoundRobin::of() has seen, pc what it belongs
+        // to.
         unsafe {
             let now = sys::ngx_time();
             if now - (*peer).checked > (*peer).fail_timeout {
@@ -94,6 +122,71 @@ impl Attempt<'_> {
                 (*pc).sid = &raw mut (*peer).sid;
             }
         }
-        Ok(())
+    }
+
+    /// Takes a peer, or another one of its list if the rules say so, which see the whole list as it is
+    /// when the peer is taken. That can be given back as one that the balancer has chosen.
+    #[cold]
+    pub fn take_or_another<R: LoadRules>(
+        &self,
+        handle: PeerHandle,
+        rules: &R,
+    ) -> Result<PeerKey, R::Error> {
+        let left = || R::Error::from(NotTaken::Left);
+        let peers = self.balancer.peers;
+        let list = peers.list_of(handle).ok_or_else(left)?;
+        // SAFETY: the lists of an upstream live as long as its cycle.
+        let _list = unsafe { Lock::write_list(list) };
+        if peers.generation() != handle.generation || !self.balancer.is_current() {
+            return Err(left());
+        }
+        let wanted = handle.peer.as_ptr();
+        // SAFETY: the peer is in its list, which is locked and has not changed since it was shown.
+        rules.test(unsafe { PeerState::of(wanted) })?;
+        let mut others = Vec::new();
+        // SAFETY: the peers of a list are linked by next and stay while it is locked.
+        unsafe {
+            let (mut peer, mut index) = ((*list).peer, 0);
+            while let Some(at) = NonNull::new(peer) {
+                if peer != wanted && rules.is_usable(PeerState::of(peer)) {
+                    let other = PeerHandle {
+                        peer: at,
+                        index,
+                        ..handle
+                    };
+                    others.push((other, PeerLoad::of(peer)));
+                }
+                peer = (*peer).next;
+                index += 1;
+            }
+        }
+        // SAFETY: as above.
+        let own = unsafe { PeerLoad::of(wanted) };
+        let loads: Vec<PeerLoad> = others.iter().map(|(_, load)| *load).collect();
+        let is_tried = |at: usize| {
+            others.get(at).is_none_or(|(other, _)| {
+                let (word, bit) = self.tried(*other);
+                // SAFETY: tried has room for the longer of both lists, and they are those of the
+                // request.
+                unsafe { *word & bit != 0 }
+            })
+        };
+        let chosen = rules.choose(own, &loads, &is_tried);
+        let taken = chosen
+            .and_then(|at| others.get(at))
+            .map_or(handle, |one| one.0);
+        // SAFETY: a peer of the list, which is locked.
+        unsafe { self.go(taken.peer.as_ptr()) };
+        if taken.backup {
+            self.balancer.is_out_of_turn.set(true);
+            // SAFETY: RoundRobin::of() has seen what data points to.
+            unsafe { (*self.data()).peers = list };
+        } else {
+            let (word, bit) = self.tried(taken);
+            // SAFETY: the peers are those that tried was made for.
+            unsafe { *word |= bit };
+        }
+        self.answer.set(Some(sys::OK));
+        Ok(taken.key())
     }
 }
