@@ -30,7 +30,7 @@ use crate::ngx::sys::{self, ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module
 use crate::ngx::timer::{self, EverySecond};
 use crate::ngx::upstream::Upstream;
 use crate::request::context::RequestContext;
-use crate::request::{steer, usable};
+use crate::request::{open, steer, usable};
 use crate::response::{self, learn, rewrite, AccelRedirect};
 use crate::zone::table_zone::ZoneConf;
 use crate::zone::{adopt, housekeeping};
@@ -114,6 +114,7 @@ struct Housekeeping;
 
 impl EverySecond for Housekeeping {
     fn tick() {
+        open::tick();
         // SAFETY: ngx_cycle is the running cycle while the event loop runs (main(),
         // ngx_master_process_cycle(), ngx_single_process_cycle()).
         if let Some(running) = unsafe { Cycle::from_ptr(sys::ngx_cycle) } {

@@ -21,6 +21,7 @@ pub mod guard;
 pub mod header;
 pub mod hook;
 pub mod log;
+pub mod open;
 pub mod owned;
 pub mod peers;
 pub mod pool;

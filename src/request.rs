@@ -4,6 +4,7 @@ pub mod context;
 mod enter;
 pub mod lookup;
 pub mod nginx_forms;
+pub mod open;
 pub mod session_id;
 pub mod status;
 pub mod steer;

@@ -162,7 +162,8 @@ fn structures_lie_where_c_puts_them() {
             connection, sockaddr, socklen, name, tries, get, free, notify, data,
         }
         ngx_http_upstream_srv_conf_s { peer, srv_conf, servers, flags, host }
-        ngx_http_upstream_server_t { naddrs, down }
+        ngx_http_upstream_server_t { naddrs, addrs, down }
+        ngx_addr_t { name }
         ngx_http_complex_value_t { value, flushes, lengths }
         ngx_http_core_main_conf_t { variables }
         ngx_http_compile_complex_value_t { cf, value, complex_value }
@@ -198,6 +199,7 @@ fn structures_lie_where_c_puts_them() {
     plain! { probe, ngx_http_request_s { headers_in.cookies } }
     #[cfg(ngx_feature = "http_upstream_zone")]
     plain! { probe,
+        ngx_http_upstream_srv_conf_s { shm_zone }
         ngx_http_upstream_rr_peer_s { lock }
         ngx_http_upstream_rr_peers_s { shpool, rwlock }
     }
@@ -213,6 +215,7 @@ fn structures_lie_where_c_puts_them() {
     plain! { probe,
         ngx_http_upstream_rr_peer_s { sid }
         ngx_peer_connection_s { hint, sid }
+        ngx_http_upstream_server_t { sid }
     }
     #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]
     plain! { probe, ngx_peer_connection_s { set_session, save_session } }
@@ -231,6 +234,7 @@ fn structures_lie_where_c_puts_them() {
         }
         ngx_http_upstream_server_t { backup / set_backup }
         ngx_peer_connection_s { cached / set_cached }
+        ngx_connection_s { buffered / set_buffered }
         ngx_event_s { cancelable / set_cancelable, timer_set / set_timer_set }
         ngx_process_t { exited / set_exited }
         ngx_variable_value_t {

@@ -10,6 +10,7 @@ use std::ptr::{self, NonNull};
 
 use super::exchange::Exchange;
 use super::guard::guard;
+use super::open::{self, Place};
 use super::peers::{is_current, Lock, PeerData, PeerHandle, PeerKey, PeerList, Peers};
 use super::request::Request;
 use super::sys;
@@ -70,6 +71,12 @@ pub trait Chooser {
     }
     /// The peer is given back after an attempt that has not failed.
     fn served(&self) {}
+    /// For requests that are to be [looked at](super::open::each) while they are open: a part of the
+    /// chooser, the same each time.
+    #[inline]
+    fn place(&self) -> Option<&Place<'_>> {
+        None
+    }
 }
 
 /// A request's exchange whose balancer builds on round robin.
@@ -385,7 +392,16 @@ unsafe extern "C" fn get<T: Chooser>(
             sys::BUSY
         }
     };
-    if (code != sys::OK && code != sys::DONE) || !chooser.awaits_peer() {
+    if code != sys::OK && code != sys::DONE {
+        return code;
+    }
+    if let Some(place) = chooser.place() {
+        // SAFETY: the chooser is in the request's memory (interpose()). A peer that was taken is given
+        // back before that is freed: ngx_http_upstream_cleanup() calls
+        // ngx_http_upstream_finalize_request(), which calls free().
+        unsafe { open::enter(place) }
+    }
+    if !chooser.awaits_peer() {
         return code;
     }
     // SAFETY: RoundRobin::of() has seen what data points to. Every balancer sets current to the
@@ -406,6 +422,9 @@ unsafe extern "C" fn free<T: Chooser>(
     // SAFETY: ngx_http_upstream_next() and _finalize_request() pass the connection's data, which
     // interpose() has set.
     let chooser = unsafe { &*data.cast::<T>() };
+    if let Some(place) = chooser.place() {
+        open::leave(place);
+    }
     if state & (sys::NGX_PEER_FAILED | sys::NGX_PEER_NEXT) as usize == 0 {
         guard((), || chooser.served());
     }

@@ -52,6 +52,14 @@ impl<'r> Request<'r> {
         self.main().0 == self.0
     }
 
+    /// Whether a part of the response is still to be sent, although it was passed on.
+    #[inline]
+    pub fn has_unsent(self) -> bool {
+        // SAFETY: a request has a connection (ngx_http_alloc_request(), ngx_http_subrequest()); bits
+        // that the last filter sets, ngx_http_write_filter() or that of HTTP/2.
+        unsafe { (*(*self.raw()).connection).buffered() != 0 }
+    }
+
     /// The part of the URL after the question mark, undecoded.
     pub fn args(self) -> &'r [u8] {
         // SAFETY: a string in the request's header (ngx_http_process_request_uri()), or in its

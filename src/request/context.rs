@@ -16,6 +16,7 @@ use crate::config::types::{Rule, Sticky};
 use crate::ngx::accel_redirect::SavedFinalize;
 use crate::ngx::chain::{Input, Output};
 use crate::ngx::header::Header;
+use crate::ngx::open::{self, Place};
 use crate::ngx::peers::PeerList;
 use crate::ngx::request::Request;
 
@@ -61,6 +62,8 @@ pub struct RequestContext<'r> {
     pub entry: Cell<Entry>,
     /// The protocol's own callback for the end of the exchange.
     pub finalize: SavedFinalize,
+    /// For the time in which it is open.
+    pub open: Place<'r>,
 }
 
 impl<'r> RequestContext<'r> {
@@ -216,6 +219,9 @@ pub enum Entry {
 /// Most pages have one id or two, and these in many places.
 const SETTLED: usize = 8;
 
+/// So many sessions that one response has begun live as long as it is open.
+const BEGUN: usize = 4;
+
 /// The ids that a response has handed out, and the scanner of its body. Made only for responses
 /// that have an id in their header, or a body that may.
 pub struct LearnedIds<'r> {
@@ -227,6 +233,8 @@ pub struct LearnedIds<'r> {
     pub refused: Cell<Option<&'r RefusedIds>>,
     /// Keys of sessions that need no further look, each in the place that its bits choose.
     settled: [Cell<Option<Key>>; SETTLED],
+    /// Keys of the first sessions that it has begun, for the case that it stays open.
+    begun: [Cell<Option<Key>>; BEGUN],
     /// What reads the body.
     pub scanner: Cell<Option<&'r Scanner>>,
 }
@@ -242,6 +250,7 @@ impl LearnedIds<'_> {
             places: Places::default(),
             refused: Cell::default(),
             settled: Default::default(),
+            begun: Default::default(),
             scanner: Cell::default(),
         }
     }
@@ -257,6 +266,19 @@ impl LearnedIds<'_> {
         if let Some(place) = self.settled.get(key.get() as usize % SETTLED) {
             place.set(Some(key));
         }
+    }
+
+    /// Notes that the response has begun the session of `key`.
+    pub fn begin(&self, key: Key, open: &Place<'_>) {
+        if let Some(vacant) = self.begun.iter().find(|place| place.get().is_none()) {
+            vacant.set(Some(key));
+            open::keep(open);
+        }
+    }
+
+    /// Keys of the sessions that it has begun.
+    pub fn begun(&self) -> impl Iterator<Item = Key> + '_ {
+        self.begun.iter().filter_map(Cell::get)
     }
 
     /// Whether an id was not learned for want of a place.

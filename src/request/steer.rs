@@ -15,6 +15,7 @@ use crate::config::types::{LocationConf, Rule, Sticky, UpstreamConf};
 use crate::ngx::accel_redirect::{self, OnRedirect, SavedFinalize};
 use crate::ngx::balancer::{interpose, Attempt, Balancer, Choice, Chooser, RoundRobin};
 use crate::ngx::log::Level;
+use crate::ngx::open::Place;
 use crate::ngx::peers::{PeerHandle, PeerKey};
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Upstream;
@@ -32,8 +33,9 @@ struct Steered<'r, By> {
     by: By,
 }
 
-/// To the peer that holds its session.
-struct Holder;
+/// To the peer that holds its session. `LIVES`: that is one of the table, which lives as long as the
+/// response is open.
+struct Holder<const LIVES: bool>;
 
 /// To the peer that holds its session, unless that has its share of all requests.
 struct Bounded;
@@ -79,7 +81,7 @@ impl<'r, By: 'r> Steered<'r, By> {
     }
 }
 
-impl Chooser for Steered<'_, Holder> {
+impl<const LIVES: bool> Chooser for Steered<'_, Holder<LIVES>> {
     fn balancer(&self) -> &Balancer {
         &self.balancer
     }
@@ -90,6 +92,11 @@ impl Chooser for Steered<'_, Holder> {
 
     fn choose(&self, attempt: &Attempt<'_>) -> Choice {
         self.chosen(self.context.choose_holder(attempt))
+    }
+
+    #[inline(always)]
+    fn place(&self) -> Option<&Place<'_>> {
+        LIVES.then_some(&self.context.open)
     }
 }
 
@@ -105,6 +112,11 @@ impl Chooser for Steered<'_, Bounded> {
     fn choose(&self, attempt: &Attempt<'_>) -> Choice {
         self.chosen_within_bound(self.context.choose_bounded(attempt))
     }
+
+    #[inline(always)]
+    fn place(&self) -> Option<&Place<'_>> {
+        Some(&self.context.open)
+    }
 }
 
 impl Chooser for Steered<'_, Entering> {
@@ -118,6 +130,11 @@ impl Chooser for Steered<'_, Entering> {
 
     fn choose(&self, attempt: &Attempt<'_>) -> Choice {
         self.chosen_within_bound(self.context.choose_entering(attempt))
+    }
+
+    #[inline(always)]
+    fn place(&self) -> Option<&Place<'_>> {
+        Some(&self.context.open)
     }
 }
 
@@ -435,6 +452,7 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
             false => Entry::None,
         }),
         finalize: SavedFinalize::default(),
+        open: Place::of(r),
     };
     let context = match nginx_sticky {
         Some(nginx_sticky) => Steered::begin(r, exchange, context, nginx_sticky)?,
@@ -442,7 +460,10 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
         None if is_bounded && session.holder.is_some() => {
             Steered::begin(r, exchange, context, Bounded)?
         }
-        None if session.holder.is_some() => Steered::begin(r, exchange, context, Holder)?,
+        None if session.holder.is_some() => match &sticky.rule {
+            Rule::Query(..) => Steered::begin(r, exchange, context, Holder::<true>)?,
+            _ => Steered::begin(r, exchange, context, Holder::<false>)?,
+        },
         None => {
             if let Rule::Query(rule, ..) = &sticky.rule {
                 session_id::note_too_long(r, sticky, &rule.names);

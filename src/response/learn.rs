@@ -366,8 +366,11 @@ fn learn_id<'r>(
     if needs_place && matches!(learned, Learned::New { .. } | Learned::Refused) {
         ids.places.take(class);
     }
-    if matches!(learned, Learned::New { .. }) && context.status.get() == Status::None {
-        context.status.set(Status::New);
+    if matches!(learned, Learned::New { .. }) {
+        ids.begin(key, &context.open);
+        if context.status.get() == Status::None {
+            context.status.set(Status::New);
+        }
     }
     true
 }
