@@ -18,15 +18,17 @@ use super::sys;
 /// Notes before they are looked at early.
 const NOTES: usize = 1024;
 
-/// The place of a note that was taken back already, or never made.
-const NOWHERE: u32 = NOTES as u32;
+/// The place of a note that was never made, or was looked at already: nothing is read there.
+const NOWHERE: u32 = 0;
+
+/// Notes that are looked at together.
+const STEP: usize = 8;
 
 /// What is kept in a request's context for its note.
 pub struct Place<'r> {
     request: Request<'r>,
-    /// Where the note is.
+    /// Where the note is, or was.
     note: Cell<u32>,
-    is_kept: Cell<bool>,
 }
 
 impl<'r> Place<'r> {
@@ -36,12 +38,12 @@ impl<'r> Place<'r> {
         Self {
             request,
             note: Cell::new(NOWHERE),
-            is_kept: Cell::new(false),
         }
     }
 }
 
-/// A request in the list, in the memory of a cleanup of its pool.
+/// A request in the list, in the memory of a cleanup of its pool. One that was tried at several
+/// servers may be there several times.
 struct Node {
     next: Cell<*const Node>,
     previous: Cell<*const Node>,
@@ -50,7 +52,8 @@ struct Node {
 
 struct Requests {
     notes: [Cell<*const Place<'static>>; NOTES + 1],
-    noted: Cell<u32>,
+    /// The place of the next one, from the last down to 1.
+    next: Cell<u32>,
     /// Those that are kept, looked at longest ago first; NULL before the first.
     first: Cell<*const Node>,
     last: Cell<*const Node>,
@@ -62,7 +65,7 @@ unsafe impl Sync for Requests {}
 
 static OPEN: Requests = Requests {
     notes: [const { Cell::new(ptr::null()) }; NOTES + 1],
-    noted: Cell::new(0),
+    next: Cell::new(NOTES as u32),
     first: Cell::new(ptr::null()),
     last: Cell::new(ptr::null()),
     count: Cell::new(0),
@@ -74,13 +77,12 @@ static OPEN: Requests = Requests {
 /// The place stays where it is until [`leave`] is called for it, and is that of a live request.
 #[inline(always)]
 pub(super) unsafe fn enter(place: &Place<'_>) {
-    let at = OPEN.noted.get();
-    if let Some(note) = OPEN.notes.get(at as usize) {
-        note.set(ptr::from_ref(place).cast());
-    }
+    let at = OPEN.next.get();
+    // SAFETY: next is set here and in look() alone, and is 1 to NOTES.
+    unsafe { OPEN.notes.get_unchecked(at as usize) }.set(ptr::from_ref(place).cast());
     place.note.set(at);
-    OPEN.noted.set(at + 1);
-    if at + 1 == NOWHERE {
+    OPEN.next.set(at - 1);
+    if at == 1 {
         look();
     }
 }
@@ -88,10 +90,8 @@ pub(super) unsafe fn enter(place: &Place<'_>) {
 /// The server is given back.
 #[inline(always)]
 pub(super) fn leave(place: &Place<'_>) {
-    if let Some(note) = OPEN.notes.get(place.note.get() as usize) {
-        note.set(ptr::null());
-    }
-    place.note.set(NOWHERE);
+    // SAFETY: note is NOWHERE, or what enter() has set.
+    unsafe { OPEN.notes.get_unchecked(place.note.get() as usize) }.set(ptr::null());
     if place.request.has_unsent() {
         keep(place);
     }
@@ -101,23 +101,27 @@ pub(super) fn leave(place: &Place<'_>) {
 #[cold]
 #[inline(never)]
 fn look() {
-    for note in OPEN.notes.iter().take(OPEN.noted.get() as usize) {
-        // SAFETY: enter() has put it there, and leave() was not called yet.
-        if let Some(place) = unsafe { note.replace(ptr::null()).as_ref() } {
-            place.note.set(NOWHERE);
-            keep(place);
+    let made = OPEN.notes.get(OPEN.next.get() as usize + 1..);
+    for notes in made.unwrap_or_default().chunks(STEP) {
+        // Nearly all were taken back.
+        if notes.iter().fold(0, |all, note| all | note.get() as usize) == 0 {
+            continue;
+        }
+        for note in notes {
+            // SAFETY: enter() has put it there, and leave() was not called yet.
+            if let Some(place) = unsafe { note.replace(ptr::null()).as_ref() } {
+                place.note.set(NOWHERE);
+                keep(place);
+            }
         }
     }
-    OPEN.noted.set(0);
+    OPEN.next.set(NOTES as u32);
 }
 
 /// Puts a request into the list, where it stays until its pool is destroyed.
 #[cold]
 #[inline(never)]
 pub fn keep(place: &Place<'_>) {
-    if place.is_kept.get() {
-        return;
-    }
     let Some(pool) = place.request.pool() else {
         return;
     };
@@ -138,7 +142,6 @@ pub fn keep(place: &Place<'_>) {
         append(node);
         cleanup.handler = Some(end);
     }
-    place.is_kept.set(true);
 }
 
 /// The pool of a request that is kept is destroyed.

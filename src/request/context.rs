@@ -270,9 +270,11 @@ impl LearnedIds<'_> {
 
     /// Notes that the response has begun the session of `key`.
     pub fn begin(&self, key: Key, open: &Place<'_>) {
+        if self.begun().next().is_none() {
+            open::keep(open);
+        }
         if let Some(vacant) = self.begun.iter().find(|place| place.get().is_none()) {
             vacant.set(Some(key));
-            open::keep(open);
         }
     }
 
