@@ -29,6 +29,24 @@ $walk{'rewrite.conf'} = sub {
     my ($route) = get('/') =~ /[?;](route=\w+)/;
     return map { get("/?sid=1&$route") } 1 .. 8;
 };
+$walk{'selenium.conf'} = sub {
+    my ($id) = post('/session', '{}') =~ /"sessionId":"(\w+)"/;
+    return map { get("/session/$id/url") } 1 .. 8;
+};
+$walk{'jupyter.conf'} = sub {
+    my ($session, $kernel) = post('/api/sessions', '{}') =~ /"id":"(\w+)"/g;
+    return map { (get("/api/sessions/$session"), get("/api/kernels/$kernel/channels")) } 1 .. 4;
+};
+$walk{'uploads.conf'} = sub {
+    my ($id) = header('Location', post('/files/', '')) =~ m!^/files/(\w+)$!;
+    my @uploads = map { get("/files/$id") } 1 .. 8;
+    my ($state) = header('Location', get('/v2/a/b/blobs/uploads/')) =~ /_state=(\w+)/;
+    # Of two upstreams, each has its own way: counted as one if each stays.
+    my %servers = map { served_by($_) => 1 } map { get("/v2/a/b/blobs/uploads/?_state=$state") } 1 .. 8;
+    return keys %servers == 1 ? @uploads : ();
+};
+# Where new sessions begin.
+my %start = ('uploads.conf' => '/files/');
 # With real applications, see t/apps.
 my %elsewhere = map { $_ => 1 } qw/ mcp.conf php.conf php-fpm.conf socketio.conf tomcat.conf /;
 my @files = sort grep { !$elsewhere{$_} } map { /([^\/]+)$/ } glob "$examples/*.conf";
@@ -55,12 +73,12 @@ for my $file (@files) {
 
     my %servers = map { /^X-Server: (\w+)/m ? ($1 => 1) : (none => 1) } $walk{$file}->();
     is(keys %servers, 1, "$file: a session stays at its server");
-    my %others = map { get('/') =~ /^X-Server: (\w+)/m; ($1 => 1) } 1 .. 12;
+    my %others = map { get($start{$file} // '/') =~ /^X-Server: (\w+)/m; ($1 => 1) } 1 .. 12;
     cmp_ok(keys %others, '>', 1, "$file: new sessions go to all");
     $t->stop();
 }
 
-# A page with a new session id for each request that has none.
+# A page with a new session id for each request that has none; what the path asks for, else.
 sub shop {
     my ($port) = @_;
     my $server = IO::Socket::INET->new(
@@ -76,8 +94,19 @@ sub shop {
         }
         my ($sid) = $request =~ /\?sid=(\w+)/;
         $sid //= "s${port}x" . ++$count;
-        my $page = "<html><a href=\"/?sid=$sid\">more</a></html>";
-        syswrite($client, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n"
+        my ($method, $path) = $request =~ /^(\w+) ([^ ?]*)/ or next;
+        my ($type, $page) = ('text/html', "<html><a href=\"/?sid=$sid\">more</a></html>");
+        my $location = '';
+        if ($path eq '/session') {
+            ($type, $page) = ('application/json', "{\"value\":{\"sessionId\":\"$sid\"}}");
+        } elsif ($path eq '/api/sessions') {
+            ($type, $page) = ('application/json', "{\"id\":\"$sid\",\"kernel\":{\"id\":\"k$sid\"}}");
+        } elsif ($path eq '/files/') {
+            $location = "Location: /files/$sid\r\n";
+        } elsif ($path =~ m!^/v2/!) {
+            $location = "Location: ${path}x?_state=$sid\r\n";
+        }
+        syswrite($client, "HTTP/1.1 200 OK\r\nContent-Type: $type\r\nConnection: close\r\n$location"
             . "X-Server: s$port\r\nContent-Length: " . length($page) . "\r\n\r\n$page");
         close $client;
     }

@@ -21,7 +21,10 @@ my @accepted = map { "sticky mode=query $_;" } (
     'from=form,query',
     'from=path,cookie,header:X-Session-Id,query,form',
     'from=path name=(S)',
+    'from=segment:/session/',
+    'from=segment:/v1/statement/*/,segment:/x/,query learn=json',
     'from=path,query name=(S) name=sid',
+    'name=(S)',
     'learn=html',
     'learn=forms',
     'learn=location',
@@ -52,7 +55,7 @@ my @accepted = map { "sticky mode=query $_;" } (
 );
 unshift @accepted, 'sticky mode=query;', 'sticky name=sid mode=query;';
 
-my $all = 'expected "mode=cookie|query|rewrite", "name=NAME", "from=query,form", "learn=html,location",'
+my $all = 'expected "mode=cookie|query|rewrite", "name=NAME", "from=cookie,path,query,form", "learn=html,location,cookie",'
     . ' "forget=$VARIABLE", "types=SOURCE:TYPE", "id_delimiter=CHARACTER", "expires=TIME", "lifetime=TIME", "zone=NAME[:SIZE]|off", "state=FILE", "share=NAME", "hosts=HOST",'
     . ' "on_failure=move|keep", "balance_factor=PERCENT", "no_fallback"';
 
@@ -67,8 +70,11 @@ my $zone_size = 'expected "zone=NAME:SIZE" as in "zone=shop:1m"';
 my $learn = 'expected "off", or a list of "html", "forms", "json", "sse", "text", "xml", "script", "json:NAME",'
     . ' "xml:NAME", "location", "cookie", "cookie:NAME", "header:NAME", "header:NAME:PARAMETER", "$VARIABLE"'
     . ' and "request", divided by commas';
-my $from = 'expected a list of "query", "form", "path", "cookie", "json", "json:NAME", "xml", "xml:NAME",'
-    . ' "bearer", "header:NAME", "header:NAME:PARAMETER" and "$VARIABLE", divided by commas';
+my $from = 'expected a list of "query", "form", "path", "cookie", "segment:PREFIX", "json", "json:NAME", "xml",'
+    . ' "xml:NAME", "bearer", "header:NAME", "header:NAME:PARAMETER" and "$VARIABLE", divided by commas';
+my $prefix = 'expected the path before the id, from "/" to "/", as in "segment:/session/" or'
+    . ' "segment:/v1/statement/*/", with "*" for a whole segment and without "?" and "#", of at most'
+    . ' 256 bytes';
 my $delimiter = 'expected one character, as in "id_delimiter=.", that is no letter or digit';
 my $html_and_forms = '"html" reads the forms too, "forms" nothing else, expected one of them';
 
@@ -91,9 +97,9 @@ my @refused = (
 
     # nothing behind the =
     ['name=' => qq{no value for "name" $in, expected "name=NAME"}],
-    ['from=' => qq{no value for "from" $in, expected "from=query,form"}],
+    ['from=' => qq{no value for "from" $in, expected "from=cookie,path,query,form"}],
     ['id_delimiter=' => qq{no value for "id_delimiter" $in, expected "id_delimiter=CHARACTER"}],
-    ['learn=' => qq{no value for "learn" $in, expected "learn=html,location"}],
+    ['learn=' => qq{no value for "learn" $in, expected "learn=html,location,cookie"}],
     ['expires=' => qq{no value for "expires" $in, expected "expires=TIME"}],
     ['lifetime=' => qq{no value for "lifetime" $in, expected "lifetime=TIME"}],
     ['zone=' => qq{no value for "zone" $in, expected "zone=NAME[:SIZE]|off"}],
@@ -124,7 +130,9 @@ my @refused = (
     wrong('learn', 'text:sid', $learn),
     wrong('id_delimiter', 'a', $delimiter),
     wrong('id_delimiter', '..', $delimiter),
-    wrong('name', '(S)', 'expected "from=path" beside a letter in parentheses'),
+    ['name=(S) from=query' => qq{invalid value "(S)" of parameter "name" $in,}
+        . ' expected "from=path" beside a letter in parentheses'],
+    (map { wrong('from', "segment:$_", $prefix) } '', 'a/', '/a', '/a?b/', '/a*/'),
     ['name=(S) from=path,query' => qq{invalid value "query" of parameter "from" $in,}
         . ' expected a name without parentheses to look for there'],
     wrong('expires', '0', $time),

@@ -23,18 +23,20 @@ my @warned = (
         qq{a cookie with "domain=https://a.example" $in is dropped by browsers, $host}],
     ['domain=a.example:80' =>
         qq{a cookie with "domain=a.example:80" $in is dropped by browsers, $host}],
-    ['mode=query from=cookie' => qq{$find "from=cookie" takes the id from a cookie, but "learn"}
-        . ' reads none, as it is "html,location" by default, expected "learn=cookie"'],
     ['mode=query from=cookie learn=html' =>
         qq{$find "from=cookie" takes the id from a cookie, but "learn" reads none,}
         . ' expected "learn=cookie"'],
-    ['mode=query learn=cookie' => qq{$find "learn=cookie" takes the id from a cookie, but "from"}
-        . ' reads none, as it is "query,form" by default, expected "from=cookie"'],
+    ['mode=query learn=cookie from=query' =>
+        qq{$find "learn=cookie" takes the id from a cookie, but "from" reads none,}
+        . ' expected "from=cookie"'],
+    ['mode=query name=jsessionid' => qq{"name=jsessionid" $in does not find the cookie "JSESSIONID",}
+        . ' as case matters but in paths, expected "name=JSESSIONID"'],
 );
 
 my @silent = (
     'hmac=sha256 hmac_key=1234567890123456', 'path=$prefix', 'domain=.$host',
-    'mode=query from=cookie learn=cookie', 'mode=query from=cookie learn=json',
+    'mode=query from=cookie', 'mode=query from=cookie learn=cookie', 'mode=query name=JSESSIONID',
+    'mode=query name=jsessionid from=path', 'mode=query from=cookie learn=json',
     'mode=query learn=cookie,text', 'mode=query zone=off', 'mode=query state=x',
 );
 

@@ -114,5 +114,13 @@ fn is_beyond_the_learner(page: &[u8], name: &[u8]) -> bool {
         let is_name = |byte: &u8| name.contains(byte);
         is_name(&page[at]) && page.get(at + 1).is_some_and(is_break) && next.is_some_and(is_name)
     };
-    (0..page.len()).any(|at| is_odd(&page[at..]) || is_broken(at))
+    // In paths a name counts in any case, but is searched for in three spellings.
+    let is_mixed = |rest: &[u8]| {
+        let written = rest.get(..name.len()).unwrap_or_default();
+        written.eq_ignore_ascii_case(name)
+            && written != name
+            && written != name.to_ascii_lowercase()
+            && written != name.to_ascii_uppercase()
+    };
+    (0..page.len()).any(|at| is_odd(&page[at..]) || is_broken(at) || is_mixed(&page[at..]))
 }

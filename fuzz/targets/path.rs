@@ -22,9 +22,10 @@ fuzz_target!(|input: &[u8]| {
             if let Some(end) = parameter.iter().position(|byte| *byte == b'=') {
                 let (name, value) = (&parameter[..end], &parameter[end + 1..]);
                 let name = unescaped(name);
-                // In a parameter, a letter does not count.
-                if !name.starts_with(b"(") {
-                    found.push((name, unescaped(value)));
+                // In a parameter, a letter does not count, and neither does ASCII case.
+                let own = plain.iter().filter(|own| !own.starts_with(b"("));
+                for own in own.filter(|own| own.eq_ignore_ascii_case(&name)) {
+                    found.push((own.to_vec(), unescaped(value)));
                 }
             }
         }

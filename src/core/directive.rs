@@ -40,7 +40,7 @@ use crate::scan::json::MemberPaths;
 use crate::scan::learn_set::LearnSet;
 use crate::scan::xml::XmlNames;
 use crate::table::Limits;
-use crate::url::Names;
+use crate::url::{Names, SegmentPrefix};
 
 use nginx_forms::{NginxForm, NginxRule};
 use parameters::{ModeName, Parameters};
@@ -106,11 +106,13 @@ pub struct CookieRule {
 /// The rule of `mode=query`.
 #[derive(Clone, Debug)]
 pub struct QueryRule {
-    /// Names of the session id, `sid` unless configured, with the parts of links that are searched
-    /// for them and the delimiter before the name of a node.
+    /// Names of the session id, `sid` unless configured or no place has names, with the parts of
+    /// links that are searched for them and the delimiter before the name of a node.
     pub names: Arc<Names>,
     /// The places of a request that are searched for the id, in this order, each once; never empty.
     pub from: Vec<Place>,
+    /// These are the cookie or the path, and besides only the query and the form.
+    pub has_cheap_places: bool,
     /// Where a response may hand out an id.
     pub learn: LearnSet,
     /// Whether one of them is [`Place::Cookie`].
@@ -166,8 +168,10 @@ pub enum Place {
     Query,
     /// In a posted form.
     Form,
-    /// In the path of its URL.
+    /// In the path of its URL, in a parameter.
     Path,
+    /// In the path of its URL, as the segment behind this prefix.
+    Segment(SegmentPrefix),
     /// In a cookie of one of the names.
     Cookie,
     /// In this header, whose name is in lower case.
@@ -201,7 +205,8 @@ impl Place {
             Place::Query | Place::Form | Place::Path | Place::Cookie => true,
             Place::Json(members) => names.iter().any(|name| members.have(name)),
             Place::Xml(elements) => names.iter().any(|name| elements.have(name)),
-            Place::Header(_)
+            Place::Segment(_)
+            | Place::Header(_)
             | Place::HeaderParameter { .. }
             | Place::Bearer
             | Place::Variable(_) => false,
@@ -236,6 +241,36 @@ pub enum NoFallback {
     BadGateway,
     /// 503.
     Unavailable,
+}
+
+impl Place {
+    /// What `$sticky_from` calls the place: as `from=` does. Where it [has
+    /// names](Self::has_names), the name that the id came under follows.
+    pub fn label(&self) -> Vec<u8> {
+        match self {
+            Place::Query => b"query".to_vec(),
+            Place::Form => b"form".to_vec(),
+            Place::Path => b"path".to_vec(),
+            Place::Cookie => b"cookie".to_vec(),
+            Place::Segment(prefix) => [b"segment:", prefix.text()].concat(),
+            Place::Header(name) => [b"header:", &**name].concat(),
+            Place::HeaderParameter { header, name } => {
+                [b"header:", &**header, b":", &**name].concat()
+            }
+            Place::Bearer => b"bearer".to_vec(),
+            Place::Json(_) => b"json".to_vec(),
+            Place::Xml(_) => b"xml".to_vec(),
+            Place::Variable(_) => b"variable".to_vec(),
+        }
+    }
+
+    /// Whether ids stand there under the names of `name=`.
+    pub fn has_names(&self) -> bool {
+        matches!(
+            self,
+            Place::Query | Place::Form | Place::Path | Place::Cookie
+        )
+    }
 }
 
 /// What becomes of a session when its server is down or has failed, and another server answers its
@@ -275,7 +310,7 @@ pub enum ZoneChoice {
 ///
 /// match parse(&[b"mode=query", b"name=sid", b"expires=30m"]) {
 ///     Ok(Mode::Query(rule)) => {
-///         assert_eq!(rule.from, [Place::Query, Place::Form]);
+///         assert_eq!(rule.from, [Place::Cookie, Place::Path, Place::Query, Place::Form]);
 ///         assert_eq!(rule.limits.expires, 1800);
 ///     }
 ///     other => panic!("{other:?}"),

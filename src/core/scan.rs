@@ -3,6 +3,7 @@
 //! A new one is a file here and a row in [`source`].
 
 pub(crate) mod character_references;
+mod combined;
 pub mod forms;
 pub mod html;
 pub(crate) mod html_parser;

@@ -9,6 +9,7 @@ mod last_bytes;
 mod link;
 mod name;
 mod path;
+mod segment;
 mod site;
 
 use std::borrow::Cow;
@@ -20,7 +21,8 @@ use name::{decoded, unescaped};
 pub(crate) use last_bytes::{LastBytes, NeedleSet};
 pub use link::refresh_target;
 pub(crate) use link::{is_absolute, trimmed};
-pub(crate) use name::Name;
+pub(crate) use name::{Name, Role};
+pub use segment::{SegmentPrefix, MAX_PREFIX, MAX_PREFIXES};
 pub use site::Site;
 
 /// The longest session id, in decoded bytes. A longer value counts as absent.
@@ -59,8 +61,10 @@ impl ExtractedId<'_> {
 pub enum LinkPart {
     /// Behind the `?`.
     Query,
-    /// Before it.
+    /// Before it, in a parameter.
     Path,
+    /// Before it, as the segment behind this one of the prefixes.
+    Segment(usize),
 }
 
 /// The names under which an application hands out its session id, in the order of the directive,
@@ -88,11 +92,17 @@ pub enum LinkPart {
 #[derive(Debug, Clone)]
 pub struct Names {
     names: Vec<Name>,
+    /// What bodies are searched for: the names, in their order, and their other spellings.
+    needles: Vec<Name>,
     last_bytes: LastBytes,
     parts: Vec<LinkPart>,
+    segments: Vec<SegmentPrefix>,
+    has_letters: bool,
     delimiter: Option<u8>,
     /// A value was longer than an id may be.
     met_too_long: Arc<AtomicBool>,
+    /// The longest id.
+    max_id: usize,
 }
 
 impl Names {
@@ -104,19 +114,75 @@ impl Names {
             .into_iter()
             .filter(|name| Self::is_valid_name(name) || Self::is_letter(name));
         let names: Vec<Name> = names.take(MAX_NAMES).map(Name::new).collect();
-        Self {
-            last_bytes: LastBytes::of(names.iter().map(|name| &name.literal)),
+        let names = Self {
+            needles: Vec::new(),
+            last_bytes: LastBytes::of([].into_iter()),
+            has_letters: names.iter().any(|name| name.letter.is_some()),
             names,
             parts: vec![LinkPart::Query],
+            segments: Vec::new(),
             delimiter: None,
             met_too_long: Arc::default(),
+            max_id: MAX_ID,
+        };
+        names.with_needles()
+    }
+
+    /// Prepares the search for the names. In paths these count in any case, of which bodies are
+    /// searched for two: all small and all capital letters.
+    fn with_needles(mut self) -> Self {
+        self.needles = self.names.clone();
+        if self.are_in_paths() {
+            for name in self.names.iter().filter(|name| name.letter.is_none()) {
+                for spelling in [
+                    name.bytes.to_ascii_lowercase(),
+                    name.bytes.to_ascii_uppercase(),
+                ] {
+                    if !self.needles.iter().any(|known| *known.bytes == *spelling) {
+                        let spelling = Name::new(spelling.into());
+                        self.needles.push(spelling.with_role(Role::OtherCase));
+                    }
+                }
+            }
         }
+        for segment in self.segments.iter().filter_map(SegmentPrefix::literal) {
+            self.needles
+                .push(Name::new(segment.bytes.into()).with_role(Role::Segment {
+                    ends: segment.ends_segment,
+                    is_last: segment.is_last,
+                }));
+        }
+        self.last_bytes = LastBytes::of(self.needles.iter().map(|needle| &needle.literal));
+        self
     }
 
     /// The same, searched in these parts of links; the first one with an id decides.
     pub fn in_parts(mut self, parts: Vec<LinkPart>) -> Self {
         self.parts = parts;
-        self
+        self.with_needles()
+    }
+
+    /// The same, with these prefixes of ids, up to [`MAX_PREFIXES`], for
+    /// [`LinkPart::Segment`].
+    pub fn with_segments(mut self, mut segments: Vec<SegmentPrefix>) -> Self {
+        segments.truncate(MAX_PREFIXES);
+        self.segments = segments;
+        self.with_needles()
+    }
+
+    /// The prefixes alone, without names.
+    pub fn of_segments(&self) -> Self {
+        let parts = (0..self.segments.len()).map(LinkPart::Segment);
+        Self::new(Vec::new())
+            .in_parts(parts.collect())
+            .with_segments(self.segments.clone())
+            .cut_at(self.delimiter)
+    }
+
+    /// Whether ids are searched behind prefixes. Then a [`Site`] needs the path of the page.
+    #[inline]
+    pub fn have_segments(&self) -> bool {
+        !self.segments.is_empty()
     }
 
     /// The same, with ids that end before the first such byte, behind which the name of a node
@@ -124,6 +190,24 @@ impl Names {
     pub fn cut_at(mut self, delimiter: Option<u8>) -> Self {
         self.delimiter = delimiter;
         self
+    }
+
+    /// The same, with ids of any length, to find those that are too long.
+    pub fn of_any_length(mut self) -> Self {
+        self.max_id = usize::MAX;
+        self
+    }
+
+    /// Each name alone, and what it finds.
+    pub fn one_by_one(&self) -> impl Iterator<Item = (&[u8], Self)> {
+        self.names.iter().map(|name| {
+            let alone = Self {
+                has_letters: name.letter.is_some(),
+                names: vec![name.clone()],
+                ..self.clone()
+            };
+            (&*name.bytes, alone.with_needles())
+        })
     }
 
     /// Whether a name is 1 to [`MAX_NAME`] bytes of `A-Z a-z 0-9 - _ . ~ ! $ * @ :`. These have no
@@ -147,10 +231,10 @@ impl Names {
     pub fn id_in<'a>(&self, value: &'a [u8]) -> Option<&'a [u8]> {
         let end = self.delimiter.and_then(|byte| memchr::memchr(byte, value));
         let id = end.map_or(Some(value), |end| value.get(..end))?;
-        if id.len() > MAX_ID {
+        if id.len() > self.max_id {
             self.meet_too_long();
         }
-        (1..=MAX_ID).contains(&id.len()).then_some(id)
+        (1..=self.max_id).contains(&id.len()).then_some(id)
     }
 
     #[cold]
@@ -206,14 +290,23 @@ impl Names {
 
     /// The id in the path of a URL as it is written, without query and fragment: in a parameter of
     /// a segment, `/shop;sid=1/cart`, or in the parentheses of a letter. Otherwise as in a query,
-    /// but `+` is a `+`.
+    /// but `+` is a `+`, and ASCII case does not matter in names, but for letters.
     pub fn in_path<'a>(&self, path: &'a [u8]) -> ExtractedId<'a> {
-        if memchr::memchr3(b';', b'(', b'%', path).is_none() {
+        if !self.may_be_in_path(path) {
             return ExtractedId::Absent;
         }
         first_of(self.names.iter(), |name| {
             self.single(path::values_in(path, name))
         })
+    }
+
+    /// Whether a path may have an id, or a URL with such a path: a quick check.
+    #[inline]
+    pub fn may_be_in_path(&self, path: &[u8]) -> bool {
+        match self.has_letters {
+            false => memchr::memchr(b';', path).is_some(),
+            true => memchr::memchr3(b';', b'(', b'%', path).is_some(),
+        }
     }
 
     /// The id in a URL reference, read as browsers do (URL Standard, 4.4), with its character
@@ -230,28 +323,58 @@ impl Names {
     /// The same for a link without spaces at its ends and without control characters.
     pub(crate) fn in_clean_link<'a>(&self, link: &'a [u8], site: &Site) -> ExtractedId<'a> {
         match site.own(link) {
-            Some(link) => self.in_parts_of(link),
+            Some(link) => self.in_parts_of(link, site.path()),
             None => ExtractedId::Absent,
         }
     }
 
     /// The common case of [`Names::in_link`]: a link that is obviously relative, and so leads to
-    /// any site. `None`: it may be another.
+    /// any site. `None`: it may be another, or it matters which page it stands in.
     pub fn in_plain_link<'a>(&self, link: &'a [u8]) -> Option<ExtractedId<'a>> {
-        link::split_plain(link).map(|link| self.in_parts_of(link))
+        if self.have_segments() {
+            return None;
+        }
+        link::split_plain(link).map(|link| self.in_parts_of(link, b""))
     }
 
-    fn in_parts_of<'a>(&self, link: link::PathAndQuery<'a>) -> ExtractedId<'a> {
+    fn in_parts_of<'a>(&self, link: link::PathAndQuery<'a>, page: &[u8]) -> ExtractedId<'a> {
         for part in &self.parts {
             let id = match part {
                 LinkPart::Query => self.in_query(link.query),
                 LinkPart::Path => self.in_path(link.path),
+                LinkPart::Segment(index) => self.in_segment(*index, link.path, page),
             };
             if !matches!(id, ExtractedId::Absent) {
                 return id;
             }
         }
         ExtractedId::Absent
+    }
+
+    /// The id behind a prefix in a path as a client has sent it, or in a URL with such a path.
+    #[inline]
+    pub fn id_in_segment<'a>(
+        &self,
+        prefix: &SegmentPrefix,
+        path: &'a [u8],
+    ) -> Option<Cow<'a, [u8]>> {
+        prefix.value_in(path).and_then(|value| self.cut(value))
+    }
+
+    /// The same for the path of a link in a page. One without a path leads to the page itself,
+    /// whose id the client has.
+    fn in_segment<'a>(&self, index: usize, path: &'a [u8], page: &[u8]) -> ExtractedId<'a> {
+        let Some(prefix) = self.segments.get(index).filter(|_| !path.is_empty()) else {
+            return ExtractedId::Absent;
+        };
+        let id = match link::resolved(path, page) {
+            Cow::Borrowed(path) => self.id_in_segment(prefix, path),
+            Cow::Owned(path) => {
+                let id = self.id_in_segment(prefix, &path);
+                id.map(|id| Cow::Owned(id.into_owned()))
+            }
+        };
+        id.map_or(ExtractedId::Absent, ExtractedId::Id)
     }
 
     /// The byte that ends an id.
@@ -261,7 +384,7 @@ impl Names {
 
     /// Whether one of the names is a letter in parentheses.
     pub(crate) fn have_letters(&self) -> bool {
-        self.names.iter().any(|name| name.letter.is_some())
+        self.has_letters
     }
 
     /// Whether paths are searched for ids.
@@ -269,8 +392,9 @@ impl Names {
         self.parts.contains(&LinkPart::Path)
     }
 
+    /// What bodies are searched for: first the names, then their other spellings.
     pub(crate) fn nth(&self, index: usize) -> Option<&Name> {
-        self.names.get(index)
+        self.needles.get(index)
     }
 
     /// The names whose literals end in this byte.
@@ -281,7 +405,7 @@ impl Names {
 
     /// The length of the longest literal that a body is searched for; 0 without names.
     pub(crate) fn longest_literal(&self) -> usize {
-        self.names
+        self.needles
             .iter()
             .map(|name| name.literal.needle().len())
             .max()

@@ -27,6 +27,9 @@ type Visit<'v, 'r> = dyn FnMut(Cow<'r, [u8]>) -> ControlFlow<()> + 'v;
 /// The first id of a request, and the places that may have further ones.
 #[inline(always)]
 pub fn first<'r, 'p>(r: Request<'r>, rule: &'p QueryRule) -> Option<(&'r [u8], &'p [Place])> {
+    if rule.has_cheap_places && r.args().is_empty() && has_no_place(r, &rule.names) {
+        return None;
+    }
     let mut places = rule.from.as_slice();
     while let [place, others @ ..] = places {
         match place {
@@ -41,6 +44,13 @@ pub fn first<'r, 'p>(r: Request<'r>, rule: &'p QueryRule) -> Option<(&'r [u8], &
                 }
             },
             place if place.is_in_body() && !r.has_body() => {}
+            Place::Segment(prefix) => {
+                if let Some(id) = rule.names.id_in_segment(prefix, r.unparsed_uri()) {
+                    return Some((kept(r, id)?, others));
+                }
+            }
+            Place::Cookie if !rule.names.may_be_in_cookies(r.cookies()) => {}
+            Place::Path if !rule.names.may_be_in_path(r.unparsed_uri()) => {}
             _ => {
                 if let Some(id) = first_in_place(r, &rule.names, place) {
                     return Some((id, places));
@@ -50,6 +60,15 @@ pub fn first<'r, 'p>(r: Request<'r>, rule: &'p QueryRule) -> Option<(&'r [u8], &
         places = others;
     }
     None
+}
+
+/// Whether it is plain that a request without arguments has no id in its URL, a cookie or a form.
+#[inline(always)]
+fn has_no_place(r: Request<'_>, names: &Names) -> bool {
+    r.is_as_sent()
+        && !r.has_body()
+        && !names.may_be_in_path(r.unparsed_uri())
+        && !names.may_be_in_cookies(r.cookies())
 }
 
 #[inline(never)]
@@ -129,7 +148,8 @@ fn log_too_long(r: Request<'_>, sticky: &Sticky<'_>) {
     );
 }
 
-fn in_place<'r>(
+/// Visits the ids of one place.
+pub fn in_place<'r>(
     r: Request<'r>,
     names: &Names,
     place: &Place,
@@ -139,6 +159,10 @@ fn in_place<'r>(
         Place::Query => in_arguments(r, names, visit),
         Place::Form => in_form_body(r, names, visit),
         Place::Path => names.ids_in_path(r.unparsed_path()).try_for_each(visit),
+        Place::Segment(prefix) => {
+            let id = names.id_in_segment(prefix, r.unparsed_uri());
+            id.into_iter().try_for_each(visit)
+        }
         Place::Cookie => names.ids_in_cookies(r.cookies()).try_for_each(visit),
         Place::Header(name) => names
             .ids_in_headers(r.header_values(name))

@@ -422,7 +422,11 @@ pub fn may_learn(r: Request<'_>, status: usize) -> bool {
 }
 
 fn site(r: Request<'_>, rule: &QueryRule) -> Site {
-    Site::new(r.host(), &rule.hosts)
+    let site = Site::new(r.host(), &rule.hosts);
+    match rule.names.have_segments() {
+        true => site.at(r.unparsed_path()),
+        false => site,
+    }
 }
 
 /// Whether the response has a body, of a type that is scanned.

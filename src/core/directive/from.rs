@@ -9,17 +9,32 @@ use super::values::{check_part, number_of};
 use super::Place;
 use crate::scan::json::{Member, MemberPaths};
 use crate::scan::xml::XmlNames;
-use crate::url::{Names, MAX_NAMES};
+use crate::url::{Names, SegmentPrefix, MAX_NAMES, MAX_PREFIXES};
+
+/// The places that are searched if the directive does not say, in the order that frameworks prefer:
+/// a posted link does not override the cookie of who follows it.
+const DEFAULT: &[u8] = b"cookie,path,query,form";
+
+/// The same where all names are letters in parentheses, which occur in paths only.
+const DEFAULT_OF_LETTERS: &[u8] = b"path";
 
 /// Variables get their numbers among `variables`.
 pub(super) fn from(
     given: &Parameters,
     variables: &mut Vec<Box<[u8]>>,
 ) -> Result<Vec<Place>, DirectiveError> {
-    const EXPECTED: &str = "a list of \"query\", \"form\", \"path\", \"cookie\", \"json\", \
-                            \"json:NAME\", \"xml\", \"xml:NAME\", \"bearer\", \"header:NAME\", \
+    const EXPECTED: &str = "a list of \"query\", \"form\", \"path\", \"cookie\", \
+                            \"segment:PREFIX\", \"json\", \"json:NAME\", \"xml\", \
+                            \"xml:NAME\", \"bearer\", \"header:NAME\", \
                             \"header:NAME:PARAMETER\" and \"$VARIABLE\", divided by commas";
+    const PREFIX: &str = "the path before the id, from \"/\" to \"/\", as in \
+                          \"segment:/session/\" or \"segment:/v1/statement/*/\", with \"*\" for a \
+                          whole segment and without \"?\" and \"#\", of at most 256 bytes";
 
+    let default = match given.has("name") && given.values("name").all(Names::is_letter) {
+        true => DEFAULT_OF_LETTERS,
+        false => DEFAULT,
+    };
     let mut places = Vec::new();
     let mut json = SideBySide::new(
         "all \"json\" and \"json:NAME\" side by side",
@@ -31,7 +46,7 @@ pub(super) fn from(
     );
     let json_place = |members: &[Member]| Place::Json(Arc::new(MemberPaths::new(members)));
     let xml_place = |names: &[Box<[u8]>]| Place::Xml(Arc::new(XmlNames::new(names)));
-    for value in list(given.value("from").unwrap_or(b"query,form")) {
+    for value in list(given.value("from").unwrap_or(default)) {
         if let Some(number) = number_of(value, variables) {
             push_once("from", &mut places, Place::Variable(number), value)?;
             continue;
@@ -45,6 +60,17 @@ pub(super) fn from(
             (b"form", None) => Place::Form,
             (b"path", None) => Place::Path,
             (b"cookie", None) => Place::Cookie,
+            (b"segment", Some(prefix)) => {
+                check_part("from", prefix)?;
+                let is_segment = |place: &&Place| matches!(place, Place::Segment(_));
+                if places.iter().filter(is_segment).count() == MAX_PREFIXES {
+                    let expected = "no more than 8 prefixes of segments";
+                    return Err(DirectiveError::value("from", value, expected));
+                }
+                let prefix = SegmentPrefix::new(prefix);
+                let prefix = prefix.ok_or_else(|| DirectiveError::value("from", value, PREFIX))?;
+                Place::Segment(prefix)
+            }
             (b"bearer", None) => Place::Bearer,
             (b"header", Some(name)) => match header_part("from", name)? {
                 Some((name, None)) => Place::Header(name),

@@ -11,16 +11,27 @@ use crate::scan::learn_set::{HeaderPart, LearnSet};
 use crate::scan::source::{Source, FORMS, HTML, JSON, SCRIPT, SOURCES, XML};
 use crate::url::{Names, MAX_NAMES};
 
+/// The sources that are read if the directive does not say.
+const DEFAULT: &[u8] = b"html,location,cookie";
+
+/// The same without a name that a cookie may have.
+const DEFAULT_WITHOUT_NAMES: &[u8] = b"html,location";
+
 /// `names` are those of `name=`, which count where a source has no name of its own. Variables get
 /// their numbers among `variables`.
 pub(super) fn learn(
     given: &Parameters,
     names: &[Box<[u8]>],
+    has_segments: bool,
     variables: &mut Vec<Box<[u8]>>,
 ) -> Result<LearnSet, DirectiveError> {
-    let words = given.value("learn").unwrap_or(b"html,location");
     let plain = names.iter().filter(|name| !Names::is_letter(name));
     let plain: Vec<Box<[u8]>> = plain.cloned().collect();
+    let default = match plain.is_empty() {
+        true => DEFAULT_WITHOUT_NAMES,
+        false => DEFAULT,
+    };
+    let words = given.value("learn").unwrap_or(default);
     let mut learn = LearnSet::default();
     if words == b"off" {
         return Ok(learn);
@@ -37,6 +48,8 @@ pub(super) fn learn(
         match (source.unwrap_or_default(), name) {
             (b"location", None) => once(&mut learn.location, value)?,
             (b"request", None) => once(&mut learn.request, value)?,
+            // JSON has paths with the prefix of an id, too.
+            (b"json", None) if has_segments && plain.is_empty() => read_json(&mut learn),
             (b"cookie" | b"json" | b"xml" | b"script", None) if plain.is_empty() => {
                 return Err(DirectiveError::value("learn", value, NAME_ELSEWHERE));
             }

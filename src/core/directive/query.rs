@@ -18,8 +18,9 @@ use super::values::number_of;
 use super::{Place, QueryRule, ZoneChoice};
 use crate::scan::json::Member;
 use crate::scan::learn_set::LearnSet;
+use crate::scan::source::JSON;
 use crate::table::{Limits, Tick};
-use crate::url::{LinkPart, Names, MAX_NAMES};
+use crate::url::{LinkPart, Names, SegmentPrefix, MAX_NAMES};
 
 /// How long a session lives without a request if the directive does not say, in seconds.
 const DEFAULT_EXPIRES: Tick = 3_600;
@@ -34,7 +35,8 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
     let mut variables = Vec::new();
     let from = from(given, &mut variables)?;
     let names = names(given, &from)?;
-    let mut learn = learn(given, &names, &mut variables)?;
+    let has_segments = from.iter().any(|place| matches!(place, Place::Segment(_)));
+    let mut learn = learn(given, &names, has_segments, &mut variables)?;
     types(given, &mut learn)?;
     let forget = match given.value("forget") {
         None => None,
@@ -63,10 +65,12 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
     let rule = QueryRule {
         names: Arc::new(
             Names::new(names)
+                .with_segments(segments(&from))
                 .in_parts(parts(&from))
                 .cut_at(delimiter(given)?),
         ),
         is_from_cookie: from.contains(&Place::Cookie),
+        has_cheap_places: are_cheap(&from),
         from,
         learn,
         variables,
@@ -87,7 +91,10 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
             why: "the one lets requests go to another server, the other does not",
         });
     }
-    if !rule.hosts.is_empty() && !rule.learn.reads_links() {
+    // In JSON, paths with a prefix are searched for, and so are URLs.
+    let reads_links = rule.learn.reads_links()
+        || (rule.names.have_segments() && rule.learn.bodies.contains(&&JSON));
+    if !rule.hosts.is_empty() && !reads_links {
         let is_off = rule.learn == LearnSet::default();
         return Err(DirectiveError::Together {
             one: "hosts",
@@ -131,7 +138,14 @@ fn names(given: &Parameters, from: &[Place]) -> Result<Vec<Box<[u8]>>, Directive
         }
         push_once("name", &mut names, name.into(), name)?;
     }
-    if names.is_empty() {
+    // Not where only segments are asked for: nothing else is then searched for a name.
+    let is_segment = |place: &Place| matches!(place, Place::Segment(_));
+    let is_header = |place: &Place| matches!(place, Place::Header(_));
+    let has_none = from.iter().any(is_segment)
+        && from
+            .iter()
+            .all(|place| is_segment(place) || is_header(place));
+    if names.is_empty() && !has_none {
         names.push(b"sid".as_slice().into());
     }
     if names.iter().all(|name| Names::is_letter(name)) {
@@ -151,9 +165,11 @@ fn names(given: &Parameters, from: &[Place]) -> Result<Vec<Box<[u8]>>, Directive
 /// The parts of links that are searched: those of requests, so that what is learned is what is
 /// looked up. If `from=` has no part of the URL, links are searched in their queries.
 fn parts(from: &[Place]) -> Vec<LinkPart> {
+    let mut segments = 0..;
     let parts = from.iter().filter_map(|place| match place {
         Place::Query => Some(LinkPart::Query),
         Place::Path => Some(LinkPart::Path),
+        Place::Segment(_) => segments.next().map(LinkPart::Segment),
         _ => None,
     });
     let mut parts: Vec<LinkPart> = parts.collect();
@@ -161,6 +177,26 @@ fn parts(from: &[Place]) -> Vec<LinkPart> {
         parts.push(LinkPart::Query);
     }
     parts
+}
+
+fn segments(from: &[Place]) -> Vec<SegmentPrefix> {
+    let segments = from.iter().filter_map(|place| match place {
+        Place::Segment(prefix) => Some(prefix.clone()),
+        _ => None,
+    });
+    segments.collect()
+}
+
+/// Whether it can be told at once, and is worth it, that these places have no id.
+fn are_cheap(from: &[Place]) -> bool {
+    let is_cheap = |place: &Place| {
+        matches!(
+            place,
+            Place::Query | Place::Form | Place::Path | Place::Cookie
+        )
+    };
+    let is_told = |place: &Place| matches!(place, Place::Path | Place::Cookie);
+    from.iter().all(is_cheap) && from.iter().any(is_told)
 }
 
 fn delimiter(given: &Parameters) -> Result<Option<u8>, DirectiveError> {

@@ -36,22 +36,26 @@ pub enum Warning {
     /// Cookies are searched for ids, but none is learned from one.
     #[error(
         "\"sticky\" directive finds no session: \"from=cookie\" takes the id from a cookie, \
-         but \"learn\" reads none{}, expected \"learn=cookie\"",
-        if *.default { ", as it is \"html,location\" by default" } else { "" }
+         but \"learn\" reads none, expected \"learn=cookie\""
     )]
-    NoCookieLearned {
-        /// `learn=` is not given.
-        default: bool,
-    },
+    NoCookieLearned,
     /// Cookies are learned from, but none is searched for an id.
     #[error(
         "\"sticky\" directive finds no session: \"learn=cookie\" takes the id from a cookie, \
-         but \"from\" reads none{}, expected \"from=cookie\"",
-        if *.default { ", as it is \"query,form\" by default" } else { "" }
+         but \"from\" reads none, expected \"from=cookie\""
     )]
-    NoCookieRead {
-        /// `from=` is not given.
-        default: bool,
+    NoCookieRead,
+    /// The name of a well-known cookie in another case.
+    #[error(
+        "\"name={}\" in \"sticky\" directive does not find the cookie \"{expected}\", as case \
+         matters but in paths, expected \"name={expected}\"",
+        Shown(name)
+    )]
+    CookieCase {
+        /// The name.
+        name: Vec<u8>,
+        /// How the cookie is called.
+        expected: &'static str,
     },
     /// A place that only programs use is searched, but nothing is learned that they read.
     #[error(
@@ -60,6 +64,9 @@ pub enum Warning {
     )]
     NoBodyLearned(&'static str),
 }
+
+/// Cookies of sessions whose name everybody knows and few spell right.
+const COOKIES: [&str; 4] = ["JSESSIONID", "PHPSESSID", "ASP.NET_SessionId", "CGISESSID"];
 
 /// All doubts about a directive, whose words are `words`.
 pub fn warnings(mode: &Mode, words: &[&[u8]]) -> Vec<Warning> {
@@ -77,7 +84,8 @@ pub fn warnings(mode: &Mode, words: &[&[u8]]) -> Vec<Warning> {
     match mode {
         Mode::Cookie(rule) => of_attributes(rule, &mut doubts),
         Mode::Query(rule) => {
-            doubts.extend(of_cookies(rule, words).or_else(|| of_bodies(rule, words)))
+            doubts.extend(of_cookies(rule).or_else(|| of_bodies(rule, words)));
+            of_names(rule, words, &mut doubts);
         }
         Mode::Rewrite(_) | Mode::Nginx(_) => {}
     }
@@ -96,7 +104,7 @@ fn of_attributes(rule: &CookieRule, doubts: &mut Vec<Warning>) {
 
 /// Whether the one end is a cookie and the other is none. Ids in JSON, texts and headers are for
 /// programs, which may put them anywhere; those in links come back in URLs and forms.
-fn of_cookies(rule: &QueryRule, words: &[&[u8]]) -> Option<Warning> {
+fn of_cookies(rule: &QueryRule) -> Option<Warning> {
     let learn = &rule.learn;
     let for_programs =
         !learn.headers.is_empty() || learn.bodies.iter().any(|source| source.is_for_programs());
@@ -106,17 +114,12 @@ fn of_cookies(rule: &QueryRule, words: &[&[u8]]) -> Option<Warning> {
     if for_programs || is_any {
         return None;
     }
-    let is_given = |name: &[u8]| words.iter().any(|word| word.starts_with(name));
     let is_cookie = |place: &Place| *place == Place::Cookie;
     if rule.from.iter().all(is_cookie) && learn.cookies.is_empty() && learn.reads_links() {
-        return Some(Warning::NoCookieLearned {
-            default: !is_given(b"learn="),
-        });
+        return Some(Warning::NoCookieLearned);
     }
     if !rule.from.iter().any(is_cookie) && !learn.cookies.is_empty() && !learn.reads_links() {
-        return Some(Warning::NoCookieRead {
-            default: !is_given(b"from="),
-        });
+        return Some(Warning::NoCookieRead);
     }
     None
 }
@@ -133,4 +136,22 @@ fn of_bodies(rule: &QueryRule, words: &[&[u8]]) -> Option<Warning> {
     let is_given = words.iter().any(|word| word.starts_with(b"learn="));
     let first = all?.first().copied().filter(|_| !is_given);
     first.map(Warning::NoBodyLearned)
+}
+
+/// Whether a name is that of a well-known cookie but for its case, and cookies are searched for it.
+fn of_names(rule: &QueryRule, words: &[&[u8]], doubts: &mut Vec<Warning>) {
+    if !rule.from.contains(&Place::Cookie) {
+        return;
+    }
+    let names = || words.iter().filter_map(|word| word.strip_prefix(b"name="));
+    for expected in COOKIES {
+        if names().any(|name| name == expected.as_bytes()) {
+            continue;
+        }
+        let other = names().filter(|name| name.eq_ignore_ascii_case(expected.as_bytes()));
+        doubts.extend(other.map(|name| Warning::CookieCase {
+            name: name.to_vec(),
+            expected,
+        }));
+    }
 }

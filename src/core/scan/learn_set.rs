@@ -10,7 +10,7 @@ pub struct LearnSet {
     pub bodies: Vec<&'static Source>,
     /// Media types that are read beside those of the sources.
     pub types: Vec<MediaType>,
-    /// Which members of JSON are ids. Not empty if a source finds members.
+    /// Which members of JSON are ids. Empty if no source finds members, or there is no name.
     pub members: Vec<Member>,
     /// Which elements and attributes of XML are ids. Not empty if XML is read.
     pub elements: Vec<Box<[u8]>>,

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use super::combined::Combined;
 use super::inflate::InflatingLearner;
 use super::json::Members;
 use super::learn_set::{LearnSet, MediaType};
 use super::literals::LiteralNames;
 use super::source::{Body, LearnerContext, Source, SOURCES};
 use super::xml::XmlNames;
-use super::{Found, Learner};
+use super::Learner;
 use crate::http::header_value::is_value;
 use crate::url::{Names, Site};
 
@@ -52,6 +53,8 @@ use crate::url::{Names, Site};
 #[derive(Debug, Clone)]
 pub struct Readers {
     names: Arc<Names>,
+    /// The prefixes of segments among them.
+    segments: Option<Arc<Names>>,
     members: Arc<Members>,
     elements: Arc<XmlNames>,
     literals: Arc<LiteralNames>,
@@ -65,6 +68,7 @@ impl Readers {
         let all = SOURCES.into_iter();
         Self {
             names: Arc::clone(names),
+            segments: names.have_segments().then(|| names.of_segments().into()),
             members: Arc::new(Members::new(&learn.members)),
             elements: Arc::new(XmlNames::new(&learn.elements)),
             literals: Arc::new(LiteralNames::new(&learn.literals)),
@@ -103,6 +107,7 @@ impl Readers {
             body,
             site,
             names: &self.names,
+            segments: self.segments.as_ref(),
             members: &self.members,
             elements: &self.elements,
             literals: &self.literals,
@@ -125,22 +130,5 @@ impl Readers {
             Some(coding) => Box::new(InflatingLearner::new(coding, learner)),
             None => learner,
         })
-    }
-}
-
-/// Several learners that read the same body.
-struct Combined(Vec<Box<dyn Learner>>);
-
-impl Learner for Combined {
-    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
-        for learner in &mut self.0 {
-            learner.feed(piece, found);
-        }
-    }
-
-    fn end(&mut self, found: &mut Found<'_>) {
-        for learner in &mut self.0 {
-            learner.end(found);
-        }
     }
 }

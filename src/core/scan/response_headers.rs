@@ -7,9 +7,11 @@ use crate::url::{refresh_target, Names};
 /// Whether a header of this name may hold an id: a quick check, mostly of the length.
 #[inline]
 pub fn may_hold_id(learn: &LearnSet, name: &[u8]) -> bool {
-    (learn.location && matches!(name.len(), 4 | 7 | 8 | 16))
-        || !learn.cookies.is_empty()
-        || !learn.headers.is_empty()
+    match name.len() {
+        4 | 7 | 8 | 16 if learn.location => true,
+        10 if !learn.cookies.is_empty() => true,
+        _ => !learn.headers.is_empty(),
+    }
 }
 
 /// Calls `visit` with every id that the header `name: value` holds as such: the value of a cookie,

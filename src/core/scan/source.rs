@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::combined::Combined;
 use super::forms::FormsLearner;
 use super::html::HtmlLearner;
 use super::inflate::Coding;
@@ -49,7 +50,8 @@ pub static FORMS: Source = Source {
 };
 
 /// `learn=json`: JSON, the scripts of pages, and plain text, as which Engine.IO sends its packets;
-/// its older versions send other types.
+/// its older versions send other types. Where ids are segments of paths, also the strings of JSON that
+/// are URLs or paths.
 pub static JSON: Source = Source {
     word: "json",
     reads: |media_type| {
@@ -64,6 +66,10 @@ pub static JSON: Source = Source {
             Box::new(ScriptLearner::new(learner))
         } else if is_of_engine_io(of.body.media_type) {
             Box::new(EngineIoLearner::new(learner))
+        } else if let Some(segments) = of.segments {
+            let urls = TextLearner::new(Arc::clone(segments), of.site.clone());
+            let urls = Box::new(urls.knowing(of.body.known));
+            Box::new(Combined(vec![Box::new(learner), urls]))
         } else {
             Box::new(learner)
         }
@@ -153,8 +159,10 @@ pub struct LearnerContext<'a> {
     pub body: &'a Body<'a>,
     /// The site whose links count.
     pub site: &'a Site,
-    /// The names of ids.
+    /// The names of ids, and the prefixes before them.
     pub names: &'a Arc<Names>,
+    /// These prefixes alone, where there are any.
+    pub segments: Option<&'a Arc<Names>>,
     /// The members of JSON that are ids.
     pub members: &'a Arc<Members>,
     /// The elements and attributes of XML that are ids.

@@ -27,7 +27,7 @@ use super::search::string_bounds::StringBounds;
 use super::search::window::{Progress, Window};
 use super::search::windowed::{Examine, WindowedSearch};
 use super::{Found, IdClass, Learner};
-use crate::url::{Names, Site, MAX_NAME};
+use crate::url::{Names, Role, Site, MAX_NAME};
 
 /// How far a string may reach to each side of a name, in bytes.
 pub const STRING_RADIUS: usize = 8 * 1024;
@@ -122,12 +122,14 @@ impl Examine for TextExaminer {
         if window_start + (at as u64) < string.read_to {
             return Progress::Done;
         }
-        let value_at = match window.bytes.get(end) {
-            None if !window.to_end => return Progress::NeedsAfter,
+        let value_at = match (window.bytes.get(end), name.role) {
+            (None, _) if !window.to_end => return Progress::NeedsAfter,
+            (Some(b'/'), Role::Segment { is_last, .. }) => is_last.then_some(end + 1),
             _ if is_letter => Some(end),
-            Some(b'=') if name.literal_is_name => Some(end + 1),
-            // "=" may be escaped.
-            Some(b'\\' | b'&') => None,
+            (Some(b'='), _) if name.literal_is_name => Some(end + 1),
+            // "=", or "/", may be escaped.
+            (Some(b'\\' | b'&'), _) => None,
+            (_, Role::Segment { ends: true, .. }) => return Progress::Done,
             _ if name.literal_is_name => return Progress::Done,
             _ => None,
         };

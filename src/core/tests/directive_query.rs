@@ -6,7 +6,7 @@ use sticky_core::scan::json::{Member, MemberPaths};
 use sticky_core::scan::learn_set::{HeaderPart, LearnSet, MediaType};
 use sticky_core::scan::source::{FORMS, HTML, JSON, SCRIPT, SSE, TEXT, XML};
 use sticky_core::scan::xml::XmlNames;
-use sticky_core::url::{ExtractedId, Site};
+use sticky_core::url::{ExtractedId, SegmentPrefix, Site};
 
 fn rule(words: &[&str]) -> QueryRule {
     let mut bytes: Vec<&[u8]> = vec![b"mode=query"];
@@ -26,15 +26,18 @@ fn carries(rule: &QueryRule, query: &str) -> bool {
 fn a_bare_mode_has_the_documented_defaults() {
     let rule = rule(&[]);
     assert!(carries(&rule, "sid=x") && !carries(&rule, "route=x"));
-    assert_eq!(rule.from, [Place::Query, Place::Form]);
-    assert_eq!(
-        rule.learn,
-        LearnSet {
-            bodies: vec![&HTML],
-            location: true,
-            ..LearnSet::default()
-        }
-    );
+    let default = [Place::Cookie, Place::Path, Place::Query, Place::Form];
+    assert_eq!(rule.from, default);
+    let learn = LearnSet {
+        bodies: vec![&HTML],
+        location: true,
+        cookies: vec![b"sid"[..].into()],
+        ..LearnSet::default()
+    };
+    assert_eq!(rule.learn, learn);
+    // Each for itself.
+    assert_eq!(self::rule(&["from=query"]).learn, learn);
+    assert_eq!(self::rule(&["learn=json"]).from, default);
     assert_eq!((rule.limits.expires, rule.limits.lifetime), (3_600, None));
     assert_eq!((rule.zone, rule.state), (ZoneChoice::Own, None));
     assert!(rule.hosts.is_empty());
@@ -239,6 +242,33 @@ fn members_and_elements_that_cannot_be() {
 }
 
 #[test]
+fn a_segment_needs_no_name() {
+    let segment = |text: &str| Place::Segment(SegmentPrefix::new(text.as_bytes()).unwrap());
+    let rule = rule(&["from=segment:/session/,segment:/v1/*/,header:X"]);
+    let header = Place::Header(b"x"[..].into());
+    assert_eq!(rule.from, [segment("/session/"), segment("/v1/*/"), header]);
+    assert!(!carries(&rule, "sid=x"));
+    assert!(rule.learn.cookies.is_empty() && rule.learn.location);
+    // Nothing is searched for the default name.
+    let json = self::rule(&["from=segment:/s/", "learn=json,sse"]);
+    assert_eq!(
+        (json.learn.members, json.learn.bodies),
+        (vec![], vec![&JSON, &SSE])
+    );
+    let hosts = self::rule(&["from=segment:/s/", "learn=json", "hosts=a.example"]);
+    assert_eq!(hosts.hosts.len(), 1);
+    // Beside a place with names there is one.
+    let named = self::rule(&["from=segment:/s/,query"]);
+    assert!(carries(&named, "sid=x"));
+    let site = Site::new(b"shop.example", &[]);
+    for (link, id) in [(&b"/s/1?sid=2"[..], &b"1"[..]), (b"/t/1?sid=2", b"2")] {
+        assert!(
+            matches!(named.names.in_link(link, &site), ExtractedId::Id(found) if &*found == id)
+        );
+    }
+}
+
+#[test]
 fn links_are_searched_in_the_parts_of_requests() {
     let site = Site::new(b"shop.example", &[]);
     for (word, id) in [
@@ -263,6 +293,10 @@ fn a_letter_in_parentheses_is_searched_in_paths() {
     let rule = rule(&["name=(S)", "name=sid", "from=path,query"]);
     assert!(matches!(rule.names.in_path(b"/(S(x))/"), ExtractedId::Id(id) if &*id == b"x"));
     assert!(carries(&rule, "sid=x") && !carries(&rule, "(S)=x"));
+    // No other place has one.
+    let only = self::rule(&["name=(S)", "name=(A)"]);
+    assert_eq!(only.from, [Place::Path]);
+    assert!(only.learn.cookies.is_empty() && only.learn.location);
     let alone = self::rule(&[
         "name=(S)",
         "from=header:X,path",

@@ -9,7 +9,7 @@ use refusal::{refusal, refusal_of};
 fn an_invalid_value_gets_what_was_expected() {
     let expires = "expected a time of at least 1 second, as in \"1h30m\"";
     let limit = "expected a time of 1 second to 366 days, as in \"1h30m\"";
-    let places = "expected a list of \"query\", \"form\", \"path\", \"cookie\", \"json\", \
+    let places = "expected a list of \"query\", \"form\", \"path\", \"cookie\", \"segment:PREFIX\", \"json\", \
                   \"json:NAME\", \"xml\", \"xml:NAME\", \"bearer\", \"header:NAME\", \
                   \"header:NAME:PARAMETER\" and \"$VARIABLE\", divided by commas";
     let learners =
@@ -18,6 +18,9 @@ fn an_invalid_value_gets_what_was_expected() {
                     \"cookie:NAME\", \"header:NAME\", \"header:NAME:PARAMETER\", \
                     \"$VARIABLE\" and \"request\", divided by commas";
     let delimiter = "expected one character, as in \"id_delimiter=.\", that is no letter or digit";
+    let prefix = "expected the path before the id, from \"/\" to \"/\", as in \"segment:/session/\" or \
+                  \"segment:/v1/statement/*/\", with \"*\" for a whole segment and without \"?\" and \
+                  \"#\", of at most 256 bytes";
     let letters = "expected a name without parentheses to look for there";
     let zone = "expected \"zone=off\", or \"zone=NAME\" or \"zone=NAME:SIZE\" as in \"shop:1m\"";
     for (line, value, parameter, expected) in [
@@ -126,6 +129,29 @@ fn an_invalid_value_gets_what_was_expected() {
         ("mode=query from=bearer:a", "bearer:a", "from", places),
         ("mode=query learn=bearer", "bearer", "learn", learners),
         ("mode=query from=cookie:a", "cookie:a", "from", places),
+        ("mode=query from=segment", "segment", "from", places),
+        ("mode=query from=segment:", "segment:", "from", prefix),
+        ("mode=query from=segment:a/", "segment:a/", "from", prefix),
+        ("mode=query from=segment:/a", "segment:/a", "from", prefix),
+        (
+            "mode=query from=segment:/a?/",
+            "segment:/a?/",
+            "from",
+            prefix,
+        ),
+        (
+            "mode=query from=segment:/a*/",
+            "segment:/a*/",
+            "from",
+            prefix,
+        ),
+        (
+            "mode=query from=segment:/1/,segment:/2/,segment:/3/,segment:/4/,segment:/5/,\
+             segment:/6/,segment:/7/,segment:/8/,segment:/9/",
+            "segment:/9/",
+            "from",
+            "expected no more than 8 prefixes of segments",
+        ),
         ("mode=query id_delimiter=a", "a", "id_delimiter", delimiter),
         (
             "mode=query id_delimiter=..",
@@ -140,7 +166,7 @@ fn an_invalid_value_gets_what_was_expected() {
             delimiter,
         ),
         (
-            "mode=query name=(S)",
+            "mode=query name=(S) from=header:X",
             "(S)",
             "name",
             "expected \"from=path\" beside a letter in parentheses",

@@ -65,22 +65,11 @@ fn attributes_that_browsers_do_not_take() {
 fn a_cookie_on_one_side_alone() {
     let learned = "\"sticky\" directive finds no session: \"from=cookie\" takes the id from a \
                    cookie, but \"learn\" reads none, expected \"learn=cookie\"";
-    let learned_by_default = learned.replace(
-        "reads none",
-        "reads none, as it is \"html,location\" by default",
-    );
-    check("mode=query from=cookie", &learned_by_default);
     for learn in ["html", "forms", "location", "forms,location"] {
         check(&format!("mode=query from=cookie learn={learn}"), learned);
     }
     let read = "\"sticky\" directive finds no session: \"learn=cookie\" takes the id from a \
                 cookie, but \"from\" reads none, expected \"from=cookie\"";
-    let read_by_default = read.replace(
-        "reads none",
-        "reads none, as it is \"query,form\" by default",
-    );
-    check("mode=query learn=cookie", &read_by_default);
-    check("mode=query learn=cookie:id", &read_by_default);
     for from in [
         "query",
         "form",
@@ -108,6 +97,32 @@ fn bodies_of_requests_alone() {
 }
 
 #[test]
+fn a_well_known_cookie_in_another_case() {
+    let expected = |name: &str, cookie: &str| {
+        format!(
+            "\"name={name}\" in \"sticky\" directive does not find the cookie \"{cookie}\", as case \
+             matters but in paths, expected \"name={cookie}\""
+        )
+    };
+    for (name, cookie) in [
+        ("jsessionid", "JSESSIONID"),
+        ("JSessionID", "JSESSIONID"),
+        ("phpsessid", "PHPSESSID"),
+        ("asp.net_sessionid", "ASP.NET_SessionId"),
+        ("CgiSessId", "CGISESSID"),
+    ] {
+        let expected = expected(name, cookie);
+        check(&format!("mode=query name={name}"), &expected);
+        check(
+            &format!("mode=query name=x name={name} from=query,cookie"),
+            &expected,
+        );
+    }
+    let names = said("mode=query name=phpsessid name=jsessionid name=JSESSIONID");
+    assert_eq!(names, [expected("phpsessid", "PHPSESSID")]);
+}
+
+#[test]
 fn nothing_to_say() {
     for line in [
         "name=route",
@@ -118,6 +133,13 @@ fn nothing_to_say() {
         "domain=.$host",
         "hmac=md5 hmac_key=1234567890123456",
         "mode=query",
+        "mode=query from=cookie",
+        "mode=query learn=cookie",
+        "mode=query learn=cookie:id",
+        "mode=query name=JSESSIONID",
+        "mode=query name=jsessionid name=JSESSIONID",
+        "mode=query name=jsessionid from=path",
+        "mode=query name=session",
         "mode=query zone=off",
         "mode=query learn=off from=cookie",
         "mode=query learn=off",

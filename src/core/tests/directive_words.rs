@@ -36,7 +36,7 @@ fn a_misspelled_parameter_gets_a_suggestion() {
         (
             "mode=query frm=form",
             "invalid parameter \"frm=form\" in \"sticky\" directive, \
-             did you mean \"from=query,form\"?",
+             did you mean \"from=cookie,path,query,form\"?",
         ),
     ]);
 }
@@ -49,8 +49,9 @@ fn any_other_unknown_parameter_gets_the_whole_list() {
                   \"httponly\", \"samesite=strict|lax|none|$VARIABLE\", \"partitioned\", \"transfer\", \
                   \"delimiter=TEXT\", \"cacheable=on|off\", \"hide_cookie\", \"on_failure=move|keep\", \
                   \"no_fallback\"";
-    let query = "expected \"mode=cookie|query|rewrite\", \"name=NAME\", \"from=query,form\", \
-                 \"learn=html,location\", \"forget=$VARIABLE\", \"types=SOURCE:TYPE\", \
+    let query =
+        "expected \"mode=cookie|query|rewrite\", \"name=NAME\", \"from=cookie,path,query,form\", \
+                 \"learn=html,location,cookie\", \"forget=$VARIABLE\", \"types=SOURCE:TYPE\", \
                  \"id_delimiter=CHARACTER\", \"expires=TIME\", \
                  \"lifetime=TIME\", \
                  \"zone=NAME[:SIZE]|off\", \"state=FILE\", \"share=NAME\", \"hosts=HOST\", \

@@ -64,6 +64,31 @@ fn ids_are_found_in_parameters_of_paths() {
 }
 
 #[test]
+fn case_matters_in_queries_and_fields_but_not_in_paths() {
+    for name in ["JSESSIONID", "jsessionid"] {
+        let names = names(&[name], &BOTH);
+        for spelling in ["JSESSIONID", "jsessionid"] {
+            let own = if name == spelling { "1" } else { "" };
+            for (page, ids) in [
+                (format!("<a href='a;{spelling}=1'>"), "1"),
+                (format!("<script>go('a;{spelling}=1?b')</script>"), "1"),
+                (
+                    format!("<a href='a;{spelling}=1'><a href='a;{spelling}=1?b'>"),
+                    "1",
+                ),
+                (format!("<a href='a?{spelling}=1'>"), own),
+                (format!("<input name={spelling} value=1>"), own),
+            ] {
+                assert_eq!(html(&names, &page), ids, "{name}: {page}");
+            }
+        }
+    }
+    // Without paths nothing of it.
+    let names = names(&["JSESSIONID"], &[LinkPart::Query]);
+    assert_eq!(html(&names, "<a href='a;jsessionid=1?jsessionid=2'>"), "");
+}
+
+#[test]
 fn a_repeated_id_is_told_from_a_longer_one() {
     let sid = names(&["sid"], &BOTH);
     for (page, ids) in [

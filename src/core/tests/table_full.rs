@@ -368,7 +368,7 @@ impl Keeper for Entered<'_> {
     fn begin(&mut self, number: u64, now: Tick) {
         let Entered(table, is_kept) = *self;
         let (key, to) = (key(number), peer(number as u32 % 8));
-        let mut learn = |claim| table.learn(key, to, claim, &HOUR, now, &mut none_unusable);
+        let learn = |claim| table.learn(key, to, claim, &HOUR, now, &mut none_unusable);
         let learned = learn(Claim::Request { from: None });
         assert!(matches!(learned, Learned::New { .. }), "{learned:?}");
         if is_kept {

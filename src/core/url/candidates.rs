@@ -78,6 +78,18 @@ impl Names {
             .filter_map(|value| self.cut(value))
     }
 
+    /// Whether one of the names may be that of a cookie: a quick check.
+    #[inline]
+    pub fn may_be_in_cookies<'a>(&self, headers: impl Iterator<Item = &'a [u8]>) -> bool {
+        let mut headers = headers;
+        headers.any(|header| self.may_be_in_cookie_header(header))
+    }
+
+    #[inline(never)]
+    fn may_be_in_cookie_header(&self, header: &[u8]) -> bool {
+        self.plain().any(|name| name.literal.find(header).is_some())
+    }
+
     /// The ids in the cookies of the names; `headers` are the values of the Cookie headers.
     pub fn ids_in_cookies<'a, 'n, H: Iterator<Item = &'a [u8]> + Clone>(
         &'n self,

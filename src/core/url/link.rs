@@ -123,6 +123,59 @@ fn authority(place: &[u8], from: usize) -> (Target<'_>, &[u8]) {
     (Target::Authority(authority), path)
 }
 
+/// The path to which the path of a reference leads, which is not empty, on a page at the path
+/// `base` (URL Standard, 4.4, path state): without dots, with `/` for `\`.
+pub(super) fn resolved<'a>(path: &'a [u8], base: &[u8]) -> Cow<'a, [u8]> {
+    let is_slash = |byte: &u8| matches!(byte, b'/' | b'\\');
+    let is_absolute = path.first().is_some_and(is_slash);
+    if is_absolute && memchr::memchr3(b'.', b'%', b'\\', path).is_none() {
+        return Cow::Borrowed(path);
+    }
+    let mut segments: Vec<&[u8]> = Vec::new();
+    if !is_absolute {
+        let end = base.iter().rposition(is_slash).unwrap_or_default();
+        let folder = base.get(1..end).unwrap_or_default();
+        if end > 0 {
+            for step in folder.split(is_slash) {
+                enter(&mut segments, step);
+            }
+        }
+    }
+    let own = path.get(usize::from(is_absolute)..).unwrap_or_default();
+    let mut steps = own.split(is_slash).peekable();
+    while let Some(step) = steps.next() {
+        if enter(&mut segments, step) && steps.peek().is_none() {
+            segments.push(b"");
+        }
+    }
+    let mut path = Vec::with_capacity(base.len() + own.len() + 2);
+    for segment in segments {
+        path.push(b'/');
+        path.extend_from_slice(segment);
+    }
+    Cow::Owned(path)
+}
+
+/// Goes one step on in a path. Returns whether the step is dots.
+fn enter<'a>(segments: &mut Vec<&'a [u8]>, step: &'a [u8]) -> bool {
+    let mut rest = step;
+    let mut dots = 0;
+    loop {
+        rest = match rest {
+            [b'.', after @ ..] | [b'%', b'2', b'e' | b'E', after @ ..] => after,
+            _ => break,
+        };
+        dots += 1;
+    }
+    let is_dots = rest.is_empty() && matches!(dots, 1 | 2);
+    if !is_dots {
+        segments.push(step);
+    } else if dots == 2 {
+        segments.pop();
+    }
+    is_dots
+}
+
 /// Whether a reference has its own scheme or host, so that no base changes where it leads.
 pub(crate) fn is_absolute(link: &[u8]) -> bool {
     scheme(link).is_some() || leading_slashes(link) > 1

@@ -22,6 +22,24 @@ pub(crate) struct Name {
     start: (u64, u64),
     /// The letter of a name like `(S)`, which occurs in paths only.
     pub(crate) letter: Option<u8>,
+    /// Where its literal counts.
+    pub(crate) role: Role,
+}
+
+/// Where something counts that a body is searched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A name: wherever that does.
+    Name,
+    /// Another spelling of a name: in paths only.
+    OtherCase,
+    /// A segment before an id, or a part of one: in paths only.
+    Segment {
+        /// A slash must follow.
+        ends: bool,
+        /// The id follows that slash.
+        is_last: bool,
+    },
 }
 
 impl Name {
@@ -38,10 +56,10 @@ impl Name {
                 literal_is_name: false,
                 start,
                 letter: Some(letter),
+                role: Role::Name,
                 bytes,
             };
         }
-        let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_.".contains(b);
         let runs = bytes.split(|b| !is_plain(b));
         let literal = match runs.max_by_key(|run| run.len()) {
             Some(run) if !run.is_empty() => run,
@@ -54,7 +72,17 @@ impl Name {
             literal_is_name,
             start,
             letter: None,
+            role: Role::Name,
             bytes,
+        }
+    }
+
+    /// The same with another role.
+    pub(super) fn with_role(self, role: Role) -> Self {
+        Self {
+            literal_is_name: self.literal_is_name && !matches!(role, Role::Segment { .. }),
+            role,
+            ..self
         }
     }
 
@@ -109,6 +137,24 @@ impl Name {
         (name.len() > own.len() && percent_decode(name).eq(own.iter().copied()))
             .then(|| value.get(1..).unwrap_or_default())
     }
+}
+
+/// Whether no URL encoder escapes a byte.
+pub(super) fn is_plain(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_.".contains(byte)
+}
+
+/// The value of a parameter of a path as it is written, if it has this name, in any ASCII case.
+pub(super) fn value_in_any_case<'a>(name: &Name, parameter: &'a [u8]) -> Option<&'a [u8]> {
+    let end = memchr::memchr(b'=', parameter)?;
+    let (written, value) = parameter.split_at_checked(end)?;
+    let own = &*name.bytes;
+    let is_own = written.eq_ignore_ascii_case(own)
+        || (written.len() > own.len()
+            && percent_decode(written)
+                .map(|byte| byte.to_ascii_lowercase())
+                .eq(own.iter().map(u8::to_ascii_lowercase)));
+    is_own.then(|| value.get(1..).unwrap_or_default())
 }
 
 /// The value with each `%XX` decoded once; what is no escape stays as it is.

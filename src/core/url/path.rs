@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::name::{unescaped, Name};
+use super::name::{unescaped, value_in_any_case, Name};
 
 /// The values of a name in a path, decoded. The path is as it is written: an escaped `;` separates
 /// nothing.
@@ -17,7 +17,7 @@ pub(super) fn values_in<'a, 'n>(
     };
     let parameters = parameters.into_iter().flatten();
     parameters
-        .filter_map(|parameter| name.value_in(parameter).map(unescaped))
+        .filter_map(|parameter| value_in_any_case(name, parameter).map(unescaped))
         .chain(of_letter.into_iter().flatten())
 }
 

@@ -18,6 +18,8 @@ pub struct Site {
     host: Box<[u8]>,
     others: Vec<Box<[u8]>>,
     relative_is_own: bool,
+    /// The path of the page, or of its base, where that matters.
+    path: Box<[u8]>,
 }
 
 impl Site {
@@ -32,14 +34,32 @@ impl Site {
             host: without_dot(host).into(),
             others,
             relative_is_own: true,
+            path: Box::default(),
         }
+    }
+
+    /// The same for a page at this path, as the client has sent it: relative links lead from there.
+    pub fn at(mut self, path: &[u8]) -> Self {
+        self.path = path.into();
+        self
+    }
+
+    /// That path.
+    pub(super) fn path(&self) -> &[u8] {
+        &self.path
     }
 
     /// Takes the page's `<base href>`, trimmed or not. From then on, relative links lead where it
     /// leads.
     pub fn rebase(&mut self, href: &[u8]) {
         let href = link::without_breaks(link::trimmed(href));
-        self.relative_is_own = self.is_own_target(&link::split(&href).0);
+        let (target, parts) = link::split(&href);
+        self.relative_is_own = self.is_own_target(&target);
+        if !parts.path.is_empty() {
+            self.path = link::resolved(parts.path, &self.path).into();
+        } else if target != Target::Relative {
+            self.path = Box::default();
+        }
     }
 
     /// Whether a host name, without a port, belongs to the site. ASCII case and a dot at the end do

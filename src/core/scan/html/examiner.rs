@@ -8,7 +8,7 @@ use super::budget::Budget;
 use super::enclosing_tag::TagStarts;
 use super::last_id::ValueEnd;
 use super::links::{class_in, Links};
-use super::name_boundary::{ends_parameter_name, is_whole_value, starts_parameter};
+use super::name_boundary::{ends_parameter_name, ends_segment, is_whole_value, starts_parameter};
 use super::occurrence::Occurrence;
 use super::strings::{string_around, string_end};
 use super::tag::{field_value, Part, Tag, TagState};
@@ -18,7 +18,7 @@ use crate::scan::search::matches::Match;
 use crate::scan::search::string_bounds::StringBounds;
 use crate::scan::search::window::{Progress, Window};
 use crate::scan::{Found, IdClass};
-use crate::url::{Names, Site};
+use crate::url::{Names, Role, Site};
 
 /// What a `<` costs, in bytes, whether or not it begins a tag.
 const CANDIDATE_COST: usize = 1;
@@ -147,8 +147,12 @@ impl PageExaminer {
         if name.letter.is_some() {
             (in_link, in_field) = (matches!(before, b'(' | b')'), false);
         }
-        if is_whole_name {
-            in_field = is_whole_value(*before, *after);
+        let mut is_before_id = false;
+        if let Role::Segment { ends, is_last } = name.role {
+            (in_link, in_field) = (!ends || ends_segment(*after), false);
+            is_before_id = is_last && *after == b'/';
+        } else if is_whole_name {
+            in_field = is_whole_value(*before, *after) && name.role == Role::Name;
             in_link = ends_parameter_name(*after)
                 && match starts_parameter(window, at, *before) {
                     Some(starts) => starts,
@@ -160,7 +164,7 @@ impl PageExaminer {
         }
         let value_at = match name.letter {
             Some(_) => Some(end),
-            None => (*after == b'=' && is_whole_name).then_some(end + 1),
+            None => ((*after == b'=' && is_whole_name) || is_before_id).then_some(end + 1),
         };
         let value_end = match ValueEnd::of(&self.names, name, window, at) {
             Ok(value_end) => value_end,

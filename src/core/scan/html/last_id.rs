@@ -6,7 +6,7 @@ use super::tag::is_space;
 use crate::scan::script_escapes::ends_value;
 use crate::scan::search::window::{Progress, Window};
 use crate::scan::{Found, IdClass};
-use crate::url::{ExtractedId, Name, Names};
+use crate::url::{ExtractedId, Name, Names, Role};
 
 /// The id that was handed out last.
 #[derive(Default)]
@@ -53,7 +53,8 @@ impl LastId {
             (ValuePlace::Query, [b'&', next, ..]) => Some(next.is_ascii_alphabetic()),
             (ValuePlace::Query, [b'&']) | (_, []) => window.to_end.then_some(false),
             (ValuePlace::Parentheses, [byte, ..]) => Some(*byte == b')'),
-            (ValuePlace::Path, [b'/' | b'?', ..]) => Some(true),
+            (ValuePlace::Path | ValuePlace::Segment, [b'/' | b'?', ..]) => Some(true),
+            (ValuePlace::Segment, [b';', ..]) => Some(false),
             (_, [b'#' | b';' | b'"' | b'\'' | b'>', ..]) => Some(true),
             (place, [b'\\', escape @ ..]) => {
                 let is_query = matches!(place, ValuePlace::Query);
@@ -93,6 +94,8 @@ enum ValuePlace {
     Query,
     Path,
     Parentheses,
+    /// A whole segment.
+    Segment,
 }
 
 impl ValueEnd {
@@ -118,6 +121,9 @@ impl ValuePlace {
         window: &Window<'_>,
         at: usize,
     ) -> Result<Option<Self>, Progress> {
+        if matches!(name.role, Role::Segment { .. }) {
+            return Ok(Some(Self::Segment));
+        }
         match (name.letter, names.are_in_paths()) {
             (Some(_), _) => Ok(Some(Self::Parentheses)),
             (None, false) => Ok(Some(Self::Query)),

@@ -197,7 +197,7 @@ impl Links {
         let site = site_at(site, based, name.place);
         let mut had_id = false;
         let is_escaped = memchr::memchr(b'\\', string).is_some();
-        if !is_escaped && are_separators(string, names.are_in_paths()) {
+        if !is_escaped && are_separators(string, names.are_in_paths() || names.have_segments()) {
             let id = names.in_clean_link(link_in(string, names), site);
             had_id = hand_out(id, class, last, found);
         } else {

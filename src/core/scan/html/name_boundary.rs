@@ -23,6 +23,12 @@ pub(super) fn ends_parameter_name(after: u8) -> bool {
     matches!(after, b'=' | b'&' | b'\\' | b'\t' | b'\r' | b'\n')
 }
 
+/// Whether a segment of a path may end here: at a slash, which may be written as `\`, as a
+/// reference or as an escape of a script.
+pub(super) fn ends_segment(after: u8) -> bool {
+    matches!(after, b'/' | b'\\' | b'&' | b'\t' | b'\r' | b'\n')
+}
+
 /// Whether the name of a parameter starts at `at`. `None`: more bytes before it are needed.
 pub(super) fn starts_parameter(window: &Window<'_>, at: usize, before: u8) -> Option<bool> {
     match before {

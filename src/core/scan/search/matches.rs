@@ -2,7 +2,7 @@
 
 use memchr::memmem::Finder;
 
-use crate::url::{Names, NeedleSet, MAX_NAMES};
+use crate::url::{Names, NeedleSet, MAX_NAMES, MAX_PREFIXES};
 
 /// What a body is searched for, [`MAX_NEEDLES`] at most, prepared once per configuration.
 pub(in crate::scan) trait Needles {
@@ -15,8 +15,11 @@ pub(in crate::scan) trait Needles {
     fn ending_in(&self, byte: u8) -> NeedleSet;
 }
 
-/// The names, and one more for the escapes of JSON.
-pub(in crate::scan) const MAX_NEEDLES: usize = MAX_NAMES + 1;
+/// Each name in three spellings, and a part of each prefix. Of JSON there are fewer: the names, and
+/// one for escapes.
+pub(in crate::scan) const MAX_NEEDLES: usize = 3 * MAX_NAMES + MAX_PREFIXES;
+
+const _: () = assert!(MAX_NEEDLES <= NeedleSet::MAX && MAX_NAMES < MAX_NEEDLES);
 
 impl Needles for Names {
     fn nth(&self, index: usize) -> Option<&Finder<'static>> {
@@ -94,6 +97,8 @@ pub(in crate::scan) struct NextMatches {
     ends: [u64; MAX_NEEDLES],
     /// No match begins before.
     from: [u64; MAX_NEEDLES],
+    /// How many needles there are.
+    count: usize,
     /// All is searched up to here.
     searched: u64,
 }
@@ -110,12 +115,14 @@ impl NextMatches {
         let mut matches = Self {
             ends: [NONE; MAX_NEEDLES],
             from: [0; MAX_NEEDLES],
+            count: 0,
             searched: 0,
         };
         for (index, from) in matches.from.iter_mut().enumerate() {
             let Some(needle) = needles.nth(index) else {
                 break;
             };
+            matches.count += 1;
             let end = first.end + usize::from(index < first.needle);
             *from = offset + end.saturating_sub(needle.needle().len()) as u64;
         }
@@ -141,8 +148,9 @@ impl NextMatches {
                 self.search(index, needle, bytes, offset);
             }
         }
-        let nearest = self.ends.iter().fold(NONE, |least, end| least.min(*end));
-        let index = self.ends.iter().position(|end| *end == nearest)?;
+        let ends = self.ends.get(..self.count)?;
+        let nearest = ends.iter().fold(NONE, |least, end| least.min(*end));
+        let index = ends.iter().position(|end| *end == nearest)?;
         let needle = needles.nth(index).filter(|_| nearest != NONE)?;
         *self.ends.get_mut(index)? = NONE;
         *self.from.get_mut(index)? += 1;
