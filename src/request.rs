@@ -5,6 +5,7 @@ mod enter;
 pub mod lookup;
 pub mod nginx_forms;
 pub mod open;
+pub mod origin;
 pub mod session_id;
 pub mod status;
 pub mod steer;

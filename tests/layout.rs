@@ -154,10 +154,10 @@ fn structures_lie_where_c_puts_them() {
         ngx_file_s { fd }
         ngx_pool_cleanup_s { handler, data }
         ngx_http_upstream_t {
-            peer, conf, headers_in.status_n, headers_in.headers, finalize_request, cleanup, state,
+            peer, conf, resolved, headers_in.status_n, headers_in.headers, finalize_request, cleanup, state,
         }
         ngx_http_upstream_state_t { status }
-        ngx_http_upstream_conf_t { next_upstream_tries }
+        ngx_http_upstream_conf_t { next_upstream_tries, upstream }
         ngx_peer_connection_s {
             connection, sockaddr, socklen, name, tries, get, free, notify, data,
         }

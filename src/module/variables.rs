@@ -5,6 +5,7 @@ use crate::ngx::request::Request;
 use crate::ngx::sys::{self, ngx_conf_t, ngx_int_t};
 use crate::ngx::variable;
 use crate::request::context::RequestContext;
+use crate::request::origin;
 use crate::response::{self, cookie, rewrite};
 
 /// Registers the variables.
@@ -22,6 +23,8 @@ pub unsafe extern "C" fn add_variables(cf: *mut ngx_conf_t) -> ngx_int_t {
         (&b"sticky_skipped"[..], sticky_skipped),
         (&b"sticky_args"[..], sticky_args),
         (&b"sticky_cookies"[..], sticky_cookies),
+        (&b"sticky_from"[..], sticky_from),
+        (&b"sticky_known"[..], sticky_known),
     ] {
         let mut name = sys::string(name);
         // SAFETY: ngx_http_add_variable() copies the name. It returns NULL, after it wrote why, or
@@ -137,5 +140,32 @@ unsafe extern "C" fn sticky_cookies(
         .and_then(|r| guard(None, || cookie::cookies_of_application(r)));
     // SAFETY: nginx's value; the bytes are the request's or in its pool.
     unsafe { variable::answer(value, cookies) };
+    sys::OK
+}
+
+unsafe extern "C" fn sticky_from(
+    r: sys::RequestPtr,
+    value: *mut sys::ngx_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    // SAFETY: ngx_http_get_indexed_variable() and ngx_http_get_variable() pass a live request.
+    let place = unsafe { Request::from_ptr(r) }
+        .and_then(|r| guard(None, || r.pool()?.copy(&origin::place(r)?)));
+    // SAFETY: nginx's value; the text is in the request's pool.
+    unsafe { variable::answer(value, place) };
+    sys::OK
+}
+
+unsafe extern "C" fn sticky_known(
+    r: sys::RequestPtr,
+    value: *mut sys::ngx_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    // SAFETY: ngx_http_get_indexed_variable() and ngx_http_get_variable() pass a live request.
+    let is_known =
+        unsafe { Request::from_ptr(r) }.and_then(|r| guard(None, || origin::is_known(r)));
+    let known = is_known.map(|known| if known { &b"1"[..] } else { b"0" });
+    // SAFETY: nginx's value; the bytes are static.
+    unsafe { variable::answer(value, known) };
     sys::OK
 }

@@ -7,6 +7,7 @@ use std::ptr::NonNull;
 use super::header::{headers, Header};
 use super::peers::{Peer, PeerKey};
 use super::sys;
+use super::upstream::Upstream;
 
 /// `ngx_http_upstream_t` of a request.
 #[derive(Clone, Copy)]
@@ -84,6 +85,22 @@ impl<'r> Exchange<'r> {
         // SAFETY: the handler that has made the structure (ngx_http_proxy_handler() and the like)
         // sets conf.
         unsafe { (*self.0.as_ref().conf).next_upstream_tries }
+    }
+
+    /// The upstream that the configuration names for it (`proxy_pass http://NAME`), until its
+    /// balancer is asked for a peer.
+    pub fn awaited(self) -> Option<Upstream<'r>> {
+        // SAFETY: fields of a live structure. ngx_http_upstream_create() zeroes it;
+        // ngx_http_proxy_handler() and the like set conf, and resolved where the name has
+        // variables. ngx_http_upstream_init_round_robin_peer() sets get. upstream is NULL or an
+        // upstream of the configuration (ngx_http_proxy_pass()).
+        unsafe {
+            let u = self.0.as_ref();
+            if u.peer.get.is_some() || !u.resolved.is_null() {
+                return None;
+            }
+            Upstream::from_ptr(u.conf.as_ref()?.upstream)
+        }
     }
 
     /// The key of the peer that was taken last. It is no peer's key before the first attempt, and

@@ -290,6 +290,16 @@ fn by_any_id<'r>(
     }
 }
 
+/// The session of a request whose server is not chosen yet, as if it could be used. It is not in
+/// use by that.
+pub fn awaited<'r>(
+    r: Request<'r>,
+    rule: &QueryRule,
+    sessions: &Sessions<'_>,
+) -> RequestSession<'r> {
+    by_any_id(r, rule, sessions, &|_| Standing::Usable)
+}
+
 /// The server of the session that was chosen cannot be used: another session of the request whose
 /// server can be. If it `is_foreign`, it counts as none, and any other session decides.
 #[cold]
