@@ -50,6 +50,11 @@ pub fn first<'r, 'p>(r: Request<'r>, rule: &'p QueryRule) -> Option<(&'r [u8], &
                 }
             }
             Place::Cookie if !rule.names.may_be_in_cookies(r.cookies()) => {}
+            Place::Cookie => {
+                if let Some(id) = rule.names.first_in_cookies(r.cookies()) {
+                    return Some((kept(r, id)?, places));
+                }
+            }
             Place::Path if !rule.names.may_be_in_path(r.unparsed_uri()) => {}
             _ => {
                 if let Some(id) = first_in_place(r, &rule.names, place) {
@@ -63,12 +68,13 @@ pub fn first<'r, 'p>(r: Request<'r>, rule: &'p QueryRule) -> Option<(&'r [u8], &
 }
 
 /// Whether it is plain that a request without arguments has no id in its URL, a cookie or a form.
+/// It may have none even so.
 #[inline(always)]
 fn has_no_place(r: Request<'_>, names: &Names) -> bool {
     r.is_as_sent()
+        && r.cookies().next().is_none()
         && !r.has_body()
         && !names.may_be_in_path(r.unparsed_uri())
-        && !names.may_be_in_cookies(r.cookies())
 }
 
 #[inline(never)]

@@ -1,7 +1,7 @@
 //! Tests for the Cookie and the Set-Cookie header. Without them, a client's cookie may be taken for
 //! another one, or a browser may not keep ours.
 
-use sticky_core::http::cookie::{find, value_set, write_date, Attributes, SameSite};
+use sticky_core::http::cookie::{self, find, value_set, write_date, Attributes, SameSite};
 
 fn route(headers: &[&'static str]) -> Option<String> {
     let found = find(headers.iter().map(|header| header.as_bytes()), b"route")?;
@@ -213,6 +213,25 @@ fn every_day_of_five_centuries_follows_the_one_before() {
                 assert_eq!(String::from_utf8_lossy(&out), expected);
                 days += 1;
             }
+        }
+    }
+}
+
+#[test]
+fn values_found_by_the_bytes_of_the_name_are_those_of_all_pairs() {
+    // Every text of these parts, up to six of them.
+    const PARTS: [&str; 7] = ["sid", "=", ";", " ", "\t", "x", "\""];
+    let finder = memchr::memmem::Finder::new("sid");
+    let mut texts = vec![String::new()];
+    for _ in 0..6 {
+        let longer = texts
+            .iter()
+            .flat_map(|text| PARTS.map(|part| format!("{text}{part}")));
+        texts = longer.collect();
+        for text in &texts {
+            let found = cookie::values_found(text.as_bytes(), b"sid", &finder);
+            let expected = cookie::values_of([text.as_bytes()].into_iter(), b"sid");
+            assert!(found.eq(expected), "{text:?}");
         }
     }
 }

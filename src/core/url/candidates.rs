@@ -90,13 +90,28 @@ impl Names {
         self.plain().any(|name| name.literal.find(header).is_some())
     }
 
+    /// The first of the [ids in cookies](Names::ids_in_cookies).
+    #[inline(never)]
+    pub fn first_in_cookies<'a>(
+        &self,
+        headers: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Option<Cow<'a, [u8]>> {
+        self.ids_in_cookies(headers).next()
+    }
+
     /// The ids in the cookies of the names; `headers` are the values of the Cookie headers.
     pub fn ids_in_cookies<'a, 'n, H: Iterator<Item = &'a [u8]> + Clone>(
         &'n self,
         headers: H,
     ) -> impl Iterator<Item = Cow<'a, [u8]>> + use<'a, 'n, H> {
         self.plain().flat_map(move |name| {
-            let values = cookie::values_of(headers.clone(), &name.bytes);
+            let found = name.literal_is_name.then(|| headers.clone());
+            let found = found.into_iter().flatten();
+            let found =
+                found.flat_map(|header| cookie::values_found(header, &name.bytes, &name.literal));
+            let all = (!name.literal_is_name).then(|| headers.clone());
+            let all = cookie::values_of(all.into_iter().flatten(), &name.bytes);
+            let values = found.chain(all);
             values.filter_map(|value| self.cut(unescaped(value)))
         })
     }
