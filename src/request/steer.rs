@@ -33,9 +33,8 @@ struct Steered<'r, By> {
     by: By,
 }
 
-/// To the peer that holds its session. `LIVES`: that is one of the table, which lives as long as the
-/// response is open.
-struct Holder<const LIVES: bool>;
+/// To the peer that holds its session.
+struct Holder;
 
 /// To the peer that holds its session, unless that has its share of all requests.
 struct Bounded;
@@ -81,7 +80,7 @@ impl<'r, By: 'r> Steered<'r, By> {
     }
 }
 
-impl<const LIVES: bool> Chooser for Steered<'_, Holder<LIVES>> {
+impl Chooser for Steered<'_, Holder> {
     fn balancer(&self) -> &Balancer {
         &self.balancer
     }
@@ -96,7 +95,7 @@ impl<const LIVES: bool> Chooser for Steered<'_, Holder<LIVES>> {
 
     #[inline(always)]
     fn place(&self) -> Option<&Place<'_>> {
-        LIVES.then_some(&self.context.open)
+        Some(&self.context.open)
     }
 }
 
@@ -460,10 +459,7 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
         None if is_bounded && session.holder.is_some() => {
             Steered::begin(r, exchange, context, Bounded)?
         }
-        None if session.holder.is_some() => match &sticky.rule {
-            Rule::Query(..) => Steered::begin(r, exchange, context, Holder::<true>)?,
-            _ => Steered::begin(r, exchange, context, Holder::<false>)?,
-        },
+        None if session.holder.is_some() => Steered::begin(r, exchange, context, Holder)?,
         None => {
             if let Rule::Query(rule, ..) = &sticky.rule {
                 session_id::note_too_long(r, sticky, &rule.names);
