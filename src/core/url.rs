@@ -14,7 +14,6 @@ mod site;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
 
 use name::{decoded, unescaped};
 
@@ -100,9 +99,19 @@ pub struct Names {
     has_letters: bool,
     delimiter: Option<u8>,
     /// A value was longer than an id may be.
-    met_too_long: Arc<AtomicBool>,
+    met_too_long: Flag,
     /// The longest id.
     max_id: usize,
+}
+
+/// Something has happened.
+#[derive(Debug, Default)]
+struct Flag(AtomicBool);
+
+impl Clone for Flag {
+    fn clone(&self) -> Self {
+        Self(AtomicBool::new(self.0.load(Ordering::Relaxed)))
+    }
 }
 
 impl Names {
@@ -122,7 +131,7 @@ impl Names {
             parts: vec![LinkPart::Query],
             segments: Vec::new(),
             delimiter: None,
-            met_too_long: Arc::default(),
+            met_too_long: Flag::default(),
             max_id: MAX_ID,
         };
         names.with_needles()
@@ -239,13 +248,13 @@ impl Names {
 
     #[cold]
     fn meet_too_long(&self) {
-        self.met_too_long.store(true, Ordering::Relaxed);
+        self.met_too_long.0.store(true, Ordering::Relaxed);
     }
 
     /// Whether a value of these names was no id because it is longer than [`MAX_ID`].
     #[inline]
     pub fn have_met_too_long(&self) -> bool {
-        self.met_too_long.load(Ordering::Relaxed)
+        self.met_too_long.0.load(Ordering::Relaxed)
     }
 
     /// The same for the value of a cookie. `%XX` is decoded once, as in URLs, so that an id is the

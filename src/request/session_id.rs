@@ -43,7 +43,7 @@ pub fn first<'r, 'p>(r: Request<'r>, rule: &'p QueryRule) -> Option<(&'r [u8], &
                     }
                 }
             },
-            place if place.is_in_body() && !r.has_body() => {}
+            Place::Form | Place::Json(_) | Place::Xml(_) if !r.has_body() => {}
             Place::Segment(prefix) => {
                 if let Some(id) = rule.names.id_in_segment(prefix, r.unparsed_uri()) {
                     return Some((kept(r, id)?, others));
@@ -101,6 +101,7 @@ fn first_in_place<'r>(r: Request<'r>, names: &Names, place: &Place) -> Option<&'
 pub fn are_empty(r: Request<'_>, places: &[Place]) -> bool {
     match places {
         [] => true,
+        [Place::Form] => !r.has_body(),
         places => places.iter().all(Place::is_in_body) && !r.has_body(),
     }
 }

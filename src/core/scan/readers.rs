@@ -7,7 +7,7 @@ use super::inflate::InflatingLearner;
 use super::json::Members;
 use super::learn_set::{LearnSet, MediaType};
 use super::literals::LiteralNames;
-use super::source::{Body, LearnerContext, Source, SOURCES};
+use super::source::{Body, LearnerContext, Source, JSON, SOURCES};
 use super::xml::XmlNames;
 use super::Learner;
 use crate::http::header_value::is_value;
@@ -60,6 +60,8 @@ pub struct Readers {
     literals: Arc<LiteralNames>,
     sources: Vec<&'static Source>,
     types: Vec<MediaType>,
+    /// Whether there is more than the types of the sources.
+    has_more: bool,
 }
 
 impl Readers {
@@ -73,6 +75,7 @@ impl Readers {
             elements: Arc::new(XmlNames::new(&learn.elements)),
             literals: Arc::new(LiteralNames::new(&learn.literals)),
             types: learn.types.clone(),
+            has_more: !learn.types.is_empty() || learn.bodies.contains(&&JSON),
             sources: all.filter(|one| learn.bodies.contains(one)).collect(),
         }
     }
@@ -81,15 +84,24 @@ impl Readers {
     #[inline]
     pub fn read(&self, media_type: &[u8]) -> bool {
         self.sources.iter().any(|source| (source.reads)(media_type))
-            || self
-                .types
-                .iter()
-                .any(|own| is_value(media_type, &own.essence))
+            || self.has_more && self.is_added(media_type)
     }
 
     /// Whether a body of this type is read if it is short:
     /// [`MAX_SHORT`](super::source::MAX_SHORT) at most.
+    #[inline]
     pub fn read_short(&self, media_type: &[u8]) -> bool {
+        self.has_more && self.are_short_read(media_type)
+    }
+
+    #[inline(never)]
+    fn is_added(&self, media_type: &[u8]) -> bool {
+        let mut types = self.types.iter();
+        types.any(|own| is_value(media_type, &own.essence))
+    }
+
+    #[inline(never)]
+    fn are_short_read(&self, media_type: &[u8]) -> bool {
         let mut sources = self.sources.iter();
         sources.any(|source| (source.reads_short)(media_type))
     }
