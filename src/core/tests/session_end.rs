@@ -66,7 +66,8 @@ fn a_cookie_with_the_id_is_deleted_and_not_replaced() {
 #[test]
 fn the_directive_says_what_may_end_a_session() {
     for (line, expected) in [
-        ("mode=query", false),
+        ("mode=query", true),
+        ("mode=query from=query", false),
         ("mode=query from=header:X", false),
         ("mode=query from=query,cookie", true),
         ("mode=query from=query forget=$x", true),
