@@ -59,7 +59,11 @@ fn naive(prefix: &str, url: &[u8]) -> Option<Vec<u8>> {
     let path = url.split(|byte| b"?#".contains(byte)).next()?;
     let mut segments = path.strip_prefix(b"/")?.split(|byte| *byte == b'/');
     let inner = prefix.strip_prefix('/')?;
-    for step in inner.strip_suffix('/').into_iter().flat_map(|steps| steps.split('/')) {
+    for step in inner
+        .strip_suffix('/')
+        .into_iter()
+        .flat_map(|steps| steps.split('/'))
+    {
         let segment = unescaped(segments.next()?);
         if step != "*" && segment != unescaped(step.as_bytes()) {
             return None;
