@@ -64,7 +64,7 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
             let state = rule.state.as_deref();
             doubts.extend(state.and_then(|word| Some(Doubt::state_file(cf, cf.full_name(word)?))));
             let readers = Readers::new(&rule.learn, &rule.names);
-            Rule::Query(rule, sessions, readers)
+            Rule::Query(*rule, sessions, readers)
         }
         Mode::Rewrite(rule) => Rule::Rewrite(rule),
         Mode::Nginx(rule) => Rule::NginxForm(nginx_form::<P>(cf, us, rule)?),

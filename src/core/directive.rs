@@ -54,7 +54,7 @@ pub enum Mode {
     /// The module sets a cookie that names the server.
     Cookie(CookieRule),
     /// The module learns the session ids that the application hands out.
-    Query(QueryRule),
+    Query(Box<QueryRule>),
     /// The module puts the name of the server into the links of its pages.
     Rewrite(RewriteRule),
     /// One of the forms that nginx itself has since 1.29.6.
@@ -347,7 +347,7 @@ pub fn parse_with_key(words: &[&[u8]], key_file: &[u8]) -> Result<Mode, Directiv
     let parameters = Parameters::read(words, key_file)?;
     match parameters.mode() {
         ModeName::Cookie => cookie::rule(&parameters).map(Mode::Cookie),
-        ModeName::Query => query::rule(&parameters).map(Mode::Query),
+        ModeName::Query => query::rule(&parameters).map(|rule| Mode::Query(Box::new(rule))),
         ModeName::Rewrite => rewrite::rule(&parameters).map(Mode::Rewrite),
     }
 }

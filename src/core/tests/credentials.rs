@@ -83,7 +83,7 @@ fn a_header_of_nothing_but_separators_is_read_once() {
 fn rule(line: &str) -> QueryRule {
     let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
     match parse(&words) {
-        Ok(Mode::Query(rule)) => rule,
+        Ok(Mode::Query(rule)) => *rule,
         other => panic!("{other:?}"),
     }
 }

@@ -12,7 +12,7 @@ fn rule(words: &[&str]) -> QueryRule {
     let mut bytes: Vec<&[u8]> = vec![b"mode=query"];
     bytes.extend(words.iter().map(|word| word.as_bytes()));
     match parse(&bytes) {
-        Ok(Mode::Query(rule)) => rule,
+        Ok(Mode::Query(rule)) => *rule,
         Ok(_) => panic!("{words:?} taken for another mode"),
         Err(error) => panic!("{words:?} refused: {error}"),
     }

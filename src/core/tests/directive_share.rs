@@ -10,7 +10,7 @@ fn rule(words: &str) -> QueryRule {
     let line = format!("mode=query {words}");
     let words: Vec<&[u8]> = line.split_whitespace().map(str::as_bytes).collect();
     match parse(&words) {
-        Ok(Mode::Query(rule)) => rule,
+        Ok(Mode::Query(rule)) => *rule,
         other => panic!("{line}: {other:?}"),
     }
 }

@@ -9,7 +9,7 @@ const NOW: i64 = 1_800_000_000;
 fn rule(line: &str) -> QueryRule {
     let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
     match parse(&words) {
-        Ok(Mode::Query(rule)) => rule,
+        Ok(Mode::Query(rule)) => *rule,
         other => panic!("{other:?}"),
     }
 }
