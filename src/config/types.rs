@@ -154,6 +154,7 @@ impl Sticky<'_> {
 }
 
 /// The mode, with what it needs at run time.
+#[allow(clippy::large_enum_variant)] // One for each upstream; a box would be a step more.
 pub enum Rule<'c> {
     /// `mode=cookie`.
     Cookie(CookieRule, CookieVariables<'c>),

@@ -71,10 +71,10 @@ fn place_of(r: Request<'_>, rule: &QueryRule, id: &[u8]) -> Vec<u8> {
     let all = rule.names.as_ref().clone().of_any_length();
     let found = rule.from.iter().find_map(|place| {
         if !place.has_names() {
-            return has(r, &all, place, &is_wanted).then(|| place.label());
+            return has(r, &all, place, is_wanted).then(|| place.label());
         }
         all.one_by_one().find_map(|(name, alone)| {
-            let is_found = has(r, &alone, place, &is_wanted);
+            let is_found = has(r, &alone, place, is_wanted);
             is_found.then(|| [&*place.label(), b":", name].concat())
         })
     });
