@@ -169,7 +169,7 @@ test-nginx: module
 	@tools/test-packages || true
 	@tools/test-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" $(T)
 
-## PHP, Tomcat, Socket.IO and MCP behind the configurations of nginx-conf
+## real applications behind the configurations of nginx-conf
 test-apps: module
 	@tools/packages 'testing' $(RUN_PACKAGES) perl
 	@tools/test-apps $(CURDIR)/target/apps

@@ -48,7 +48,9 @@ $walk{'uploads.conf'} = sub {
 # Where new sessions begin.
 my %start = ('uploads.conf' => '/files/');
 # With real applications, see t/apps.
-my %elsewhere = map { $_ => 1 } qw/ mcp.conf php.conf php-fpm.conf socketio.conf tomcat.conf /;
+my %elsewhere = map { ("$_.conf" => 1) } qw/
+    a2a bosh digest llm mcp oidc php php-fpm python-apps realtime socketio tomcat trino
+/;
 my @files = sort grep { !$elsewhere{$_} } map { /([^\/]+)$/ } glob "$examples/*.conf";
 
 plan(skip_all => 'no examples') unless @files;
@@ -57,8 +59,8 @@ my $t = Test::Nginx->new()->has(qw/ http proxy upstream_keepalive /)->plan($test
 
 is_deeply(\@files, [sort keys %walk], 'every example is tested here');
 
-$t->run_daemon(\&shop, port($_)) for 8081 .. 8083;
-$t->waitforsocket('127.0.0.1:' . port($_)) for 8081 .. 8083;
+$t->run_daemon(\&shop, port($_)) for 8081 .. 8086;
+$t->waitforsocket('127.0.0.1:' . port($_)) for 8081 .. 8086;
 mkdir $t->testdir() . '/logs';
 
 for my $file (@files) {

@@ -15,7 +15,7 @@ use JSON::PP qw/ decode_json /;
 use Test::More;
 use Test::Nginx qw/ http port /;
 
-our @EXPORT_OK = qw/ apps app published browse walked /;
+our @EXPORT_OK = qw/ apps app backends published holds browse walked /;
 
 # The folder of installed applications; without it, or one of the files in it, the test is skipped.
 sub apps {
@@ -46,6 +46,50 @@ sub published {
     }
     mkdir $t->testdir() . '/logs';
     $t->write_file_expand('nginx.conf', $text);
+    return;
+}
+
+# Starts a server at each of the ports: `command` is called with the port as it is used, and a name.
+# Waits until all of them listen; large applications take their time.
+sub backends {
+    my ($t, $command, @ports) = @_;
+    for my $port (map { port($_) } @ports) {
+        # Their complaints about clients that have gone are not ours.
+        $t->run_daemon('sh', '-c', 'exec "$@" >/dev/null 2>&1', 'server', $command->($port, "server-$port"));
+    }
+    for my $port (map { port($_) } @ports) {
+        for (1 .. 12) {
+            last if $t->waitforsocket("127.0.0.1:$port");
+        }
+    }
+    return;
+}
+
+# Walks sessions through a configuration as it is published, where all must hold, and without its
+# sticky lines, where most must break. Each walk is a title, the number of its sessions, and the
+# command that walks them. Two tests a walk, and one more: three servers at least have served.
+sub holds {
+    my ($t, $name, $walks, %replace) = @_;
+    published($t, $name, 1, %replace);
+    $t->run();
+    for my $walk (@$walks) {
+        my ($title, $sessions, @command) = @$walk;
+        my $result = walked(@command);
+        is($result->{good}, $sessions, "$title: sessions that hold") or diag(explain($result));
+    }
+    $t->stop();
+    my %servers = map { $_ => 1 } $t->read_file('logs/access.log') =~ / (127\.0\.0\.1:\d+) \w+$/mg;
+    cmp_ok(scalar keys %servers, '>=', 3, 'at three servers');
+
+    published($t, $name, 0, %replace);
+    $t->run();
+    for my $walk (@$walks) {
+        my ($title, $sessions, @command) = @$walk;
+        my $result = walked(@command);
+        diag("$title: $result->{good} of $sessions hold without sticky") if $ENV{STICKY_SHOWN};
+        cmp_ok($result->{good}, '<', $sessions * 3 / 4, "$title: without sticky most are lost");
+    }
+    $t->stop();
     return;
 }
 

@@ -1,0 +1,26 @@
+#!/usr/bin/perl
+
+# Tests for nginx-conf/realtime.conf: SockJS, Bayeux (Faye) and SignalR over HTTP, by their
+# own clients; without it a connection's requests reach servers that do not know it.
+
+use FindBin;
+use lib "$FindBin::Bin/../lib";
+use Sticky::Test;
+use Sticky::Apps qw/ apps app backends holds /;
+
+my $folder = apps('apps-node/node_modules');
+$ENV{NODE_PATH} = "$folder/apps-node/node_modules";
+
+my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(9);
+
+my %ports = (sockjs => [8081 .. 8083], faye => [8084 .. 8086], signalr => [8087 .. 8089]);
+for my $app (sort keys %ports) {
+    backends($t, sub { return ('node', app("$app/server.js"), @_) }, @{ $ports{$app} });
+}
+my $url = 'http://127.0.0.1:' . port(8080);
+holds($t, 'realtime.conf', [
+    ['SockJS, polling', 24, 'node', app('sockjs/client.js'), $url, 24, 6, 'xhr-polling'],
+    ['SockJS, streaming', 24, 'node', app('sockjs/client.js'), $url, 24, 6, 'xhr-streaming'],
+    ['Faye', 24, 'node', app('faye/client.js'), $url, 24, 6],
+    ['SignalR', 24, 'node', app('signalr/client.js'), $url, 24, 6],
+]);
