@@ -60,6 +60,7 @@ impl<'r, By: 'r> Steered<'r, By> {
     }
 
     /// Sets the context of a request, and puts its attempts under our control.
+    #[inline(always)]
     fn begin(
         r: Request<'r>,
         exchange: RoundRobin<'r>,
@@ -77,6 +78,21 @@ impl<'r, By: 'r> Steered<'r, By> {
         r.set_context(&steered.context);
         interpose(exchange, steered);
         Some(&steered.context)
+    }
+
+    /// The same for few requests, to keep the way of the others short.
+    #[cold]
+    #[inline(never)]
+    fn begin_rare(
+        r: Request<'r>,
+        exchange: RoundRobin<'r>,
+        context: impl FnOnce() -> RequestContext<'r>,
+        by: By,
+    ) -> Option<&'r RequestContext<'r>>
+    where
+        Self: Chooser,
+    {
+        Self::begin(r, exchange, context, by)
     }
 }
 
@@ -176,7 +192,8 @@ impl<'r> Chooser for Steered<'r, &'r NginxSticky<'r>> {
 }
 
 impl RequestContext<'_> {
-    pub(super) fn choose_holder(&self, attempt: &Attempt<'_>) -> Choice {
+    #[inline(always)]
+    fn choose_holder(&self, attempt: &Attempt<'_>) -> Choice {
         let taken = match (self.holder_state.get(), self.target()) {
             (HolderState::Untried, Some(peer)) => Some(attempt.take(peer, usable::test)),
             (HolderState::Steered, Some(peer)) if attempt.follows_closed_connection() => {
@@ -210,10 +227,9 @@ impl RequestContext<'_> {
     pub(super) fn choose_bounded(&self, attempt: &Attempt<'_>) -> Choice {
         if self.holder_state.get() == HolderState::Untried {
             if let Some(peer) = self.target() {
-                match self.take_bounded(attempt, peer) {
-                    Ok(()) => return Choice::Taken,
-                    // The same once more, which says what becomes of the session.
-                    Err(_) => return self.choose_holder(attempt),
+                // Otherwise the same once more, which says what becomes of the session.
+                if self.take_bounded(attempt, peer).is_ok() {
+                    return Choice::Taken;
                 }
             }
         }
@@ -454,10 +470,10 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
         open: Place::of(r),
     };
     let context = match nginx_sticky {
-        Some(nginx_sticky) => Steered::begin(r, exchange, context, nginx_sticky)?,
-        None if enters => Steered::begin(r, exchange, context, Entering)?,
+        Some(nginx_sticky) => Steered::begin_rare(r, exchange, context, nginx_sticky)?,
+        None if enters => Steered::begin_rare(r, exchange, context, Entering)?,
         None if is_bounded && session.holder.is_some() => {
-            Steered::begin(r, exchange, context, Bounded)?
+            Steered::begin_rare(r, exchange, context, Bounded)?
         }
         None if session.holder.is_some() => Steered::begin(r, exchange, context, Holder)?,
         None => {

@@ -125,7 +125,7 @@ impl Word {
     }
 
     /// Unpacks the session; of an empty or a meaningless word, an arbitrary one.
-    #[inline]
+    #[inline(always)]
     pub fn session(self) -> Session {
         let seen = self.seen();
         let period = period_bits((self.0 >> EXPONENT_SHIFT) as u32 & EXPONENT_MASK);
