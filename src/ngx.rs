@@ -32,3 +32,4 @@ pub mod sys;
 pub mod timer;
 pub mod upstream;
 pub mod variable;
+pub mod wide;

@@ -23,7 +23,7 @@ pub fn header<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
     };
     match &context.sticky.rule {
         Rule::Query(rule, sessions, readers) => {
-            if is_new {
+            if is_new && rule.awaits_end {
                 answered(r, context, rule, sessions, name);
             }
             if !learn::may_learn(r, r.status()) {
@@ -120,6 +120,10 @@ impl OnRedirect for AccelRedirect {
             Rule::Cookie(rule, variables) => cookie::set(r, context, rule, variables, name),
             _ => {}
         }
+    }
+
+    fn awaits_end(context: &RequestContext<'_>) -> bool {
+        context.entry.get() != Entry::None
     }
 
     fn ended<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {

@@ -111,12 +111,21 @@ pub struct QueryRule {
     pub names: Arc<Names>,
     /// The places of a request that are searched for the id, in this order, each once; never empty.
     pub from: Vec<Place>,
-    /// These are the cookie or the path, and besides only the query and the form.
-    pub has_cheap_places: bool,
+    /// What these are, where it can mostly be told at once that none of them has an id.
+    pub cheap: Option<CheapPlaces>,
     /// Where a response may hand out an id.
     pub learn: LearnSet,
     /// Whether one of them is [`Place::Cookie`].
     pub is_from_cookie: bool,
+    /// Whether requests begin sessions, or pass by their servers: `learn=request`,
+    /// `balance_factor`.
+    pub is_special: bool,
+    /// Whether an answer may do more than to hand ids out in its header and body: it keeps a session or
+    /// ends one, is asked for variables, or has cookies that the client gets with another one
+    /// (X-Accel-Redirect).
+    pub awaits_end: bool,
+    /// Whether an answer may hand an id out in its header.
+    pub reads_header: bool,
     /// The number of the variable that ends a session, if it has a value when the header of a
     /// response has come.
     pub forget: Option<usize>,
@@ -191,6 +200,41 @@ pub enum Place {
     Bearer,
     /// The value of the text of this number in [`QueryRule::variables`].
     Variable(usize),
+}
+
+/// Which places a request is searched for an id, where there are no others than these.
+#[derive(Clone, Copy, Debug)]
+pub struct CheapPlaces {
+    /// The query comes before all others.
+    pub begin_with_query: bool,
+    /// Cookies do.
+    pub begin_with_cookie: bool,
+    /// One is [`Place::Query`].
+    pub query: bool,
+    /// Some are in the body.
+    pub body: bool,
+    /// One is [`Place::Path`].
+    pub path: bool,
+    /// One is [`Place::Cookie`].
+    pub cookie: bool,
+}
+
+impl CheapPlaces {
+    /// `None`: there are others.
+    fn of(places: &[Place]) -> Option<Self> {
+        let has = |place: &Place| places.contains(place);
+        let (query, path, cookie) = (has(&Place::Query), has(&Place::Path), has(&Place::Cookie));
+        let in_body = places.iter().filter(|place| place.is_in_body()).count();
+        let count = in_body + usize::from(query) + usize::from(path) + usize::from(cookie);
+        (count == places.len()).then_some(Self {
+            begin_with_query: places.first() == Some(&Place::Query),
+            begin_with_cookie: places.first() == Some(&Place::Cookie),
+            query,
+            body: in_body > 0,
+            path,
+            cookie,
+        })
+    }
 }
 
 impl Place {

@@ -193,7 +193,7 @@ impl<'a> Table<'a> {
     #[inline(always)]
     pub fn is_due(&self, session: &Session, limits: &Limits, now: Tick) -> bool {
         let is_crowded = || self.counters.is_crowded(now);
-        limits.touched(session, now, is_crowded).is_some()
+        limits.is_due(session, now, is_crowded)
     }
 
     /// Moves the session to another peer if it is live and its holder still is `from`. Returns

@@ -20,6 +20,7 @@ use name::{decoded, unescaped};
 pub(crate) use last_bytes::{LastBytes, NeedleSet};
 pub use link::refresh_target;
 pub(crate) use link::{is_absolute, trimmed};
+pub use name::BytePair;
 pub(crate) use name::{Name, Role};
 pub use segment::{SegmentPrefix, MAX_PREFIX, MAX_PREFIXES};
 pub use site::Site;
@@ -91,6 +92,8 @@ pub enum LinkPart {
 #[derive(Debug, Clone)]
 pub struct Names {
     names: Vec<Name>,
+    /// What a cookie of each name has.
+    pairs_in_cookies: Vec<BytePair>,
     /// What bodies are searched for: the names, in their order, and their other spellings.
     needles: Vec<Name>,
     last_bytes: LastBytes,
@@ -127,6 +130,7 @@ impl Names {
             needles: Vec::new(),
             last_bytes: LastBytes::of([].into_iter()),
             has_letters: names.iter().any(|name| name.letter.is_some()),
+            pairs_in_cookies: Vec::new(),
             names,
             parts: vec![LinkPart::Query],
             segments: Vec::new(),
@@ -140,6 +144,7 @@ impl Names {
     /// Prepares the search for the names. In paths these count in any case, of which bodies are
     /// searched for two: all small and all capital letters.
     fn with_needles(mut self) -> Self {
+        self.pairs_in_cookies = self.plain().map(|name| name.pair).collect();
         self.needles = self.names.clone();
         if self.are_in_paths() {
             for name in self.names.iter().filter(|name| name.letter.is_none()) {
@@ -236,7 +241,7 @@ impl Names {
 
     /// The id in a decoded value, of a field or a header: the value without the name of a node.
     /// `None`: nothing is left, or more than [`MAX_ID`] bytes.
-    #[inline]
+    #[inline(always)]
     pub fn id_in<'a>(&self, value: &'a [u8]) -> Option<&'a [u8]> {
         let end = self.delimiter.and_then(|byte| memchr::memchr(byte, value));
         let id = end.map_or(Some(value), |end| value.get(..end))?;
@@ -291,10 +296,15 @@ impl Names {
         if query.is_empty() {
             return Some(None);
         }
-        is_one_plain_pair(query).then(|| {
-            let values = self.plain().filter_map(|name| name.value_in_plain(query));
-            values.filter_map(|value| self.id_in(value)).next()
-        })
+        if !is_one_plain_pair(query) {
+            return None;
+        }
+        for name in self.plain() {
+            if let Some(value) = name.value_in_plain(query) {
+                return Some(self.id_in(value));
+            }
+        }
+        Some(None)
     }
 
     /// The id in the path of a URL as it is written, without query and fragment: in a parameter of
@@ -313,7 +323,7 @@ impl Names {
     #[inline]
     pub fn may_be_in_path(&self, path: &[u8]) -> bool {
         match self.has_letters {
-            false => memchr::memchr(b';', path).is_some(),
+            false => has_semicolon(path),
             true => memchr::memchr3(b';', b'(', b'%', path).is_some(),
         }
     }
@@ -522,6 +532,22 @@ fn is_unescaped(query: &[u8]) -> bool {
         !block.iter().fold(false, |any, b| any | is_odd(*b))
     }
     are_all(query, is_plain)
+}
+
+/// Nearly all paths are short.
+#[inline(always)]
+fn has_semicolon(path: &[u8]) -> bool {
+    #[inline(always)]
+    fn has_none<const N: usize>(block: &[u8; N]) -> bool {
+        !block.iter().fold(false, |any, b| any | (*b == b';'))
+    }
+    match path.len() {
+        0..4 => path.contains(&b';'),
+        4..8 => !are_all(path, has_none::<4>),
+        8..16 => !are_all(path, has_none::<8>),
+        16..128 => !are_all(path, has_none::<16>),
+        _ => memchr::memchr(b';', path).is_some(),
+    }
 }
 
 /// Whether `test` holds for all bytes, block by block: the compiler vectorises a `test` without

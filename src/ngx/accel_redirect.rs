@@ -25,6 +25,8 @@ pub trait OnRedirect {
     /// ([`Exchange::headers`](super::exchange::Exchange::headers)), and the peer is not given back
     /// yet.
     fn redirected<'r>(r: Request<'r>, context: &'r Self::Context<'r>);
+    /// Whether [`ended`](Self::ended) is to be called.
+    fn awaits_end(context: &Self::Context<'_>) -> bool;
     /// The exchange ends, in whatever way. The peer of the latest attempt is not given back yet, if
     /// that has not failed.
     fn ended<'r>(r: Request<'r>, context: &'r Self::Context<'r>);
@@ -46,8 +48,15 @@ pub fn watch<'r, A: OnRedirect + 'r>(r: Request<'r>, context: &'r A::Context<'r>
 unsafe extern "C" fn finalize<A: OnRedirect>(r: sys::RequestPtr, code: sys::ngx_int_t) {
     #[cold]
     #[inline(never)]
-    fn call<'r, A: OnRedirect + 'r>(r: Request<'r>, context: &'r A::Context<'r>) {
-        guard((), || A::redirected(r, context));
+    fn call<'r, A: OnRedirect + 'r>(
+        r: Request<'r>,
+        context: &'r A::Context<'r>,
+        is_redirected: bool,
+    ) {
+        if is_redirected {
+            guard((), || A::redirected(r, context));
+        }
+        guard((), || A::ended(r, context));
     }
     // SAFETY: ngx_http_upstream_finalize_request() passes a live request.
     let request = unsafe { Request::from_ptr(r) };
@@ -59,10 +68,10 @@ unsafe extern "C" fn finalize<A: OnRedirect>(r: sys::RequestPtr, code: sys::ngx_
         return;
     };
     // ngx_http_upstream_process_headers() ends an exchange with this code, and nothing else does.
-    if code == sys::DECLINED {
-        call::<A>(request, context);
+    let is_redirected = code == sys::DECLINED;
+    if is_redirected || A::awaits_end(context) {
+        call::<A>(request, context, is_redirected);
     }
-    guard((), || A::ended(request, context));
     if let Some(original) = A::finalize(context).0.get() {
         // SAFETY: the protocol's own callback, with nginx's arguments.
         unsafe { original(r, code) };

@@ -5,18 +5,19 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use sticky_core::directive::{Place, QueryRule};
+use sticky_core::directive::{CheapPlaces, Place, QueryRule};
 use sticky_core::http::credentials;
 use sticky_core::http::header_value;
 use sticky_core::http::media_type;
 use sticky_core::http::multipart;
 use sticky_core::scan::json::MemberPaths;
 use sticky_core::scan::xml::XmlNames;
-use sticky_core::url::{Names, MAX_ID};
+use sticky_core::url::{BytePair, Names, MAX_ID};
 
 use crate::config::types::{MainConf, Sticky};
 use crate::ngx::log::Level;
 use crate::ngx::request::Request;
+use crate::ngx::wide::may_have_pair;
 
 /// So many bytes of a body are searched.
 const SEARCHED: usize = 64 * 1024;
@@ -27,37 +28,135 @@ type Visit<'v, 'r> = dyn FnMut(Cow<'r, [u8]>) -> ControlFlow<()> + 'v;
 /// The first id of a request, and the places that may have further ones.
 #[inline(always)]
 pub fn first<'r, 'p>(r: Request<'r>, rule: &'p QueryRule) -> Option<(&'r [u8], &'p [Place])> {
-    if rule.has_cheap_places && r.args().is_empty() && has_no_place(r, &rule.names) {
+    let all = rule.from.as_slice();
+    let Some(cheap) = &rule.cheap else {
+        return first_in_turn(r, &rule.names, all, May::have_any());
+    };
+    if cheap.begin_with_query {
+        return first_in_query_or(r, rule, cheap);
+    }
+    let may = May::of(r, rule, cheap);
+    if may.cookie && cheap.begin_with_cookie {
+        if let Some(id) = in_plain_cookies(r, &rule.names) {
+            return Some((id, all));
+        }
+    }
+    if may.any() {
+        return first_in_turn(r, &rule.names, all, may);
+    }
+    if !cheap.query {
         return None;
     }
-    let mut places = rule.from.as_slice();
+    match rule.names.in_plain_query(r.args()) {
+        Some(Some(id)) => Some((id, &[])),
+        Some(None) if r.is_as_sent() => None,
+        _ => Some((first_in_query(r, &rule.names)?, &QUERY)),
+    }
+}
+
+/// The same where the query comes first.
+#[inline(always)]
+fn first_in_query_or<'r, 'p>(
+    r: Request<'r>,
+    rule: &'p QueryRule,
+    cheap: &CheapPlaces,
+) -> Option<(&'r [u8], &'p [Place])> {
+    let [_, others @ ..] = rule.from.as_slice() else {
+        return None;
+    };
+    // Nearly all ids come in a plain query, where nothing needs decoding.
+    match rule.names.in_plain_query(r.args()) {
+        Some(Some(id)) => return Some((id, others)),
+        Some(None) if r.is_as_sent() => {}
+        _ => {
+            if let Some(id) = first_in_query(r, &rule.names) {
+                return Some((id, &rule.from));
+            }
+        }
+    }
+    let may = May::of(r, rule, cheap);
+    if !may.any() {
+        return None;
+    }
+    first_in_turn(r, &rule.names, others, may)
+}
+
+/// Where an id is the last of its place, others of the query may follow.
+const QUERY: [Place; 1] = [Place::Query];
+
+#[inline(never)]
+fn in_plain_cookies<'r>(r: Request<'r>, names: &Names) -> Option<&'r [u8]> {
+    let mut headers = r.cookies();
+    match (headers.next(), headers.next()) {
+        (Some(header), None) => names.first_in_plain_cookies(header),
+        _ => None,
+    }
+}
+
+/// Places that a quick look has found empty have no id.
+#[derive(Clone, Copy)]
+struct May {
+    body: bool,
+    cookie: bool,
+    path: bool,
+}
+
+impl May {
+    #[inline(always)]
+    fn of(r: Request<'_>, rule: &QueryRule, cheap: &CheapPlaces) -> Self {
+        Self {
+            body: cheap.body && r.has_body(),
+            cookie: cheap.cookie && may_be_in_cookies(r, &rule.names),
+            path: cheap.path && rule.names.may_be_in_path(r.unparsed_uri()),
+        }
+    }
+
+    fn have_any() -> Self {
+        Self {
+            body: true,
+            cookie: true,
+            path: true,
+        }
+    }
+
+    #[inline(always)]
+    fn any(self) -> bool {
+        self.body | self.cookie | self.path
+    }
+}
+
+/// The same, place by place.
+#[inline(never)]
+fn first_in_turn<'r, 'p>(
+    r: Request<'r>,
+    names: &Names,
+    from: &'p [Place],
+    may: May,
+) -> Option<(&'r [u8], &'p [Place])> {
+    let mut places = from;
     while let [place, others @ ..] = places {
         match place {
-            // Nearly all ids come in a plain query, where nothing needs decoding.
-            Place::Query => match rule.names.in_plain_query(r.args()) {
-                Some(Some(id)) => return Some((id, others)),
-                Some(None) if r.is_as_sent() => {}
-                _ => {
-                    if let Some(id) = first_in_query(r, &rule.names) {
-                        return Some((id, places));
-                    }
+            Place::Query if r.args().is_empty() && r.is_as_sent() => {}
+            Place::Query => {
+                if let Some(id) = first_in_query(r, names) {
+                    return Some((id, places));
                 }
-            },
-            Place::Form | Place::Json(_) | Place::Xml(_) if !r.has_body() => {}
+            }
+            Place::Form | Place::Json(_) | Place::Xml(_) if !may.body || !r.has_body() => {}
             Place::Segment(prefix) => {
-                if let Some(id) = rule.names.id_in_segment(prefix, r.unparsed_uri()) {
+                if let Some(id) = names.id_in_segment(prefix, r.unparsed_uri()) {
                     return Some((kept(r, id)?, others));
                 }
             }
-            Place::Cookie if !rule.names.may_be_in_cookies(r.cookies()) => {}
+            Place::Cookie if !may.cookie => {}
             Place::Cookie => {
-                if let Some(id) = rule.names.first_in_cookies(r.cookies()) {
+                if let Some(id) = names.first_in_cookies(r.cookies()) {
                     return Some((kept(r, id)?, places));
                 }
             }
-            Place::Path if !rule.names.may_be_in_path(r.unparsed_uri()) => {}
+            Place::Path if !may.path || !names.may_be_in_path(r.unparsed_uri()) => {}
             _ => {
-                if let Some(id) = first_in_place(r, &rule.names, place) {
+                if let Some(id) = first_in_place(r, names, place) {
                     return Some((id, places));
                 }
             }
@@ -67,14 +166,24 @@ pub fn first<'r, 'p>(r: Request<'r>, rule: &'p QueryRule) -> Option<(&'r [u8], &
     None
 }
 
-/// Whether it is plain that a request without arguments has no id in its URL, a cookie or a form.
-/// It may have none even so.
+/// Whether a cookie may have one of the names: a quick look.
 #[inline(always)]
-fn has_no_place(r: Request<'_>, names: &Names) -> bool {
-    r.is_as_sent()
-        && r.cookies().next().is_none()
-        && !r.has_body()
-        && !names.may_be_in_path(r.unparsed_uri())
+fn may_be_in_cookies(r: Request<'_>, names: &Names) -> bool {
+    #[inline(never)]
+    fn may_have(header: &[u8], names: &Names) -> bool {
+        let may_have =
+            |pair: &BytePair| may_have_pair(header, pair.first, pair.second, pair.distance);
+        match names.pairs_in_cookies() {
+            [pair] => may_have(pair),
+            pairs => pairs.iter().any(may_have),
+        }
+    }
+    for header in r.cookies() {
+        if may_have(header, names) {
+            return true;
+        }
+    }
+    false
 }
 
 #[inline(never)]

@@ -7,16 +7,17 @@
 
 use std::cell::Cell;
 
-use sticky_core::directive::{NoFallback, OnFailure};
+use sticky_core::directive::{NoFallback, OnFailure, QueryRule, RewriteRule};
 
 use crate::config::error::STEERED_BALANCERS;
+use crate::config::nginx_forms::NginxForm;
 use crate::config::peer_index::IndexView;
 use crate::config::types::{LocationConf, Rule, Sticky, UpstreamConf};
 use crate::ngx::accel_redirect::{self, OnRedirect, SavedFinalize};
 use crate::ngx::balancer::{interpose, Attempt, Balancer, Choice, Chooser, RoundRobin};
 use crate::ngx::log::Level;
 use crate::ngx::open::Place;
-use crate::ngx::peers::{PeerHandle, PeerKey};
+use crate::ngx::peers::{PeerHandle, PeerKey, PeerList};
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Upstream;
 
@@ -78,21 +79,6 @@ impl<'r, By: 'r> Steered<'r, By> {
         r.set_context(&steered.context);
         interpose(exchange, steered);
         Some(&steered.context)
-    }
-
-    /// The same for few requests, to keep the way of the others short.
-    #[cold]
-    #[inline(never)]
-    fn begin_rare(
-        r: Request<'r>,
-        exchange: RoundRobin<'r>,
-        context: impl FnOnce() -> RequestContext<'r>,
-        by: By,
-    ) -> Option<&'r RequestContext<'r>>
-    where
-        Self: Chooser,
-    {
-        Self::begin(r, exchange, context, by)
     }
 }
 
@@ -404,6 +390,7 @@ pub fn steer<A: for<'r> OnRedirect<Context<'r> = RequestContext<'r>>>(
     }
 }
 
+#[inline(always)]
 fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
     r: Request<'r>,
     us: Upstream<'r>,
@@ -416,90 +403,174 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
         return None;
     };
     let peers = exchange.peers();
-    let mut nginx_sticky = None;
-    let session = match &sticky.rule {
-        Rule::Cookie(rule, _) => lookup::by_cookie(r, rule, &sticky.peer_index(peers)),
-        Rule::Rewrite(rule) => lookup::by_value(r, rule, &sticky.peer_index(peers)),
-        Rule::Query(rule, sessions, _) => lookup::by_id(r, rule, sessions, &|holder| {
-            usable::is_usable(&sticky.peer_index(peers), peers, holder)
-        }),
-        Rule::NginxForm(form) => {
-            let secret = conf.secret.get().copied();
-            let begun = NginxSticky::begin(r, form, secret, conf.is_strict())?;
-            let status = if begun.has_id() {
-                Status::Miss
+    // Each way by itself: one for all would be the sum of them.
+    match &sticky.rule {
+        Rule::Query(rule, sessions, _) => {
+            let session = lookup::by_id(r, rule, sessions, &|holder| {
+                usable::is_usable(&sticky.peer_index(peers), peers, holder)
+            });
+            let context = if rule.is_special {
+                begin_special(r, exchange, sticky, rule, &session)?
+            } else if session.holder.is_some() {
+                let context = || context(r, sticky, peers, &session);
+                Steered::begin(r, exchange, context, Holder)?
             } else {
-                Status::None
+                without_session(r, sticky, rule, peers, &session)?
             };
-            nginx_sticky = Some(r.pool()?.place(begun)?);
-            RequestSession::without_session(status)
+            // A client that gets another response may have an id from this one.
+            if rule.awaits_end {
+                accel_redirect::watch::<A>(r, context);
+            }
         }
-    };
-    let (learns_requests, is_bounded) = match &sticky.rule {
-        Rule::Query(rule, ..) => (rule.learn.request, rule.balance_factor.is_some()),
-        Rule::Cookie(..) | Rule::Rewrite(_) | Rule::NginxForm(_) => (false, false),
-    };
-    let is_entered = learns_requests && session.is_entered;
+        Rule::Cookie(rule, _) => {
+            let session = lookup::by_cookie(r, rule, &sticky.peer_index(peers));
+            let context = || context(r, sticky, peers, &session);
+            if session.holder.is_some() {
+                Steered::begin(r, exchange, context, Holder)?;
+            } else {
+                let context = begin_unsteered(r, context)?;
+                // A client that has sent the cookie needs no other.
+                if !rule.hide_cookie {
+                    accel_redirect::watch::<A>(r, context);
+                }
+            }
+        }
+        Rule::Rewrite(rule) => begin_rewrite(r, exchange, sticky, rule)?,
+        Rule::NginxForm(form) => begin_nginx_form(r, exchange, conf, sticky, form)?,
+    }
+    Some(())
+}
+
+/// A request of `mode=query` without a session, which nothing but the balancer steers.
+#[inline(always)]
+fn without_session<'r>(
+    r: Request<'r>,
+    sticky: &'r Sticky<'r>,
+    rule: &QueryRule,
+    peers: PeerList,
+    session: &RequestSession<'r>,
+) -> Option<&'r RequestContext<'r>> {
+    session_id::note_too_long(r, sticky, &rule.names);
+    begin_unsteered(r, || context(r, sticky, peers, session))
+}
+
+#[inline(always)]
+fn begin_unsteered<'r>(
+    r: Request<'r>,
+    context: impl FnOnce() -> RequestContext<'r>,
+) -> Option<&'r RequestContext<'r>> {
+    let context = r.pool()?.vacant()?.fill(context());
+    r.set_context(context);
+    Some(context)
+}
+
+/// A request of an upstream with `learn=request` or `balance_factor`.
+#[inline(never)]
+fn begin_special<'r>(
+    r: Request<'r>,
+    exchange: RoundRobin<'r>,
+    sticky: &'r Sticky<'r>,
+    rule: &QueryRule,
+    session: &RequestSession<'r>,
+) -> Option<&'r RequestContext<'r>> {
+    let peers = exchange.peers();
+    let is_entered = rule.learn.request && session.is_entered;
     // No subrequest does, such as those of auth_request, mirror and the update of a cache.
-    let enters = learns_requests
+    let enters = rule.learn.request
         && r.is_main()
         && session.request_key.is_some()
         && (is_entered || session.holder.is_none());
+    let context = || {
+        let context = context(r, sticky, peers, session);
+        if is_entered {
+            context.entry.set(Entry::Found);
+        }
+        context
+    };
+    if enters {
+        Steered::begin(r, exchange, context, Entering)
+    } else if session.holder.is_none() {
+        without_session(r, sticky, rule, peers, session)
+    } else if rule.balance_factor.is_some() {
+        Steered::begin(r, exchange, context, Bounded)
+    } else {
+        Steered::begin(r, exchange, context, Holder)
+    }
+}
+
+#[inline(never)]
+fn begin_rewrite<'r>(
+    r: Request<'r>,
+    exchange: RoundRobin<'r>,
+    sticky: &'r Sticky<'r>,
+    rule: &RewriteRule,
+) -> Option<()> {
+    let peers = exchange.peers();
+    let session = lookup::by_value(r, rule, &sticky.peer_index(peers));
+    let context = || context(r, sticky, peers, &session);
+    if session.holder.is_some() {
+        Steered::begin(r, exchange, context, Holder)?;
+    } else {
+        begin_unsteered(r, context)?;
+    }
+    Some(())
+}
+
+#[inline(never)]
+fn begin_nginx_form<'r>(
+    r: Request<'r>,
+    exchange: RoundRobin<'r>,
+    conf: &'r UpstreamConf<'r>,
+    sticky: &'r Sticky<'r>,
+    form: &'r NginxForm<'r>,
+) -> Option<()> {
+    let secret = conf.secret.get().copied();
+    let begun = NginxSticky::begin(r, form, secret, conf.is_strict())?;
+    let status = if begun.has_id() {
+        Status::Miss
+    } else {
+        Status::None
+    };
+    let begun = r.pool()?.place(begun)?;
+    let session = RequestSession::without_session(status);
     let context = || RequestContext {
-        epoch: Cell::default(),
+        #[cfg(not(nginx_since = "1.29.6"))]
+        nginx_sticky: Some(begun),
+        ..context(r, sticky, exchange.peers(), &session)
+    };
+    Steered::begin(r, exchange, context, begun)?;
+    Some(())
+}
+
+/// The context of a request whose server is chosen now.
+#[inline(always)]
+fn context<'r>(
+    r: Request<'r>,
+    sticky: &'r Sticky<'r>,
+    peers: PeerList,
+    session: &RequestSession<'r>,
+) -> RequestContext<'r> {
+    RequestContext {
         request: r,
         sticky,
         peers,
         request_key: Cell::new(session.request_key),
         carried: Cell::new(session.carried),
         holder: Cell::new(session.holder),
+        epoch: Cell::default(),
         found: Cell::new(session.found),
         answered: Cell::new(None),
         learned: Cell::new(None),
         page: Cell::new(None),
         #[cfg(not(nginx_since = "1.29.6"))]
-        nginx_sticky,
+        nginx_sticky: None,
         tries: Tries::begin(r, session.status != Status::None),
         status: Cell::new(session.status),
         holder_state: Cell::new(HolderState::Untried),
-        entry: Cell::new(match is_entered {
-            true => Entry::Found,
-            false => Entry::None,
-        }),
+        entry: Cell::new(Entry::None),
         finalize: SavedFinalize::default(),
         open: Place::of(r),
-    };
-    let context = match nginx_sticky {
-        Some(nginx_sticky) => Steered::begin_rare(r, exchange, context, nginx_sticky)?,
-        None if enters => Steered::begin_rare(r, exchange, context, Entering)?,
-        None if is_bounded && session.holder.is_some() => {
-            Steered::begin_rare(r, exchange, context, Bounded)?
-        }
-        None if session.holder.is_some() => Steered::begin(r, exchange, context, Holder)?,
-        None => {
-            if let Rule::Query(rule, ..) = &sticky.rule {
-                session_id::note_too_long(r, sticky, &rule.names);
-            }
-            let context = r.pool()?.vacant()?.fill(context());
-            r.set_context(context);
-            context
-        }
-    };
-    let awaits_end = match &sticky.rule {
-        // A client that has sent it needs no other.
-        Rule::Cookie(rule, _) => !rule.hide_cookie && session.holder.is_none(),
-        Rule::Query(rule, ..) => {
-            enters
-                || !rule.learn.cookies.is_empty()
-                || !rule.learn.variables.is_empty()
-                || rule.may_end_sessions()
-        }
-        Rule::Rewrite(_) | Rule::NginxForm(_) => false,
-    };
-    if awaits_end {
-        accel_redirect::watch::<A>(r, context);
     }
-    Some(())
 }
 
 /// Logged once in each worker.

@@ -23,6 +23,8 @@ use crate::request::session_id;
 use crate::request::status::Status;
 use crate::zone::sessions::Sessions;
 
+const SET_COOKIE: &[u8] = b"set-cookie";
+
 /// The peer called `name` has answered a request whose session a request has entered: keeps it, unless
 /// the status says that there is none.
 #[cold]
@@ -74,12 +76,17 @@ pub fn header<'r>(
 ) {
     forget_hints(context, name);
     reassign_lost(context, rule, sessions, name);
-    if context.holder_state.get() == HolderState::Steered && rule.may_end_sessions() {
+    if rule.awaits_end
+        && context.holder_state.get() == HolderState::Steered
+        && rule.may_end_sessions()
+    {
         end_session(r, context, rule, sessions, name, r.response_headers());
     }
-    if rule.learn.reads_header() && r.is_main() {
+    if rule.reads_header && r.is_main() {
         read_header(r, context, rule, name);
-        read_variables(r, context, rule, name);
+        if rule.awaits_end {
+            read_variables(r, context, rule, name);
+        }
     }
 }
 
@@ -92,7 +99,7 @@ pub fn early_hints<'r>(
     name: &[u8],
 ) {
     forget_hints(context, name);
-    if rule.learn.reads_header() && r.is_main() {
+    if rule.reads_header && r.is_main() {
         read_header(r, context, rule, name);
     }
 }
@@ -136,7 +143,7 @@ pub fn redirected<'r>(
         end_session(r, context, rule, sessions, name, exchange.headers());
     }
     for header in exchange.headers().filter(|_| r.is_main()) {
-        if header.name().eq_ignore_ascii_case(b"set-cookie") {
+        if header.name().eq_ignore_ascii_case(SET_COOKIE) {
             read_one_header(r, context, rule, name, header);
         }
     }
@@ -178,11 +185,20 @@ fn end_session<'r>(
         return;
     };
     let is_deleted = || {
-        let has_cookies = rule.is_from_cookie && r.cookies().next().is_some();
-        let set = headers.filter(|header| header.name().eq_ignore_ascii_case(b"set-cookie"));
-        let set: Vec<_> = set.filter(|_| has_cookies).map(Header::value).collect();
+        if !rule.is_from_cookie || r.cookies().next().is_none() {
+            return false;
+        }
+        // By its length first: mostly it tells.
+        let is_set = |header: &Header<'_>| {
+            header.name().len() == SET_COOKIE.len()
+                && header.name().eq_ignore_ascii_case(SET_COOKIE)
+        };
+        let mut set = headers.filter(is_set).map(Header::value).peekable();
+        if set.peek().is_none() {
+            return false;
+        }
         let (id, now) = (context.carried.get(), clock::unix_seconds);
-        !set.is_empty() && is_cookie_deleted(&rule.names, id, r.cookies(), &set, now)
+        is_cookie_deleted(&rule.names, id, r.cookies(), &set.collect::<Vec<_>>(), now)
     };
     let is_told = || {
         let value = rule.forget.and_then(|number| current_value(r, number));

@@ -15,7 +15,7 @@ use super::parameters::{push_once, Parameters};
 use super::share::share;
 use super::types::types;
 use super::values::number_of;
-use super::{Place, QueryRule, ZoneChoice};
+use super::{CheapPlaces, Place, QueryRule, ZoneChoice};
 use crate::scan::json::Member;
 use crate::scan::learn_set::LearnSet;
 use crate::scan::source::JSON;
@@ -62,6 +62,7 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
             why: "nothing of that name is looked for",
         });
     }
+    let (is_from_cookie, balance_factor) = (from.contains(&Place::Cookie), balance_factor(given)?);
     let rule = QueryRule {
         names: Arc::new(
             Names::new(names)
@@ -69,8 +70,15 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
                 .in_parts(parts(&from))
                 .cut_at(delimiter(given)?),
         ),
-        is_from_cookie: from.contains(&Place::Cookie),
-        has_cheap_places: are_cheap(&from),
+        is_special: learn.request || balance_factor.is_some(),
+        awaits_end: learn.request
+            || !learn.cookies.is_empty()
+            || !learn.variables.is_empty()
+            || is_from_cookie
+            || forget.is_some(),
+        reads_header: learn.reads_header(),
+        is_from_cookie,
+        cheap: CheapPlaces::of(&from),
         from,
         learn,
         variables,
@@ -82,7 +90,7 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
         hosts: hosts(given)?,
         on_failure: on_failure(given)?,
         no_fallback: no_fallback(given)?,
-        balance_factor: balance_factor(given)?,
+        balance_factor,
     };
     if rule.balance_factor.is_some() && rule.no_fallback.is_some() {
         return Err(DirectiveError::Together {
@@ -185,18 +193,6 @@ fn segments(from: &[Place]) -> Vec<SegmentPrefix> {
         _ => None,
     });
     segments.collect()
-}
-
-/// Whether it can be told at once, and is worth it, that these places have no id.
-fn are_cheap(from: &[Place]) -> bool {
-    let is_cheap = |place: &Place| {
-        matches!(
-            place,
-            Place::Query | Place::Form | Place::Path | Place::Cookie
-        )
-    };
-    let is_told = |place: &Place| matches!(place, Place::Path | Place::Cookie);
-    from.iter().all(is_cheap) && from.iter().any(is_told)
 }
 
 fn delimiter(given: &Parameters) -> Result<Option<u8>, DirectiveError> {

@@ -5,8 +5,13 @@ use crate::http::header_value::{is_value, value_of};
 /// Whether it is HTML, in either of its two syntaxes, or the XHTML of WAP.
 #[inline]
 pub fn is_page(media_type: &[u8]) -> bool {
-    is_value(media_type, b"text/html")
-        || is_value(media_type, b"application/xhtml+xml")
+    const XHTML: &[u8] = b"application/xhtml+xml";
+    is_value(media_type, b"text/html") || media_type.len() >= XHTML.len() && is_xhtml(media_type)
+}
+
+#[inline(never)]
+fn is_xhtml(media_type: &[u8]) -> bool {
+    is_value(media_type, b"application/xhtml+xml")
         || is_value(media_type, b"application/vnd.wap.xhtml+xml")
 }
 

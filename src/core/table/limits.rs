@@ -35,7 +35,7 @@ impl Limits {
     /// order of last use decides which session is evicted, `seen` is written every second:
     /// otherwise a flood of invented ids could overtake busy sessions while their `seen` is not
     /// written.
-    #[inline(always)]
+    #[inline]
     pub fn touched(
         &self,
         session: &Session,
@@ -48,6 +48,12 @@ impl Limits {
                 ..*session
             })
         })
+    }
+
+    /// Whether [`Limits::touched`] has anything to write: mostly not.
+    #[inline(always)]
+    pub fn is_due(&self, session: &Session, now: Tick, is_crowded: impl FnOnce() -> bool) -> bool {
+        self.is_refresh_due(session, now, true) || (now > session.seen && is_crowded())
     }
 
     /// Limits under which a session lives as long as under either: in a zone that several upstreams
@@ -77,15 +83,11 @@ impl Limits {
     /// too small to be written.
     #[inline]
     pub fn refreshed(&self, session: &Session, now: Tick, confirm: bool) -> Option<Session> {
-        let in_use = session.is_in_use();
+        let is_due = self.is_refresh_due(session, now, confirm);
         let confirms = confirm && !session.confirmed;
-        let returns = confirm && !in_use && now > session.created;
-        // If no request has come back, `seen` stays: it would make the session one in use.
-        let may_advance = confirm || session.confirmed == in_use;
-        let due = may_advance && now.saturating_sub(session.seen) >= self.touch_interval();
         // At least 1: `created` must be able to lie before it, and there is no tick before 0.
         let seen = session.seen.max(now).max(Tick::from(confirms));
-        (due || returns || confirms).then_some(Session {
+        is_due.then_some(Session {
             seen,
             // A request that comes back in the second of learning counts as well.
             created: match confirms {
@@ -99,5 +101,17 @@ impl Limits {
             },
             ..*session
         })
+    }
+
+    /// Whether the change is large enough to be written.
+    #[inline(always)]
+    fn is_refresh_due(&self, session: &Session, now: Tick, confirm: bool) -> bool {
+        let in_use = session.is_in_use();
+        let confirms = confirm && !session.confirmed;
+        let returns = confirm && !in_use && now > session.created;
+        // If no request has come back, `seen` stays: it would make the session one in use.
+        let may_advance = confirm || session.confirmed == in_use;
+        let is_old = may_advance && now.saturating_sub(session.seen) >= self.touch_interval();
+        is_old || returns || confirms
     }
 }

@@ -52,7 +52,7 @@ impl LocalTable {
 
     /// Whether [`LocalTable::touch`] would write this session: mostly not.
     pub fn is_due(&self, session: &Session, limits: &Limits, now: Tick) -> bool {
-        limits.touched(session, now, || self.is_crowded()).is_some()
+        limits.is_due(session, now, || self.is_crowded())
     }
 
     fn is_crowded(&self) -> bool {

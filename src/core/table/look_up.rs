@@ -27,20 +27,25 @@ impl<'a> Table<'a> {
     pub fn look_up(&self, key: Key, limits: &Limits, now: Tick) -> LookUp {
         let before = self.counters.relocated.load(Acquire);
         let (first, second) = self.lines_of(key);
-        let mut found: Option<Word> = None;
+        let (mut low, mut copies) = (0, 0);
         // All eight are read in any case: the two cache misses overlap.
         if let (Some(first), Some(second)) = (self.line(first), self.line(second)) {
             for line in [first, second] {
                 for word in line {
                     test_points::at("view: a word");
                     let word = Word::from_bits(word.load(Acquire));
-                    if word.is_of(key) && found.replace(word).is_some() {
-                        return self.look_up_again(key, limits, now);
+                    if word.is_of(key) {
+                        low = word.bits() as u64;
+                        copies += 1;
                     }
                 }
             }
         }
-        let session = found.map(Word::session);
+        let session = match copies {
+            0 => None,
+            1 => Some(Word::with_key(key, low).session()),
+            _ => return self.look_up_again(key, limits, now),
+        };
         match session {
             Some(session) if limits.is_live(&session, now) => LookUp::Found(session),
             _ if self.counters.relocated.load(Acquire) != before => {

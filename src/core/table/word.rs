@@ -91,7 +91,7 @@ impl Word {
             | u64::from(exponent) << EXPONENT_SHIFT
             | u64::from(age) << AGE_SHIFT
             | u64::from(session.confirmed);
-        Word(u128::from(key.get()) << 64 | u128::from(low))
+        Word::with_key(key, low)
     }
 
     /// The word with these bits; every value is valid.
@@ -104,6 +104,12 @@ impl Word {
     #[inline]
     pub const fn bits(self) -> u128 {
         self.0
+    }
+
+    /// The word of a key with the lower 64 bits of another.
+    #[inline]
+    pub fn with_key(key: Key, low: u64) -> Word {
+        Word(u128::from(key.get()) << 64 | u128::from(low))
     }
 
     /// The key, or `None` when the place is empty.
@@ -127,56 +133,61 @@ impl Word {
     /// Unpacks the session; of an empty or a meaningless word, an arbitrary one.
     #[inline(always)]
     pub fn session(self) -> Session {
+        let (created, stage) = match self.exponent() {
+            // Younger than half an hour, and no request has entered it: most are.
+            0 => (self.created_to_the_second(), Stage::Settled),
+            _ => self.created_and_stage(),
+        };
+        Session {
+            peer: PeerId::new((self.0 >> PEER_SHIFT) as u32),
+            seen: self.seen(),
+            created,
+            confirmed: self.is_confirmed(),
+            stage,
+        }
+    }
+
+    /// `Session::created` where the exponent is 0.
+    #[inline]
+    fn created_to_the_second(self) -> Tick {
+        let age = (self.0 >> AGE_SHIFT) as u32 & AGE_MASK;
         let seen = self.seen();
-        let period = period_bits((self.0 >> EXPONENT_SHIFT) as u32 & EXPONENT_MASK);
+        seen.saturating_sub(seen.wrapping_sub(age) & AGE_MASK)
+    }
+
+    /// `Session::created` and `Session::stage` with any exponent.
+    #[inline(never)]
+    fn created_and_stage(self) -> (Tick, Stage) {
+        let seen = self.seen();
+        let period = period_bits(self.exponent());
         let age = (self.0 >> AGE_SHIFT) as u32 & AGE_MASK;
         let last = seen >> period;
         let periods_back = last.wrapping_sub(age) & AGE_MASK;
-        let session = Session {
-            peer: PeerId::new((self.0 >> PEER_SHIFT) as u32),
-            seen,
-            created: last.saturating_sub(periods_back) << period,
-            confirmed: self.is_confirmed(),
-            stage: Stage::Settled,
-        };
-        if periods_back < MARKED_BELOW && self.is_markable() {
-            return self.entered(session);
+        let created = last.saturating_sub(periods_back) << period;
+        let is_marked = periods_back < MARKED_BELOW && self.is_markable();
+        match (is_marked, self.is_confirmed(), self.exponent()) {
+            (false, ..) => (created, Stage::Settled),
+            // As `is_in_use` says.
+            (true, true, _) => (created.min(seen.saturating_sub(1)), Stage::Entered),
+            (true, false, KEPT_EXPONENT) => (seen, Stage::Kept),
+            (true, false, _) => (seen, Stage::Entered),
         }
-        session
     }
 
     /// Whether the exponent is one that a word of a session has that a request has entered.
     #[inline]
     fn is_markable(self) -> bool {
-        let exponent = (self.0 >> EXPONENT_SHIFT) as u32 & EXPONENT_MASK;
-        (ENTERED_EXPONENT..=LAST_MARKED_EXPONENT).contains(&exponent)
+        (ENTERED_EXPONENT..=LAST_MARKED_EXPONENT).contains(&self.exponent())
     }
 
-    /// The session of a word that a request has entered; `session` has `created` as of any word.
-    #[cold]
-    fn entered(self, session: Session) -> Session {
-        if session.confirmed {
-            return Session {
-                // As `is_in_use` says.
-                created: session.created.min(session.seen.saturating_sub(1)),
-                stage: Stage::Entered,
-                ..session
-            };
-        }
-        let exponent = (self.0 >> EXPONENT_SHIFT) as u32 & EXPONENT_MASK;
-        Session {
-            created: session.seen,
-            stage: match exponent {
-                KEPT_EXPONENT => Stage::Kept,
-                _ => Stage::Entered,
-            },
-            ..session
-        }
+    #[inline]
+    fn exponent(self) -> u32 {
+        (self.0 >> EXPONENT_SHIFT) as u32 & EXPONENT_MASK
     }
 
     /// `Session::created` is known to so many seconds.
     pub(super) fn coarseness(self) -> Tick {
-        1 << period_bits((self.0 >> EXPONENT_SHIFT) as u32 & EXPONENT_MASK)
+        1 << period_bits(self.exponent())
     }
 
     /// `Session::seen` alone.

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::name::{decoded, unescaped};
+use super::name::{decoded, unescaped, BytePair};
 use super::{is_unescaped, path, split, Names};
 use crate::http::cookie;
 use crate::http::credentials;
@@ -78,16 +78,34 @@ impl Names {
             .filter_map(|value| self.cut(value))
     }
 
-    /// Whether one of the names may be that of a cookie: a quick check.
+    /// What each Cookie header has that has a cookie of one of the names: a quick check.
     #[inline]
-    pub fn may_be_in_cookies<'a>(&self, headers: impl Iterator<Item = &'a [u8]>) -> bool {
-        let mut headers = headers;
-        headers.any(|header| self.may_be_in_cookie_header(header))
+    pub fn pairs_in_cookies(&self) -> &[BytePair] {
+        &self.pairs_in_cookies
     }
 
-    #[inline(never)]
-    fn may_be_in_cookie_header(&self, header: &[u8]) -> bool {
-        self.plain().any(|name| name.literal.find(header).is_some())
+    /// The common case of [`Names::first_in_cookies`]: a header that has the one name first as that
+    /// of a cookie, whose value is an id with nothing to decode. `None`: it is no such header.
+    #[inline]
+    pub fn first_in_plain_cookies<'a>(&self, header: &'a [u8]) -> Option<&'a [u8]> {
+        let [name] = &*self.names else {
+            return None;
+        };
+        if !name.literal_is_name {
+            return None;
+        }
+        let at = name.literal.find(header)?;
+        let (before, found) = header.split_at_checked(at)?;
+        if !(before.is_empty() || before.ends_with(b"; ")) {
+            return None;
+        }
+        let value = found.get(name.bytes.len()..)?.strip_prefix(b"=")?;
+        let end = memchr::memchr3(b';', b'%', b' ', value).unwrap_or(value.len());
+        let (value, after) = value.split_at_checked(end)?;
+        if matches!(after, [b'%' | b' ', ..]) || value.contains(&b'\t') {
+            return None;
+        }
+        self.id_in(value)
     }
 
     /// The first of the [ids in cookies](Names::ids_in_cookies).

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use memchr::arch::all::packedpair::Pair;
 use memchr::memmem::Finder;
 use percent_encoding::percent_decode;
 
@@ -20,10 +21,37 @@ pub(crate) struct Name {
     pub(crate) literal_is_name: bool,
     /// The first bytes of the name and its `=`, and a mask of the bits that count.
     start: (u64, u64),
+    /// What a cookie of this name has.
+    pub(super) pair: BytePair,
     /// The letter of a name like `(S)`, which occurs in paths only.
     pub(crate) letter: Option<u8>,
     /// Where its literal counts.
     pub(crate) role: Role,
+}
+
+/// Two bytes, the second one so far behind the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BytePair {
+    /// The one.
+    pub first: u8,
+    /// The other.
+    pub second: u8,
+    /// From the one to the other.
+    pub distance: usize,
+}
+
+impl BytePair {
+    /// The rarest two of these bytes.
+    fn of(bytes: &[u8]) -> Self {
+        let places = Pair::new(bytes).map_or((0, 0), |pair| (pair.index1(), pair.index2()));
+        let (start, end) = (places.0.min(places.1), places.0.max(places.1));
+        let byte = |place: u8| bytes.get(usize::from(place)).copied().unwrap_or_default();
+        Self {
+            first: byte(start),
+            second: byte(end),
+            distance: usize::from(end - start),
+        }
+    }
 }
 
 /// Where something counts that a body is searched for.
@@ -55,6 +83,7 @@ impl Name {
                 literal: Finder::new(&[letter, b'(']).into_owned(),
                 literal_is_name: false,
                 start,
+                pair: BytePair::of(&bytes),
                 letter: Some(letter),
                 role: Role::Name,
                 bytes,
@@ -71,6 +100,7 @@ impl Name {
             literal,
             literal_is_name,
             start,
+            pair: BytePair::of(&[&bytes, &b"="[..]].concat()),
             letter: None,
             role: Role::Name,
             bytes,

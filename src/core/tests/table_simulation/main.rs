@@ -246,7 +246,7 @@ impl Simulation {
         }
         states.extend(self.past(number).map(Some));
 
-        let mut outcomes = Vec::new();
+        let (mut outcomes, mut copies) = (Vec::new(), Vec::new());
         for state in states {
             match state {
                 Some(session) => self.model.held.insert(key, session),
@@ -254,6 +254,7 @@ impl Simulation {
             };
             let expected = job.expected(&mut self.model);
             let after = self.model.held.get(&key).copied();
+            copies.extend(after);
             match &answer {
                 // It lost every race.
                 Some(Answer::Learned(Learned::Refused)) if self.is_tight => outcomes.push(state),
@@ -273,6 +274,8 @@ impl Simulation {
             states.push(held);
             states.extend(outcomes.iter().copied());
         }
+        // A worker may have changed a copy, and then have met another that ranks higher.
+        self.note_past(number, copies);
         self.observe(number, held, &outcomes);
     }
 
@@ -351,13 +354,25 @@ impl Simulation {
             Some(session) => self.model.held.insert(key, session),
             None => self.model.held.remove(&key),
         };
+        self.note_past(number, last);
+    }
+
+    /// Notes states that a copy of a session may have.
+    fn note_past(&mut self, number: u64, states: impl IntoIterator<Item = Session>) {
         let past = self.past.entry(number).or_default();
-        past.extend(last.filter(|last| past.last() != Some(last)));
+        past.retain(|held| LIMITS.is_live(held, self.now));
+        for held in states
+            .into_iter()
+            .take(if self.is_tight { usize::MAX } else { 0 })
+        {
+            if !past.contains(&held) {
+                past.push(held);
+            }
+        }
     }
 
     fn past(&self, number: u64) -> impl Iterator<Item = Session> + '_ {
-        let all = self.past.get(&number).into_iter().flatten().rev().copied();
-        all.take(if self.is_tight { 50 } else { 0 })
+        self.past.get(&number).into_iter().flatten().copied()
     }
 
     fn evicted(&self) -> u64 {
