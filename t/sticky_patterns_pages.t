@@ -222,15 +222,15 @@ my $signalr = {
     ],
 };
 
-# A server that does not know the token begins anew, which the client takes for a lost connection.
+# The status is in the JSON. Of one who polls without a token, or with one that the server does not
+# know, the connection begins anew: for the client, the one before is lost.
 my $phoenix = {
     name  => 'Phoenix, polling',
     serve => sub {
         my ($server, $request) = @_;
-        my $token = $request->{args}{token};
-        return json({ status => 410, token => begin($server), messages => [] })
-            if !knows($server, $token);
-        return json({ status => 200, token => $token, messages => [] });
+        my ($method, $token) = ($request->{method}, $request->{args}{token});
+        return json({ status => 200, token => $token, messages => [] }) if knows($server, $token);
+        return json($method eq 'GET' ? { status => 410, token => begin($server) } : { status => 410 });
     },
     steps => [
         sub {
