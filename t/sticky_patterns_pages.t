@@ -163,7 +163,7 @@ my $streamlit = {
 
 # The client makes the id. It opens the connection with it, and sends it in a header from then on.
 my $marimo = {
-    name  => 'marimo',
+    name  => 'marimo with `--no-skew-protection`',
     serve => sub {
         my ($server, $request) = @_;
         return 200 if $request->{path} eq '/';
@@ -171,7 +171,7 @@ my $marimo = {
             $server->{sessions}{ $request->{args}{session_id} } = 1;
             return 200;
         }
-        return knows($server, $request->{head}{'marimo-session-id'}) ? json({ success => \1 }) : 404;
+        return knows($server, $request->{head}{'marimo-session-id'}) ? json({ success => \1 }) : 500;
     },
     steps => [
         sub { return ask($_[0], 'GET', '/') },
