@@ -6,6 +6,7 @@
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Sticky::Test;
+use Sticky::Bodies;
 use Sticky::Pages;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(52);
@@ -199,49 +200,8 @@ sub posts {
     return summary(map { send_form(@form) } 1 .. 4);
 }
 
-sub summary {
-    my (%backends, %statuses);
-    for my $answer (@_) {
-        $backends{ served_by($answer) } = 1;
-        $statuses{ status($answer) } = 1;
-    }
-    return join(' ', join('', sort keys %backends), join('', sort keys %statuses));
-}
-
 # Four requests whose bodies come in pieces of these lengths.
 sub in_pieces {
     my ($uri, $media_type, $body, @lengths) = @_;
     return summary(map { piecewise($uri, $media_type, $body, @lengths) } 1 .. 4);
-}
-
-# The reply to a body in chunks of this length.
-sub chunked {
-    my ($uri, $media_type, $length, $body) = @_;
-    my $chunks = join '', map { sprintf "%x\r\n%s\r\n", length, $_ } unpack "(a$length)*", $body;
-    return http("POST $uri HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-        . "Content-Type: $media_type\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n");
-}
-
-# The first piece comes with the head.
-sub begun {
-    my ($uri, $media_type, $body, $first) = @_;
-    my $length = length $body;
-    my $head = "POST $uri HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-        . "Content-Type: $media_type\r\nContent-Length: $length\r\n\r\n";
-    return http($head . substr($body, 0, $first), start => 1);
-}
-
-# The reply to a request of which only the first piece is there.
-sub first_piece { return http('', socket => begun(@_)) }
-
-sub piecewise {
-    my ($uri, $media_type, $body, @lengths) = @_;
-    my $socket = begun($uri, $media_type, $body, $lengths[0]);
-    substr $body, 0, shift @lengths, '';
-    for my $length (@lengths) {
-        select undef, undef, undef, 0.01;
-        http(substr($body, 0, $length, ''), socket => $socket, start => 1);
-    }
-    select undef, undef, undef, 0.01;
-    return http($body, socket => $socket);
 }

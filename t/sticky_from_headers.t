@@ -11,6 +11,11 @@ use Sticky::Pages;
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite auth_request/)->plan(28);
 
 $t->write_file_expand('backends.conf', backends());
+$t->write_file_expand('upstreams.conf', upstreams(
+    cookie => 'sticky mode=query name=sid name=PHPSESSID from=cookie;',
+    header => 'sticky mode=query from=header:X-Session-Id;',
+    all => 'sticky mode=query from=header:X-First,cookie,path,query,header:X-Last;',
+));
 $t->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -24,27 +29,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     include backends.conf;
-
-    upstream cookie {
-        sticky mode=query name=sid name=PHPSESSID from=cookie;
-        server 127.0.0.1:8081;
-        server 127.0.0.1:8082;
-        server 127.0.0.1:8083;
-    }
-
-    upstream header {
-        sticky mode=query from=header:X-Session-Id;
-        server 127.0.0.1:8081;
-        server 127.0.0.1:8082;
-        server 127.0.0.1:8083;
-    }
-
-    upstream all {
-        sticky mode=query from=header:X-First,cookie,path,query,header:X-Last;
-        server 127.0.0.1:8081;
-        server 127.0.0.1:8082;
-        server 127.0.0.1:8083;
-    }
+    include upstreams.conf;
 
     server {
         listen       127.0.0.1:8080;

@@ -6,6 +6,7 @@
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Sticky::Test;
+use Sticky::Bodies;
 use Sticky::Pages;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(43);
@@ -27,19 +28,19 @@ http {
 
     # MCP without session header, OpenAI Responses, ubus, Faye, and what else there is.
     upstream named    { sticky mode=query from=json learn=json;
-                        @{[ servers() ]} }
+                        @{[ three_servers() ]} }
     upstream outer    { sticky mode=query from=json:previous_response_id learn=json:.id;
-                        @{[ servers() ]} }
+                        @{[ three_servers() ]} }
     upstream ubus     { sticky mode=query from=json:params.0 learn=json:result.1.ubus_rpc_session;
-                        @{[ servers() ]} }
+                        @{[ three_servers() ]} }
     upstream faye     { sticky mode=query from=json:clientId learn=json:.clientId;
-                        @{[ servers() ]} }
+                        @{[ three_servers() ]} }
     upstream string   { sticky mode=query from=header:X-Session learn=json:.;
-                        @{[ servers() ]} }
+                        @{[ three_servers() ]} }
     upstream mixed    { sticky mode=query name=x from=query,json:a.b,json:.x,form learn=json:x;
-                        @{[ servers() ]} }
+                        @{[ three_servers() ]} }
     upstream strict   { sticky mode=query from=json learn=json no_fallback;
-                        @{[ servers() ]} }
+                        @{[ three_servers() ]} }
 
     server {
         listen       127.0.0.1:8080;
@@ -144,12 +145,12 @@ for my $uri ('/large/', '/named/') {
             "$uri: the end of the id is " . ($behind ? 'behind' : 'within') . ' 64 KB');
     }
 }
-is(summary(map { chunked('/large/', 30, "{$more,$id}") } 1 .. 4), "$home HIT", 'chunks');
-is(summary(map { chunked('/named/', 3000, "{$text,$id}") } 1 .. 4), "$home HIT", 'in a file');
-is(summary(map { piecewise('/large/', "{$more,$id}", 20, 3, 2) } 1 .. 4), "$home HIT", 'pieces');
+is(summary(map { chunked('/large/', $json, 30, "{$more,$id}") } 1 .. 4), "$home HIT", 'chunks');
+is(summary(map { chunked('/named/', $json, 3000, "{$text,$id}") } 1 .. 4), "$home HIT", 'in a file');
+is(summary(map { piecewise('/large/', $json, "{$more,$id}", 20, 3, 2) } 1 .. 4), "$home HIT", 'pieces');
 is(posts('/unbuffered/', "{$id,$text}"), "$home HIT", 'unbuffered: what has come');
-is(status(first_piece('/unbuffered/', "{$id}", 10)), 'NONE', 'unbuffered: what is cut');
-like(summary(map { first_piece('/unbuffered/', "{$id}", length $id) } 1 .. 4), qr/NONE$/,
+is(status(first_piece('/unbuffered/', $json, "{$id}", 10)), 'NONE', 'unbuffered: what is cut');
+like(summary(map { first_piece('/unbuffered/', $json, "{$id}", length $id) } 1 .. 4), qr/NONE$/,
     'unbuffered: without its end');
 
 # The JSON of a first answer; returns its server.
@@ -172,48 +173,4 @@ sub posts {
 sub where_is {
     my @request = @_;
     return summary(map { get(@request) } 1 .. 4);
-}
-
-sub summary {
-    my (%backends, %statuses);
-    for my $answer (@_) {
-        $backends{ served_by($answer) } = 1;
-        $statuses{ status($answer) } = 1;
-    }
-    return join(' ', join('', sort keys %backends), join('', sort keys %statuses));
-}
-
-sub chunked {
-    my ($uri, $length, $body) = @_;
-    my $chunks = join '', map { sprintf "%x\r\n%s\r\n", length, $_ } unpack "(a$length)*", $body;
-    return http("POST $uri HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-        . "Content-Type: $json\r\nTransfer-Encoding: chunked\r\n\r\n${chunks}0\r\n\r\n");
-}
-
-# The first piece comes with the head.
-sub begun {
-    my ($uri, $body, $first) = @_;
-    my $length = length $body;
-    my $head = "POST $uri HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-        . "Content-Type: $json\r\nContent-Length: $length\r\n\r\n";
-    return http($head . substr($body, 0, $first), start => 1);
-}
-
-# The reply to a request of which only the first piece is there.
-sub first_piece { return http('', socket => begun(@_)) }
-
-sub piecewise {
-    my ($uri, $body, @lengths) = @_;
-    my $socket = begun($uri, $body, $lengths[0]);
-    substr $body, 0, shift @lengths, '';
-    for my $length (@lengths) {
-        select undef, undef, undef, 0.01;
-        http(substr($body, 0, $length, ''), socket => $socket, start => 1);
-    }
-    select undef, undef, undef, 0.01;
-    return http($body, socket => $socket);
-}
-
-sub servers {
-    return join ' ', map { "server 127.0.0.1:$_;" } 8081 .. 8083;
 }

@@ -12,6 +12,14 @@ use Sticky::Pages;
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite map/)->plan(32);
 
 $t->write_file_expand('backends.conf', backends());
+$t->write_file_expand('upstreams.conf', upstreams(
+    bearer => 'sticky mode=query from=bearer;',
+    digest => 'sticky mode=query from=header:Authorization:nonce,header:X-List:sid'
+        . ' learn=header:Link:nonce,html;',
+    variables => 'sticky mode=query from=$tenant,$captured,$http_x_a:$http_x_b'
+        . ' id_delimiter=! learn=html;',
+    learning => 'sticky mode=query learn=$handed_out,$upstream_http_refresh;',
+));
 $t->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -25,6 +33,7 @@ http {
     %%TEST_GLOBALS_HTTP%%
 
     include backends.conf;
+    include upstreams.conf;
 
     map $http_x_tenant $tenant {
         default          "";
@@ -35,36 +44,6 @@ http {
     map $upstream_http_content_location $handed_out {
         "~^/at/(.+)"  $1;
         default       "";
-    }
-
-    upstream bearer {
-        sticky mode=query from=bearer;
-        server 127.0.0.1:8081;
-        server 127.0.0.1:8082;
-        server 127.0.0.1:8083;
-    }
-
-    upstream digest {
-        sticky mode=query from=header:Authorization:nonce,header:X-List:sid
-            learn=header:Link:nonce,html;
-        server 127.0.0.1:8081;
-        server 127.0.0.1:8082;
-        server 127.0.0.1:8083;
-    }
-
-    upstream variables {
-        sticky mode=query from=$tenant,$captured,$http_x_a:$http_x_b id_delimiter=!
-            learn=html;
-        server 127.0.0.1:8081;
-        server 127.0.0.1:8082;
-        server 127.0.0.1:8083;
-    }
-
-    upstream learning {
-        sticky mode=query learn=$handed_out,$upstream_http_refresh;
-        server 127.0.0.1:8081;
-        server 127.0.0.1:8082;
-        server 127.0.0.1:8083;
     }
 
     server {

@@ -6,6 +6,7 @@
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Sticky::Test;
+use Sticky::Bodies;
 use Sticky::Pages;
 
 my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(22);
@@ -25,8 +26,8 @@ http {
 
     include backends.conf;
 
-    upstream bosh  { sticky mode=query from=xml:sid learn=xml:sid;                  @{[ servers() ]} }
-    upstream soap  { sticky mode=query name=SessionId from=xml,query learn=xml,html; @{[ servers() ]} }
+    upstream bosh  { sticky mode=query from=xml:sid learn=xml:sid;                  @{[ three_servers() ]} }
+    upstream soap  { sticky mode=query name=SessionId from=xml,query learn=xml,html; @{[ three_servers() ]} }
 
     server {
         listen       127.0.0.1:8080;
@@ -107,17 +108,4 @@ sub send_xml {
 sub posts {
     my @request = @_;
     return summary(map { send_xml(@request) } 1 .. 4);
-}
-
-sub summary {
-    my (%backends, %statuses);
-    for my $answer (@_) {
-        $backends{ served_by($answer) } = 1;
-        $statuses{ status($answer) } = 1;
-    }
-    return join(' ', join('', sort keys %backends), join('', sort keys %statuses));
-}
-
-sub servers {
-    return join ' ', map { "server 127.0.0.1:$_;" } 8081 .. 8083;
 }

@@ -18,27 +18,6 @@ my $t = Test::Nginx->new()->has(qw/http proxy rewrite upstream_zone/)->plan(13);
 
 # nginx writes an alert about each worker that is killed.
 $t->todo_alerts();
-my $user = $> == 0 ? 'user root;' : '';
-$t->write_file_expand('backends.conf', backends());
-$t->write_file_expand('servers.conf', <<"EOC");
-
-$user
-daemon off;
-pid %%TESTDIR%%/servers.pid;
-error_log %%TESTDIR%%/servers.log;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
-
-    access_log off;
-
-    include backends.conf;
-}
-
-EOC
 $t->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -82,8 +61,7 @@ EOC
 without_debug($t);
 
 my $dir = $t->testdir();
-$t->run_daemon($Test::Nginx::NGINX, '-p', "$dir/", '-c', 'servers.conf', '-e', 'servers.log');
-$t->waitforfile("$dir/servers.pid");
+apart($t);
 $t->run();
 
 my ($apart, $two, $lost) = pairs('pair', PAIRS);

@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# Tests for nginx-conf/llm.conf: conversations by OpenAI's client with the Responses API,
-# whole and as events, and agents that make their session ids; without it a conversation's turns
-# reach servers that do not know it.
+# Tests for nginx-conf/llm.conf: conversations by OpenAI's client with the Responses API, whole and
+# as events, and chats that name what belongs together; without it a conversation's turns reach
+# servers that do not know it.
 
 use FindBin;
 use lib "$FindBin::Bin/../lib";
@@ -12,12 +12,12 @@ use Sticky::Apps qw/ apps app backends holds /;
 my $folder = apps('apps-python/bin/python');
 my $python = "$folder/apps-python/bin/python";
 
-my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(7);
+my $t = Test::Nginx->new()->has(qw/ http proxy upstream_zone /)->plan(9);
 
-backends($t, sub { return ($python, app('responses/server.py'), @_) }, 8081 .. 8086);
-my ($url, $agents) = map { 'http://127.0.0.1:' . port($_) } 8080, 8090;
+backends($t, sub { return ($python, app('responses/server.py'), @_) }, 8081 .. 8083);
+my $url = 'http://127.0.0.1:' . port(8080);
 holds($t, 'llm.conf', [
     ['responses', 24, $python, app('responses/client.py'), $url, 24, 6, 'whole'],
     ['responses as events', 24, $python, app('responses/client.py'), $url, 24, 6, 'stream'],
-    ['agents', 24, $python, app('agents/client.py'), $agents, 24, 6],
+    map { [$_, 24, $python, app('responses/prompts.py'), $url, 24, 6, $_] } qw/ prompt_cache_key user /,
 ]);

@@ -1,6 +1,6 @@
 """server.py PORT NAME: the Responses API of an LLM server, as far as conversations need it: each response has
-an id and goes on from that of the one before, which only its server knows; whole, or as events. OpenAI's own
-is not in a registry."""
+an id and goes on from that of the one before, which only its server knows; whole, or as events. And chats,
+which any server answers, and says its name. OpenAI's own is not in a registry."""
 
 import json
 import sys
@@ -74,7 +74,19 @@ async def one(request):
     return JSONResponse({**response(None, f"{name} {turns[identity]}"), "id": identity})
 
 
+async def chat(request):
+    message = {"role": "assistant", "content": name}
+    return JSONResponse({
+        "id": f"chatcmpl-{uuid4().hex}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": (await request.json())["model"],
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
+    })
+
+
 routes = [
+    Route("/v1/chat/completions", chat, methods=["POST"]),
     Route("/v1/responses", create, methods=["POST"]),
     Route("/v1/responses/{identity}", one),
 ]

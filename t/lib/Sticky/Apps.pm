@@ -15,6 +15,8 @@ use JSON::PP qw/ decode_json /;
 use Test::More;
 use Test::Nginx qw/ http port /;
 
+use Sticky::Readme qw/ published_text /;
+
 our @EXPORT_OK = qw/ apps app backends published holds browse walked /;
 
 # The folder of installed applications; without it, or one of the files in it, the test is skipped.
@@ -35,8 +37,7 @@ sub app { return "$FindBin::Bin/$_[0]" }
 # and what takes their places.
 sub published {
     my ($t, $name, $is_sticky, %replace) = @_;
-    open my $file, '<', app("../../nginx-conf/$name") or die "Can't open $name: $!";
-    my $text = do { local $/; <$file> };
+    my $text = published_text($name);
     $text =~ s/^load_module modules\/ngx_http_sticky_rs\.so;$/%%TEST_GLOBALS%%\ndaemon off;/m
         or die "$name does not load the module\n";
     $text =~ s/^(pid|error_log) .*$//mg;

@@ -27,27 +27,6 @@ use constant CRLF => "\x0d\x0a";
 sub prepare {
     my ($t) = @_;
 
-    my $user = $> == 0 ? 'user root;' : '';
-    $t->write_file_expand('backends.conf', backends());
-    $t->write_file_expand('servers.conf', <<"EOC");
-
-$user
-daemon off;
-pid %%TESTDIR%%/servers.pid;
-error_log %%TESTDIR%%/servers.log;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
-
-    access_log off;
-
-    include backends.conf;
-}
-
-EOC
     $t->write_file_expand('nginx.conf', <<'EOC');
 
 %%TEST_GLOBALS%%
@@ -89,10 +68,7 @@ http {
 EOC
     without_debug($t);
     $t->write_file('die_at.conf', '');
-
-    my $dir = $t->testdir();
-    $t->run_daemon($Test::Nginx::NGINX, '-p', "$dir/", '-c', 'servers.conf', '-e', 'servers.log');
-    $t->waitforfile("$dir/servers.pid");
+    apart($t);
 }
 
 # Whether the module under test has test points, see src/core/table/test_points.rs: `make test-killed`

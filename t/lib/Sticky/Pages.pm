@@ -16,6 +16,9 @@ package Sticky::Pages;
 # `closed_A` in the test's directory, A closes every connection without an answer, while there is a
 # file `failed_A`, it answers 500.
 #
+# three_servers() is what an upstream has of them, upstreams() are upstreams of all three, each with
+# its lines. apart() starts them in an nginx of their own, which neither reloads nor is killed.
+#
 # handing_out() is a server that sends X-Page, as a daemon: unlike backends(), which are in the nginx
 # under test, it does not fail when nginx reloads.
 #
@@ -33,7 +36,7 @@ use Socket qw/ IPPROTO_TCP TCP_NODELAY /;
 
 use Test::Nginx;
 
-our @EXPORT = qw/ backends script scripted handing_out /;
+our @EXPORT = qw/ backends apart three_servers upstreams script scripted handing_out /;
 
 use constant CRLF => "\x0d\x0a";
 
@@ -87,6 +90,41 @@ sub backends {
                                 add_header X-Server $letter; return 200 $http_x_page; }
     }
 EOC
+}
+
+sub three_servers { return join ' ', map { "server 127.0.0.1:$_;" } 8081 .. 8083 }
+
+sub upstreams {
+    my %lines = @_;
+    return join '', map { "upstream $_ {\n$lines{$_}\n@{[ three_servers() ]}\n}\n" } sort keys %lines;
+}
+
+sub apart {
+    my ($t) = @_;
+    my $user = $> == 0 ? 'user root;' : '';
+    $t->write_file_expand('backends.conf', backends());
+    $t->write_file_expand('servers.conf', <<"EOC");
+
+$user
+daemon off;
+pid %%TESTDIR%%/servers.pid;
+error_log %%TESTDIR%%/servers.log;
+
+events {
+}
+
+http {
+    %%TEST_GLOBALS_HTTP%%
+
+    access_log off;
+
+    include backends.conf;
+}
+
+EOC
+    my $dir = $t->testdir();
+    $t->run_daemon($Test::Nginx::NGINX, '-p', "$dir/", '-c', 'servers.conf', '-e', 'servers.log');
+    $t->waitforfile("$dir/servers.pid");
 }
 
 # Writes what scripted() shall send after its status line: texts, and references to what else there
