@@ -12,12 +12,13 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 
 mod memory;
-mod processes;
+#[cfg(target_os = "linux")]
+mod open_files;
+mod users;
 
 #[cfg(target_os = "linux")]
 use memory::MemoryFile;
 pub use memory::OldBlock;
-use processes::Processes;
 
 use super::background_task::BackgroundTask;
 use super::conf::Conf;
@@ -216,7 +217,7 @@ impl<T: Adopt> Zone<T> {
         #[cfg(target_os = "linux")]
         if let Some(latest) = inherited.first() {
             self.generation.set(latest.generation().saturating_add(1));
-            drop(Processes::of_parent());
+            users::find_inherited();
         }
         // SAFETY: the caller's promise.
         unsafe {
@@ -427,12 +428,25 @@ where
     BackgroundTask::start(move || work(&lasting))
 }
 
-/// To be called when a configuration is complete. Closes what the nginx that has started this one has
-/// left for zones that this one has not.
-pub fn end_of_configuration() {
+/// To be called when a configuration is complete, in which there are zones or not. Closes what the nginx
+/// that has started this one has left for zones that this one has not.
+pub fn end_of_configuration(has_zones: bool) {
     #[cfg(target_os = "linux")]
-    MemoryFile::end_of_configuration();
-    Processes::end_of_configuration();
+    {
+        users::end_of_configuration(has_zones);
+        MemoryFile::end_of_configuration();
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = has_zones;
+}
+
+/// To be called at the start of a process that serves requests, or helps to, and is not the only one.
+pub fn enter() {
+    #[cfg(target_os = "linux")]
+    match role() {
+        Role::Worker(_) => users::enter_worker(),
+        _ => users::close(),
+    }
 }
 
 unsafe extern "C" fn init_zone<T: Adopt>(
