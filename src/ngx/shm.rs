@@ -19,6 +19,7 @@ mod users;
 #[cfg(target_os = "linux")]
 use memory::MemoryFile;
 pub use memory::OldBlock;
+use users::Number;
 
 use super::background_task::BackgroundTask;
 use super::conf::Conf;
@@ -72,6 +73,8 @@ pub struct Zone<T> {
     /// See [`MemoryFile::new`].
     #[cfg(target_os = "linux")]
     generation: Cell<u32>,
+    /// The first configuration that has this block; 0: that of another nginx.
+    since: Cell<Number>,
     replaced: OnceCell<Vec<Rc<OldBlock>>>,
     conf: T,
 }
@@ -110,6 +113,7 @@ impl<T: Adopt> Zone<T> {
                 file: RefCell::default(),
                 #[cfg(target_os = "linux")]
                 generation: Cell::default(),
+                since: Cell::default(),
                 replaced: OnceCell::new(),
                 conf: T::default(),
             };
@@ -219,6 +223,7 @@ impl<T: Adopt> Zone<T> {
             self.generation.set(latest.generation().saturating_add(1));
             users::find_inherited();
         }
+        self.since.set(users::number());
         // SAFETY: the caller's promise.
         unsafe {
             let before = self.before();
@@ -312,6 +317,7 @@ impl<T: Adopt> Zone<T> {
             return None;
         }
         self.generation.set(file.generation());
+        self.since.set(Number::default());
         self.file.replace(Some(Rc::clone(file)));
         let replaced = before.split_off(1);
         Some(Memory::Kept { replaced })
@@ -337,6 +343,7 @@ impl<T: Adopt> Zone<T> {
         let block = unsafe {
             OldBlock::of(
                 block,
+                old.since.get(),
                 #[cfg(target_os = "linux")]
                 old.file.borrow().clone(),
             )
@@ -467,6 +474,7 @@ unsafe extern "C" fn init_zone<T: Adopt>(
         let memory = match same.and_then(|same| Some((same, same.block.get()?))) {
             Some((same, block)) => {
                 zone.block.set(Some(block));
+                zone.since.set(same.since.get());
                 #[cfg(target_os = "linux")]
                 zone.file.replace(same.file.borrow().clone());
                 #[cfg(target_os = "linux")]

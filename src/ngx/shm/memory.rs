@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 #[cfg(target_os = "linux")]
 pub use self::file::MemoryFile;
-use super::users::Users;
+use super::users::{Number, Users};
 use super::Shareable;
 
 /// The header at the start of a block and as many words as fit after it.
@@ -47,12 +47,13 @@ pub struct OldBlock {
 
 impl OldBlock {
     /// A second mapping of the block of a zone, that stays when nginx unmaps the first; where the
-    /// system has no such thing, the first.
+    /// system has no such thing, the first. It was new in the configuration with the number `since`.
     ///
     /// # Safety
     /// The block is part of a shared mapping, which stays as long as [`OldBlock::is_own`] is false.
     pub unsafe fn of(
         block: NonNull<[u8]>,
+        since: Number,
         #[cfg(target_os = "linux")] file: Option<Rc<MemoryFile>>,
     ) -> Self {
         // SAFETY: the caller's promise.
@@ -60,7 +61,7 @@ impl OldBlock {
         Self {
             block: own.unwrap_or(block),
             is_own: own.is_some(),
-            users: Users::of_older_configurations(),
+            users: Users::of_older_configurations(since),
             #[cfg(target_os = "linux")]
             file: RefCell::new(file),
         }
@@ -99,7 +100,7 @@ impl OldBlock {
         self.block.len()
     }
 
-    /// Whether a process may use it that does not know what it was replaced by.
+    /// Whether a process may use it that knows no later one.
     pub fn has_users(&self) -> bool {
         !self.users.have_ended()
     }

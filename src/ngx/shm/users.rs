@@ -14,10 +14,18 @@ use self::locks::{is_held, with_numbers};
 #[cfg(target_os = "linux")]
 use crate::ngx::process::{role, Role};
 
-/// The number of a configuration, the program that has read it in its upper half.
+/// The number of a configuration, the program that has read it in its upper half. 0 is lower than all.
 pub type Number = u64;
 
-/// Those who may use a block and do not know what has replaced it.
+/// That of the configuration that is being read.
+pub fn number() -> Number {
+    #[cfg(target_os = "linux")]
+    return with_numbers(|numbers| numbers.next()).unwrap_or_default();
+    #[cfg(not(target_os = "linux"))]
+    Number::default()
+}
+
+/// Those whose latest block of a zone is that one.
 #[derive(Clone, Debug, Default)]
 pub struct Users {
     /// The numbers of their configurations, from one up to the other, which is not among them.
@@ -28,14 +36,15 @@ pub struct Users {
 
 #[cfg(target_os = "linux")]
 impl Users {
-    /// For a block that the configuration being read replaces: the processes of older configurations,
-    /// and another nginx that this one has started or that has started it.
-    pub fn of_older_configurations() -> Self {
+    /// For a block that the configuration being read replaces, and that was new in the one with the
+    /// number `since`: the processes of all configurations from that one on, and another nginx that this
+    /// one has started.
+    pub fn of_older_configurations(since: Number) -> Self {
         // With `master_process off`, this very process goes on with requests of the older one.
         if role() == Role::Single {
             return Self::default();
         }
-        let numbers = with_numbers(|numbers| vec![(0, numbers.next()), numbers.of_children()]);
+        let numbers = with_numbers(|numbers| vec![(since, numbers.next()), numbers.of_children()]);
         Self { numbers }
     }
 
@@ -59,7 +68,7 @@ impl Users {
 #[cfg(not(target_os = "linux"))]
 impl Users {
     /// See above. They are not known here.
-    pub fn of_older_configurations() -> Self {
+    pub fn of_older_configurations(_: Number) -> Self {
         Self::default()
     }
 
