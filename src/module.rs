@@ -281,8 +281,9 @@ unsafe extern "C" fn init_module(cycle: *mut sys::ngx_cycle_t) -> ngx_int_t {
     // SAFETY: ngx_init_cycle() passes the new cycle, which is complete (ngx_init_modules()).
     if let Some(new) = unsafe { Cycle::from_ptr(cycle) } {
         guard((), || {
-            shm::end_of_configuration();
-            Zone::keep_for_older_requests(&new.zones::<ZoneConf>());
+            let zones = new.zones::<ZoneConf>();
+            shm::end_of_configuration(!zones.is_empty());
+            Zone::keep_for_older_requests(&zones);
         });
         guard((), || housekeeping::begin(new));
         guard((), || directives::warn(new));

@@ -12,12 +12,14 @@ use std::ptr::NonNull;
 use std::rc::Rc;
 
 mod memory;
-mod processes;
+#[cfg(target_os = "linux")]
+mod open_files;
+mod users;
 
 #[cfg(target_os = "linux")]
 use memory::MemoryFile;
 pub use memory::OldBlock;
-use processes::Processes;
+use users::Number;
 
 use super::background_task::BackgroundTask;
 use super::conf::Conf;
@@ -71,6 +73,8 @@ pub struct Zone<T> {
     /// See [`MemoryFile::new`].
     #[cfg(target_os = "linux")]
     generation: Cell<u32>,
+    /// The first configuration that has this block; 0: that of another nginx.
+    since: Cell<Number>,
     replaced: OnceCell<Vec<Rc<OldBlock>>>,
     conf: T,
 }
@@ -109,6 +113,7 @@ impl<T: Adopt> Zone<T> {
                 file: RefCell::default(),
                 #[cfg(target_os = "linux")]
                 generation: Cell::default(),
+                since: Cell::default(),
                 replaced: OnceCell::new(),
                 conf: T::default(),
             };
@@ -216,8 +221,9 @@ impl<T: Adopt> Zone<T> {
         #[cfg(target_os = "linux")]
         if let Some(latest) = inherited.first() {
             self.generation.set(latest.generation().saturating_add(1));
-            drop(Processes::of_parent());
+            users::find_inherited();
         }
+        self.since.set(users::number());
         // SAFETY: the caller's promise.
         unsafe {
             let before = self.before();
@@ -311,6 +317,7 @@ impl<T: Adopt> Zone<T> {
             return None;
         }
         self.generation.set(file.generation());
+        self.since.set(Number::default());
         self.file.replace(Some(Rc::clone(file)));
         let replaced = before.split_off(1);
         Some(Memory::Kept { replaced })
@@ -336,6 +343,7 @@ impl<T: Adopt> Zone<T> {
         let block = unsafe {
             OldBlock::of(
                 block,
+                old.since.get(),
                 #[cfg(target_os = "linux")]
                 old.file.borrow().clone(),
             )
@@ -427,12 +435,25 @@ where
     BackgroundTask::start(move || work(&lasting))
 }
 
-/// To be called when a configuration is complete. Closes what the nginx that has started this one has
-/// left for zones that this one has not.
-pub fn end_of_configuration() {
+/// To be called when a configuration is complete, in which there are zones or not. Closes what the nginx
+/// that has started this one has left for zones that this one has not.
+pub fn end_of_configuration(has_zones: bool) {
     #[cfg(target_os = "linux")]
-    MemoryFile::end_of_configuration();
-    Processes::end_of_configuration();
+    {
+        users::end_of_configuration(has_zones);
+        MemoryFile::end_of_configuration();
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = has_zones;
+}
+
+/// To be called at the start of a process that serves requests, or helps to, and is not the only one.
+pub fn enter() {
+    #[cfg(target_os = "linux")]
+    match role() {
+        Role::Worker(_) => users::enter_worker(),
+        _ => users::close(),
+    }
 }
 
 unsafe extern "C" fn init_zone<T: Adopt>(
@@ -453,6 +474,7 @@ unsafe extern "C" fn init_zone<T: Adopt>(
         let memory = match same.and_then(|same| Some((same, same.block.get()?))) {
             Some((same, block)) => {
                 zone.block.set(Some(block));
+                zone.since.set(same.since.get());
                 #[cfg(target_os = "linux")]
                 zone.file.replace(same.file.borrow().clone());
                 #[cfg(target_os = "linux")]

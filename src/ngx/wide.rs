@@ -56,10 +56,12 @@ fn any<const N: usize>(bytes: &[u8], behind: &[u8], first: u8, second: u8) -> bo
         }
         any != 0
     }
-    let (blocks, blocks_behind) = (bytes.as_chunks::<N>().0, behind.as_chunks::<N>().0);
-    for (block, block_behind) in blocks.iter().zip(blocks_behind) {
-        if is_in(block, block_behind, first, second) {
-            return true;
+    for (block, block_behind) in bytes.chunks_exact(N).zip(behind.chunks_exact(N)) {
+        if let (Some(block), Some(block_behind)) = (block.first_chunk(), block_behind.first_chunk())
+        {
+            if is_in::<N>(block, block_behind, first, second) {
+                return true;
+            }
         }
     }
     // The last block overlaps the one before.

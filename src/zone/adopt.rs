@@ -15,10 +15,6 @@ use super::snapshot;
 use super::succession;
 use super::table_zone::{epoch, parts_of, random_key, TableZone};
 
-/// So many tables are used at once at most, if reloads change the size of a zone again and again while
-/// workers of as many configurations still have requests. The oldest is not asked then.
-const MOST_TABLES: usize = 8;
-
 /// Whether a block is a zone of this version of the module. See [`crate::ngx::shm::Adopt`].
 pub fn is_usable(block: &OldBlock) -> bool {
     parts_of(block).is_some()
@@ -108,16 +104,18 @@ fn replace(
     }
     *zone.conf().replaces.borrow_mut() = before.first().cloned();
 
-    let mut kept = Vec::new();
-    for block in before.iter().take(MOST_TABLES - 1) {
-        let parts = parts_of(block).filter(|_| block.is_own());
-        let Some((header, _)) = parts else { break };
-        kept.push(Rc::clone(block));
-        if header.identity.is_whole() {
-            break;
-        }
+    let needed = succession::needed(before, limits);
+    if needed.is_cut {
+        zone.log().write(
+            Level::Error,
+            format_args!(
+                "sticky: too many configurations with other sizes of the zone still have requests, \
+                 what workers of the oldest learn from now on is lost, zone \"{}\"",
+                zone.name().escape_ascii()
+            ),
+        );
     }
-    identity.set_whole(kept.is_empty());
-    zone.keep_replaced(kept);
+    identity.set_whole(needed.blocks.is_empty());
+    zone.keep_replaced(needed.blocks);
     true
 }

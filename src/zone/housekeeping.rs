@@ -10,6 +10,7 @@ use crate::ngx::background_task;
 use crate::ngx::clock::monotonic_seconds;
 use crate::ngx::cycle::Cycle;
 use crate::ngx::process::{self, Role};
+use crate::ngx::shm;
 
 use super::adopt;
 use super::snapshot::{self, Ending, KeptZone, Usable};
@@ -105,6 +106,7 @@ pub fn begin(new: Cycle<'_>) {
 
 /// Called at the start of a process that serves requests, or helps to.
 pub fn enter(running: Cycle<'_>) {
+    shm::enter();
     for zone in running.zones::<ZoneConf>() {
         zone.close_file();
     }

@@ -13,37 +13,55 @@ use crate::ngx::shm::OldBlock;
 
 use super::table_zone::{parts_of, table_of, Parts, TableZone};
 
+/// So many tables of a zone are used at once at most, if workers of as many configurations with other
+/// sizes still have requests. The oldest is not asked then.
+const MOST_TABLES: usize = 8;
+
 /// What a zone has replaced, if some sessions may stand only there.
 pub fn predecessor(zone: &TableZone) -> Option<Predecessor<'_>> {
     let (header, _) = zone.split::<ZoneHeader, AtomicU128>()?;
-    let mut before = None;
-    for (header, rest) in in_use(header, zone.replaced()).into_iter().rev() {
-        let table = table_of((header, rest), zone.conf().longest.get());
-        before = Some(Predecessor::new(table, &header.identity, before));
-    }
-    before
+    let used = in_use(header, zone.replaced());
+    chain(
+        used.into_iter().map(|(_, parts)| parts),
+        zone.conf().longest.get(),
+    )
+}
+
+/// Tables of which each has replaced the next, from the latest on.
+fn chain<'a>(
+    tables: impl DoubleEndedIterator<Item = Parts<'a>>,
+    limits: Option<Limits>,
+) -> Option<Predecessor<'a>> {
+    tables.rev().fold(None, |before, (header, rest)| {
+        let table = table_of((header, rest), limits);
+        Some(Predecessor::new(table, &header.identity, before))
+    })
 }
 
 /// Of the blocks that a zone has replaced, the latest first, those in which some sessions may stand
-/// alone.
-fn in_use<'a>(zone: &ZoneHeader, replaced: &'a [Rc<OldBlock>]) -> Vec<Parts<'a>> {
+/// alone, and their places among them.
+fn in_use<'a>(zone: &ZoneHeader, replaced: &'a [Rc<OldBlock>]) -> Vec<(usize, Parts<'a>)> {
     let mut is_whole = zone.identity.is_whole();
     let mut all = Vec::new();
-    for block in replaced {
+    for (place, block) in replaced.iter().enumerate() {
         // The memory of one that is in use no more may have been freed.
-        match parts_of(block).filter(|_| !is_whole) {
-            Some(parts) => all.push(parts),
-            None => break,
+        let Some(parts) = parts_of(block).filter(|_| !is_whole) else {
+            break;
+        };
+        if !parts.0.identity.is_skipped() {
+            is_whole = parts.0.identity.is_whole();
+            all.push((place, parts));
         }
-        is_whole = all.last().is_some_and(|it| it.0.identity.is_whole());
     }
     all
 }
 
-/// How many of the blocks in use, counted from the oldest, nobody uses who does not know what has
-/// replaced them.
-fn ended(replaced: &[Rc<OldBlock>]) -> usize {
-    let blocks = replaced.iter().rev();
+/// How many of the blocks in use, counted from the oldest, are the latest that a process knows.
+fn ended(replaced: &[Rc<OldBlock>], used: &[(usize, Parts<'_>)]) -> usize {
+    let blocks = used
+        .iter()
+        .rev()
+        .filter_map(|(place, _)| replaced.get(*place));
     blocks.take_while(|block| !block.has_users()).count()
 }
 
@@ -67,15 +85,18 @@ pub fn tick(zone: &TableZone) {
         }
         Some(task) => drop(moving.replace(Some(task))),
         None => {
-            let count = in_use(header, zone.replaced()).len();
-            let ended = zone.replaced().get(..count).map_or(0, ended);
+            let used = in_use(header, zone.replaced());
+            let ended = ended(zone.replaced(), &used);
             if ended == 0 {
                 return;
             }
             let limits = zone.conf().longest.get();
+            let places: Vec<usize> = used.iter().map(|(place, _)| place + 1).collect();
             let started = zone.task_with_replaced(move |tables: &[(&_, &_)]| {
-                if let Some(tables) = tables.get(..=count) {
-                    collapse(tables, ended, limits, background_task::is_stopped);
+                let used = [0].iter().chain(&places);
+                let used: Option<Vec<_>> = used.map(|at| tables.get(*at).copied()).collect();
+                if let Some(tables) = used {
+                    collapse(&tables, ended, limits, background_task::is_stopped);
                 }
             });
             // Without a thread, at another time.
@@ -98,14 +119,76 @@ fn log_freed(zone: &TableZone) {
 /// Called when a zone is about to be replaced itself: copies and frees what only processes have used
 /// that have ended.
 pub fn collapse_before(zone: Parts<'_>, replaced: &[Rc<OldBlock>], limits: Option<Limits>) {
-    let mut tables = vec![zone];
-    tables.extend(in_use(zone.0, replaced));
-    let count = tables.len() - 1;
-    let ended = replaced.get(..count).map_or(0, ended);
+    let used = in_use(zone.0, replaced);
+    let ended = ended(replaced, &used);
     if ended > 0 {
+        let mut tables = vec![zone];
+        tables.extend(used.into_iter().map(|(_, parts)| parts));
         collapse(&tables, ended, limits, || false);
         free_unused(zone.0, replaced);
     }
+}
+
+/// What a new zone is to ask besides its own table.
+pub struct Needed {
+    /// Of the blocks that it has replaced, those that are in use, the latest first.
+    pub blocks: Vec<Rc<OldBlock>>,
+    /// Some of them could not be kept, although workers have them alone.
+    pub is_cut: bool,
+}
+
+/// Called when a new zone has replaced the first of these blocks, which is a valid zone. Tables in
+/// between that no process has as its latest are passed over from now on.
+pub fn needed(replaced: &[Rc<OldBlock>], limits: Option<Limits>) -> Needed {
+    let mut used: Vec<(&Rc<OldBlock>, Parts<'_>)> = Vec::new();
+    for block in replaced {
+        let is_whole = used.last().is_some_and(|it| it.1 .0.identity.is_whole());
+        // One that is not kept apart goes with its zone.
+        let parts = parts_of(block).filter(|_| block.is_own() && !is_whole);
+        let Some(parts) = parts else { break };
+        if !parts.0.identity.is_skipped() {
+            used.push((block, parts));
+        }
+    }
+    for at in (1..used.len().saturating_sub(1)).rev() {
+        if used.get(at).is_some_and(|it| !it.0.has_users()) && pass_over(&used, at, limits) {
+            used.remove(at);
+        }
+    }
+    let is_cut = used.len() >= MOST_TABLES;
+    while used.len() >= MOST_TABLES {
+        // What it has learned until now.
+        move_own(&used, used.len() - 1, limits);
+        used.pop();
+    }
+    Needed {
+        blocks: used.into_iter().map(|it| Rc::clone(it.0)).collect(),
+        is_cut,
+    }
+}
+
+/// Has the table at that place passed over. Whether all of it stands in the one that has replaced it.
+fn pass_over(used: &[(&Rc<OldBlock>, Parts<'_>)], at: usize, limits: Option<Limits>) -> bool {
+    let Some((_, (header, _))) = used.get(at).filter(|_| move_own(used, at, limits)) else {
+        return false;
+    };
+    // Meanwhile a worker may have copied into it what was missing, and have freed what it has replaced.
+    if header.identity.skip() {
+        move_own(used, at, limits);
+    }
+    true
+}
+
+/// Copies what stands in the table at that place alone into the one that has replaced it.
+fn move_own(used: &[(&Rc<OldBlock>, Parts<'_>)], at: usize, limits: Option<Limits>) -> bool {
+    let tables = used.iter().skip(at).map(|it| it.1);
+    let newer = at.checked_sub(1).and_then(|at| used.get(at));
+    let (Some(longest), Some(table), Some((_, new))) = (limits, chain(tables, limits), newer)
+    else {
+        return false;
+    };
+    let now = tick_at(new.0.identity.epoch(), monotonic_seconds());
+    table.move_own_into(&table_of(*new, limits), &longest, now, &|| false)
 }
 
 /// Called when no worker is left, before the zone is written to its file. Another nginx may go on with
@@ -144,6 +227,8 @@ fn collapse(
 }
 
 fn free_unused(zone: &ZoneHeader, replaced: &[Rc<OldBlock>]) {
-    let used = in_use(zone, replaced).len();
+    let used = in_use(zone, replaced)
+        .last()
+        .map_or(0, |(place, _)| place + 1);
     replaced.iter().skip(used).for_each(|block| block.free());
 }

@@ -214,7 +214,7 @@ fn balance_factor(given: &Parameters) -> Result<Option<u32>, DirectiveError> {
         return Ok(None);
     };
     let digits = value.iter().all(u8::is_ascii_digit).then_some(value);
-    let number = digits.and_then(|digits| str::from_utf8(digits).ok()?.parse().ok());
+    let number = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
     match number.filter(|factor| BALANCE_FACTORS.contains(factor)) {
         Some(factor) => Ok(Some(factor)),
         None => {

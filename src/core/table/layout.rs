@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!    0  magic      8  version    16  capacity   24  k0
-//!   32  k1        40  epoch      48  last full  56  replaced: 1, parted: 2
+//!   32  k1        40  epoch      48  last full  56  replaced: 1, parted: 2, skipped: 4
 //!   64  counters, sixteen of 8 bytes
 //!  192  of the registry: epoch, sweeps, six spare
 //!  256  the registry's entries, 16 bytes each, see `entries_of` in registry.rs
@@ -24,7 +24,7 @@ const MAGIC: u64 = u64::from_le_bytes(*b"sticky\r\n");
 
 /// Must change with everything that changes the meaning of the bytes of a zone: this file, the
 /// registry, the word, how an id becomes a key, how a key selects its lines.
-const VERSION: u64 = 5;
+const VERSION: u64 = 6;
 
 #[cfg(not(feature = "model"))] // loom's atomics are larger.
 const _: () = {
@@ -54,6 +54,9 @@ const REPLACED: u64 = 1;
 
 /// In `succession`: some sessions may stand only in the zone that this one has replaced.
 const PARTED: u64 = 2;
+
+/// In `succession`: whoever has this zone and the one that has replaced it goes on without this one.
+const SKIPPED: u64 = 4;
 
 impl ZoneIdentity {
     /// Fills in all fields: `capacity` in words, the SipHash key, and the second of the system's
@@ -116,6 +119,17 @@ impl ZoneIdentity {
     /// Sets what [`ZoneIdentity::is_whole`] returns.
     pub fn set_whole(&self, is_whole: bool) {
         self.set(PARTED, !is_whole);
+    }
+
+    /// Whether the zone is to be passed over between the one that has replaced it and the one that it
+    /// has replaced, see [`Predecessor`](super::Predecessor).
+    pub fn is_skipped(&self) -> bool {
+        self.succession.load(Acquire) & SKIPPED != 0
+    }
+
+    /// Has the zone passed over from now on. Returns whether it was whole until then.
+    pub fn skip(&self) -> bool {
+        self.succession.fetch_or(SKIPPED, AcqRel) & PARTED == 0
     }
 
     fn set(&self, bit: u64, is_set: bool) {

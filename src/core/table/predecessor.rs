@@ -14,7 +14,11 @@
 //!    ([`Predecessor::move_into`]). Only when that is done do the others leave the old table, each with
 //!    its next request ([`ZoneIdentity::is_whole`](super::ZoneIdentity::is_whole)).
 //!
-//! Servers have other numbers there. A predecessor may have a predecessor, which decides for it.
+//! Servers have other numbers there. A predecessor may have a predecessor, which decides for it. One in
+//! between that no worker has as its latest is passed over
+//! ([`ZoneIdentity::skip`](super::ZoneIdentity::skip)), while an older one is still in use. Before that,
+//! what stands there alone is copied into the one that has replaced it
+//! ([`Predecessor::move_own_into`]).
 
 use std::cell::RefCell;
 use std::sync::atomic::Ordering::Acquire;
@@ -71,6 +75,9 @@ impl<'a> Predecessor<'a> {
 
     /// [`Table::look_up`] in both.
     pub fn look_up(&self, new: &Table, key: Key, limits: &Limits, now: Tick) -> LookUp {
+        if let Some(before) = self.passed_over() {
+            return before.look_up(new, key, limits, now);
+        }
         let found = self.own_look_up(key, limits, now);
         if let Some(session) = self.translated(new, found) {
             return LookUp::Found(session);
@@ -92,6 +99,9 @@ impl<'a> Predecessor<'a> {
 
     /// [`Table::touch`] in both.
     pub fn touch(&self, new: &Table, key: Key, limits: &Limits, now: Tick) {
+        if let Some(before) = self.passed_over() {
+            return before.touch(new, key, limits, now);
+        }
         match self.before() {
             Some(before) => before.touch(&self.table, key, limits, now),
             None => self.table.touch(key, limits, now),
@@ -109,6 +119,9 @@ impl<'a> Predecessor<'a> {
         limits: &Limits,
         now: Tick,
     ) -> bool {
+        if let Some(before) = self.passed_over() {
+            return before.reassign_to(new, key, from, to, limits, now);
+        }
         let found = self.own_look_up(key, limits, now);
         let (LookUp::Found(there), Some(session)) = (found, self.translated(new, found)) else {
             return new.reassign_to(key, from, to, limits, now);
@@ -132,6 +145,9 @@ impl<'a> Predecessor<'a> {
     /// [`Table::end`] in both. Where a worker that has only the old table has ended it, the new one
     /// still has it, and it lives on here: at worst its requests go where they have always gone.
     pub fn end(&self, new: &Table, key: Key, holder: PeerId, limits: &Limits, now: Tick) -> bool {
+        if let Some(before) = self.passed_over() {
+            return before.end(new, key, holder, limits, now);
+        }
         let found = self.own_look_up(key, limits, now);
         let (LookUp::Found(there), Some(session)) = (found, self.translated(new, found)) else {
             let is_here = matches!(self.only_in(new, key, limits, now), LookUp::Found(_));
@@ -165,6 +181,9 @@ impl<'a> Predecessor<'a> {
         now: Tick,
         is_unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned {
+        if let Some(before) = self.passed_over() {
+            return before.learn_of(new, key, peer, claim, limits, now, is_unusable);
+        }
         let found = self.own_look_up(key, limits, now);
         let is_here_alone = || {
             !matches!(found, LookUp::Found(_))
@@ -276,6 +295,9 @@ impl<'a> Predecessor<'a> {
 
     /// [`Table::forget_entered`] in both.
     pub fn forget_entered(&self, new: &Table, key: Key, limits: &Limits, now: Tick) -> bool {
+        if let Some(before) = self.passed_over() {
+            return before.forget_entered(new, key, limits, now);
+        }
         let forgotten = match self.before() {
             Some(before) => before.forget_entered(&self.table, key, limits, now),
             None => self.table.forget_entered(key, limits, now),
@@ -303,6 +325,18 @@ impl<'a> Predecessor<'a> {
                 return false;
             }
         }
+        self.move_own_into(new, limits, now, is_stopped)
+    }
+
+    /// [`Predecessor::move_into`] of what stands in this table, whatever stands in those before it:
+    /// some workers may still have only them.
+    pub fn move_own_into(
+        &self,
+        new: &Table,
+        limits: &Limits,
+        now: Tick,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> bool {
         let mut is_roomy = true;
         for _ in 0..WALKS {
             let relocated = self.table.counters.relocated.load(Acquire);
@@ -338,6 +372,12 @@ impl<'a> Predecessor<'a> {
             }
         }
         true
+    }
+
+    /// The one before, if this one is passed over.
+    fn passed_over(&self) -> Option<&Predecessor<'a>> {
+        let before = self.before.as_deref();
+        before.filter(|_| self.identity.is_skipped())
     }
 
     /// Another worker may have copied all that was missing, and freed the one before.

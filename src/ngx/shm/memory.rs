@@ -1,13 +1,15 @@
 //! Memory of zones that other programs can find, and second mappings of it.
 
+#[cfg(target_os = "linux")]
 use std::cell::RefCell;
 use std::mem::size_of;
 use std::ptr::NonNull;
+#[cfg(target_os = "linux")]
 use std::rc::Rc;
 
 #[cfg(target_os = "linux")]
 pub use self::file::MemoryFile;
-use super::processes::Processes;
+use super::users::{Number, Users};
 use super::Shareable;
 
 /// The header at the start of a block and as many words as fit after it.
@@ -37,7 +39,7 @@ pub struct OldBlock {
     block: NonNull<[u8]>,
     /// A mapping of its own, which nginx does not know. Else it is the zone's.
     is_own: bool,
-    users: Rc<RefCell<Processes>>,
+    users: Users,
     /// What a program inherits that this one is upgraded to.
     #[cfg(target_os = "linux")]
     file: RefCell<Option<Rc<MemoryFile>>>,
@@ -45,12 +47,13 @@ pub struct OldBlock {
 
 impl OldBlock {
     /// A second mapping of the block of a zone, that stays when nginx unmaps the first; where the
-    /// system has no such thing, the first.
+    /// system has no such thing, the first. It was new in the configuration with the number `since`.
     ///
     /// # Safety
     /// The block is part of a shared mapping, which stays as long as [`OldBlock::is_own`] is false.
     pub unsafe fn of(
         block: NonNull<[u8]>,
+        since: Number,
         #[cfg(target_os = "linux")] file: Option<Rc<MemoryFile>>,
     ) -> Self {
         // SAFETY: the caller's promise.
@@ -58,7 +61,7 @@ impl OldBlock {
         Self {
             block: own.unwrap_or(block),
             is_own: own.is_some(),
-            users: Processes::of_older_configurations(),
+            users: Users::of_older_configurations(since),
             #[cfg(target_os = "linux")]
             file: RefCell::new(file),
         }
@@ -70,7 +73,7 @@ impl OldBlock {
         Some(Self {
             block: file.map()?,
             is_own: true,
-            users: Processes::of_parent(),
+            users: Users::of_parent(),
             file: RefCell::new(Some(Rc::clone(file))),
         })
     }
@@ -97,9 +100,9 @@ impl OldBlock {
         self.block.len()
     }
 
-    /// Whether a process may use it that does not know what it was replaced by.
+    /// Whether a process may use it that knows no later one.
     pub fn has_users(&self) -> bool {
-        !self.users.borrow_mut().have_ended()
+        !self.users.have_ended()
     }
 
     /// Gives the memory back to the system, in all processes. Whoever still reads it reads zeroes.
@@ -178,11 +181,12 @@ mod file {
     use std::rc::Rc;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-    use rustix::fs::{fstat, ftruncate, memfd_create, readlinkat, Dir, MemfdFlags, Mode, OFlags};
+    use rustix::fs::{fstat, ftruncate, memfd_create, MemfdFlags};
     use rustix::mm::{mmap, MapFlags, ProtFlags};
     use rustix::process::{getrlimit, Resource};
 
     use crate::ngx::process::is_upgrade;
+    use crate::ngx::shm::open_files::open_files;
 
     /// What the names of such files begin with, in /proc/PID/fd and /proc/PID/maps.
     const NAME: &str = "nginx-sticky:";
@@ -333,35 +337,23 @@ mod file {
     }
 
     fn all_inherited() -> Option<Vec<Inherited>> {
-        let files = rustix::fs::open("/proc/self/fd", OFlags::DIRECTORY, Mode::empty()).ok()?;
         let mut all = Vec::new();
-        for entry in Dir::read_from(&files).ok()?.flatten() {
-            let Ok(link) = readlinkat(&files, entry.file_name(), Vec::new()) else {
-                continue;
-            };
-            let link = link.as_bytes();
-            let link = link.strip_suffix(b" (deleted)").unwrap_or(link);
-            let name = link.strip_prefix(b"/memfd:");
-            let number = entry.file_name().to_str().ok();
-            let number = number.and_then(|number| number.parse().ok());
-            if let (Some(name), Some(number)) = (name, number) {
-                if name.starts_with(NAME.as_bytes()) {
-                    // SAFETY: it is open, and nobody else has it: this program has not made such files
-                    // yet.
-                    let file = unsafe { OwnedFd::from_raw_fd(number) };
-                    let size = usize::try_from(fstat(&file).ok()?.st_size).ok()?;
-                    let end = name
-                        .iter()
-                        .rposition(|byte| *byte == b'.')
-                        .unwrap_or(name.len());
-                    let (name, generation) = name.split_at(end);
-                    let generation = std::str::from_utf8(generation.get(1..).unwrap_or_default());
-                    let generation = generation.ok().and_then(|it| it.parse().ok());
-                    all.push(Inherited {
-                        name: name.to_vec(),
-                        file: MemoryFile::counted(file, size, generation.unwrap_or_default()),
-                    });
-                }
+        for (number, name) in open_files()? {
+            if name.starts_with(NAME.as_bytes()) {
+                // SAFETY: it is open, and nobody else has it: this program has not made such files yet.
+                let file = unsafe { OwnedFd::from_raw_fd(number) };
+                let size = usize::try_from(fstat(&file).ok()?.st_size).ok()?;
+                let end = name
+                    .iter()
+                    .rposition(|byte| *byte == b'.')
+                    .unwrap_or(name.len());
+                let (name, generation) = name.split_at(end);
+                let generation = std::str::from_utf8(generation.get(1..).unwrap_or_default());
+                let generation = generation.ok().and_then(|it| it.parse().ok());
+                all.push(Inherited {
+                    name: name.to_vec(),
+                    file: MemoryFile::counted(file, size, generation.unwrap_or_default()),
+                });
             }
         }
         Some(all)
