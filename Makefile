@@ -80,7 +80,8 @@ endif
 .PHONY: all module dev module-path install demo clean help packages \
 	test test-core test-worst test-layout test-nginx test-apps test-killed test-static test-msrv test-long \
 	tsan miri fuzz matrix matrix-row lint cargo-deny \
-	bench bench-core bench-worst bench-scale bench-nginx bench-instructions bench-reload
+	bench bench-core bench-worst bench-scale bench-nginx bench-instructions bench-reload \
+	compare-apps compare-haproxy
 
 ## The module, for nginx's load_module; plain make does this
 module: packages
@@ -340,3 +341,26 @@ BENCH_STATE ?=
 bench-reload: module
 	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl wrk taskset=util-linux
 	@tools/bench-reload $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
+
+##@ Comparing
+
+## For compare-apps: tests of t/apps instead of all of them
+COMPARE_APPS ?=
+
+# Their own clients, by round robin, through HAProxy with t/apps/haproxy, and through this module.
+## Sessions of real applications that break behind others and behind this module
+compare-apps: module
+	@tools/packages 'the comparison' $(RUN_PACKAGES) perl /usr/sbin/haproxy=haproxy
+	@tools/test-apps $(CURDIR)/target/apps
+	@tools/compare-apps $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" $(CURDIR)/target/apps $(COMPARE_APPS)
+
+## For compare-haproxy: sessions of each case
+COMPARE_SESSIONS ?= 30
+## For compare-haproxy: requests of each row of bounded load
+COMPARE_REQUESTS ?= 20000
+
+## Where HAProxy and this module differ, and balance_factor beside HAProxy's and Envoy's rule
+compare-haproxy: module
+	@tools/packages 'the comparison' $(RUN_PACKAGES) perl taskset=util-linux /usr/sbin/haproxy=haproxy
+	@COMPARE_SESSIONS=$(COMPARE_SESSIONS) COMPARE_REQUESTS=$(COMPARE_REQUESTS) \
+		tools/compare-haproxy $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" /usr/sbin/haproxy

@@ -7,7 +7,7 @@
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Sticky::Test;
-use Sticky::Apps qw/ apps app published walked /;
+use Sticky::Apps qw/ apps app published compared walked /;
 
 my $folder = apps('python/bin/python');
 my $python = "$folder/python/bin/python";
@@ -34,6 +34,10 @@ my $walk = sub {
     my $url = 'http://127.0.0.1:' . port(8080) . $url{$transport};
     return walked($python, app('mcp/client.py'), $transport, $url, $sessions, $calls);
 };
+
+compared($t, 'mcp.conf', [
+    map { my $transport = $_; [$transport, 24, sub { return $walk->($transport, @_, 8) }] } sort keys %ports
+]);
 
 published($t, 'mcp.conf', 1);
 $t->run();

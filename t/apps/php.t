@@ -7,7 +7,7 @@
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Sticky::Test;
-use Sticky::Apps qw/ apps app published /;
+use Sticky::Apps qw/ apps app published compared /;
 use Sticky::AppsShops qw/ walk_all /;
 
 apps('/usr/bin/php');
@@ -25,6 +25,8 @@ for my $port (map { port($_) } 8081 .. 8083) {
         '-S', "127.0.0.1:$port", app('php/index.php'));
 }
 $t->waitforsocket("127.0.0.1:" . port($_)) for 8081 .. 8083;
+
+compared($t, 'php.conf', [['PHP', 60, sub { return { good => (walk_all(@_))[0] } }]]);
 
 published($t, 'php.conf', 1);
 $t->run();

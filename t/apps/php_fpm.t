@@ -7,7 +7,7 @@
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Sticky::Test;
-use Sticky::Apps qw/ apps app published /;
+use Sticky::Apps qw/ apps app published compared /;
 use Sticky::AppsShops qw/ walk_all /;
 
 my ($fpm) = glob '/usr/sbin/php-fpm*';
@@ -38,6 +38,8 @@ $t->run_daemon($fpm, '-F', '-y', "$dir/fpm.conf", $> == 0 ? '-R' : ());
 $t->waitforsocket("127.0.0.1:" . port($_)) for 8081 .. 8083;
 
 my %replace = ('/var/www/shop' => app('php'));
+
+compared($t, 'php-fpm.conf', [['php-fpm', 60, sub { return { good => (walk_all(@_))[0] } }]], %replace);
 
 published($t, 'php-fpm.conf', 1, %replace);
 $t->run();

@@ -7,7 +7,7 @@
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Sticky::Test;
-use Sticky::Apps qw/ apps app published walked /;
+use Sticky::Apps qw/ apps app published compared walked /;
 
 my $folder = apps(qw{ node/node_modules/socket.io node/node_modules/socket.io-client });
 
@@ -21,6 +21,10 @@ $t->waitforsocket("127.0.0.1:" . port($_)) for 8081 .. 8083;
 
 my $url = 'http://127.0.0.1:' . port(8080);
 my @client = ('node', app('socketio/client.js'), $url);
+
+compared($t, 'socketio.conf', [
+    map { [$_, 30, @client, 30, 10, $_] } 'polling', 'polling,websocket',
+]);
 
 published($t, 'socketio.conf', 1);
 $t->run();

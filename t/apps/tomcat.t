@@ -6,7 +6,7 @@
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Sticky::Test;
-use Sticky::Apps qw/ apps app published /;
+use Sticky::Apps qw/ apps app published compared /;
 use Sticky::AppsShops qw/ walk_all /;
 
 use File::Copy qw/ copy /;
@@ -40,6 +40,8 @@ for my $node (map { '127.0.0.1:' . port($_) } 8081 .. 8083) {
         last if (http("GET / HTTP/1.0\nHost: $node\n\n", PeerAddr => $node) // '') =~ /X-Backend/;
     }
 }
+
+compared($t, 'tomcat.conf', [['Tomcat', 60, sub { return { good => (walk_all(@_))[0] } }]]);
 
 published($t, 'tomcat.conf', 1);
 $t->run();

@@ -5,19 +5,22 @@ package Sticky::Apps;
 #
 # Each test runs its configuration as it is published, on the ports of the test, and once more
 # without the line that makes it sticky: that must break sessions, or the test proves nothing.
+#
+# Where STICKY_COMPARED names a file, a test measures instead (`make compare-apps`): see compared().
 
 use strict;
 use warnings;
 
 use Exporter qw/ import /;
+use File::Spec;
 use FindBin;
-use JSON::PP qw/ decode_json /;
+use JSON::PP qw/ decode_json encode_json /;
 use Test::More;
 use Test::Nginx qw/ http port /;
 
 use Sticky::Readme qw/ published_text /;
 
-our @EXPORT_OK = qw/ apps app backends published holds browse walked /;
+our @EXPORT_OK = qw/ apps app backends published holds compared browse walked /;
 
 # The folder of installed applications; without it, or one of the files in it, the test is skipped.
 sub apps {
@@ -71,6 +74,7 @@ sub backends {
 # command that walks them. Two tests a walk, and one more: three servers at least have served.
 sub holds {
     my ($t, $name, $walks, %replace) = @_;
+    compared($t, $name, $walks, %replace);
     published($t, $name, 1, %replace);
     $t->run();
     for my $walk (@$walks) {
@@ -92,6 +96,65 @@ sub holds {
     }
     $t->stop();
     return;
+}
+
+# With STICKY_COMPARED, walks the sessions by round robin, through the configuration as it is
+# published, and through HAProxy, and appends a line of JSON to that file for each walk; then the test
+# is over. In place of a command, a walk may have a function that gets the number of its sessions and
+# returns how many are `good`.
+sub compared {
+    my ($t, $name, $walks, %replace) = @_;
+    my $file = $ENV{STICKY_COMPARED} // return;
+    my %haproxy = haproxy($t, $name, %replace);
+    my %good;
+    # HAProxy comes last: it takes nginx's ports, and is stopped with the servers.
+    for my $front ('round robin', 'this module', 'HAProxy') {
+        my @walks = grep { $front ne 'HAProxy' || $haproxy{ $_->[0] } } @$walks or next;
+        if ($front eq 'HAProxy') {
+            $t->run_daemon(haproxy_program(), '-q', '-db', '-f', $t->testdir() . '/haproxy.cfg');
+            $t->waitforsocket('127.0.0.1:' . port(8080));
+        } else {
+            published($t, $name, $front eq 'this module', %replace);
+            $t->run();
+        }
+        for my $walk (@walks) {
+            my ($title, $sessions, @command) = @$walk;
+            my $result = ref $command[0] ? $command[0]->($sessions) : walked(@command);
+            $good{$title}{$front} = $result->{good};
+            diag("$name, $title, $front: ", encode_json($result)) if $ENV{STICKY_SHOWN};
+        }
+        $t->stop();
+    }
+    open my $out, '>>', $file or die "Can't open $file: $!";
+    for my $walk (@$walks) {
+        my ($title, $sessions) = @$walk;
+        my %line = (file => $name, title => $title, sessions => $sessions, %{ $good{$title} });
+        print {$out} encode_json({ %line, said => $haproxy{$title} // [] }), "\n";
+    }
+    close $out or die "Can't write $file: $!";
+    SKIP: {
+        # Two tests are those of Test::Nginx.
+        skip('measured instead', Test::More->builder()->expected_tests() - 2);
+    }
+    exit 0;
+}
+
+# Writes t/apps/haproxy/NAME.cfg as HAProxy's configuration for the test. Returns what its lines
+# `#= TITLE | APPLICATION | CLIENT | WORDS` say of the walks that it has; nothing when there is none.
+sub haproxy {
+    my ($t, $name, %replace) = @_;
+    my $path = app('haproxy/' . $name =~ s/\.conf$/.cfg/r);
+    -e $path or return;
+    open my $file, '<', $path or die "Can't open $path: $!";
+    my $text = do { local $/; <$file> };
+    $text =~ s/\Q$_\E/$replace{$_}/g for keys %replace;
+    $t->write_file_expand('haproxy.cfg', $text);
+    return map { my ($title, @said) = split / \| /; $title => \@said } $text =~ /^#= (.*)$/mg;
+}
+
+sub haproxy_program {
+    my ($path) = grep { -x } map { "$_/haproxy" } File::Spec->path(), '/usr/sbin';
+    return $path // die "haproxy is not installed\n";
 }
 
 # What a browser does: a request, and what came of it. `jar` has its cookies by name; without one it
