@@ -13,7 +13,7 @@
 //! Bounds: less than 26 KB are held, for a member that is cut between pieces. An id is a string, or
 //! a number as it is written, without sign, fraction and exponent. What stands before, between and
 //! behind documents is skipped: the digit of an Engine.IO packet (`0{"sid":"…"}`), the call around
-//! JSONP, the next line of a log.
+//! JSONP, the next line of a log, and documents that are a string alone: see `outside`.
 
 mod brackets;
 mod by_member;
@@ -23,6 +23,7 @@ mod engine_io;
 mod escapes;
 mod member;
 mod nesting;
+mod outside;
 mod script;
 mod searched;
 

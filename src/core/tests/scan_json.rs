@@ -103,6 +103,13 @@ fn paths_lead_from_the_outermost_object() {
             "1",
         ),
         ("a.sid", r#"42{"a":{"\u0073id":"1"}}"#, "1"),
+        // A document that is one string.
+        ("a.sid", "\"{\"\n{\"a\":{\"sid\":\"1\"}}", "1"),
+        ("a.sid", r#"4"[\"[" {"a":{"sid":"1"}}"#, "1"),
+        ("a.sid", "{}\n\"[\\\\\"\n{\"a\":{\"sid\":\"1\"}}", "1"),
+        // A string ends with its line.
+        ("a.sid", "3\" [x]\n{\"a\":{\"sid\":\"1\"}}", "1"),
+        ("a.sid", "\"\\\n{\"a\":{\"sid\":\"1\"}}", "1"),
         // Not JSON: only brackets and names count, and a backslash outside of strings ends the
         // search.
         ("a.sid", r#"{"a":{"sid":"1"}]{"a":{"sid":"2"}}"#, "1 2"),
@@ -162,7 +169,14 @@ fn outermost_members_indices_and_whole_texts() {
         (".", r#"{"a":"1"}"#, ""),
         (".", r#""""#, ""),
         (".", r#""1"#, ""),
+        // Brackets in a string.
+        (".0", r#""[1{[""#, ""),
+        (".0", r#"42"\"[1]""#, ""),
+        (".0", r#""\\"[1]"#, "1"),
+        (".0", "[1]\n\"[2]\"\n[3]", "1 3"),
         // Not JSON.
+        (".0", "3\" x\n[1]", "1"),
+        (".0", "\"\\\n[1]", "1"),
         ("a.0", r#"{"a":[1 2]}"#, "1 2"),
         ("a.0", r#"{"a" "b":1,"a":["1"]"#, "1"),
         ("a.0", r#"{"a":["1"}}{"a":["2"]}"#, "1 2"),
@@ -170,6 +184,10 @@ fn outermost_members_indices_and_whole_texts() {
     ] {
         assert_eq!(read(&[wanted], body), ids, "{wanted}: {body}");
     }
+    // With a text that is one string, the others are read as without it.
+    assert_eq!(read(&[".", ".0"], r#""[1]""#), "[1]");
+    assert_eq!(read(&[".", ".0"], "\"[2]\n[1]"), "1");
+    assert_eq!(read(&[".", ".0"], "\"[2]\\\n[1]"), "1");
 }
 
 #[test]

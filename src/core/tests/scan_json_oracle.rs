@@ -18,12 +18,13 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use sticky_core::scan::json::{Member, MemberPaths};
 
 /// Members that are searched, and members of which all around them is read.
-const WANTED: [&[&str]; 7] = [
+const WANTED: [&[&str]; 8] = [
     &["sid", "s"],
     &["a.sid"],
     &["a.a.s", "sid"],
     &[".sid"],
     &["a.0", "a.1.sid"],
+    &[".1"],
     &[".1", ".0.a", "."],
     // Both: in another order than in the document.
     &["a.0.s", "a.sid", "s"],
@@ -120,14 +121,14 @@ fn write_value(random: &mut Random, depth: usize, out: &mut String) {
     space(random, out);
     let kinds = if depth > 5 { 5 } else { 8 };
     match if depth == 0 {
-        5 + random.below(3)
+        4 + random.below(4)
     } else {
         random.below(kinds)
     } {
         0 => out.push_str(["true", "false", "null", "-1.5e+3", "0.25"][random.below(5)]),
         1 => write!(out, "{}", random.below(1000)).unwrap(),
         2..=4 => {
-            const TEXTS: [&str; 12] = [
+            const TEXTS: [&str; 13] = [
                 "sid",
                 "s",
                 "",
@@ -136,12 +137,13 @@ fn write_value(random: &mut Random, depth: usize, out: &mut String) {
                 "x\\",
                 "id-1",
                 "{\"sid\":1}",
+                "[7,8,[{",
                 "\u{1f600}/é",
                 "a text without anything in it, longer than what is looked at in one go: 64 bytes",
                 "a text of 62 bytes and an escape, so that a block ends in it\\\"sid",
                 "brackets in a text, ]}, and more of it, so that there is no other { or [ near it",
             ];
-            let mut text = TEXTS[random.below(12)].to_owned();
+            let mut text = TEXTS[random.below(13)].to_owned();
             if random.below(2) == 0 {
                 text = format!("id{}", random.below(100));
             }

@@ -13,6 +13,7 @@ use super::brackets::{Brackets, FEW};
 use super::escapes::{text_in, unescaped};
 use super::member::{MemberPaths, Progress, MAX_WRITTEN_NAME, MAX_WRITTEN_VALUE, NOWHERE};
 use super::nesting::{MAX_DEPTH, MAX_ELEMENTS};
+use super::outside::Outside;
 use crate::candidates::MAX_CANDIDATES;
 use crate::url::{Names, MAX_NAMES};
 
@@ -60,6 +61,7 @@ impl MemberPaths {
 pub(super) struct ByMember {
     paths: Arc<MemberPaths>,
     state: State,
+    outside: Outside,
     open: Vec<Level>,
     /// How many objects and arrays are open that no path leads into, and the state there.
     skipped: usize,
@@ -123,6 +125,7 @@ impl ByMember {
         Self {
             paths,
             state: State::Start,
+            outside: Outside::default(),
             open: Vec::new(),
             skipped: 0,
             brackets: Brackets::default(),
@@ -135,6 +138,7 @@ impl ByMember {
     /// Begins a new text.
     pub(super) fn restart(&mut self) {
         self.state = State::Start;
+        self.outside = Outside::default();
         self.open.clear();
     }
 
@@ -150,7 +154,7 @@ impl ByMember {
         while let Some(rest @ [byte, ..]) = piece.get(at..) {
             at += match self.state {
                 State::Start => self.start(*byte),
-                State::Outside => match memchr::memchr2(b'{', b'[', rest) {
+                State::Outside => match self.outside.next_document(rest) {
                     Some(0) => {
                         let progress = self.paths.at_document();
                         self.open(*byte, progress);
@@ -374,6 +378,13 @@ impl ByMember {
         visit: &mut Visit<'_>,
     ) -> ControlFlow<(), usize> {
         let (written, is_complete, taken) = string_in(rest, is_escaped);
+        if self.open.is_empty() {
+            // As all that stands outside of documents.
+            if let Some(end) = written.iter().position(|byte| *byte < b' ') {
+                self.state = State::Outside;
+                return ControlFlow::Continue(end);
+            }
+        }
         if !is_complete {
             if is_wanted {
                 self.hold(written, MAX_WRITTEN_VALUE);

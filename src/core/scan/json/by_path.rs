@@ -8,6 +8,7 @@ use super::brackets::{Brackets, FEW};
 use super::escapes::{text_in, unescaped};
 use super::member::{MAX_WRITTEN_NAME, MAX_WRITTEN_VALUE};
 use super::nesting::Nesting;
+use super::outside::Outside;
 use super::searched::{Members, Path};
 use crate::scan::{Found, IdClass};
 
@@ -15,6 +16,7 @@ use crate::scan::{Found, IdClass};
 pub(super) struct ByPath {
     members: Arc<Members>,
     state: PathState,
+    outside: Outside,
     brackets: Brackets,
     nesting: Nesting,
     /// One for each path.
@@ -73,6 +75,7 @@ impl ByPath {
             followed: members.paths.iter().map(followed).collect(),
             members,
             state: PathState::Outside,
+            outside: Outside::default(),
             brackets: Brackets::default(),
             nesting: Nesting::new(),
             held: Vec::new(),
@@ -87,6 +90,7 @@ impl ByPath {
     /// Begins a new text.
     pub(super) fn restart(&mut self) {
         self.state = PathState::Outside;
+        self.outside = Outside::default();
         self.brackets = Brackets::default();
         self.nesting.clear();
         for followed in &mut self.followed {
@@ -104,7 +108,7 @@ impl ByPath {
         let mut at = 0;
         while let Some(rest @ [byte, ..]) = piece.get(at..) {
             match self.state {
-                PathState::Outside => match memchr::memchr2(b'{', b'[', rest) {
+                PathState::Outside => match self.outside.next_document(rest) {
                     Some(0) => {
                         self.nesting.push(*byte);
                         self.nesting.follow();
