@@ -13,7 +13,7 @@ use POSIX qw/ ceil /;
 
 use constant REQUESTS => 60;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite upstream_zone/)->plan(29);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite upstream_zone/)->plan(33);
 
 $t->write_file_expand('nginx.conf', <<'EOC');
 
@@ -52,6 +52,15 @@ http {
         server 127.0.0.1:8083;
     }
 
+    upstream two {
+        zone two 128k;
+        sticky mode=query learn=request balance_factor=125;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8082;
+        server 127.0.0.1:8083;
+        server 127.0.0.1:8084 max_conns=1;
+    }
+
     server {
         # Each worker gets its part of the connections.
         listen       127.0.0.1:8080 reuseport;
@@ -67,15 +76,21 @@ http {
             sticky_no_fallback;
             proxy_pass http://bounded/;
         }
+
+        location ^~ /there/ {
+            sticky_no_fallback;
+            proxy_pass http://two/;
+        }
     }
 }
 
 EOC
 
 my @ports = map { port($_) } 8081 .. 8083;
-$t->run_daemon(\&server, $_, $_) for @ports;
+my $small = port(8084);
+$t->run_daemon(\&server, $_, $_) for @ports, $small;
 $t->run();
-$t->waitforsocket("127.0.0.1:$_") for @ports;
+$t->waitforsocket("127.0.0.1:$_") for @ports, $small;
 
 # One after the other: no choice exceeds the share that a server had then.
 
@@ -151,4 +166,24 @@ cmp_ok($largest, '<=', ceil(1.25 * REQUESTS / 3), "at once: @held requests of " 
 
 is(visit('/staying/?sid=busy'), "$home HIT", 'sticky_no_fallback: at its server all the same');
 ask($_, 'release') for @ports;
+reply_of($_) for @open;
+
+# The server of the first id is full, and that of the second has its share.
+
+my ($first, $second);
+for my $n (1 .. 40) {
+    my $at = served_by(get("/two/?sid=id$n"));
+    $first  //= "id$n" if $at eq $small;
+    ($second, $home) = ("id$n", $at) if $at ne $small;
+}
+is(visit("/two/?sid=$first&sid=$second"), "$small HIT", 'two ids: the first one decides');
+@open = get("/there/hold?sid=$first", { start => 1 });
+eventually(sub { ask($small, 'held') == 1 });
+is(visit("/two/?sid=$first&sid=$second"), "$home HIT", 'its server is full: the second one');
+push @open, map { get("/there/hold?sid=$second", { start => 1 }) } 1 .. 8;
+eventually(sub { ask($home, 'held') == 8 });
+my $reply = get("/two/?sid=$first&sid=$second");
+is(status($reply), 'FULL', 'the second one has its share: it is passed by');
+ok(served_by($reply) ne $home && served_by($reply) ne $small, 'for another server');
+ask($_, 'release') for @ports, $small;
 reply_of($_) for @open;

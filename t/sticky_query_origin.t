@@ -9,7 +9,7 @@ use lib "$FindBin::Bin/lib";
 use Sticky::Test;
 use Sticky::Pages;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(26);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(32);
 
 my $servers = join ' ', map { "server 127.0.0.1:$_;" } 8081 .. 8083;
 $t->write_file_expand('backends.conf', backends());
@@ -52,6 +52,12 @@ http {
         $servers
     }
 
+    upstream in_bodies {
+        sticky mode=query name=sid learn=off
+               from=json,json:params.0,json:.id,xml:item,\$http_x_text,\$http_x_a:\$http_x_b;
+        $servers
+    }
+
     upstream asked {
         sticky mode=query name=sid zone=asked;
         server 127.0.0.1:8084;
@@ -80,6 +86,10 @@ http {
 
         location / {
             proxy_pass http://u;
+        }
+
+        location /in_bodies/ {
+            proxy_pass http://in_bodies;
         }
 
         location /asked/ {
@@ -140,6 +150,20 @@ for (
     is(from(get(@request)), $expected, "$expected: $what");
 }
 is(from(post('/', 'a=b&sid=id')), 'form:sid 1', 'form:sid');
+
+# Each member, element and variable by its name.
+
+for (
+    ['json:sid 0', '{"a":{"sid":"1"},"id":"2"}', 'application/json'],
+    ['json:params.0 0', '{"params":["1"]}', 'application/json'],
+    ['json:.id 0', '{"id":"1","a":{"x":"2"}}', 'application/json'],
+    ['xml:item 0', '<a><item>1</item></a>', 'text/xml'],
+) {
+    my ($expected, $body, $type) = @$_;
+    is(from(post('/in_bodies/', $body, 'Content-Type' => $type)), $expected, $expected);
+}
+is(from(get('/in_bodies/', 'X-Text' => 1)), '$http_x_text 0', 'a variable');
+is(from(get('/in_bodies/', 'X-A' => 1, 'X-B' => 2)), '$http_x_a:$http_x_b 0', 'a text of two');
 
 # Before the server is chosen.
 

@@ -32,6 +32,13 @@ impl<'c> Text<'c> {
         }
     }
 
+    /// The text as it was written.
+    pub fn source(self) -> &'c [u8] {
+        // SAFETY: ngx_http_compile_complex_value() has copied compile()'s text, which is in the cycle's
+        // pool.
+        unsafe { sys::bytes(self.0.as_ref().value) }
+    }
+
     /// The text for a request. `None`: out of memory.
     pub fn evaluate(self, r: Request<'c>) -> Option<&'c [u8]> {
         let mut value = sys::string(&[]);

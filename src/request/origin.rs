@@ -8,7 +8,7 @@ use sticky_core::directive::{Place, QueryRule};
 use sticky_core::http::cookie;
 use sticky_core::url::{Names, MAX_ID};
 
-use crate::config::types::{Rule, Sticky, UpstreamConf};
+use crate::config::types::{MainConf, Rule, Sticky, UpstreamConf};
 use crate::ngx::request::Request;
 
 use super::context::RequestContext;
@@ -70,8 +70,15 @@ fn place_of(r: Request<'_>, rule: &QueryRule, id: &[u8]) -> Vec<u8> {
     // Without a limit, as a long one is looked for, too.
     let all = rule.names.as_ref().clone().of_any_length();
     let found = rule.from.iter().find_map(|place| {
+        if let Place::Variable(number) = place {
+            let main = r.main_conf::<MainConf<'_>>()?;
+            let source = main.variable(*number)?.source();
+            return has(r, &all, place, is_wanted).then(|| source.to_vec());
+        }
         if !place.has_names() {
-            return has(r, &all, place, is_wanted).then(|| place.label());
+            let mut alone = place.one_by_one().into_iter();
+            let found = alone.find(|(_, one)| has(r, &all, one, is_wanted));
+            return found.map(|(label, _)| label);
         }
         all.one_by_one().find_map(|(name, alone)| {
             let is_found = has(r, &alone, place, is_wanted);

@@ -188,12 +188,14 @@ impl RequestContext<'_> {
             _ => None,
         };
         let is_taken = match taken {
-            Some(Ok(())) => true,
+            Some(Ok(())) => {
+                self.holder_state.set(HolderState::Steered);
+                true
+            }
             Some(Err(why)) => self.without_holder(attempt, Some(why)),
             None => self.without_holder(attempt, None),
         };
         if is_taken {
-            self.holder_state.set(HolderState::Steered);
             return Choice::Taken;
         }
         if self.holder_state.get() == HolderState::Foreign {
@@ -296,7 +298,7 @@ impl RequestContext<'_> {
             }
             self.touch();
             if is_other {
-                match self.target().map(|peer| usable::take_other(attempt, peer)) {
+                match self.target().map(|peer| self.take_bounded(attempt, peer)) {
                     Some(Ok(())) => return true,
                     Some(Err(other)) => why = Some(other),
                     None => why = None,

@@ -37,6 +37,13 @@ impl XmlNames {
         Self(names.iter().take(MAX_NAMES).cloned().collect())
     }
 
+    /// Each name, and the names as if it were the only one.
+    pub fn one_by_one(&self) -> impl Iterator<Item = (&[u8], Self)> + '_ {
+        self.0
+            .iter()
+            .map(|name| (&**name, Self(vec![name.clone()])))
+    }
+
     /// Whether this is one of the names.
     pub fn have(&self, name: &[u8]) -> bool {
         self.0.iter().any(|own| **own == *name)

@@ -66,6 +66,18 @@ const OFF: u8 = u8::MAX;
 
 pub(super) const NOWHERE: Progress = [OFF; MAX_NAMES];
 
+impl MemberPath {
+    /// As the directive writes it.
+    fn text(&self) -> Vec<u8> {
+        let names: Vec<&[u8]> = self.steps.iter().map(|step| &*step.name).collect();
+        let text = names.join(&b'.');
+        match names.len() {
+            0 | 1 if !self.is_anywhere => [b".", &*text].concat(),
+            _ => text,
+        }
+    }
+}
+
 impl MemberPaths {
     /// The members from the ninth on are left out; the directive has no more.
     pub fn new<'a>(members: impl IntoIterator<Item = &'a Member>) -> Self {
@@ -79,8 +91,10 @@ impl MemberPaths {
                 is_anywhere: false,
             },
         };
-        let members = members.into_iter().take(MAX_NAMES);
-        let paths: Vec<MemberPath> = members.map(path).collect();
+        Self::of(members.into_iter().take(MAX_NAMES).map(path).collect())
+    }
+
+    fn of(paths: Vec<MemberPath>) -> Self {
         let steps = paths.iter().flat_map(|path| &path.steps);
         let indices = steps.filter_map(|step| step.index);
         Self {
@@ -95,6 +109,13 @@ impl MemberPaths {
     pub fn have(&self, name: &[u8]) -> bool {
         let mut anywhere = self.paths.iter().filter(|path| path.is_anywhere);
         anywhere.any(|path| path.step(0).is_some_and(|step| *step.name == *name))
+    }
+
+    /// Each member alone, and how the directive writes it.
+    pub fn one_by_one(&self) -> impl Iterator<Item = (Vec<u8>, Self)> + '_ {
+        self.paths
+            .iter()
+            .map(|path| (path.text(), Self::of(vec![path.clone()])))
     }
 
     pub(super) fn is_one(&self) -> bool {
