@@ -288,26 +288,6 @@ pub enum NoFallback {
 }
 
 impl Place {
-    /// The place, or each member and element of a body alone, with what `$sticky_from` calls it.
-    pub fn one_by_one(&self) -> Vec<(Vec<u8>, Place)> {
-        let labelled = |name: &[u8]| [&*self.label(), b":", name].concat();
-        match self {
-            Place::Json(members) => {
-                let alone = members.one_by_one();
-                alone
-                    .map(|(text, one)| (labelled(&text), Place::Json(one.into())))
-                    .collect()
-            }
-            Place::Xml(elements) => {
-                let alone = elements.one_by_one();
-                alone
-                    .map(|(name, one)| (labelled(name), Place::Xml(one.into())))
-                    .collect()
-            }
-            _ => vec![(self.label(), self.clone())],
-        }
-    }
-
     /// What `$sticky_from` calls the place: as `from=` does. Where it [has
     /// names](Self::has_names), the name that the id came under follows.
     pub fn label(&self) -> Vec<u8> {

@@ -241,8 +241,13 @@ impl Names {
 
     /// The id in a decoded value, of a field or a header: the value without the name of a node.
     /// `None`: nothing is left, or more than [`MAX_ID`] bytes.
-    #[inline(always)]
+    #[inline]
     pub fn id_in<'a>(&self, value: &'a [u8]) -> Option<&'a [u8]> {
+        self.id_within(value)
+    }
+
+    #[inline(always)]
+    fn id_within<'a>(&self, value: &'a [u8]) -> Option<&'a [u8]> {
         let end = self.delimiter.and_then(|byte| memchr::memchr(byte, value));
         let id = end.map_or(Some(value), |end| value.get(..end))?;
         if id.len() > self.max_id {
@@ -301,7 +306,7 @@ impl Names {
         }
         for name in self.plain() {
             if let Some(value) = name.value_in_plain(query) {
-                return Some(self.id_in(value));
+                return Some(self.id_within(value));
             }
         }
         Some(None)
@@ -323,8 +328,17 @@ impl Names {
     #[inline]
     pub fn may_be_in_path(&self, path: &[u8]) -> bool {
         match self.has_letters {
-            false => has_semicolon(path),
+            false => memchr::memchr(b';', path).is_some(),
             true => memchr::memchr3(b';', b'(', b'%', path).is_some(),
+        }
+    }
+
+    /// The same for that of a request.
+    #[inline(always)]
+    pub fn may_be_in_request_path(&self, path: &[u8]) -> bool {
+        match self.has_letters {
+            false => has_semicolon(path),
+            true => self.may_be_in_path(path),
         }
     }
 

@@ -20,7 +20,7 @@ use crate::ngx::request::Request;
 use crate::zone::sessions::Sessions;
 
 use super::context::RequestContext;
-use super::session_id;
+use super::session_id::{self, First};
 use super::status::Status;
 use super::usable;
 
@@ -190,8 +190,10 @@ pub fn by_id<'r>(
     sessions: &Sessions<'_>,
     is_usable: &dyn Fn(PeerId) -> bool,
 ) -> RequestSession<'r> {
-    let Some((id, others)) = session_id::first(r, rule) else {
-        return RequestSession::without_session(Status::None);
+    let (id, others) = match session_id::first(r, rule) {
+        First::Id(id, others) => (id, others),
+        First::None => return RequestSession::without_session(Status::None),
+        First::InBody => return by_live_id(r, rule, sessions, is_usable),
     };
     let Some(key) = sessions.key(id) else {
         return RequestSession::without_session(Status::Miss);

@@ -75,10 +75,11 @@ fn place_of(r: Request<'_>, rule: &QueryRule, id: &[u8]) -> Vec<u8> {
             let source = main.variable(*number)?.source();
             return has(r, &all, place, is_wanted).then(|| source.to_vec());
         }
+        if matches!(place, Place::Json(_) | Place::Xml(_)) {
+            return session_id::place_in_body(r, &all, place, is_wanted);
+        }
         if !place.has_names() {
-            let mut alone = place.one_by_one().into_iter();
-            let found = alone.find(|(_, one)| has(r, &all, one, is_wanted));
-            return found.map(|(label, _)| label);
+            return has(r, &all, place, is_wanted).then(|| place.label());
         }
         all.one_by_one().find_map(|(name, alone)| {
             let is_found = has(r, &alone, place, is_wanted);

@@ -25,9 +25,22 @@ const SEARCHED: usize = 64 * 1024;
 /// Called with each id, decoded, until it breaks.
 type Visit<'v, 'r> = dyn FnMut(Cow<'r, [u8]>) -> ControlFlow<()> + 'v;
 
-/// The first id of a request, and the places that may have further ones.
+/// The same of a body, with the index of the member or element.
+type VisitOfBody<'v> = dyn FnMut(usize, Vec<u8>) -> ControlFlow<()> + 'v;
+
+/// The first id of a request.
+pub enum First<'r, 'p> {
+    /// It has none.
+    None,
+    /// This one, and these places may have further ones.
+    Id(&'r [u8], &'p [Place]),
+    /// It is in a body of JSON or XML, if there is one. That is read once for all ids.
+    InBody,
+}
+
+/// The first id of a request.
 #[inline(always)]
-pub fn first<'r, 'p>(r: Request<'r>, rule: &'p QueryRule) -> Option<(&'r [u8], &'p [Place])> {
+pub fn first<'r, 'p>(r: Request<'r>, rule: &'p QueryRule) -> First<'r, 'p> {
     let all = rule.from.as_slice();
     let Some(cheap) = &rule.cheap else {
         return first_in_turn(r, &rule.names, all, May::have_any());
@@ -38,19 +51,22 @@ pub fn first<'r, 'p>(r: Request<'r>, rule: &'p QueryRule) -> Option<(&'r [u8], &
     let may = May::of(r, rule, cheap);
     if may.cookie && cheap.begin_with_cookie {
         if let Some(id) = in_plain_cookies(r, &rule.names) {
-            return Some((id, all));
+            return First::Id(id, all);
         }
     }
     if may.any() {
         return first_in_turn(r, &rule.names, all, may);
     }
     if !cheap.query {
-        return None;
+        return First::None;
     }
     match rule.names.in_plain_query(r.args()) {
-        Some(Some(id)) => Some((id, &[])),
-        Some(None) if r.is_as_sent() => None,
-        _ => Some((first_in_query(r, &rule.names)?, &QUERY)),
+        Some(Some(id)) => First::Id(id, &[]),
+        Some(None) if r.is_as_sent() => First::None,
+        _ => match first_in_query(r, &rule.names) {
+            Some(id) => First::Id(id, &QUERY),
+            None => First::None,
+        },
     }
 }
 
@@ -60,23 +76,23 @@ fn first_in_query_or<'r, 'p>(
     r: Request<'r>,
     rule: &'p QueryRule,
     cheap: &CheapPlaces,
-) -> Option<(&'r [u8], &'p [Place])> {
+) -> First<'r, 'p> {
     let [_, others @ ..] = rule.from.as_slice() else {
-        return None;
+        return First::None;
     };
     // Nearly all ids come in a plain query, where nothing needs decoding.
     match rule.names.in_plain_query(r.args()) {
-        Some(Some(id)) => return Some((id, others)),
+        Some(Some(id)) => return First::Id(id, others),
         Some(None) if r.is_as_sent() => {}
         _ => {
             if let Some(id) = first_in_query(r, &rule.names) {
-                return Some((id, &rule.from));
+                return First::Id(id, &rule.from);
             }
         }
     }
     let may = May::of(r, rule, cheap);
     if !may.any() {
-        return None;
+        return First::None;
     }
     first_in_turn(r, &rule.names, others, may)
 }
@@ -107,7 +123,7 @@ impl May {
         Self {
             body: cheap.body && r.has_body(),
             cookie: cheap.cookie && may_be_in_cookies(r, &rule.names),
-            path: cheap.path && rule.names.may_be_in_path(r.unparsed_uri()),
+            path: cheap.path && rule.names.may_be_in_request_path(r.unparsed_uri()),
         }
     }
 
@@ -132,38 +148,43 @@ fn first_in_turn<'r, 'p>(
     names: &Names,
     from: &'p [Place],
     may: May,
-) -> Option<(&'r [u8], &'p [Place])> {
+) -> First<'r, 'p> {
     let mut places = from;
     while let [place, others @ ..] = places {
         match place {
             Place::Query if r.args().is_empty() && r.is_as_sent() => {}
             Place::Query => {
                 if let Some(id) = first_in_query(r, names) {
-                    return Some((id, places));
+                    return First::Id(id, places);
                 }
             }
             Place::Form | Place::Json(_) | Place::Xml(_) if !may.body || !r.has_body() => {}
+            Place::Json(_) if media_type::is_json(r.body_type()) => return First::InBody,
+            Place::Xml(_) if media_type::is_xml(r.body_type()) => return First::InBody,
+            Place::Json(_) | Place::Xml(_) => {}
             Place::Segment(prefix) => {
-                if let Some(id) = names.id_in_segment(prefix, r.unparsed_uri()) {
-                    return Some((kept(r, id)?, others));
+                let id = names.id_in_segment(prefix, r.unparsed_uri());
+                if let Some(id) = id.and_then(|id| kept(r, id)) {
+                    return First::Id(id, others);
                 }
             }
             Place::Cookie if !may.cookie => {}
             Place::Cookie => {
-                if let Some(id) = names.first_in_cookies(r.cookies()) {
-                    return Some((kept(r, id)?, places));
+                let id = names.first_in_cookies(r.cookies());
+                if let Some(id) = id.and_then(|id| kept(r, id)) {
+                    return First::Id(id, places);
                 }
             }
             Place::Path if !may.path || !names.may_be_in_path(r.unparsed_uri()) => {}
             _ => {
                 if let Some(id) = first_in_place(r, names, place) {
-                    return Some((id, places));
+                    return First::Id(id, places);
                 }
             }
         }
         places = others;
     }
-    None
+    First::None
 }
 
 /// Whether a cookie may have one of the names: a quick look.
@@ -283,8 +304,8 @@ pub fn in_place<'r>(
         Place::Header(name) => names
             .ids_in_headers(r.header_values(name))
             .try_for_each(visit),
-        Place::Json(members) => in_json(r, names, members, visit),
-        Place::Xml(elements) => in_xml(r, names, elements, visit),
+        Place::Json(members) => in_json(r, names, members, &mut |_, id| visit(Cow::Owned(id))),
+        Place::Xml(elements) => in_xml(r, names, elements, &mut |_, id| visit(Cow::Owned(id))),
         Place::HeaderParameter { header, name } => names
             .ids_in_parameters(r.header_values(header), name)
             .try_for_each(visit),
@@ -340,34 +361,64 @@ fn in_form_body<'r>(r: Request<'r>, names: &Names, visit: &mut Visit<'_, 'r>) ->
     }
 }
 
-fn in_json<'r>(
-    r: Request<'r>,
+fn in_json(
+    r: Request<'_>,
     names: &Names,
     members: &Arc<MemberPaths>,
-    visit: &mut Visit<'_, 'r>,
+    visit: &mut VisitOfBody<'_>,
 ) -> ControlFlow<()> {
     if !media_type::is_json(r.body_type()) {
         return ControlFlow::Continue(());
     }
     match r.body(SEARCHED) {
-        Some(body) => members.visit_ids(names, &body.bytes, &mut |id| visit(Cow::Owned(id))),
+        Some(body) => members.visit_with_member(names, &body.bytes, visit),
         None => ControlFlow::Continue(()),
     }
 }
 
-fn in_xml<'r>(
-    r: Request<'r>,
+fn in_xml(
+    r: Request<'_>,
     names: &Names,
     elements: &Arc<XmlNames>,
-    visit: &mut Visit<'_, 'r>,
+    visit: &mut VisitOfBody<'_>,
 ) -> ControlFlow<()> {
     if !media_type::is_xml(r.body_type()) {
         return ControlFlow::Continue(());
     }
     match r.body(SEARCHED) {
-        Some(body) => elements.visit_ids(names, &body.bytes, &mut |id| visit(Cow::Owned(id))),
+        Some(body) => elements.visit_with_name(names, &body.bytes, visit),
         None => ControlFlow::Continue(()),
     }
+}
+
+/// What `$sticky_from` calls the member or element of a body that has an id for which `is_wanted`.
+pub fn place_in_body(
+    r: Request<'_>,
+    names: &Names,
+    place: &Place,
+    is_wanted: impl Fn(&[u8]) -> bool,
+) -> Option<Vec<u8>> {
+    let mut found = None;
+    let mut visit = |index: usize, id: Vec<u8>| match is_wanted(&id) {
+        true => {
+            found = Some(index);
+            ControlFlow::Break(())
+        }
+        false => ControlFlow::Continue(()),
+    };
+    let name = match place {
+        Place::Json(members) => {
+            // Whether it has broken, found tells.
+            let _ = in_json(r, names, members, &mut visit);
+            members.text(found?)?
+        }
+        Place::Xml(elements) => {
+            let _ = in_xml(r, names, elements, &mut visit);
+            elements.name(found?)?.to_vec()
+        }
+        _ => return None,
+    };
+    Some([&*place.label(), b":", &*name].concat())
 }
 
 fn in_form<'a>(

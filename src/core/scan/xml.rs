@@ -37,11 +37,9 @@ impl XmlNames {
         Self(names.iter().take(MAX_NAMES).cloned().collect())
     }
 
-    /// Each name, and the names as if it were the only one.
-    pub fn one_by_one(&self) -> impl Iterator<Item = (&[u8], Self)> + '_ {
-        self.0
-            .iter()
-            .map(|name| (&**name, Self(vec![name.clone()])))
+    /// The name of this index.
+    pub fn name(&self, index: usize) -> Option<&[u8]> {
+        self.0.get(index).map(|name| &**name)
     }
 
     /// Whether this is one of the names.
@@ -58,10 +56,20 @@ impl XmlNames {
         body: &[u8],
         visit: &mut dyn FnMut(Vec<u8>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        self.visit_with_name(names, body, &mut |_, id| visit(id))
+    }
+
+    /// The same, with the index of the name of each.
+    pub fn visit_with_name(
+        self: &Arc<Self>,
+        names: &Names,
+        body: &[u8],
+        visit: &mut dyn FnMut(usize, Vec<u8>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let mut reader = XmlReader::new(Arc::clone(self));
         if self.0.len() == 1 {
-            let mut read = |_, value: &[u8]| match names.id_in(value) {
-                Some(id) => visit(id.to_vec()),
+            let mut read = |name, value: &[u8]| match names.id_in(value) {
+                Some(id) => visit(name, id.to_vec()),
                 None => ControlFlow::Continue(()),
             };
             let mut pieces = body.chunks(READ_AT_ONCE);
@@ -77,7 +85,10 @@ impl XmlNames {
             ControlFlow::Continue(())
         };
         reader.feed(body, &mut read)?;
-        ids.into_iter().flatten().try_for_each(visit)
+        for (name, of_name) in ids.into_iter().enumerate() {
+            of_name.into_iter().try_for_each(|id| visit(name, id))?;
+        }
+        ControlFlow::Continue(())
     }
 
     /// The index of the local part of a name.

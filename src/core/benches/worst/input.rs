@@ -3,18 +3,21 @@
 //! with tabs between them.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use sticky_core::scan::forms::FormsLearner;
 use sticky_core::scan::html::HtmlLearner;
-use sticky_core::scan::json::{JsonLearner, Member, Members, ScriptLearner};
+use sticky_core::scan::json::{JsonLearner, Member, MemberPaths, Members, ScriptLearner};
 use sticky_core::scan::sse::SseLearner;
 use sticky_core::scan::text::TextLearner;
+use sticky_core::scan::xml::XmlNames;
 use sticky_core::scan::Learner;
 use sticky_core::url::{LinkPart, Names, Site};
 
-/// The readers of bodies: JSON by names, by paths, and in the scripts of pages.
-pub const READERS: [&str; 7] = [
+/// The readers of bodies: of responses, JSON by names, by paths, and in the scripts of pages; then of
+/// requests.
+pub const READERS: [&str; 10] = [
     "html",
     "forms",
     "text",
@@ -22,7 +25,13 @@ pub const READERS: [&str; 7] = [
     "json",
     "json-path",
     "json-page",
+    "from=json",
+    "from=json-path",
+    "from=xml",
 ];
+
+/// So much of a request's body is read.
+const MAX_REQUEST: usize = 64 * 1024;
 
 /// The longest text for the reader of forms.
 const MAX_FORMS: usize = 40 * 1024;
@@ -72,6 +81,9 @@ impl Input {
         while text.len() < len {
             text.extend_from_slice(&self.then);
         }
+        if self.is_of_requests() {
+            text.truncate(MAX_REQUEST);
+        }
         text
     }
 
@@ -102,6 +114,43 @@ impl Input {
         }
     }
 
+    /// Whether it is a body of a request, which is read at once.
+    pub fn is_of_requests(&self) -> bool {
+        self.reader.starts_with("from=")
+    }
+
+    /// How many ids are found in the body of a request.
+    pub fn ids_in(&self, text: &[u8]) -> usize {
+        let names = Names::new(
+            self.names
+                .iter()
+                .map(|name| name.as_bytes().into())
+                .collect(),
+        );
+        let mut count = 0;
+        // None of them is live.
+        let mut visit = |_| {
+            count += 1;
+            ControlFlow::Continue(())
+        };
+        let _ = match &*self.reader {
+            "from=xml" => {
+                let elements: Vec<_> = self
+                    .names
+                    .iter()
+                    .map(|name| name.as_bytes().into())
+                    .collect();
+                Arc::new(XmlNames::new(&elements)).visit_ids(&names, text, &mut visit)
+            }
+            _ => {
+                let members: Vec<Member> =
+                    self.names.iter().map(|name| self.member(name)).collect();
+                Arc::new(MemberPaths::new(&members)).visit_ids(&names, text, &mut visit)
+            }
+        };
+        count
+    }
+
     /// The reader of one body.
     pub fn learner(&self) -> Box<dyn Learner> {
         let names = self.names.iter().map(|name| name.as_bytes().into());
@@ -128,7 +177,7 @@ impl Input {
 
     fn member(&self, name: &str) -> Member {
         match &*self.reader {
-            "json-path" => {
+            "json-path" | "from=json-path" => {
                 let path = [b"data"[..].into(), name.as_bytes().into()];
                 Member::ByPath(path.into())
             }

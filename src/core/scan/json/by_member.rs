@@ -33,10 +33,20 @@ impl MemberPaths {
         body: &[u8],
         visit: &mut dyn FnMut(Vec<u8>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
+        self.visit_with_member(names, body, &mut |_, id| visit(id))
+    }
+
+    /// The same, with the index of the member of each.
+    pub fn visit_with_member(
+        self: &Arc<Self>,
+        names: &Names,
+        body: &[u8],
+        visit: &mut dyn FnMut(usize, Vec<u8>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let mut reader = ByMember::new(Arc::clone(self));
         if self.is_one() {
-            let mut read = |_, value: &[u8]| match names.id_in(value) {
-                Some(id) => visit(id.to_vec()),
+            let mut read = |member, value: &[u8]| match names.id_in(value) {
+                Some(id) => visit(member, id.to_vec()),
                 None => ControlFlow::Continue(()),
             };
             let mut pieces = body.chunks(READ_AT_ONCE);
@@ -53,7 +63,10 @@ impl MemberPaths {
             ControlFlow::Continue(())
         };
         reader.feed(body, &mut read)?;
-        ids.into_iter().flatten().try_for_each(visit)
+        for (member, of_member) in ids.into_iter().enumerate() {
+            of_member.into_iter().try_for_each(|id| visit(member, id))?;
+        }
+        ControlFlow::Continue(())
     }
 }
 

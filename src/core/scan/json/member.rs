@@ -91,10 +91,8 @@ impl MemberPaths {
                 is_anywhere: false,
             },
         };
-        Self::of(members.into_iter().take(MAX_NAMES).map(path).collect())
-    }
-
-    fn of(paths: Vec<MemberPath>) -> Self {
+        let members = members.into_iter().take(MAX_NAMES);
+        let paths: Vec<MemberPath> = members.map(path).collect();
         let steps = paths.iter().flat_map(|path| &path.steps);
         let indices = steps.filter_map(|step| step.index);
         Self {
@@ -111,11 +109,9 @@ impl MemberPaths {
         anywhere.any(|path| path.step(0).is_some_and(|step| *step.name == *name))
     }
 
-    /// Each member alone, and how the directive writes it.
-    pub fn one_by_one(&self) -> impl Iterator<Item = (Vec<u8>, Self)> + '_ {
-        self.paths
-            .iter()
-            .map(|path| (path.text(), Self::of(vec![path.clone()])))
+    /// The member of this index as the directive writes it.
+    pub fn text(&self, member: usize) -> Option<Vec<u8>> {
+        self.paths.get(member).map(MemberPath::text)
     }
 
     pub(super) fn is_one(&self) -> bool {
