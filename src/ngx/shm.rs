@@ -3,8 +3,8 @@
 //! The block is allocated once, when the zone is made, and never freed: nginx's slab mutex is not
 //! locked while requests are served. Its address is the same in all workers and after a reload.
 //!
-//! Behind the block is a file in memory. An nginx that is upgraded to another binary leaves it to that
-//! one, so that both have the same block while they serve side by side.
+//! Behind the block is a file in memory. An nginx that is upgraded to another binary leaves it to
+//! that one, so that both have the same block while they serve side by side.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
@@ -58,8 +58,9 @@ pub enum Memory {
     },
     /// Zeroes, of which none was written, nor read: the system has not provided the memory yet.
     New {
-        /// The block of the zone of the same name in the cycle before, or in the nginx that has started
-        /// this one, if its size is another; followed by those that this zone has replaced itself.
+        /// The block of the zone of the same name in the cycle before, or in the nginx that has
+        /// started this one, if its size is another; followed by those that this zone has replaced
+        /// itself.
         before: Vec<Rc<OldBlock>>,
     },
 }
@@ -173,8 +174,8 @@ impl<T: Adopt> Zone<T> {
         self.replaced().iter().for_each(|block| block.close_file());
     }
 
-    /// Starts work on the headers and the words of some zones, as [`Zone::split`] has them, in a thread
-    /// beside the event loop. `None` before the zones were made.
+    /// Starts work on the headers and the words of some zones, as [`Zone::split`] has them, in a
+    /// thread beside the event loop. `None` before the zones were made.
     pub fn task<H, W, R>(
         zones: &[&Self],
         work: impl FnOnce(&[(&H, &[W])]) -> R + Send + 'static,
@@ -261,12 +262,12 @@ impl<T: Adopt> Zone<T> {
             if self.map_file(block) {
                 return true;
             }
-            // ngx_shm_alloc() has mapped anonymous memory, or /dev/zero, or made a segment of System V:
-            // new pages of all of them are zero. Since then only ngx_slab_init() has written to it, and
-            // to its own tables in front of the first page (pool->start), as has ngx_slab_alloc(). An
-            // nginx with NGX_DEBUG_MALLOC, however, has filled all of it (ngx_slab_junk()), which the
-            // first word shows. Nothing else of the block is touched: each page that is read or written
-            // takes memory from then on.
+            // ngx_shm_alloc() has mapped anonymous memory, or /dev/zero, or made a segment of
+            // System V: new pages of all of them are zero. Since then only ngx_slab_init() has
+            // written to it, and to its own tables in front of the first page (pool->start), as has
+            // ngx_slab_alloc(). An nginx with NGX_DEBUG_MALLOC, however, has filled all of it
+            // (ngx_slab_junk()), which the first word shows. Nothing else of the block is touched:
+            // each page that is read or written takes memory from then on.
             if block.cast::<u64>().read() != 0 {
                 block.cast::<u8>().write_bytes(0, size);
             }
@@ -294,8 +295,8 @@ impl<T: Adopt> Zone<T> {
         false
     }
 
-    /// The memory of the zone of the same name in the nginx that has started this one, for the first
-    /// configuration, from its files and those of what that has replaced.
+    /// The memory of the zone of the same name in the nginx that has started this one, for the
+    /// first configuration, from its files and those of what that has replaced.
     ///
     /// # Safety
     /// Nobody uses the zone yet.
@@ -338,8 +339,8 @@ impl<T: Adopt> Zone<T> {
         };
         #[cfg(target_os = "linux")]
         self.generation.set(old.generation.get().saturating_add(1));
-        // SAFETY: it is part of the zone's mapping, which ngx_init_cycle() unmaps after the new zones
-        // were initialised.
+        // SAFETY: it is part of the zone's mapping, which ngx_init_cycle() unmaps after the new
+        // zones were initialised.
         let block = unsafe {
             OldBlock::of(
                 block,
@@ -354,20 +355,20 @@ impl<T: Adopt> Zone<T> {
     }
 
     /// Keeps the memory of the zones of the cycle before which the new one has not, where this very
-    /// process goes on with requests of that cycle (`master_process off`): nginx would unmap it. To be
-    /// called in init_module.
+    /// process goes on with requests of that cycle (`master_process off`): nginx would unmap it. To
+    /// be called in init_module.
     pub fn keep_for_older_requests(new: &[&Self]) {
         if role() != Role::Single {
             return;
         }
-        // SAFETY: ngx_cycle is the cycle before until ngx_init_cycle() has returned; it is zero where
-        // there was none (main()).
+        // SAFETY: ngx_cycle is the cycle before until ngx_init_cycle() has returned; it is zero
+        // where there was none (main()).
         let old = unsafe { sys::ngx_cycle.as_ref() }.map(Self::all);
         for zone in old.into_iter().flatten() {
             let is_gone = !new.iter().any(|new| new.block == zone.block);
             if is_gone {
-                // SAFETY: an element of the old cycle's shared_memory. ngx_init_cycle() unmaps what it
-                // says next, and nothing else uses it: the block is reached by its own address.
+                // SAFETY: an element of the old cycle's shared_memory. ngx_init_cycle() unmaps what
+                // it says next, and nothing else uses it: the block is reached by its own address.
                 unsafe {
                     let shm = &mut (*zone.shm_zone.get()).shm;
                     if let Some(vacant) = memory::vacant(shm.size) {
@@ -420,9 +421,10 @@ where
     R: Send + 'static,
 {
     let lasting = parts.iter().map(|(header, words)| {
-        // SAFETY: only ngx_init_cycle() unmaps a zone, one of a configuration that is gone, and drops
-        // what it keeps, after it has called init_module (ngx_init_modules()), where the module waits
-        // for all background tasks. A worker does before its cycle's pool goes, in exit_process.
+        // SAFETY: only ngx_init_cycle() unmaps a zone, one of a configuration that is gone, and
+        // drops what it keeps, after it has called init_module (ngx_init_modules()), where the
+        // module waits for all background tasks. A worker does before its cycle's pool goes, in
+        // exit_process.
         let lasting: (&'static H, &'static [W]) = unsafe {
             (
                 &*std::ptr::from_ref(*header),
@@ -435,8 +437,8 @@ where
     BackgroundTask::start(move || work(&lasting))
 }
 
-/// To be called when a configuration is complete, in which there are zones or not. Closes what the nginx
-/// that has started this one has left for zones that this one has not.
+/// To be called when a configuration is complete, in which there are zones or not. Closes what the
+/// nginx that has started this one has left for zones that this one has not.
 pub fn end_of_configuration(has_zones: bool) {
     #[cfg(target_os = "linux")]
     {
@@ -447,7 +449,8 @@ pub fn end_of_configuration(has_zones: bool) {
     let _ = has_zones;
 }
 
-/// To be called at the start of a process that serves requests, or helps to, and is not the only one.
+/// To be called at the start of a process that serves requests, or helps to, and is not the only
+/// one.
 pub fn enter() {
     #[cfg(target_os = "linux")]
     match role() {

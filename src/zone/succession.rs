@@ -1,5 +1,5 @@
-//! A zone that has replaced one of another size, until no process is left that has only the old one:
-//! which tables a worker uses, and what is done with them beside the requests.
+//! A zone that has replaced one of another size, until no process is left that has only the old
+//! one: which tables a worker uses, and what is done with them beside the requests.
 
 use std::rc::Rc;
 
@@ -13,8 +13,8 @@ use crate::ngx::shm::OldBlock;
 
 use super::table_zone::{parts_of, table_of, Parts, TableZone};
 
-/// So many tables of a zone are used at once at most, if workers of as many configurations with other
-/// sizes still have requests. The oldest is not asked then.
+/// So many tables of a zone are used at once at most, if workers of as many configurations with
+/// other sizes still have requests. The oldest is not asked then.
 const MOST_TABLES: usize = 8;
 
 /// What a zone has replaced, if some sessions may stand only there.
@@ -65,8 +65,8 @@ fn ended(replaced: &[Rc<OldBlock>], used: &[(usize, Parts<'_>)]) -> usize {
     blocks.take_while(|block| !block.has_users()).count()
 }
 
-/// Called once a second in the worker that does the housekeeping: when the processes have ended that
-/// have only what the zone has replaced, copies what is missing and frees that.
+/// Called once a second in the worker that does the housekeeping: when the processes have ended
+/// that have only what the zone has replaced, copies what is missing and frees that.
 pub fn tick(zone: &TableZone) {
     // Mostly, and of thousands of zones.
     if zone.replaced().is_empty() {
@@ -116,8 +116,8 @@ fn log_freed(zone: &TableZone) {
     );
 }
 
-/// Called when a zone is about to be replaced itself: copies and frees what only processes have used
-/// that have ended.
+/// Called when a zone is about to be replaced itself: copies and frees what only processes have
+/// used that have ended.
 pub fn collapse_before(zone: Parts<'_>, replaced: &[Rc<OldBlock>], limits: Option<Limits>) {
     let used = in_use(zone.0, replaced);
     let ended = ended(replaced, &used);
@@ -167,12 +167,14 @@ pub fn needed(replaced: &[Rc<OldBlock>], limits: Option<Limits>) -> Needed {
     }
 }
 
-/// Has the table at that place passed over. Whether all of it stands in the one that has replaced it.
+/// Has the table at that place passed over. Whether all of it stands in the one that has replaced
+/// it.
 fn pass_over(used: &[(&Rc<OldBlock>, Parts<'_>)], at: usize, limits: Option<Limits>) -> bool {
     let Some((_, (header, _))) = used.get(at).filter(|_| move_own(used, at, limits)) else {
         return false;
     };
-    // Meanwhile a worker may have copied into it what was missing, and have freed what it has replaced.
+    // Meanwhile a worker may have copied into it what was missing, and have freed what it has
+    // replaced.
     if header.identity.skip() {
         move_own(used, at, limits);
     }
@@ -191,8 +193,8 @@ fn move_own(used: &[(&Rc<OldBlock>, Parts<'_>)], at: usize, limits: Option<Limit
     table.move_own_into(&table_of(*new, limits), &longest, now, &|| false)
 }
 
-/// Called when no worker is left, before the zone is written to its file. Another nginx may go on with
-/// what the zone has replaced.
+/// Called when no worker is left, before the zone is written to its file. Another nginx may go on
+/// with what the zone has replaced.
 pub fn finish(zone: &TableZone) {
     if let Some(parts) = zone.split::<ZoneHeader, AtomicU128>() {
         collapse_before(parts, zone.replaced(), zone.conf().longest.get());
@@ -203,8 +205,8 @@ pub fn finish(zone: &TableZone) {
     }
 }
 
-/// Of tables of which each has replaced the next, copies from the last `ended` ones into those before
-/// them what is missing there.
+/// Of tables of which each has replaced the next, copies from the last `ended` ones into those
+/// before them what is missing there.
 fn collapse(
     tables: &[(&ZoneHeader, &[AtomicU128])],
     ended: usize,

@@ -55,7 +55,8 @@ const REPLACED: u64 = 1;
 /// In `succession`: some sessions may stand only in the zone that this one has replaced.
 const PARTED: u64 = 2;
 
-/// In `succession`: whoever has this zone and the one that has replaced it goes on without this one.
+/// In `succession`: whoever has this zone and the one that has replaced it goes on without this
+/// one.
 const SKIPPED: u64 = 4;
 
 impl ZoneIdentity {
@@ -109,8 +110,8 @@ impl ZoneIdentity {
         self.set(REPLACED, is_replaced);
     }
 
-    /// Whether all sessions are in this zone. Else some may stand only in the one that it has replaced,
-    /// see [`Predecessor`](super::Predecessor).
+    /// Whether all sessions are in this zone. Else some may stand only in the one that it has
+    /// replaced, see [`Predecessor`](super::Predecessor).
     #[inline]
     pub fn is_whole(&self) -> bool {
         self.succession.load(Acquire) & PARTED == 0
@@ -121,8 +122,8 @@ impl ZoneIdentity {
         self.set(PARTED, !is_whole);
     }
 
-    /// Whether the zone is to be passed over between the one that has replaced it and the one that it
-    /// has replaced, see [`Predecessor`](super::Predecessor).
+    /// Whether the zone is to be passed over between the one that has replaced it and the one that
+    /// it has replaced, see [`Predecessor`](super::Predecessor).
     pub fn is_skipped(&self) -> bool {
         self.succession.load(Acquire) & SKIPPED != 0
     }
@@ -171,15 +172,16 @@ pub struct Counters {
     /// Not a count: tick of the last insertion that had to search far for a place, plus 1; 0 if
     /// there was none.
     pub last_crowded: AtomicU64,
-    /// Not a count: a digest of what identifies the state file that was last written from this table; 0
-    /// before the first.
+    /// Not a count: a digest of what identifies the state file that was last written from this
+    /// table; 0 before the first.
     pub state_written: AtomicU64,
     /// Not a count: 0 until the first word is inserted, see [`Counters::is_unused`].
     used: AtomicU64,
-    /// Not a count: a digest of the last error of the state file that was logged; 0 if there is none.
+    /// Not a count: a digest of the last error of the state file that was logged; 0 if there is
+    /// none.
     pub state_error: AtomicU64,
-    /// Not a sum: words of newcomers, sessions that are not in use. A hint, which a worker that dies
-    /// leaves wrong by one and a sweep corrects; it may be below 0, in two's complement.
+    /// Not a sum: words of newcomers, sessions that are not in use. A hint, which a worker that
+    /// dies leaves wrong by one and a sweep corrects; it may be below 0, in two's complement.
     pub newcomers: AtomicU64,
 }
 
@@ -187,8 +189,8 @@ pub struct Counters {
 const CROWDED_FOR: u64 = 60;
 
 impl Counters {
-    /// Whether no word was ever put into the table, so that there is nothing to read in it. Its memory
-    /// may not even exist yet: the system provides a page when it is first read or written.
+    /// Whether no word was ever put into the table, so that there is nothing to read in it. Its
+    /// memory may not even exist yet: the system provides a page when it is first read or written.
     pub fn is_unused(&self) -> bool {
         self.used.load(Relaxed) == 0
     }

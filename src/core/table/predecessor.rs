@@ -1,8 +1,10 @@
-//! Two tables at once: workers of an older configuration still use the table that this one replaces.
+//! Two tables at once: workers of an older configuration still use the table that this one
+//! replaces.
 //!
-//! nginx makes a new zone when a reload changes its size. Workers of the older configuration never see
-//! it and go on with theirs until their last request has ended, so what they learn and move stands in
-//! the old table alone. A newer worker has both, and goes by three rules until the older ones are gone:
+//! nginx makes a new zone when a reload changes its size. Workers of the older configuration never
+//! see it and go on with theirs until their last request has ended, so what they learn and move
+//! stands in the old table alone. A newer worker has both, and goes by three rules until the older
+//! ones are gone:
 //!
 //! 1. **The old table decides**, of whatever is in it or in neither: all workers see it, and its
 //!    compare-and-swaps say which of two came first.
@@ -14,10 +16,10 @@
 //!    ([`Predecessor::move_into`]). Only when that is done do the others leave the old table, each with
 //!    its next request ([`ZoneIdentity::is_whole`](super::ZoneIdentity::is_whole)).
 //!
-//! Servers have other numbers there. A predecessor may have a predecessor, which decides for it. One in
-//! between that no worker has as its latest is passed over
-//! ([`ZoneIdentity::skip`](super::ZoneIdentity::skip)), while an older one is still in use. Before that,
-//! what stands there alone is copied into the one that has replaced it
+//! Servers have other numbers there. A predecessor may have a predecessor, which decides for it.
+//! One in between that no worker has as its latest is passed over
+//! ([`ZoneIdentity::skip`](super::ZoneIdentity::skip)), while an older one is still in use. Before
+//! that, what stands there alone is copied into the one that has replaced it
 //! ([`Predecessor::move_own_into`]).
 
 use std::cell::RefCell;
@@ -209,7 +211,8 @@ impl<'a> Predecessor<'a> {
             Claim::RequestCarried { holder } => Claim::RequestCarried {
                 holder: holder.and_then(old_number),
             },
-            // Of a peer without a number there no session is to be moved: the claim is no first one.
+            // Of a peer without a number there no session is to be moved: the claim is no first
+            // one.
             Claim::Request { from: Some(from) } => Claim::Request {
                 from: Some(old_number(from).unwrap_or(old_peer.number)),
             },
@@ -278,8 +281,8 @@ impl<'a> Predecessor<'a> {
         let outcome = change();
         if is_moved(&outcome) {
             self.forget(key);
-            // Meanwhile another worker may have written into the new table once more what the old one
-            // had.
+            // Meanwhile another worker may have written into the new table once more what the old
+            // one had.
             change();
         }
         Some(outcome)
@@ -345,9 +348,9 @@ impl<'a> Predecessor<'a> {
                     return false;
                 }
                 if limits.is_live(&session, now) {
-                    // No live session has to go for one that had no room when the table was made. And
-                    // once a full search has found no room, another one for each session would take
-                    // minutes.
+                    // No live session has to go for one that had no room when the table was made.
+                    // And once a full search has found no room, another one for each session would
+                    // take minutes.
                     let policy = EvictionPolicy::Merge {
                         limits: *limits,
                         now,
@@ -412,7 +415,8 @@ impl<'a> Predecessor<'a> {
         self.follow(new, key, limits, &policy, now)
     }
 
-    /// Writes the session of a key in the old table into the new one, by that policy if it is not there.
+    /// Writes the session of a key in the old table into the new one, by that policy if it is not
+    /// there.
     fn follow(
         &self,
         new: &Table,
@@ -447,8 +451,8 @@ impl<'a> Predecessor<'a> {
         first
     }
 
-    /// A server of the old table in the new one. `None`: there is no number left for it, or the number
-    /// was another's when its word was read.
+    /// A server of the old table in the new one. `None`: there is no number left for it, or the
+    /// number was another's when its word was read.
     fn new_of(&self, new: &Table, old: PeerId) -> Option<Registration> {
         let registry = new.registry()?;
         let old_registry = self.table.registry()?;

@@ -1,5 +1,5 @@
-//! Tests for two tables of which one replaces the other while workers use both: without them a reload
-//! that changes the size of a zone loses the sessions that begin or move around it.
+//! Tests for two tables of which one replaces the other while workers use both: without them a
+//! reload that changes the size of a zone loses the sessions that begin or move around it.
 
 mod table_zone;
 
@@ -305,8 +305,9 @@ fn do_at_random(
     }
 }
 
-/// Workers with one, two or three tables do at random what workers with one table do beside them, and
-/// have the same outcome each time. When the older ones have gone, the newest table alone has it all.
+/// Workers with one, two or three tables do at random what workers with one table do beside them,
+/// and have the same outcome each time. When the older ones have gone, the newest table alone has
+/// it all.
 #[test]
 fn workers_of_all_configurations_see_the_same() {
     let mut random = Random::seeded(0x5743);
@@ -349,8 +350,8 @@ fn workers_of_all_configurations_see_the_same() {
     }
 }
 
-/// Workers with the oldest table alone go on while the table in between is passed over, by those that
-/// have had it and by those that have never seen it, and all see the same.
+/// Workers with the oldest table alone go on while the table in between is passed over, by those
+/// that have had it and by those that have never seen it, and all see the same.
 #[test]
 fn a_table_in_between_is_passed_over() {
     let mut random = Random::seeded(0x5744);
@@ -408,8 +409,8 @@ fn a_table_in_between_is_passed_over() {
     }
 }
 
-/// Parallel first answers with one id, at workers with one table and with both: all agree afterwards,
-/// and no answer was told that the session is another's than it is.
+/// Parallel first answers with one id, at workers with one table and with both: all agree
+/// afterwards, and no answer was told that the session is another's than it is.
 #[test]
 fn of_two_at_once_the_old_table_decides() {
     for round in 0..rounds(300) {
@@ -504,7 +505,8 @@ fn what_ends_while_it_is_copied_is_in_no_table() {
     assert_eq!(Alone(new).holder(key, 20), None);
 }
 
-/// A zone that was made larger because it was full: who has no room in the old table is in the new one.
+/// A zone that was made larger because it was full: who has no room in the old table is in the new
+/// one.
 #[test]
 fn a_full_table_is_replaced_by_a_larger_one() {
     let (old, new) = (Zone::new(256, 0), Zone::new(8192, 3));
@@ -533,8 +535,8 @@ fn a_full_table_is_replaced_by_a_larger_one() {
     }
 }
 
-/// The registry of an older table is full: a session that moves to a server that has no number there
-/// is found where it has moved to, by all who can know that server.
+/// The registry of an older table is full: a session that moves to a server that has no number
+/// there is found where it has moved to, by all who can know that server.
 #[test]
 fn a_session_moves_to_a_server_that_the_old_table_has_no_number_for() {
     // From the newest to the oldest: whether the registry is full.

@@ -138,6 +138,7 @@ fn rush(table: &dyn Sessions, capacity: u64) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too long")]
 fn ids_that_come_back_once_evict_none_that_come_back_more_often() {
     let zone = Zone::new(16_384);
     rush(&zone.table(), 16_384);

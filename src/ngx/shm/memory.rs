@@ -26,8 +26,8 @@ pub unsafe fn split<'a, H: Shareable, W: Shareable>(
     if !header.is_aligned() || !words.is_aligned() {
         return None;
     }
-    // SAFETY: the caller's promise; aligned as just tested, and large enough. Shareable says that any
-    // bytes will do and that other processes may write.
+    // SAFETY: the caller's promise; aligned as just tested, and large enough. Shareable says that
+    // any bytes will do and that other processes may write.
     unsafe {
         let words = std::slice::from_raw_parts(words.as_ptr(), room / size_of::<W>());
         Some((header.as_ref(), words))
@@ -47,7 +47,8 @@ pub struct OldBlock {
 
 impl OldBlock {
     /// A second mapping of the block of a zone, that stays when nginx unmaps the first; where the
-    /// system has no such thing, the first. It was new in the configuration with the number `since`.
+    /// system has no such thing, the first. It was new in the configuration with the number
+    /// `since`.
     ///
     /// # Safety
     /// The block is part of a shared mapping, which stays as long as [`OldBlock::is_own`] is false.
@@ -110,8 +111,8 @@ impl OldBlock {
         #[cfg(target_os = "linux")]
         if self.is_own {
             let (at, size) = (self.block.cast::<u8>().as_ptr(), self.block.len());
-            // SAFETY: a shared mapping of this block alone, whole pages. Shareable says that zeroes will
-            // do. Should it fail, the memory stays until the mappings go.
+            // SAFETY: a shared mapping of this block alone, whole pages. Shareable says that zeroes
+            // will do. Should it fail, the memory stays until the mappings go.
             let _ =
                 unsafe { rustix::mm::madvise(at.cast(), size, rustix::mm::Advice::LinuxRemove) };
         }
@@ -123,8 +124,8 @@ impl Drop for OldBlock {
         #[cfg(target_os = "linux")]
         if self.is_own {
             let (at, size) = (self.block.cast::<u8>().as_ptr(), self.block.len());
-            // SAFETY: this mapping was made here, and split() borrows from self; Zone::task() says why
-            // no thread has it any more.
+            // SAFETY: this mapping was made here, and split() borrows from self; Zone::task() says
+            // why no thread has it any more.
             let _ = unsafe { rustix::mm::munmap(at.cast(), size) };
         }
     }
@@ -159,8 +160,8 @@ pub fn vacant(size: usize) -> Option<*mut u8> {
 unsafe fn mapped_again(block: NonNull<[u8]>) -> Option<NonNull<[u8]>> {
     use rustix::mm::{mremap, MremapFlags};
     let (at, size) = (block.cast::<u8>().as_ptr(), block.len());
-    // SAFETY: with an old size of 0, mremap(2) leaves a shared mapping as it is and maps the same pages
-    // once more.
+    // SAFETY: with an old size of 0, mremap(2) leaves a shared mapping as it is and maps the same
+    // pages once more.
     let again = unsafe { mremap(at.cast(), 0, size, MremapFlags::MAYMOVE) }.ok()?;
     Some(NonNull::slice_from_raw_parts(
         NonNull::new(again.cast())?,
@@ -194,8 +195,9 @@ mod file {
     /// The longest name of a zone that the name of a file has room for.
     const LONGEST_NAME: usize = 200;
 
-    /// At most 1 / `SHARE` of the files that a process may open are made for a configuration. While a
-    /// configuration is read, those of the one before are open, too: at most twice as many in all.
+    /// At most 1 / `SHARE` of the files that a process may open are made for a configuration. While
+    /// a configuration is read, those of the one before are open, too: at most twice as many in
+    /// all.
     const SHARE: u64 = 4;
 
     static OPEN: AtomicUsize = AtomicUsize::new(0);
@@ -203,8 +205,8 @@ mod file {
     /// Those of them that were made for the configuration that is being read.
     static NEW: AtomicUsize = AtomicUsize::new(0);
 
-    /// The file in which the memory of a zone is. It has a name in no folder; the program that this one
-    /// is upgraded to inherits the descriptor.
+    /// The file in which the memory of a zone is. It has a name in no folder; the program that this
+    /// one is upgraded to inherits the descriptor.
     pub struct MemoryFile {
         file: OwnedFd,
         size: usize,
@@ -212,9 +214,9 @@ mod file {
     }
 
     impl MemoryFile {
-        /// A new file of zeroes, which takes memory where it is written. `None`: the system has none, or
-        /// this process has as many as it may.
-        /// A zone that replaces another one has a higher generation.
+        /// A new file of zeroes, which takes memory where it is written. `None`: the system has
+        /// none, or this process has as many as it may. A zone that replaces another one has a
+        /// higher generation.
         pub fn new(zone: &[u8], generation: u32, size: usize) -> Option<Self> {
             // A file of that size would end the process otherwise, by a signal.
             let largest = getrlimit(Resource::Fsize).current;
@@ -234,8 +236,8 @@ mod file {
             Some(Self::counted(file, size, generation))
         }
 
-        /// The files that the nginx has which has started this one: of the zone of that name, and of
-        /// those which that has replaced, the latest first. To be asked before the first
+        /// The files that the nginx has which has started this one: of the zone of that name, and
+        /// of those which that has replaced, the latest first. To be asked before the first
         /// [`MemoryFile::new`], and only for the first configuration.
         pub fn inherited(zone: &[u8]) -> Vec<Rc<Self>> {
             let wanted = name_of(zone);
@@ -256,7 +258,8 @@ mod file {
             self.generation
         }
 
-        /// To be called when a configuration is complete. Closes those inherited ones that no zone has.
+        /// To be called when a configuration is complete. Closes those inherited ones that no zone
+        /// has.
         pub fn end_of_configuration() {
             // Also where no zone has asked.
             if INHERITED.take().is_none() && is_upgrade() {
@@ -340,7 +343,8 @@ mod file {
         let mut all = Vec::new();
         for (number, name) in open_files()? {
             if name.starts_with(NAME.as_bytes()) {
-                // SAFETY: it is open, and nobody else has it: this program has not made such files yet.
+                // SAFETY: it is open, and nobody else has it: this program has not made such files
+                // yet.
                 let file = unsafe { OwnedFd::from_raw_fd(number) };
                 let size = usize::try_from(fstat(&file).ok()?.st_size).ok()?;
                 let end = name

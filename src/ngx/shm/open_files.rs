@@ -1,4 +1,5 @@
-//! Files in memory that this process has open: at its start, those of the nginx that has started it.
+//! Files in memory that this process has open: at its start, those of the nginx that has started
+//! it.
 
 use std::os::fd::RawFd;
 

@@ -1,11 +1,11 @@
 //! Which processes may still use memory that this one wants to free.
 //!
-//! Each configuration has a number, and a lock on the byte of that number of a file in memory. The lock
-//! is on a descriptor that the master has while the configuration is its latest, and that workers
-//! inherit and keep until they end. So it counts whoever may serve by that configuration, from the
-//! moment when it is forked, whoever its parent is and however it ends; and each process has one
-//! descriptor for that, however many others there are. An nginx that is started to replace this one
-//! inherits the file, too, and takes higher numbers.
+//! Each configuration has a number, and a lock on the byte of that number of a file in memory. The
+//! lock is on a descriptor that the master has while the configuration is its latest, and that
+//! workers inherit and keep until they end. So it counts whoever may serve by that configuration,
+//! from the moment when it is forked, whoever its parent is and however it ends; and each process
+//! has one descriptor for that, however many others there are. An nginx that is started to replace
+//! this one inherits the file, too, and takes higher numbers.
 
 #[cfg(target_os = "linux")]
 pub use self::locks::{close, end_of_configuration, enter_worker, find_inherited};
@@ -14,7 +14,8 @@ use self::locks::{is_held, with_numbers};
 #[cfg(target_os = "linux")]
 use crate::ngx::process::{role, Role};
 
-/// The number of a configuration, the program that has read it in its upper half. 0 is lower than all.
+/// The number of a configuration, the program that has read it in its upper half. 0 is lower than
+/// all.
 pub type Number = u64;
 
 /// That of the configuration that is being read.
@@ -37,8 +38,8 @@ pub struct Users {
 #[cfg(target_os = "linux")]
 impl Users {
     /// For a block that the configuration being read replaces, and that was new in the one with the
-    /// number `since`: the processes of all configurations from that one on, and another nginx that this
-    /// one has started.
+    /// number `since`: the processes of all configurations from that one on, and another nginx that
+    /// this one has started.
     pub fn of_older_configurations(since: Number) -> Self {
         // With `master_process off`, this very process goes on with requests of the older one.
         if role() == Role::Single {
@@ -48,8 +49,8 @@ impl Users {
         Self { numbers }
     }
 
-    /// For a block of the nginx that has started this one: all its processes, those of the one before
-    /// it, too.
+    /// For a block of the nginx that has started this one: all its processes, those of the one
+    /// before it, too.
     pub fn of_parent() -> Self {
         let numbers = with_numbers(|numbers| vec![(0, numbers.first())]);
         Self { numbers }
@@ -118,7 +119,8 @@ mod locks {
     pub struct Numbers {
         file: OwnedFd,
         program: u64,
-        /// How many configurations are complete. While the first one is read, its lock is held already.
+        /// How many configurations are complete. While the first one is read, its lock is held
+        /// already.
         complete: u32,
     }
 
@@ -128,7 +130,8 @@ mod locks {
             self.first() + u64::from(self.complete) + 1
         }
 
-        /// Lower than all numbers of this program, and higher than those of the ones that it replaces.
+        /// Lower than all numbers of this program, and higher than those of the ones that it
+        /// replaces.
         pub fn first(&self) -> Number {
             self.program << CONFIGURATION
         }
@@ -141,7 +144,8 @@ mod locks {
             )
         }
 
-        /// The first lock of this program, in the file of the one that has started it, if there is one.
+        /// The first lock of this program, in the file of the one that has started it, if there is
+        /// one.
         fn begin(inherited: &[OwnedFd]) -> io::Result<Self> {
             let file = match inherited.first() {
                 Some(file) => opened_anew(file, OFlags::RDWR)?,
@@ -188,8 +192,8 @@ mod locks {
         }
     }
 
-    /// To be called before [`Users::of_parent`](super::Users::of_parent): takes over the file of the nginx
-    /// that has started this one.
+    /// To be called before [`Users::of_parent`](super::Users::of_parent): takes over the file of
+    /// the nginx that has started this one.
     pub fn find_inherited() {
         LATEST.with_borrow_mut(|state| {
             if matches!(state, State::New) && !is_test() {
@@ -204,7 +208,8 @@ mod locks {
                 true => inherited(),
                 false => Vec::new(),
             };
-            // The inherited descriptors are closed afterwards: until then they count for this program.
+            // The inherited descriptors are closed afterwards: until then they count for this
+            // program.
             match Numbers::begin(&inherited) {
                 Ok(numbers) => State::Locked(numbers),
                 Err(_) => State::Without,
@@ -212,8 +217,8 @@ mod locks {
         }
     }
 
-    /// To be called when a configuration is complete, in which there are zones or not. If there is no
-    /// descriptor for its lock, its processes have that of the one before, and count as its.
+    /// To be called when a configuration is complete, in which there are zones or not. If there is
+    /// no descriptor for its lock, its processes have that of the one before, and count as its.
     pub fn end_of_configuration(has_zones: bool) {
         if has_zones {
             find_inherited();
@@ -231,7 +236,8 @@ mod locks {
     pub fn enter_worker() {
         LATEST.with_borrow(|state| {
             if let State::Locked(numbers) = state {
-                // What other modules execute has nothing to do with it. Each process has flags of its own.
+                // What other modules execute has nothing to do with it. Each process has flags of
+                // its own.
                 let flags = fcntl_getfd(&numbers.file).unwrap_or(FdFlags::empty());
                 let _ = fcntl_setfd(&numbers.file, flags | FdFlags::CLOEXEC);
             }
@@ -251,7 +257,8 @@ mod locks {
         })
     }
 
-    /// Whether a process has the lock of a configuration with one of these numbers. `None`: nobody knows.
+    /// Whether a process has the lock of a configuration with one of these numbers. `None`: it is
+    /// not known.
     pub fn is_held(from: Number, to: Number) -> Option<bool> {
         with_numbers(|numbers| numbers.is_held(from, to).ok())?
     }
