@@ -168,6 +168,10 @@ fn a_base_changes_where_they_lead() {
         ("http://other.example/files/", "1", "-"),
         ("http://other.example/files/", "/files/1", "-"),
         ("?x", "../../files/1", "1"),
+        ("http:///files/", "1", "-"),
+        ("data:/files/,", "1", "-"),
+        ("data:/files/,", "../../files/1", "1"),
+        ("//:80/files/", "../../files/1", "1"),
         ("/files/", "/files/2", "2"),
     ] {
         assert_eq!(in_link(&["/files/"], link, Some(base)), id, "{base} {link}");
