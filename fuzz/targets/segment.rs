@@ -78,6 +78,9 @@ fn check(names: &Names, prefix: &str, site: &Site, base: Option<&str>, link: &[u
     let Ok(link) = std::str::from_utf8(link) else {
         return;
     };
+    if [Some(link), base].into_iter().flatten().any(has_drive) {
+        return;
+    }
     for scheme in ["http", "https"] {
         let page = format!("{scheme}://shop.example{PAGE}?old=1#top");
         let page = Url::parse(&page).expect("a URL");
@@ -110,6 +113,14 @@ fn check(names: &Names, prefix: &str, site: &Site, base: Option<&str>, link: &[u
             "{extracted:?}, not {expected:?}, in {link:?} on {base}"
         );
     }
+}
+
+/// Whether a segment is the letter of a drive of Windows. The crate url does not take it out for
+/// `..` in a URL of http either; the Standard only keeps it in one of file ("shorten a url's path").
+fn has_drive(reference: &str) -> bool {
+    let plain = reference.replace(['\t', '\r', '\n'], "");
+    let mut segments = plain.split(['/', '\\']).map(str::as_bytes);
+    segments.any(|segment| matches!(segment, [b'A'..=b'Z' | b'a'..=b'z', b':' | b'|']))
 }
 
 /// The id in a value, which is cut at the delimiter.

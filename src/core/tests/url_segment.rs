@@ -132,6 +132,7 @@ fn links_lead_from_the_page() {
         ("/./files/./1", "1"),
         ("/files/../files/1", "1"),
         ("/files/x/../1", "1"),
+        ("/files/x:/../1", "1"),
         ("/files/1/..", "-"),
         ("/files/.", "-"),
         ("/files/...", "..."),
