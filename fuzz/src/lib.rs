@@ -68,3 +68,45 @@ pub fn is_own_host(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     [HOST, "www.example", "static.example"].contains(&&*host) || host.ends_with(".static.example")
 }
+
+/// Where the relative links of a page lead that has this `<base href>` (HTML Standard, 4.2.3, "set
+/// the frozen base URL").
+pub fn based(page: &Url, href: &str) -> Url {
+    match joined(page, href) {
+        Ok(base) if !["data", "javascript"].contains(&base.scheme()) => base,
+        _ => page.clone(),
+    }
+}
+
+/// Whether the module may take a base that does not count for one to another host: where that
+/// depends on the scheme of the page, or on what a browser takes for a host.
+pub fn is_ambiguous_base(page: &Url, href: &str) -> bool {
+    let plain = href.trim_start_matches(|c| c <= ' ').to_ascii_lowercase();
+    let plain = plain.replace(['\t', '\r', '\n'], "");
+    let is_of_http = ["http:", "https:", "/", "\\"]
+        .iter()
+        .any(|start| plain.starts_with(start));
+    is_ambiguous(href)
+        || match joined(page, href) {
+            Ok(_) => false,
+            Err(ParseError::EmptyHost | ParseError::InvalidPort) => !is_of_http,
+            Err(_) => true,
+        }
+}
+
+/// Links of the site in which the module finds nothing, as documented: a scheme without a host,
+/// whose meaning depends on the page's scheme, and hosts that IDNA would map.
+pub fn is_ambiguous(link: &str) -> bool {
+    let link: String = link.chars().filter(|c| !"\t\r\n".contains(*c)).collect();
+    let link = link.trim_matches(|c| c <= ' ').to_ascii_lowercase();
+    let link = link.replace('\\', "/");
+    let after_scheme = ["http:", "https:"]
+        .iter()
+        .find_map(|scheme| link.strip_prefix(scheme));
+    if after_scheme.is_some_and(|rest| !rest.starts_with("//")) {
+        return true;
+    }
+    let authority = after_scheme.unwrap_or(&link).trim_start_matches('/');
+    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+    !authority.is_ascii() || authority.contains('%') || authority.contains("xn--")
+}

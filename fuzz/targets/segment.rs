@@ -6,7 +6,7 @@
 use libfuzzer_sys::fuzz_target;
 use sticky_core::url::{ExtractedId, LinkPart, Names, SegmentPrefix, Site};
 use sticky_fuzz::pairs::{assert_usable, unescaped};
-use sticky_fuzz::{delimiter, is_own_host, joined, site};
+use sticky_fuzz::{based, delimiter, is_ambiguous, is_ambiguous_base, is_own_host, joined, site};
 use url::{ParseError, Url};
 
 const PREFIXES: [&str; 8] = [
@@ -78,13 +78,14 @@ fn check(names: &Names, prefix: &str, site: &Site, base: Option<&str>, link: &[u
     let Ok(link) = std::str::from_utf8(link) else {
         return;
     };
+    if [Some(link), base].into_iter().flatten().any(has_drive) {
+        return;
+    }
     for scheme in ["http", "https"] {
         let page = format!("{scheme}://shop.example{PAGE}?old=1#top");
         let page = Url::parse(&page).expect("a URL");
-        let base = match base.map(|base| joined(&page, base)) {
-            Some(Ok(base)) if !["data", "javascript"].contains(&base.scheme()) => base,
-            _ => page,
-        };
+        let has_ambiguous_base = base.is_some_and(|base| is_ambiguous_base(&page, base));
+        let base = base.map_or_else(|| page.clone(), |base| based(&page, base));
         let url = match joined(&base, link) {
             Ok(url) => url,
             Err(ParseError::IdnaError | ParseError::InvalidDomainCharacter) => continue,
@@ -104,37 +105,25 @@ fn check(names: &Names, prefix: &str, site: &Site, base: Option<&str>, link: &[u
             continue;
         }
         // Where the host or the scheme is read otherwise, as the target for links allows; a link
-        // without a path, to the page itself; a base whose meaning depends on the scheme.
+        // without a path, to the page itself or its base.
         let is_missed = extracted == ExtractedId::Absent;
         let is_to_page = url.path() == base.path();
         assert!(
-            is_missed && (is_to_page || site_is_odd(link) || base.as_str() != page_of(scheme)),
+            is_missed && (is_to_page || is_ambiguous(link) || has_ambiguous_base),
             "{extracted:?}, not {expected:?}, in {link:?} on {base}"
         );
     }
 }
 
-fn page_of(scheme: &str) -> String {
-    format!("{scheme}://shop.example{PAGE}?old=1#top")
+/// Whether a segment is the letter of a drive of Windows. The crate url does not take it out for
+/// `..` in a URL of http either; the Standard only keeps it in one of file ("shorten a url's path").
+fn has_drive(reference: &str) -> bool {
+    let plain = reference.replace(['\t', '\r', '\n'], "");
+    let mut segments = plain.split(['/', '\\']).map(str::as_bytes);
+    segments.any(|segment| matches!(segment, [b'A'..=b'Z' | b'a'..=b'z', b':' | b'|']))
 }
 
 /// The id in a value, which is cut at the delimiter.
 fn names_cut(names: &Names, value: &[u8]) -> Option<Vec<u8>> {
     names.id_in(value).map(<[u8]>::to_vec)
-}
-
-/// A scheme without a host, and hosts that IDNA would map, which the module leaves out.
-fn site_is_odd(link: &str) -> bool {
-    let link: String = link.chars().filter(|c| !"\t\r\n".contains(*c)).collect();
-    let link = link.trim_matches(|c| c <= ' ').to_ascii_lowercase();
-    let link = link.replace('\\', "/");
-    let after_scheme = ["http:", "https:"]
-        .iter()
-        .find_map(|scheme| link.strip_prefix(scheme));
-    if after_scheme.is_some_and(|rest| !rest.starts_with("//")) {
-        return true;
-    }
-    let authority = after_scheme.unwrap_or(&link).trim_start_matches('/');
-    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
-    !authority.is_ascii() || authority.contains('%') || authority.contains("xn--")
 }

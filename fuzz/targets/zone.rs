@@ -85,6 +85,11 @@ enum Operation {
         from: u8,
         count: u8,
     },
+    /// By the server that has the session, or by any.
+    End {
+        key: u8,
+        by: Option<u8>,
+    },
 }
 
 #[derive(Arbitrary, Debug)]
@@ -320,6 +325,7 @@ impl<'a> Zone<'a> {
                 is_thorough,
             } => self.merge(key(of), &fresh(at, self.now, ago, confirmed), is_thorough),
             Operation::Sweep { from, count } => self.sweep(usize::from(from), usize::from(count)),
+            Operation::End { key: of, by } => self.end(key(of), by.map(peer)),
         }
         assert!(self.table.sessions().count() <= self.table.capacity());
     }
@@ -333,6 +339,19 @@ impl<'a> Zone<'a> {
             after.map(|session| session.peer)
         );
         assert!(after.is_none_or(|session| session.confirmed));
+        assert_eq!(self.others(key), others);
+    }
+
+    fn end(&mut self, key: Key, by: Option<PeerId>) {
+        let (before, others) = (self.held(key), self.others(key));
+        let holder = before.map(|session| session.peer);
+        let Some(by) = by.or(holder) else {
+            return;
+        };
+        let ended = self.table.end(key, by, &self.limits, self.now);
+        assert_eq!(ended, holder == Some(by));
+        // No copy becomes the session after the end.
+        assert_eq!(self.held(key), before.filter(|_| !ended));
         assert_eq!(self.others(key), others);
     }
 

@@ -8,7 +8,7 @@ use super::claim::{Evicted, Learned};
 use super::eviction::{EvictionPolicy, Placed};
 use super::key::Key;
 use super::limits::Limits;
-use super::look_up::{rank, Current};
+use super::look_up::Current;
 use super::registry::Registration;
 use super::session::{PeerId, Session};
 use super::tick::Tick;
@@ -118,7 +118,8 @@ impl Table<'_> {
             now,
             is_thorough,
         };
-        match self.import(key, session, &limits, now, &policy) {
+        let change = |known, other| self.merged(known, other);
+        match self.import(key, session, &limits, now, &policy, change) {
             Imported::Inserted(_) => {
                 // A worker may have learned it at the same moment.
                 self.wins_insertion(key, Word::new(key, session), &limits, now);
@@ -221,8 +222,8 @@ impl Table<'_> {
         }
     }
 
-    /// Inserts a session of another table. By that policy, or if it ranks higher, it takes the place of
-    /// the one of its key.
+    /// Inserts a session of another table by that policy. Where the table has a live one of the key,
+    /// that becomes what `change` makes of both words, if anything.
     pub(super) fn import(
         &self,
         key: Key,
@@ -230,17 +231,14 @@ impl Table<'_> {
         limits: &Limits,
         now: Tick,
         policy: &EvictionPolicy,
+        change: impl Fn(Word, Word) -> Option<Session>,
     ) -> Imported {
         let word = Word::new(key, session);
         for _ in 0..ATTEMPTS {
             let view = self.find(key, limits, now);
             if let Current::Live(index, _) = view.current {
                 let known = Word::from_bits(view.bits(index));
-                let new = match policy {
-                    EvictionPolicy::Merge { .. } => self.merged(known, word),
-                    _ => (rank(word, limits, now) > rank(known, limits, now)).then_some(*session),
-                };
-                let Some(new) = new else {
+                let Some(new) = change(known, word) else {
                     return Imported::Known;
                 };
                 if self.replace(&view, key, index, &new, limits, now).is_some() {

@@ -4,6 +4,7 @@ use super::copy::Imported;
 use super::eviction::EvictionPolicy;
 use super::key::Key;
 use super::limits::Limits;
+use super::look_up::rank;
 use super::session::Session;
 use super::tick::Tick;
 use super::Table;
@@ -23,7 +24,8 @@ const RANGES: usize = 4096;
 impl Table<'_> {
     /// Fills a table that is not in use yet. `all` passes every session to its argument, in any
     /// order, and is called up to four times. If there is not enough space, sessions in use have
-    /// priority, then those seen last. Returns how many sessions were added.
+    /// priority, then those seen last. Of two words of one key, the one that ranks higher stays.
+    /// Returns how many sessions were added.
     ///
     /// # Errors
     /// Those of `all`; the table keeps the sessions inserted until then.
@@ -36,7 +38,9 @@ impl Table<'_> {
 
         let mut restored = 0;
         let mut import = |key, session: &Session, policy: &EvictionPolicy| {
-            let imported = self.import(key, session, &NO_EXPIRY, 0, policy);
+            let rank = |word| rank(word, &NO_EXPIRY, 0);
+            let change = |known, word| (rank(word) > rank(known)).then_some(*session);
+            let imported = self.import(key, session, &NO_EXPIRY, 0, policy, change);
             restored += usize::from(matches!(imported, Imported::Inserted(None)));
         };
         let space = self.capacity() * EASILY_FILLED / 100;

@@ -180,6 +180,10 @@ fn links_that_lead_elsewhere_stay_as_they_are() {
             "<base href=\"//other.example/\"><a href=\"//shop.example/x?route=A\">",
         ),
         (
+            "<base href=\"http://\"><a href=\"/x\">",
+            "<base href=\"http://\"><a href=\"/x?route=A\">",
+        ),
+        (
             "<base href=\"/a/\"><base href=\"//other.example/\"><a href=x>",
             "<base href=\"/a/\"><base href=\"//other.example/\"><a href=\"x?route=A\">",
         ),

@@ -116,3 +116,28 @@ fn the_url_of_a_refresh_is_what_browsers_read() {
         assert_eq!(expected.ids, BTreeSet::from([id.into()]), "{content:?}");
     }
 }
+
+/// Learner and parser alike: a value with backslashes is taken for a string of a script.
+#[test]
+fn escapes_in_an_attribute_are_read_as_in_a_script() {
+    let names = Arc::new(Names::new(vec![b"sid"[..].into()]));
+    let site = Site::new(b"shop.example", &[]);
+    for (value, id) in [
+        (r"q?sid=x0\-1", "x0-1"),
+        (r"q?sid=x0\n1", "x0"),
+        (r"q?sid=x0\\n1", "x0"),
+        (r"q?sid=x0\x2D1", "x0-1"),
+        (r"q?sid=x0\\u002d1", "x0-1"),
+        (r"q?sid=x0\u00e91", "x0"),
+        (r"q?sid=x0\u00", "x0"),
+        (r"\/q?a=b\u0026sid=x0", "x0"),
+        (r"q?sid=x0\", "x0"),
+    ] {
+        let bytes = format!("<a data-x={value} y>").into_bytes();
+        let name = value.to_owned();
+        let page = Page { name, bytes };
+        assert_eq!(compare(&page, &page.bytes, &names, &site), 1, "{value}");
+        let expected = oracle::expected(&page.bytes, &names, "sid", &site);
+        assert_eq!(expected.ids, BTreeSet::from([id.into()]), "{value}");
+    }
+}

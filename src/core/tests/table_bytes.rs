@@ -223,6 +223,32 @@ fn of_a_session_with_two_copies_one_is_removed_before_another_session_is_evicted
     }
 }
 
+/// As if a worker had died in a relocation, and another server was chosen for the session after it.
+#[test]
+fn of_two_copies_the_fresher_is_copied_into_a_table_that_is_too_small() {
+    let entered = |number, seen| Session {
+        stage: Stage::Entered,
+        created: seen,
+        ..session(number, seen, false)
+    };
+    for (places, old, new) in [
+        ([0, 5], entered(1, 100), entered(2, 110)),
+        ([5, 0], entered(1, 100), entered(2, 110)),
+        ([0, 5], session(1, 100, false), entered(2, 110)),
+        ([0, 5], entered(2, 100), session(2, 110, false)),
+    ] {
+        let zone = with_copies(places, old, new);
+        for (number, place) in (2..).zip([1, 2, 3, 4, 6, 7]) {
+            zone.put(place, Word::new(key(number), &session(3, 200, true)));
+        }
+        let smaller = Zone::new(8);
+        smaller.table().copy_from(&zone.table());
+        for table in [zone.table(), smaller.table()] {
+            assert_eq!(table.look_up(key(1), &HOUR, 200), LookUp::Found(new));
+        }
+    }
+}
+
 #[test]
 fn a_live_copy_outranks_an_expired_one() {
     let zone = with_copies([0, 5], session(1, 100, true), session(2, 3000, false));

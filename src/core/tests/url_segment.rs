@@ -132,6 +132,7 @@ fn links_lead_from_the_page() {
         ("/./files/./1", "1"),
         ("/files/../files/1", "1"),
         ("/files/x/../1", "1"),
+        ("/files/x:/../1", "1"),
         ("/files/1/..", "-"),
         ("/files/.", "-"),
         ("/files/...", "..."),
@@ -168,6 +169,10 @@ fn a_base_changes_where_they_lead() {
         ("http://other.example/files/", "1", "-"),
         ("http://other.example/files/", "/files/1", "-"),
         ("?x", "../../files/1", "1"),
+        ("http:///files/", "1", "-"),
+        ("data:/files/,", "1", "-"),
+        ("data:/files/,", "../../files/1", "1"),
+        ("//:80/files/", "../../files/1", "1"),
         ("/files/", "/files/2", "2"),
     ] {
         assert_eq!(in_link(&["/files/"], link, Some(base)), id, "{base} {link}");

@@ -107,6 +107,13 @@ fn scheme(place: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((scheme, rest.strip_prefix(b":")?))
 }
 
+/// Whether a reference has its content in itself, and leads nowhere.
+pub(super) fn is_inline(link: &[u8]) -> bool {
+    scheme(link).is_some_and(|(scheme, _)| {
+        scheme.eq_ignore_ascii_case(b"data") || scheme.eq_ignore_ascii_case(b"javascript")
+    })
+}
+
 /// The number of slashes at the start. `\` is a slash in http URLs.
 fn leading_slashes(place: &[u8]) -> usize {
     place

@@ -50,10 +50,20 @@ impl Site {
     }
 
     /// Takes the page's `<base href>`, trimmed or not. From then on, relative links lead where it
-    /// leads.
+    /// leads. One without a host, with a port that is not valid, or of `data:` or `javascript:`
+    /// does not count (HTML Standard, 4.2.3, "set the frozen base URL"). One that may not count,
+    /// depending on the scheme of the page or on the browser, leads elsewhere.
     pub fn rebase(&mut self, href: &[u8]) {
         let href = link::without_breaks(link::trimmed(href));
         let (target, parts) = link::split(&href);
+        let counts = match &target {
+            Target::Relative => true,
+            Target::Authority(authority) => !host_in(authority).is_empty(),
+            Target::Elsewhere => !link::is_inline(&href),
+        };
+        if !counts {
+            return;
+        }
         self.relative_is_own = self.is_own_target(&target);
         if !parts.path.is_empty() {
             self.path = link::resolved(parts.path, &self.path).into();
@@ -88,13 +98,15 @@ impl Site {
         match target {
             Target::Relative => self.relative_is_own,
             Target::Elsewhere => false,
-            Target::Authority(authority) => {
-                let from = memchr::memrchr(b'@', authority).map_or(0, |at| at + 1);
-                let host = authority.get(from..).and_then(host_of).unwrap_or_default();
-                self.has_host(&unescaped(host))
-            }
+            Target::Authority(authority) => self.has_host(&unescaped(host_in(authority))),
         }
     }
+}
+
+/// The host of an authority; empty if it is not valid.
+fn host_in(authority: &[u8]) -> &[u8] {
+    let from = memchr::memrchr(b'@', authority).map_or(0, |at| at + 1);
+    authority.get(from..).and_then(host_of).unwrap_or_default()
 }
 
 /// The host of `host:port`. `None`: the port is not valid, and no browser follows the link.

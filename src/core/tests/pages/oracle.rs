@@ -162,8 +162,16 @@ impl Reading<'_> {
             self.expected.elsewhere.extend_from_slice(raw);
             return;
         }
-        let ends = |b: &u8| *b <= b' ' || b"\"'`<>()\\".contains(b);
-        for string in value.split(ends) {
+        let ends = |b: &u8| *b <= b' ' || b"\"'`<>()".contains(b);
+        // Where backslashes stand, references may be in the script or around it.
+        let strings = value
+            .split(ends)
+            .map(|string| match string.contains(&b'\\') {
+                true => decode(&without_escapes(string)),
+                false => string.to_vec(),
+            });
+        let strings: Vec<Vec<u8>> = strings.collect();
+        for string in strings.iter().flat_map(|string| string.split(ends)) {
             let string = String::from_utf8_lossy(string)
                 .trim_end_matches(',')
                 .to_owned();
@@ -245,6 +253,44 @@ fn refresh_target(value: &[u8]) -> Option<&[u8]> {
 
 fn to_bytes(text: &str) -> Vec<u8> {
     text.chars().map(|c| (u32::from(c) & 0xff) as u8).collect()
+}
+
+/// A string of a script without its escapes, which are spaces where no URL needs them. A run of
+/// backslashes counts as one, but for a letter behind it.
+fn without_escapes(string: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = string;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        if *byte != b'\\' {
+            out.push(*byte);
+            continue;
+        }
+        let run = 1 + rest.iter().take_while(|b| **b == b'\\').count();
+        rest = &rest[run - 1..];
+        let digits = match rest.first() {
+            Some(b'x') => rest.get(1..3),
+            Some(b'u') => rest.get(1..5),
+            _ => None,
+        };
+        let digits = digits.filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        match (digits, rest.first()) {
+            (Some(digits), _) => {
+                let number = std::str::from_utf8(digits).expect("ASCII");
+                let number = u32::from_str_radix(number, 16).expect("up to four digits");
+                out.push(if number < 128 { number as u8 } else { b' ' });
+                rest = &rest[1 + digits.len()..];
+            }
+            (None, Some(b'/')) => {}
+            (None, Some(next)) if run == 1 && next.is_ascii_alphanumeric() => {
+                out.push(b' ');
+                rest = &rest[1..];
+            }
+            (None, Some(_)) if run == 1 => {}
+            (None, _) => out.push(b' '),
+        }
+    }
+    out
 }
 
 /// Decodes the character references that the tests use.
