@@ -44,7 +44,7 @@ const SHOWN: usize = 10;
 
 /// Instructions per KB that no input of a reader may exceed, in the order of [`READERS`].
 const BOUNDS: [u64; READERS.len()] = [
-    970_000, 370_000, 720_000, 1_250_000, 640_000, 320_000, 660_000, 175_000, 175_000, 175_000,
+    1_000_000, 370_000, 780_000, 1_380_000, 660_000, 330_000, 680_000, 175_000, 175_000, 175_000,
 ];
 
 fn main() -> ExitCode {
