@@ -294,23 +294,27 @@ impl Workers {
         }
         self.steady.clear();
         self.expect_newcomers();
-        let (table, now) = (
-            self.shared.table(),
-            self.shared.now() + LIMITS.expires / 2 + 10,
-        );
-        for number in 0..RESIDENTS {
-            table.touch(key(number), &LIMITS, now);
+        let (table, now) = (self.shared.table(), self.shared.now());
+        // When each is live still, and a touch has something to write: removing copies advances `seen`.
+        let later = |number| match table.look_up(key(number), &LIMITS, now) {
+            LookUp::Found(held) => held.seen.max(now) + 2 * LIMITS.touch_interval(),
+            other => panic!("session {number} in use is lost: {other:?}"),
+        };
+        let later: Vec<Tick> = (0..RESIDENTS).map(later).collect();
+        for (number, at) in (0..).zip(&later) {
+            table.touch(key(number), &LIMITS, *at);
         }
         let larger = Zone::new(2 * WORDS);
         larger.table().copy_from(&table);
-        for number in 0..RESIDENTS {
-            let copies = table
+        for (number, at) in (0..).zip(later) {
+            let copies: Vec<_> = table
                 .sessions()
                 .filter(|(held, _)| *held == key(number))
-                .count();
-            assert_eq!(copies, 1, "session {number}");
-            let there = larger.table().look_up(key(number), &LIMITS, now);
-            assert_eq!(there, table.look_up(key(number), &LIMITS, now));
+                .map(|(_, session)| session)
+                .collect();
+            assert_eq!(copies.len(), 1, "session {number} at {at}: {copies:?}");
+            let there = larger.table().look_up(key(number), &LIMITS, at);
+            assert_eq!(there, table.look_up(key(number), &LIMITS, at));
         }
         println!("{:?} at {now}", self.shared.layout().header.counters);
     }
