@@ -9,7 +9,7 @@ use lib "$FindBin::Bin/lib";
 use Sticky::Test;
 use Sticky::Pages;
 
-my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(32);
+my $t = Test::Nginx->new()->has(qw/http proxy rewrite/)->plan(36);
 
 my $servers = join ' ', map { "server 127.0.0.1:$_;" } 8081 .. 8083;
 $t->write_file_expand('backends.conf', backends());
@@ -58,6 +58,18 @@ http {
         $servers
     }
 
+    upstream body {
+        sticky mode=query from=json:.id learn=off;
+        $servers
+    }
+
+    upstream entered {
+        sticky mode=query name=sid learn=request zone=entered;
+        $servers
+    }
+
+    log_format from '\$sticky_from';
+
     upstream asked {
         sticky mode=query name=sid zone=asked;
         server 127.0.0.1:8084;
@@ -88,8 +100,18 @@ http {
             proxy_pass http://u;
         }
 
+        location /body/ {
+            proxy_pass http://body;
+            access_log %%TESTDIR%%/from.log from;
+        }
+
+        location /entered/ {
+            proxy_pass http://entered;
+        }
+
         location /in_bodies/ {
             proxy_pass http://in_bodies;
+            access_log %%TESTDIR%%/from.log from;
         }
 
         location /asked/ {
@@ -164,6 +186,22 @@ for (
 }
 is(from(get('/in_bodies/', 'X-Text' => 1)), '$http_x_text 0', 'a variable');
 is(from(get('/in_bodies/', 'X-A' => 1, 'X-B' => 2)), '$http_x_a:$http_x_b 0', 'a text of two');
+
+# In the log, when nginx has closed the file of the body.
+
+my $long = '{"text":"' . ('x' x 30000) . '","id":"1"}';
+for my $path (qw{ /body/ /in_bodies/ }) {
+    post($path, $long, 'Content-Type' => 'application/json');
+}
+my @lines;
+eventually(sub { (@lines = split /\n/, $t->read_file('from.log')) >= 8 });
+is($lines[-2], 'json:.id', 'a body that is in a file, in the log');
+is($lines[-1], 'json', 'of several members none is named');
+
+# A request that begins its session itself.
+
+is(from(get('/entered/?sid=1')), 'query:sid 0', 'learn=request: the first request');
+is(from(get('/entered/?sid=1')), 'query:sid 1', 'the second one');
 
 # Before the server is chosen.
 

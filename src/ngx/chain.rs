@@ -83,7 +83,12 @@ impl<'a> Buffer<'a> {
         let Some(file) = (unsafe { buf.file.as_ref() }) else {
             return false;
         };
-        // SAFETY: a file is open as long as there are buffers of it.
+        // nginx closes the file of a request's body when it sends the response
+        // (ngx_http_upstream_send_response()).
+        if file.fd < 0 {
+            return false;
+        }
+        // SAFETY: otherwise a file is open as long as there are buffers of it.
         let file = unsafe { BorrowedFd::borrow_raw(file.fd) };
         let start = out.len();
         out.resize(start + length, 0);

@@ -2,6 +2,7 @@
 //! another session of the request, else the balancer's choice.
 
 use sticky_core::directive::{NoFallback, OnFailure};
+use sticky_core::table::PeerId;
 
 use crate::config::peer_index::IndexView;
 use crate::config::types::{LocationConf, Rule, UpstreamConf};
@@ -298,10 +299,14 @@ impl RequestContext<'_> {
 
     /// Whether the session's server is one of another upstream of the share.
     fn is_holder_foreign(&self) -> bool {
-        let holder = self.holder.get();
-        holder.is_some_and(|holder| {
-            self.peer_index().by_number(holder).is_none() && self.is_foreign(holder)
-        })
+        self.holder
+            .get()
+            .is_some_and(|holder| self.is_elsewhere(holder))
+    }
+
+    /// The same of any holder.
+    pub(super) fn is_elsewhere(&self, holder: PeerId) -> bool {
+        self.peer_index().by_number(holder).is_none() && self.is_foreign(holder)
     }
 
     /// Whether the session stays at its server although that could not be used (`on_failure=keep`).

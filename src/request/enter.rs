@@ -27,6 +27,9 @@ impl RequestContext<'_> {
         else {
             return Choice::Balance;
         };
+        if self.holder_state.get() == HolderState::Foreign {
+            return Choice::Balance;
+        }
         let was_tried = self.holder_state.get() == HolderState::Steered;
         if was_tried && attempt.follows_closed_connection() {
             let again = self.target().map(|peer| usable::take_again(attempt, peer));
@@ -48,6 +51,13 @@ impl RequestContext<'_> {
             if let LookUp::Found(session) = found {
                 if session.stage != Stage::Entered {
                     return self.choose_kept(attempt, session.peer, failed);
+                }
+                if self.is_elsewhere(session.peer) {
+                    self.entry.set(Entry::None);
+                    self.holder.set(Some(session.peer));
+                    self.holder_state.set(HolderState::Foreign);
+                    self.status.set(Status::Foreign);
+                    return Choice::Balance;
                 }
                 if failed != Some(session.peer) {
                     match self.follow(attempt, session.peer) {

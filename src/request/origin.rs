@@ -14,6 +14,7 @@ use crate::ngx::request::Request;
 use super::context::RequestContext;
 use super::lookup;
 use super::session_id;
+use super::status::Status;
 
 /// What a request without an id has for a place.
 const NONE: &[u8] = b"none";
@@ -46,7 +47,8 @@ pub fn is_known(r: Request<'_>) -> Option<bool> {
     if let Some(context) = r.context::<RequestContext<'_>>() {
         return match context.sticky.rule {
             Rule::NginxForm(_) => None,
-            _ => Some(context.holder.get().is_some()),
+            // A request that has entered its session itself has found none.
+            _ => Some(context.holder.get().is_some() && context.status.get() != Status::Miss),
         };
     }
     match &awaited(r)?.rule {
@@ -89,7 +91,9 @@ fn place_of(r: Request<'_>, rule: &QueryRule, id: &[u8]) -> Vec<u8> {
     match (found, id) {
         (Some(_), []) => LONG.to_vec(),
         (Some(place), _) => place,
-        (None, _) => NONE.to_vec(),
+        (None, []) => NONE.to_vec(),
+        // nginx has the body no more.
+        (None, _) => session_id::body_place(r, rule).unwrap_or_else(|| NONE.to_vec()),
     }
 }
 

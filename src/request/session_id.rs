@@ -345,9 +345,8 @@ fn in_arguments<'r>(r: Request<'r>, names: &Names, visit: &mut Visit<'_, 'r>) ->
 
 fn in_form_body<'r>(r: Request<'r>, names: &Names, visit: &mut Visit<'_, 'r>) -> ControlFlow<()> {
     let media_type = r.body_type();
-    let is_urlencoded = header_value::is_value(media_type, b"application/x-www-form-urlencoded");
     // Else it is not read, which takes time where nginx has it in a file.
-    if !is_urlencoded && !header_value::is_value(media_type, b"multipart/form-data") {
+    if !is_form(media_type) {
         return ControlFlow::Continue(());
     }
     let Some(body) = r.body(SEARCHED) else {
@@ -419,6 +418,38 @@ pub fn place_in_body(
         _ => return None,
     };
     Some([&*place.label(), b":", &*name].concat())
+}
+
+/// What `$sticky_from` calls the place in the body of a request, without a look at it: with a name
+/// where it can only be one.
+pub fn body_place(r: Request<'_>, rule: &QueryRule) -> Option<Vec<u8>> {
+    let media_type = r.body_type();
+    let is_there = |place: &&Place| match place {
+        Place::Json(_) => media_type::is_json(media_type),
+        Place::Xml(_) => media_type::is_xml(media_type),
+        Place::Form => is_form(media_type),
+        _ => false,
+    };
+    let place = rule.from.iter().find(is_there)?;
+    let name = match place {
+        Place::Json(members) if members.text(1).is_none() => members.text(0),
+        Place::Xml(elements) if elements.name(1).is_none() => elements.name(0).map(<[u8]>::to_vec),
+        Place::Form => {
+            let mut names = rule.names.one_by_one().map(|(name, _)| name.to_vec());
+            names.next().filter(|_| names.next().is_none())
+        }
+        _ => None,
+    };
+    let label = place.label();
+    Some(match name {
+        Some(name) => [&*label, b":", &*name].concat(),
+        None => label,
+    })
+}
+
+fn is_form(media_type: &[u8]) -> bool {
+    header_value::is_value(media_type, b"application/x-www-form-urlencoded")
+        || header_value::is_value(media_type, b"multipart/form-data")
 }
 
 fn in_form<'a>(

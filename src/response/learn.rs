@@ -198,7 +198,8 @@ fn end_session<'r>(
             return false;
         }
         let (id, now) = (context.carried.get(), clock::unix_seconds);
-        is_cookie_deleted(&rule.names, id, r.cookies(), &set.collect::<Vec<_>>(), now)
+        let (path, set) = (r.unparsed_path(), set.collect::<Vec<_>>());
+        is_cookie_deleted(&rule.names, id, path, r.cookies(), &set, now)
     };
     let is_told = || {
         let value = rule.forget.and_then(|number| current_value(r, number));

@@ -9,7 +9,7 @@ use memchr::memchr;
 use memchr::memmem::Finder;
 
 use super::cookie_expiry::civil_date;
-pub use super::cookie_expiry::is_deletion;
+pub use super::cookie_expiry::{is_deletion, is_sent_to};
 use super::header_value::{trim_end, trim_start};
 
 /// The value of the first cookie `name` in the values of the Cookie headers (RFC 6265 section 5.4).

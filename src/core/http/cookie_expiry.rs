@@ -25,6 +25,27 @@ pub fn is_deletion(header_value: &[u8], now: i64) -> bool {
     }
 }
 
+/// Whether a request for this path carries the cookie that a Set-Cookie header speaks of, as far as
+/// its attribute Path says (RFC 6265, 5.1.4 and 5.2.4). The path is that of a URL, as it was sent.
+pub fn is_sent_to(header_value: &[u8], path: &[u8]) -> bool {
+    let mut own: &[u8] = b"";
+    for attribute in header_value.split(|byte| *byte == b';').skip(1) {
+        let mut parts = attribute.splitn(2, |byte| *byte == b'=');
+        let name = trim_end(trim_start(parts.next().unwrap_or_default()));
+        if name.eq_ignore_ascii_case(b"path") {
+            own = trim_end(trim_start(parts.next().unwrap_or_default()));
+        }
+    }
+    // Without it, that of the request counts.
+    if !own.starts_with(b"/") {
+        return true;
+    }
+    match path.strip_prefix(own) {
+        Some(rest) => own.ends_with(b"/") || matches!(rest, [] | [b'/', ..]),
+        None => false,
+    }
+}
+
 /// Whether a Max-Age has passed (RFC 6265, 5.2.2). `None`: it is not a number.
 fn is_over(seconds: &[u8]) -> Option<bool> {
     let digits = seconds.strip_prefix(b"-").unwrap_or(seconds);

@@ -1,6 +1,6 @@
 //! Whether a response takes the session id away from its client.
 
-use crate::http::cookie::{is_deletion, value_set, values_of};
+use crate::http::cookie::{is_deletion, is_sent_to, value_set, values_of};
 use crate::url::Names;
 
 /// Whether a response deletes the cookie that had `id`, and sets no new one of that name. `cookies`
@@ -8,7 +8,8 @@ use crate::url::Names;
 /// headers, `now` is Unix time in seconds.
 ///
 /// A client may have several cookies of one name, for different paths, of which a response deletes
-/// one. Which one, the request does not tell: then none counts as deleted.
+/// one. Which one, the request does not tell: then none counts as deleted. Nor does one that a
+/// request for `path` does not carry.
 ///
 /// ```
 /// use sticky_core::scan::session_end::is_cookie_deleted;
@@ -17,14 +18,17 @@ use crate::url::Names;
 /// let names = Names::new(vec![b"sid"[..].into()]);
 /// let cookies = [&b"lang=en; sid=1"[..]];
 /// let is_deleted = |set: &[&[u8]]| {
-///     is_cookie_deleted(&names, b"1", cookies.into_iter(), set, || 1_800_000_000)
+///     let now = || 1_800_000_000;
+///     is_cookie_deleted(&names, b"1", b"/cart", cookies.into_iter(), set, now)
 /// };
 /// assert!(is_deleted(&[b"sid=; Max-Age=0"]));
+/// assert!(!is_deleted(&[b"sid=; Max-Age=0; Path=/old"]));
 /// assert!(!is_deleted(&[b"sid=; Max-Age=0", b"sid=2; Path=/"]));
 /// ```
 pub fn is_cookie_deleted<'a>(
     names: &Names,
     id: &[u8],
+    path: &[u8],
     cookies: impl Iterator<Item = &'a [u8]> + Clone,
     set: &[&[u8]],
     now: impl Fn() -> i64,
@@ -34,7 +38,9 @@ pub fn is_cookie_deleted<'a>(
         for header in set {
             match value_set(header, name) {
                 None => {}
-                Some(value) if value.is_empty() || is_deletion(header, now()) => is_deleted = true,
+                Some(value) if value.is_empty() || is_deletion(header, now()) => {
+                    is_deleted |= is_sent_to(header, path);
+                }
                 Some(_) => return false,
             }
         }

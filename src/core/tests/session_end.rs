@@ -18,7 +18,8 @@ fn is_deleted(line: &str, cookies: &[&str], set: &[&str]) -> bool {
     let cookies: Vec<&[u8]> = cookies.iter().map(|cookie| cookie.as_bytes()).collect();
     let set: Vec<&[u8]> = set.iter().map(|set| set.as_bytes()).collect();
     let names = rule(line).names;
-    is_cookie_deleted(&names, b"a b", cookies.iter().copied(), &set, || NOW)
+    let path = b"/shop/cart";
+    is_cookie_deleted(&names, b"a b", path, cookies.iter().copied(), &set, || NOW)
 }
 
 #[test]
@@ -47,6 +48,22 @@ fn a_cookie_with_the_id_is_deleted_and_not_replaced() {
         (&["PHPSESSID=a b"], &["sid=; Max-Age=0"], false),
         (&["SID=a b"], &["SID=; Max-Age=0"], false),
         (&[], &["sid=; Max-Age=0"], false),
+        // Of a path at which the request is, or not.
+        (&["sid=a b"], &["sid=; Max-Age=0; Path=/"], true),
+        (&["sid=a b"], &["sid=; Max-Age=0; path = /shop"], true),
+        (&["sid=a b"], &["sid=; Max-Age=0; Path=/shop/"], true),
+        (&["sid=a b"], &["sid=; Max-Age=0; Path=/shop/cart"], true),
+        (&["sid=a b"], &["sid=; Max-Age=0; Path="], true),
+        (&["sid=a b"], &["sid=; Max-Age=0; Path=x"], true),
+        (&["sid=a b"], &["sid=; Max-Age=0; Path=/sho"], false),
+        (&["sid=a b"], &["sid=; Path=/legacy; Max-Age=0"], false),
+        (&["sid=a b"], &["sid=; Max-Age=0; Path=/; Path=/old"], false),
+        (&["sid=a b"], &["sid=; Max-Age=0; Path=/shop/cart/"], false),
+        (
+            &["sid=a b"],
+            &["sid=; Max-Age=0; Path=/old", "sid=; Max-Age=0; Path=/"],
+            true,
+        ),
         // It stays.
         (&["sid=a b"], &[], false),
         (&["sid=a b"], &["sid=c"], false),
