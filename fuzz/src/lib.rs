@@ -66,7 +66,10 @@ pub fn joined(page: &Url, link: &str) -> Result<Url, ParseError> {
 /// Whether [`site`] has this host, according to the README.
 pub fn is_own_host(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-    [HOST, "www.example", "static.example"].contains(&&*host) || host.ends_with(".static.example")
+    // A host that is nothing but what stands behind a name is none.
+    let below = host.strip_suffix(".static.example");
+    [HOST, "www.example", "static.example"].contains(&&*host)
+        || below.is_some_and(|name| !name.is_empty())
 }
 
 /// Where the relative links of a page lead that has this `<base href>` (HTML Standard, 4.2.3, "set
