@@ -40,7 +40,7 @@ fn any_of_many(bytes: &[u8], behind: &[u8], first: u8, second: u8) -> bool {
 /// The processor has AVX2.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn any_avx2(bytes: &[u8], behind: &[u8], first: u8, second: u8) -> bool {
+unsafe fn any_avx2(bytes: &[u8], behind: &[u8], first: u8, second: u8) -> bool {
     any::<BLOCK>(bytes, behind, first, second)
 }
 
