@@ -308,14 +308,19 @@ fn do_at_random(
 /// Workers with one, two or three tables do at random what workers with one table do beside them,
 /// and have the same outcome each time. When the older ones have gone, the newest table alone has
 /// it all.
+/// One after the other, of sizes at random.
+fn zones_of_sizes(count: u32, random: &mut Random) -> Vec<Zone> {
+    let mut words = || 1024 + 64 * random.below(20) as usize;
+    (0..count)
+        .map(|number| Zone::new(words(), number))
+        .collect()
+}
+
 #[test]
 fn workers_of_all_configurations_see_the_same() {
     let mut random = Random::seeded(0x5743);
     for round in 0..rounds(60) {
-        let words = |random: &mut Random| 1024 + 64 * random.below(20) as usize;
-        let zones: Vec<Zone> = (0..3)
-            .map(|number| Zone::new(words(&mut random), number))
-            .collect();
+        let zones = zones_of_sizes(3, &mut random);
         let reference = Zone::new(4096, 4);
         let one = Alone(&reference);
         let oldest = Alone(&zones[0]);
@@ -356,10 +361,7 @@ fn workers_of_all_configurations_see_the_same() {
 fn a_table_in_between_is_passed_over() {
     let mut random = Random::seeded(0x5744);
     for round in 0..rounds(60) {
-        let words = |random: &mut Random| 1024 + 64 * random.below(20) as usize;
-        let zones: Vec<Zone> = (0..4)
-            .map(|number| Zone::new(words(&mut random), number))
-            .collect();
+        let zones = zones_of_sizes(4, &mut random);
         let reference = Zone::new(4096, 4);
         let one = Alone(&reference);
         let oldest = Alone(&zones[0]);
