@@ -4,12 +4,12 @@
 //! variables, which `add_header` may evaluate earlier, and for answers with X-Accel-Redirect.
 
 use sticky_core::directive::{CookieRule, QueryRule};
+use sticky_core::events::Status;
 
 use crate::config::types::Rule;
 use crate::ngx::accel_redirect::{OnRedirect, SavedFinalize};
 use crate::ngx::request::Request;
 use crate::request::context::{Entry, RequestContext};
-use crate::request::status::Status;
 use crate::zone::sessions::Sessions;
 
 pub mod cookie;

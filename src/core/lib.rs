@@ -10,6 +10,7 @@ pub mod availability;
 pub mod candidates;
 pub mod digest;
 pub mod directive;
+pub mod events;
 pub mod http;
 pub mod load;
 pub mod peer_id;

@@ -2,6 +2,7 @@
 //! another session of the request, else the balancer's choice.
 
 use sticky_core::directive::{NoFallback, OnFailure};
+use sticky_core::events::Status;
 use sticky_core::table::PeerId;
 
 use crate::config::peer_index::IndexView;
@@ -13,7 +14,6 @@ use crate::ngx::request::Request;
 
 use super::context::{Entry, HolderState, NginxSticky, RequestContext};
 use super::lookup;
-use super::status::Status;
 use super::usable::{self, Bound, Unavailable};
 
 /// A request whose attempts are steered, `by` a rule.

@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 
 use sticky_core::directive::OnFailure;
+use sticky_core::events::{Skip, Status};
 use sticky_core::rewrite::PageRewriter;
 use sticky_core::scan::places::{Places, RefusedIds};
 use sticky_core::scan::Learner;
@@ -20,7 +21,7 @@ use crate::ngx::open::{self, Place};
 use crate::ngx::peers::PeerList;
 use crate::ngx::request::Request;
 
-use super::status::{Skipped, Status, Tries};
+use super::status::Tries;
 use super::usable::{self, Unavailable};
 
 /// What is remembered of a request while it is served. Every request of a sticky upstream has one:
@@ -141,9 +142,9 @@ impl<'r> RequestContext<'r> {
     }
 
     /// Why an id of the response was not learned, as far as it has been read. `None`: all were.
-    pub fn skipped(&self) -> Option<Skipped> {
+    pub fn skipped(&self) -> Option<Skip> {
         let ids = self.learned.get()?;
-        ids.were_skipped().then_some(Skipped::Cap)
+        ids.were_skipped().then_some(Skip::Cap)
     }
 
     /// Whether the session of `key` [is ahead](crate::zone::sessions::Sessions::is_ahead). Where

@@ -5,13 +5,13 @@
 //! was faster gives its server back and follows. As long as no answer has kept the session, it goes
 //! along when a request is tried at another server.
 
+use sticky_core::events::Status;
 use sticky_core::table::{Claim, Learned, LookUp, PeerId, Stage};
 
 use crate::config::types::Rule;
 use crate::ngx::balancer::{Attempt, Choice};
 
 use super::context::{Entry, HolderState, RequestContext};
-use super::status::Status;
 use super::usable::{self, Bound, Unavailable};
 
 /// How often a request may be late for its session's server. Each time another one was faster.

@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 
 use sticky_core::candidates::{Candidates, Standing};
 use sticky_core::directive::{CookieRule, QueryRule, RewriteRule};
+use sticky_core::events::Status;
 use sticky_core::http::cookie;
 use sticky_core::table::{Key, LookUp, PeerId, Stage};
 
@@ -21,7 +22,6 @@ use crate::zone::sessions::Sessions;
 
 use super::context::RequestContext;
 use super::session_id::{self, First};
-use super::status::Status;
 use super::usable;
 
 /// The session that a request asks for.

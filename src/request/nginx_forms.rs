@@ -9,6 +9,7 @@
 use std::cell::Cell;
 
 use sticky_core::digest;
+use sticky_core::events::Status;
 use sticky_core::table::{Claim, Learned, LookUp};
 
 use crate::config::nginx_forms::{NginxForm, NginxLearn};
@@ -24,7 +25,6 @@ use crate::ngx::peers::{PeerKey, PeerList};
 use crate::ngx::request::Request;
 
 use super::context::{NginxSticky, RequestContext};
-use super::status::Status;
 use super::usable::{self, Unavailable};
 
 fn first<'r>(variables: &[Variable], r: Request<'r>) -> &'r [u8] {

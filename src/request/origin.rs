@@ -5,6 +5,7 @@
 use std::ops::ControlFlow;
 
 use sticky_core::directive::{Place, QueryRule};
+use sticky_core::events::Status;
 use sticky_core::http::cookie;
 use sticky_core::url::{Names, MAX_ID};
 
@@ -14,7 +15,6 @@ use crate::ngx::request::Request;
 use super::context::RequestContext;
 use super::lookup;
 use super::session_id;
-use super::status::Status;
 
 /// What a request without an id has for a place.
 const NONE: &[u8] = b"none";

@@ -1,61 +1,8 @@
-//! The values of `$sticky_status`, `$sticky_skipped` and `$upstream_sticky_status`.
+//! The value of `$upstream_sticky_status`.
 
 use std::cell::Cell;
 
 use crate::ngx::request::Request;
-
-/// What became of the session of a request: the value of `$sticky_status`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Status {
-    /// The request has no session id.
-    None,
-    /// It had none, and the response handed one out.
-    New,
-    /// It went to the server of its session.
-    Hit,
-    /// Its session id is unknown.
-    Miss,
-    /// Its session has expired.
-    Expired,
-    /// The server of its session cannot be used.
-    Gone,
-    /// The server of its session is in another upstream of the share.
-    Foreign,
-    /// The server of its session has as many requests as it may have.
-    Full,
-}
-
-impl Status {
-    /// The variable's value.
-    pub fn name(self) -> &'static str {
-        match self {
-            Status::None => "NONE",
-            Status::New => "NEW",
-            Status::Hit => "HIT",
-            Status::Miss => "MISS",
-            Status::Expired => "EXPIRED",
-            Status::Gone => "GONE",
-            Status::Foreign => "FOREIGN",
-            Status::Full => "FULL",
-        }
-    }
-}
-
-/// Why an id of a response was not learned: the value of `$sticky_skipped`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Skipped {
-    /// The response had more new ids than are learned from one.
-    Cap,
-}
-
-impl Skipped {
-    /// The variable's value.
-    pub fn name(self) -> &'static str {
-        match self {
-            Skipped::Cap => "cap",
-        }
-    }
-}
 
 /// How the attempts of a request went: the value of `$upstream_sticky_status`.
 pub struct Tries {

@@ -7,6 +7,7 @@
 use std::cell::Cell;
 
 use sticky_core::directive::{QueryRule, RewriteRule};
+use sticky_core::events::Status;
 
 use crate::config::error::STEERED_BALANCERS;
 use crate::config::nginx_forms::NginxForm;
@@ -23,7 +24,7 @@ use super::choose::{Bounded, Entering, Holder, Steered};
 use super::context::{Entry, HolderState, NginxSticky, RequestContext};
 use super::lookup::{self, RequestSession};
 use super::session_id;
-use super::status::{Status, Tries};
+use super::status::Tries;
 use super::usable;
 
 /// Steers a request of the upstream `us`, if that is sticky. Its balancer has been initialised for

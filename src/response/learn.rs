@@ -2,6 +2,7 @@
 //! bytes are not changed.
 
 use sticky_core::directive::QueryRule;
+use sticky_core::events::Status;
 use sticky_core::scan::inflate::Coding;
 use sticky_core::scan::places::RefusedIds;
 use sticky_core::scan::readers::Readers;
@@ -20,7 +21,6 @@ use crate::ngx::log::Level;
 use crate::ngx::request::Request;
 use crate::request::context::{Entry, HolderState, LearnedIds, RequestContext};
 use crate::request::session_id;
-use crate::request::status::Status;
 use crate::zone::sessions::Sessions;
 
 const SET_COOKIE: &[u8] = b"set-cookie";
