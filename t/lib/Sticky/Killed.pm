@@ -166,7 +166,7 @@ sub request {
 sub replies {
     my @requests = @_;
     # The other end may die at any time.
-    return eval { pipelined(@requests) };
+    return eval { on_one_connection(@requests) };
 }
 
 1;

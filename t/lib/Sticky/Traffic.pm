@@ -16,7 +16,7 @@ use Test::Nginx;
 use Sticky::Client;
 
 our @EXPORT = qw/
-    without_debug pipelined hand_out bring_back differing send_all in_background outcome count
+    without_debug on_one_connection pipelined hand_out bring_back differing send_all in_background outcome count
     counted visitors
 /;
 
@@ -31,8 +31,22 @@ sub without_debug {
     $t->write_file('nginx.conf', $text);
 }
 
-# The header of the answer to each of these requests, on one connection; fewer when it fails.
+# A worker that ends closes its connections between two requests; so often that is made up for.
+use constant CONNECTIONS => 20;
+
+# The header of the answer to each of these requests; fewer when nginx does not go on.
 sub pipelined {
+    my @requests = @_;
+    my @replies;
+    for (1 .. CONNECTIONS) {
+        my @rest = @requests[@replies .. $#requests] or last;
+        push @replies, on_one_connection(@rest);
+    }
+    return @replies;
+}
+
+# The same on one connection; fewer when it ends.
+sub on_one_connection {
     my @requests = @_;
     my @replies;
     my $socket = http('', start => 1) or return;
@@ -77,12 +91,7 @@ sub hand_out {
 # The servers of requests that bring the ids back, of those that are known.
 sub bring_back {
     my ($uri, @ids) = @_;
-    my @replies;
-    # A worker that ends closes its connections between two requests.
-    for (1 .. 5) {
-        my @rest = @ids[@replies .. $#ids] or last;
-        push @replies, pipelined(map { "GET $uri?sid=$_ HTTP/1.1\r\nHost: localhost\r\n\r\n" } @rest);
-    }
+    my @replies = pipelined(map { "GET $uri?sid=$_ HTTP/1.1\r\nHost: localhost\r\n\r\n" } @ids);
     my %home;
     for my $n (0 .. $#ids) {
         my $reply = $replies[$n] // '';
@@ -131,6 +140,18 @@ sub visitors {
 # each of which must end in $end.
 sub send_all {
     my ($first, $last, $end, $request) = @_;
+    my $answers = 0;
+    for (1 .. CONNECTIONS) {
+        last if $first + $answers > $last;
+        $answers += send_some($first + $answers, $last, $end, $request);
+    }
+    return $answers;
+}
+
+# The same on one connection, as long as it lasts.
+sub send_some {
+    my ($first, $last, $end, $request) = @_;
+    local $SIG{PIPE} = 'IGNORE';
     my $socket = http('', start => 1) or return 0;
     my $select = IO::Select->new($socket);
     my $answers = 0;
