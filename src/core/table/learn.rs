@@ -1,8 +1,8 @@
 //! Learning a session: inserting it, or moving a live one.
 
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 
-use super::claim::{Claim, Learned};
+use super::claim::{Claim, Evicted, Learned};
 use super::eviction::{EvictionPolicy, Placed};
 use super::key::Key;
 use super::layout::Counters;
@@ -14,6 +14,16 @@ use super::sync::fence;
 use super::tick::Tick;
 use super::word::Word;
 use super::{test_points, Table, ATTEMPTS, LINE};
+
+/// What is learned, and whether other words may be moved for it.
+struct Attempt<'a> {
+    key: Key,
+    peer: PeerId,
+    claim: Claim,
+    limits: &'a Limits,
+    now: Tick,
+    may_relocate: bool,
+}
 
 impl Table<'_> {
     /// [`Table::learn`] of a registered peer. Refused also when its number is another's by now.
@@ -56,53 +66,103 @@ impl Table<'_> {
         now: Tick,
         is_unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned {
+        // The first attempt by itself: one in a loop carries what all of them need.
+        let mut entered = None;
+        let attempt = Attempt {
+            key,
+            peer,
+            claim,
+            limits,
+            now,
+            may_relocate: true,
+        };
+        match self.try_to_learn(&attempt, &mut entered, is_unusable) {
+            Some(learned) => learned,
+            None => self.try_again(attempt, &mut entered, is_unusable),
+        }
+    }
+
+    /// The further attempts, after a lost race.
+    #[cold]
+    #[inline(never)]
+    fn try_again(
+        &self,
+        mut attempt: Attempt<'_>,
+        entered: &mut Option<Option<Evicted>>,
+        is_unusable: &mut dyn FnMut(PeerId) -> bool,
+    ) -> Learned {
+        for number in 1..ATTEMPTS {
+            attempt.may_relocate = number < ATTEMPTS / 2;
+            if let Some(learned) = self.try_to_learn(&attempt, entered, is_unusable) {
+                return learned;
+            }
+        }
+        self.refuse()
+    }
+
+    #[cold]
+    fn refuse(&self) -> Learned {
+        Counters::count(&self.counters.refused);
+        Learned::Refused
+    }
+
+    /// One attempt. `entered` is what the insertion of an earlier one has evicted. `None`: a race
+    /// was lost.
+    #[inline(always)]
+    fn try_to_learn(
+        &self,
+        attempt: &Attempt<'_>,
+        entered: &mut Option<Option<Evicted>>,
+        is_unusable: &mut dyn FnMut(PeerId) -> bool,
+    ) -> Option<Learned> {
+        let Attempt {
+            key,
+            peer,
+            claim,
+            limits,
+            now,
+            may_relocate,
+        } = *attempt;
+        let view = self.find(key, limits, now);
+        if let Current::Live(index, session) = view.current {
+            let (new, learned) = claim.change(&session, peer, limits, now, is_unusable);
+            // A second request has found the word that was inserted here.
+            let learned = match (learned, *entered) {
+                (Learned::Same, Some(evicted)) => Learned::New { evicted },
+                _ => learned,
+            };
+            let Some(new) = new else {
+                return Some(learned);
+            };
+            self.replace(&view, key, index, &new, limits, now)?;
+            if matches!(learned, Learned::Moved { .. }) {
+                Counters::count(&self.counters.moved);
+            }
+            return Some(learned);
+        }
+
+        let word = Word::new(key, &claim.begun(peer, now));
         let policy = EvictionPolicy::Learn {
             limits: self.zone_limits.unwrap_or(*limits),
             now,
         };
-        let mut entered = None;
-        for attempt in 0..ATTEMPTS {
-            let view = self.find(key, limits, now);
-            if let Current::Live(index, session) = view.current {
-                let (new, learned) = claim.change(&session, peer, limits, now, is_unusable);
-                // A second request has found the word that was inserted here.
-                let learned = match (learned, entered) {
-                    (Learned::Same, Some(evicted)) => Learned::New { evicted },
-                    _ => learned,
+        match self.insert(&view, word, &policy, may_relocate) {
+            Placed::Raced => None,
+            Placed::Full => Some(self.refuse()),
+            Placed::Inserted(evicted) => {
+                test_points::at("learn: inserted");
+                let is_kept = match claim {
+                    Claim::Request { .. } => self.is_alone(key, word, limits, now),
+                    _ => self.wins_insertion(key, word, limits, now),
                 };
-                let Some(new) = new else {
-                    return learned;
-                };
-                let replaced = self.replace(&view, key, index, &new, limits, now);
-                if replaced.is_some() {
-                    if matches!(learned, Learned::Moved { .. }) {
-                        Counters::count(&self.counters.moved);
-                    }
-                    return learned;
+                if is_kept {
+                    Counters::count(&self.counters.learned);
+                    return Some(Learned::New { evicted });
                 }
-                continue;
-            }
-
-            let word = Word::new(key, &claim.begun(peer, now));
-            match self.insert(&view, word, &policy, attempt < ATTEMPTS / 2) {
-                Placed::Raced => {}
-                Placed::Full => break,
-                Placed::Inserted(evicted) => {
-                    test_points::at("learn: inserted");
-                    let is_kept = match claim {
-                        Claim::Request { .. } => self.is_alone(key, word, limits, now),
-                        _ => self.wins_insertion(key, word, limits, now),
-                    };
-                    if is_kept {
-                        Counters::count(&self.counters.learned);
-                        return Learned::New { evicted };
-                    }
-                    entered = matches!(claim, Claim::Request { .. }).then_some(evicted);
-                }
+                *entered = matches!(claim, Claim::Request { .. }).then_some(evicted);
+                None
             }
         }
-        self.counters.refused.fetch_add(1, Relaxed);
-        Learned::Refused
     }
 
     /// Reads both lines again after `word` was inserted: of two workers that insert one key, at
