@@ -152,10 +152,27 @@ impl Table<'_> {
 }
 
 /// A free place in the emptier of the two lines, which keeps space in both for longest.
+#[inline]
 fn free_place(view: &View) -> Option<usize> {
-    let is_free = |index: &usize| Word::from_bits(view.bits(*index)).is_empty();
-    let (first, second) = (0..LINE, LINE..2 * LINE);
-    let more = second.clone().filter(is_free).count() > first.clone().filter(is_free).count();
-    let mut line = if more { second } else { first };
-    line.find(is_free)
+    /// How many of four bits are set.
+    const COUNTS: [u8; 1 << LINE] = [0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4];
+    let mut free = 0u32;
+    for (index, bits) in view.words.iter().enumerate() {
+        free |= u32::from(Word::from_bits(*bits).is_empty()) << index;
+    }
+    if free == 0 {
+        return None;
+    }
+    let (first, second) = (free & LINE_MASK, free >> LINE);
+    let count = |line: u32| COUNTS.get(line as usize).copied().unwrap_or_default();
+    let more_in_second = count(second) > count(first);
+    let line = if more_in_second {
+        second << LINE
+    } else {
+        first
+    };
+    Some(line.trailing_zeros() as usize)
 }
+
+/// The bits of the places of a line.
+const LINE_MASK: u32 = (1 << LINE) - 1;
