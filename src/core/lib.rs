@@ -13,6 +13,7 @@ pub mod directive;
 pub mod events;
 pub mod http;
 pub mod load;
+pub mod operator;
 pub mod peer_id;
 pub mod rewrite;
 pub mod route_cookie;
