@@ -29,6 +29,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, SeqCst};
 use look_up::{places, rank, Current, View};
 use sync::{fence, AtomicU128};
 
+pub mod bulk;
 mod census;
 mod claim;
 mod copy;

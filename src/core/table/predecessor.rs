@@ -99,6 +99,16 @@ impl<'a> Predecessor<'a> {
         }
     }
 
+    /// Calls a function with the keys in the old tables, some of them several times, until it returns
+    /// false.
+    pub fn for_keys(&self, f: &mut dyn FnMut(Key) -> bool) {
+        if self.table.sessions().all(|(key, _)| f(key)) {
+            if let Some(before) = &self.before {
+                before.for_keys(f);
+            }
+        }
+    }
+
     /// [`Table::touch`] in both.
     pub fn touch(&self, new: &Table, key: Key, limits: &Limits, now: Tick) {
         if let Some(before) = self.passed_over() {
