@@ -13,6 +13,7 @@ use crate::request::context::{Entry, RequestContext};
 use crate::zone::sessions::Sessions;
 
 pub mod cookie;
+mod drain;
 pub mod learn;
 pub mod rewrite;
 
@@ -21,6 +22,9 @@ pub fn header<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
     let Some((name, is_new)) = answer(r, context) else {
         return;
     };
+    if is_new {
+        drain::announced(r, context, name);
+    }
     match &context.sticky.rule {
         Rule::Query(rule, sessions, readers) => {
             if is_new && rule.awaits_end {
@@ -63,6 +67,7 @@ pub fn observe<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
     let Some((name, true)) = answer(r, context) else {
         return;
     };
+    drain::announced(r, context, name);
     match &context.sticky.rule {
         Rule::Query(rule, sessions, _) => {
             answered(r, context, rule, sessions, name);
@@ -112,6 +117,7 @@ impl OnRedirect for AccelRedirect {
         let (Some((name, true)), Some(exchange)) = (answer(r, context), r.upstream()) else {
             return;
         };
+        drain::announced(r, context, name);
         match &context.sticky.rule {
             Rule::Query(rule, sessions, _) if learn::may_learn(r, exchange.answer()) => {
                 answered(r, context, rule, sessions, name);

@@ -28,7 +28,7 @@ use super::key_file;
 use super::nginx_forms::{NginxForm, NginxLearn};
 use super::share;
 use super::state_file;
-use super::types::{MainConf, Rule, Sticky, UpstreamConf};
+use super::types::{LocationConf, MainConf, Rule, Sticky, UpstreamConf};
 
 /// The bit in `down` of a server that gets only the requests of its own sessions: that of
 /// NGX_HTTP_UPSTREAM_DRAINING (since nginx 1.29.6). Balancers before that take it for `down`.
@@ -187,6 +187,22 @@ pub fn secret(cf: Conf<'_>) -> Result<bool, Refusal> {
     let word = words.first().copied().unwrap_or_default();
     let text = Text::compile(cf, word).ok_or(Refusal::Reported)?;
     Ok(conf.secret.set(text).is_ok())
+}
+
+/// The directive `sticky_drain_on` of a location or what encloses it. `false`: it is there already.
+pub fn drain_on(cf: Conf<'_>, location: &LocationConf) -> Result<bool, Refusal> {
+    let main = cf.main_conf::<MainConf<'_>>().ok_or(Refusal::Reported)?;
+    let words = cf.words();
+    let word = words.first().copied().unwrap_or_default();
+    if !word.contains(&b'$') {
+        return Err(Refusal::NoVariable {
+            directive: "sticky_drain_on",
+            value: word.to_vec(),
+        });
+    }
+    let text = Text::compile(cf, word).ok_or(Refusal::Reported)?;
+    let number = Some(main.add_variable(text));
+    Ok(location.drain_on.replace(number).is_none())
 }
 
 /// The directive `server` of an upstream, for an nginx that does not know `route=` and `drain`: takes

@@ -22,6 +22,17 @@ pub enum Refusal {
     /// The directive is not in an upstream.
     #[error("\"{0}\" directive is not allowed here, expected inside of an \"upstream\" block")]
     Outside(&'static str),
+    /// A text that is the same for all requests.
+    #[error(
+        "invalid value \"{}\" in \"{directive}\" directive, expected a variable",
+        .value.escape_ascii()
+    )]
+    NoVariable {
+        /// The directive.
+        directive: &'static str,
+        /// The text.
+        value: Vec<u8>,
+    },
     /// A directive of Tengine.
     #[error(
         "unknown directive \"session_sticky\", which is of Tengine, expected \"sticky\" with \

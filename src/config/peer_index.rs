@@ -172,6 +172,11 @@ impl<'c> PeerIndex<'c> {
         read
     }
 
+    /// All peers, the primary ones first.
+    pub fn peers(&self) -> impl Iterator<Item = &Peer> {
+        self.peers.iter()
+    }
+
     /// The peer that a number in the session table means now.
     #[inline]
     pub fn by_number(&self, number: PeerId) -> Option<&Peer> {

@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use sticky_core::counters::Drain;
 use sticky_core::digest;
 use sticky_core::directive::{CookieRule, NoFallback, OnFailure, QueryRule, RewriteRule};
 use sticky_core::scan::readers::Readers;
@@ -16,13 +17,13 @@ use crate::ngx::conf::Position;
 use crate::ngx::hook::Hook;
 use crate::ngx::peers::PeerList;
 use crate::ngx::upstream::Upstream;
-use crate::zone::counters::{CountersZone, UpstreamCounters};
+use crate::zone::counters::{self, CountersZone, UpstreamCounters};
 use crate::zone::sessions::Sessions;
 
 use super::cookie_variables::CookieVariables;
 use super::doubts::Doubt;
 use super::nginx_forms::NginxForm;
-use super::peer_index::{ClientView, IndexView, PeerIndex};
+use super::peer_index::{ClientView, IndexView, Peer, PeerIndex};
 
 /// What the module keeps for each upstream block.
 #[derive(Default)]
@@ -108,6 +109,25 @@ impl Sticky<'_> {
     #[inline]
     pub fn is_in_share(&self) -> bool {
         self.sharers.get().is_some_and(|others| !others.is_empty())
+    }
+
+    /// Whether some of its servers may be drained: they get no new sessions.
+    #[inline(always)]
+    pub fn may_have_drains(&self) -> bool {
+        let counters = self.counters.get();
+        counters.is_some_and(UpstreamCounters::may_have_drains)
+    }
+
+    /// The drain of a peer's server.
+    pub fn drain(&self, peer: &Peer) -> Option<Drain> {
+        self.counters.get()?.drain(peer.counters?)
+    }
+
+    /// Whether also a peer's own sessions go elsewhere by now.
+    #[inline]
+    pub fn is_drained(&self, peer: &Peer) -> bool {
+        let is_over = |drain: Drain| drain.is_over(counters::now());
+        self.may_have_drains() && self.drain(peer).is_some_and(is_over)
     }
 
     /// This worker's index of the upstream's peers, rebuilt when they have changed.
@@ -250,6 +270,13 @@ pub struct MainConf<'c> {
 }
 
 impl<'c> MainConf<'c> {
+    /// Gives a text with variables its number.
+    pub fn add_variable(&self, text: Text<'c>) -> usize {
+        let mut known = self.variables.borrow_mut();
+        known.push(text);
+        known.len() - 1
+    }
+
     /// The text with variables of this number.
     pub fn variable(&self, number: usize) -> Option<Text<'c>> {
         self.variables.borrow().get(number).copied()
@@ -263,6 +290,8 @@ pub struct LocationConf {
     pub no_fallback: Cell<Option<bool>>,
     /// `sticky_hide_cookie`.
     pub hide_cookie: Cell<Option<bool>>,
+    /// `sticky_drain_on`: the number of its text among [`MainConf::variables`].
+    pub drain_on: Cell<Option<usize>>,
 }
 
 impl LocationConf {
@@ -272,6 +301,8 @@ impl LocationConf {
             .set(self.no_fallback.get().or(outer.no_fallback.get()));
         self.hide_cookie
             .set(self.hide_cookie.get().or(outer.hide_cookie.get()));
+        self.drain_on
+            .set(self.drain_on.get().or(outer.drain_on.get()));
     }
 }
 

@@ -21,6 +21,8 @@ pub enum Unavailable {
     Failed,
     /// It has `max_conns` connections.
     Full,
+    /// It is being replaced: an operator has given its sessions a time to end, which is over.
+    Drained,
 }
 
 impl Availability {

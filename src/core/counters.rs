@@ -19,11 +19,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 mod cells;
 mod digest;
+mod drain;
 mod entry;
 mod layout;
 
 pub use cells::{Happening, ServerCells, ServerSums, UpstreamCells, UpstreamSums};
 pub use digest::{Digest, Kind};
+pub use drain::{Drain, DrainCells, DrainMark, DrainedBy, FORGOTTEN_AFTER};
 pub use entry::SessionCounts;
 pub use layout::{CountersHeader, Named, Shape};
 
@@ -184,6 +186,16 @@ impl<'a> Counters<'a> {
         if let Some(entry) = self.entry(Kind::Server, server) {
             entry.set_sessions(counts);
         }
+    }
+
+    /// A server's drain.
+    pub fn drain(&self, server: Place) -> Option<DrainCells<'a>> {
+        Some(self.entry(Kind::Server, server)?.drain())
+    }
+
+    /// The mark of an upstream some of whose servers may be drained.
+    pub fn drain_mark(&self, upstream: Place) -> Option<DrainMark<'a>> {
+        Some(self.entry(Kind::Upstream, upstream)?.drain_mark())
     }
 
     /// Whether the caller may count the sessions of a zone now, in seconds of the system's monotonic

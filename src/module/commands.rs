@@ -51,7 +51,7 @@ const ANYWHERE: u32 = sys::NGX_HTTP_UPS_CONF
     | sys::NGX_HTTP_SIF_CONF
     | sys::NGX_HTTP_LMT_CONF;
 
-pub(super) static COMMANDS: NginxTable<[ngx_command_t; 10]> = NginxTable::new([
+pub(super) static COMMANDS: NginxTable<[ngx_command_t; 11]> = NginxTable::new([
     command(
         c"server",
         sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_1MORE,
@@ -92,6 +92,16 @@ pub(super) static COMMANDS: NginxTable<[ngx_command_t; 10]> = NginxTable::new([
         c"sticky_hide_cookie",
         LOCATION,
         set_hide_cookie,
+        sys::NGX_HTTP_LOC_CONF_OFFSET,
+    ),
+    command(
+        c"sticky_drain_on",
+        sys::NGX_HTTP_MAIN_CONF
+            | sys::NGX_HTTP_SRV_CONF
+            | sys::NGX_HTTP_LOC_CONF
+            | sys::NGX_HTTP_LIF_CONF
+            | sys::NGX_CONF_TAKE1,
+        set_drain_on,
         sys::NGX_HTTP_LOC_CONF_OFFSET,
     ),
     command(
@@ -262,6 +272,26 @@ unsafe extern "C" fn set_hide_cookie(
     // SAFETY: for NGX_HTTP_LOC_CONF_OFFSET, ngx_conf_handler() passes what create_loc_conf() has
     // made.
     unsafe { set_flag(&(*conf.cast::<LocationConf>()).hide_cookie) }
+}
+
+unsafe extern "C" fn set_drain_on(
+    cf: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: ngx_conf_handler() never passes a NULL cf. For NGX_HTTP_LOC_CONF_OFFSET it passes what
+    // create_loc_conf() has made.
+    let (Some(cf), location) = (unsafe { (Conf::from_ptr(cf), &*conf.cast::<LocationConf>()) })
+    else {
+        return NGX_CONF_ERROR;
+    };
+    guard(NGX_CONF_ERROR, || {
+        match directives::drain_on(cf, location) {
+            Ok(true) => NGX_CONF_OK,
+            Ok(false) => c"is duplicate".as_ptr().cast_mut(),
+            Err(why) => refuse(cf, &why),
+        }
+    })
 }
 
 fn set_flag(flag: &std::cell::Cell<Option<bool>>) -> *mut c_char {

@@ -16,6 +16,7 @@ use super::request::Request;
 use super::sys;
 use super::upstream::Upstream;
 
+mod avoid;
 #[cfg(nginx_since = "1.29.6")]
 mod hint;
 #[cfg(not(nginx_since = "1.29.6"))]
@@ -260,6 +261,8 @@ pub struct Attempt<'a> {
     /// What the balancer has answered, where it was asked already.
     answer: Cell<Option<sys::ngx_int_t>>,
     follows_closed_connection: bool,
+    /// Whom the balancer is not to choose.
+    avoided: Cell<Option<Box<[PeerHandle]>>>,
 }
 
 /// Why a peer was not taken.
@@ -283,10 +286,18 @@ impl Attempt<'_> {
         if let Some(answer) = self.answer.get() {
             return answer;
         }
-        match self.balancer.get.get() {
+        let ask = || match self.balancer.get.get() {
             // SAFETY: the balancer's own callback with its own data.
             Some(get) => unsafe { get(self.pc.as_ptr(), self.balancer.data.get()) },
             None => sys::ERROR,
+        };
+        match self.avoided.take() {
+            None => ask(),
+            Some(peers) => {
+                let code = self.balance_avoiding(&peers, &ask);
+                self.avoided.set(Some(peers));
+                code
+            }
         }
     }
 
@@ -371,6 +382,7 @@ unsafe extern "C" fn get<T: Chooser>(
         balancer,
         answer: Cell::new(None),
         follows_closed_connection,
+        avoided: Cell::new(None),
     };
     let code = match guard(Choice::Balance, || chooser.choose(&attempt)) {
         Choice::Taken => sys::OK,

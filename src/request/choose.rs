@@ -33,6 +33,9 @@ pub(super) struct Bounded;
 /// (`learn=request`).
 pub(super) struct Entering;
 
+/// To whichever peer the balancer chooses among those that get new sessions.
+pub(super) struct Balanced;
+
 impl<'r, By: 'r> Steered<'r, By> {
     fn chosen(&self, choice: Choice) -> Choice {
         if choice == Choice::Taken {
@@ -95,6 +98,21 @@ impl Way for Entering {
     }
 }
 
+impl<'r> Chooser for Steered<'r, Balanced> {
+    fn balancer(&self) -> &Balancer {
+        &self.balancer
+    }
+
+    fn request(&self) -> Request<'_> {
+        self.context.request
+    }
+
+    fn choose(&self, attempt: &Attempt<'_>) -> Choice {
+        self.context.avoid_drained(attempt);
+        Choice::Balance
+    }
+}
+
 impl<'r, W: Way + 'r> Chooser for Steered<'r, W> {
     fn balancer(&self) -> &Balancer {
         &self.balancer
@@ -105,6 +123,7 @@ impl<'r, W: Way + 'r> Chooser for Steered<'r, W> {
     }
 
     fn choose(&self, attempt: &Attempt<'_>) -> Choice {
+        self.context.avoid_drained(attempt);
         let choice = W::choose(&self.context, attempt);
         if W::MAY_PASS_BY && self.context.holder_state.get() != HolderState::Steered {
             return choice;
@@ -128,6 +147,7 @@ impl<'r> Chooser for Steered<'r, &'r NginxSticky<'r>> {
     }
 
     fn choose(&self, attempt: &Attempt<'_>) -> Choice {
+        self.context.avoid_drained(attempt);
         self.chosen(self.by.choose(&self.context, attempt))
     }
 
@@ -157,10 +177,51 @@ impl<'r> Chooser for Steered<'r, &'r NginxSticky<'r>> {
 }
 
 impl RequestContext<'_> {
+    /// Keeps the balancer from servers that get no new sessions.
+    #[inline(always)]
+    fn avoid_drained(&self, attempt: &Attempt<'_>) {
+        if self.sticky.may_have_drains() {
+            self.avoid(attempt);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn avoid(&self, attempt: &Attempt<'_>) {
+        let index = self.peer_index();
+        let drained = index
+            .peers()
+            .filter(|peer| self.sticky.drain(peer).is_some());
+        attempt.avoid(drained.map(|peer| peer.handle).collect());
+    }
+
+    /// Whether also the sessions of the holder go elsewhere.
+    #[cold]
+    fn is_holder_drained(&self) -> bool {
+        match (self.found.get(), self.holder.get()) {
+            (Some(peer), _) => self.sticky.is_drained(peer),
+            (None, Some(holder)) => {
+                let index = self.peer_index();
+                let peer = index.by_number(holder);
+                peer.is_some_and(|peer| self.sticky.is_drained(peer))
+            }
+            (None, None) => false,
+        }
+    }
+
+    /// Takes the session's own peer.
+    #[inline(always)]
+    fn take_holder(&self, attempt: &Attempt<'_>, peer: PeerHandle) -> Result<(), Unavailable> {
+        if self.sticky.may_have_drains() && self.is_holder_drained() {
+            return Err(Unavailable::Drained);
+        }
+        attempt.take(peer, usable::test)
+    }
+
     #[inline(always)]
     fn choose_holder(&self, attempt: &Attempt<'_>) -> Choice {
         let taken = match (self.holder_state.get(), self.target()) {
-            (HolderState::Untried, Some(peer)) => Some(attempt.take(peer, usable::test)),
+            (HolderState::Untried, Some(peer)) => Some(self.take_holder(attempt, peer)),
             (HolderState::Steered, Some(peer)) if attempt.follows_closed_connection() => {
                 Some(usable::take_again(attempt, peer))
             }
@@ -209,6 +270,9 @@ impl RequestContext<'_> {
         attempt: &Attempt<'_>,
         peer: PeerHandle,
     ) -> Result<(), Unavailable> {
+        if self.sticky.may_have_drains() && self.is_holder_drained() {
+            return Err(Unavailable::Drained);
+        }
         let taken = match self.balance_factor() {
             Some(factor) => attempt.take_or_another(peer, &Bound(factor))?,
             None => {
@@ -345,8 +409,8 @@ impl RequestContext<'_> {
     /// Whether the request must not go to another server (`no_fallback`), and what it gets.
     #[cold]
     fn refusal(&self) -> Option<NoFallback> {
-        // It counts once an answer has kept the session.
-        (self.entry.get() == Entry::None)
+        // It counts once an answer has kept the session, and not against an operator's wish.
+        (self.entry.get() == Entry::None && !self.is_holder_drained())
             .then(|| self.must_stay())
             .flatten()
     }

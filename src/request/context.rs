@@ -173,8 +173,9 @@ impl<'r> RequestContext<'r> {
         let index = self.peer_index();
         match index.by_number(holder) {
             None => !self.is_foreign(holder) && !is_ahead(),
+            Some(peer) if self.sticky.is_drained(peer) => true,
             Some(peer) => match usable::check(self.peers, peer.handle) {
-                Err(Unavailable::Left) => true,
+                Err(Unavailable::Left | Unavailable::Drained) => true,
                 Err(Unavailable::Failed) => self.sticky.rule.on_failure() == OnFailure::Move,
                 Ok(()) | Err(Unavailable::Full) => false,
             },

@@ -307,8 +307,8 @@ pub fn awaited<'r>(
 #[cold]
 pub fn another<'r>(context: &RequestContext<'r>, is_foreign: bool) -> Option<RequestSession<'r>> {
     let index = context.peer_index();
-    let is_usable = |holder| usable::is_usable(&index, context.peers, holder);
     let (r, sticky) = (context.request, context.sticky);
+    let is_usable = |holder| usable::is_usable(sticky, &index, context.peers, holder);
     let session = match &sticky.rule {
         Rule::Query(rule, sessions, _) => {
             let standing_of = |holder| match index.by_number(holder) {
@@ -329,6 +329,6 @@ pub fn another<'r>(context: &RequestContext<'r>, is_foreign: bool) -> Option<Req
         Rule::Rewrite(rule) => by_any_value(r, rule, &index, is_usable)?,
         Rule::NginxForm(_) => return None,
     };
-    let is_usable = |holder| usable::is_usable(&index, context.peers, holder);
+    let is_usable = |holder| usable::is_usable(sticky, &index, context.peers, holder);
     session.holder.is_some_and(is_usable).then_some(session)
 }

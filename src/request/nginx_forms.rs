@@ -149,14 +149,22 @@ impl<'r> NginxSticky<'r> {
                     None => Some(self.id),
                 },
             };
-            sid.map(|sid| (sid.to_vec(), index.candidates(sid)))
+            sid.map(|sid| {
+                let is_drained = context.sticky.may_have_drains()
+                    && index
+                        .peers()
+                        .any(|peer| *peer.value == *sid && context.sticky.is_drained(peer));
+                (sid.to_vec(), index.candidates(sid), is_drained)
+            })
         };
+        let is_drained = found.as_ref().is_some_and(|(_, _, is_drained)| *is_drained);
         let taken = match &found {
-            Some((sid, candidates)) => take(attempt, context.peers, sid, *candidates),
+            Some(_) if is_drained => Err(Unavailable::Drained),
+            Some((sid, candidates, _)) => take(attempt, context.peers, sid, *candidates),
             None => Err(Unavailable::Left),
         };
         self.is_full.set(taken == Err(Unavailable::Full));
-        let is_known = found.is_some_and(|(_, candidates)| candidates.is_some());
+        let is_known = found.is_some_and(|(_, candidates, _)| candidates.is_some());
         context.status.set(match taken {
             Ok(()) => Status::Hit,
             Err(Unavailable::Full) => Status::Full,
@@ -165,7 +173,7 @@ impl<'r> NginxSticky<'r> {
         });
         match taken {
             Ok(()) => Choice::Taken,
-            Err(_) if self.strict => Choice::Refuse,
+            Err(_) if self.strict && !is_drained => Choice::Refuse,
             Err(_) => Choice::Balance,
         }
     }

@@ -20,7 +20,7 @@ use crate::ngx::peers::PeerList;
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Upstream;
 
-use super::choose::{Bounded, Entering, Holder, Steered};
+use super::choose::{Balanced, Bounded, Entering, Holder, Steered};
 use super::context::{Entry, HolderState, NginxSticky, RequestContext};
 use super::lookup::{self, RequestSession};
 use super::session_id;
@@ -57,7 +57,7 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
     match &sticky.rule {
         Rule::Query(rule, sessions, _) => {
             let session = lookup::by_id(r, rule, sessions, &|holder| {
-                usable::is_usable(&sticky.peer_index(peers), peers, holder)
+                usable::is_usable(sticky, &sticky.peer_index(peers), peers, holder)
             });
             let context = if rule.is_special {
                 begin_special(r, exchange, sticky, rule, &session)?
@@ -65,7 +65,7 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
                 let context = || context(r, sticky, peers, &session);
                 Steered::begin(r, exchange, context, Holder)?
             } else {
-                without_session(r, sticky, rule, peers, &session)?
+                without_session(r, exchange, sticky, rule, &session)?
             };
             // A client that gets another response may have an id from this one.
             if rule.awaits_end {
@@ -78,7 +78,7 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
             if session.holder.is_some() {
                 Steered::begin(r, exchange, context, Holder)?;
             } else {
-                let context = begin_unsteered(r, context)?;
+                let context = begin_unsteered(r, exchange, sticky, context)?;
                 // A client that has sent the cookie needs no other.
                 if !rule.hide_cookie {
                     accel_redirect::watch::<A>(r, context);
@@ -95,20 +95,26 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
 #[inline(always)]
 fn without_session<'r>(
     r: Request<'r>,
+    exchange: RoundRobin<'r>,
     sticky: &'r Sticky<'r>,
     rule: &QueryRule,
-    peers: PeerList,
     session: &RequestSession<'r>,
 ) -> Option<&'r RequestContext<'r>> {
     session_id::note_too_long(r, sticky, &rule.names);
-    begin_unsteered(r, || context(r, sticky, peers, session))
+    let context = || context(r, sticky, exchange.peers(), session);
+    begin_unsteered(r, exchange, sticky, context)
 }
 
 #[inline(always)]
 fn begin_unsteered<'r>(
     r: Request<'r>,
+    exchange: RoundRobin<'r>,
+    sticky: &Sticky<'_>,
     context: impl FnOnce() -> RequestContext<'r>,
 ) -> Option<&'r RequestContext<'r>> {
+    if sticky.may_have_drains() {
+        return Steered::begin(r, exchange, context, Balanced);
+    }
     let context = r.pool()?.vacant()?.fill(context());
     r.set_context(context);
     Some(context)
@@ -140,7 +146,7 @@ fn begin_special<'r>(
     if enters {
         Steered::begin(r, exchange, context, Entering)
     } else if session.holder.is_none() {
-        without_session(r, sticky, rule, peers, session)
+        without_session(r, exchange, sticky, rule, session)
     } else if rule.balance_factor.is_some() {
         Steered::begin(r, exchange, context, Bounded)
     } else {
@@ -161,7 +167,7 @@ fn begin_rewrite<'r>(
     if session.holder.is_some() {
         Steered::begin(r, exchange, context, Holder)?;
     } else {
-        begin_unsteered(r, context)?;
+        begin_unsteered(r, exchange, sticky, context)?;
     }
     Some(())
 }

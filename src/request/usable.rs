@@ -8,7 +8,7 @@ use sticky_core::table::{PeerId, UsableServers};
 
 use crate::config::directives::DRAINING;
 use crate::config::peer_index::PeerIndex;
-use crate::config::types::{MainConf, UpstreamConf};
+use crate::config::types::{MainConf, Sticky, UpstreamConf};
 use crate::ngx::balancer::{Attempt, LoadRules, NotTaken};
 use crate::ngx::cycle::Cycle;
 use crate::ngx::peers::{PeerHandle, PeerList, PeerLoad, PeerState};
@@ -44,9 +44,14 @@ pub fn check(peers: PeerList, peer: PeerHandle) -> Result<(), Unavailable> {
 }
 
 /// Whether requests can go to the peer that a number in the session table means now.
-pub fn is_usable(index: &PeerIndex<'_>, peers: PeerList, holder: PeerId) -> bool {
+pub fn is_usable(
+    sticky: &Sticky<'_>,
+    index: &PeerIndex<'_>,
+    peers: PeerList,
+    holder: PeerId,
+) -> bool {
     let peer = index.by_number(holder);
-    peer.is_some_and(|peer| check(peers, peer.handle).is_ok())
+    peer.is_some_and(|peer| check(peers, peer.handle).is_ok() && !sticky.is_drained(peer))
 }
 
 /// The servers that have sessions in the zone of that name and can be used now, or could if they
@@ -65,7 +70,7 @@ pub fn servers_of(running: Cycle<'_>, zone: &[u8]) -> UsableServers {
         for (server, peer) in index.registered() {
             match check(peers, peer.handle) {
                 Ok(()) | Err(Unavailable::Full) => usable.extend([server]),
-                Err(Unavailable::Left | Unavailable::Failed) => {}
+                Err(Unavailable::Left | Unavailable::Failed | Unavailable::Drained) => {}
             }
         }
     }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
 use sticky_core::counters::{
-    Counters, CountersHeader, Digest, Happening, Kind, Named, Place, ServerSums, Shape, Slot,
-    UpstreamCells, UpstreamSums,
+    Counters, CountersHeader, Digest, Drain, DrainCells, DrainMark, Happening, Kind, Named, Place,
+    ServerSums, Shape, Slot, UpstreamCells, UpstreamSums,
 };
 use sticky_core::events::Status;
 
@@ -118,6 +118,10 @@ pub fn name<'c>(
     let labels = counters.name(Kind::Server, &labels.collect::<Vec<_>>(), now);
     let zones = zones.iter().map(|name| Digest::of_zone(name));
     let zones = counters.name(Kind::Zone, &zones.collect::<Vec<_>>(), now);
+    let drains = labels.iter().flatten().copied();
+    drains
+        .filter_map(|server| counters.drain(server))
+        .for_each(|drain| drain.see(now));
     if places.iter().chain(&labels).any(Option::is_none) {
         log_no_room(zone);
     }
@@ -131,6 +135,7 @@ pub fn name<'c>(
                 .filter_map(|(label, place)| Some((label, place?)))
                 .collect(),
             own: OnceCell::new(),
+            mark: place.and_then(|place| counters.drain_mark(place)),
         }
     });
     (upstreams.collect(), zones)
@@ -152,6 +157,8 @@ pub struct UpstreamCounters<'c> {
     servers: BTreeMap<&'c [u8], Place>,
     /// Where this worker counts, from the first use on: a zone never moves.
     own: OnceCell<Option<OwnCounters<'c>>>,
+    /// Whether some of its servers may be drained.
+    mark: Option<DrainMark<'c>>,
 }
 
 /// Where a worker counts.
@@ -179,6 +186,43 @@ impl<'c> UpstreamCounters<'c> {
         let slot = opened(self.zone)?.slot(worker)?;
         let cells = slot.upstream(self.place?)?;
         Some(OwnCounters { cells, slot })
+    }
+
+    /// Whether some of its servers may be drained.
+    #[inline(always)]
+    pub fn may_have_drains(&self) -> bool {
+        self.mark.is_some_and(DrainMark::is_set)
+    }
+
+    /// What is kept of a server's drain.
+    fn drain_cells(&self, server: Place) -> Option<DrainCells<'c>> {
+        opened(self.zone)?.drain(server)
+    }
+
+    /// The drain of a server.
+    pub fn drain(&self, server: Place) -> Option<Drain> {
+        self.drain_cells(server)?.drain()
+    }
+
+    /// A server announces whether it wants no new sessions. Returns whether that changes something.
+    pub fn announce(&self, server: Place, is_drained: bool) -> bool {
+        let (Some(cells), Some(mark)) = (self.drain_cells(server), self.mark) else {
+            return false;
+        };
+        match is_drained {
+            true => cells.begin_by_server(now(), mark),
+            false => self.may_have_drains() && cells.end_by_server(),
+        }
+    }
+
+    /// Called now and then in one worker: which servers are there, and whether any is drained.
+    pub fn see_drains(&self) {
+        let (true, Some(mark)) = (self.may_have_drains(), self.mark) else {
+            return;
+        };
+        let cells = || self.servers.values().filter_map(|at| self.drain_cells(*at));
+        cells().for_each(|cells| cells.see(now()));
+        mark.clear_unless(|| cells().any(|cells| cells.drain().is_some()));
     }
 
     /// The place of a server that the configuration calls so.

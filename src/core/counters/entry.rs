@@ -2,7 +2,9 @@
 //!
 //! ```text
 //!   0  digest, 2 words; low half 0: vacant       2  since, seconds since 1970
-//!   3  the last configuration that names it      4  spare, 4 words
+//!   3  the last configuration that names it
+//!   4  a server's drain, since when, when the server was last named; of an upstream, whether there
+//!      may be drained servers              7  spare
 //!   8  a server's sessions: in use, not in use, last use, when they were counted
 //!      a zone's sessions: when somebody began to count them
 //!  12  spare, 4 words
@@ -11,6 +13,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use super::digest::Digest;
+use super::drain::{DrainCells, DrainMark};
 use super::layout::ENTRY_WORDS;
 
 #[derive(Clone, Copy)]
@@ -36,6 +39,15 @@ impl<'a> Entry<'a> {
 
     pub(super) fn named(self) -> &'a AtomicU64 {
         &self.0[3]
+    }
+
+    pub(super) fn drain(self) -> DrainCells<'a> {
+        let [_, _, _, _, drain, since, seen, ..] = self.0;
+        DrainCells { drain, since, seen }
+    }
+
+    pub(super) fn drain_mark(self) -> DrainMark<'a> {
+        DrainMark(&self.0[4])
     }
 
     pub(super) fn digest(self) -> Option<Digest> {

@@ -148,7 +148,8 @@ impl Attempt<'_> {
         unsafe {
             let (mut peer, mut index) = ((*list).peer, 0);
             while let Some(at) = NonNull::new(peer) {
-                if peer != wanted && rules.is_usable(PeerState::of(peer)) {
+                let is_usable = rules.is_usable(PeerState::of(peer)) && !self.is_avoided(peer);
+                if peer != wanted && is_usable {
                     let other = PeerHandle {
                         peer: at,
                         index,

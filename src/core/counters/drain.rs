@@ -1,0 +1,184 @@
+//! Servers that get no new sessions.
+//!
+//! A server's drain is one word, so that whoever reads it has all of it: who has begun it, and until
+//! when the server keeps its sessions. An upstream has a mark that some of its servers may be
+//! drained, so that requests need not look at each.
+
+use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::SeqCst};
+
+/// Who has begun a drain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DrainedBy {
+    /// An operator.
+    Hand,
+    /// The server itself, by a response.
+    Server,
+}
+
+/// A server gets no new sessions.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Drain {
+    /// Who has begun it.
+    pub by: DrainedBy,
+    /// From this second since 1970 on, its own sessions go elsewhere, too. `None`: they stay.
+    pub until: Option<u64>,
+}
+
+/// Kinds of drains: the lowest bits of the word. The others are `until`, 0 for `None`.
+const KIND_BITS: u32 = 2;
+const KIND_MASK: u64 = (1 << KIND_BITS) - 1;
+const BY_HAND: u64 = 1;
+const BY_SERVER: u64 = 2;
+
+/// A server that the configuration has not named for so many seconds is not drained any more when it
+/// comes back.
+pub const FORGOTTEN_AFTER: u64 = 3600;
+
+impl Drain {
+    /// Whether its own sessions go elsewhere, too.
+    pub fn is_over(&self, now: u64) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+
+    const fn word(self) -> u64 {
+        let kind = match self.by {
+            DrainedBy::Hand => BY_HAND,
+            DrainedBy::Server => BY_SERVER,
+        };
+        let until = match self.until {
+            // The highest bits are free until 10^11 years from now.
+            Some(until) => until << KIND_BITS,
+            None => 0,
+        };
+        until | kind
+    }
+
+    fn of(word: u64) -> Option<Self> {
+        let by = match word & KIND_MASK {
+            BY_HAND => DrainedBy::Hand,
+            BY_SERVER => DrainedBy::Server,
+            // Whatever bytes are there.
+            _ => return None,
+        };
+        let until = word >> KIND_BITS;
+        Some(Drain {
+            by,
+            until: (until != 0).then_some(until),
+        })
+    }
+}
+
+/// What an entry of a server keeps of its drain.
+#[derive(Clone, Copy, Debug)]
+pub struct DrainCells<'a> {
+    /// See [`Drain::word`].
+    pub(super) drain: &'a AtomicU64,
+    /// When it began, in seconds since 1970.
+    pub(super) since: &'a AtomicU64,
+    /// When the configuration was last known to name the server, in seconds since 1970.
+    pub(super) seen: &'a AtomicU64,
+}
+
+/// Mark of an upstream that some of its servers may be drained.
+#[derive(Clone, Copy, Debug)]
+pub struct DrainMark<'a>(pub(super) &'a AtomicU64);
+
+impl DrainMark<'_> {
+    /// Whether some of its servers may be drained.
+    #[inline(always)]
+    pub fn is_set(self) -> bool {
+        self.0.load(Relaxed) != 0
+    }
+
+    /// Takes the mark away if none is. It is taken away first: whoever drains a server meanwhile sets
+    /// it after that.
+    pub fn clear_unless(self, is_any: impl FnOnce() -> bool) {
+        self.0.store(0, SeqCst);
+        if is_any() {
+            self.0.store(1, SeqCst);
+        }
+    }
+}
+
+impl DrainCells<'_> {
+    /// The server's drain.
+    #[inline]
+    pub fn drain(&self) -> Option<Drain> {
+        Drain::of(self.drain.load(Acquire))
+    }
+
+    /// When it began, in seconds since 1970.
+    pub fn since(&self) -> u64 {
+        self.since.load(Relaxed)
+    }
+
+    /// An operator drains the server, whoever has drained it before.
+    pub fn begin_by_hand(&self, until: Option<u64>, now: u64, mark: DrainMark<'_>) {
+        let by = DrainedBy::Hand;
+        self.begin(Drain { by, until }, now, mark, |_| true);
+    }
+
+    /// The server announces that it wants no new sessions. Returns whether that begins a drain: the
+    /// one of an operator stays as it is.
+    pub fn begin_by_server(&self, now: u64, mark: DrainMark<'_>) -> bool {
+        let by = DrainedBy::Server;
+        let until = None;
+        self.begin(Drain { by, until }, now, mark, |known| known.is_none())
+    }
+
+    fn begin(
+        &self,
+        drain: Drain,
+        now: u64,
+        mark: DrainMark<'_>,
+        may: impl Fn(Option<Drain>) -> bool,
+    ) -> bool {
+        let known = self.drain.load(Acquire);
+        if !may(Drain::of(known)) {
+            return false;
+        }
+        if Drain::of(known).is_none() {
+            self.since.store(now, Relaxed);
+        }
+        self.seen.store(now, Relaxed);
+        let begun = self
+            .drain
+            .compare_exchange(known, drain.word(), SeqCst, Relaxed);
+        mark.0.store(1, SeqCst);
+        // Another process was faster: an operator's word is the last one.
+        if begun.is_err() && drain.by == DrainedBy::Hand {
+            self.drain.store(drain.word(), SeqCst);
+            return true;
+        }
+        begun.is_ok()
+    }
+
+    /// An operator puts the server back. Returns what it was.
+    pub fn end_by_hand(&self) -> Option<Drain> {
+        Drain::of(self.drain.swap(0, SeqCst))
+    }
+
+    /// The server announces that it wants new sessions. Returns whether that ends a drain: not that
+    /// of an operator.
+    pub fn end_by_server(&self) -> bool {
+        let announced = Drain {
+            by: DrainedBy::Server,
+            until: None,
+        };
+        self.drain
+            .compare_exchange(announced.word(), 0, SeqCst, Relaxed)
+            .is_ok()
+    }
+
+    /// The configuration names the server. If it has not done so for long, it is not drained any
+    /// more.
+    pub fn see(&self, now: u64) {
+        if self.drain().is_none() {
+            return;
+        }
+        let seen = self.seen.swap(now, Relaxed);
+        if now.saturating_sub(seen) > FORGOTTEN_AFTER {
+            self.drain.store(0, SeqCst);
+        }
+    }
+}

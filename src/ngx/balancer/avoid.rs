@@ -1,0 +1,126 @@
+//! Peers that the balancer is not to choose as long as there is another one: while it chooses, they
+//! count as tried, which every balancer of nginx respects.
+
+use std::ptr;
+
+use crate::ngx::peers::{Peer, PeerHandle, Peers};
+use crate::ngx::sys;
+
+use super::Attempt;
+
+/// What the balancer knows of a request's attempts.
+struct Tried {
+    /// The list that it is at.
+    list: *mut Peers,
+    /// A bit for each peer of that list.
+    words: Vec<usize>,
+}
+
+impl Attempt<'_> {
+    /// Lets the balancer choose none of these peers in this attempt, unless there is no other one.
+    #[cold]
+    pub fn avoid(&self, peers: Vec<PeerHandle>) {
+        if !peers.is_empty() {
+            self.avoided.set(Some(peers.into()));
+        }
+    }
+
+    /// Whether the peer is one of those.
+    pub(super) fn is_avoided(&self, peer: *const Peer) -> bool {
+        let avoided = self.avoided.take();
+        let is_avoided = avoided.as_ref().is_some_and(|peers| {
+            let mut places = peers.iter().map(|peer| peer.peer.as_ptr());
+            places.any(|place| ptr::eq(place, peer))
+        });
+        self.avoided.set(avoided);
+        is_avoided
+    }
+
+    /// What the balancer answers to `ask`, if it does not choose the peers to be avoided; what it
+    /// answers otherwise, if there is no other one.
+    #[cold]
+    pub(super) fn balance_avoiding(
+        &self,
+        peers: &[PeerHandle],
+        ask: &dyn Fn() -> sys::ngx_int_t,
+    ) -> sys::ngx_int_t {
+        let generation = self.balancer.peers.generation();
+        if !self.balancer.is_current() || peers.iter().any(|peer| peer.generation != generation) {
+            return ask();
+        }
+        let before = self.tried_so_far();
+        let mut after = self.mark(peers);
+        let mut code = ask();
+        // It has gone on to the backup peers meanwhile, and chosen one of those.
+        if code == sys::OK && peers.iter().any(|peer| self.has_chosen(peer)) {
+            self.answer.set(Some(code));
+            self.undo();
+            after = self.mark(peers);
+            code = ask();
+        }
+        if matches!(code, sys::OK | sys::DONE) {
+            self.unmark(peers, &after);
+            return code;
+        }
+        let data = self.data();
+        // SAFETY: RoundRobin::of() has seen what data points to; it was at that list, and tried has
+        // as many words as were read from it.
+        unsafe {
+            (*data).peers = before.list;
+            ptr::copy_nonoverlapping(before.words.as_ptr(), (*data).tried, before.words.len());
+        }
+        ask()
+    }
+
+    fn tried_so_far(&self) -> Tried {
+        // SAFETY: RoundRobin::of() has seen what data points to. tried has room for the longer of
+        // both lists (ngx_http_upstream_init_round_robin_peer()), and they are those of the request.
+        unsafe {
+            let list = (*self.data()).peers;
+            let count = (*list).number.div_ceil(usize::BITS as usize);
+            let words = (0..count).map(|at| *(*self.data()).tried.add(at));
+            Tried {
+                list,
+                words: words.collect(),
+            }
+        }
+    }
+
+    /// Marks those of the peers that are in the balancer's list; what was tried before that.
+    fn mark(&self, peers: &[PeerHandle]) -> Tried {
+        let before = self.tried_so_far();
+        for peer in peers.iter().filter(|peer| self.is_at_list_of(peer)) {
+            let (word, bit) = self.tried(*peer);
+            // SAFETY: the peers are those that tried was made for.
+            unsafe { *word |= bit };
+        }
+        before
+    }
+
+    /// Takes the marks back of peers that were not tried before.
+    fn unmark(&self, peers: &[PeerHandle], before: &Tried) {
+        // SAFETY: RoundRobin::of() has seen what data points to.
+        let is_same = ptr::eq(unsafe { (*self.data()).peers }, before.list);
+        for peer in peers.iter().filter(|peer| self.is_at_list_of(peer)) {
+            let (word, bit) = self.tried(*peer);
+            let old = before.words.get(peer.index / usize::BITS as usize);
+            let was_tried = is_same && old.is_some_and(|old| old & bit != 0);
+            if !was_tried && !self.has_chosen(peer) {
+                // SAFETY: the peers are those that tried was made for.
+                unsafe { *word &= !bit };
+            }
+        }
+    }
+
+    fn is_at_list_of(&self, peer: &PeerHandle) -> bool {
+        let list = self.balancer.peers.list_of(*peer);
+        // SAFETY: RoundRobin::of() has seen what data points to.
+        list.is_some_and(|list| ptr::eq(list, unsafe { (*self.data()).peers }))
+    }
+
+    fn has_chosen(&self, peer: &PeerHandle) -> bool {
+        // SAFETY: RoundRobin::of() has seen what data points to. Every balancer sets current to the
+        // peer that it has taken (ngx_http_upstream_get_round_robin_peer()).
+        ptr::eq(unsafe { (*self.data()).current }, peer.peer.as_ptr())
+    }
+}
