@@ -11,6 +11,7 @@ pub mod candidates;
 pub mod digest;
 pub mod directive;
 pub mod events;
+pub mod happened;
 pub mod http;
 pub mod load;
 pub mod peer_id;
