@@ -187,6 +187,7 @@ impl<'r> RequestContext<'r> {
     /// Why a session leaves a server that another one stands in for.
     pub fn why_lost(&self, holder: PeerId) -> Move {
         match self.peer_index().by_number(holder) {
+            Some(peer) if self.sticky.is_drained(peer) => Move::Drained,
             Some(_) => Move::Failed,
             None => Move::Left,
         }
@@ -196,6 +197,7 @@ impl<'r> RequestContext<'r> {
     pub fn why_moved(&self, holder: PeerId) -> Move {
         let index = self.peer_index();
         match index.by_number(holder) {
+            Some(peer) if self.sticky.is_drained(peer) => Move::Drained,
             Some(peer) if usable::check(self.peers, peer.handle).is_ok() => Move::Balanced,
             Some(_) => Move::Failed,
             None => Move::Left,
