@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sticky_core::counters::Drain;
 use sticky_core::digest;
+use sticky_core::directive::status::StatusRule;
 use sticky_core::directive::{CookieRule, NoFallback, OnFailure, QueryRule, RewriteRule};
 use sticky_core::scan::readers::Readers;
 use sticky_core::table::Fingerprint;
@@ -39,6 +40,8 @@ pub struct UpstreamConf<'c> {
     pub strict: Cell<Option<bool>>,
     /// The directive of a balancer that cannot be steered, and where it stands.
     pub foreign_balancer: Cell<Option<(&'static str, Position<'c>)>>,
+    /// Its directives of this module as they may be shown, in their order.
+    pub shown: RefCell<Vec<&'c [u8]>>,
     /// What its `sticky` directive leaves to be looked at.
     pub doubts: RefCell<Vec<Doubt<'c>>>,
     /// Each `route=` in a `server` directive, and where it stands.
@@ -310,6 +313,18 @@ pub struct MainConf<'c> {
     pub own_cookies: RefCell<Vec<Box<[u8]>>>,
     /// The texts with variables of all directives, by their numbers in the rules.
     pub variables: RefCell<Vec<Text<'c>>>,
+    /// What each `sticky_status` shows, by the numbers in the locations.
+    pub status_pages: RefCell<Vec<StatusPage<'c>>>,
+}
+
+/// What a `sticky_status` directive says.
+pub struct StatusPage<'c> {
+    /// Its words.
+    pub rule: StatusRule,
+    /// Where it stands.
+    pub at: Position<'c>,
+    /// The upstreams that it shows, once all are known.
+    pub upstreams: Vec<Upstream<'c>>,
 }
 
 impl<'c> MainConf<'c> {
@@ -335,6 +350,8 @@ pub struct LocationConf {
     pub hide_cookie: Cell<Option<bool>>,
     /// `sticky_drain_on`: the number of its text among [`MainConf::variables`].
     pub drain_on: Cell<Option<usize>>,
+    /// `sticky_status`: its number in [`MainConf::status_pages`]. Not inherited.
+    pub status: Cell<Option<usize>>,
 }
 
 impl LocationConf {
