@@ -2,6 +2,7 @@
 //! zone of counters.
 
 pub mod adopt;
+pub mod bulk;
 pub mod counters;
 pub mod housekeeping;
 pub mod sessions;

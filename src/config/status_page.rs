@@ -1,7 +1,8 @@
 //! `sticky_status`: which upstreams a location shows.
 
-use sticky_core::directive::status;
+use sticky_core::directive::status::{self, Rw};
 
+use crate::ngx::complex::Text;
 use crate::ngx::conf::Conf;
 use crate::ngx::upstream::Upstream;
 
@@ -15,10 +16,18 @@ pub fn set(cf: Conf<'_>, location: &LocationConf) -> Result<bool, Refusal> {
     }
     let rule = status::parse(&cf.words()).map_err(Refusal::Status)?;
     let main = cf.main_conf::<MainConf<'_>>().ok_or(Refusal::Reported)?;
+    let variable = match &rule.rw {
+        Some(Rw::Variable(text)) => {
+            let text = Text::compile(cf, text).ok_or(Refusal::Reported)?;
+            Some(main.add_variable(text))
+        }
+        Some(Rw::Here) | None => None,
+    };
     let mut pages = main.status_pages.borrow_mut();
     location.status.set(Some(pages.len()));
     pages.push(StatusPage {
         rule,
+        variable,
         at: cf.position(),
         upstreams: Vec::new(),
     });

@@ -321,6 +321,8 @@ pub struct MainConf<'c> {
 pub struct StatusPage<'c> {
     /// Its words.
     pub rule: StatusRule,
+    /// The variable of `rw=`: its number among [`MainConf::variables`].
+    pub variable: Option<usize>,
     /// Where it stands.
     pub at: Position<'c>,
     /// The upstreams that it shows, once all are known.

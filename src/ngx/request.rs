@@ -13,8 +13,10 @@ use super::owned::{Context, LocConf, MainConf};
 use super::pool::Pool;
 use super::sys;
 
+mod order;
 mod reply;
 
+pub use order::WithBody;
 pub use reply::{nginx_version, Head, Method};
 
 /// A request of nginx, alive for `'r`.

@@ -18,6 +18,8 @@ use crate::ngx::log::Level;
 use crate::ngx::process::{self, Role};
 use crate::ngx::shm::{Memory, OldBlock, Zone, ZoneError};
 
+use super::table_zone::random_key;
+
 /// The zone of counters.
 pub type CountersZone = Zone<CountersConf>;
 
@@ -80,6 +82,12 @@ fn counters_of(block: &OldBlock) -> Option<Counters<'_>> {
 pub fn opened(zone: &CountersZone) -> Option<Counters<'_>> {
     let (header, words) = zone.split::<CountersHeader, AtomicU64>()?;
     Counters::open(header, words)
+}
+
+/// A secret that all workers have. `None`: the system has no random numbers to give.
+pub fn secret(zone: &CountersZone) -> Option<(u64, u64)> {
+    let (header, _) = zone.split::<CountersHeader, AtomicU64>()?;
+    Some(header.secret(random_key()?))
 }
 
 /// Seconds since 1970.
@@ -204,6 +212,24 @@ impl<'c> UpstreamCounters<'c> {
         self.drain_cells(server)?.drain()
     }
 
+    /// An operator drains a server, until then or for good.
+    pub fn drain_by_hand(&self, server: Place, until: Option<u64>) -> Option<()> {
+        let cells = self.drain_cells(server)?;
+        cells.begin_by_hand(until, now(), self.mark?);
+        Some(())
+    }
+
+    /// An operator puts a server back. Returns what it was.
+    pub fn undrain(&self, server: Place) -> Option<Drain> {
+        self.drain_cells(server)?.end_by_hand()
+    }
+
+    /// Since when a server is drained, in seconds since 1970.
+    pub fn drained_since(&self, server: Place) -> Option<u64> {
+        let cells = self.drain_cells(server)?;
+        cells.drain().map(|_| cells.since())
+    }
+
     /// A server announces whether it wants no new sessions. Returns whether that changes something.
     pub fn announce(&self, server: Place, is_drained: bool) -> bool {
         let (Some(cells), Some(mark)) = (self.drain_cells(server), self.mark) else {
@@ -265,6 +291,16 @@ impl OwnCounters<'_> {
         if let Some(cells) = self.slot.server(server) {
             cells.hit();
         }
+    }
+
+    /// An operator has moved so many sessions.
+    pub fn moved_by_hand(&self, count: u64) {
+        self.cells.moved_by_hand(count);
+    }
+
+    /// An operator has forgotten so many sessions.
+    pub fn forgotten_by_hand(&self, count: u64) {
+        self.cells.forgotten_by_hand(count);
     }
 
     /// What has happened while a request was served. Contexts of requests do not know that yet.

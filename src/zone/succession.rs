@@ -1,12 +1,13 @@
 //! A zone that has replaced one of another size, until no process is left that has only the old
 //! one: which tables a worker uses, and what is done with them beside the requests.
 
+use std::io;
 use std::rc::Rc;
 
 use portable_atomic::AtomicU128;
-use sticky_core::table::{tick_at, Limits, Predecessor, ZoneHeader};
+use sticky_core::table::{tick_at, Limits, Predecessor, Table, ZoneHeader};
 
-use crate::ngx::background_task;
+use crate::ngx::background_task::{self, BackgroundTask};
 use crate::ngx::clock::monotonic_seconds;
 use crate::ngx::log::Level;
 use crate::ngx::shm::OldBlock;
@@ -35,6 +36,27 @@ fn chain<'a>(
     tables.rev().fold(None, |before, (header, rest)| {
         let table = table_of((header, rest), limits);
         Some(Predecessor::new(table, &header.identity, before))
+    })
+}
+
+/// Starts work in a thread on the sessions of a zone: on its table, on what that has replaced, and
+/// with its epoch. `None`: the zone does not exist yet.
+pub fn task<R: Send + 'static>(
+    zone: &TableZone,
+    work: impl FnOnce(&Table<'_>, Option<&Predecessor<'_>>, u64) -> R + Send + 'static,
+) -> Option<io::Result<BackgroundTask<R>>> {
+    let (header, _) = zone.split::<ZoneHeader, AtomicU128>()?;
+    let limits = zone.conf().longest.get();
+    // Behind the zone itself.
+    let used = in_use(header, zone.replaced());
+    let places: Vec<usize> = used.iter().map(|(place, _)| place + 1).collect();
+    zone.task_with_replaced(move |tables: &[(&ZoneHeader, &[AtomicU128])]| {
+        let at = |place: &usize| tables.get(*place).copied();
+        let before = chain(places.iter().filter_map(at), limits);
+        // The zone comes first.
+        let newest = tables[0];
+        let epoch = newest.0.identity.epoch();
+        work(&table_of(newest, limits), before.as_ref(), epoch)
     })
 }
 

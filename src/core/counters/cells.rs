@@ -59,6 +59,22 @@ impl UpstreamCells<'_> {
         self.0[status.number()].fetch_add(1, Relaxed);
     }
 
+    /// An operator has moved so many sessions.
+    pub fn moved_by_hand(&self, count: u64) {
+        self.add(MOVED + Move::Hand.number(), count);
+    }
+
+    /// An operator has forgotten so many sessions.
+    pub fn forgotten_by_hand(&self, count: u64) {
+        self.add(FORGOTTEN + Forget::Hand.number(), count);
+    }
+
+    fn add(&self, at: usize, count: u64) {
+        if let Some(cell) = self.0.get(at) {
+            cell.fetch_add(count, Relaxed);
+        }
+    }
+
     /// What has happened while it was served.
     pub fn happened(&self, happening: &Happening) {
         let skipped = |at: usize| (happening.skipped >> at & 1) as u8;

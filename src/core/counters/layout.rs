@@ -1,7 +1,9 @@
 //! How the zone is laid out, and how large it is for a configuration.
 
 use std::mem::size_of;
-use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+use std::sync::atomic::{
+    AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
+};
 
 use super::digest::Kind;
 
@@ -48,7 +50,9 @@ pub struct CountersHeader {
     pub(super) configurations: AtomicU64,
     /// See [`Counters::grown`](super::Counters::grown).
     pub(super) grown: AtomicU64,
-    spare: [AtomicU64; 9],
+    /// See [`CountersHeader::secret`].
+    secret: [AtomicU64; 2],
+    spare: [AtomicU64; 7],
 }
 
 const _: () = assert!(size_of::<CountersHeader>() == 128);
@@ -135,6 +139,17 @@ const _: () = assert!(
 );
 
 impl CountersHeader {
+    /// A secret that all workers have, as long as the zone exists: `new` where there is none yet.
+    pub fn secret(&self, new: (u64, u64)) -> (u64, u64) {
+        let settle = |place: &AtomicU64, new: u64| {
+            // Whoever is first has made it; 0 is none.
+            let known = place.compare_exchange(0, new | 1, AcqRel, Acquire);
+            known.map_or_else(|known| known, |_| new | 1)
+        };
+        let [first, second] = &self.secret;
+        (settle(first, new.0), settle(second, new.1))
+    }
+
     /// The shape that it was begun with, in a zone of so many words behind it. `None`: it was not, or
     /// by another version.
     pub(super) fn shape(&self, words: usize) -> Option<Shape> {
@@ -165,7 +180,8 @@ impl CountersHeader {
         self.slots.store(shape.slots as u64, Relaxed);
         self.configurations.store(0, Relaxed);
         self.grown.store(0, Relaxed);
-        self.spare.iter().for_each(|word| word.store(0, Relaxed));
+        let spare = self.secret.iter().chain(&self.spare);
+        spare.for_each(|word| word.store(0, Relaxed));
         // Last, so that it is not valid if the process ends before.
         self.magic.store(MAGIC, Release);
     }

@@ -9,6 +9,17 @@ use super::error::Shown;
 pub struct StatusRule {
     /// The upstreams that are shown; none: all.
     pub upstreams: Vec<Vec<u8>>,
+    /// Who may do something. `None`: nobody.
+    pub rw: Option<Rw>,
+}
+
+/// Who may do something by hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rw {
+    /// Clients on this machine.
+    Here,
+    /// Those for whom this text with variables is neither empty nor 0.
+    Variable(Vec<u8>),
 }
 
 /// Why a `sticky_status` directive is refused.
@@ -16,7 +27,8 @@ pub struct StatusRule {
 pub enum StatusError {
     /// The parameter does not exist.
     #[error(
-        "invalid parameter \"{}\" in \"sticky_status\" directive, expected \"upstream=NAME\"",
+        "invalid parameter \"{}\" in \"sticky_status\" directive, expected \"rw\", \
+         \"rw=$VARIABLE\" or \"upstream=NAME\"",
         Shown(.0)
     )]
     Unknown(Vec<u8>),
@@ -25,6 +37,16 @@ pub enum StatusError {
         "no value for \"upstream\" in \"sticky_status\" directive, expected \"upstream=NAME\""
     )]
     NoValue,
+    /// A text that is the same for all requests: it would let everybody or nobody.
+    #[error(
+        "invalid value \"{}\" of parameter \"rw\" in \"sticky_status\" directive, expected a \
+         variable, or \"rw\" alone for clients on this machine",
+        Shown(.0)
+    )]
+    NoVariable(Vec<u8>),
+    /// `rw` is given twice.
+    #[error("\"sticky_status\" directive parameter \"rw\" is duplicate")]
+    DuplicateRw,
     /// A name that is given twice.
     #[error(
         "duplicate value \"{}\" of parameter \"upstream\" in \"sticky_status\" directive",
@@ -41,6 +63,12 @@ pub enum StatusError {
 pub fn parse(words: &[&[u8]]) -> Result<StatusRule, StatusError> {
     let mut rule = StatusRule::default();
     for word in words {
+        if let Some(rw) = access(word) {
+            if rule.rw.replace(rw?).is_some() {
+                return Err(StatusError::DuplicateRw);
+            }
+            continue;
+        }
         let Some(name) = word.strip_prefix(b"upstream=") else {
             return Err(match *word {
                 b"upstream" => StatusError::NoValue,
@@ -56,6 +84,18 @@ pub fn parse(words: &[&[u8]]) -> Result<StatusRule, StatusError> {
         rule.upstreams.push(name.to_vec());
     }
     Ok(rule)
+}
+
+/// What a word says of who may do something.
+fn access(word: &[u8]) -> Option<Result<Rw, StatusError>> {
+    let value = match word.strip_prefix(b"rw")? {
+        b"" => return Some(Ok(Rw::Here)),
+        rest => rest.strip_prefix(b"=")?,
+    };
+    Some(match value.contains(&b'$') {
+        true => Ok(Rw::Variable(value.to_vec())),
+        false => Err(StatusError::NoVariable(value.to_vec())),
+    })
 }
 
 /// What to say of an upstream that has no `sticky` directive, to follow "upstream=NAME": the name

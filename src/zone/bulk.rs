@@ -1,0 +1,42 @@
+//! What an operator does with all sessions of a server, or with a part of them: at once in a small
+//! table, in a thread in a large one.
+
+use portable_atomic::AtomicU128;
+use sticky_core::table::bulk::{change_part, Bulk, Part};
+use sticky_core::table::{tick_at, Limits, ZoneHeader};
+
+use crate::ngx::background_task::{self, BackgroundTask};
+use crate::ngx::clock::monotonic_seconds;
+
+use super::succession;
+use super::table_zone::{table_of, TableZone};
+
+/// A table of so many words is walked through at once, in about a millisecond.
+const SMALL: usize = 1 << 15;
+
+/// Work that was begun.
+pub enum Begun {
+    /// It is done: so many sessions were changed.
+    Done(usize),
+    /// A thread does it, and tells how many.
+    Running(BackgroundTask<usize>),
+}
+
+/// Changes parts of the sessions in a zone, those of one server under each of its numbers. `None`: there
+/// is no table, or no thread.
+pub fn begin(zone: &TableZone, parts: Vec<Part>, bulk: Bulk, limits: Limits) -> Option<Begun> {
+    let (header, rest) = zone.split::<ZoneHeader, AtomicU128>()?;
+    if rest.len() <= SMALL && zone.replaced().is_empty() {
+        let table = table_of((header, rest), zone.conf().longest.get());
+        let now = tick_at(header.identity.epoch(), monotonic_seconds());
+        let count = |part| change_part(&table, None, part, &bulk, (&limits, now), &|| false);
+        return Some(Begun::Done(parts.iter().map(count).sum()));
+    }
+    let task = succession::task(zone, move |table, before, epoch| {
+        let now = tick_at(epoch, monotonic_seconds());
+        let stopped = &background_task::is_stopped;
+        let count = |part| change_part(table, before, part, &bulk, (&limits, now), stopped);
+        parts.iter().map(count).sum()
+    });
+    task?.ok().map(Begun::Running)
+}
