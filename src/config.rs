@@ -1,6 +1,7 @@
 //! Configuration: directives to types, and the index of an upstream's peers.
 
 pub mod cookie_variables;
+pub mod counted;
 pub mod directives;
 pub mod doubts;
 pub mod error;

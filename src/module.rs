@@ -8,13 +8,15 @@
 use std::cell::UnsafeCell;
 use std::os::raw::{c_char, c_void};
 use std::ptr;
+use std::sync::atomic::AtomicU64;
 
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 use portable_atomic::AtomicU128;
+use sticky_core::counters::CountersHeader;
 use sticky_core::table::ZoneHeader;
 
-use crate::config::directives;
 use crate::config::types::{LocationConf, MainConf, UpstreamConf};
+use crate::config::{counted, directives};
 use crate::ngx::background_task;
 use crate::ngx::chain::{Chain, Code};
 use crate::ngx::conf::Conf;
@@ -31,10 +33,11 @@ use crate::ngx::timer::{self, EverySecond};
 use crate::ngx::upstream::Upstream;
 use crate::operator;
 use crate::request::context::RequestContext;
-use crate::request::{open, steer, usable};
+use crate::request::{count, open, steer, usable};
 use crate::response::{self, learn, rewrite, AccelRedirect};
+use crate::zone::counters::CountersConf;
 use crate::zone::table_zone::ZoneConf;
-use crate::zone::{adopt, housekeeping};
+use crate::zone::{adopt, counters, housekeeping};
 
 mod commands;
 mod variables;
@@ -46,6 +49,10 @@ use variables::add_variables;
 unsafe impl Shareable for ZoneHeader {}
 // SAFETY: an atomic of 16 bytes, for which any bytes are a value.
 unsafe impl Shareable for AtomicU128 {}
+// SAFETY: as ZoneHeader.
+unsafe impl Shareable for CountersHeader {}
+// SAFETY: an atomic of 8 bytes, for which any bytes are a value.
+unsafe impl Shareable for AtomicU64 {}
 
 /// The module: owner of the configurations and the contexts of requests, tag of the zones.
 fn tag() -> *const ngx_module_t {
@@ -81,7 +88,26 @@ owned! {
     ZoneConf: ;
 }
 
-// SAFETY: no other type is Adopt, and only Zone::add() gives zones the module's tag.
+// SAFETY: FILTER keeps nothing in nginx's configurations; a zone of its tag has what Zone::add() is
+// called for, which is the one Adopt that it is the module of.
+unsafe impl owned::Owned for CountersConf {
+    fn module() -> *const ngx_module_t {
+        FILTER.0.get()
+    }
+}
+
+// SAFETY: no other type is Adopt with that module, and only Zone::add() gives zones its tag.
+unsafe impl Adopt for CountersConf {
+    fn adopt(zone: &Zone<Self>, memory: Memory) -> bool {
+        counters::adopt(zone, memory)
+    }
+
+    fn is_usable(block: &OldBlock) -> bool {
+        counters::is_usable(block)
+    }
+}
+
+// SAFETY: no other type is Adopt with that module, and only Zone::add() gives zones its tag.
 unsafe impl Adopt for ZoneConf {
     fn adopt(zone: &Zone<Self>, memory: Memory) -> bool {
         adopt::adopt(zone, memory)
@@ -299,7 +325,9 @@ unsafe extern "C" fn init_module(cycle: *mut sys::ngx_cycle_t) -> ngx_int_t {
             let zones = new.zones::<ZoneConf>();
             shm::end_of_configuration(!zones.is_empty());
             Zone::keep_for_older_requests(&zones);
+            Zone::keep_for_older_requests(&new.zones::<CountersConf>());
         });
+        guard((), || counted::begin(new));
         guard((), || housekeeping::begin(new));
         guard((), || directives::warn(new));
     }
@@ -312,6 +340,7 @@ unsafe extern "C" fn init_process(cycle: *mut sys::ngx_cycle_t) -> ngx_int_t {
     guard((), || {
         if let Some(running) = running.filter(|_| process::role() != Role::Single) {
             housekeeping::enter(running);
+            counters::enter(running);
         }
         if matches!(process::role(), Role::Worker(_) | Role::Single) {
             Housekeeping::tick();
@@ -355,7 +384,8 @@ static NEXT_BODY_FILTER: NginxTable<sys::ngx_http_output_body_filter_pt> = Nginx
 static NEXT_EARLY_HINTS_FILTER: NginxTable<sys::ngx_http_output_header_filter_pt> =
     NginxTable::new(None);
 
-/// Puts the filters on top of the chains built so far, if any upstream is sticky.
+/// Puts the filters on top of the chains built so far, and asks for the end of each request, if any
+/// upstream is sticky.
 unsafe extern "C" fn install_filters(cf: *mut ngx_conf_t) -> ngx_int_t {
     // SAFETY: ngx_http_block() passes the cf of the http block.
     let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
@@ -367,6 +397,7 @@ unsafe extern "C" fn install_filters(cf: *mut ngx_conf_t) -> ngx_int_t {
             cf.refuse(format_args!("{why}"));
             sys::ERROR
         }
+        Ok(true) if !cf.add_log_handler(log_handler) => sys::ERROR,
         Ok(true) => {
             // SAFETY: ngx_http_block() calls this while nobody uses the chains of filters.
             unsafe {
@@ -411,6 +442,17 @@ unsafe extern "C" fn early_hints_filter(r: sys::RequestPtr) -> ngx_int_t {
     }
     // SAFETY: install_filters() has saved the next filter, which gets nginx's arguments.
     unsafe { (*NEXT_EARLY_HINTS_FILTER.0.get()).map_or(sys::ERROR, |next| next(r)) }
+}
+
+// Called once for every request, and for a subrequest where those are logged.
+unsafe extern "C" fn log_handler(r: sys::RequestPtr) -> ngx_int_t {
+    // SAFETY: ngx_http_log_request() passes a live request.
+    if let Some(request) = unsafe { Request::from_ptr(r) } {
+        if let Some(context) = request.context::<RequestContext<'_>>() {
+            guard((), || count::ended(context));
+        }
+    }
+    sys::OK
 }
 
 // Called for each piece of every response: what is done with most of them is short.

@@ -2,6 +2,7 @@
 
 mod choose;
 pub mod context;
+pub mod count;
 mod enter;
 pub mod lookup;
 pub mod nginx_forms;

@@ -1,6 +1,8 @@
-//! Shared memory with session tables in it: use, adoption over a reload, housekeeping, state files.
+//! Shared memory: session tables, their use, adoption over a reload, housekeeping, state files; and the
+//! zone of counters.
 
 pub mod adopt;
+pub mod counters;
 pub mod housekeeping;
 pub mod sessions;
 pub mod snapshot;

@@ -69,7 +69,7 @@ my ($master) = $t->read_file('nginx.pid') =~ /(\d+)/;
 ok(eventually(sub { workers($t) == 4 && get('/') }), 'four workers');
 my $first = open_in($master);
 my $worker = open_in((workers($t))[0]);
-is($first, 'users z', 'the master has the file of the zone');
+is($first, 'sticky/counters users z', 'the master has the files of the zones');
 
 # Reloads one after the other.
 
@@ -80,7 +80,7 @@ for my $size (qw/ 256k 512k 64k 1m 128k 256k /) {
     push @seen, open_in($master);
     push @seen, 'worker: ' . open_in($_) for grep { open_in($_) ne $worker } workers($t);
 }
-is(join(', ', @seen), join(', ', ('users z z') x 6), 'the file of the one before is left, and no more');
+is(join(', ', @seen), join(', ', ('sticky/counters users z z') x 6), 'the file of the one before is left, and no more');
 reload_with($t, $conf->('256k'));
 is(open_in($master), $first, 'until the next reload');
 
@@ -99,7 +99,7 @@ for my $size (qw/ 512k 1m /) {
     eventually(sub { workers($t) == 5 });
 }
 my @new = grep { !$old{$_} } workers($t);
-is(join(', ', map { open_in($_) } $master, @new), join(', ', 'users z z z', ('users') x 4),
+is(join(', ', map { open_in($_) } $master, @new), join(', ', 'sticky/counters users z z z', ('users') x 4),
     'while an old worker is left');
 
 # Worker 0 is killed. The one in its place knows that the old one is still there.

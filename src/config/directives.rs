@@ -21,6 +21,7 @@ use crate::zone::sessions::{Scope, Sessions, DEFAULT_SIZE};
 use crate::zone::table_zone::TableZone;
 
 use super::cookie_variables::CookieVariables;
+use super::counted;
 use super::doubts::Doubt;
 use super::error::Refusal;
 use super::key_file;
@@ -78,6 +79,7 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
         at: cf.position(),
         sharers: OnceCell::new(),
         sharers_servers: OnceCell::new(),
+        counters: OnceCell::new(),
         fixed: OnceCell::new(),
         changing: RefCell::default(),
         attributes: RefCell::default(),
@@ -382,10 +384,12 @@ pub fn complete<'c, P: Policy>(cf: Conf<'c>, main: &MainConf<'c>) -> Result<(), 
                 by_zone.entry(zone).or_default().push(us);
             }
         }
+        main.sticky.borrow_mut().push(us);
         hook::outermost::<P>(us);
     }
     status_page::complete(cf, main)?;
-    share::complete(cf)
+    share::complete(cf)?;
+    counted::add_zone(cf, main)
 }
 
 /// Refuses directives that have no effect in the upstream.

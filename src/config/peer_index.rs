@@ -4,6 +4,7 @@
 use std::cell::{Cell, Ref};
 use std::ops::Deref;
 
+use sticky_core::counters::Place;
 use sticky_core::digest;
 use sticky_core::table::{Epoch, Fingerprint, PeerId, Registration};
 
@@ -95,6 +96,8 @@ pub struct Peer {
     pub set_cookie: Box<[u8]>,
     /// Its place in nginx's list.
     pub handle: PeerHandle,
+    /// The place of its counters.
+    pub counters: Option<Place>,
 }
 
 impl<'c> PeerIndex<'c> {
@@ -105,14 +108,15 @@ impl<'c> PeerIndex<'c> {
 
     /// Indexes the peers of a list. `routes` are the `route=` of the `server` directives, for an nginx
     /// that does not know that parameter. `sessions` are those of the upstream, if it has a session
-    /// table. `client_view` tells what clients see of a peer with that position,
-    /// name and route.
+    /// table. `counters` tells the place of the counters of a server that the configuration calls
+    /// so, `client_view` what clients see of a peer with that position, name and route.
     pub fn read(
         list: PeerList,
         us: Upstream<'_>,
         routes: &[Option<Box<[u8]>>],
         separate_backups: bool,
         sessions: Option<&Sessions<'c>>,
+        counters: impl Fn(&[u8]) -> Option<Place>,
         client_view: impl Fn(usize, &[u8], Option<Box<[u8]>>) -> ClientView,
     ) -> Self {
         let generation = list.generation();
@@ -123,11 +127,11 @@ impl<'c> PeerIndex<'c> {
                 Identity::Server(position) => position.and_then(|at| routes.get(at)?.clone()),
             };
             let name: Box<[u8]> = peer.name.into();
-            found.push((name, route, peer.handle));
+            found.push((name, route, peer.handle, counters(peer.label)));
         });
         let names = found
             .iter()
-            .map(|(name, route, _)| (&name[..], route.as_deref()));
+            .map(|(name, route, ..)| (&name[..], route.as_deref()));
         let numbers = PeerNumbers::read(&names.collect::<Vec<_>>(), sessions);
         let count = found.len();
         let mut read = Self {
@@ -140,7 +144,7 @@ impl<'c> PeerIndex<'c> {
             backup_by_value: Slots::for_peers(count),
             by_key: Slots::for_peers(count),
         };
-        for (index, (name, route, handle)) in found.into_iter().enumerate() {
+        for (index, (name, route, handle, counters)) in found.into_iter().enumerate() {
             let ClientView {
                 value,
                 pair,
@@ -162,6 +166,7 @@ impl<'c> PeerIndex<'c> {
                 set_cookie: set_cookie.into(),
                 value: value.into(),
                 handle,
+                counters,
             });
         }
         read

@@ -17,6 +17,7 @@ use crate::ngx::conf::Position;
 use crate::ngx::hook::Hook;
 use crate::ngx::peers::PeerList;
 use crate::ngx::upstream::Upstream;
+use crate::zone::counters::{CountersZone, UpstreamCounters};
 use crate::zone::sessions::Sessions;
 
 use super::cookie_variables::CookieVariables;
@@ -85,6 +86,8 @@ pub struct Sticky<'c> {
     pub sharers: OnceCell<Vec<Upstream<'c>>>,
     /// What the registry calls those of their servers that never change, from the first use on.
     pub sharers_servers: OnceCell<BTreeSet<Fingerprint>>,
+    /// What is counted of it, once the configuration is complete.
+    pub counters: OnceCell<UpstreamCounters<'c>>,
     /// The index of peers that never change, from the first use on.
     pub(super) fixed: OnceCell<PeerIndex<'c>>,
     /// The index of peers that come and go (`resolve`).
@@ -143,6 +146,7 @@ impl Sticky<'_> {
             routes.as_deref().map_or(&[], Vec::as_slice),
             matches!(self.rule, Rule::NginxForm(_)),
             self.rule.sessions(),
+            |label| self.counters.get()?.server(label),
             |position, name, route| self.rule.client_view(position, name, route),
         );
         if !peers.may_change() {
@@ -234,6 +238,10 @@ impl<'c> Rule<'c> {
 pub struct MainConf<'c> {
     /// What is to be looked at once the configuration is complete.
     pub doubts: RefCell<Vec<Doubt<'c>>>,
+    /// The zone of counters, if any upstream is sticky.
+    pub counters: OnceCell<&'c CountersZone>,
+    /// The sticky upstreams.
+    pub sticky: RefCell<Vec<Upstream<'c>>>,
     /// The upstreams that have their sessions in each zone.
     pub by_zone: RefCell<BTreeMap<&'c [u8], Vec<Upstream<'c>>>>,
     /// Names of the parameters that `mode=rewrite` puts into links.

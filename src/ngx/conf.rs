@@ -196,6 +196,29 @@ impl<'c> Conf<'c> {
         }
     }
 
+    /// Has nginx call the handler when a request is logged, whether it is written to a log or not.
+    /// False: out of memory. In a module's postconfiguration only.
+    pub fn add_log_handler(self, handler: unsafe extern "C" fn(sys::RequestPtr) -> isize) -> bool {
+        // SAFETY: as in main_conf(), for the core's, which ngx_http_core_create_main_conf() makes.
+        // ngx_http_init_phases() has made the array when postconfigurations are called
+        // (ngx_http_block()), of handlers, which ngx_http_log_request() calls with a request.
+        // ngx_array_push() returns NULL or room for one.
+        unsafe {
+            let ctx = self.0.as_ref().ctx.cast::<sys::ngx_http_conf_ctx_t>();
+            let module = &raw const sys::ngx_http_core_module;
+            let main = *(*ctx).main_conf.add((*module).ctx_index);
+            let main = main.cast::<sys::ngx_http_core_main_conf_t>();
+            let phase = sys::ngx_http_phases_NGX_HTTP_LOG_PHASE as usize;
+            let handlers = &raw mut (*main).phases[phase].handlers;
+            let place = sys::ngx_array_push(handlers).cast::<sys::ngx_http_handler_pt>();
+            let is_room = !place.is_null();
+            if is_room {
+                place.write(Some(handler));
+            }
+            is_room
+        }
+    }
+
     /// Removes words from the directive: those after its name for which `keep` has no `true`.
     #[cfg(not(nginx_since = "1.29.6"))]
     pub fn retain_words(self, keep: &[bool]) {

@@ -19,6 +19,8 @@ pub(super) type PeerData = sys::ngx_http_upstream_rr_peer_data_t;
 pub struct PeerInfo<'a> {
     /// Printable address, `10.0.0.1:8080`.
     pub name: &'a [u8],
+    /// What the configuration calls it, see [`Upstream::labels`].
+    pub label: &'a [u8],
     /// What sessions may call it.
     pub identity: Identity<'a>,
     /// Where it is.
@@ -197,6 +199,20 @@ impl Drop for Lock {
     }
 }
 
+/// # Safety
+/// `peer` is in a list that is locked for reading.
+unsafe fn label_of(peer: &Peer) -> &[u8] {
+    #[cfg(all(nginx_since = "1.27.3", ngx_feature = "http_upstream_zone"))]
+    // SAFETY: a peer whose name is resolved at run time has a host, and the name of its directive
+    // (ngx_http_upstream_zone_set_peer(), ngx_http_upstream_zone_copy_peer()).
+    if !peer.host.is_null() {
+        return unsafe { sys::bytes(peer.server) };
+    }
+    // SAFETY: a string that stays as long as the peer (ngx_http_upstream_init_round_robin(),
+    // ngx_http_upstream_zone_copy_peer()).
+    unsafe { sys::bytes(peer.name) }
+}
+
 /// Changes when peers come or go; always 0 where they cannot (before nginx 1.27.3, or no
 /// `resolve`).
 ///
@@ -326,6 +342,7 @@ impl PeerList {
                     };
                     show(PeerInfo {
                         name: sys::bytes((*peer).name),
+                        label: label_of(at.as_ref()),
                         identity: origins.of(at.as_ref()),
                         handle,
                     });

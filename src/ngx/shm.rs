@@ -8,6 +8,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
+use std::mem::size_of;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
@@ -136,6 +137,19 @@ impl<T: Adopt> Zone<T> {
                 shm.size = size;
             }
         }
+    }
+
+    /// The size of a zone whose block is to have so many bytes at least.
+    pub fn size_for(block: usize) -> usize {
+        // SAFETY: a word that ngx_os_init() sets before a configuration is read.
+        let page = unsafe { sys::ngx_pagesize };
+        // What ngx_slab_init() puts in front of the pages: the pool, less than 32 lists and their
+        // statistics, and what it knows of each page. One page more, for the alignment.
+        let pages = block.div_ceil(page) + 1;
+        let fixed = size_of::<sys::ngx_slab_pool_t>()
+            + 32 * (size_of::<sys::ngx_slab_page_t>() + size_of::<sys::ngx_slab_stat_t>());
+        let size = fixed + pages * (page + size_of::<sys::ngx_slab_page_t>());
+        size.next_multiple_of(page)
     }
 
     /// What the module keeps for it.

@@ -1,5 +1,6 @@
 //! An upstream of the configuration.
 
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
@@ -121,6 +122,16 @@ impl<'c> Upstream<'c> {
             }
         }
         addresses
+    }
+
+    /// What the configuration calls its servers: each address, and each name that is resolved at run
+    /// time.
+    pub fn labels(self) -> BTreeSet<&'c [u8]> {
+        let resolved = self.servers().iter().filter(|server| is_resolved(server));
+        // SAFETY: a string of a live configuration (ngx_http_upstream_server()).
+        let resolved = resolved.map(|server| unsafe { sys::bytes(server.name) });
+        let fixed = self.addresses().into_iter().map(|address| address.name);
+        fixed.chain(resolved).collect()
     }
 
     /// Whether the address of a server is resolved at run time.

@@ -239,14 +239,20 @@ impl RequestContext<'_> {
         match self.found.get() {
             Some(peer) => Some(peer.handle),
             None => {
-                let index = self.peer_index();
+                let holder = self.holder.get()?;
                 // A number under which a session was just found is not given to another server
                 // before several sweeps, so it means now what it meant then.
-                if let IndexView::Now(index) = &index {
-                    self.epoch.set(index.epoch());
+                match self.peer_index() {
+                    IndexView::Fixed(index) => {
+                        let peer = index.by_number_noting(holder, &self.epoch)?;
+                        self.found.set(Some(peer));
+                        Some(peer.handle)
+                    }
+                    IndexView::Now(index) => {
+                        self.epoch.set(index.epoch());
+                        Some(index.by_number_noting(holder, &self.epoch)?.handle)
+                    }
                 }
-                let peer = index.by_number_noting(self.holder.get()?, &self.epoch)?;
-                Some(peer.handle)
             }
         }
     }

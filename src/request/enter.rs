@@ -55,6 +55,7 @@ impl RequestContext<'_> {
                 if self.is_elsewhere(session.peer) {
                     self.entry.set(Entry::None);
                     self.holder.set(Some(session.peer));
+                    self.found.set(None);
                     self.holder_state.set(HolderState::Foreign);
                     self.status.set(Status::Foreign);
                     return Choice::Balance;
@@ -165,6 +166,7 @@ impl RequestContext<'_> {
     /// The session cannot be entered: the request is balanced as any without one.
     fn without_session(&self) -> Choice {
         self.holder.set(None);
+        self.found.set(None);
         self.holder_state.set(HolderState::Untried);
         Choice::Balance
     }

@@ -1,0 +1,231 @@
+//! The zone of counters of all sticky upstreams: made for the configuration, kept over a reload and
+//! an upgrade of nginx, and counted in by workers.
+
+use std::cell::{Cell, OnceCell};
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+
+use sticky_core::counters::{
+    Counters, CountersHeader, Digest, Happening, Kind, Named, Place, ServerSums, Shape, Slot,
+    UpstreamCells, UpstreamSums,
+};
+use sticky_core::events::Status;
+
+use crate::ngx::clock;
+use crate::ngx::conf::Conf;
+use crate::ngx::cycle::Cycle;
+use crate::ngx::log::Level;
+use crate::ngx::process::{self, Role};
+use crate::ngx::shm::{Memory, OldBlock, Zone, ZoneError};
+
+/// The zone of counters.
+pub type CountersZone = Zone<CountersConf>;
+
+/// Its name. The zone of an upstream's sessions has a colon in that place.
+const NAME: &[u8] = b"sticky/counters";
+
+/// What the module keeps for the zone.
+#[derive(Default)]
+pub struct CountersConf {
+    /// What the configuration needs.
+    shape: Cell<Option<Shape>>,
+}
+
+/// Makes the zone for what a configuration has.
+pub fn add(cf: Conf<'_>, named: Named) -> Result<&CountersZone, ZoneError> {
+    let workers = Cycle::of(cf).map_or(1, Cycle::workers);
+    let shape = Shape::for_configuration(named, workers);
+    let zone = CountersZone::add(cf, NAME, CountersZone::size_for(shape.bytes()))?;
+    zone.conf().shape.set(Some(shape));
+    Ok(zone)
+}
+
+/// Whether a block is a zone of counters of this version of the module. See
+/// [`crate::ngx::shm::Adopt`].
+pub fn is_usable(block: &OldBlock) -> bool {
+    counters_of(block).is_some()
+}
+
+/// Takes the zone into use: unchanged if it was kept; else with what was counted in the one of another
+/// size that it replaces. See [`crate::ngx::shm::Adopt`].
+pub fn adopt(zone: &CountersZone, memory: Memory) -> bool {
+    let Some((header, words)) = zone.split::<CountersHeader, AtomicU64>() else {
+        return false;
+    };
+    let Some(shape) = zone.conf().shape.get() else {
+        return false;
+    };
+    let known = Counters::open(header, words).filter(|known| known.shape() == shape);
+    let before = match memory {
+        Memory::Kept { .. } if known.is_some() => return true,
+        Memory::Kept { .. } => None,
+        Memory::New { before } => Some(before),
+    };
+    let Some(begun) = Counters::begin(header, words, shape, before.is_some()) else {
+        return false;
+    };
+    let old = before.and_then(|before| before.into_iter().next());
+    if let Some(old) = old.as_deref().and_then(counters_of) {
+        begun.take_over(&old, now());
+    }
+    true
+}
+
+fn counters_of(block: &OldBlock) -> Option<Counters<'_>> {
+    let (header, words) = block.split::<CountersHeader, AtomicU64>()?;
+    Counters::open(header, words)
+}
+
+/// The counters in the zone. `None` before it was made.
+pub fn opened(zone: &CountersZone) -> Option<Counters<'_>> {
+    let (header, words) = zone.split::<CountersHeader, AtomicU64>()?;
+    Counters::open(header, words)
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    u64::try_from(clock::unix_seconds()).unwrap_or_default()
+}
+
+/// Called at the start of a process that serves requests, or helps to.
+pub fn enter(running: Cycle<'_>) {
+    for zone in running.zones::<CountersConf>() {
+        zone.close_file();
+    }
+}
+
+/// Upstreams, each with what the configuration calls its servers.
+pub type Servers<'n> = [(&'n [u8], Vec<&'n [u8]>)];
+
+/// Gives upstreams, their servers and zones of sessions their entries: of each upstream, in their
+/// order, its counters, and of each zone its place. The configuration is complete.
+pub fn name<'c>(
+    zone: &'c CountersZone,
+    upstreams: &Servers<'c>,
+    zones: &[&[u8]],
+) -> (Vec<UpstreamCounters<'c>>, Vec<Option<Place>>) {
+    let Some(counters) = opened(zone) else {
+        return Default::default();
+    };
+    let now = now();
+    counters.next_configuration();
+    let names = upstreams.iter().map(|(name, _)| Digest::of_upstream(name));
+    let places = counters.name(Kind::Upstream, &names.collect::<Vec<_>>(), now);
+    let labels = upstreams.iter().flat_map(|(name, labels)| {
+        let digests = labels.iter();
+        digests.map(|label| Digest::of_server(name, label))
+    });
+    let labels = counters.name(Kind::Server, &labels.collect::<Vec<_>>(), now);
+    let zones = zones.iter().map(|name| Digest::of_zone(name));
+    let zones = counters.name(Kind::Zone, &zones.collect::<Vec<_>>(), now);
+    if places.iter().chain(&labels).any(Option::is_none) {
+        log_no_room(zone);
+    }
+    let mut labels = labels.into_iter();
+    let upstreams = upstreams.iter().zip(places).map(|((_, names), place)| {
+        let servers = names.iter().copied().zip(labels.by_ref());
+        UpstreamCounters {
+            zone,
+            place,
+            servers: servers
+                .filter_map(|(label, place)| Some((label, place?)))
+                .collect(),
+            own: OnceCell::new(),
+        }
+    });
+    (upstreams.collect(), zones)
+}
+
+/// What a configuration has is what its zone was made for; but in one that was kept while its memory
+/// was damaged, there may be no room.
+fn log_no_room(zone: &CountersZone) {
+    zone.log().write(
+        Level::Error,
+        format_args!("sticky: some upstreams or servers are not counted, the zone is full"),
+    );
+}
+
+/// What is counted of an upstream.
+pub struct UpstreamCounters<'c> {
+    zone: &'c CountersZone,
+    place: Option<Place>,
+    servers: BTreeMap<&'c [u8], Place>,
+    /// Where this worker counts, from the first use on: a zone never moves.
+    own: OnceCell<Option<OwnCounters<'c>>>,
+}
+
+/// Where a worker counts.
+pub struct OwnCounters<'c> {
+    cells: UpstreamCells<'c>,
+    slot: Slot<'c>,
+}
+
+// Sums are read by tests so far.
+#[cfg_attr(not(feature = "steps"), allow(dead_code))]
+impl<'c> UpstreamCounters<'c> {
+    /// Those of this worker.
+    #[inline(always)]
+    pub fn own(&self) -> Option<&OwnCounters<'c>> {
+        self.own.get_or_init(|| self.find_own()).as_ref()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn find_own(&self) -> Option<OwnCounters<'c>> {
+        let worker = match process::role() {
+            Role::Worker(number) => number,
+            Role::Single | Role::Master | Role::Other => 0,
+        };
+        let slot = opened(self.zone)?.slot(worker)?;
+        let cells = slot.upstream(self.place?)?;
+        Some(OwnCounters { cells, slot })
+    }
+
+    /// The place of a server that the configuration calls so.
+    pub fn server(&self, label: &[u8]) -> Option<Place> {
+        self.servers.get(label).copied()
+    }
+
+    /// What all workers have counted.
+    pub fn sums(&self) -> Option<UpstreamSums> {
+        Some(opened(self.zone)?.upstream_sums(self.place?))
+    }
+
+    /// What all workers have counted of each server, by what the configuration calls it.
+    pub fn server_sums(&self) -> impl Iterator<Item = (&'c [u8], ServerSums)> + '_ {
+        let counters = opened(self.zone);
+        self.servers.iter().filter_map(move |(label, place)| {
+            let sums = counters.as_ref()?.server_sums(*place);
+            Some((*label, sums))
+        })
+    }
+
+    /// When counts were taken over from a zone of another size, in seconds since 1970: what workers
+    /// have counted later that were ending then is missing.
+    pub fn grown(&self) -> Option<u64> {
+        let grown = opened(self.zone)?.grown();
+        (grown != 0).then_some(grown)
+    }
+}
+
+impl OwnCounters<'_> {
+    /// A request has ended.
+    #[inline(always)]
+    pub fn request(&self, status: Status) {
+        self.cells.request(status);
+    }
+
+    /// A request of a session was answered by the session's server.
+    #[inline(always)]
+    pub fn hit(&self, server: Place) {
+        if let Some(cells) = self.slot.server(server) {
+            cells.hit();
+        }
+    }
+
+    /// What has happened while a request was served. Contexts of requests do not know that yet.
+    #[allow(dead_code)]
+    pub fn happened(&self, happening: &Happening) {
+        self.cells.happened(happening);
+    }
+}
