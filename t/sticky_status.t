@@ -12,7 +12,7 @@ use Sticky::Pages;
 
 use JSON::PP qw/ decode_json /;
 
-my $t = Test::Nginx->new()->has(qw/ http proxy rewrite upstream_zone /)->plan(75);
+my $t = Test::Nginx->new()->has(qw/ http proxy rewrite upstream_zone /)->plan(82);
 
 $t->write_file_expand('backends.conf', backends());
 my $secret = 'Kq7wZx2mRt9uLp4v';
@@ -214,6 +214,26 @@ ok(eventually(sub {
     my $zone = decode_json(http_content(get('/sticky/json')))->{zones}[0];
     return ($zone->{sessions}{in_use} // 0) == 1 && $zone->{learned} == 1 && $zone->{state}{written};
 }), 'sessions of the zone, and its file');
+
+# What became of requests. Each counts when it is logged.
+
+ok(eventually(sub {
+    my $upstream = decode_json(http_content(get('/sticky/json')))->{upstreams}[0];
+    return $upstream->{requests}{HIT} == 3 && $upstream->{requests}{NEW} == 1;
+}), 'requests by outcome');
+$report = decode_json(http_content(get('/sticky/json')));
+my $upstream = $report->{upstreams}[0];
+is("$upstream->{steered} $upstream->{balanced}", '3 1', 'steered and balanced');
+is($upstream->{verdict}{text},
+    '3 of 3 requests with a session id went to the server of the session: too few to judge.', 'verdict');
+ok($upstream->{since} && $upstream->{since} <= $report->{time}, 'since when');
+my $hits = join ' ', map { $_->{hits} } grep { $_->{hits} } @{ $upstream->{servers} };
+is($hits, 3, 'at one server');
+my $text = http_content(get('/sticky/metrics'));
+like($text, qr/^nginx_sticky_requests_total\{upstream="shop",result="HIT"\} 3$/m, 'the same in metrics');
+my $at = port(8080 + { A => 1, B => 2, C => 3 }->{$home});
+like($text, qr/^nginx_sticky_server_hits_total\{upstream="shop",server="127.0.0.1:$at"\} 3$/m,
+    'those of the server');
 
 # A selection, and one of it.
 
