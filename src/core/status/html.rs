@@ -157,7 +157,7 @@ fn upstream(at: usize, it: &Upstream<'_>, report: &Report<'_>, pieces: &mut Piec
     pieces.push("</code></pre>\n");
     pieces.push("<div class=\"grid\">\n");
     servers::servers(it, report.now, pieces);
-    if let Some(sums) = &it.sums {
+    if let Some(sums) = it.sums.as_ref().filter(|sums| sums.total() > 0) {
         counts(it, sums, report.now, pieces);
     }
     pieces.push("</div></section>\n");
