@@ -12,7 +12,7 @@ use Sticky::Pages;
 
 use JSON::PP qw/ decode_json /;
 
-my $t = Test::Nginx->new()->has(qw/ http proxy rewrite upstream_zone /)->plan(75);
+my $t = Test::Nginx->new()->has(qw/ http proxy rewrite upstream_zone /)->plan(86);
 
 $t->write_file_expand('backends.conf', backends());
 my $secret = 'Kq7wZx2mRt9uLp4v';
@@ -59,6 +59,12 @@ http {
         sticky_secret "$secret";
         sticky_strict on;
         server 127.0.0.1:8081 route=a;
+    }
+
+    # From 1.29.6 on, nginx carries that out itself.
+    upstream own {
+        sticky cookie own;
+        server 127.0.0.1:8081;
     }
 
     upstream plain {
@@ -184,8 +190,8 @@ is(header('Cache-Control', $refused), 'no-store', 'DELETE, kept nowhere');
 
 my $report = decode_json(http_content($json));
 is($report->{schema}, 1, 'version of the schema');
-my ($shop, $route, $odd, $named) = @{ $report->{upstreams} };
-is(scalar @{ $report->{upstreams} }, 4, 'each sticky upstream');
+my ($shop, $route, $odd, $named, $own) = @{ $report->{upstreams} };
+is(scalar @{ $report->{upstreams} }, 5, 'each sticky upstream');
 is($odd->{name}, "x<script>alert(1)</script>'\"\\xff", 'a name as it is');
 like($shop->{directives}[0], qr/^sticky mode=query name=sid zone=shop:1m state=\S+;$/, 'its line');
 my @states = map {
@@ -198,11 +204,13 @@ is_deeply(\@states, [$address->(8081), $address->(8082) . ' draining', $address-
 is(scalar @{ $route->{servers} }, 2, 'an address that is listed twice is one server');
 ok($route->{servers}[1]{down}, 'a server is down');
 is($named->{servers}[0]{route}, 'a', 'route=');
-SKIP: {
-    skip 'nginx has its own directive', 1 if $t->has_version('1.29.6');
-    is_deeply($named->{directives}, ['sticky cookie srv;', 'sticky_secret ***;', 'sticky_strict on;'],
-        'all of its directives');
-}
+is_deeply($named->{directives}, ['sticky cookie srv;', 'sticky_secret ***;', 'sticky_strict on;'],
+    'all of its directives');
+my $is_nginx = $t->has_version('1.29.6') ? 1 : 0;
+is($own->{by_nginx} ? 1 : 0, $is_nginx, 'whether nginx itself serves it');
+is($own->{servers}[0]{name}, $address->(8081), 'its server');
+is($page =~ /by nginx itself, read-only/ ? 1 : 0, $is_nginx, 'the page says so');
+is($metrics =~ /upstream="own"/ ? 0 : 1, $is_nginx, 'of such, there are no metrics');
 is($route->{directives}[0], 'sticky name=route hmac=sha256 hmac_key=*** domain=$host;', 'no key');
 unlike("$page$json$metrics", qr/\Q$secret/, 'no secret anywhere');
 unlike($page, qr/<script>alert/, 'no script of a name');
@@ -214,6 +222,26 @@ ok(eventually(sub {
     my $zone = decode_json(http_content(get('/sticky/json')))->{zones}[0];
     return ($zone->{sessions}{in_use} // 0) == 1 && $zone->{learned} == 1 && $zone->{state}{written};
 }), 'sessions of the zone, and its file');
+
+# What became of requests. Each counts when it is logged.
+
+ok(eventually(sub {
+    my $upstream = decode_json(http_content(get('/sticky/json')))->{upstreams}[0];
+    return $upstream->{requests}{HIT} == 3 && $upstream->{requests}{NEW} == 1;
+}), 'requests by outcome');
+$report = decode_json(http_content(get('/sticky/json')));
+my $upstream = $report->{upstreams}[0];
+is("$upstream->{steered} $upstream->{balanced}", '3 1', 'steered and balanced');
+is($upstream->{verdict}{text},
+    '3 of 3 requests with a session id went to the server of the session: too few to judge.', 'verdict');
+ok($upstream->{since} && $upstream->{since} <= $report->{time}, 'since when');
+my $hits = join ' ', map { $_->{hits} } grep { $_->{hits} } @{ $upstream->{servers} };
+is($hits, 3, 'at one server');
+my $text = http_content(get('/sticky/metrics'));
+like($text, qr/^nginx_sticky_requests_total\{upstream="shop",result="HIT"\} 3$/m, 'the same in metrics');
+my $at = port(8080 + { A => 1, B => 2, C => 3 }->{$home});
+like($text, qr/^nginx_sticky_server_hits_total\{upstream="shop",server="127.0.0.1:$at"\} 3$/m,
+    'those of the server');
 
 # A selection, and one of it.
 

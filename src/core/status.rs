@@ -110,6 +110,9 @@ impl Mode {
 pub struct Sums {
     /// Since when they are counted, in seconds since 1970.
     pub since: Option<u64>,
+    /// When the memory of all counts has grown, in the same way: what workers have counted later
+    /// that were ending then is missing.
+    pub grown: Option<u64>,
     /// Requests by what became of their sessions.
     pub requests: [u64; Status::COUNT],
     /// Sessions learned, by where.

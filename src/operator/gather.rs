@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use portable_atomic::AtomicU128;
 use sticky_core::digest;
-use sticky_core::status::{self, Mode, Report, Server, StateFile};
+use sticky_core::status::{self, Mode, Report, Server, StateFile, Sums};
 use sticky_core::table::ZoneHeader;
 
 use crate::config::directives::DRAINING;
@@ -16,6 +16,7 @@ use crate::ngx::clock::{monotonic_seconds, unix_seconds};
 use crate::ngx::peers::{Identity, PeerList};
 use crate::ngx::request::nginx_version;
 use crate::ngx::upstream::Upstream;
+use crate::zone::counters::UpstreamCounters;
 use crate::zone::sessions::Sessions;
 use crate::zone::table_zone::TableZone;
 
@@ -84,26 +85,64 @@ fn upstream<'c>(
             _ => None,
         },
         servers: servers(us, conf, sticky),
-        sums: None,
+        sums: sticky.counters.get().and_then(sums),
     }
 }
 
-/// The servers of an upstream, each name once, as it counts once: as nginx's balancer has them where
-/// this worker can see that, else as they are configured.
+fn sums(counters: &UpstreamCounters<'_>) -> Option<Sums> {
+    let sums = counters.sums()?;
+    Some(Sums {
+        since: known(sums.since),
+        grown: counters.grown(),
+        requests: sums.requests,
+        learned: sums.learned,
+        skipped: sums.skipped,
+        moved: sums.moved,
+        forgotten: sums.forgotten,
+    })
+}
+
+/// A time that is 0 where it is not known.
+fn known(at: u64) -> Option<u64> {
+    (at != 0).then_some(at)
+}
+
+/// The servers of an upstream by what the configuration calls them, each once: as nginx's balancer
+/// has them where this worker can see that, else as they are configured. All addresses of a name that
+/// is resolved at run time are one.
 fn servers<'c>(us: Upstream<'c>, conf: &UpstreamConf<'c>, sticky: &Sticky<'c>) -> Vec<Server<'c>> {
     let met = || Some(sticky.met_peers()?.0);
     let mut servers = match PeerList::of_zone(us).or_else(met) {
         Some(peers) => of_peers(us, conf, peers),
         None => of_configuration(us, conf),
     };
-    let mut known = HashSet::new();
+    // A name that has no address yet.
+    servers.extend(us.labels().into_iter().map(|label| Server {
+        name: Cow::Borrowed(label),
+        ..Server::default()
+    }));
+    let mut seen = HashSet::new();
     let is_new: Vec<bool> = servers
         .iter()
-        .map(|server| known.insert(&server.name[..]))
+        .map(|server| seen.insert(&server.name[..]))
         .collect();
     let mut is_new = is_new.into_iter();
     servers.retain(|_| is_new.next() == Some(true));
+    if let Some(counters) = sticky.counters.get() {
+        count(&mut servers, counters);
+    }
     servers
+}
+
+/// Adds what is counted of each server.
+fn count(servers: &mut [Server<'_>], counters: &UpstreamCounters<'_>) {
+    let hits: HashMap<&[u8], u64> = counters
+        .server_sums()
+        .map(|(name, sums)| (name, sums.hits))
+        .collect();
+    for server in servers {
+        server.hits = hits.get(&server.name[..]).copied();
+    }
 }
 
 fn of_peers<'c>(us: Upstream<'c>, conf: &UpstreamConf<'c>, peers: PeerList) -> Vec<Server<'c>> {
@@ -117,7 +156,7 @@ fn of_peers<'c>(us: Upstream<'c>, conf: &UpstreamConf<'c>, peers: PeerList) -> V
             }
         };
         let server = Server {
-            name: Cow::Owned(peer.name.to_vec()),
+            name: Cow::Owned(peer.label.to_vec()),
             route: route.map(Cow::Owned),
             is_backup: peer.handle.is_backup(),
             ..Server::default()
@@ -171,7 +210,6 @@ fn read(zone: &TableZone, now: u64) -> status::Zone<'_> {
         return read;
     };
     let (counters, notes) = (&header.counters, &header.notes);
-    let known = |at: u64| (at != 0).then_some(at);
     read.capacity = header.split(rest).1.len() as u64;
     let scanned_at = known(notes.scanned_at.load(Relaxed));
     let is_unused = counters.is_unused();

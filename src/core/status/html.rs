@@ -157,16 +157,21 @@ fn upstream(at: usize, it: &Upstream<'_>, report: &Report<'_>, pieces: &mut Piec
     pieces.push("</code></pre>\n");
     pieces.push("<div class=\"grid\">\n");
     servers::servers(it, report.now, pieces);
-    if let Some(sums) = &it.sums {
+    if let Some(sums) = it.sums.as_ref().filter(|sums| sums.total() > 0) {
         counts(it, sums, report.now, pieces);
     }
     pieces.push("</div></section>\n");
 }
 
 fn counts(it: &Upstream<'_>, sums: &Sums, now: u64, pieces: &mut Pieces<'_>) {
-    let since = sums.since.map_or_else(String::new, |since| {
+    let mut since = sums.since.map_or_else(String::new, |since| {
         format!("since {}, {}", date(since), ago(now, since))
     });
+    if let Some(grown) = sums.grown.filter(|grown| Some(*grown) > sums.since) {
+        since.push_str("; some of the minutes after ");
+        since.push_str(&date(grown));
+        since.push_str(" are missing, when the configuration grew");
+    }
     bars::table(
         "Requests",
         &since,
@@ -176,43 +181,34 @@ fn counts(it: &Upstream<'_>, sums: &Sums, now: u64, pieces: &mut Pieces<'_>) {
         ],
         pieces,
     );
-    let rows: Vec<Row<'_>> = Status::ALL
-        .iter()
-        .zip(sums.requests)
-        .map(|(status, count)| Row::new(status.name(), count).linked())
-        .collect();
-    bars::table("Outcomes", "$sticky_status", &rows, pieces);
-    if !it.mode.learns() {
-        return;
+    let outcomes = Status::ALL.iter().zip(sums.requests);
+    let outcomes = outcomes.map(|(status, count)| Row::new(status.name(), count).linked());
+    let outcomes: Vec<_> = outcomes.collect();
+    bars::table("Outcomes", "$sticky_status", &outcomes, pieces);
+    if it.mode.learns() {
+        let learned = Source::ALL.iter().map(|it| it.name()).zip(sums.learned);
+        bars::table("Sessions learned", "by source", &some(learned), pieces);
     }
-    let of = |names: &[&'static str], counts: &[u64]| -> Vec<Row<'static>> {
-        let all = names.iter().zip(counts);
-        all.filter(|(_, count)| **count > 0)
-            .map(|(name, count)| Row::new(name, *count))
-            .collect()
-    };
-    let names: Vec<_> = Source::ALL.iter().map(|it| it.name()).collect();
-    bars::table(
-        "Sessions learned",
-        "by source",
-        &of(&names, &sums.learned),
-        pieces,
-    );
-    let rows: Vec<Row<'_>> = Skip::ALL
-        .iter()
-        .zip(sums.skipped)
-        .filter(|(_, count)| *count > 0)
+    let skipped = Skip::ALL.iter().zip(sums.skipped);
+    let skipped = skipped.filter(|(_, count)| *count > 0);
+    let skipped: Vec<_> = skipped
         .map(|(skip, count)| Row::new(skip.name(), count).titled(words::of_skip(*skip)))
         .collect();
-    bars::table("Not learned", "by reason", &rows, pieces);
-    let names: Vec<_> = Move::ALL.iter().map(|it| it.name()).collect();
-    let moved = of(&names, &sums.moved);
-    if !moved.is_empty() {
-        bars::table("Sessions moved", "by reason", &moved, pieces);
+    let moved = some(Move::ALL.iter().map(|it| it.name()).zip(sums.moved));
+    let forgotten = some(Forget::ALL.iter().map(|it| it.name()).zip(sums.forgotten));
+    for (caption, more, rows) in [
+        ("Not learned", "requests, by reason", skipped),
+        ("Sessions moved", "by reason", moved),
+        ("Sessions forgotten", "by reason", forgotten),
+    ] {
+        if !rows.is_empty() {
+            bars::table(caption, more, &rows, pieces);
+        }
     }
-    let names: Vec<_> = Forget::ALL.iter().map(|it| it.name()).collect();
-    let forgotten = of(&names, &sums.forgotten);
-    if !forgotten.is_empty() {
-        bars::table("Sessions forgotten", "by reason", &forgotten, pieces);
-    }
+}
+
+/// A row for each that is not 0.
+fn some(counts: impl Iterator<Item = (&'static str, u64)>) -> Vec<Row<'static>> {
+    let some = counts.filter(|(_, count)| *count > 0);
+    some.map(|(name, count)| Row::new(name, count)).collect()
 }

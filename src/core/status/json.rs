@@ -145,15 +145,16 @@ fn upstream(it: &Upstream<'_>, report: &Report<'_>, pieces: &mut Pieces<'_>) {
 
 fn write_sums(sums: &Sums, it: &Upstream<'_>, object: &mut Object<'_, '_>) {
     object.optional("since", sums.since);
+    object.optional("grown", sums.grown);
     let names = Status::ALL.iter().map(|it| it.name());
     object.counts("requests", names.zip(sums.requests));
     object.number("steered", sums.steered());
     object.number("balanced", sums.balanced());
+    let names = Skip::ALL.iter().map(|it| it.name());
+    object.counts("skipped", names.zip(sums.skipped));
     if it.mode.learns() {
         let names = Source::ALL.iter().map(|it| it.name());
         object.counts("learned", names.zip(sums.learned));
-        let names = Skip::ALL.iter().map(|it| it.name());
-        object.counts("skipped", names.zip(sums.skipped));
         let names = Move::ALL.iter().map(|it| it.name());
         object.counts("moved", names.zip(sums.moved));
         let names = Forget::ALL.iter().map(|it| it.name());

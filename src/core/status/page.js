@@ -36,7 +36,7 @@
       all -= then.all;
       hits -= then.hits;
       verdict.querySelector(".recent").textContent = all < 1 ? "" :
-        "Since this page was opened: " + Math.floor(hits / all * 1000) / 10 + " % of " + all + ".";
+        "Since this page was opened: " + Math.floor(hits / all * 1000) / 10 + " % of " + all + " requests.";
     });
   }
   function refresh() {

@@ -46,9 +46,9 @@ pub fn of_skip(skip: Skip) -> &'static str {
         Skip::Host => "a link to another host, see hosts=",
         Skip::Status => "the server has failed",
         Skip::Cache => "the response is from the cache",
-        Skip::Hidden => "the header with the id is not sent to the client",
-        Skip::Shared => "shared caches may keep the response",
-        Skip::GivenUp => "the body is too odd",
+        Skip::Hidden => "its header is not sent to the client (proxy_hide_header)",
+        Skip::Shared => "shared caches may keep the response, see cacheable=",
+        Skip::GivenUp => "the body is too odd to be read to its end",
         Skip::Refused => "the zone has no place for it",
     }
 }

@@ -11,6 +11,7 @@ pub const NOW: u64 = 1_795_795_257;
 pub fn report<'a>(upstream: &'a [u8], server: &'a [u8], zone: &'a [u8]) -> Report<'a> {
     let sums = Sums {
         since: Some(NOW - 90_000),
+        grown: Some(NOW - 80_000),
         requests: [40, 8, 930, 20, 5, 4, 2, 1],
         learned: [7; 13],
         moved: [1, 2, 3, 4, 5],
