@@ -146,6 +146,7 @@ impl EverySecond for Housekeeping {
         // ngx_master_process_cycle(), ngx_single_process_cycle()).
         if let Some(running) = unsafe { Cycle::from_ptr(sys::ngx_cycle) } {
             housekeeping::tick(running, &|zone| usable::servers_of(running, zone));
+            operator::tick(running);
         }
     }
 }

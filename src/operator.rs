@@ -1,13 +1,20 @@
 //! What operators see: the answers of a location with `sticky_status`.
 
 mod gather;
+pub mod hands;
+mod servers;
 
-use sticky_core::status::{self, media_type, Form, Query};
+use sticky_core::operator::action::MAX_BODY;
+use sticky_core::status::{self, media_type, Form, Notice, Query, Report};
 
-use crate::config::types::{LocationConf, MainConf};
+use crate::config::types::{LocationConf, MainConf, StatusPage};
 use crate::ngx::chain::Code;
-use crate::ngx::request::{Head, Method, Request};
+use crate::ngx::cycle::Cycle;
+use crate::ngx::process::{self, Role};
+use crate::ngx::request::{Head, Method, Reply, Request, WithBody};
 use crate::ngx::upstream::Upstream;
+
+use hands::Outcome;
 
 /// Sent with each answer: nothing keeps it, and nothing takes it for another type.
 const CACHE_CONTROL: (&[u8], &[u8]) = (b"Cache-Control", b"no-store");
@@ -15,14 +22,25 @@ const NO_SNIFFING: (&[u8], &[u8]) = (b"X-Content-Type-Options", b"nosniff");
 const POLICY: &[u8] = b"Content-Security-Policy";
 const ALLOW: (&[u8], &[u8]) = (b"Allow", b"GET, HEAD");
 
+/// Called every second in every worker.
+pub fn tick(running: Cycle<'_>) {
+    let Some(main) = running.main_conf::<MainConf<'_>>() else {
+        return;
+    };
+    hands::tick(main);
+    if matches!(process::role(), Role::Worker(0) | Role::Single) {
+        hands::see_drains(main);
+    }
+}
+
 /// Answers a request.
-pub fn answer(r: Request<'_>) -> Code {
+pub fn answer(r: Request<'_>) -> Reply {
     let path = r.path();
     let base = Some(r.location_name()).filter(|base| path.starts_with(base));
     let form = Form::of(path, base);
-    match r.method() {
+    let code = match r.method() {
         Method::Get | Method::Head => match form {
-            Some(form) => show(r, form),
+            Some(form) => show(r, form, 200, None),
             None => refuse(
                 r,
                 form,
@@ -30,13 +48,85 @@ pub fn answer(r: Request<'_>) -> Code {
                 "There is no such page: expected nothing, /json or /metrics.",
             ),
         },
-        Method::Post => refuse(r, form, 403, "Nothing can be changed here."),
-        Method::Other => refuse(r, form, 405, "Expected GET or HEAD."),
+        Method::Post => return post(r, form),
+        Method::Other => refuse(r, form, 405, "Expected GET, HEAD or POST."),
+    };
+    Reply::of(code)
+}
+
+/// Something is to be done.
+fn post(r: Request<'_>, form: Option<Form>) -> Reply {
+    let refused = match form {
+        Some(Form::Page | Form::Json) => {
+            // Before the body is read, of which there may be much.
+            let is_large = r
+                .body_length()
+                .is_some_and(|length| length > MAX_BODY as u64);
+            match with_page(r, |page| hands::may_act(r, page).err()) {
+                Some(None) if is_large => {
+                    let hands::Refused(status, why) = hands::too_large();
+                    refuse(r, form, status, &why)
+                }
+                Some(None) => return r.read_body::<Posted>(),
+                Some(Some(why)) => refuse(r, form, 403, &why.to_string()),
+                None => Code::FAILED,
+            }
+        }
+        Some(Form::Metrics) => refuse(r, form, 405, "Expected GET or HEAD."),
+        None => refuse(r, form, 404, "Expected nothing, or /json."),
+    };
+    Reply::of(refused)
+}
+
+/// A POST whose body has come.
+struct Posted;
+
+impl WithBody for Posted {
+    fn handle(r: Request<'_>) -> Code {
+        let path = r.path();
+        let base = Some(r.location_name()).filter(|base| path.starts_with(base));
+        let form = Form::of(path, base);
+        let Some(outcome) = with_page(r, |page| hands::carry_out(r, page)) else {
+            return Code::FAILED;
+        };
+        if form == Some(Form::Json) {
+            return match outcome {
+                Ok(Outcome::Done(done)) => {
+                    let text = status::done(&done);
+                    send(r, 200, media_type::JSON, &[], |out| out(&text))
+                }
+                Ok(Outcome::Ask(question, _)) => refuse(r, form, 409, &question),
+                Err(hands::Refused(status, why)) => refuse(r, form, status, &why),
+            };
+        }
+        let (status, notice) = match outcome {
+            Ok(Outcome::Done(done)) => (200, Notice::Done(sentence(&done.text))),
+            Ok(Outcome::Ask(text, parameters)) => (200, Notice::Ask(text, parameters)),
+            Err(hands::Refused(status, why)) => (status, Notice::Refused(sentence(&why))),
+        };
+        show(r, Form::Page, status, Some(notice))
     }
 }
 
-fn show(r: Request<'_>, form: Form) -> Code {
-    let Some(upstreams) = shown(r) else {
+/// With a capital and a full stop.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(characters).chain(['.']).collect()
+}
+
+/// Calls a function with what the directive of the location says.
+fn with_page<'r, T>(r: Request<'r>, f: impl FnOnce(&StatusPage<'r>) -> T) -> Option<T> {
+    let number = r.loc_conf::<LocationConf>()?.status.get()?;
+    let pages = r.main_conf::<MainConf<'_>>()?.status_pages.borrow();
+    pages.get(number).map(f)
+}
+
+fn show(r: Request<'_>, form: Form, status: u16, notice: Option<Notice>) -> Code {
+    let shown = with_page(r, |page| {
+        (page.upstreams.clone(), hands::may_act(r, page).is_ok())
+    });
+    let Some((upstreams, may_act)) = shown else {
         return Code::FAILED;
     };
     let chosen = Query(r.args()).upstream();
@@ -51,11 +141,14 @@ fn show(r: Request<'_>, form: Form) -> Code {
     }
     let chosen = chosen.as_deref();
     let is_chosen = |us: &Upstream<'_>| chosen.is_none_or(|name| us.name() == name);
-    let report = gather::report(upstreams.into_iter().filter(is_chosen));
+    let mut report = gather::report(upstreams.into_iter().filter(is_chosen));
+    report.notice = notice;
     match form {
-        Form::Page => send(r, 200, media_type::PAGE, &[], |out| {
-            status::page(&report, r.path(), chosen, out);
-        }),
+        Form::Page if may_act => {
+            report.token = hands::token_now(r);
+            send_page(r, status, &report, chosen)
+        }
+        Form::Page => send_page(r, status, &report, chosen),
         Form::Json => send(r, 200, media_type::JSON, &[], |out| {
             status::json(&report, out);
         }),
@@ -65,11 +158,10 @@ fn show(r: Request<'_>, form: Form) -> Code {
     }
 }
 
-/// The upstreams of the location.
-fn shown(r: Request<'_>) -> Option<Vec<Upstream<'_>>> {
-    let number = r.loc_conf::<LocationConf>()?.status.get()?;
-    let pages = r.main_conf::<MainConf<'_>>()?.status_pages.borrow();
-    Some(pages.get(number)?.upstreams.clone())
+fn send_page(r: Request<'_>, status: u16, report: &Report<'_>, chosen: Option<&[u8]>) -> Code {
+    send(r, status, media_type::PAGE, &[], |out| {
+        status::page(report, r.path(), chosen, out);
+    })
 }
 
 /// Says why, in the form that was asked for.

@@ -16,8 +16,8 @@ use crate::zone::sessions::Sessions;
 mod numbers;
 mod slots;
 
-pub use numbers::names_in_table;
 use numbers::PeerNumbers;
+pub use numbers::{names_in_table, names_of_each};
 use slots::Slots;
 
 /// An upstream's peers, and where to find them by each of their names.

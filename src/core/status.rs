@@ -18,7 +18,7 @@ mod verdict;
 
 pub use address::{Form, Query};
 pub use html::{content_security_policy, page, DETAILED};
-pub use json::{refusal, report as json, SCHEMA};
+pub use json::{done, refusal, report as json, SCHEMA};
 pub use metrics::{metrics, Family, FAMILIES};
 pub use verdict::{Standing, Verdict};
 
@@ -47,6 +47,51 @@ pub struct Report<'a> {
     pub upstreams: Vec<Upstream<'a>>,
     /// The zones that hold their sessions.
     pub zones: Vec<Zone<'a>>,
+    /// Whoever sees it may do something: the token of his forms.
+    pub token: Option<String>,
+    /// What a page begins with, after somebody has done something.
+    pub notice: Option<Notice>,
+}
+
+/// What has come of something that somebody has done on the page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// It is done.
+    Done(String),
+    /// It is not.
+    Refused(String),
+    /// Whether it is meant, and the parameters that say so.
+    Ask(String, Vec<(&'static str, Vec<u8>)>),
+}
+
+/// What was done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Name of the action.
+    pub action: &'static str,
+    /// The upstream.
+    pub upstream: Vec<u8>,
+    /// The server.
+    pub server: Option<Vec<u8>>,
+    /// The same in words.
+    pub text: String,
+    /// How many sessions were changed. `None`: that is not known yet, or none could be.
+    pub sessions: Option<u64>,
+    /// The session that was looked up. `None` within: there is none.
+    pub found: Option<Option<Found>>,
+}
+
+/// A session that was looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its server. `None`: it has left, or the next request chooses one.
+    pub server: Option<Vec<u8>>,
+    /// Seconds since it began.
+    pub age: u64,
+    /// Seconds since its last use, as far as that is written down.
+    pub unused_for: u64,
+    /// A request has come back with the id.
+    pub is_in_use: bool,
 }
 
 /// An upstream with a `sticky` directive.
@@ -161,12 +206,25 @@ pub struct Server<'a> {
     pub is_down: bool,
     /// It gets the requests of its own sessions alone.
     pub is_draining: bool,
+    /// It is drained by hand, or says that it wants no new sessions.
+    pub drain: Option<ServerDrain>,
     /// Its sessions, as last counted.
     pub sessions: Option<Sessions>,
     /// Requests that went to it because their session is there.
     pub hits: Option<u64>,
     /// When a request of a session last went to it, in seconds since 1970.
     pub last_use: Option<u64>,
+}
+
+/// How a server is drained.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ServerDrain {
+    /// The server itself has said so.
+    pub is_announced: bool,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+    /// From when on its own sessions go elsewhere, too, in seconds since 1970.
+    pub until: Option<u64>,
 }
 
 /// How many sessions a server has.

@@ -16,7 +16,7 @@ use super::sys;
 mod order;
 mod reply;
 
-pub use order::WithBody;
+pub use order::{Reply, WithBody};
 pub use reply::{nginx_version, Head, Method};
 
 /// A request of nginx, alive for `'r`.

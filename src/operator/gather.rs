@@ -6,8 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::Ordering::Relaxed;
 
 use portable_atomic::AtomicU128;
+use sticky_core::counters::DrainedBy;
 use sticky_core::digest;
-use sticky_core::status::{self, Mode, Report, Server, StateFile, Sums};
+use sticky_core::status::{self, Mode, Report, Server, ServerDrain, StateFile, Sums};
 use sticky_core::table::ZoneHeader;
 
 use crate::config::directives::DRAINING;
@@ -38,6 +39,7 @@ pub fn report<'c>(upstreams: impl Iterator<Item = Upstream<'c>>) -> Report<'c> {
         now,
         upstreams,
         zones: zones.all,
+        ..Report::default()
     }
 }
 
@@ -142,7 +144,21 @@ fn count(servers: &mut [Server<'_>], counters: &UpstreamCounters<'_>) {
         .collect();
     for server in servers {
         server.hits = hits.get(&server.name[..]).copied();
+        server.drain = drain(&server.name, counters);
     }
+}
+
+fn drain(server: &[u8], counters: &UpstreamCounters<'_>) -> Option<ServerDrain> {
+    if !counters.may_have_drains() {
+        return None;
+    }
+    let place = counters.server(server)?;
+    let drain = counters.drain(place)?;
+    Some(ServerDrain {
+        is_announced: drain.by == DrainedBy::Server,
+        since: counters.drained_since(place).unwrap_or_default(),
+        until: drain.until,
+    })
 }
 
 fn of_peers<'c>(us: Upstream<'c>, conf: &UpstreamConf<'c>, peers: PeerList) -> Vec<Server<'c>> {

@@ -313,6 +313,13 @@ impl<'c> Sessions<'c> {
         }
     }
 
+    /// The time now, as sessions have it. `None`: the zone does not exist yet.
+    pub fn now(&self) -> Option<Tick> {
+        match self.open()? {
+            Open::Shared(_, now) | Open::Parted(_, _, now) | Open::Local(_, now) => Some(now),
+        }
+    }
+
     /// Name of the zone that holds the sessions.
     pub fn zone_name(&self) -> Option<&'c [u8]> {
         match self.storage {

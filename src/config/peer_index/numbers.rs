@@ -83,6 +83,15 @@ fn table_names(peers: &[(&[u8], Option<&[u8]>)]) -> Vec<TableName> {
     named.collect()
 }
 
+/// What each of some servers with these names and routes is called in a session table, and what it may
+/// have been called before.
+pub fn names_of_each(peers: &[(&[u8], Option<&[u8]>)]) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    let names = table_names(peers).into_iter();
+    names
+        .map(|TableName { name, alias }| (name, alias))
+        .collect()
+}
+
 /// All that servers with these names and routes may be called in a session table.
 pub fn names_in_table(peers: &[(&[u8], Option<&[u8]>)]) -> Vec<Vec<u8>> {
     let names = table_names(peers).into_iter();

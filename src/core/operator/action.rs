@@ -21,6 +21,8 @@ pub struct Order {
     pub action: Action,
     /// What proves that the form is from the page.
     pub token: Option<Vec<u8>>,
+    /// The operator was asked whether it is meant, and has said so.
+    pub is_confirmed: bool,
 }
 
 /// See [`Order`].
@@ -65,6 +67,40 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether a server loses what it has in memory of sessions.
+    pub fn is_destructive(&self) -> bool {
+        match self {
+            Action::Move { .. } | Action::Forget { .. } | Action::ForgetSession { .. } => true,
+            Action::Drain { .. } | Action::Undrain { .. } | Action::LookUp { .. } => false,
+        }
+    }
+
+    /// The parameters that say it.
+    pub fn parameters(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let mut all = vec![("action", self.name().as_bytes().to_vec())];
+        match self {
+            Action::Drain { server, seconds } => {
+                all.push(("server", server.clone()));
+                let seconds = seconds.map(|seconds| seconds.to_string().into_bytes());
+                all.extend(seconds.map(|seconds| ("for", seconds)));
+            }
+            Action::Undrain { server } | Action::Forget { server } => {
+                all.push(("server", server.clone()));
+            }
+            Action::Move {
+                server,
+                to,
+                percent,
+            } => {
+                all.push(("server", server.clone()));
+                all.extend(to.clone().map(|to| ("to", to)));
+                all.push(("percent", percent.to_string().into_bytes()));
+            }
+            Action::ForgetSession { id } | Action::LookUp { id } => all.push(("id", id.clone())),
+        }
+        all
+    }
+
     /// What it is called.
     pub fn name(&self) -> &'static str {
         match self {
@@ -104,8 +140,8 @@ pub enum OrderError {
     Conflict(&'static str, &'static str),
 }
 
-const NAMES: [&str; 8] = [
-    "action", "upstream", "server", "for", "to", "percent", "id", "token",
+const NAMES: [&str; 9] = [
+    "action", "upstream", "server", "for", "to", "percent", "id", "token", "confirm",
 ];
 
 /// The parameters of a body, each in the place of its name in [`NAMES`].
@@ -179,6 +215,7 @@ impl Order {
     pub fn parse(body: &[u8]) -> Result<Self, OrderError> {
         let mut given = Parameters::read(body)?;
         let token = given.take("token");
+        let is_confirmed = given.take("confirm").is_some_and(|word| word == b"1");
         let name = given.need("action")?;
         let upstream = given.need("upstream")?;
         let action = match &*name {
@@ -216,6 +253,7 @@ impl Order {
             upstream,
             action,
             token,
+            is_confirmed,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The report as a page: whole by itself, without a script, which only keeps it up to date.
 
 mod bars;
+mod hands;
 mod overview;
 mod servers;
 mod wide;
@@ -48,6 +49,7 @@ pub fn content_security_policy() -> &'static str {
 pub fn page(report: &Report<'_>, path: &[u8], chosen: Option<&[u8]>, out: &mut dyn FnMut(&[u8])) {
     let mut pieces = Pieces::new(out);
     head(report, path, chosen, &mut pieces);
+    hands::notice(report, &mut pieces);
     pieces.push("<main id=\"main\" tabindex=\"-1\">\n");
     if report.upstreams.is_empty() {
         pieces.push("<section><h2>No upstream is sticky</h2><p class=\"none\">A <code>sticky</code> directive in an upstream block makes it so.</p></section>\n");
@@ -156,7 +158,10 @@ fn upstream(at: usize, it: &Upstream<'_>, report: &Report<'_>, pieces: &mut Piec
     }
     pieces.push("</code></pre>\n");
     pieces.push("<div class=\"grid\">\n");
-    servers::servers(it, report.now, pieces);
+    servers::servers(it, report, pieces);
+    if let (Some(token), false) = (&report.token, it.is_nginx) {
+        hands::session(it, token, pieces);
+    }
     if let Some(sums) = it.sums.as_ref().filter(|sums| sums.total() > 0) {
         counts(it, sums, report.now, pieces);
     }

@@ -1,7 +1,9 @@
 //! The report as JSON, and refusals. docs/status.md and docs/status.schema.json say what is in it.
 
 use super::pieces::Pieces;
-use super::{shown, Report, Server, Sessions, StateFile, Sums, Upstream, Verdict, Zone};
+use super::{
+    shown, Done, Found, Report, Server, Sessions, StateFile, Sums, Upstream, Verdict, Zone,
+};
 use crate::events::{Forget, Move, Skip, Source, Status};
 
 /// Version of the schema: it changes when a member goes or means something else, not when one is
@@ -40,6 +42,45 @@ pub fn refusal(status: u16, why: &str) -> Vec<u8> {
         pieces.push("\n");
     }
     text
+}
+
+/// What was done.
+pub fn done(done: &Done) -> Vec<u8> {
+    let mut text = Vec::new();
+    {
+        let mut out = |piece: &[u8]| text.extend_from_slice(piece);
+        let mut pieces = Pieces::new(&mut out);
+        let mut object = Object::begin(&mut pieces);
+        object.number("schema", u64::from(SCHEMA));
+        object.object("done", |object| {
+            object.text("action", done.action.as_bytes());
+            object.text("upstream", &done.upstream);
+            if let Some(server) = &done.server {
+                object.text("server", server);
+            }
+            object.text("text", done.text.as_bytes());
+            object.optional("sessions", done.sessions);
+            match &done.found {
+                None => {}
+                Some(None) => {
+                    object.name("session").push("null");
+                }
+                Some(Some(found)) => object.object("session", |object| session(found, object)),
+            }
+        });
+        object.end();
+        pieces.push("\n");
+    }
+    text
+}
+
+fn session(found: &Found, object: &mut Object<'_, '_>) {
+    if let Some(server) = &found.server {
+        object.text("server", server);
+    }
+    object.number("age", found.age);
+    object.number("unused_for", found.unused_for);
+    object.truth("in_use", found.is_in_use);
 }
 
 /// An object that is being written.
@@ -170,7 +211,15 @@ fn server(it: &Server<'_>, pieces: &mut Pieces<'_>) {
     }
     object.truth("backup", it.is_backup);
     object.truth("down", it.is_down);
-    object.truth("draining", it.is_draining);
+    object.truth("draining", it.is_draining || it.drain.is_some());
+    if let Some(drain) = it.drain {
+        object.object("drain", |object| {
+            let by = if drain.is_announced { "server" } else { "hand" };
+            object.text("by", by.as_bytes());
+            object.number("since", drain.since);
+            object.optional("until", drain.until);
+        });
+    }
     sessions(it.sessions, &mut object);
     object.optional("hits", it.hits);
     object.optional("last_use", it.last_use);

@@ -241,7 +241,7 @@ fn of_servers(upstreams: &[(&Upstream<'_>, String)], writer: &mut Writer<'_>) {
         }
     }
     for Labelled { server, labels } in &servers {
-        let is_draining = u64::from(server.is_draining);
+        let is_draining = u64::from(server.is_draining || server.drain.is_some());
         writer.sample(&DRAINING, labels, "", "", is_draining);
     }
     for Labelled { server, labels } in &servers {

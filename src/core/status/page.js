@@ -14,7 +14,7 @@
     }
     if (now.nodeType !== 1) return;
     Array.from(now.attributes).forEach(function (a) {
-      if (!then.hasAttribute(a.name)) now.removeAttribute(a.name);
+      if (a.name !== "open" && !then.hasAttribute(a.name)) now.removeAttribute(a.name);
     });
     Array.from(then.attributes).forEach(function (a) {
       if (now.getAttribute(a.name) !== a.value) now.setAttribute(a.name, a.value);

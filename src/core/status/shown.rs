@@ -36,6 +36,22 @@ pub fn html(bytes: &[u8]) -> String {
     text
 }
 
+/// The value of a form's field, which the form sends as it is. Bytes that are not UTF-8 cannot be in
+/// one: no name with them is found then.
+pub fn value(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for character in String::from_utf8_lossy(bytes).chars() {
+        // A string takes what is written to it.
+        let _ = match character {
+            '&' | '<' | '>' | '"' | '\'' | '\t' | '\n' | '\r' => {
+                write!(text, "&#{};", u32::from(character))
+            }
+            other => text.write_char(other),
+        };
+    }
+    text
+}
+
 /// A string of JSON, with its quotes. A byte that is not UTF-8 becomes the four characters `\xNN`.
 pub fn json(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() + 2);

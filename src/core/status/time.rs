@@ -31,6 +31,15 @@ pub fn ago(now: u64, at: u64) -> String {
     }
 }
 
+/// How long something takes: `12 s`, `3 min`, `5 h 12 min`.
+pub fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        _ => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+    }
+}
+
 /// With commas: `1,234,567`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();

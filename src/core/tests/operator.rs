@@ -2,6 +2,7 @@
 
 use sticky_core::operator::access::{check_here, says_yes, Origin, Refusal, Visitor};
 use sticky_core::operator::action::{Action, Order, MAX_BODY};
+use sticky_core::operator::token::{is_valid, token};
 
 fn order(body: &str) -> Order {
     Order::parse(body.as_bytes()).unwrap()
@@ -59,6 +60,47 @@ fn each_action_has_its_parameters() {
     let found = order("action=lookup&upstream=u&id=abc&token=t%3D").clone();
     assert_eq!(found.action, Action::LookUp { id: bytes("abc") });
     assert_eq!(found.token, Some(bytes("t=")));
+}
+
+#[test]
+fn an_action_can_be_sent_again() {
+    for body in [
+        "action=drain&server=10.0.0.1%3A8080&for=1800",
+        "action=undrain&server=a",
+        "action=move&server=a&to=b&percent=30",
+        "action=forget&server=a",
+        "action=forget&id=x",
+        "action=lookup&id=x",
+    ] {
+        let body = format!("{body}&upstream=u");
+        let action = order(&body).action;
+        let again = action.parameters().into_iter().map(|(name, value)| {
+            let value =
+                percent_encoding::percent_encode(&value, percent_encoding::NON_ALPHANUMERIC);
+            format!("{name}={value}&")
+        });
+        let again = again.collect::<String>() + "upstream=u&confirm=1";
+        assert_eq!(order(&again).action, action);
+        assert!(order(&again).is_confirmed && !order(&body).is_confirmed);
+        assert_eq!(
+            action.is_destructive(),
+            body.contains("=move") || body.contains("=forget")
+        );
+    }
+}
+
+#[test]
+fn a_token_is_valid_for_some_hours_and_of_one_secret() {
+    let (secret, now) = ((1, 2), 1_000_000_000);
+    let given = token(secret, now);
+    for later in [0, 3600, 12 * 3600] {
+        assert!(is_valid(secret, given.as_bytes(), now + later));
+    }
+    assert!(!is_valid(secret, given.as_bytes(), now + 14 * 3600));
+    assert!(!is_valid(secret, given.as_bytes(), now - 7200));
+    assert!(!is_valid((1, 3), given.as_bytes(), now));
+    assert!(!is_valid(secret, b"", now));
+    assert!(!is_valid(secret, &given.as_bytes()[1..], now));
 }
 
 #[test]

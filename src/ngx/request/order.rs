@@ -5,6 +5,22 @@ use super::super::guard::guard;
 use super::super::sys;
 use super::Request;
 
+/// What a content handler returns.
+#[derive(Clone, Copy)]
+pub struct Reply(sys::ngx_int_t);
+
+impl Reply {
+    /// The request has been answered, with this result.
+    pub fn of(code: Code) -> Self {
+        Self(code.as_int())
+    }
+
+    /// The code for nginx.
+    pub fn as_int(self) -> sys::ngx_int_t {
+        self.0
+    }
+}
+
 /// Handles a request whose body has been read.
 pub trait WithBody {
     /// Answers it.
@@ -14,14 +30,14 @@ pub trait WithBody {
 impl<'r> Request<'r> {
     /// Reads the body, however slowly it comes, and calls `H` then. What is returned is for nginx, from
     /// a content handler.
-    pub fn read_body<H: WithBody>(self) -> sys::ngx_int_t {
+    pub fn read_body<H: WithBody>(self) -> Reply {
         // SAFETY: a live request in a content handler, whose body nobody has read yet.
         let code =
             unsafe { sys::ngx_http_read_client_request_body(self.as_ptr(), Some(with_body::<H>)) };
         // As every content handler of nginx: the request is counted once more until it has its body.
         match code >= sys::NGX_HTTP_SPECIAL_RESPONSE as sys::ngx_int_t {
-            true => code,
-            false => sys::DONE,
+            true => Reply(code),
+            false => Reply(sys::DONE),
         }
     }
 

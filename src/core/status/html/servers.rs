@@ -1,16 +1,19 @@
 //! The servers of an upstream.
 
 use super::super::pieces::Pieces;
-use super::super::time::{ago, grouped};
-use super::super::{shown, Server, Upstream};
+use super::super::time::{ago, grouped, span};
+use super::super::{shown, Report, Server, Upstream};
 use super::bars::bar;
+use super::hands;
 use super::wide::{Column, Wide};
 
 /// So many servers of an upstream are shown; JSON and metrics have all.
 const MOST_SERVERS: usize = 200;
 
 /// Writes the table.
-pub fn servers(it: &Upstream<'_>, now: u64, pieces: &mut Pieces<'_>) {
+pub fn servers(it: &Upstream<'_>, report: &Report<'_>, pieces: &mut Pieces<'_>) {
+    let now = report.now;
+    let token = report.token.as_ref().filter(|_| !it.is_nginx);
     if it.servers.is_empty() {
         pieces.push("<p class=\"none\">No server is known.</p>\n");
         return;
@@ -44,6 +47,9 @@ pub fn servers(it: &Upstream<'_>, now: u64, pieces: &mut Pieces<'_>) {
         columns.push(Column::words("Last use"));
     }
     columns.push(Column::words("State"));
+    if token.is_some() {
+        columns.push(Column::words("Do"));
+    }
     pieces.push("<div class=\"scroll wide\">");
     let mut table = Wide::begin(&caption, columns, pieces);
     for server in it.servers.iter().take(MOST_SERVERS) {
@@ -73,7 +79,10 @@ pub fn servers(it: &Upstream<'_>, now: u64, pieces: &mut Pieces<'_>) {
             let last = server.last_use.map(|at| ago(now, at));
             table.cell(last.as_deref().unwrap_or("–"));
         }
-        table.cell(&state(server));
+        table.cell(&state(server, now));
+        if let Some(token) = token {
+            table.cell(&hands::of_server(it, server, token));
+        }
     }
     table.end();
     let more = it.servers.len().saturating_sub(MOST_SERVERS);
@@ -85,19 +94,38 @@ pub fn servers(it: &Upstream<'_>, now: u64, pieces: &mut Pieces<'_>) {
     pieces.push("</div>\n");
 }
 
-fn state(server: &Server<'_>) -> String {
+fn state(server: &Server<'_>, now: u64) -> String {
     let mut words = Vec::new();
-    if server.is_draining {
-        words.push("<span class=\"word look\">draining: no new sessions</span>");
+    let word = |text: &str| format!("<span class=\"word look\">{text}</span>");
+    if let Some(drain) = server.drain {
+        let by = if drain.is_announced {
+            "as it announces, "
+        } else {
+            ""
+        };
+        let left = drain.until.map(|until| until.saturating_sub(now));
+        words.push(word(&match left {
+            None => format!("draining: {by}no new sessions"),
+            Some(0) => "drained: no sessions at all".to_owned(),
+            Some(left) => format!(
+                "draining: {by}no new sessions, none at all in {}",
+                span(left)
+            ),
+        }));
+        if drain.since > 0 {
+            words.push(format!("<small>since {}</small>", ago(now, drain.since)));
+        }
+    } else if server.is_draining {
+        words.push(word("draining: no new sessions"));
     }
     if server.is_down {
-        words.push("<span class=\"word bad\">down</span>");
+        words.push("<span class=\"word bad\">down</span>".to_owned());
     }
     if server.is_backup {
-        words.push("<span class=\"word flat\">backup</span>");
+        words.push("<span class=\"word flat\">backup</span>".to_owned());
     }
     if words.is_empty() {
-        words.push("<span class=\"word flat\">takes new sessions</span>");
+        words.push("<span class=\"word flat\">takes new sessions</span>".to_owned());
     }
     words.join(" ")
 }

@@ -1,0 +1,130 @@
+//! What an operator can do on the page: forms that work without a script.
+
+use std::fmt::Write;
+
+use super::super::pieces::Pieces;
+use super::super::{shown, Notice, Report, Server, Upstream};
+
+/// What has come of the latest of them. It stands apart from what a script keeps up to date.
+pub fn notice(report: &Report<'_>, pieces: &mut Pieces<'_>) {
+    let Some(notice) = &report.notice else {
+        return;
+    };
+    let (class, text) = match notice {
+        Notice::Done(text) => ("good", text),
+        Notice::Refused(text) => ("bad", text),
+        Notice::Ask(text, _) => ("look", text),
+    };
+    let _ = write!(
+        pieces,
+        "<div class=\"notice\"><div role=\"alert\" class=\"verdict {class}\"><p>{}</p>",
+        shown::html(text.as_bytes())
+    );
+    if let Notice::Ask(_, parameters) = notice {
+        let token = report.token.as_deref().unwrap_or_default();
+        pieces.push(begin(token));
+        for (name, value) in parameters {
+            hidden(name, value, pieces);
+        }
+        hidden("confirm", b"1", pieces);
+        pieces.push("<button autofocus>Yes</button> <a href=\"?\">No</a></form>");
+    }
+    pieces.push("</div></div>\n");
+}
+
+/// Looks up and forgets one session.
+pub fn session(it: &Upstream<'_>, token: &str, pieces: &mut Pieces<'_>) {
+    if !it.mode.learns() {
+        return;
+    }
+    pieces.push("<div><h3>One session</h3>").push(begin(token));
+    hidden("upstream", it.name, pieces);
+    pieces.push(
+        "<label>Its id <input name=\"id\" required maxlength=\"4096\" autocomplete=\"off\" \
+         spellcheck=\"false\"></label> <button name=\"action\" value=\"lookup\">Look up</button> \
+         <button name=\"action\" value=\"forget\">Forget …</button></form></div>\n",
+    );
+}
+
+/// What can be done with a server.
+pub fn of_server(it: &Upstream<'_>, server: &Server<'_>, token: &str) -> String {
+    let mut text = String::new();
+    {
+        let mut bytes = Vec::new();
+        let mut out = |piece: &[u8]| bytes.extend_from_slice(piece);
+        let mut pieces = Pieces::new(&mut out);
+        let label = shown::html(&server.name);
+        let _ = write!(
+            pieces,
+            "<details><summary>Drain{}<span class=\"unseen\"> {label}</span></summary>",
+            if it.mode.learns() {
+                ", move, forget"
+            } else {
+                ""
+            }
+        );
+        drain(it, server, token, &mut pieces);
+        if it.mode.learns() {
+            r#move(it, server, token, &mut pieces);
+            form("forget", it, server, token, &mut pieces);
+            pieces.push("<button>Forget all its sessions …</button></form>");
+        }
+        pieces.push("</details>");
+        drop(pieces);
+        text.push_str(&String::from_utf8_lossy(&bytes));
+    }
+    text
+}
+
+fn drain(it: &Upstream<'_>, server: &Server<'_>, token: &str, pieces: &mut Pieces<'_>) {
+    if server.drain.is_some() {
+        form("undrain", it, server, token, pieces);
+        pieces.push("<button>Put back</button></form>");
+        return;
+    }
+    form("drain", it, server, token, pieces);
+    pieces.push(
+        "<button>Drain</button> <label>and give up its sessions after \
+         <input name=\"for\" size=\"6\" placeholder=\"never\" title=\"such as 30m\"></label></form>",
+    );
+}
+
+fn r#move(it: &Upstream<'_>, server: &Server<'_>, token: &str, pieces: &mut Pieces<'_>) {
+    form("move", it, server, token, pieces);
+    pieces.push(
+        "<button>Move …</button> <label><input name=\"percent\" type=\"number\" min=\"1\" \
+         max=\"100\" value=\"100\" size=\"4\"> % of its sessions</label> <label>to <select name=\"to\">\
+         <option value=\"\">whichever the balancer chooses</option>",
+    );
+    for other in it.servers.iter().filter(|other| other.name != server.name) {
+        let (value, name) = (shown::value(&other.name), shown::html(&other.name));
+        let _ = write!(pieces, "<option value=\"{value}\">{name}</option>");
+    }
+    pieces.push("</select></label></form>");
+}
+
+fn form(
+    action: &str,
+    it: &Upstream<'_>,
+    server: &Server<'_>,
+    token: &str,
+    pieces: &mut Pieces<'_>,
+) {
+    pieces.push(begin(token));
+    hidden("action", action.as_bytes(), pieces);
+    hidden("upstream", it.name, pieces);
+    hidden("server", &server.name, pieces);
+}
+
+fn begin(token: &str) -> String {
+    let token = shown::html(token.as_bytes());
+    format!("<form method=\"post\"><input type=\"hidden\" name=\"token\" value=\"{token}\">")
+}
+
+fn hidden(name: &str, value: &[u8], pieces: &mut Pieces<'_>) {
+    let _ = write!(
+        pieces,
+        "<input type=\"hidden\" name=\"{name}\" value=\"{}\">",
+        shown::value(value)
+    );
+}
