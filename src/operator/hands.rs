@@ -325,8 +325,8 @@ impl<'c> ByHand<'c> {
         to: Option<&[u8]>,
         sessions: &Sessions<'_>,
     ) -> Result<Registration, Refused> {
-        let name = match to {
-            None => Vec::new(),
+        let target = match to {
+            None => sessions.nobody(),
             Some(to) => {
                 self.named(to)?;
                 if to == from {
@@ -335,11 +335,11 @@ impl<'c> ByHand<'c> {
                 let names = self.names();
                 let mut of_server = self.servers.iter().zip(names);
                 let found = of_server.find(|(named, _)| named.label == to);
-                found.map_or_else(Vec::new, |(_, (name, _))| name)
+                found.and_then(|(_, (name, _))| sessions.registration_of(&name))
             }
         };
         let no_number = || Refused::new(409, "the zone has no number left for that server");
-        sessions.registration_of(&name).ok_or_else(no_number)
+        target.ok_or_else(no_number)
     }
 
     fn change(

@@ -29,6 +29,9 @@ const FULL_FOR: u64 = 60;
 /// ones, waits for 0.1 s and tells the old ones to quit (ngx_master_process_cycle()).
 const OVERLAP: Tick = 5;
 
+/// Name of what stands for no server: none has it.
+const NOBODY: &[u8] = b"";
+
 /// Whose sessions they are. Displays as the end of a line of the log.
 #[derive(Clone, Copy)]
 pub enum Scope<'c> {
@@ -273,6 +276,7 @@ impl<'c> Sessions<'c> {
         };
         let passed = monotonic_seconds().saturating_sub(self.read_at);
         match self.look_up(key, limits) {
+            LookUp::Found(session) if self.is_at_nobody(session.peer) => false,
             LookUp::Found(session) => {
                 let age = now.saturating_sub(session.created);
                 // Equal counts, too: `created` may be one second early.
@@ -280,6 +284,17 @@ impl<'c> Sessions<'c> {
             }
             LookUp::Unknown | LookUp::Expired => false,
         }
+    }
+
+    /// What stands for no server at all, where an operator puts sessions that the next request of each
+    /// takes along to wherever it is balanced.
+    pub fn nobody(&self) -> Option<Registration> {
+        self.registration_of(NOBODY)
+    }
+
+    fn is_at_nobody(&self, number: PeerId) -> bool {
+        let registered = || self.registry()?.registration(number)?.fingerprint();
+        registered().is_some_and(|server| Some(server) == self.fingerprint(NOBODY))
     }
 
     /// See [`Table::touch`].
