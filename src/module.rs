@@ -144,7 +144,11 @@ impl EverySecond for Housekeeping {
         // SAFETY: ngx_cycle is the running cycle while the event loop runs (main(),
         // ngx_master_process_cycle(), ngx_single_process_cycle()).
         if let Some(running) = unsafe { Cycle::from_ptr(sys::ngx_cycle) } {
-            housekeeping::tick(running, &|zone| usable::servers_of(running, zone));
+            housekeeping::tick(
+                running,
+                &|zone| usable::servers_of(running, zone),
+                &|zone| counted::resolved(running, zone),
+            );
         }
     }
 }

@@ -146,7 +146,7 @@ for my $upstream (@upstreams) {
 }
 my $hits = 0;
 for my $upstream (@upstreams) {
-    for (grep { /:/ } keys %{ $sums->{$upstream} }) {
+    for (grep { /:\d+$/ } keys %{ $sums->{$upstream} }) {
         $hits += abs($sums->{$upstream}{$_} - ($seen{$upstream}{$_} // 0));
     }
 }

@@ -1,5 +1,7 @@
 //! The variables, and their handlers.
 
+#[cfg(feature = "steps")]
+use crate::ngx::cycle::Cycle;
 use crate::ngx::guard::guard;
 use crate::ngx::request::Request;
 use crate::ngx::sys::{self, ngx_conf_t, ngx_int_t};
@@ -167,8 +169,15 @@ unsafe extern "C" fn sticky_counters(
     _: usize,
 ) -> ngx_int_t {
     // SAFETY: ngx_http_get_indexed_variable() and ngx_http_get_variable() pass a live request.
-    let text = unsafe { Request::from_ptr(r) }
-        .and_then(|r| guard(None, || r.pool()?.copy(count::sums(r)?.as_bytes())));
+    let request = unsafe { Request::from_ptr(r) };
+    // SAFETY: ngx_cycle is the running cycle while the event loop runs.
+    let running = unsafe { Cycle::from_ptr(sys::ngx_cycle) };
+    let text = request.zip(running).and_then(|(r, running)| {
+        guard(None, || {
+            let sums = count::sums(r, running)?;
+            r.pool()?.copy(sums.as_bytes())
+        })
+    });
     // SAFETY: nginx's value; the text is in the request's pool.
     unsafe { variable::answer(value, text) };
     sys::OK

@@ -4,7 +4,11 @@ use sticky_core::counters::Place;
 use sticky_core::events::Status;
 
 #[cfg(feature = "steps")]
+use crate::config::counted;
+#[cfg(feature = "steps")]
 use crate::config::types::{MainConf, UpstreamConf};
+#[cfg(feature = "steps")]
+use crate::ngx::cycle::Cycle;
 #[cfg(feature = "steps")]
 use crate::ngx::request::Request;
 
@@ -39,9 +43,11 @@ fn answering(context: &RequestContext<'_>, name: &[u8]) -> Option<Place> {
     index.answering(context.request, name)?.counters
 }
 
-/// For tests: the sums of all upstreams, `NAME since=N grown=N HIT=N … 127.0.0.1:8081=N …;` for each.
+/// For tests: the sums of all upstreams, `NAME since=N grown=N HIT=N … 127.0.0.1:8081=N …;` for each. As
+/// a page that shows them does, has their sessions counted.
 #[cfg(feature = "steps")]
-pub fn sums(r: Request<'_>) -> Option<String> {
+pub fn sums(r: Request<'_>, running: Cycle<'_>) -> Option<String> {
+    counted::start_counts(running, |_| true);
     let main = r.main_conf::<MainConf<'_>>()?;
     let all = main.sticky.borrow();
     let all = all.iter().filter_map(|us| {
@@ -56,6 +62,16 @@ pub fn sums(r: Request<'_>) -> Option<String> {
         }
         for (label, sums) in counters.server_sums() {
             text += &format!(" {}={}", label.escape_ascii(), sums.hits);
+            if let Some(sessions) = counters.sessions(label) {
+                text += &format!(
+                    " {0}/in_use={1} {0}/not_in_use={2} {0}/last_use={3} {0}/counted={4}",
+                    label.escape_ascii(),
+                    sessions.in_use,
+                    sessions.not_in_use,
+                    sessions.last_use,
+                    sessions.counted
+                );
+            }
         }
         Some(text + ";")
     });

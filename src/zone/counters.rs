@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
 use sticky_core::counters::{
-    Counters, CountersHeader, Digest, Happening, Kind, Named, Place, ServerSums, Shape, Slot,
-    UpstreamCells, UpstreamSums,
+    Counters, CountersHeader, Digest, Happening, Kind, Named, Place, ServerSums, SessionCounts,
+    Shape, Slot, UpstreamCells, UpstreamSums,
 };
 use sticky_core::events::Status;
 
@@ -198,6 +198,12 @@ impl<'c> UpstreamCounters<'c> {
             let sums = counters.as_ref()?.server_sums(*place);
             Some((*label, sums))
         })
+    }
+
+    /// How many sessions a server has that the configuration calls so, when they were last counted.
+    /// `None`: they never were, or are not known to all workers.
+    pub fn sessions(&self, label: &[u8]) -> Option<SessionCounts> {
+        opened(self.zone)?.sessions(self.server(label)?)
     }
 
     /// When counts were taken over from a zone of another size, in seconds since 1970: what workers

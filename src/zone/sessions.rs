@@ -282,6 +282,11 @@ impl<'c> Sessions<'c> {
         }
     }
 
+    /// Whose sessions they are.
+    pub fn scope(&self) -> Scope<'c> {
+        self.scope
+    }
+
     /// Name of the zone that holds the sessions.
     pub fn zone_name(&self) -> Option<&'c [u8]> {
         match self.storage {

@@ -17,7 +17,8 @@ our @EXPORT = qw/ sums shows_counters added in_words /;
 # Whether the module under test shows its counters: `make test-killed` says so.
 sub shows_counters { return $ENV{TEST_NGINX_TEST_POINTS} }
 
-# { upstream => { since => N, HIT => N, '127.0.0.1:8081' => N, … }, … }
+# { upstream => { since => N, HIT => N, '127.0.0.1:8081' => N, … }, … }; of servers whose sessions have
+# been counted also '127.0.0.1:8081/in_use', not_in_use, last_use and counted. To ask starts a count.
 sub sums {
     my ($text) = get('/counters') =~ /\x0d\x0a\x0d\x0a(.*)/s;
     my %sums;
@@ -33,7 +34,7 @@ sub added {
     my ($before, $after, $upstream) = @_;
     my %new = %{ $after->{$upstream} // {} };
     $new{$_} -= $before->{$upstream}{$_} // 0 for keys %new;
-    delete @new{qw/ since grown /};
+    delete @new{qw/ since grown /, grep { m!/! } keys %new};
     return in_words(\%new);
 }
 
