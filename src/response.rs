@@ -4,12 +4,13 @@
 //! variables, which `add_header` may evaluate earlier, and for answers with X-Accel-Redirect.
 
 use sticky_core::directive::{CookieRule, QueryRule};
-use sticky_core::events::Status;
+use sticky_core::events::{Skip, Status};
 
 use crate::config::types::Rule;
 use crate::ngx::accel_redirect::{OnRedirect, SavedFinalize};
 use crate::ngx::request::Request;
 use crate::request::context::{Entry, RequestContext};
+use crate::request::origin;
 use crate::zone::sessions::Sessions;
 
 pub mod cookie;
@@ -26,13 +27,13 @@ pub fn header<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
             if is_new && rule.awaits_end {
                 answered(r, context, rule, sessions, name);
             }
-            if !learn::may_learn(r, r.status()) {
+            if !may_learn(r, context) {
                 return;
             }
             if is_new {
                 learn::header(r, context, rule, sessions, name);
             }
-            if learn::has_scannable_body(r, readers) {
+            if learn::has_scannable_body(r, context, readers) {
                 learn::begin_body(r, context, rule, readers, name);
             }
         }
@@ -66,7 +67,7 @@ pub fn observe<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
     match &context.sticky.rule {
         Rule::Query(rule, sessions, _) => {
             answered(r, context, rule, sessions, name);
-            if learn::may_learn(r, r.status()) {
+            if may_learn(r, context) {
                 learn::header(r, context, rule, sessions, name);
             }
         }
@@ -74,6 +75,28 @@ pub fn observe<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
         Rule::Rewrite(_) => observe_rewrite(r, context),
         Rule::NginxForm(_) => observe_nginx_form(context),
     }
+}
+
+/// Why ids of the response were not learned, or why it was not read, as far as it has come: the value of
+/// `$sticky_skipped`. `None`: no sticky upstream serves the request.
+pub fn skipped<'r>(r: Request<'r>) -> Option<String> {
+    let Some(context) = r.context::<RequestContext<'_>>() else {
+        // From the cache, without asking for a server.
+        let is_sticky = r.is_cached() && origin::awaited(r).is_some();
+        return is_sticky.then(|| Skip::Cache.name().to_owned());
+    };
+    observe(r, context);
+    Some(context.happened().skipped().to_string())
+}
+
+/// Whether ids are learned from the response. If not, because the server has failed, that is noted.
+#[inline]
+fn may_learn(r: Request<'_>, context: &RequestContext<'_>) -> bool {
+    let may_learn = learn::may_learn(r, r.status());
+    if !may_learn && !r.is_background() {
+        context.noted.skip(Skip::Status);
+    }
+    may_learn
 }
 
 /// Whether the body of a response is scanned or rewritten. The scan itself may have ended already.
@@ -153,6 +176,7 @@ fn answered<'r>(
 #[inline]
 fn answer<'r>(r: Request<'r>, context: &'r RequestContext<'r>) -> Option<(&'r [u8], bool)> {
     if r.is_cached() {
+        context.noted.skip(Skip::Cache);
         return None;
     }
     let exchange = r.upstream()?;

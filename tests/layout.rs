@@ -157,7 +157,7 @@ fn structures_lie_where_c_puts_them() {
             peer, conf, resolved, headers_in.status_n, headers_in.headers, finalize_request, cleanup, state,
         }
         ngx_http_upstream_state_t { status }
-        ngx_http_upstream_conf_t { next_upstream_tries, upstream }
+        ngx_http_upstream_conf_t { next_upstream_tries, upstream, hide_headers_hash }
         ngx_peer_connection_s {
             connection, sockaddr, socklen, name, tries, get, free, notify, data,
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sticky_core::scan::{IdClass, Learner};
+use sticky_core::scan::{FoundIn, Learner};
 use sticky_core::url::MAX_ID;
 
 /// The longest pieces that are tried: a byte, within a name, within a tag, as nginx has them.
@@ -27,11 +27,11 @@ pub fn ids<L: Learner>(body: &[u8], seed: u32, learner: impl Fn() -> L) -> Vec<V
     whole
 }
 
-/// The class in which each id is met first, whether the learner hears that ids are `taken` or not.
-fn classes(pieces: &[&[u8]], mut learner: impl Learner, taken: bool) -> BTreeMap<Vec<u8>, IdClass> {
+/// Where each id is met first, whether the learner hears that ids are `taken` or not.
+fn classes(pieces: &[&[u8]], mut learner: impl Learner, taken: bool) -> BTreeMap<Vec<u8>, FoundIn> {
     let mut classes = BTreeMap::new();
-    let mut found = |id: &[u8], class| {
-        classes.entry(id.to_vec()).or_insert(class);
+    let mut found = |id: &[u8], found_in| {
+        classes.entry(id.to_vec()).or_insert(found_in);
         taken
     };
     for piece in pieces {
@@ -97,7 +97,7 @@ pub fn read(pieces: &[&[u8]], mut learner: impl Learner) -> Vec<Vec<u8>> {
         true
     });
     let late =
-        &mut |id: &[u8], _: IdClass| -> bool { panic!("{} after the end", id.escape_ascii()) };
+        &mut |id: &[u8], _: FoundIn| -> bool { panic!("{} after the end", id.escape_ascii()) };
     learner.feed(b"<a href=\"?sid=late\">{\"sid\":\"late\"} ", late);
     learner.end(late);
     assert!(

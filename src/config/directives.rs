@@ -28,7 +28,7 @@ use super::key_file;
 use super::nginx_forms::{NginxForm, NginxLearn};
 use super::share;
 use super::state_file;
-use super::types::{MainConf, Rule, Sticky, UpstreamConf};
+use super::types::{HidingConfs, MainConf, Rule, Sticky, UpstreamConf};
 
 /// The bit in `down` of a server that gets only the requests of its own sessions: that of
 /// NGX_HTTP_UPSTREAM_DRAINING (since nginx 1.29.6). Balancers before that take it for `down`.
@@ -86,6 +86,7 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
         logged_broken_page: Cell::new(false),
         logged_unknown_balancer: Cell::new(false),
         logged_no_number: Cell::new(false),
+        hiding: HidingConfs::default(),
     };
     conf.sticky.set(sticky).map_err(|_| Refusal::Duplicate)
 }

@@ -13,6 +13,7 @@ use sticky_core::url::Names;
 use crate::ngx::clock;
 use crate::ngx::complex::Text;
 use crate::ngx::conf::Position;
+use crate::ngx::exchange::Exchange;
 use crate::ngx::hook::Hook;
 use crate::ngx::peers::PeerList;
 use crate::ngx::upstream::Upstream;
@@ -99,6 +100,8 @@ pub struct Sticky<'c> {
     pub logged_broken_page: Cell<bool>,
     /// It has logged that the zone has no number left for a server.
     pub logged_no_number: Cell<bool>,
+    /// Which locations hide headers that ids are learned from.
+    pub hiding: HidingConfs,
     /// It has logged that the balancer cannot be steered.
     pub logged_unknown_balancer: Cell<bool>,
 }
@@ -155,6 +158,46 @@ impl Sticky<'_> {
         }
         IndexView::Now(self.changing.borrow())
     }
+}
+
+/// Remembers of a few locations whether they hide any of the headers that ids are learned from.
+#[derive(Default)]
+pub struct HidingConfs {
+    /// The [key](Exchange::conf_key) of a location, plus 1 if it does, in the place that its bits
+    /// choose.
+    known: [Cell<usize>; 8],
+}
+
+impl HidingConfs {
+    /// Whether the location of `exchange` hides any of these headers.
+    #[inline]
+    pub fn hides_any<'h, N: Iterator<Item = &'h [u8]>>(
+        &self,
+        exchange: Exchange<'_>,
+        names: impl FnOnce() -> N,
+    ) -> bool {
+        let key = exchange.conf_key();
+        // Structures of several hundred bytes.
+        let Some(place) = self.known.get((key >> 8) % self.known.len()) else {
+            return false;
+        };
+        if place.get() & !1 != key {
+            note(place, key, exchange, names);
+        }
+        place.get() & 1 != 0
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn note<'h, N: Iterator<Item = &'h [u8]>>(
+    place: &Cell<usize>,
+    key: usize,
+    exchange: Exchange<'_>,
+    names: impl FnOnce() -> N,
+) {
+    let hides = names().any(|name| exchange.hides(name));
+    place.set(key | usize::from(hides));
 }
 
 /// The mode, with what it needs at run time.

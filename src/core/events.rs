@@ -107,6 +107,10 @@ named! {
         Status = "status",
         /// The response is from the cache.
         Cache = "cache",
+        /// The header with the id is not sent to the client (`proxy_hide_header`).
+        Hidden = "hidden",
+        /// Shared caches may keep the response, so it gets no cookie (`cacheable=`).
+        Shared = "shared",
         /// A reader has given up in the middle of a body that is too odd.
         GivenUp = "given_up",
         /// The table has no place or no number for it.

@@ -12,6 +12,7 @@ pub mod counters;
 pub mod digest;
 pub mod directive;
 pub mod events;
+pub mod happened;
 pub mod http;
 pub mod load;
 pub mod peer_id;

@@ -22,6 +22,8 @@ pub mod sse;
 pub mod text;
 pub mod xml;
 
+use crate::events::Source;
+
 /// Where in a response an id stands. The ids of each class have places of their own among those
 /// that are learned, so that what visitors write into a page takes none from its forms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,9 +36,28 @@ pub enum IdClass {
     Other,
 }
 
+/// Where an id was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FoundIn {
+    /// Where in the response.
+    pub class: IdClass,
+    /// By which source of `learn=`.
+    pub source: Source,
+}
+
+impl FoundIn {
+    /// Where no other class fits.
+    pub(crate) const fn other(source: Source) -> Self {
+        Self {
+            class: IdClass::Other,
+            source,
+        }
+    }
+}
+
 /// Takes an id that a learner has found, decoded, 1 to [`MAX_ID`](crate::url::MAX_ID) bytes.
 /// Returns whether it need not be handed out again: it was learned, or is known.
-pub type Found<'a> = dyn FnMut(&[u8], IdClass) -> bool + 'a;
+pub type Found<'a> = dyn FnMut(&[u8], FoundIn) -> bool + 'a;
 
 /// Reads a response body, in pieces as they arrive, for the session ids in it.
 pub trait Learner {
@@ -46,6 +67,12 @@ pub trait Learner {
 
     /// The body is complete. Further pieces are ignored.
     fn end(&mut self, found: &mut Found<'_>);
+
+    /// Whether it has read a part of the body only, because the rest is too odd. To be asked before
+    /// the end, or after it.
+    fn has_given_up(&self) -> bool {
+        false
+    }
 }
 
 /// A learner that can read another body, or another part of one.

@@ -13,7 +13,8 @@ mod segment;
 mod site;
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::Arc;
 
 use name::{decoded, unescaped};
 
@@ -101,21 +102,27 @@ pub struct Names {
     segments: Vec<SegmentPrefix>,
     has_letters: bool,
     delimiter: Option<u8>,
-    /// A value was longer than an id may be.
-    met_too_long: Flag,
+    /// What was met that is no id.
+    met: Flags,
     /// The longest id.
     max_id: usize,
 }
 
-/// Something has happened.
-#[derive(Debug, Default)]
-struct Flag(AtomicBool);
+/// Bits of [`Met`]: those of all clones are the same.
+#[derive(Debug, Default, Clone)]
+struct Flags(Arc<AtomicU8>);
 
-impl Clone for Flag {
-    fn clone(&self) -> Self {
-        Self(AtomicBool::new(self.0.load(Ordering::Relaxed)))
-    }
+/// What was met that looks like an id and counts as none, since [`Names::take_met`] was last asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Met {
+    /// A value of more than [`MAX_ID`] bytes.
+    pub too_long: bool,
+    /// A link with an id that leads to another host than the site's.
+    pub foreign: bool,
 }
+
+const TOO_LONG: u8 = 1;
+const FOREIGN: u8 = 2;
 
 impl Names {
     /// The names in the order in which they decide, searched in the queries of links. Names that
@@ -135,7 +142,7 @@ impl Names {
             parts: vec![LinkPart::Query],
             segments: Vec::new(),
             delimiter: None,
-            met_too_long: Flag::default(),
+            met: Flags::default(),
             max_id: MAX_ID,
         };
         names.with_needles()
@@ -191,6 +198,7 @@ impl Names {
             .in_parts(parts.collect())
             .with_segments(self.segments.clone())
             .cut_at(self.delimiter)
+            .meeting_as(self)
     }
 
     /// Whether ids are searched behind prefixes. Then a [`Site`] needs the path of the page.
@@ -258,13 +266,41 @@ impl Names {
 
     #[cold]
     fn meet_too_long(&self) {
-        self.met_too_long.0.store(true, Ordering::Relaxed);
+        self.met.0.fetch_or(TOO_LONG, Ordering::Relaxed);
     }
 
-    /// Whether a value of these names was no id because it is longer than [`MAX_ID`].
+    /// Notes a link that leads to another host, if it has an id.
+    #[cold]
+    fn meet_foreign(&self, link: &[u8]) {
+        if self.met.0.load(Ordering::Relaxed) & FOREIGN == 0 {
+            if let Some(parts) = link::elsewhere(link) {
+                if matches!(self.in_parts_of(parts, b""), ExtractedId::Id(_)) {
+                    self.met.0.fetch_or(FOREIGN, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// The same, with what is met noted in those of `other`.
+    fn meeting_as(mut self, other: &Self) -> Self {
+        self.met = other.met.clone();
+        self
+    }
+
+    /// Whether [`take_met`](Self::take_met) has anything to tell: a quick look.
     #[inline]
-    pub fn have_met_too_long(&self) -> bool {
-        self.met_too_long.0.load(Ordering::Relaxed)
+    pub fn have_met_any(&self) -> bool {
+        self.met.0.load(Ordering::Relaxed) != 0
+    }
+
+    /// What was met in the meantime by these names, or by a clone of them.
+    #[cold]
+    pub fn take_met(&self) -> Met {
+        let met = self.met.0.swap(0, Ordering::Relaxed);
+        Met {
+            too_long: met & TOO_LONG != 0,
+            foreign: met & FOREIGN != 0,
+        }
     }
 
     /// The same for the value of a cookie. `%XX` is decoded once, as in URLs, so that an id is the
@@ -357,7 +393,10 @@ impl Names {
     pub(crate) fn in_clean_link<'a>(&self, link: &'a [u8], site: &Site) -> ExtractedId<'a> {
         match site.own(link) {
             Some(link) => self.in_parts_of(link, site.path()),
-            None => ExtractedId::Absent,
+            None => {
+                self.meet_foreign(link);
+                ExtractedId::Absent
+            }
         }
     }
 

@@ -24,7 +24,10 @@ pub unsafe extern "C" fn add_variables(cf: *mut ngx_conf_t) -> ngx_int_t {
         ),
         (&b"sticky_peer"[..], sticky_peer),
         (&b"upstream_sticky_status"[..], upstream_sticky_status),
+        (&b"sticky_learned"[..], sticky_learned),
         (&b"sticky_skipped"[..], sticky_skipped),
+        (&b"sticky_age"[..], sticky_age),
+        (&b"sticky_id_hash"[..], sticky_id_hash),
         (&b"sticky_args"[..], sticky_args),
         (&b"sticky_cookies"[..], sticky_cookies),
         (&b"sticky_from"[..], sticky_from),
@@ -110,17 +113,69 @@ unsafe extern "C" fn sticky_skipped(
     _: usize,
 ) -> ngx_int_t {
     // SAFETY: ngx_http_get_indexed_variable() and ngx_http_get_variable() pass a live request.
-    let skipped = unsafe { Request::from_ptr(r) }.and_then(|r| {
+    let skipped = unsafe { Request::from_ptr(r) }
+        .and_then(|r| guard(None, || shown(r, &response::skipped(r)?)));
+    // SAFETY: nginx's value; the text is in the request's pool.
+    unsafe { variable::answer(value, skipped) };
+    sys::OK
+}
+
+unsafe extern "C" fn sticky_learned(
+    r: sys::RequestPtr,
+    value: *mut sys::ngx_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    // SAFETY: ngx_http_get_indexed_variable() and ngx_http_get_variable() pass a live request.
+    let learned = unsafe { Request::from_ptr(r) }.and_then(|r| {
         let context = r.context::<RequestContext<'_>>()?;
         guard(None, || {
             response::observe(r, context);
-            context.skipped()
+            shown(r, &context.happened().learned().to_string())
         })
     });
-    let skipped = skipped.map(|skipped| skipped.name().as_bytes());
-    // SAFETY: nginx's value; the bytes are static.
-    unsafe { variable::answer(value, skipped) };
+    // SAFETY: nginx's value; the text is in the request's pool.
+    unsafe { variable::answer(value, learned) };
     sys::OK
+}
+
+unsafe extern "C" fn sticky_age(
+    r: sys::RequestPtr,
+    value: *mut sys::ngx_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    // SAFETY: ngx_http_get_indexed_variable() and ngx_http_get_variable() pass a live request.
+    let age = unsafe { Request::from_ptr(r) }.and_then(|r| {
+        let context = r.context::<RequestContext<'_>>()?;
+        guard(None, || shown(r, &context.age()?.to_string()))
+    });
+    // SAFETY: nginx's value; the text is in the request's pool.
+    unsafe { variable::answer(value, age) };
+    sys::OK
+}
+
+unsafe extern "C" fn sticky_id_hash(
+    r: sys::RequestPtr,
+    value: *mut sys::ngx_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    // SAFETY: ngx_http_get_indexed_variable() and ngx_http_get_variable() pass a live request.
+    let hash = unsafe { Request::from_ptr(r) }.and_then(|r| {
+        let context = r.context::<RequestContext<'_>>()?;
+        guard(None, || {
+            response::observe(r, context);
+            shown(r, &format!("{:08x}", context.id_hash()?))
+        })
+    });
+    // SAFETY: nginx's value; the text is in the request's pool.
+    unsafe { variable::answer(value, hash) };
+    sys::OK
+}
+
+/// A text in the request's pool, if it is not empty.
+fn shown<'r>(r: Request<'r>, text: &str) -> Option<&'r [u8]> {
+    r.pool()?
+        .copy(text.as_bytes())
+        .filter(|text| !text.is_empty())
 }
 
 unsafe extern "C" fn sticky_args(

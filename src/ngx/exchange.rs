@@ -64,6 +64,27 @@ impl<'r> Exchange<'r> {
         true
     }
 
+    /// What tells the configuration of its `proxy_pass` from others: an even number, not 0.
+    #[inline]
+    pub fn conf_key(self) -> usize {
+        // SAFETY: a field of a live structure.
+        unsafe { self.0.as_ref().conf as usize }
+    }
+
+    /// Whether headers of this name, in small letters, are not sent to the client (`proxy_hide_header`).
+    #[cold]
+    pub fn hides(self, name: &[u8]) -> bool {
+        // SAFETY: the handler that has made the structure sets conf. Its hash is one that
+        // ngx_http_upstream_hide_headers_hash() has made, or all zero (memcached_pass), which
+        // ngx_hash_find() does not take; that changes nothing.
+        unsafe {
+            let hash = &raw mut (*self.0.as_ref().conf).hide_headers_hash;
+            let start = name.as_ptr().cast_mut();
+            let key = sys::ngx_hash_key(start, name.len());
+            (*hash).size > 0 && !sys::ngx_hash_find(hash, key, start, name.len()).is_null()
+        }
+    }
+
     /// The part that balancers work on.
     pub(super) fn peer(self) -> NonNull<sys::ngx_peer_connection_t> {
         // SAFETY: the address of a field is not NULL.

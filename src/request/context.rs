@@ -4,7 +4,8 @@
 use std::cell::{Cell, RefCell};
 
 use sticky_core::directive::OnFailure;
-use sticky_core::events::{Skip, Status};
+use sticky_core::events::{Move, Skip, Status};
+use sticky_core::happened::Happened;
 use sticky_core::rewrite::PageRewriter;
 use sticky_core::scan::places::{Places, RefusedIds};
 use sticky_core::scan::Learner;
@@ -61,6 +62,8 @@ pub struct RequestContext<'r> {
     pub holder_state: Cell<HolderState>,
     /// What it has to do with a session that a request has entered.
     pub entry: Cell<Entry>,
+    /// What was noted of sessions so far; [`RequestContext::happened`] tells all.
+    pub noted: Happened,
     /// The protocol's own callback for the end of the exchange.
     pub finalize: SavedFinalize,
     /// For the time in which it is open.
@@ -111,6 +114,7 @@ impl<'r> RequestContext<'r> {
     /// Logged once in each worker.
     #[cold]
     fn log_no_number(&self) {
+        self.noted.skip(Skip::Refused);
         if let Some(sessions) = self.sticky.rule.sessions() {
             if !self.sticky.logged_no_number.replace(true) {
                 sessions.log_no_number();
@@ -141,10 +145,61 @@ impl<'r> RequestContext<'r> {
         self.tries.listed(self.request)
     }
 
-    /// Why an id of the response was not learned, as far as it has been read. `None`: all were.
-    pub fn skipped(&self) -> Option<Skip> {
-        let ids = self.learned.get()?;
-        ids.were_skipped().then_some(Skip::Cap)
+    /// What has happened to sessions, as far as the response has been read.
+    pub fn happened(&self) -> &Happened {
+        if let Some(ids) = self.learned.get() {
+            if ids.were_skipped() {
+                self.noted.skip(Skip::Cap);
+            }
+            if ids.has_given_up() {
+                self.noted.skip(Skip::GivenUp);
+            }
+        }
+        &self.noted
+    }
+
+    /// For how many seconds the session of the request has existed, or had when it ended.
+    pub fn age(&self) -> Option<u32> {
+        if let Some(age) = self.noted.age_at_end() {
+            return Some(age);
+        }
+        let key = self.request_key.get()?;
+        match &self.sticky.rule {
+            Rule::Query(rule, sessions, _) if self.holder.get().is_some() => {
+                sessions.age(key, &rule.limits)
+            }
+            Rule::NginxForm(form) if is_session_known(self.status.get()) => {
+                let learn = form.learn.as_ref()?;
+                learn.sessions.get()?.age(key, &learn.rule.limits)
+            }
+            _ => None,
+        }
+    }
+
+    /// What logs show of the session: of the id that the request has, else of the first one that the
+    /// response has begun.
+    pub fn id_hash(&self) -> Option<u32> {
+        let begun = || self.learned.get()?.begun().next();
+        let key = self.request_key.get().or_else(begun)?;
+        self.sticky.rule.sessions()?.shown(key)
+    }
+
+    /// Why a session leaves a server that another one stands in for.
+    pub fn why_lost(&self, holder: PeerId) -> Move {
+        match self.peer_index().by_number(holder) {
+            Some(_) => Move::Failed,
+            None => Move::Left,
+        }
+    }
+
+    /// Why a session moves that is at that server, and not because of its own request.
+    pub fn why_moved(&self, holder: PeerId) -> Move {
+        let index = self.peer_index();
+        match index.by_number(holder) {
+            Some(peer) if usable::check(self.peers, peer.handle).is_ok() => Move::Balanced,
+            Some(_) => Move::Failed,
+            None => Move::Left,
+        }
     }
 
     /// Whether the session of `key` [is ahead](crate::zone::sessions::Sessions::is_ahead). Where
@@ -180,6 +235,14 @@ impl<'r> RequestContext<'r> {
             },
         }
     }
+}
+
+/// Whether the session of a request with that status has been found.
+fn is_session_known(status: Status) -> bool {
+    matches!(
+        status,
+        Status::Hit | Status::Gone | Status::Full | Status::Foreign
+    )
 }
 
 /// What became of the attempt at the server that holds a request's session.
@@ -282,6 +345,19 @@ impl LearnedIds<'_> {
     /// Keys of the sessions that it has begun.
     pub fn begun(&self) -> impl Iterator<Item = Key> + '_ {
         self.begun.iter().filter_map(Cell::get)
+    }
+
+    /// Whether what reads the body has given up.
+    fn has_given_up(&self) -> bool {
+        let Some(scanner) = self.scanner.get() else {
+            return false;
+        };
+        let learner = scanner.take();
+        let has_given_up = learner
+            .as_ref()
+            .is_some_and(|learner| learner.has_given_up());
+        scanner.set(learner);
+        has_given_up
     }
 
     /// Whether an id was not learned for want of a place.

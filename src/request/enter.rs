@@ -5,7 +5,7 @@
 //! was faster gives its server back and follows. As long as no answer has kept the session, it goes
 //! along when a request is tried at another server.
 
-use sticky_core::events::Status;
+use sticky_core::events::{Skip, Source, Status};
 use sticky_core::table::{Claim, Learned, LookUp, PeerId, Stage};
 
 use crate::config::types::Rule;
@@ -99,12 +99,19 @@ impl RequestContext<'_> {
             let claim = Claim::Request { from };
             match sessions.learn(key, &registration, claim, &rule.limits, &mut |_| false) {
                 Learned::Kept { .. } => attempt.give_back(peer.handle),
-                Learned::Refused => return self.without_session(),
+                Learned::Refused => {
+                    self.noted.skip(Skip::Refused);
+                    return self.without_session();
+                }
                 learned => {
                     if matches!(learned, Learned::New { .. }) {
                         self.entry.set(Entry::Own);
+                        self.noted.learn(Source::Request);
                     } else if self.entry.get() == Entry::None {
                         self.entry.set(Entry::Found);
+                    }
+                    if let Learned::Moved { from } = learned {
+                        self.noted.move_session(self.why_lost(from));
                     }
                     drop(index);
                     self.goes_to(registration.number);

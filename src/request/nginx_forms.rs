@@ -9,7 +9,7 @@
 use std::cell::Cell;
 
 use sticky_core::digest;
-use sticky_core::events::Status;
+use sticky_core::events::{Move, Skip, Source, Status};
 use sticky_core::table::{Claim, Learned, LookUp};
 
 use crate::config::nginx_forms::{NginxForm, NginxLearn};
@@ -262,7 +262,9 @@ impl<'r> NginxSticky<'r> {
             || from.is_some_and(|from| from == peer.number || is_unknown(from) && is_ahead());
         match from {
             Some(from) if !stays && may_learn => {
-                sessions.reassign(key, from, &peer, limits);
+                let why = context.why_lost(from);
+                let is_moved = sessions.reassign(key, from, &peer, limits);
+                is_moved.then(|| context.noted.move_session(why));
             }
             Some(_) => sessions.touch(key, limits),
             None if created.is_some() && may_learn => {
@@ -274,8 +276,21 @@ impl<'r> NginxSticky<'r> {
                 let learned = sessions.learn(key, &peer, claim, limits, &mut |holder| {
                     context.is_lost(holder, is_ahead)
                 });
-                if matches!(learned, Learned::New { .. }) && context.status.get() == Status::None {
-                    context.status.set(Status::New);
+                match learned {
+                    Learned::New { .. } => {
+                        context.noted.learn(Source::Create);
+                        if context.status.get() == Status::None {
+                            context.status.set(Status::New);
+                        }
+                    }
+                    Learned::Moved { .. } if is_of_request => {
+                        context.noted.move_session(Move::Balanced);
+                    }
+                    Learned::Moved { from } => {
+                        context.noted.move_session(context.why_moved(from));
+                    }
+                    Learned::Refused => context.noted.skip(Skip::Refused),
+                    Learned::Same | Learned::Kept { .. } => {}
                 }
             }
             None => {}

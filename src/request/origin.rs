@@ -58,7 +58,7 @@ pub fn is_known(r: Request<'_>) -> Option<bool> {
 }
 
 /// What the upstream says to which the request goes next.
-fn awaited<'r>(r: Request<'r>) -> Option<&'r Sticky<'r>> {
+pub fn awaited<'r>(r: Request<'r>) -> Option<&'r Sticky<'r>> {
     let us = r.upstream()?.awaited()?;
     us.srv_conf::<UpstreamConf<'_>>()?.active()
 }

@@ -12,7 +12,7 @@ use sticky_core::http::media_type;
 use sticky_core::http::multipart;
 use sticky_core::scan::json::MemberPaths;
 use sticky_core::scan::xml::XmlNames;
-use sticky_core::url::{BytePair, Names, MAX_ID};
+use sticky_core::url::{BytePair, Met, Names, MAX_ID};
 
 use crate::config::types::{MainConf, Sticky};
 use crate::ngx::log::Level;
@@ -264,18 +264,24 @@ pub fn kept<'r>(r: Request<'r>, id: Cow<'r, [u8]>) -> Option<&'r [u8]> {
     }
 }
 
-/// Says once, in each worker, that an id was too long, as an id that is not learned or not found
-/// looks like a fault elsewhere.
+/// What was met since the last call that counts as no id. That one was too long is said once in each
+/// worker, as an id that is not learned or not found looks like a fault elsewhere.
 #[inline]
-pub fn note_too_long(r: Request<'_>, sticky: &Sticky<'_>, names: &Names) {
-    if names.have_met_too_long() && !sticky.logged_too_long.get() {
-        log_too_long(r, sticky);
+pub fn take_met(r: Request<'_>, sticky: &Sticky<'_>, names: &Names) -> Option<Met> {
+    #[cold]
+    #[inline(never)]
+    fn take(r: Request<'_>, sticky: &Sticky<'_>, names: &Names) -> Met {
+        let met = names.take_met();
+        if met.too_long && !sticky.logged_too_long.replace(true) {
+            log_too_long(r, sticky);
+        }
+        met
     }
+    names.have_met_any().then(|| take(r, sticky, names))
 }
 
 #[cold]
 fn log_too_long(r: Request<'_>, sticky: &Sticky<'_>) {
-    sticky.logged_too_long.set(true);
     r.log().write(
         Level::Error,
         format_args!(

@@ -8,6 +8,7 @@ use std::cell::Cell;
 
 use sticky_core::directive::{QueryRule, RewriteRule};
 use sticky_core::events::Status;
+use sticky_core::happened::Happened;
 
 use crate::config::error::STEERED_BALANCERS;
 use crate::config::nginx_forms::NginxForm;
@@ -100,7 +101,7 @@ fn without_session<'r>(
     peers: PeerList,
     session: &RequestSession<'r>,
 ) -> Option<&'r RequestContext<'r>> {
-    session_id::note_too_long(r, sticky, &rule.names);
+    session_id::take_met(r, sticky, &rule.names);
     begin_unsteered(r, || context(r, sticky, peers, session))
 }
 
@@ -181,8 +182,12 @@ fn begin_nginx_form<'r>(
     } else {
         Status::None
     };
+    let request_key = begun.key;
     let begun = r.pool()?.place(begun)?;
-    let session = RequestSession::without_session(status);
+    let session = RequestSession {
+        request_key,
+        ..RequestSession::without_session(status)
+    };
     let context = || RequestContext {
         #[cfg(not(nginx_since = "1.29.6"))]
         nginx_sticky: Some(begun),
@@ -218,6 +223,7 @@ fn context<'r>(
         status: Cell::new(session.status),
         holder_state: Cell::new(HolderState::Untried),
         entry: Cell::new(Entry::None),
+        noted: Happened::default(),
         finalize: SavedFinalize::default(),
         open: Place::of(r),
     }

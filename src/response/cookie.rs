@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use sticky_core::directive::CookieRule;
+use sticky_core::events::Skip;
 use sticky_core::http::{cache_control, cookie};
 
 use crate::config::cookie_variables::CookieVariables;
@@ -71,7 +72,11 @@ pub fn set<'r>(
             header.hide();
         }
     }
-    if !is_wanted(r, rule) || is_kept_by_caches(r, rule, theirs.is_some()) {
+    if !is_wanted(r, rule) {
+        return;
+    }
+    if is_kept_by_caches(r, rule, theirs.is_some()) {
+        context.noted.skip(Skip::Shared);
         return;
     }
     let line = line

@@ -2,13 +2,13 @@
 //! bytes are not changed.
 
 use sticky_core::directive::QueryRule;
-use sticky_core::events::Status;
+use sticky_core::events::{Forget, Move, Skip, Source, Status};
 use sticky_core::scan::inflate::Coding;
 use sticky_core::scan::places::RefusedIds;
 use sticky_core::scan::readers::Readers;
 use sticky_core::scan::session_end::is_cookie_deleted;
 use sticky_core::scan::source::{Body, MAX_SHORT};
-use sticky_core::scan::{response_headers, IdClass, Learner};
+use sticky_core::scan::{response_headers, FoundIn, IdClass, Learner};
 use sticky_core::table::{Claim, Key, Learned, Limits, LookUp};
 use sticky_core::url::{ExtractedId, Site};
 
@@ -59,7 +59,9 @@ pub fn ended(r: Request<'_>, context: &RequestContext<'_>) {
         answered(context, rule, sessions, name, exchange.latest_status());
     }
     if let (Entry::Own, Some(key)) = (context.entry.get(), context.request_key.get()) {
-        sessions.forget_entered(key, &rule.limits);
+        if sessions.forget_entered(key, &rule.limits) {
+            context.noted.forget(Forget::Unanswered);
+        }
         context.entry.set(Entry::None);
     }
 }
@@ -74,6 +76,7 @@ pub fn header<'r>(
     sessions: &Sessions<'_>,
     name: &[u8],
 ) {
+    forget_met(context, rule);
     forget_hints(context, name);
     reassign_lost(context, rule, sessions, name);
     if rule.awaits_end
@@ -84,6 +87,12 @@ pub fn header<'r>(
     }
     if rule.reads_header && r.is_main() {
         read_header(r, context, rule, name);
+        let hiding = &context.sticky.hiding;
+        if let Some(exchange) = r.upstream() {
+            if hiding.hides_any(exchange, || response_headers::names(&rule.learn)) {
+                note_hidden(context, rule, exchange);
+            }
+        }
         if rule.awaits_end {
             read_variables(r, context, rule, name);
         }
@@ -98,6 +107,7 @@ pub fn early_hints<'r>(
     rule: &QueryRule,
     name: &[u8],
 ) {
+    forget_met(context, rule);
     forget_hints(context, name);
     if rule.reads_header && r.is_main() {
         read_header(r, context, rule, name);
@@ -137,6 +147,7 @@ pub fn redirected<'r>(
     name: &[u8],
     exchange: Exchange<'r>,
 ) {
+    forget_met(context, rule);
     forget_hints(context, name);
     reassign_lost(context, rule, sessions, name);
     if context.holder_state.get() == HolderState::Steered && rule.may_end_sessions() {
@@ -162,7 +173,10 @@ fn reassign(context: &RequestContext<'_>, rule: &QueryRule, sessions: &Sessions<
         context.answering(name),
         context.is_holder_current(),
     ) {
-        sessions.reassign(key, holder, &peer, &rule.limits);
+        let why = context.why_lost(holder);
+        if sessions.reassign(key, holder, &peer, &rule.limits) {
+            context.noted.move_session(why);
+        }
     }
 }
 
@@ -210,7 +224,11 @@ fn end_session<'r>(
     }
     let answering = context.answering(name);
     if answering.is_some_and(|peer| peer.number == holder) && context.is_holder_current() {
-        sessions.end(key, holder, &rule.limits);
+        let age = sessions.age(key, &rule.limits);
+        if sessions.end(key, holder, &rule.limits) {
+            context.noted.forget(Forget::Ended);
+            age.into_iter().for_each(|age| context.noted.end_at(age));
+        }
     }
 }
 
@@ -224,6 +242,33 @@ fn read_header<'r>(r: Request<'r>, context: &'r RequestContext<'r>, rule: &Query
     }
 }
 
+/// Notes an id in a header that the client does not get.
+#[cold]
+#[inline(never)]
+fn note_hidden(context: &RequestContext<'_>, rule: &QueryRule, exchange: Exchange<'_>) {
+    let has_id = |name: &[u8], value: &[u8]| {
+        let mut has_any = false;
+        response_headers::urls_in_header(name, value, |link| {
+            let id = rule.names.in_link(link, &site(context.request, rule));
+            has_any |= rule.learn.location && matches!(id, ExtractedId::Id(_));
+        });
+        let now = clock::unix_seconds;
+        let header = (name, value);
+        response_headers::ids_in_header(&rule.learn, &rule.names, header, now, |_, _| {
+            has_any = true;
+        });
+        has_any
+    };
+    let is_hidden = |header: Header<'_>| {
+        let name = header.name().to_ascii_lowercase();
+        exchange.hides(&name) && has_id(&name, header.value())
+    };
+    if exchange.headers().any(is_hidden) {
+        context.noted.skip(Skip::Hidden);
+    }
+    forget_met(context, rule);
+}
+
 #[inline(never)]
 fn read_one_header<'r>(
     r: Request<'r>,
@@ -233,9 +278,9 @@ fn read_one_header<'r>(
     header: Header<'r>,
 ) {
     let (name, value) = (header.name(), header.value());
-    let learn = |id: &[u8]| {
+    let learn = |id: &[u8], source: Source| {
         if let Some(ids) = learned_ids(r, context, peer) {
-            learn_id(context, ids, id, IdClass::Form);
+            learn_id(context, ids, id, in_header(source));
         }
     };
     if rule.learn.location {
@@ -244,13 +289,39 @@ fn read_one_header<'r>(
             let carried = rule.names.in_plain_link(link);
             let carried = carried.unwrap_or_else(|| rule.names.in_link(link, &site(r, rule)));
             if let ExtractedId::Id(id) = carried {
-                learn(&id);
+                learn(&id, Source::Location);
             }
         });
     }
     let now = clock::unix_seconds;
     response_headers::ids_in_header(&rule.learn, &rule.names, (name, value), now, learn);
-    session_id::note_too_long(r, context.sticky, &rule.names);
+    note_met(context, rule);
+}
+
+fn in_header(source: Source) -> FoundIn {
+    FoundIn {
+        class: IdClass::Form,
+        source,
+    }
+}
+
+/// What was met in requests, or in other responses, is nothing of this one.
+#[inline]
+fn forget_met(context: &RequestContext<'_>, rule: &QueryRule) {
+    session_id::take_met(context.request, context.sticky, &rule.names);
+}
+
+/// Notes what was met in the response that counts as no id.
+#[inline]
+fn note_met(context: &RequestContext<'_>, rule: &QueryRule) {
+    if let Some(met) = session_id::take_met(context.request, context.sticky, &rule.names) {
+        if met.too_long {
+            context.noted.skip(Skip::Size);
+        }
+        if met.foreign {
+            context.noted.skip(Skip::Host);
+        }
+    }
 }
 
 /// Learns the ids in variables, as they are now that the header has come.
@@ -264,9 +335,10 @@ fn read_variables<'r>(
     for number in &rule.learn.variables {
         let value = current_value(r, *number).and_then(|value| rule.names.id_in(value));
         if let (Some(id), Some(ids)) = (value, learned_ids(r, context, peer)) {
-            learn_id(context, ids, id, IdClass::Form);
+            learn_id(context, ids, id, in_header(Source::Variable));
         }
     }
+    note_met(context, rule);
 }
 
 /// The value of a variable of the directive. `None`: no memory is left.
@@ -295,7 +367,11 @@ pub fn body(context: &RequestContext<'_>, chain: Chain<'_>) {
     let Some(mut learner) = scanner.take() else {
         return;
     };
-    let mut found = |id: &[u8], class: IdClass| learn_id(context, ids, id, class);
+    let Rule::Query(rule, ..) = &context.sticky.rule else {
+        return;
+    };
+    forget_met(context, rule);
+    let mut found = |id: &[u8], found_in: FoundIn| learn_id(context, ids, id, found_in);
     let mut is_over = false;
     for buffer in chain.buffers() {
         if let Some(bytes) = buffer.bytes() {
@@ -310,9 +386,10 @@ pub fn body(context: &RequestContext<'_>, chain: Chain<'_>) {
     // Also when all places are taken: ids of live sessions and the request's own need none.
     if !is_over {
         scanner.set(Some(learner));
-    } else if let Rule::Query(rule, ..) = &context.sticky.rule {
-        session_id::note_too_long(context.request, context.sticky, &rule.names);
+    } else if learner.has_given_up() {
+        context.noted.skip(Skip::GivenUp);
     }
+    note_met(context, rule);
 }
 
 /// The ids learned from this response, none at the first call.
@@ -334,7 +411,7 @@ fn learn_id<'r>(
     context: &RequestContext<'r>,
     ids: &LearnedIds<'r>,
     id: &[u8],
-    class: IdClass,
+    FoundIn { class, source }: FoundIn,
 ) -> bool {
     let Rule::Query(rule, sessions, _) = &context.sticky.rule else {
         return true;
@@ -383,11 +460,18 @@ fn learn_id<'r>(
     if needs_place && matches!(learned, Learned::New { .. } | Learned::Refused) {
         ids.places.take(class);
     }
-    if matches!(learned, Learned::New { .. }) {
-        ids.begin(key, &context.open);
-        if context.status.get() == Status::None {
-            context.status.set(Status::New);
+    match learned {
+        Learned::New { .. } => {
+            ids.begin(key, &context.open);
+            context.noted.learn(source);
+            if context.status.get() == Status::None {
+                context.status.set(Status::New);
+            }
         }
+        Learned::Moved { .. } if is_carried => context.noted.move_session(Move::Balanced),
+        Learned::Moved { from } => context.noted.move_session(context.why_moved(from)),
+        Learned::Refused => context.noted.skip(Skip::Refused),
+        Learned::Same | Learned::Kept { .. } => {}
     }
     true
 }
@@ -446,9 +530,10 @@ fn site(r: Request<'_>, rule: &QueryRule) -> Site {
     }
 }
 
-/// Whether the response has a body, of a type that is scanned.
+/// Whether the response has a body, of a type that is scanned. If it has one of another type, that is
+/// noted.
 #[inline]
-pub fn has_scannable_body(r: Request<'_>, readers: &Readers) -> bool {
+pub fn has_scannable_body(r: Request<'_>, context: &RequestContext<'_>, readers: &Readers) -> bool {
     let has_body =
         !r.is_head() && !r.is_header_only() && !matches!(r.status(), 100..200 | 204 | 206 | 304);
     let is_short = || {
@@ -456,7 +541,14 @@ pub fn has_scannable_body(r: Request<'_>, readers: &Readers) -> bool {
             .is_some_and(|length| length <= MAX_SHORT)
     };
     let media_type = r.response_type();
-    has_body && (readers.read(media_type) || readers.read_short(media_type) && is_short())
+    if !has_body {
+        return false;
+    }
+    let is_read = readers.read(media_type) || readers.read_short(media_type) && is_short();
+    if !is_read && readers.are_any() && r.response_length() != Some(0) {
+        context.noted.skip(Skip::Type);
+    }
+    is_read
 }
 
 /// Prepares to scan the response's body.
@@ -490,6 +582,7 @@ fn body_learner(
         Some(name) => match Coding::named(name) {
             Some(coding) => Some(coding),
             None => {
+                context.noted.skip(Skip::Coding);
                 log_unreadable(r, context, name);
                 return None;
             }

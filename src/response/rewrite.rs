@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use sticky_core::directive::RewriteRule;
+use sticky_core::events::Skip;
 use sticky_core::http::header_value::parameter;
 use sticky_core::http::media_type::is_page;
 use sticky_core::rewrite::{PageRewriter, RouteParameter};
@@ -77,6 +78,7 @@ pub fn header<'r>(
         return;
     }
     if r.content_coding().is_some() {
+        context.noted.skip(Skip::Coding);
         if !context.sticky.logged_encoding.replace(true) {
             r.log().write(
                 Level::Error,
@@ -195,6 +197,7 @@ fn rewrite<'r>(
         if !piece.bytes.is_empty() {
             rewriter.feed(piece.bytes, &mut pass);
             if rewriter.has_given_up() {
+                context.noted.skip(Skip::GivenUp);
                 log_broken_page(r, context);
             }
         }

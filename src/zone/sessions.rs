@@ -148,6 +148,29 @@ impl<'c> Sessions<'c> {
         Some(self.keyer.get_or_init(|| keyer))
     }
 
+    /// What logs show of a session, see [`Keyer::shown`]. `None`: the zone does not exist yet.
+    pub fn shown(&self, key: Key) -> Option<u32> {
+        match &self.storage {
+            Storage::Local { keyer, .. } => Some(keyer.shown(key)),
+            Storage::Shared(zone) => {
+                let (header, _) = zone.split::<ZoneHeader, AtomicU128>()?;
+                let (k0, k1) = header.identity.sip_keys();
+                Some(Keyer::new(k0, k1).shown(key))
+            }
+        }
+    }
+
+    /// For how many seconds a live session has existed.
+    pub fn age(&self, key: Key, limits: &Limits) -> Option<Tick> {
+        let now = match self.open()? {
+            Open::Shared(_, now) | Open::Parted(_, _, now) | Open::Local(_, now) => now,
+        };
+        match self.look_up(key, limits) {
+            LookUp::Found(session) => Some(now.saturating_sub(session.created)),
+            LookUp::Unknown | LookUp::Expired => None,
+        }
+    }
+
     /// The epoch of the zone's registry. To be asked before a session is looked up, for
     /// [`Sessions::is_same_since`].
     pub fn epoch(&self) -> Epoch {

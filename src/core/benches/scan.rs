@@ -20,7 +20,7 @@ use sticky_core::scan::forms::FormsLearner;
 use sticky_core::scan::html::HtmlLearner;
 use sticky_core::scan::inflate::{Coding, InflatingLearner};
 use sticky_core::scan::text::TextLearner;
-use sticky_core::scan::{IdClass, Learner};
+use sticky_core::scan::{FoundIn, Learner};
 use sticky_core::url::{Names, Site};
 
 #[path = "../tests/pages/corpus.rs"]
@@ -351,7 +351,7 @@ fn learn<'a>(
     pieces: impl Iterator<Item = &'a [u8]>,
     count: &mut usize,
 ) {
-    let mut found = |_: &[u8], _: IdClass| {
+    let mut found = |_: &[u8], _: FoundIn| {
         *count += 1;
         true
     };

@@ -17,4 +17,8 @@ impl Learner for Combined {
             learner.end(found);
         }
     }
+
+    fn has_given_up(&self) -> bool {
+        self.0.iter().any(|learner| learner.has_given_up())
+    }
 }

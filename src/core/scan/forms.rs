@@ -11,7 +11,8 @@ use lol_html::{element, AsciiCompatibleEncoding, HtmlRewriter, Settings};
 
 use super::character_references::decoded;
 use super::html_parser::{self, attribute_bytes, TagNames, NO_MARKUP};
-use super::{Found, IdClass, Learner};
+use super::{Found, FoundIn, IdClass, Learner};
+use crate::events::Source;
 use crate::url::{ExtractedId, Names, Site};
 
 pub use super::html_parser::MAX_MEMORY;
@@ -31,7 +32,13 @@ pub struct FormsLearner {
     held: Vec<u8>,
     /// The next `>` may end a tag.
     may_end: bool,
+    has_given_up: bool,
 }
+
+const IN_FORM: FoundIn = FoundIn {
+    class: IdClass::Form,
+    source: Source::Forms,
+};
 
 /// Up to so many bytes are held. Each call of the parser costs as much as a few tags.
 const MAX_HELD: usize = 1024;
@@ -53,6 +60,7 @@ impl FormsLearner {
         let encoding = html_parser::encoding(charset);
         let parser = encoding.map(|encoding| parser(names, site, &ids, encoding));
         Self {
+            has_given_up: parser.is_none(),
             parser,
             tags: TagNames::new(),
             ids,
@@ -106,6 +114,7 @@ impl FormsLearner {
         }
         if !can_go_on {
             self.parser = None;
+            self.has_given_up = true;
         }
         self.hand_out(found);
     }
@@ -117,7 +126,7 @@ impl FormsLearner {
         for end in ends.drain(..) {
             let id = ids.get(from..end).unwrap_or_default();
             from = end;
-            if id != self.last && found(id, IdClass::Form) {
+            if id != self.last && found(id, IN_FORM) {
                 self.last.clear();
                 self.last.extend_from_slice(id);
             }
@@ -151,6 +160,10 @@ impl Learner for FormsLearner {
             let _: Result<(), RewritingError> = parser.end();
             self.hand_out(found);
         }
+    }
+
+    fn has_given_up(&self) -> bool {
+        self.has_given_up
     }
 }
 

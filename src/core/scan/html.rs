@@ -99,6 +99,10 @@ impl Learner for HtmlLearner {
     fn end(&mut self, found: &mut Found<'_>) {
         self.search.end(found);
     }
+
+    fn has_given_up(&self) -> bool {
+        self.search.examiner.budget.is_exceeded()
+    }
 }
 
 impl Examine for PageExaminer {

@@ -96,20 +96,28 @@ pub struct InflatingLearner {
     hollow: u64,
     /// The bytes so far are a whole body.
     is_complete: bool,
+    has_given_up: bool,
 }
 
 impl InflatingLearner {
     /// A learner for one response. No id is learned if there is no memory for the decoder.
     pub fn new(coding: Coding, learner: Box<dyn Learner>) -> Self {
+        let decoder = Decoder::new(coding);
         Self {
             learner,
-            decoder: Decoder::new(coding),
+            has_given_up: decoder.is_none(),
+            decoder,
             compressed: 0,
             read: 0,
             unpacked: 0,
             hollow: MAX_HOLLOW + coding.longest_block(),
             is_complete: false,
         }
+    }
+
+    fn give_up(&mut self) {
+        self.decoder = None;
+        self.has_given_up = true;
     }
 
     /// How much may still be decompressed of the bytes so far.
@@ -137,11 +145,11 @@ impl Learner for InflatingLearner {
                 is_end,
             }) = decoder.unpack(input, &mut buffer)
             else {
-                self.decoder = None;
+                self.give_up();
                 break;
             };
             if written as u64 > self.allowed() {
-                self.decoder = None;
+                self.give_up();
                 break;
             }
             rest = rest.get(read..).unwrap_or_default();
@@ -153,7 +161,7 @@ impl Learner for InflatingLearner {
                 .feed(buffer.get(..written).unwrap_or_default(), found);
             self.read += read as u64;
             if self.read > 2 * self.unpacked + self.hollow {
-                self.decoder = None;
+                self.give_up();
                 break;
             }
             // A buffer that is not full holds all that could be decompressed.
@@ -167,6 +175,10 @@ impl Learner for InflatingLearner {
         if self.decoder.take().is_some() && self.is_complete {
             self.learner.end(found);
         }
+    }
+
+    fn has_given_up(&self) -> bool {
+        self.has_given_up || self.learner.has_given_up()
     }
 }
 

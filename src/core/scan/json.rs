@@ -34,13 +34,17 @@ use self::by_member::ByMember;
 use self::by_name::ByName;
 use self::by_path::ByPath;
 use super::search::windowed::WindowedSearch;
-use super::{Found, IdClass, Learner, Restart};
+use super::{Found, FoundIn, Learner, Restart};
+use crate::events::Source;
 use crate::url::Names;
 
 pub use self::engine_io::EngineIoLearner;
 pub use self::member::{Member, MemberPaths};
 pub use self::script::ScriptLearner;
 pub use self::searched::Members;
+
+/// Where an id is that is a member.
+const MEMBER: FoundIn = FoundIn::other(Source::Json);
 
 /// Learns the session ids of one JSON text, or of several in a row.
 pub struct JsonLearner {
@@ -120,7 +124,7 @@ impl Learner for JsonLearner {
             MemberSearch::None => {}
         }
         let mut visit = |_, value: &[u8]| {
-            found(value, IdClass::Other);
+            found(value, MEMBER);
             ControlFlow::Continue(())
         };
         for reader in &mut self.readers {
@@ -137,6 +141,13 @@ impl Learner for JsonLearner {
         }
         self.readers.iter_mut().for_each(ByMember::end);
     }
+
+    fn has_given_up(&self) -> bool {
+        match &self.search {
+            MemberSearch::ByPath(search) => search.has_given_up(),
+            MemberSearch::ByName(_) | MemberSearch::None => false,
+        }
+    }
 }
 
 /// Takes decoded values and hands out the ids in them.
@@ -144,12 +155,12 @@ fn handing_out<'a>(
     names: &'a Names,
     last: &'a mut Vec<u8>,
     found: &'a mut Found<'a>,
-) -> impl FnMut(&[u8], IdClass) -> bool + 'a {
-    |value, class| {
+) -> impl FnMut(&[u8], FoundIn) -> bool + 'a {
+    |value, found_in| {
         let Some(id) = names.id_in(value).filter(|id| *id != last.as_slice()) else {
             return true;
         };
-        let is_done = found(id, class);
+        let is_done = found(id, found_in);
         if is_done {
             last.clear();
             last.extend_from_slice(id);

@@ -15,7 +15,8 @@ use memchr::memmem::Finder;
 use super::search::matches::{Match, Needles};
 use super::search::window::{Progress, Window};
 use super::search::windowed::{Examine, WindowedSearch};
-use super::{Found, IdClass, Learner, Restart};
+use super::{Found, FoundIn, Learner, Restart};
+use crate::events::Source;
 use crate::url::{LastBytes, Names, NeedleSet, MAX_ID, MAX_NAME, MAX_NAMES};
 
 /// How much white space may stand before and behind the name and the colon, in bytes.
@@ -93,12 +94,12 @@ fn handing_out<'a>(
     names: &'a Names,
     last: &'a mut Vec<u8>,
     found: &'a mut Found<'a>,
-) -> impl FnMut(&[u8], IdClass) -> bool + 'a {
-    |value, class| {
+) -> impl FnMut(&[u8], FoundIn) -> bool + 'a {
+    |value, found_in| {
         let Some(id) = names.id_in(value).filter(|id| *id != last.as_slice()) else {
             return true;
         };
-        let is_done = found(id, class);
+        let is_done = found(id, found_in);
         if is_done {
             last.clear();
             last.extend_from_slice(id);
@@ -167,7 +168,7 @@ impl Literals {
                 if let Some(end) = self.end_of_text(window, window_start, from, *quote)? {
                     let written = window.bytes.get(from..end).unwrap_or_default();
                     if let Some(value) = text(written, *quote) {
-                        found(&value, IdClass::Other);
+                        found(&value, FoundIn::other(Source::Script));
                     }
                 }
             }
@@ -180,7 +181,10 @@ impl Literals {
                     // Neither a fraction nor a number in another notation.
                     Some(byte) if is_of_identifier(*byte) || *byte == b'.' => {}
                     _ => {
-                        found(rest.get(..len).unwrap_or_default(), IdClass::Other);
+                        found(
+                            rest.get(..len).unwrap_or_default(),
+                            FoundIn::other(Source::Script),
+                        );
                     }
                 }
             }

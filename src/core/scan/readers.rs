@@ -10,6 +10,7 @@ use super::literals::LiteralNames;
 use super::source::{Body, LearnerContext, Source, JSON, SOURCES};
 use super::xml::XmlNames;
 use super::Learner;
+use crate::events;
 use crate::http::header_value::is_value;
 use crate::url::{Names, Site};
 
@@ -19,9 +20,10 @@ use crate::url::{Names, Site};
 /// use std::sync::Arc;
 ///
 /// use sticky_core::directive::{parse, Mode};
+/// use sticky_core::events::Source;
 /// use sticky_core::scan::readers::Readers;
 /// use sticky_core::scan::source::Body;
-/// use sticky_core::scan::IdClass;
+/// use sticky_core::scan::{FoundIn, IdClass};
 /// use sticky_core::url::Site;
 ///
 /// let Ok(Mode::Query(rule)) = parse(&[b"mode=query", b"name=sid"]) else {
@@ -39,8 +41,8 @@ use crate::url::{Names, Site};
 /// let site = Site::new(b"shop.example", &[]);
 /// let mut learner = readers.learner(&body, &site).expect("pages are read");
 /// let mut ids = Vec::new();
-/// let mut found = |id: &[u8], class| {
-///     ids.push((id.to_vec(), class));
+/// let mut found = |id: &[u8], found_in| {
+///     ids.push((id.to_vec(), found_in));
 ///     true
 /// };
 /// // The body may come in any pieces.
@@ -48,7 +50,11 @@ use crate::url::{Names, Site};
 ///     learner.feed(piece.as_bytes(), &mut found);
 /// }
 /// learner.end(&mut found);
-/// assert_eq!(ids, [(b"4711".to_vec(), IdClass::Attribute)]);
+/// let found_in = FoundIn {
+///     class: IdClass::Attribute,
+///     source: Source::Html,
+/// };
+/// assert_eq!(ids, [(b"4711".to_vec(), found_in)]);
 /// ```
 #[derive(Debug, Clone)]
 pub struct Readers {
@@ -106,6 +112,28 @@ impl Readers {
         sources.any(|source| (source.reads_short)(media_type))
     }
 
+    /// Whether there are any.
+    #[inline]
+    pub fn are_any(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
+    /// The sources of `learn=` that read a body of this type.
+    pub fn sources_of(&self, media_type: &[u8]) -> impl Iterator<Item = events::Source> + '_ {
+        let mut are_urls_read = false;
+        let media_type = media_type.to_vec();
+        self.sources.iter().filter_map(move |source| {
+            let is_used = self.is_used(source, &media_type, are_urls_read);
+            are_urls_read |= is_used && source.finds_urls;
+            is_used.then_some(source.counted_as)
+        })
+    }
+
+    /// Of the sources that find URLs, one is enough.
+    fn is_used(&self, source: &'static Source, media_type: &[u8], are_urls_read: bool) -> bool {
+        self.is_read_by(source, media_type) && !(source.finds_urls && are_urls_read)
+    }
+
     fn is_read_by(&self, source: &'static Source, media_type: &[u8]) -> bool {
         let mut added = self.types.iter().filter(|own| own.source == source);
         (source.reads)(media_type)
@@ -127,7 +155,7 @@ impl Readers {
         let mut all: Vec<Box<dyn Learner>> = Vec::new();
         let mut are_urls_read = false;
         for source in &self.sources {
-            if self.is_read_by(source, body.media_type) && !(source.finds_urls && are_urls_read) {
+            if self.is_used(source, body.media_type, are_urls_read) {
                 are_urls_read |= source.finds_urls;
                 all.push((source.learner)(&context));
             }

@@ -1,6 +1,7 @@
 //! Finds the URLs and the session ids in the header of a response.
 
 use super::learn_set::LearnSet;
+use crate::events::Source;
 use crate::http::cookie;
 use crate::url::{refresh_target, Names};
 
@@ -14,22 +15,31 @@ pub fn may_hold_id(learn: &LearnSet, name: &[u8]) -> bool {
     }
 }
 
+/// The headers that are `learn`ed from, in small letters.
+pub fn names(learn: &LearnSet) -> impl Iterator<Item = &[u8]> {
+    let links: [&[u8]; 4] = [b"location", b"content-location", b"refresh", b"link"];
+    let links = links.into_iter().filter(|_| learn.location);
+    let cookies = (!learn.cookies.is_empty()).then_some(&b"set-cookie"[..]);
+    let own = learn.headers.iter().map(|header| &*header.name);
+    links.chain(cookies).chain(own)
+}
+
 /// Calls `visit` with every id that the header `name: value` holds as such: the value of a cookie,
-/// unless the header deletes it, the whole value of the header, or one of its parameters. `now` is
-/// Unix time in seconds.
+/// unless the header deletes it, the whole value of the header, or one of its parameters; and with
+/// which source of `learn=` that is. `now` is Unix time in seconds.
 pub fn ids_in_header(
     learn: &LearnSet,
     names: &Names,
     (name, value): (&[u8], &[u8]),
     now: impl Fn() -> i64,
-    mut visit: impl FnMut(&[u8]),
+    mut visit: impl FnMut(&[u8], Source),
 ) {
     if !learn.cookies.is_empty() && name.eq_ignore_ascii_case(b"set-cookie") {
         let mut own = learn.cookies.iter();
         if let Some(id) = own.find_map(|own| cookie::value_set(value, own)) {
             let id = names.id_in_cookie(id);
             if let Some(id) = id.filter(|_| !cookie::is_deletion(value, now())) {
-                visit(&id);
+                visit(&id, Source::Cookie);
             }
         }
     }
@@ -41,10 +51,10 @@ pub fn ids_in_header(
             None => names
                 .id_in(value.trim_ascii())
                 .into_iter()
-                .for_each(&mut visit),
+                .for_each(|id| visit(id, Source::Header)),
             Some(parameter) => names
                 .ids_in_parameters(std::iter::once(value), parameter)
-                .for_each(|id| visit(&id)),
+                .for_each(|id| visit(&id, Source::Header)),
         }
     }
 }

@@ -13,7 +13,8 @@ use super::literals::{LiteralLearner, LiteralNames};
 use super::sse::SseLearner;
 use super::text::TextLearner;
 use super::xml::{XmlLearner, XmlNames};
-use super::Learner;
+use super::{Found, FoundIn, Learner};
+use crate::events;
 use crate::http::header_value::{is_value, parameter};
 use crate::http::media_type::{is_json, is_of_engine_io, is_page, is_text, is_xml};
 use crate::url::{Names, Site};
@@ -25,6 +26,7 @@ pub static SOURCES: [&Source; 7] = [&HTML, &FORMS, &JSON, &SSE, &TEXT, &XML, &SC
 /// `learn=html`: all links and forms of a page.
 pub static HTML: Source = Source {
     word: "html",
+    counted_as: events::Source::Html,
     reads: is_page,
     reads_short: |_| false,
     finds_urls: true,
@@ -38,6 +40,7 @@ pub static HTML: Source = Source {
 /// `learn=forms`: the forms of a page.
 pub static FORMS: Source = Source {
     word: "forms",
+    counted_as: events::Source::Forms,
     reads: is_page,
     reads_short: |_| false,
     finds_urls: true,
@@ -54,6 +57,7 @@ pub static FORMS: Source = Source {
 /// are URLs or paths.
 pub static JSON: Source = Source {
     word: "json",
+    counted_as: events::Source::Json,
     reads: |media_type| {
         is_json(media_type) || is_value(media_type, b"text/plain") || is_page(media_type)
     },
@@ -68,8 +72,8 @@ pub static JSON: Source = Source {
             Box::new(EngineIoLearner::new(learner))
         } else if let Some(segments) = of.segments {
             let urls = TextLearner::new(Arc::clone(segments), of.site.clone());
-            let urls = Box::new(urls.knowing(of.body.known));
-            Box::new(Combined(vec![Box::new(learner), urls]))
+            let urls = OfJson(urls.knowing(of.body.known));
+            Box::new(Combined(vec![Box::new(learner), Box::new(urls)]))
         } else {
             Box::new(learner)
         }
@@ -79,6 +83,7 @@ pub static JSON: Source = Source {
 /// `learn=sse`: the URLs and the JSON in event streams.
 pub static SSE: Source = Source {
     word: "sse",
+    counted_as: events::Source::Sse,
     reads: |media_type| is_value(media_type, b"text/event-stream"),
     reads_short: |_| false,
     finds_urls: true,
@@ -89,6 +94,7 @@ pub static SSE: Source = Source {
 /// `learn=text`: the URLs in any text.
 pub static TEXT: Source = Source {
     word: "text",
+    counted_as: events::Source::Text,
     reads: is_text,
     reads_short: |_| false,
     finds_urls: true,
@@ -99,6 +105,7 @@ pub static TEXT: Source = Source {
 /// `learn=xml`: XML.
 pub static XML: Source = Source {
     word: "xml",
+    counted_as: events::Source::Xml,
     reads: is_xml,
     reads_short: |_| false,
     finds_urls: false,
@@ -112,6 +119,7 @@ pub static XML: Source = Source {
 /// `learn=script`: object literals in the scripts of a page.
 pub static SCRIPT: Source = Source {
     word: "script",
+    counted_as: events::Source::Script,
     reads: is_page,
     reads_short: |_| false,
     finds_urls: false,
@@ -130,6 +138,8 @@ pub const MAX_SHORT: u64 = 8 * 1024;
 pub struct Source {
     /// Its word in `learn=`.
     pub word: &'static str,
+    /// What is learned from it counts as this.
+    pub counted_as: events::Source,
     /// Whether it reads bodies of a media type, which may have parameters.
     pub reads: fn(&[u8]) -> bool,
     /// Whether it reads bodies of a media type that are short: [`MAX_SHORT`] at most.
@@ -197,6 +207,26 @@ impl Eq for Source {}
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word)
+    }
+}
+
+/// Finds the URLs in the strings of JSON.
+struct OfJson(TextLearner);
+
+impl Learner for OfJson {
+    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
+        self.0.feed(piece, &mut as_json(found));
+    }
+
+    fn end(&mut self, found: &mut Found<'_>) {
+        self.0.end(&mut as_json(found));
+    }
+}
+
+fn as_json<'a>(found: &'a mut Found<'a>) -> impl FnMut(&[u8], FoundIn) -> bool + 'a {
+    |id, found_in| {
+        let source = events::Source::Json;
+        found(id, FoundIn { source, ..found_in })
     }
 }
 

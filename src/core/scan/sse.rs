@@ -10,7 +10,8 @@ use std::iter::Peekable;
 use super::json::JsonLearner;
 use super::search::matches::{Match, Matches, Needles};
 use super::text::TextLearner;
-use super::{Found, IdClass, Learner, Restart};
+use super::{Found, FoundIn, Learner, Restart};
+use crate::events::Source;
 
 /// A byte order mark may stand before the first line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -75,9 +76,13 @@ impl SseLearner {
 
     fn read(&mut self, data: &[u8], found: &mut Found<'_>) {
         let last = &mut self.last;
-        let mut found = |id: &[u8], class: IdClass| {
+        let mut found = |id: &[u8], found_in: FoundIn| {
             let is_last = *last == id;
-            let is_done = is_last || found(id, class);
+            let found_in = FoundIn {
+                source: Source::Sse,
+                ..found_in
+            };
+            let is_done = is_last || found(id, found_in);
             if is_done && !is_last {
                 last.clear();
                 last.extend_from_slice(id);
@@ -181,6 +186,10 @@ impl Learner for SseLearner {
     fn end(&mut self, _: &mut Found<'_>) {
         // An event without an empty line at its end does not count.
         self.state = LineState::Other;
+    }
+
+    fn has_given_up(&self) -> bool {
+        self.json.has_given_up()
     }
 }
 

@@ -26,7 +26,8 @@ use super::search::matches::Match;
 use super::search::string_bounds::StringBounds;
 use super::search::window::{Progress, Window};
 use super::search::windowed::{Examine, WindowedSearch};
-use super::{Found, IdClass, Learner};
+use super::{Found, FoundIn, Learner};
+use crate::events::Source;
 use crate::url::{Names, Role, Site, MAX_NAME};
 
 /// How far a string may reach to each side of a name, in bytes.
@@ -209,7 +210,7 @@ impl TextExaminer {
                 false => without_punctuation(part),
             };
             let id = names.in_clean_link(link_in(link, names), site);
-            hand_out(id, IdClass::Other, last, found);
+            hand_out(id, FoundIn::other(Source::Text), last, found);
         }
     }
 }

@@ -13,8 +13,9 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::{Found, IdClass, Learner};
+use super::{Found, FoundIn, Learner};
 use crate::candidates::MAX_CANDIDATES;
+use crate::events::Source;
 use crate::url::{Names, MAX_ID, MAX_NAMES};
 
 /// The longest way to write an id: a reference for each byte, and some white space.
@@ -137,7 +138,7 @@ impl Learner for XmlLearner {
         } = self;
         let _ = reader.feed(piece, &mut |_, value| {
             if let Some(id) = names.id_in(value).filter(|id| *id != last.as_slice()) {
-                if found(id, IdClass::Other) {
+                if found(id, FoundIn::other(Source::Xml)) {
                     last.clear();
                     last.extend_from_slice(id);
                 }
@@ -149,6 +150,10 @@ impl Learner for XmlLearner {
     /// What is not complete is no id.
     fn end(&mut self, _: &mut Found<'_>) {
         self.reader.state = State::Done;
+    }
+
+    fn has_given_up(&self) -> bool {
+        self.reader.has_given_up
     }
 }
 
@@ -167,6 +172,8 @@ struct XmlReader {
     /// Text of the content that is not decoded yet.
     text: Vec<u8>,
     content: Vec<u8>,
+    /// There is a document type.
+    has_given_up: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -205,6 +212,7 @@ impl XmlReader {
             held: Vec::new(),
             text: Vec::new(),
             content: Vec::new(),
+            has_given_up: false,
         }
     }
 
@@ -315,6 +323,7 @@ impl XmlReader {
             self.state = State::Until(CDATA_END, 0);
         } else if !COMMENT.starts_with(begun) && !CDATA.starts_with(begun) {
             self.state = State::Done;
+            self.has_given_up = true;
         }
         1
     }

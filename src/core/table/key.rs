@@ -47,6 +47,7 @@ impl Key {
 /// let key = shop.key(b"0123456789abcdef0123456789abcdef");
 /// assert_eq!(key.get(), 0x8b70255e7e94e66e);
 /// assert_ne!(blog.key(b"0123456789abcdef0123456789abcdef"), key);
+/// assert_eq!(keyer.shown(key), 0x6dea11a0);
 /// ```
 #[derive(Clone)]
 pub struct Keyer {
@@ -59,6 +60,18 @@ impl Keyer {
         Keyer {
             hasher: SipHasher13::new_with_keys(k0, k1),
         }
+    }
+
+    /// What logs show of a session: the same for all requests with its id. Neither the id nor the key
+    /// can be found out from it without the secret, not even by who knows other ids and what is shown
+    /// of them.
+    ///
+    /// The low half of SipHash-1-3 of: 2^64 - 1, which is the length of no scope; the key.
+    pub fn shown(&self, key: Key) -> u32 {
+        let mut hasher = self.hasher;
+        hasher.write(&u64::MAX.to_le_bytes());
+        hasher.write(&key.get().to_le_bytes());
+        hasher.finish() as u32
     }
 
     /// The keyer of one upstream of the zone: one id has another key in each upstream.

@@ -2,6 +2,7 @@
 //! with a token loses its session, or one header is read as another one's id.
 
 use sticky_core::directive::{parse, Mode, QueryRule};
+use sticky_core::events::Source;
 use sticky_core::http::credentials::{bearer, values_of};
 use sticky_core::scan::response_headers::{ids_in_header, may_hold_id};
 
@@ -99,7 +100,8 @@ fn ids_are_learned_from_a_parameter_alone() {
             &rule.names,
             header,
             || 0,
-            |id| {
+            |id, source| {
+                assert_eq!(source, Source::Header);
                 ids.push(String::from_utf8_lossy(id).into_owned());
             },
         );

@@ -12,7 +12,7 @@ use sticky_core::scan::places::{
 };
 use sticky_core::scan::text::TextLearner;
 use sticky_core::scan::IdClass::{self, Attribute, Form, Other};
-use sticky_core::scan::Learner;
+use sticky_core::scan::{FoundIn, Learner};
 use sticky_core::table::Key;
 
 /// The ids that a learner finds, with their classes. `accept` gets their number and tells which
@@ -23,8 +23,8 @@ fn classed<'a>(
     accept: impl Fn(usize) -> bool,
 ) -> Vec<(String, IdClass)> {
     let mut ids = Vec::new();
-    let mut found = |id: &[u8], class| {
-        ids.push((String::from_utf8_lossy(id).into_owned(), class));
+    let mut found = |id: &[u8], found_in: FoundIn| {
+        ids.push((String::from_utf8_lossy(id).into_owned(), found_in.class));
         accept(ids.len())
     };
     for piece in pieces {

@@ -13,12 +13,24 @@ pub const BUDGET_PER_BYTE: u64 = 4;
 #[derive(Default)]
 pub(super) struct Budget {
     spent: u64,
+    /// A name was met when nothing was left.
+    is_exceeded: bool,
 }
 
 impl Budget {
     /// Whether anything is left for a name at this offset of the page.
     pub(super) fn is_left(&self, place: u64) -> bool {
         self.spent < BASE_BUDGET.saturating_add(BUDGET_PER_BYTE.saturating_mul(place))
+    }
+
+    /// Notes that a name is not read.
+    #[cold]
+    pub(super) fn exceed(&mut self) {
+        self.is_exceeded = true;
+    }
+
+    pub(super) fn is_exceeded(&self) -> bool {
+        self.is_exceeded
     }
 
     pub(super) fn spend(&mut self, bytes: usize) {

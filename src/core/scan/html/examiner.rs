@@ -239,7 +239,11 @@ impl PageExaminer {
             }
         }
         let is_settled = !name.in_field && self.links.has_settled(place);
-        if is_settled || !self.budget.is_left(place) {
+        if is_settled {
+            return Progress::Done;
+        }
+        if !self.budget.is_left(place) {
+            self.budget.exceed();
             return Progress::Done;
         }
         self.fields.clear();

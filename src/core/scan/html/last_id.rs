@@ -5,7 +5,7 @@ use super::strings::spaces_and;
 use super::tag::is_space;
 use crate::scan::script_escapes::ends_value;
 use crate::scan::search::window::{Progress, Window};
-use crate::scan::{Found, IdClass};
+use crate::scan::{Found, FoundIn};
 use crate::url::{ExtractedId, Name, Names, Role};
 
 /// The id that was handed out last.
@@ -158,14 +158,14 @@ impl ValuePlace {
 /// Hands an id out unless it is the last one again. Returns whether there is one.
 pub(in crate::scan) fn hand_out(
     id: ExtractedId<'_>,
-    class: IdClass,
+    found_in: FoundIn,
     last: &mut LastId,
     found: &mut Found<'_>,
 ) -> bool {
     let ExtractedId::Id(id) = id else {
         return false;
     };
-    if *last.id != *id && found(&id, class) {
+    if *last.id != *id && found(&id, found_in) {
         last.remember(&id);
     }
     true

@@ -8,9 +8,10 @@ use super::last_id::{hand_out, LastId};
 use super::occurrence::Occurrence;
 use super::strings::{link_in, string_end, Span};
 use super::tag::{Attribute, Tag};
+use crate::events::Source;
 use crate::scan::character_references::{are_separators, decoded};
 use crate::scan::script_escapes::{has_escape, unescaped};
-use crate::scan::{Found, IdClass};
+use crate::scan::{Found, FoundIn, IdClass};
 use crate::url::{refresh_target, ExtractedId, Names, Site};
 
 /// The attributes whose whole value is one URL.
@@ -33,6 +34,13 @@ const URL_ATTRIBUTES: &[&[u8]] = &[
 
 /// The attributes that say where a form leads.
 const FORM_ATTRIBUTES: [&[u8]; 2] = [b"action", b"formaction"];
+
+fn of_class(class: IdClass) -> FoundIn {
+    FoundIn {
+        class,
+        source: Source::Html,
+    }
+}
 
 /// The class of an id in an attribute of this name.
 pub(super) fn class_in(attribute: &[u8]) -> IdClass {
@@ -133,7 +141,7 @@ impl Links {
             let value = decoded(attribute.value, scratch);
             if !is_script(value) {
                 let link = names.in_link(value, site_at(site, based, name.place));
-                hand_out(link, class, last, found);
+                hand_out(link, of_class(class), last, found);
                 let len = memchr::memchr(b'>', attribute.value).unwrap_or(attribute.value.len());
                 let from = name.window_start() + value_at as u64;
                 self.settled = from..from + len as u64;
@@ -151,7 +159,7 @@ impl Links {
             } = self;
             if let Some(url) = refresh_target(decoded(attribute.value, scratch)) {
                 let link = names.in_link(url, site_at(site, based, name.place));
-                hand_out(link, IdClass::Attribute, last, found);
+                hand_out(link, of_class(IdClass::Attribute), last, found);
                 return true;
             }
         }
@@ -199,7 +207,7 @@ impl Links {
         let is_escaped = memchr::memchr(b'\\', string).is_some();
         if !is_escaped && are_separators(string, names.are_in_paths() || names.have_segments()) {
             let id = names.in_clean_link(link_in(string, names), site);
-            had_id = hand_out(id, class, last, found);
+            had_id = hand_out(id, of_class(class), last, found);
         } else {
             // A decoded quote ends a string as a plain one does.
             let ends = string_end(name.is_letter);
@@ -210,7 +218,7 @@ impl Links {
             }
             for part in string.split(|b| ends.has(*b)) {
                 let id = names.in_clean_link(link_in(part, names), site);
-                had_id |= hand_out(id, class, last, found);
+                had_id |= hand_out(id, of_class(class), last, found);
             }
         }
         *is_second_next ^= true;
@@ -230,7 +238,7 @@ impl Links {
         if let Some(id) = self.names.id_in(value) {
             hand_out(
                 ExtractedId::Id(id.into()),
-                IdClass::Form,
+                of_class(IdClass::Form),
                 &mut self.last,
                 found,
             );

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use super::escapes::unescaped;
 use super::member::{MAX_WRITTEN_NAME, MAX_WRITTEN_VALUE};
 use super::searched::Members;
+use super::MEMBER;
 use crate::scan::search::matches::{Match, Needles};
 use crate::scan::search::window::{Progress, Window};
 use crate::scan::search::windowed::Examine;
-use crate::scan::{Found, IdClass};
+use crate::scan::Found;
 use crate::url::MAX_NAME;
 
 /// How much white space may stand before the colon and before the value, in bytes.
@@ -136,7 +137,7 @@ impl ByName {
                 if let Some(closing) = closing_quote(window, window_start, from, limit, value)? {
                     let written = window.bytes.get(from..closing).unwrap_or_default();
                     if let Some(value) = unescaped(written, &mut self.scratch) {
-                        found(value, IdClass::Other);
+                        found(value, MEMBER);
                     }
                 }
             }
@@ -152,7 +153,7 @@ impl ByName {
                         return Err(Progress::NeedsAfter);
                     }
                     Some(b' ' | b'\t' | b'\n' | b'\r' | b',' | b'}' | b']') => {
-                        found(number, IdClass::Other);
+                        found(number, MEMBER);
                     }
                     _ => {}
                 }

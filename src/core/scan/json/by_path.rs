@@ -10,7 +10,8 @@ use super::member::{MAX_WRITTEN_NAME, MAX_WRITTEN_VALUE};
 use super::nesting::Nesting;
 use super::outside::Outside;
 use super::searched::{Members, Path};
-use crate::scan::{Found, IdClass};
+use super::MEMBER;
+use crate::scan::Found;
 
 /// Reads JSON documents, one after the other.
 pub(super) struct ByPath {
@@ -31,6 +32,8 @@ pub(super) struct ByPath {
     shortest: usize,
     /// The piece has been searched for a name.
     is_searched: bool,
+    /// A text was not JSON.
+    has_given_up: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -84,6 +87,7 @@ impl ByPath {
             has_by_name,
             shortest,
             is_searched: false,
+            has_given_up: false,
         }
     }
 
@@ -97,6 +101,10 @@ impl ByPath {
             followed.steps = 0;
         }
         self.is_wanted = false;
+    }
+
+    pub(super) fn has_given_up(&self) -> bool {
+        self.has_given_up
     }
 
     pub(super) fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
@@ -155,6 +163,7 @@ impl ByPath {
                     self.leave();
                 } else if !self.brackets.in_string {
                     self.state = PathState::Broken;
+                    self.has_given_up = true;
                 } else if self.is_among_names() {
                     if let Some(text) = self.begin_name(piece, opened, stop) {
                         return text;
@@ -437,7 +446,7 @@ impl ByPath {
         self.leave_value();
         if written.len() <= MAX_WRITTEN_VALUE {
             if let Some(value) = unescaped(written, &mut self.scratch) {
-                found(value, IdClass::Other);
+                found(value, MEMBER);
             }
         }
     }

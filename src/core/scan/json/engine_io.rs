@@ -159,4 +159,8 @@ impl Learner for EngineIoLearner {
         }
         self.state = State::Done;
     }
+
+    fn has_given_up(&self) -> bool {
+        self.json.has_given_up()
+    }
 }

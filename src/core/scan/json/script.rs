@@ -178,6 +178,10 @@ impl<L: Restart> Learner for ScriptLearner<L> {
         }
         self.state = ScriptState::Text;
     }
+
+    fn has_given_up(&self) -> bool {
+        self.text.has_given_up()
+    }
 }
 
 fn ends_name(byte: u8) -> bool {

@@ -1,0 +1,190 @@
+//! What has happened to sessions while a request was served, for variables, counters and the log.
+
+use std::cell::Cell;
+use std::fmt;
+
+use crate::events::{Forget, Move, Skip, Source};
+use crate::table::Tick;
+
+/// What has happened to sessions while one request was served. Nothing, for most requests.
+///
+/// ```
+/// use sticky_core::events::{Move, Skip, Source};
+/// use sticky_core::happened::Happened;
+///
+/// let happened = Happened::default();
+/// assert!(happened.is_nothing());
+/// happened.learn(Source::Html);
+/// happened.learn(Source::Cookie);
+/// happened.learn(Source::Html);
+/// happened.skip(Skip::Host);
+/// happened.move_session(Move::Failed);
+/// assert_eq!(happened.learned().to_string(), "html:2, cookie:1");
+/// assert_eq!(happened.skipped().to_string(), "host");
+/// assert_eq!(happened.count_moved(Move::Failed), 1);
+/// ```
+#[derive(Default)]
+pub struct Happened {
+    /// A bit for each [`Skip`].
+    skipped: Cell<u16>,
+    /// Whether anything else is noted.
+    is_any: Cell<bool>,
+    learned: [Cell<u8>; Source::COUNT],
+    moved: [Cell<u8>; Move::COUNT],
+    forgotten: [Cell<u8>; Forget::COUNT],
+    /// The age of the request's session when it ended.
+    age: Cell<Option<Tick>>,
+}
+
+const _: () = assert!(Skip::COUNT <= u16::BITS as usize);
+
+impl Happened {
+    /// A session has begun, which `source` has shown.
+    pub fn learn(&self, source: Source) {
+        self.count(self.learned.get(source.number()));
+    }
+
+    /// A session has moved.
+    pub fn move_session(&self, why: Move) {
+        self.count(self.moved.get(why.number()));
+    }
+
+    /// A session is forgotten.
+    pub fn forget(&self, why: Forget) {
+        self.count(self.forgotten.get(why.number()));
+    }
+
+    /// An id was not learned, or the response not read.
+    #[inline]
+    pub fn skip(&self, why: Skip) {
+        self.skipped.set(self.skipped.get() | bit(why));
+    }
+
+    /// The session of the request has ended at this age.
+    pub fn end_at(&self, age: Tick) {
+        self.age.set(Some(age));
+    }
+
+    fn count(&self, count: Option<&Cell<u8>>) {
+        self.is_any.set(true);
+        if let Some(count) = count {
+            count.set(count.get().saturating_add(1));
+        }
+    }
+
+    /// Whether there is nothing to count.
+    #[inline]
+    pub fn is_nothing(&self) -> bool {
+        self.skipped.get() == 0 && !self.is_any.get()
+    }
+
+    /// How many sessions have begun that `source` has shown.
+    pub fn count_learned(&self, source: Source) -> u8 {
+        self.learned.get(source.number()).map_or(0, Cell::get)
+    }
+
+    /// How many have moved for this reason.
+    pub fn count_moved(&self, why: Move) -> u8 {
+        self.moved.get(why.number()).map_or(0, Cell::get)
+    }
+
+    /// How many are forgotten for this reason.
+    pub fn count_forgotten(&self, why: Forget) -> u8 {
+        self.forgotten.get(why.number()).map_or(0, Cell::get)
+    }
+
+    /// Whether something was skipped for this reason.
+    pub fn has_skipped(&self, why: Skip) -> bool {
+        self.skipped.get() & bit(why) != 0
+    }
+
+    /// The age of the request's session when it ended.
+    pub fn age_at_end(&self) -> Option<Tick> {
+        self.age.get()
+    }
+
+    /// The sources that have shown sessions which have begun: displays as `html:2, cookie:1`.
+    pub fn learned(&self) -> Learned<'_> {
+        Learned(self)
+    }
+
+    /// The reasons for which something was skipped: displays as `host, cap`.
+    pub fn skipped(&self) -> Skipped<'_> {
+        Skipped(self)
+    }
+}
+
+fn bit(why: Skip) -> u16 {
+    1 << why.number()
+}
+
+/// See [`Happened::learned`].
+pub struct Learned<'h>(&'h Happened);
+
+impl fmt::Display for Learned<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for source in Source::ALL {
+            let count = self.0.count_learned(*source);
+            if count > 0 {
+                write!(f, "{separator}{}:{count}", source.name())?;
+                separator = ", ";
+            }
+        }
+        Ok(())
+    }
+}
+
+/// See [`Happened::skipped`].
+pub struct Skipped<'h>(&'h Happened);
+
+impl fmt::Display for Skipped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for why in Skip::ALL.iter().filter(|why| self.0.has_skipped(**why)) {
+            write!(f, "{separator}{}", why.name())?;
+            separator = ", ";
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Happened, Skip, Source};
+
+    #[test]
+    fn counts_are_kept_up_to_their_greatest() {
+        let happened = Happened::default();
+        for _ in 0..300 {
+            happened.learn(Source::Request);
+        }
+        assert_eq!(happened.count_learned(Source::Request), u8::MAX);
+        assert_eq!(happened.learned().to_string(), "request:255");
+    }
+
+    #[test]
+    fn each_reason_is_shown_once_in_the_order_of_the_numbers() {
+        let happened = Happened::default();
+        assert_eq!(happened.skipped().to_string(), "");
+        for why in Skip::ALL.iter().rev().chain(Skip::ALL) {
+            assert!(!happened.has_skipped(*why) || happened.has_skipped(Skip::Cap));
+            happened.skip(*why);
+        }
+        let names: Vec<_> = Skip::ALL.iter().map(|why| why.name()).collect();
+        assert_eq!(happened.skipped().to_string(), names.join(", "));
+        assert!(!happened.is_nothing());
+    }
+
+    #[test]
+    fn a_request_without_events_has_nothing_to_count() {
+        let happened = Happened::default();
+        assert!(happened.is_nothing());
+        happened.end_at(3);
+        assert!(happened.is_nothing());
+        assert_eq!(happened.age_at_end(), Some(3));
+        happened.forget(super::Forget::Ended);
+        assert!(!happened.is_nothing());
+        assert_eq!(happened.count_forgotten(super::Forget::Ended), 1);
+    }
+}
