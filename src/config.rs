@@ -10,4 +10,5 @@ pub mod nginx_forms;
 pub mod peer_index;
 pub mod share;
 pub mod state_file;
+pub mod status_page;
 pub mod types;

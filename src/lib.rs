@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! module      what nginx sees: tables, callbacks, who holds which configuration
+//! operator    pages, JSON and metrics for operators
 //! response    header and body filter: learn, cookie, rewrite
 //! request     what is remembered of a request; its session id; look-up; steering; status
 //! config      directives to types, types, index of peers
@@ -18,6 +19,7 @@ mod config;
 mod module;
 #[allow(unsafe_code)]
 mod ngx;
+mod operator;
 mod request;
 mod response;
 mod zone;

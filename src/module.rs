@@ -31,6 +31,7 @@ use crate::ngx::shm::{self, Adopt, Memory, OldBlock, Shareable, Zone};
 use crate::ngx::sys::{self, ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module_t};
 use crate::ngx::timer::{self, EverySecond};
 use crate::ngx::upstream::Upstream;
+use crate::operator;
 use crate::request::context::RequestContext;
 use crate::request::{count, open, steer, usable};
 use crate::response::{self, learn, rewrite, AccelRedirect};
@@ -279,13 +280,27 @@ fn create<T: Default>(cf: *mut ngx_conf_t) -> *mut c_void {
 }
 
 unsafe extern "C" fn merge_loc_conf(
-    _: *mut ngx_conf_t,
+    cf: *mut ngx_conf_t,
     outer: *mut c_void,
     inner: *mut c_void,
 ) -> *mut c_char {
     // SAFETY: ngx_http_merge_servers() and ngx_http_merge_locations() pass two that
     // create_loc_conf() has made, in the same place of two levels.
-    unsafe { (*inner.cast::<LocationConf>()).inherit(&*outer.cast::<LocationConf>()) }
+    let (outer, inner) = unsafe {
+        (
+            &*outer.cast::<LocationConf>(),
+            &*inner.cast::<LocationConf>(),
+        )
+    };
+    inner.inherit(outer);
+    if let Some(page) = outer.status.get().filter(|_| inner.status.get().is_none()) {
+        // SAFETY: as above, and cf is that of the http block.
+        let cf = unsafe { Conf::from_ptr(cf) };
+        if let Some(cf) = cf.filter(|cf| cf.is_part_without_handler()) {
+            inner.status.set(Some(page));
+            cf.set_handler(answer_operator);
+        }
+    }
     NGX_CONF_OK
 }
 
@@ -353,6 +368,17 @@ unsafe extern "C" fn exit_master(cycle: *mut sys::ngx_cycle_t) {
     if let Some(running) = unsafe { Cycle::from_ptr(cycle) } {
         guard((), || housekeeping::leave_master(running));
     }
+}
+
+/// Answers the requests of a location with `sticky_status`.
+unsafe extern "C" fn answer_operator(r: sys::RequestPtr) -> ngx_int_t {
+    // SAFETY: ngx_http_core_content_phase() passes a live request.
+    let Some(request) = (unsafe { Request::from_ptr(r) }) else {
+        return sys::ERROR;
+    };
+    guard(sys::NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t, || {
+        operator::answer(request).as_int()
+    })
 }
 
 static NEXT_HEADER_FILTER: NginxTable<sys::ngx_http_output_header_filter_pt> =

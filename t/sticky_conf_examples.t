@@ -45,6 +45,15 @@ $walk{'uploads.conf'} = sub {
     my %servers = map { served_by($_) => 1 } map { get("/v2/a/b/blobs/uploads/?_state=$state") } 1 .. 8;
     return keys %servers == 1 ? @uploads : ();
 };
+$walk{'status.conf'} = sub {
+    my ($sid) = get('/') =~ /\?sid=(\w+)/;
+    my @replies = map { get("/?sid=$sid") } 1 .. 8;
+    my ($page, $all) = map { get($_) } '/shop-sessions', '/shop-sessions/metrics';
+    my $metrics = send_request('GET', '/metrics', { PeerAddr => '127.0.0.1:' . port(8090) });
+    my $is_shown = $page =~ /id="u0">shop</ && $page !~ /forum/ && $all !~ /forum/
+        && $metrics =~ /upstream="forum"/;
+    return $is_shown ? @replies : ();
+};
 # Where new sessions begin.
 my %start = ('uploads.conf' => '/files/');
 # With real applications, see t/apps; Guacamole in sticky_patterns_tunnels.t.

@@ -135,10 +135,11 @@ fn structures_lie_where_c_puts_them() {
     plain! { probe,
         ngx_http_request_s {
             connection, ctx, main_conf, loc_conf, variables, upstream, upstream_states, pool, request_body, method,
-            args, main, unparsed_uri,
+            args, main, unparsed_uri, uri,
             headers_in.headers, headers_in.content_type, headers_in.server,
             headers_out.headers, headers_out.status, headers_out.content_encoding,
-            headers_out.content_type, headers_out.content_length, headers_out.content_length_n,
+            headers_out.content_type, headers_out.content_type_len, headers_out.content_type_lowcase,
+            headers_out.charset, headers_out.content_length, headers_out.content_length_n,
             headers_out.last_modified, headers_out.last_modified_time, headers_out.accept_ranges,
             headers_out.cache_control, read_event_handler,
         }
@@ -166,6 +167,7 @@ fn structures_lie_where_c_puts_them() {
         ngx_addr_t { name }
         ngx_http_complex_value_t { value, flushes, lengths }
         ngx_http_core_main_conf_t { variables }
+        ngx_http_core_loc_conf_s { name, handler }
         ngx_http_compile_complex_value_t { cf, value, complex_value }
         ngx_http_upstream_peer_t { init_upstream, init, data }
         ngx_http_upstream_main_conf_t { upstreams }
@@ -235,6 +237,7 @@ fn structures_lie_where_c_puts_them() {
         ngx_http_upstream_server_t { backup / set_backup }
         ngx_peer_connection_s { cached / set_cached }
         ngx_connection_s { buffered / set_buffered }
+        ngx_http_core_loc_conf_s { noname / set_noname }
         ngx_event_s { cancelable / set_cancelable, timer_set / set_timer_set }
         ngx_process_t { exited / set_exited }
         ngx_variable_value_t {

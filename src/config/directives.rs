@@ -28,6 +28,7 @@ use super::key_file;
 use super::nginx_forms::{NginxForm, NginxLearn};
 use super::share;
 use super::state_file;
+use super::status_page;
 use super::types::{HidingConfs, MainConf, Rule, Sticky, UpstreamConf};
 
 /// The bit in `down` of a server that gets only the requests of its own sessions: that of
@@ -45,6 +46,7 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
         return Err(Refusal::Duplicate);
     }
     let mode = parse(cf)?;
+    show(cf, conf, b"sticky")?;
     for doubt in directive::warnings(&mode, &cf.words()) {
         cf.warn(format_args!("{doubt}"));
     }
@@ -89,6 +91,14 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
         hiding: HidingConfs::default(),
     };
     conf.sticky.set(sticky).map_err(|_| Refusal::Duplicate)
+}
+
+/// Keeps the words of the directive, without secrets, for the pages of operators.
+pub fn show<'c>(cf: Conf<'c>, conf: &UpstreamConf<'c>, name: &[u8]) -> Result<(), Refusal> {
+    let line = directive::shown(name, &cf.words());
+    let line = cf.pool().and_then(|pool| pool.copy(&line));
+    conf.shown.borrow_mut().push(line.ok_or(Refusal::Reported)?);
+    Ok(())
 }
 
 /// Notes the name of a cookie that clients send for nginx alone.
@@ -186,6 +196,7 @@ pub fn secret(cf: Conf<'_>) -> Result<bool, Refusal> {
     let conf = us.srv_conf::<UpstreamConf<'_>>().ok_or(Refusal::Reported)?;
     let words = cf.words();
     let word = words.first().copied().unwrap_or_default();
+    show(cf, conf, b"sticky_secret")?;
     let text = Text::compile(cf, word).ok_or(Refusal::Reported)?;
     Ok(conf.secret.set(text).is_ok())
 }
@@ -377,6 +388,7 @@ pub fn complete<'c, P: Policy>(cf: Conf<'c>, main: &MainConf<'c>) -> Result<(), 
         main.sticky.borrow_mut().push(us);
         hook::outermost::<P>(us);
     }
+    status_page::complete(cf, main)?;
     share::complete(cf)?;
     counted::add_zone(cf, main)
 }

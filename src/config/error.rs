@@ -3,6 +3,7 @@
 
 use std::os::raw::c_char;
 
+use sticky_core::directive::status::StatusError;
 use sticky_core::directive::DirectiveError;
 use thiserror::Error;
 
@@ -32,6 +33,22 @@ pub enum Refusal {
     /// The words are wrong.
     #[error(transparent)]
     Words(DirectiveError),
+    /// Those of `sticky_status` are.
+    #[error(transparent)]
+    Status(StatusError),
+    /// `sticky_status` shows an upstream that is not sticky.
+    #[error(
+        "\"upstream={}\" in \"sticky_status\" directive names no upstream with \"sticky\", {hint}{at}",
+        .name.escape_ascii()
+    )]
+    NotSticky {
+        /// The name.
+        name: Vec<u8>,
+        /// What may have been meant.
+        hint: String,
+        /// Where the directive stands, as nginx appends it to a message.
+        at: String,
+    },
     /// The session table needs 128-bit atomics.
     #[error(
         "\"sticky mode=query\" needs a processor with 128-bit atomic instructions to share \

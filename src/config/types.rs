@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sticky_core::digest;
+use sticky_core::directive::status::StatusRule;
 use sticky_core::directive::{CookieRule, NoFallback, OnFailure, QueryRule, RewriteRule};
 use sticky_core::scan::readers::Readers;
 use sticky_core::table::Fingerprint;
@@ -38,6 +39,8 @@ pub struct UpstreamConf<'c> {
     pub strict: Cell<Option<bool>>,
     /// The directive of a balancer that cannot be steered, and where it stands.
     pub foreign_balancer: Cell<Option<(&'static str, Position<'c>)>>,
+    /// Its directives of this module as they may be shown, in their order.
+    pub shown: RefCell<Vec<&'c [u8]>>,
     /// What its `sticky` directive leaves to be looked at.
     pub doubts: RefCell<Vec<Doubt<'c>>>,
     /// Each `route=` in a `server` directive, and where it stands.
@@ -290,6 +293,18 @@ pub struct MainConf<'c> {
     pub own_cookies: RefCell<Vec<Box<[u8]>>>,
     /// The texts with variables of all directives, by their numbers in the rules.
     pub variables: RefCell<Vec<Text<'c>>>,
+    /// What each `sticky_status` shows, by the numbers in the locations.
+    pub status_pages: RefCell<Vec<StatusPage<'c>>>,
+}
+
+/// What a `sticky_status` directive says.
+pub struct StatusPage<'c> {
+    /// Its words.
+    pub rule: StatusRule,
+    /// Where it stands.
+    pub at: Position<'c>,
+    /// The upstreams that it shows, once all are known.
+    pub upstreams: Vec<Upstream<'c>>,
 }
 
 impl<'c> MainConf<'c> {
@@ -306,6 +321,8 @@ pub struct LocationConf {
     pub no_fallback: Cell<Option<bool>>,
     /// `sticky_hide_cookie`.
     pub hide_cookie: Cell<Option<bool>>,
+    /// `sticky_status`: its number in [`MainConf::status_pages`]. Not inherited.
+    pub status: Cell<Option<usize>>,
 }
 
 impl LocationConf {

@@ -28,6 +28,8 @@ mod query;
 mod rewrite;
 pub mod server_parameters;
 mod share;
+mod shown;
+pub mod status;
 mod types;
 pub mod values;
 mod warning;
@@ -46,6 +48,7 @@ use nginx_forms::{NginxForm, NginxRule};
 use parameters::{ModeName, Parameters};
 
 pub use error::{DirectiveError, NginxError};
+pub use shown::shown;
 pub use warning::{warnings, Warning};
 
 /// How an upstream keeps its sessions together.

@@ -3,7 +3,7 @@
 
 pub mod cache_control;
 pub mod cookie;
-mod cookie_expiry;
+pub(crate) mod cookie_expiry;
 pub mod credentials;
 pub mod header_value;
 pub mod media_type;

@@ -20,5 +20,6 @@ pub mod rewrite;
 pub mod route_cookie;
 pub mod scan;
 pub mod snapshot;
+pub mod status;
 pub mod table;
 pub mod url;

@@ -61,7 +61,7 @@ pub use claim::{Claim, Evicted, Learned};
 pub use copy::Merged;
 pub use fingerprint::Fingerprint;
 pub use key::{Key, Keyer, ScopedKeyer};
-pub use layout::{Counters, ZoneHeader, ZoneIdentity};
+pub use layout::{Counters, Notes, ZoneHeader, ZoneIdentity};
 pub use limits::Limits;
 pub use local::LocalTable;
 pub use look_up::LookUp;

@@ -6,15 +6,15 @@ use std::ptr;
 
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 
-use crate::config::directives;
 use crate::config::error::Refusal;
 use crate::config::types::{LocationConf, UpstreamConf};
+use crate::config::{directives, status_page};
 use crate::ngx::conf::Conf;
 use crate::ngx::guard::guard;
 use crate::ngx::hook;
 use crate::ngx::sys::{self, ngx_command_t, ngx_conf_t};
 
-use super::{tag, NginxTable, Steering};
+use super::{answer_operator, tag, NginxTable, Steering};
 
 const fn command(
     name: &'static CStr,
@@ -51,7 +51,7 @@ const ANYWHERE: u32 = sys::NGX_HTTP_UPS_CONF
     | sys::NGX_HTTP_SIF_CONF
     | sys::NGX_HTTP_LMT_CONF;
 
-pub(super) static COMMANDS: NginxTable<[ngx_command_t; 10]> = NginxTable::new([
+pub(super) static COMMANDS: NginxTable<[ngx_command_t; 11]> = NginxTable::new([
     command(
         c"server",
         sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_1MORE,
@@ -92,6 +92,12 @@ pub(super) static COMMANDS: NginxTable<[ngx_command_t; 10]> = NginxTable::new([
         c"sticky_hide_cookie",
         LOCATION,
         set_hide_cookie,
+        sys::NGX_HTTP_LOC_CONF_OFFSET,
+    ),
+    command(
+        c"sticky_status",
+        sys::NGX_HTTP_LOC_CONF | sys::NGX_CONF_ANY,
+        set_status,
         sys::NGX_HTTP_LOC_CONF_OFFSET,
     ),
     command(
@@ -140,7 +146,7 @@ pub(super) fn refuse(cf: Conf<'_>, why: &Refusal) -> *mut c_char {
     match why {
         Refusal::Reported => {}
         Refusal::Passed(code) => return *code,
-        Refusal::Balancer { .. } | Refusal::SharedName { .. } => {
+        Refusal::Balancer { .. } | Refusal::SharedName { .. } | Refusal::NotSticky { .. } => {
             cf.refuse_elsewhere(format_args!("{why}"))
         }
         _ => cf.refuse(format_args!("{why}")),
@@ -220,6 +226,9 @@ unsafe extern "C" fn set_strict(
             ));
             return NGX_CONF_ERROR;
         };
+        if let Err(why) = directives::show(cf, conf, b"sticky_strict") {
+            return refuse(cf, &why);
+        }
         match conf.strict.replace(Some(is_on)) {
             None => NGX_CONF_OK,
             Some(_) => c"is duplicate".as_ptr().cast_mut(),
@@ -241,6 +250,26 @@ unsafe extern "C" fn set_keepalive(
             hook::below_keepalive::<Steering>(us);
         }
         cf.pass_on(tag())
+    })
+}
+
+unsafe extern "C" fn set_status(
+    cf: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    conf: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: ngx_conf_handler() never passes a NULL cf. For NGX_HTTP_LOC_CONF_OFFSET it passes
+    // what create_loc_conf() has made.
+    let (Some(cf), conf) = (unsafe { (Conf::from_ptr(cf), &*conf.cast::<LocationConf>()) }) else {
+        return NGX_CONF_ERROR;
+    };
+    guard(NGX_CONF_ERROR, || match status_page::set(cf, conf) {
+        Ok(true) => {
+            cf.set_handler(answer_operator);
+            NGX_CONF_OK
+        }
+        Ok(false) => c"is duplicate".as_ptr().cast_mut(),
+        Err(why) => refuse(cf, &why),
     })
 }
 

@@ -137,6 +137,15 @@ pub struct Marks {
 }
 
 impl Marks {
+    /// The end of a request's response, or of a subrequest's.
+    pub fn end(is_main: bool) -> Self {
+        Self {
+            last_buf: is_main,
+            last_in_chain: true,
+            flush: false,
+        }
+    }
+
     /// Whether it is the last buffer of a response, a subrequest's too.
     pub fn end_response(self) -> bool {
         self.last_buf || self.last_in_chain
@@ -150,6 +159,14 @@ pub struct Code(sys::ngx_int_t);
 impl Code {
     /// Not everything was taken: the filter wants to be called again when more can be sent.
     pub const AGAIN: Self = Self(sys::AGAIN);
+
+    /// The request has failed.
+    pub const FAILED: Self = Self(sys::ERROR);
+
+    /// What a function of nginx has returned.
+    pub(super) fn from_int(code: sys::ngx_int_t) -> Self {
+        Self(code)
+    }
 
     /// The code for nginx.
     pub fn as_int(self) -> sys::ngx_int_t {

@@ -13,6 +13,9 @@ use super::pool::Pool;
 use super::sys;
 use super::upstream::Upstream;
 
+/// What answers the requests of a location (`ngx_http_handler_pt`).
+pub type Handler = unsafe extern "C" fn(sys::RequestPtr) -> sys::ngx_int_t;
+
 /// The place of a directive. Displays as nginx appends it to a message.
 #[derive(Clone, Copy)]
 pub struct Position<'c> {
@@ -143,6 +146,36 @@ impl<'c> Conf<'c> {
             let ctx = self.0.as_ref().ctx.cast::<sys::ngx_http_conf_ctx_t>();
             let main = *(*ctx).main_conf.add((*T::module()).ctx_index);
             main.cast::<T>().as_ref()
+        }
+    }
+
+    /// Has the location whose block is being read, or merged, answered by a handler, see
+    /// [`Request::reply`](super::request::Request::reply).
+    pub fn set_handler(self, handler: Handler) {
+        if let Some(mut location) = self.location() {
+            // SAFETY: nobody else uses the location while its block is read (ngx_http_core_location())
+            // or merged (ngx_http_merge_locations()).
+            unsafe { location.as_mut().handler = Some(handler) }
+        }
+    }
+
+    /// Whether the block that is being merged is a part of its location, as that of `if` or
+    /// `limit_except` is, and has no handler of its own.
+    pub fn is_part_without_handler(self) -> bool {
+        // SAFETY: a live location. Of the bits, ngx_http_rewrite_if() and
+        // ngx_http_core_limit_except() set this one.
+        self.location().is_some_and(|location| unsafe {
+            location.as_ref().noname() != 0 && location.as_ref().handler.is_none()
+        })
+    }
+
+    fn location(self) -> Option<NonNull<sys::ngx_http_core_loc_conf_t>> {
+        // SAFETY: cf->ctx is an ngx_http_conf_ctx_t, whose loc_conf has one for every HTTP module
+        // (ngx_http_core_location(), ngx_http_merge_locations()).
+        unsafe {
+            let ctx = self.0.as_ref().ctx.cast::<sys::ngx_http_conf_ctx_t>();
+            let module = &raw const sys::ngx_http_core_module;
+            NonNull::new((*(*ctx).loc_conf.add((*module).ctx_index)).cast())
         }
     }
 

@@ -13,6 +13,10 @@ use super::owned::{Context, LocConf, MainConf};
 use super::pool::Pool;
 use super::sys;
 
+mod reply;
+
+pub use reply::{nginx_version, Head, Method};
+
 /// A request of nginx, alive for `'r`.
 #[derive(Clone, Copy)]
 pub struct Request<'r>(NonNull<sys::ngx_http_request_s>, PhantomData<&'r ()>);

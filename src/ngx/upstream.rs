@@ -22,6 +22,10 @@ pub struct Address<'c> {
     pub name: &'c [u8],
     /// `route=`, where nginx knows it (since 1.29.6); else empty.
     pub sid: &'c [u8],
+    /// It is of a backup server.
+    pub is_backup: bool,
+    /// `down` of its directive; 0 when it is not set.
+    pub down: usize,
 }
 
 fn is_resolved(server: &sys::ngx_http_upstream_server_t) -> bool {
@@ -111,6 +115,8 @@ impl<'c> Upstream<'c> {
                         position,
                         name,
                         sid,
+                        is_backup,
+                        down: server.down as usize,
                     });
                 }
             }

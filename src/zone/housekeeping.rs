@@ -2,12 +2,13 @@
 //! end.
 
 use std::cell::Cell;
+use std::sync::atomic::Ordering::Relaxed;
 
 use portable_atomic::AtomicU128;
 use sticky_core::table::{tick_at, Progress, Swept, Turn, UsableServers, ZoneHeader};
 
 use crate::ngx::background_task;
-use crate::ngx::clock::monotonic_seconds;
+use crate::ngx::clock::{monotonic_seconds, unix_seconds};
 use crate::ngx::cycle::Cycle;
 use crate::ngx::process::{self, Role};
 use crate::ngx::shm;
@@ -87,6 +88,8 @@ fn sweep(
     };
     if is_whole {
         table.publish(&swept);
+        let now = unix_seconds().try_into().unwrap_or_default();
+        header.notes.scanned_at.store(now, Relaxed);
         if let Some(registry) = table.registry() {
             registry.swept(&seen);
         }

@@ -310,6 +310,14 @@ impl<'c> Sessions<'c> {
         self.scope
     }
 
+    /// The zone that holds the sessions; with `zone=off` there is none.
+    pub fn zone(&self) -> Option<&'c TableZone> {
+        match self.storage {
+            Storage::Shared(zone) => Some(zone),
+            Storage::Local { .. } => None,
+        }
+    }
+
     /// Name of the zone that holds the sessions.
     pub fn zone_name(&self) -> Option<&'c [u8]> {
         match self.storage {

@@ -107,7 +107,9 @@ impl Snapshot {
             let Some(checked) = checked else {
                 return Ok(());
             };
-            self.last_known.set(Some(checked.known()));
+            let known = checked.known();
+            self.last_known.set(Some(known));
+            note_written(zone, known);
             let count = fill(checked)?;
             self.log(
                 zone,
@@ -167,6 +169,7 @@ impl Snapshot {
             Err(error) => return self.log_error(zone, &error),
         };
         self.last_known.set(Some(written.file));
+        note_written(zone, written.file);
         if let Some(refused) = written.refused {
             self.log_refused(zone, &refused);
         }
@@ -178,6 +181,9 @@ impl Snapshot {
 
     /// Logs an error, unless it was the last one that any process has logged.
     fn log_error<T: Adopt>(&self, zone: &Zone<T>, error: &FileError) {
+        if let Some((header, _)) = split(zone) {
+            header.notes.state_errors.fetch_add(1, Relaxed);
+        }
         let text = error.to_string();
         let mut hasher = DefaultHasher::new();
         text.hash(&mut hasher);
@@ -207,6 +213,14 @@ impl Snapshot {
                 zone.name().escape_ascii()
             ),
         );
+    }
+}
+
+/// Notes for operators of which time the file is.
+fn note_written<T: Adopt>(zone: &Zone<T>, file: KnownFile) {
+    if let Some((header, _)) = split(zone) {
+        let at = file.stamp.modified_at();
+        header.notes.state_written_at.store(at, Relaxed);
     }
 }
 

@@ -150,7 +150,7 @@ fn month_named(word: &[u8]) -> Option<usize> {
 ///
 /// Years are counted from March, so that the leap day is their last day. Then the lengths of the
 /// months repeat every 5 months (153 days), and those of the years every 4, 100 and 400 years.
-pub(super) fn civil_date(days: u64) -> (u64, &'static [u8], u64) {
+pub(crate) fn civil_date(days: u64) -> (u64, &'static [u8], u64) {
     const FROM_MARCH: [&[u8]; 12] = [
         b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec", b"Jan",
         b"Feb",

@@ -5,7 +5,8 @@
 //!    0  magic      8  version    16  capacity   24  k0
 //!   32  k1        40  epoch      48  last full  56  replaced: 1, parted: 2, skipped: 4
 //!   64  counters, sixteen of 8 bytes
-//!  192  of the registry: epoch, sweeps, six spare
+//!  192  of the registry: epoch, sweeps
+//!  208  times and counts for operators: scanned, state written, state errors, three spare
 //!  256  the registry's entries, 16 bytes each, see `entries_of` in registry.rs
 //!    …  words: line 0 (4 × 16 bytes), line 1, …
 //! ```
@@ -32,6 +33,7 @@ const _: () = {
     assert!(size_of::<Counters>() == 128);
     assert!(offset_of!(ZoneHeader, counters) == 64);
     assert!(offset_of!(ZoneHeader, registry) == 192);
+    assert!(offset_of!(ZoneHeader, notes) == 208);
     assert!(size_of::<ZoneHeader>() == 256);
 };
 
@@ -233,6 +235,20 @@ impl Counters {
     }
 }
 
+/// What nothing but the pages of operators asks. 0: not known. A module that does not write it leaves
+/// it so.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// When the last sweep over the whole table ended, in seconds since 1970.
+    pub scanned_at: AtomicU64,
+    /// When the state file was last written, or read, in seconds since 1970: its own time.
+    pub state_written_at: AtomicU64,
+    /// How often that has failed.
+    pub state_errors: AtomicU64,
+    spare: [AtomicU64; 3],
+}
+
 /// What a zone begins with, in front of the entries of its registry and its words.
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
@@ -243,6 +259,8 @@ pub struct ZoneHeader {
     pub counters: Counters,
     /// What the workers must agree on of the registry.
     pub registry: RegistryHead,
+    /// For the pages of operators.
+    pub notes: Notes,
 }
 
 impl ZoneHeader {

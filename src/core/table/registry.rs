@@ -71,7 +71,6 @@ pub struct RegistryHead {
     epoch: AtomicU64,
     /// Whole sweeps of the table.
     sweeps: AtomicU64,
-    spare: [AtomicU64; 6],
 }
 
 /// The epoch of a registry. Numbers that were read in it stay valid until it has changed.

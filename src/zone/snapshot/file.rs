@@ -48,6 +48,11 @@ impl Stamp {
         }
     }
 
+    /// When the file was last written, in seconds since 1970.
+    pub fn modified_at(&self) -> u64 {
+        self.modified.0.try_into().unwrap_or_default()
+    }
+
     /// The same in 64 bits, never 0.
     pub fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();

@@ -1,0 +1,217 @@
+//! What an operator sees of the upstreams and zones: a [`Report`], and its forms as a page, as JSON
+//! and as metrics.
+//!
+//! The report is plain data. What is not known is `None`, and is left out of all three forms.
+
+use std::borrow::Cow;
+
+use crate::events::{Forget, Move, Skip, Source, Status};
+
+mod address;
+mod html;
+mod json;
+mod metrics;
+mod pieces;
+mod shown;
+mod time;
+mod verdict;
+
+pub use address::{Form, Query};
+pub use html::{content_security_policy, page, DETAILED};
+pub use json::{refusal, report as json, SCHEMA};
+pub use metrics::{metrics, Family, FAMILIES};
+pub use verdict::{Standing, Verdict};
+
+/// Media types of the three forms, and of a refusal that is not JSON.
+pub mod media_type {
+    /// Of [`page`](super::page()).
+    pub const PAGE: &[u8] = b"text/html; charset=utf-8";
+    /// Of [`json`](super::json()) and [`refusal`](super::refusal).
+    pub const JSON: &[u8] = b"application/json";
+    /// Of [`metrics`](super::metrics()).
+    pub const METRICS: &[u8] = b"text/plain; version=0.0.4; charset=utf-8";
+    /// Of a line of text.
+    pub const TEXT: &[u8] = b"text/plain; charset=utf-8";
+}
+
+/// All that is shown, at one time.
+#[derive(Clone, Debug, Default)]
+pub struct Report<'a> {
+    /// Version of the module.
+    pub version: &'a str,
+    /// Version of nginx.
+    pub nginx: &'a str,
+    /// When it was made, in seconds since 1970.
+    pub now: u64,
+    /// The upstreams, in the order of the configuration.
+    pub upstreams: Vec<Upstream<'a>>,
+    /// The zones that hold their sessions.
+    pub zones: Vec<Zone<'a>>,
+}
+
+/// An upstream with a `sticky` directive.
+#[derive(Clone, Debug, Default)]
+pub struct Upstream<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// Its directives of this module, as configured but without secrets, see
+    /// [`directive::shown`](crate::directive::shown()).
+    pub directives: Vec<&'a [u8]>,
+    /// How its sessions are kept together.
+    pub mode: Mode,
+    /// nginx itself carries the directive out, since 1.29.6: nothing is known of its sessions.
+    pub is_nginx: bool,
+    /// Place in [`Report::zones`] of the zone with its sessions, where it has one.
+    pub zone: Option<usize>,
+    /// `share=`.
+    pub share: Option<&'a [u8]>,
+    /// Its servers, each name once.
+    pub servers: Vec<Server<'a>>,
+    /// What became of its requests.
+    pub sums: Option<Sums>,
+}
+
+/// How the sessions of an upstream are kept together.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Mode {
+    /// `mode=cookie`.
+    #[default]
+    Cookie,
+    /// `mode=query`.
+    Query,
+    /// `mode=rewrite`.
+    Rewrite,
+    /// `sticky cookie`, `sticky route`.
+    Nginx,
+    /// `sticky learn`.
+    Learn,
+}
+
+impl Mode {
+    /// What JSON calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Mode::Cookie => "cookie",
+            Mode::Query => "query",
+            Mode::Rewrite => "rewrite",
+            Mode::Nginx => "nginx",
+            Mode::Learn => "learn",
+        }
+    }
+
+    /// Whether sessions are learned from responses.
+    pub const fn learns(self) -> bool {
+        matches!(self, Mode::Query | Mode::Learn)
+    }
+}
+
+/// Counts of an upstream, by the numbers of the enumerations of [`events`](crate::events).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Sums {
+    /// Since when they are counted, in seconds since 1970.
+    pub since: Option<u64>,
+    /// When the memory of all counts has grown, in the same way: what workers have counted later
+    /// that were ending then is missing.
+    pub grown: Option<u64>,
+    /// Requests by what became of their sessions.
+    pub requests: [u64; Status::COUNT],
+    /// Sessions learned, by where.
+    pub learned: [u64; Source::COUNT],
+    /// Ids that were not learned, and responses not read.
+    pub skipped: [u64; Skip::COUNT],
+    /// Sessions that went to another server.
+    pub moved: [u64; Move::COUNT],
+    /// Sessions forgotten before their time.
+    pub forgotten: [u64; Forget::COUNT],
+}
+
+impl Sums {
+    /// Requests that went to the server of their session.
+    pub fn steered(&self) -> u64 {
+        self.requests[Status::Hit.number()]
+    }
+
+    /// Requests for which the balancer chose.
+    pub fn balanced(&self) -> u64 {
+        self.total().saturating_sub(self.steered())
+    }
+
+    /// All requests.
+    pub fn total(&self) -> u64 {
+        self.requests.iter().sum()
+    }
+
+    /// Requests that came with a session id.
+    pub fn with_id(&self) -> u64 {
+        let without = [Status::None, Status::New].map(|status| self.requests[status.number()]);
+        self.total().saturating_sub(without.iter().sum())
+    }
+}
+
+/// A server of an upstream: one address.
+#[derive(Clone, Debug, Default)]
+pub struct Server<'a> {
+    /// Its printable address.
+    pub name: Cow<'a, [u8]>,
+    /// `route=`.
+    pub route: Option<Cow<'a, [u8]>>,
+    /// It is a backup server.
+    pub is_backup: bool,
+    /// The configuration says that it is down.
+    pub is_down: bool,
+    /// It gets the requests of its own sessions alone.
+    pub is_draining: bool,
+    /// Its sessions, as last counted.
+    pub sessions: Option<Sessions>,
+    /// Requests that went to it because their session is there.
+    pub hits: Option<u64>,
+    /// When a request of a session last went to it, in seconds since 1970.
+    pub last_use: Option<u64>,
+}
+
+/// How many sessions a server has.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Sessions {
+    /// A request has come back with the id.
+    pub in_use: u64,
+    /// None has yet.
+    pub unused: u64,
+    /// When they were counted, in seconds since 1970.
+    pub counted: Option<u64>,
+}
+
+/// A zone with a session table.
+#[derive(Clone, Debug, Default)]
+pub struct Zone<'a> {
+    /// Its name.
+    pub name: &'a [u8],
+    /// How many sessions there is room for.
+    pub capacity: u64,
+    /// Its sessions, as last counted. `None`: not yet.
+    pub sessions: Option<Sessions>,
+    /// Sessions that were learned, since the zone was made.
+    pub learned: u64,
+    /// Live sessions in use that were given up for new ones.
+    pub evicted_in_use: u64,
+    /// The same for those that no request had come back for.
+    pub evicted_unused: u64,
+    /// When one was last given up, in seconds since 1970.
+    pub last_eviction: Option<u64>,
+    /// Sessions that were not learned: no place.
+    pub refused: u64,
+    /// `state=`.
+    pub state: Option<StateFile<'a>>,
+}
+
+/// The file of a zone.
+#[derive(Clone, Debug, Default)]
+pub struct StateFile<'a> {
+    /// Its full name.
+    pub path: Cow<'a, [u8]>,
+    /// When it was last written, in seconds since 1970. `None`: not since the zone was made.
+    pub written: Option<u64>,
+    /// How often that has failed, or reading it.
+    pub errors: u64,
+    /// The latest attempt has failed.
+    pub is_failing: bool,
+}

@@ -1,0 +1,103 @@
+//! The servers of an upstream.
+
+use super::super::pieces::Pieces;
+use super::super::time::{ago, grouped};
+use super::super::{shown, Server, Upstream};
+use super::bars::bar;
+use super::wide::{Column, Wide};
+
+/// So many servers of an upstream are shown; JSON and metrics have all.
+const MOST_SERVERS: usize = 200;
+
+/// Writes the table.
+pub fn servers(it: &Upstream<'_>, now: u64, pieces: &mut Pieces<'_>) {
+    if it.servers.is_empty() {
+        pieces.push("<p class=\"none\">No server is known.</p>\n");
+        return;
+    }
+    let has_sessions = it.servers.iter().any(|server| server.sessions.is_some());
+    let has_hits = it.servers.iter().any(|server| server.hits.is_some());
+    let has_last_use = it.servers.iter().any(|server| server.last_use.is_some());
+    let total = |server: &Server<'_>| server.sessions.map_or(0, |it| it.in_use + it.unused);
+    let most_sessions = it.servers.iter().map(total).max().unwrap_or(0);
+    let most_hits = it.servers.iter().filter_map(|it| it.hits).max();
+    let mut caption = "Servers".to_owned();
+    if has_sessions {
+        caption.push_str(
+            " <small><span class=\"key\"></span>sessions in use \
+             <span class=\"key b\"></span>not in use</small>",
+        );
+        let mut counted = it.servers.iter().filter_map(|it| it.sessions?.counted);
+        if let Some(at) = counted.next() {
+            caption.push_str(&format!(" <small>counted {}</small>", ago(now, at)));
+        }
+    }
+    let mut columns = vec![Column::words("Server")];
+    if has_sessions {
+        columns.push(Column::numbers("In use"));
+        columns.push(Column::numbers("Not in use"));
+    }
+    if has_hits {
+        columns.push(Column::numbers("Requests of its sessions"));
+    }
+    if has_last_use {
+        columns.push(Column::words("Last use"));
+    }
+    columns.push(Column::words("State"));
+    pieces.push("<div class=\"scroll wide\">");
+    let mut table = Wide::begin(&caption, columns, pieces);
+    for server in it.servers.iter().take(MOST_SERVERS) {
+        table.row(|pieces| {
+            pieces.push(shown::html(&server.name));
+            if let Some(route) = &server.route {
+                let route = shown::html(route);
+                pieces.push(" <small>route=").push(route).push("</small>");
+            }
+            match (server.sessions, server.hits) {
+                (Some(sessions), _) => {
+                    bar(&[sessions.in_use, sessions.unused], most_sessions, pieces);
+                }
+                (None, Some(hits)) => bar(&[hits], most_hits.unwrap_or(0), pieces),
+                (None, None) => {}
+            }
+        });
+        let number = |number: Option<u64>| number.map_or_else(|| "–".to_owned(), grouped);
+        if has_sessions {
+            table.cell(&number(server.sessions.map(|it| it.in_use)));
+            table.cell(&number(server.sessions.map(|it| it.unused)));
+        }
+        if has_hits {
+            table.cell(&number(server.hits));
+        }
+        if has_last_use {
+            let last = server.last_use.map(|at| ago(now, at));
+            table.cell(last.as_deref().unwrap_or("–"));
+        }
+        table.cell(&state(server));
+    }
+    table.end();
+    let more = it.servers.len().saturating_sub(MOST_SERVERS);
+    if more > 0 {
+        let more = grouped(more as u64);
+        pieces.push("<p class=\"none\">").push(more);
+        pieces.push(" more are in JSON and metrics.</p>");
+    }
+    pieces.push("</div>\n");
+}
+
+fn state(server: &Server<'_>) -> String {
+    let mut words = Vec::new();
+    if server.is_draining {
+        words.push("<span class=\"word look\">draining: no new sessions</span>");
+    }
+    if server.is_down {
+        words.push("<span class=\"word bad\">down</span>");
+    }
+    if server.is_backup {
+        words.push("<span class=\"word flat\">backup</span>");
+    }
+    if words.is_empty() {
+        words.push("<span class=\"word flat\">takes new sessions</span>");
+    }
+    words.join(" ")
+}

@@ -1,0 +1,213 @@
+//! The report as JSON, and refusals. docs/status.md and docs/status.schema.json say what is in it.
+
+use super::pieces::Pieces;
+use super::{shown, Report, Server, Sessions, StateFile, Sums, Upstream, Verdict, Zone};
+use crate::events::{Forget, Move, Skip, Source, Status};
+
+/// Version of the schema: it changes when a member goes or means something else, not when one is
+/// added.
+pub const SCHEMA: u32 = 1;
+
+/// Writes the report.
+pub fn report(report: &Report<'_>, out: &mut dyn FnMut(&[u8])) {
+    let mut pieces = Pieces::new(out);
+    let mut object = Object::begin(&mut pieces);
+    object.number("schema", u64::from(SCHEMA));
+    object.text("version", report.version.as_bytes());
+    object.text("nginx", report.nginx.as_bytes());
+    object.number("time", report.now);
+    object.list("upstreams", &report.upstreams, |it, pieces| {
+        upstream(it, report, pieces);
+    });
+    object.list("zones", &report.zones, zone);
+    object.end();
+    pieces.push("\n");
+}
+
+/// Why a request is refused.
+pub fn refusal(status: u16, why: &str) -> Vec<u8> {
+    let mut text = Vec::new();
+    {
+        let mut out = |piece: &[u8]| text.extend_from_slice(piece);
+        let mut pieces = Pieces::new(&mut out);
+        let mut object = Object::begin(&mut pieces);
+        object.number("schema", u64::from(SCHEMA));
+        object.object("error", |error| {
+            error.number("status", u64::from(status));
+            error.text("text", why.as_bytes());
+        });
+        object.end();
+        pieces.push("\n");
+    }
+    text
+}
+
+/// An object that is being written.
+struct Object<'p, 'o> {
+    pieces: &'p mut Pieces<'o>,
+    is_empty: bool,
+}
+
+impl<'p, 'o> Object<'p, 'o> {
+    fn begin(pieces: &'p mut Pieces<'o>) -> Self {
+        pieces.push("{");
+        Self {
+            pieces,
+            is_empty: true,
+        }
+    }
+
+    fn end(self) {
+        self.pieces.push("}");
+    }
+
+    /// Names are those of this file: nothing in them needs an escape.
+    fn name(&mut self, name: &str) -> &mut Pieces<'o> {
+        if !std::mem::replace(&mut self.is_empty, false) {
+            self.pieces.push(",");
+        }
+        self.pieces.push("\"").push(name).push("\":")
+    }
+
+    fn number(&mut self, name: &str, number: u64) {
+        self.name(name).number(number);
+    }
+
+    fn optional(&mut self, name: &str, number: Option<u64>) {
+        if let Some(number) = number {
+            self.number(name, number);
+        }
+    }
+
+    fn truth(&mut self, name: &str, truth: bool) {
+        self.name(name).push(if truth { "true" } else { "false" });
+    }
+
+    fn text(&mut self, name: &str, text: &[u8]) {
+        self.name(name).push(shown::json(text));
+    }
+
+    fn object(&mut self, name: &str, write: impl FnOnce(&mut Object<'_, 'o>)) {
+        let mut object = Object::begin(self.name(name));
+        write(&mut object);
+        object.end();
+    }
+
+    fn list<T>(&mut self, name: &str, all: &[T], mut write: impl FnMut(&T, &mut Pieces<'o>)) {
+        self.name(name).push("[");
+        for (at, one) in all.iter().enumerate() {
+            if at > 0 {
+                self.pieces.push(",");
+            }
+            write(one, self.pieces);
+        }
+        self.pieces.push("]");
+    }
+
+    fn counts<'n>(&mut self, name: &str, counts: impl Iterator<Item = (&'n str, u64)>) {
+        self.object(name, |object| {
+            for (name, count) in counts {
+                object.number(name, count);
+            }
+        });
+    }
+}
+
+fn upstream(it: &Upstream<'_>, report: &Report<'_>, pieces: &mut Pieces<'_>) {
+    let zone = it.zone.and_then(|at| report.zones.get(at));
+    let mut object = Object::begin(pieces);
+    object.text("name", it.name);
+    object.list("directives", &it.directives, |line, pieces| {
+        pieces.push(shown::json(line));
+    });
+    object.text("mode", it.mode.name().as_bytes());
+    object.truth("by_nginx", it.is_nginx);
+    if let Some(zone) = zone {
+        object.text("zone", zone.name);
+    }
+    if let Some(share) = it.share {
+        object.text("share", share);
+    }
+    let verdict = Verdict::of(it, zone, report.now);
+    object.object("verdict", |object| {
+        object.text("standing", verdict.standing.name().as_bytes());
+        object.text("text", verdict.text.as_bytes());
+        if let Some(cause) = verdict.cause {
+            object.text("cause", cause.name().as_bytes());
+        }
+    });
+    if let Some(sums) = &it.sums {
+        write_sums(sums, it, &mut object);
+    }
+    object.list("servers", &it.servers, server);
+    object.end();
+}
+
+fn write_sums(sums: &Sums, it: &Upstream<'_>, object: &mut Object<'_, '_>) {
+    object.optional("since", sums.since);
+    object.optional("grown", sums.grown);
+    let names = Status::ALL.iter().map(|it| it.name());
+    object.counts("requests", names.zip(sums.requests));
+    object.number("steered", sums.steered());
+    object.number("balanced", sums.balanced());
+    let names = Skip::ALL.iter().map(|it| it.name());
+    object.counts("skipped", names.zip(sums.skipped));
+    if it.mode.learns() {
+        let names = Source::ALL.iter().map(|it| it.name());
+        object.counts("learned", names.zip(sums.learned));
+        let names = Move::ALL.iter().map(|it| it.name());
+        object.counts("moved", names.zip(sums.moved));
+        let names = Forget::ALL.iter().map(|it| it.name());
+        object.counts("forgotten", names.zip(sums.forgotten));
+    }
+}
+
+fn server(it: &Server<'_>, pieces: &mut Pieces<'_>) {
+    let mut object = Object::begin(pieces);
+    object.text("name", &it.name);
+    if let Some(route) = &it.route {
+        object.text("route", route);
+    }
+    object.truth("backup", it.is_backup);
+    object.truth("down", it.is_down);
+    object.truth("draining", it.is_draining);
+    sessions(it.sessions, &mut object);
+    object.optional("hits", it.hits);
+    object.optional("last_use", it.last_use);
+    object.end();
+}
+
+fn sessions(counted: Option<Sessions>, object: &mut Object<'_, '_>) {
+    if let Some(sessions) = counted {
+        object.object("sessions", |object| {
+            object.number("in_use", sessions.in_use);
+            object.number("unused", sessions.unused);
+            object.optional("counted", sessions.counted);
+        });
+    }
+}
+
+fn zone(it: &Zone<'_>, pieces: &mut Pieces<'_>) {
+    let mut object = Object::begin(pieces);
+    object.text("name", it.name);
+    object.number("capacity", it.capacity);
+    sessions(it.sessions, &mut object);
+    object.number("learned", it.learned);
+    object.object("evicted", |object| {
+        object.number("in_use", it.evicted_in_use);
+        object.number("unused", it.evicted_unused);
+        object.optional("last", it.last_eviction);
+    });
+    object.number("refused", it.refused);
+    if let Some(file) = &it.state {
+        object.object("state", |object| state(file, object));
+    }
+    object.end();
+}
+
+fn state(file: &StateFile<'_>, object: &mut Object<'_, '_>) {
+    object.text("file", &file.path);
+    object.optional("written", file.written);
+    object.number("errors", file.errors);
+    object.truth("failing", file.is_failing);
+}

@@ -1,0 +1,73 @@
+//! Names of the configuration as the three forms show them. They are any bytes.
+
+use std::fmt::Write;
+
+/// The characters of a name; `Err`: a byte that is not UTF-8.
+fn characters(bytes: &[u8]) -> impl Iterator<Item = Result<char, u8>> + '_ {
+    bytes.utf8_chunks().flat_map(|chunk| {
+        let invalid = chunk.invalid().iter().copied().map(Err);
+        chunk.valid().chars().map(Ok).chain(invalid)
+    })
+}
+
+/// Whether a reader would not see the character, or would see others in another order.
+fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// For text and attribute values of HTML. What is not seen becomes `\u{…}`, other bytes `\xNN`.
+pub fn html(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for character in characters(bytes) {
+        // A string takes what is written to it.
+        let _ = match character {
+            Ok('&') => text.write_str("&amp;"),
+            Ok('<') => text.write_str("&lt;"),
+            Ok('>') => text.write_str("&gt;"),
+            Ok('"') => text.write_str("&quot;"),
+            Ok('\'') => text.write_str("&#39;"),
+            Ok(unseen) if is_unseen(unseen) => write!(text, "\\u{{{:x}}}", u32::from(unseen)),
+            Ok(other) => text.write_char(other),
+            Err(byte) => write!(text, "\\x{byte:02x}"),
+        };
+    }
+    text
+}
+
+/// A string of JSON, with its quotes. A byte that is not UTF-8 becomes the four characters `\xNN`.
+pub fn json(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() + 2);
+    text.push('"');
+    for character in characters(bytes) {
+        let _ = match character {
+            Ok('"') => text.write_str("\\\""),
+            Ok('\\') => text.write_str("\\\\"),
+            // Those of HTML, too: whoever puts it into a page shall not be surprised.
+            Ok(it @ ('<' | '>' | '&' | '\u{2028}' | '\u{2029}')) => {
+                write!(text, "\\u{:04x}", u32::from(it))
+            }
+            Ok(control) if control.is_control() => write!(text, "\\u{:04x}", u32::from(control)),
+            Ok(other) => text.write_char(other),
+            Err(byte) => write!(text, "\\\\x{byte:02x}"),
+        };
+    }
+    text.push('"');
+    text
+}
+
+/// The value of a label of a metric, without its quotes. Bytes as in [`json`].
+pub fn label(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for character in characters(bytes) {
+        let _ = match character {
+            Ok('"') => text.write_str("\\\""),
+            Ok('\\') => text.write_str("\\\\"),
+            Ok('\n') => text.write_str("\\n"),
+            Ok(other) => text.write_char(other),
+            Err(byte) => write!(text, "\\\\x{byte:02x}"),
+        };
+    }
+    text
+}

@@ -1,0 +1,99 @@
+//! A report with something in every place, and its forms as text.
+
+use std::borrow::Cow;
+
+use sticky_core::status::{self, Mode, Report, Server, Sessions, StateFile, Sums, Upstream, Zone};
+
+/// When it was made.
+pub const NOW: u64 = 1_795_795_257;
+
+/// With these names of an upstream, a server and a zone.
+pub fn report<'a>(upstream: &'a [u8], server: &'a [u8], zone: &'a [u8]) -> Report<'a> {
+    let sums = Sums {
+        since: Some(NOW - 90_000),
+        grown: Some(NOW - 80_000),
+        requests: [40, 8, 930, 20, 5, 4, 2, 1],
+        learned: [7; 13],
+        moved: [1, 2, 3, 4, 5],
+        forgotten: [1, 2, 3],
+        ..Sums::default()
+    };
+    let sessions = Sessions {
+        in_use: 11,
+        unused: 2,
+        counted: Some(NOW - 2),
+    };
+    Report {
+        version: "1.2.3",
+        nginx: "1.30.6",
+        now: NOW,
+        upstreams: vec![
+            Upstream {
+                name: upstream,
+                directives: vec![b"sticky mode=query;"],
+                mode: Mode::Query,
+                zone: Some(0),
+                share: Some(zone),
+                servers: vec![
+                    Server {
+                        name: Cow::Borrowed(server),
+                        route: Some(Cow::Borrowed(server)),
+                        is_draining: true,
+                        sessions: Some(sessions),
+                        hits: Some(930),
+                        last_use: Some(NOW - 7),
+                        ..Server::default()
+                    },
+                    Server {
+                        name: Cow::Borrowed(b"unix:/run/b.sock"),
+                        is_backup: true,
+                        is_down: true,
+                        ..Server::default()
+                    },
+                ],
+                sums: Some(sums),
+                ..Upstream::default()
+            },
+            Upstream {
+                name: b"by nginx",
+                is_nginx: true,
+                ..Upstream::default()
+            },
+        ],
+        zones: vec![Zone {
+            name: zone,
+            capacity: 1_000,
+            sessions: Some(sessions),
+            learned: 1_234_567,
+            evicted_in_use: 3,
+            evicted_unused: 4,
+            last_eviction: Some(NOW - 300),
+            refused: 5,
+            state: Some(StateFile {
+                path: Cow::Borrowed(zone),
+                written: Some(NOW - 34),
+                errors: 6,
+                is_failing: true,
+            }),
+        }],
+    }
+}
+
+/// Collects what a form hands out.
+pub fn text(write: impl FnOnce(&mut dyn FnMut(&[u8]))) -> String {
+    let mut text = Vec::new();
+    write(&mut |piece| text.extend_from_slice(piece));
+    String::from_utf8(text).expect("all forms are UTF-8")
+}
+
+pub fn page(report: &Report<'_>) -> String {
+    text(|out| status::page(report, b"/sticky", None, out))
+}
+
+pub fn json(report: &Report<'_>) -> String {
+    text(|out| status::json(report, out))
+}
+
+pub fn metrics(report: &Report<'_>) -> String {
+    text(|out| status::metrics(report, out))
+}

@@ -1,0 +1,244 @@
+//! From nginx's configuration, its peers and the zones to a [`Report`].
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::Ordering::Relaxed;
+
+use portable_atomic::AtomicU128;
+use sticky_core::digest;
+use sticky_core::status::{self, Mode, Report, Server, StateFile, Sums};
+use sticky_core::table::ZoneHeader;
+
+use crate::config::directives::DRAINING;
+use crate::config::types::{Rule, Sticky, UpstreamConf};
+use crate::ngx::clock::{monotonic_seconds, unix_seconds};
+use crate::ngx::peers::{Identity, PeerList};
+use crate::ngx::request::nginx_version;
+use crate::ngx::upstream::Upstream;
+use crate::zone::counters::UpstreamCounters;
+use crate::zone::sessions::Sessions;
+use crate::zone::table_zone::TableZone;
+
+/// What is known of these upstreams now.
+pub fn report<'c>(upstreams: impl Iterator<Item = Upstream<'c>>) -> Report<'c> {
+    let now = unix_seconds().try_into().unwrap_or_default();
+    let mut zones = Zones {
+        now,
+        ..Zones::default()
+    };
+    let upstreams = upstreams.filter_map(|us| {
+        let conf = us.srv_conf::<UpstreamConf<'c>>()?;
+        Some(upstream(us, conf, conf.sticky.get()?, &mut zones))
+    });
+    let upstreams = upstreams.collect();
+    Report {
+        version: env!("CARGO_PKG_VERSION"),
+        nginx: nginx_version(),
+        now,
+        upstreams,
+        zones: zones.all,
+    }
+}
+
+/// The zones so far.
+#[derive(Default)]
+struct Zones<'c> {
+    now: u64,
+    all: Vec<status::Zone<'c>>,
+    places: HashMap<&'c [u8], usize>,
+}
+
+impl<'c> Zones<'c> {
+    /// The place of a zone among them.
+    fn place(&mut self, zone: &'c TableZone) -> usize {
+        let (all, now) = (&mut self.all, self.now);
+        *self.places.entry(zone.name()).or_insert_with(|| {
+            all.push(read(zone, now));
+            all.len() - 1
+        })
+    }
+}
+
+fn upstream<'c>(
+    us: Upstream<'c>,
+    conf: &'c UpstreamConf<'c>,
+    sticky: &'c Sticky<'c>,
+    zones: &mut Zones<'c>,
+) -> status::Upstream<'c> {
+    let is_nginx = conf.active().is_none();
+    let zone = sticky.rule.sessions().and_then(Sessions::zone);
+    status::Upstream {
+        name: us.name(),
+        directives: conf.shown.borrow().clone(),
+        mode: match &sticky.rule {
+            Rule::Cookie(..) => Mode::Cookie,
+            Rule::Query(..) => Mode::Query,
+            Rule::Rewrite(_) => Mode::Rewrite,
+            Rule::NginxForm(form) if form.learn.is_some() => Mode::Learn,
+            Rule::NginxForm(_) => Mode::Nginx,
+        },
+        is_nginx,
+        zone: zone.filter(|_| !is_nginx).map(|zone| zones.place(zone)),
+        share: match &sticky.rule {
+            Rule::Query(rule, ..) => rule.share.as_deref(),
+            _ => None,
+        },
+        servers: servers(us, conf, sticky),
+        sums: sticky.counters.get().and_then(sums),
+    }
+}
+
+fn sums(counters: &UpstreamCounters<'_>) -> Option<Sums> {
+    let sums = counters.sums()?;
+    Some(Sums {
+        since: known(sums.since),
+        grown: counters.grown(),
+        requests: sums.requests,
+        learned: sums.learned,
+        skipped: sums.skipped,
+        moved: sums.moved,
+        forgotten: sums.forgotten,
+    })
+}
+
+/// A time that is 0 where it is not known.
+fn known(at: u64) -> Option<u64> {
+    (at != 0).then_some(at)
+}
+
+/// The servers of an upstream by what the configuration calls them, each once: as nginx's balancer
+/// has them where this worker can see that, else as they are configured. All addresses of a name that
+/// is resolved at run time are one.
+fn servers<'c>(us: Upstream<'c>, conf: &UpstreamConf<'c>, sticky: &Sticky<'c>) -> Vec<Server<'c>> {
+    let met = || Some(sticky.met_peers()?.0);
+    let mut servers = match PeerList::of_zone(us).or_else(met) {
+        Some(peers) => of_peers(us, conf, peers),
+        None => of_configuration(us, conf),
+    };
+    // A name that has no address yet.
+    servers.extend(us.labels().into_iter().map(|label| Server {
+        name: Cow::Borrowed(label),
+        ..Server::default()
+    }));
+    let mut seen = HashSet::new();
+    let is_new: Vec<bool> = servers
+        .iter()
+        .map(|server| seen.insert(&server.name[..]))
+        .collect();
+    let mut is_new = is_new.into_iter();
+    servers.retain(|_| is_new.next() == Some(true));
+    if let Some(counters) = sticky.counters.get() {
+        count(&mut servers, counters);
+    }
+    servers
+}
+
+/// Adds what is counted of each server.
+fn count(servers: &mut [Server<'_>], counters: &UpstreamCounters<'_>) {
+    let hits: HashMap<&[u8], u64> = counters
+        .server_sums()
+        .map(|(name, sums)| (name, sums.hits))
+        .collect();
+    for server in servers {
+        server.hits = hits.get(&server.name[..]).copied();
+    }
+}
+
+fn of_peers<'c>(us: Upstream<'c>, conf: &UpstreamConf<'c>, peers: PeerList) -> Vec<Server<'c>> {
+    let routes = conf.routes.borrow();
+    let mut found = Vec::new();
+    peers.walk(us, |peer| {
+        let route: Option<Vec<u8>> = match peer.identity {
+            Identity::Sid(sid) => (sid != digest::server_id(peer.name)).then(|| sid.to_vec()),
+            Identity::Server(position) => {
+                position.and_then(|at| Some(routes.get(at)?.as_ref()?.to_vec()))
+            }
+        };
+        let server = Server {
+            name: Cow::Owned(peer.label.to_vec()),
+            route: route.map(Cow::Owned),
+            is_backup: peer.handle.is_backup(),
+            ..Server::default()
+        };
+        found.push((server, peer.handle));
+    });
+    let states = found.into_iter().map(|(mut server, handle)| {
+        if let Some(state) = peers.state(handle) {
+            set_down(&mut server, state.down);
+        }
+        server
+    });
+    states.collect()
+}
+
+fn of_configuration<'c>(us: Upstream<'c>, conf: &UpstreamConf<'c>) -> Vec<Server<'c>> {
+    let routes = conf.routes.borrow();
+    let servers = us.addresses().into_iter().map(|address| {
+        let route = routes.get(address.position).and_then(Option::as_deref);
+        let mut server = Server {
+            name: Cow::Borrowed(address.name),
+            route: match route {
+                Some(route) => Some(Cow::Owned(route.to_vec())),
+                None => (!address.sid.is_empty()).then_some(Cow::Borrowed(address.sid)),
+            },
+            is_backup: address.is_backup,
+            ..Server::default()
+        };
+        set_down(&mut server, address.down);
+        server
+    });
+    servers.collect()
+}
+
+fn set_down(server: &mut Server<'_>, down: usize) {
+    server.is_draining = down & DRAINING != 0;
+    server.is_down = down & !DRAINING != 0;
+}
+
+fn read(zone: &TableZone, now: u64) -> status::Zone<'_> {
+    let mut read = status::Zone {
+        name: zone.name(),
+        ..status::Zone::default()
+    };
+    let file = zone.conf().snapshot.get();
+    read.state = file.map(|snapshot| StateFile {
+        path: Cow::Borrowed(snapshot.file().path().as_os_str().as_bytes()),
+        ..StateFile::default()
+    });
+    let Some((header, rest)) = zone.split::<ZoneHeader, AtomicU128>() else {
+        return read;
+    };
+    let (counters, notes) = (&header.counters, &header.notes);
+    read.capacity = header.split(rest).1.len() as u64;
+    let scanned_at = known(notes.scanned_at.load(Relaxed));
+    let is_unused = counters.is_unused();
+    if is_unused || scanned_at.is_some() {
+        let (live, in_use) = (
+            counters.live.load(Relaxed),
+            counters.confirmed.load(Relaxed),
+        );
+        read.sessions = Some(status::Sessions {
+            in_use,
+            unused: live.saturating_sub(in_use),
+            counted: if is_unused { Some(now) } else { scanned_at },
+        });
+    }
+    read.learned = counters.learned.load(Relaxed);
+    read.evicted_in_use = counters.evicted_in_use.load(Relaxed);
+    read.evicted_unused = counters.evicted_unused.load(Relaxed);
+    // A tick and 1, in seconds from the epoch of the zone.
+    let last = known(counters.last_eviction.load(Relaxed));
+    let since = header.identity.epoch().wrapping_sub(1);
+    read.last_eviction = last.map(|last| {
+        let ago = monotonic_seconds().saturating_sub(since.wrapping_add(last));
+        now.saturating_sub(ago)
+    });
+    read.refused = counters.refused.load(Relaxed);
+    if let Some(file) = &mut read.state {
+        file.written = known(notes.state_written_at.load(Relaxed));
+        file.errors = notes.state_errors.load(Relaxed);
+        file.is_failing = counters.state_error.load(Relaxed) != 0;
+    }
+    read
+}
