@@ -13,6 +13,7 @@ use crate::ngx::upstream::Upstream;
 use crate::zone::counted_servers::{CountedServers, NamedServer, ServerPlaces};
 use crate::zone::counters;
 use crate::zone::session_counts;
+use crate::zone::sessions::Sessions;
 use crate::zone::table_zone::ZoneConf;
 
 use super::error::Refusal;
@@ -93,11 +94,8 @@ fn named_servers(us: Upstream<'_>) -> Option<Vec<NamedServer>> {
 
 /// Where the sessions of those servers of a zone are noted whose addresses are resolved at run time,
 /// and of others in the same upstreams.
-pub fn resolved(running: Cycle<'_>, zone: &[u8]) -> ServerPlaces {
+pub fn resolved(main: &MainConf<'_>, zone: &[u8]) -> ServerPlaces {
     let mut places = ServerPlaces::new();
-    let Some(main) = running.main_conf::<MainConf<'_>>() else {
-        return places;
-    };
     let by_zone = main.by_zone.borrow();
     let sharing = by_zone.get(zone).into_iter().flatten();
     for us in sharing.filter(|us| us.has_resolved()) {
@@ -112,17 +110,21 @@ pub fn resolved(running: Cycle<'_>, zone: &[u8]) -> ServerPlaces {
     places
 }
 
-/// Starts a thread that counts the sessions of those zones whose names are wanted, each of which it
-/// does every two seconds at most. Returns how many it counts.
-// Called by tests so far.
-#[cfg_attr(not(feature = "steps"), allow(dead_code))]
-pub fn start_counts(running: Cycle<'_>, is_wanted: impl Fn(&[u8]) -> bool) -> usize {
-    let main = running.main_conf::<MainConf<'_>>();
-    let Some(counters) = main.and_then(|main| main.counters.get()) else {
-        return 0;
+/// Starts a thread that counts the sessions in the zones of these upstreams, each zone once in two
+/// seconds at most.
+pub fn start_counts(main: &MainConf<'_>, upstreams: &[Upstream<'_>]) {
+    let Some(counters) = main.counters.get() else {
+        return;
     };
-    let zones = running.zones::<ZoneConf>().into_iter();
-    let wanted = zones.filter(|zone| is_wanted(zone.name()));
-    let wanted = wanted.map(|zone| (zone, resolved(running, zone.name())));
-    session_counts::start(wanted, counters)
+    let mut zones = BTreeMap::new();
+    for us in upstreams {
+        let conf = us.srv_conf::<UpstreamConf<'_>>();
+        let sessions = conf.and_then(|conf| conf.active()?.rule.sessions());
+        if let Some(zone) = sessions.and_then(Sessions::zone) {
+            zones.insert(zone.name(), zone);
+        }
+    }
+    let zones = zones.into_iter();
+    let zones = zones.map(|(name, zone)| (zone, resolved(main, name)));
+    session_counts::start(zones, counters);
 }

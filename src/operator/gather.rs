@@ -142,6 +142,14 @@ fn count(servers: &mut [Server<'_>], counters: &UpstreamCounters<'_>) {
         .collect();
     for server in servers {
         server.hits = hits.get(&server.name[..]).copied();
+        if let Some(counts) = counters.sessions(&server.name) {
+            server.sessions = Some(status::Sessions {
+                in_use: counts.in_use,
+                unused: counts.not_in_use,
+                counted: Some(counts.counted),
+            });
+            server.last_use = known(counts.last_use);
+        }
     }
 }
 

@@ -88,8 +88,8 @@ fn sweep(
     };
     if is_whole {
         table.publish(&swept);
-        let now = unix_seconds().try_into().unwrap_or_default();
-        header.notes.scanned_at.store(now, Relaxed);
+        let scanned = unix_seconds().try_into().unwrap_or_default();
+        header.notes.scanned_at.store(scanned, Relaxed);
         if let Some(registry) = table.registry() {
             registry.swept(&seen);
         }

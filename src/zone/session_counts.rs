@@ -28,14 +28,13 @@ struct Wanted {
 }
 
 /// Starts a thread that counts the sessions of zones, each with its servers that are resolved at run
-/// time, and notes them in the zone of counters. Of those that nobody has counted a moment ago;
-/// returns how many they are.
+/// time, and notes them in the zone of counters: of those that nobody has counted a moment ago.
 pub fn start<'z>(
     zones: impl Iterator<Item = (&'z TableZone, ServerPlaces)>,
     counters: &CountersZone,
-) -> usize {
+) {
     let Some(opened) = counters::opened(counters) else {
-        return 0;
+        return;
     };
     let now = monotonic_seconds();
     let wanted = zones.filter_map(|(zone, resolved)| {
@@ -50,13 +49,13 @@ pub fn start<'z>(
         may_count.then_some((zone, wanted))
     });
     let (zones, wanted): (Vec<_>, Vec<_>) = wanted.unzip();
-    let count = zones.len();
-    if count == 0 {
-        return 0;
+    if zones.is_empty() {
+        return;
     }
     let clocks = (now, counters::now());
-    // It notes its outcome itself, and whoever unmaps the zones waits for it.
-    let task = TableZone::task_beside(&zones, counters, move |tables, (header, words)| {
+    // It notes its outcome itself, and whoever unmaps the zones waits for it. Without a thread, the
+    // sweep counts, too.
+    let _ = TableZone::task_beside(&zones, counters, move |tables, (header, words)| {
         let header: &CountersHeader = header;
         if let Some(counters) = Counters::open(header, words) {
             for (parts, wanted) in tables.iter().zip(&wanted) {
@@ -64,10 +63,6 @@ pub fn start<'z>(
             }
         }
     });
-    match task {
-        Some(Ok(_)) => count,
-        _ => 0,
-    }
 }
 
 /// `clocks` are seconds of the monotonic clock, and since 1970.
