@@ -7,6 +7,7 @@ mod servers;
 use sticky_core::operator::action::MAX_BODY;
 use sticky_core::status::{self, media_type, Form, Notice, Query, Report};
 
+use crate::config::counted;
 use crate::config::types::{LocationConf, MainConf, StatusPage};
 use crate::ngx::chain::Code;
 use crate::ngx::cycle::Cycle;
@@ -141,7 +142,12 @@ fn show(r: Request<'_>, form: Form, status: u16, notice: Option<Notice>) -> Code
     }
     let chosen = chosen.as_deref();
     let is_chosen = |us: &Upstream<'_>| chosen.is_none_or(|name| us.name() == name);
-    let mut report = gather::report(upstreams.into_iter().filter(is_chosen));
+    let chosen_ones: Vec<_> = upstreams.into_iter().filter(is_chosen).collect();
+    if let Some(main) = r.main_conf::<MainConf<'_>>() {
+        // For the next look at it: a count takes longer than a request may.
+        counted::start_counts(main, &chosen_ones);
+    }
+    let mut report = gather::report(chosen_ones.into_iter());
     report.notice = notice;
     match form {
         Form::Page if may_act => {

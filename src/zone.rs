@@ -3,8 +3,10 @@
 
 pub mod adopt;
 pub mod bulk;
+pub mod counted_servers;
 pub mod counters;
 pub mod housekeeping;
+pub mod session_counts;
 pub mod sessions;
 pub mod snapshot;
 pub mod succession;

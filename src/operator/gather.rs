@@ -145,6 +145,14 @@ fn count(servers: &mut [Server<'_>], counters: &UpstreamCounters<'_>) {
     for server in servers {
         server.hits = hits.get(&server.name[..]).copied();
         server.drain = drain(&server.name, counters);
+        if let Some(counts) = counters.sessions(&server.name) {
+            server.sessions = Some(status::Sessions {
+                in_use: counts.in_use,
+                unused: counts.not_in_use,
+                counted: Some(counts.counted),
+            });
+            server.last_use = known(counts.last_use);
+        }
     }
 }
 
