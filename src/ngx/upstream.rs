@@ -116,7 +116,7 @@ impl<'c> Upstream<'c> {
                         name,
                         sid,
                         is_backup,
-                        down: server.down as usize,
+                        down: server.down,
                     });
                 }
             }
