@@ -108,8 +108,8 @@ fn known(at: u64) -> Option<u64> {
 }
 
 /// The servers of an upstream by what the configuration calls them, each once: as nginx's balancer
-/// has them where this worker can see that, else as they are configured. All addresses of a name that
-/// is resolved at run time are one.
+/// has them where this worker can see that, else as they are configured. All addresses of a name
+/// that is resolved at run time are one.
 fn servers<'c>(us: Upstream<'c>, conf: &UpstreamConf<'c>, sticky: &Sticky<'c>) -> Vec<Server<'c>> {
     let met = || Some(sticky.met_peers()?.0);
     let mut servers = match PeerList::of_zone(us).or_else(met) {
