@@ -183,8 +183,7 @@ test-killed: packages
 	@cp $(OUT)/steps/release/libngx_http_sticky_rs.so $(OUT)/steps/ngx_http_sticky_rs.so
 	@tools/packages 'testing' $(RUN_PACKAGES) perl
 	@TEST_NGINX_TEST_POINTS=1 tools/test-nginx $(CURDIR)/$(OUT)/steps/ngx_http_sticky_rs.so "$(NGINX_BINARY)" \
-		t/sticky_state_killed.t t/sticky_table_killed.t t/sticky_table_steps.t \
-		t/sticky_counters.t t/sticky_counters_reload.t t/sticky_counters_upgrade.t
+		t/sticky_state_killed.t t/sticky_table_killed.t t/sticky_table_steps.t
 
 ## For test-static, the source of an nginx: that of 1.28, in crate nginx-src
 STATIC_SOURCE ?= $(shell $(CARGO) metadata --locked --format-version 1 --features vendored \

@@ -33,6 +33,7 @@ use crate::ngx::timer::{self, EverySecond};
 use crate::ngx::upstream::Upstream;
 use crate::operator;
 use crate::request::context::RequestContext;
+use crate::request::count::Rest;
 use crate::request::{count, open, steer, usable};
 use crate::response::{self, learn, rewrite, AccelRedirect};
 use crate::zone::counters::CountersConf;
@@ -145,7 +146,14 @@ impl EverySecond for Housekeeping {
         // SAFETY: ngx_cycle is the running cycle while the event loop runs (main(),
         // ngx_master_process_cycle(), ngx_single_process_cycle()).
         if let Some(running) = unsafe { Cycle::from_ptr(sys::ngx_cycle) } {
-            housekeeping::tick(running, &|zone| usable::servers_of(running, zone));
+            housekeeping::tick(
+                running,
+                &|zone| usable::servers_of(running, zone),
+                &|zone| {
+                    let main = running.main_conf::<MainConf<'_>>();
+                    main.map_or_else(Vec::new, |main| counted::resolved(main, zone))
+                },
+            );
         }
     }
 }
@@ -444,12 +452,21 @@ unsafe extern "C" fn early_hints_filter(r: sys::RequestPtr) -> ngx_int_t {
     unsafe { (*NEXT_EARLY_HINTS_FILTER.0.get()).map_or(sys::ERROR, |next| next(r)) }
 }
 
-// Called once for every request, and for a subrequest where those are logged.
+// Called once for every request, and for a subrequest where those are logged: what is done with most of
+// them is short.
 unsafe extern "C" fn log_handler(r: sys::RequestPtr) -> ngx_int_t {
+    #[inline(never)]
+    fn guarded(context: &RequestContext<'_>, rest: Rest) -> ngx_int_t {
+        guard((), || count::rest(context, rest));
+        sys::OK
+    }
     // SAFETY: ngx_http_log_request() passes a live request.
     if let Some(request) = unsafe { Request::from_ptr(r) } {
         if let Some(context) = request.context::<RequestContext<'_>>() {
-            guard((), || count::ended(context));
+            let rest = count::ended(context);
+            if rest != Rest::Nothing {
+                return guarded(context, rest);
+            }
         }
     }
     sys::OK

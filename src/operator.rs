@@ -4,6 +4,7 @@ mod gather;
 
 use sticky_core::status::{self, media_type, Form, Query};
 
+use crate::config::counted;
 use crate::config::types::{LocationConf, MainConf};
 use crate::ngx::chain::Code;
 use crate::ngx::request::{Head, Method, Request};
@@ -51,7 +52,12 @@ fn show(r: Request<'_>, form: Form) -> Code {
     }
     let chosen = chosen.as_deref();
     let is_chosen = |us: &Upstream<'_>| chosen.is_none_or(|name| us.name() == name);
-    let report = gather::report(upstreams.into_iter().filter(is_chosen));
+    let chosen_ones: Vec<_> = upstreams.into_iter().filter(is_chosen).collect();
+    if let Some(main) = r.main_conf::<MainConf<'_>>() {
+        // For the next look at it: a count takes longer than a request may.
+        counted::start_counts(main, &chosen_ones);
+    }
+    let report = gather::report(chosen_ones.into_iter());
     match form {
         Form::Page => send(r, 200, media_type::PAGE, &[], |out| {
             status::page(&report, r.path(), chosen, out);

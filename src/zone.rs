@@ -2,8 +2,10 @@
 //! zone of counters.
 
 pub mod adopt;
+pub mod counted_servers;
 pub mod counters;
 pub mod housekeeping;
+pub mod session_counts;
 pub mod sessions;
 pub mod snapshot;
 pub mod succession;

@@ -1,13 +1,23 @@
 //! What is counted of a configuration: its sticky upstreams, their servers, and its zones.
 
-use sticky_core::counters::Named;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sticky_core::counters::{Named, Place};
 
 use crate::ngx::conf::Conf;
 use crate::ngx::cycle::Cycle;
+use crate::ngx::peers::PeerList;
 use crate::ngx::shm::ZoneError;
+use crate::ngx::upstream::Upstream;
+use crate::zone::counted_servers::{CountedServers, NamedServer, ServerPlaces};
 use crate::zone::counters;
+use crate::zone::session_counts;
+use crate::zone::sessions::Sessions;
+use crate::zone::table_zone::ZoneConf;
 
 use super::error::Refusal;
+use super::share;
 use super::types::{MainConf, UpstreamConf};
 
 /// Makes the zone of counters, if any upstream is sticky. Called when all have been read.
@@ -44,7 +54,7 @@ pub fn begin(new: Cycle<'_>) {
     });
     let by_zone = main.by_zone.borrow();
     let zones: Vec<&[u8]> = by_zone.keys().copied().collect();
-    let (counted, _) = counters::name(zone, &names.collect::<Vec<_>>(), &zones);
+    let (counted, zones) = counters::name(zone, &names.collect::<Vec<_>>(), &zones);
     for (us, counters) in upstreams.iter().zip(counted) {
         let conf = us.srv_conf::<UpstreamConf<'_>>();
         if let Some(sticky) = conf.and_then(UpstreamConf::active) {
@@ -52,4 +62,69 @@ pub fn begin(new: Cycle<'_>) {
             let _ = sticky.counters.set(counters);
         }
     }
+    let places: BTreeMap<&[u8], Option<Place>> = by_zone.keys().copied().zip(zones).collect();
+    for zone in new.zones::<ZoneConf>() {
+        let sharing = by_zone.get(zone.name()).into_iter().flatten();
+        let named = sharing.filter(|us| !us.has_resolved());
+        let named = named
+            .filter_map(|us| named_servers(*us))
+            .flatten()
+            .collect();
+        let place = places.get(zone.name()).copied().flatten();
+        let servers = CountedServers::new(place, named);
+        // It is empty: a configuration is complete once.
+        let _ = zone.conf().servers.set(Arc::new(servers));
+    }
+}
+
+fn named_servers(us: Upstream<'_>) -> Option<Vec<NamedServer>> {
+    let sticky = us.srv_conf::<UpstreamConf<'_>>()?.active()?;
+    let (sessions, counters) = (sticky.rule.sessions()?, sticky.counters.get()?);
+    let scope = sessions.scope().name();
+    let names = share::labelled_names(us).into_iter();
+    let servers = names.filter_map(|(label, name)| {
+        Some(NamedServer {
+            scope: scope.into(),
+            name: name.into(),
+            place: counters.server(label)?,
+        })
+    });
+    Some(servers.collect())
+}
+
+/// Where the sessions of those servers of a zone are noted whose addresses are resolved at run time,
+/// and of others in the same upstreams.
+pub fn resolved(main: &MainConf<'_>, zone: &[u8]) -> ServerPlaces {
+    let mut places = ServerPlaces::new();
+    let by_zone = main.by_zone.borrow();
+    let sharing = by_zone.get(zone).into_iter().flatten();
+    for us in sharing.filter(|us| us.has_resolved()) {
+        let conf = us.srv_conf::<UpstreamConf<'_>>();
+        let sticky = conf.and_then(UpstreamConf::active);
+        if let (Some(sticky), Some(peers)) = (sticky, PeerList::of_zone(*us)) {
+            let index = sticky.peer_index(peers);
+            let all = index.registered();
+            places.extend(all.filter_map(|(server, peer)| Some((server, peer.counters?))));
+        }
+    }
+    places
+}
+
+/// Starts a thread that counts the sessions in the zones of these upstreams, each zone once in two
+/// seconds at most.
+pub fn start_counts(main: &MainConf<'_>, upstreams: &[Upstream<'_>]) {
+    let Some(counters) = main.counters.get() else {
+        return;
+    };
+    let mut zones = BTreeMap::new();
+    for us in upstreams {
+        let conf = us.srv_conf::<UpstreamConf<'_>>();
+        let sessions = conf.and_then(|conf| conf.active()?.rule.sessions());
+        if let Some(zone) = sessions.and_then(Sessions::zone) {
+            zones.insert(zone.name(), zone);
+        }
+    }
+    let zones = zones.into_iter();
+    let zones = zones.map(|(name, zone)| (zone, resolved(main, name)));
+    session_counts::start(zones, counters);
 }

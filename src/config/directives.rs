@@ -80,6 +80,7 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
         sharers: OnceCell::new(),
         sharers_servers: OnceCell::new(),
         counters: OnceCell::new(),
+        own_counters: Cell::default(),
         fixed: OnceCell::new(),
         changing: RefCell::default(),
         attributes: RefCell::default(),

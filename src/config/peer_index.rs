@@ -4,7 +4,7 @@
 use std::cell::{Cell, Ref};
 use std::ops::Deref;
 
-use sticky_core::counters::Place;
+use sticky_core::counters::{HitCounter, Place};
 use sticky_core::digest;
 use sticky_core::table::{Epoch, Fingerprint, PeerId, Registration};
 
@@ -98,6 +98,8 @@ pub struct Peer {
     pub handle: PeerHandle,
     /// The place of its counters.
     pub counters: Option<Place>,
+    /// Where its hits are counted.
+    pub hits: HitCounter,
 }
 
 impl<'c> PeerIndex<'c> {
@@ -167,6 +169,7 @@ impl<'c> PeerIndex<'c> {
                 value: value.into(),
                 handle,
                 counters,
+                hits: HitCounter::of(counters),
             });
         }
         read

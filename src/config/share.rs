@@ -127,8 +127,14 @@ fn warn(cf: Conf<'_>, share: &[u8], sticky: &Sticky<'_>, others: &[Upstream<'_>]
 /// What the servers of an upstream are called in a session table, but those that are resolved at run
 /// time.
 fn names(us: Upstream<'_>) -> BTreeSet<Vec<u8>> {
+    let names = labelled_names(us).into_iter();
+    names.map(|(_, name)| name).collect()
+}
+
+/// The same, each with what the configuration calls the server.
+pub fn labelled_names(us: Upstream<'_>) -> Vec<(&[u8], Vec<u8>)> {
     let Some(conf) = us.srv_conf::<UpstreamConf<'_>>() else {
-        return BTreeSet::new();
+        return Vec::new();
     };
     let routes = conf.routes.borrow();
     let addresses = us.addresses();
@@ -137,8 +143,9 @@ fn names(us: Upstream<'_>) -> BTreeSet<Vec<u8>> {
         let route = route.or((!address.sid.is_empty()).then_some(address.sid));
         (address.name, route)
     });
-    names_in_table(&peers.collect::<Vec<_>>())
-        .into_iter()
+    let names = names_in_table(&peers.collect::<Vec<_>>()).into_iter();
+    names
+        .filter_map(|(at, name)| Some((addresses.get(at)?.name, name)))
         .collect()
 }
 

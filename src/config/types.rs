@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use sticky_core::counters::OwnCounters;
 use sticky_core::digest;
 use sticky_core::directive::status::StatusRule;
 use sticky_core::directive::{CookieRule, NoFallback, OnFailure, QueryRule, RewriteRule};
@@ -89,6 +90,8 @@ pub struct Sticky<'c> {
     pub sharers_servers: OnceCell<BTreeSet<Fingerprint>>,
     /// What is counted of it, once the configuration is complete.
     pub counters: OnceCell<UpstreamCounters<'c>>,
+    /// Where this worker counts, from the first use on.
+    pub own_counters: Cell<Option<OwnCounters<'c>>>,
     /// The index of peers that never change, from the first use on.
     pub(super) fixed: OnceCell<PeerIndex<'c>>,
     /// The index of peers that come and go (`resolve`).

@@ -22,11 +22,12 @@ mod digest;
 mod entry;
 mod layout;
 
-pub use cells::{Happening, ServerCells, ServerSums, UpstreamCells, UpstreamSums};
+pub use cells::{HitCounter, OwnCounters, ServerSums, UpstreamSums};
 pub use digest::{Digest, Kind};
 pub use entry::SessionCounts;
 pub use layout::{CountersHeader, Named, Shape};
 
+use cells::{ServerCells, UpstreamCells};
 use entry::Entry;
 use layout::{ENTRY_WORDS, SERVER_CELLS, UPSTREAM_CELLS};
 
@@ -35,7 +36,6 @@ use layout::{ENTRY_WORDS, SERVER_CELLS, UPSTREAM_CELLS};
 pub struct Place(u32);
 
 impl Place {
-    #[inline]
     const fn index(self) -> usize {
         self.0 as usize
     }
@@ -58,17 +58,18 @@ pub struct Slot<'a> {
 }
 
 impl<'a> Slot<'a> {
-    /// Those of an upstream.
-    #[inline]
-    pub fn upstream(&self, place: Place) -> Option<UpstreamCells<'a>> {
+    /// Those of an upstream and its servers.
+    pub fn own(&self, upstream: Place) -> Option<OwnCounters<'a>> {
+        Some(OwnCounters::new(self.upstream(upstream)?, self.servers))
+    }
+
+    fn upstream(&self, place: Place) -> Option<UpstreamCells<'a>> {
         let begin = place.index() * UPSTREAM_CELLS;
         let cells = self.upstreams.get(begin..begin + UPSTREAM_CELLS)?;
         Some(UpstreamCells(cells.try_into().ok()?))
     }
 
-    /// Those of a server.
-    #[inline]
-    pub fn server(&self, place: Place) -> Option<ServerCells<'a>> {
+    fn server(&self, place: Place) -> Option<ServerCells<'a>> {
         let begin = place.index() * SERVER_CELLS;
         let cells = self.servers.get(begin..begin + SERVER_CELLS)?;
         Some(ServerCells(cells.try_into().ok()?))

@@ -5,8 +5,6 @@ use crate::ngx::request::Request;
 use crate::ngx::sys::{self, ngx_conf_t, ngx_int_t};
 use crate::ngx::variable;
 use crate::request::context::RequestContext;
-#[cfg(feature = "steps")]
-use crate::request::count;
 use crate::request::origin;
 use crate::response::{self, cookie, rewrite};
 
@@ -30,8 +28,6 @@ pub unsafe extern "C" fn add_variables(cf: *mut ngx_conf_t) -> ngx_int_t {
         (&b"sticky_cookies"[..], sticky_cookies),
         (&b"sticky_from"[..], sticky_from),
         (&b"sticky_known"[..], sticky_known),
-        #[cfg(feature = "steps")]
-        (&b"sticky_counters"[..], sticky_counters),
     ] {
         let mut name = sys::string(name);
         // SAFETY: ngx_http_add_variable() copies the name. It returns NULL, after it wrote why, or
@@ -212,20 +208,6 @@ unsafe extern "C" fn sticky_from(
         .and_then(|r| guard(None, || r.pool()?.copy(&origin::place(r)?)));
     // SAFETY: nginx's value; the text is in the request's pool.
     unsafe { variable::answer(value, place) };
-    sys::OK
-}
-
-#[cfg(feature = "steps")]
-unsafe extern "C" fn sticky_counters(
-    r: sys::RequestPtr,
-    value: *mut sys::ngx_variable_value_t,
-    _: usize,
-) -> ngx_int_t {
-    // SAFETY: ngx_http_get_indexed_variable() and ngx_http_get_variable() pass a live request.
-    let text = unsafe { Request::from_ptr(r) }
-        .and_then(|r| guard(None, || r.pool()?.copy(count::sums(r)?.as_bytes())));
-    // SAFETY: nginx's value; the text is in the request's pool.
-    unsafe { variable::answer(value, text) };
     sys::OK
 }
 

@@ -204,6 +204,26 @@ impl<T: Adopt> Zone<T> {
         Some(unsafe { task_on(&parts?, work) })
     }
 
+    /// The same with a zone of another kind beside them.
+    pub fn task_beside<U: Adopt, H, W, I, X, R>(
+        zones: &[&Self],
+        other: &Zone<U>,
+        work: impl FnOnce(&[(&H, &[W])], (&I, &[X])) -> R + Send + 'static,
+    ) -> Option<io::Result<BackgroundTask<R>>>
+    where
+        H: Shareable + Sync + 'static,
+        W: Shareable + Sync + 'static,
+        I: Shareable + Sync + 'static,
+        X: Shareable + Sync + 'static,
+        R: Send + 'static,
+    {
+        let parts: Option<Vec<_>> = zones.iter().map(|zone| zone.split::<H, W>()).collect();
+        // SAFETY: blocks of zones.
+        let (beside, parts) = (unsafe { lasting(other.split::<I, X>()?) }, parts?);
+        // SAFETY: blocks of zones.
+        Some(unsafe { task_on(&parts, move |parts| work(parts, beside)) })
+    }
+
     /// The same on a zone, followed by the blocks that it has replaced.
     pub fn task_with_replaced<H, W, R>(
         &self,
@@ -434,21 +454,28 @@ where
     W: Shareable + Sync + 'static,
     R: Send + 'static,
 {
-    let lasting = parts.iter().map(|(header, words)| {
-        // SAFETY: only ngx_init_cycle() unmaps a zone, one of a configuration that is gone, and
-        // drops what it keeps, after it has called init_module (ngx_init_modules()), where the
-        // module waits for all background tasks. A worker does before its cycle's pool goes, in
-        // exit_process.
-        let lasting: (&'static H, &'static [W]) = unsafe {
-            (
-                &*std::ptr::from_ref(*header),
-                &*std::ptr::from_ref::<[W]>(words),
-            )
-        };
-        lasting
-    });
-    let lasting: Vec<_> = lasting.collect();
-    BackgroundTask::start(move || work(&lasting))
+    // SAFETY: the caller's promise.
+    let parts = parts.iter().map(|part| unsafe { lasting(*part) });
+    let parts: Vec<_> = parts.collect();
+    BackgroundTask::start(move || work(&parts))
+}
+
+/// What a background task may use.
+///
+/// # Safety
+/// As for [`task_on`].
+unsafe fn lasting<H: 'static, W: 'static>(
+    (header, words): (&H, &[W]),
+) -> (&'static H, &'static [W]) {
+    // SAFETY: only ngx_init_cycle() unmaps a zone, one of a configuration that is gone, and drops
+    // what it keeps, after it has called init_module (ngx_init_modules()), where the module waits
+    // for all background tasks. A worker does before its cycle's pool goes, in exit_process.
+    unsafe {
+        (
+            &*std::ptr::from_ref(header),
+            &*std::ptr::from_ref::<[W]>(words),
+        )
+    }
 }
 
 /// To be called when a configuration is complete, in which there are zones or not. Closes what the

@@ -163,6 +163,14 @@ fn count(servers: &mut [Server<'_>], counters: &UpstreamCounters<'_>) {
         let place = hits.binary_search_by_key(&&server.name[..], |(name, _)| name);
         let found = place.ok().and_then(|place| hits.get(place));
         server.hits = found.map(|(_, hits)| *hits);
+        if let Some(counts) = counters.sessions(&server.name) {
+            server.sessions = Some(status::Sessions {
+                in_use: counts.in_use,
+                unused: counts.not_in_use,
+                counted: known(counts.counted),
+            });
+            server.last_use = known(counts.last_use);
+        }
     }
 }
 

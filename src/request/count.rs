@@ -1,63 +1,78 @@
 //! Counts a request when it is logged, once.
 
-use sticky_core::counters::Place;
+use sticky_core::counters::{HitCounter, OwnCounters};
 use sticky_core::events::Status;
-
-#[cfg(feature = "steps")]
-use crate::config::types::{MainConf, UpstreamConf};
-#[cfg(feature = "steps")]
-use crate::ngx::request::Request;
 
 use super::context::RequestContext;
 
-/// A request of a sticky upstream has ended.
+/// What is still to be counted of a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Rest {
+    /// Nothing.
+    Nothing,
+    /// What has happened to sessions.
+    Happened,
+    /// That, and the hit of its server.
+    Hit,
+    /// All.
+    All,
+}
+
+/// A request of a sticky upstream has ended: counts what nearly all requests have, which cannot
+/// panic.
 #[inline(always)]
-pub fn ended(context: &RequestContext<'_>) {
-    let counters = context.sticky.counters.get();
-    let Some(own) = counters.and_then(|counters| counters.own()) else {
-        return;
+pub fn ended(context: &RequestContext<'_>) -> Rest {
+    let Some(own) = context.sticky.own_counters.get() else {
+        return Rest::All;
     };
     let status = context.status.get();
     own.request(status);
-    if status == Status::Hit {
-        if let Some(name) = context.answered.get() {
-            let server = match context.found.get() {
-                Some(peer) => peer.counters,
-                None => answering(context, name),
-            };
-            if let Some(server) = server {
-                own.hit(server);
-            }
+    if status == Status::Hit && context.answered.get().is_some() {
+        match context.found.get() {
+            Some(peer) => own.hit(peer.hits),
+            None => return Rest::Hit,
         }
+    }
+    match context.learned.get().is_none() && context.noted.is_nothing() {
+        true => Rest::Nothing,
+        false => Rest::Happened,
     }
 }
 
-/// Of servers that come and go, and under nginx's own forms of the directive.
-#[inline(never)]
-fn answering(context: &RequestContext<'_>, name: &[u8]) -> Option<Place> {
-    let index = context.peer_index();
-    index.answering(context.request, name)?.counters
+/// Counts the rest.
+pub fn rest(context: &RequestContext<'_>, rest: Rest) {
+    let Some(own) = own(context) else { return };
+    if rest == Rest::All {
+        own.request(context.status.get());
+    }
+    if rest == Rest::Hit || rest == Rest::All {
+        if let Some(server) = hit(context) {
+            own.hit(server);
+        }
+    }
+    let happened = context.happened();
+    if !happened.is_nothing() {
+        own.happened(happened);
+    }
 }
 
-/// For tests: the sums of all upstreams, `NAME since=N grown=N HIT=N … 127.0.0.1:8081=N …;` for each.
-#[cfg(feature = "steps")]
-pub fn sums(r: Request<'_>) -> Option<String> {
-    let main = r.main_conf::<MainConf<'_>>()?;
-    let all = main.sticky.borrow();
-    let all = all.iter().filter_map(|us| {
-        let sticky = us.srv_conf::<UpstreamConf<'_>>()?.active()?;
-        let counters = sticky.counters.get()?;
-        let sums = counters.sums()?;
-        let grown = counters.grown().unwrap_or_default();
-        let name = us.name().escape_ascii();
-        let mut text = format!("{name} since={} grown={grown}", sums.since);
-        for (status, count) in Status::ALL.iter().zip(sums.requests) {
-            text += &format!(" {}={count}", status.name());
-        }
-        for (label, sums) in counters.server_sums() {
-            text += &format!(" {}={}", label.escape_ascii(), sums.hits);
-        }
-        Some(text + ";")
-    });
-    Some(all.collect())
+/// Where this worker counts, once it has been looked for.
+fn own<'c>(context: &RequestContext<'c>) -> Option<OwnCounters<'c>> {
+    let sticky = context.sticky;
+    let own = sticky.own_counters.get();
+    let own = own.or_else(|| sticky.counters.get()?.own())?;
+    sticky.own_counters.set(Some(own));
+    Some(own)
+}
+
+/// The session's server, if it has answered: also of those that come and go, and under nginx's own forms
+/// of the directive.
+fn hit(context: &RequestContext<'_>) -> Option<HitCounter> {
+    let name = context.answered.get()?;
+    if context.status.get() != Status::Hit {
+        return None;
+    }
+    let index = context.peer_index();
+    let server = index.answering(context.request, name)?;
+    Some(server.hits)
 }

@@ -1,15 +1,14 @@
 //! The zone of counters of all sticky upstreams: made for the configuration, kept over a reload and
 //! an upgrade of nginx, and counted in by workers.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
 use sticky_core::counters::{
-    Counters, CountersHeader, Digest, Happening, Kind, Named, Place, ServerSums, Shape, Slot,
-    UpstreamCells, UpstreamSums,
+    Counters, CountersHeader, Digest, Kind, Named, OwnCounters, Place, ServerSums, SessionCounts,
+    Shape, UpstreamSums,
 };
-use sticky_core::events::Status;
 
 use crate::ngx::clock;
 use crate::ngx::conf::Conf;
@@ -130,7 +129,6 @@ pub fn name<'c>(
             servers: servers
                 .filter_map(|(label, place)| Some((label, place?)))
                 .collect(),
-            own: OnceCell::new(),
         }
     });
     (upstreams.collect(), zones)
@@ -150,35 +148,16 @@ pub struct UpstreamCounters<'c> {
     zone: &'c CountersZone,
     place: Option<Place>,
     servers: BTreeMap<&'c [u8], Place>,
-    /// Where this worker counts, from the first use on: a zone never moves.
-    own: OnceCell<Option<OwnCounters<'c>>>,
 }
 
-/// Where a worker counts.
-pub struct OwnCounters<'c> {
-    cells: UpstreamCells<'c>,
-    slot: Slot<'c>,
-}
-
-// Sums are read by tests so far.
-#[cfg_attr(not(feature = "steps"), allow(dead_code))]
 impl<'c> UpstreamCounters<'c> {
-    /// Those of this worker.
-    #[inline(always)]
-    pub fn own(&self) -> Option<&OwnCounters<'c>> {
-        self.own.get_or_init(|| self.find_own()).as_ref()
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn find_own(&self) -> Option<OwnCounters<'c>> {
+    /// Where this worker counts. A zone never moves, so that it can be kept.
+    pub fn own(&self) -> Option<OwnCounters<'c>> {
         let worker = match process::role() {
             Role::Worker(number) => number,
             Role::Single | Role::Master | Role::Other => 0,
         };
-        let slot = opened(self.zone)?.slot(worker)?;
-        let cells = slot.upstream(self.place?)?;
-        Some(OwnCounters { cells, slot })
+        opened(self.zone)?.slot(worker)?.own(self.place?)
     }
 
     /// The place of a server that the configuration calls so.
@@ -200,32 +179,16 @@ impl<'c> UpstreamCounters<'c> {
         })
     }
 
+    /// How many sessions a server has that the configuration calls so, when they were last counted.
+    /// `None`: they never were, or are not known to all workers.
+    pub fn sessions(&self, label: &[u8]) -> Option<SessionCounts> {
+        opened(self.zone)?.sessions(self.server(label)?)
+    }
+
     /// When counts were taken over from a zone of another size, in seconds since 1970: what workers
     /// have counted later that were ending then is missing.
     pub fn grown(&self) -> Option<u64> {
         let grown = opened(self.zone)?.grown();
         (grown != 0).then_some(grown)
-    }
-}
-
-impl OwnCounters<'_> {
-    /// A request has ended.
-    #[inline(always)]
-    pub fn request(&self, status: Status) {
-        self.cells.request(status);
-    }
-
-    /// A request of a session was answered by the session's server.
-    #[inline(always)]
-    pub fn hit(&self, server: Place) {
-        if let Some(cells) = self.slot.server(server) {
-            cells.hit();
-        }
-    }
-
-    /// What has happened while a request was served. Contexts of requests do not know that yet.
-    #[allow(dead_code)]
-    pub fn happened(&self, happening: &Happening) {
-        self.cells.happened(happening);
     }
 }

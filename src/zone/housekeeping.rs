@@ -14,6 +14,9 @@ use crate::ngx::process::{self, Role};
 use crate::ngx::shm;
 
 use super::adopt;
+use super::counted_servers::ServerPlaces;
+use super::counters::{CountersConf, CountersZone};
+use super::session_counts;
 use super::snapshot::{self, Ending, KeptZone, Usable};
 use super::succession;
 use super::table_zone::{TableZone, ZoneConf};
@@ -21,22 +24,30 @@ use super::table_zone::{TableZone, ZoneConf};
 /// Words that are swept per second, in all tables together: 1 MB of them, in less than a millisecond.
 const SWEPT_AT_ONCE: usize = 1 << 16;
 
+/// Where the sessions of those servers of the zone of that name are noted whose addresses are resolved
+/// at run time.
+pub type Resolved<'a> = &'a dyn Fn(&[u8]) -> ServerPlaces;
+
 thread_local! {
     /// The table that is to be swept next.
     static TURN: Cell<Turn> = Cell::default();
 }
 
 /// Called once a second in every worker. Worker 0 looks after the tables. `usable` tells what it knows
-/// of the servers of a zone.
-pub fn tick(running: Cycle<'_>, usable: Usable<'_>) {
+/// of the servers of a zone, `resolved` where the sessions of those are noted whose addresses are
+/// resolved at run time.
+pub fn tick(running: Cycle<'_>, usable: Usable<'_>, resolved: Resolved<'_>) {
     let does_housekeeping = matches!(process::role(), Role::Worker(0) | Role::Single);
     if !does_housekeeping || process::is_draining() {
         return;
     }
     let zones = running.zones::<ZoneConf>();
+    let counters = running.zones::<CountersConf>();
+    let counters = counters.first().map(|counters| (*counters, resolved));
     let mut turn = TURN.get();
     turn.sweep(zones.len(), SWEPT_AT_ONCE, |index, words| {
-        let swept = zones.get(index).and_then(|zone| sweep(zone, words));
+        let swept = zones.get(index);
+        let swept = swept.and_then(|zone| sweep(zone, words, counters));
         swept.unwrap_or(Progress {
             words: 0,
             is_whole: true,
@@ -51,7 +62,11 @@ pub fn tick(running: Cycle<'_>, usable: Usable<'_>) {
 
 /// Frees the words of sessions that ended long ago, in the next part of the table, of so many words
 /// at most. `None`: there is nothing in it.
-fn sweep(zone: &TableZone, count: usize) -> Option<Progress> {
+fn sweep(
+    zone: &TableZone,
+    count: usize,
+    counters: Option<(&CountersZone, Resolved<'_>)>,
+) -> Option<Progress> {
     let limits = zone.conf().longest.get()?;
     let (header, rest) = zone.split::<ZoneHeader, AtomicU128>()?;
     if header.counters.is_unused() {
@@ -62,7 +77,9 @@ fn sweep(zone: &TableZone, count: usize) -> Option<Progress> {
     let mut swept = zone.conf().swept.take();
     let from = swept.next;
     let mut seen = zone.conf().seen.borrow_mut();
-    swept += table.sweep_and_note(from, count, &limits, now, &mut seen);
+    let mut tallies = zone.conf().tallies.borrow_mut();
+    swept += table.sweep_and_note(from, count, &limits, now, &mut seen, &mut tallies);
+    drop(tallies);
     let is_whole = swept.next == 0;
     let end = if is_whole {
         table.capacity()
@@ -71,13 +88,18 @@ fn sweep(zone: &TableZone, count: usize) -> Option<Progress> {
     };
     if is_whole {
         table.publish(&swept);
-        let now = unix_seconds().try_into().unwrap_or_default();
-        header.notes.scanned_at.store(now, Relaxed);
+        let scanned = unix_seconds().try_into().unwrap_or_default();
+        header.notes.scanned_at.store(scanned, Relaxed);
         if let Some(registry) = table.registry() {
             registry.swept(&seen);
         }
+        if let Some((counters, resolved)) = counters {
+            let resolved = resolved(zone.name());
+            session_counts::swept(zone, (header, rest), counters, &resolved, now);
+        }
         swept = Swept::default();
         seen.clear();
+        zone.conf().tallies.borrow_mut().clear();
     }
     zone.conf().swept.set(swept);
     Some(Progress {

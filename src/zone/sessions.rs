@@ -305,6 +305,11 @@ impl<'c> Sessions<'c> {
         }
     }
 
+    /// Whose sessions they are.
+    pub fn scope(&self) -> Scope<'c> {
+        self.scope
+    }
+
     /// The zone that holds the sessions; with `zone=off` there is none.
     pub fn zone(&self) -> Option<&'c TableZone> {
         match self.storage {

@@ -2,14 +2,16 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use portable_atomic::AtomicU128;
-use sticky_core::table::{Limits, Numbers, Swept, Table, ZoneHeader};
+use sticky_core::table::{Limits, Numbers, Swept, Table, Tallies, ZoneHeader};
 
 use crate::ngx::background_task::BackgroundTask;
 use crate::ngx::clock::monotonic_seconds;
 use crate::ngx::shm::{OldBlock, Zone};
 
+use super::counted_servers::CountedServers;
 use super::snapshot::Snapshot;
 
 /// A zone with a session table in it.
@@ -26,6 +28,10 @@ pub struct ZoneConf {
     pub swept: Cell<Swept>,
     /// The numbers of the servers whose sessions it has seen.
     pub seen: RefCell<Numbers>,
+    /// How many sessions of each it has seen.
+    pub tallies: RefCell<Tallies>,
+    /// The servers that have sessions in the zone, once the configuration is complete.
+    pub servers: OnceCell<Arc<CountedServers>>,
     /// What the zone replaces, from when it was made until the configuration is complete.
     pub replaces: RefCell<Option<Rc<OldBlock>>>,
     /// The thread that copies what is missing in a zone that has replaced another one.

@@ -83,11 +83,12 @@ fn table_names(peers: &[(&[u8], Option<&[u8]>)]) -> Vec<TableName> {
     named.collect()
 }
 
-/// All that servers with these names and routes may be called in a session table.
-pub fn names_in_table(peers: &[(&[u8], Option<&[u8]>)]) -> Vec<Vec<u8>> {
-    let names = table_names(peers).into_iter();
+/// All that servers with these names and routes may be called in a session table, each with the position
+/// of the server.
+pub fn names_in_table(peers: &[(&[u8], Option<&[u8]>)]) -> Vec<(usize, Vec<u8>)> {
+    let names = table_names(peers).into_iter().enumerate();
     names
-        .flat_map(|TableName { name, alias }| [Some(name), alias])
+        .flat_map(|(at, TableName { name, alias })| [Some((at, name)), alias.map(|it| (at, it))])
         .flatten()
         .collect()
 }

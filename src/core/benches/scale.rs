@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use sticky_core::snapshot::{
     check, Moment, Record, SnapshotError, SnapshotHeader, SnapshotReader, SnapshotWriter,
 };
-use sticky_core::table::{Swept, Table, Word};
+use sticky_core::table::{PeerId, Swept, Table, Tallies, Word};
 
 use population::{Population, Random, LIMITS, NOW};
 
@@ -38,10 +38,10 @@ fn main() {
     };
 
     println!(
-        "| sessions | table, MB | hit, ns | miss, ns | learn, ns | sweep, ms/MB | to double, s \
+        "| sessions | table, MB | hit, ns | miss, ns | learn, ns | sweep, ms/MB | count, s | to double, s \
          | to half, s | kept | file, MB | written, s | read, s |"
     );
-    println!("|{}", "---:|".repeat(12));
+    println!("|{}", "---:|".repeat(13));
     for &sessions in sizes {
         let row = Row::measured(sessions).expect("a temporary file");
         row.print();
@@ -55,6 +55,7 @@ struct Row {
     miss: f64,
     learn: f64,
     sweep: f64,
+    tally: Duration,
     to_double: Duration,
     to_half: Duration,
     kept: usize,
@@ -89,6 +90,7 @@ impl Row {
             miss,
             learn,
             sweep: sweep(&table, sessions),
+            tally: tally(&table, sessions),
             to_double,
             to_half,
             kept,
@@ -102,13 +104,14 @@ impl Row {
         let seconds = |time: Duration| format!("{:.3}", time.as_secs_f64());
         let mega = |bytes: f64| format!("{:.1}", bytes / 1e6);
         println!(
-            "| {} | {} | {:.0} | {:.0} | {:.0} | {:.2} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {:.0} | {:.0} | {:.0} | {:.2} | {} | {} | {} | {} | {} | {} | {} |",
             self.sessions,
             mega(self.table_bytes as f64),
             self.hit,
             self.miss,
             self.learn,
             self.sweep,
+            seconds(self.tally),
             seconds(self.to_double),
             seconds(self.to_half),
             self.kept,
@@ -117,6 +120,26 @@ impl Row {
             seconds(self.read),
         );
     }
+}
+
+/// How long it takes to count the sessions of each server in the whole table.
+fn tally(table: &Table, sessions: usize) -> Duration {
+    let mut tallies = Tallies::default();
+    let mut from = 0;
+    let begin = Instant::now();
+    loop {
+        from = table.tally(from, PIECE, &LIMITS, NOW, &mut tallies);
+        if from == 0 {
+            break;
+        }
+    }
+    let spent = begin.elapsed();
+    let all = (0..1 << 14).map(|number| tallies.of(PeerId::new(number)));
+    let all: u64 = all
+        .map(|tally| u64::from(tally.in_use) + u64::from(tally.not_in_use))
+        .sum();
+    assert_eq!(all, sessions as u64);
+    spent
 }
 
 /// Milliseconds for each megabyte of a table without expired sessions.

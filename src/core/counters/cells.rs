@@ -2,21 +2,21 @@
 //!
 //! ```text
 //! upstream:  0 requests by status   12 learned by source   28 skipped by reason
-//!           44 moved by reason      52 forgotten by reason 58 bodies  59 their bytes
+//!           44 moved by reason      52 forgotten by reason
 //! server:    0 hits
 //! ```
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::layout::{SERVER_CELLS, UPSTREAM_CELLS};
+use super::Place;
 use crate::events::{Forget, Move, Skip, Source, Status};
+use crate::happened::Happened;
 
 const LEARNED: usize = 12;
 const SKIPPED: usize = 28;
 const MOVED: usize = 44;
 const FORGOTTEN: usize = 52;
-const BODIES: usize = 58;
-const BODY_BYTES: usize = 59;
 
 const HITS: usize = 0;
 
@@ -25,72 +25,78 @@ const _: () = {
     assert!(LEARNED + Source::COUNT <= SKIPPED);
     assert!(SKIPPED + Skip::COUNT <= MOVED);
     assert!(MOVED + Move::COUNT <= FORGOTTEN);
-    assert!(FORGOTTEN + Forget::COUNT <= BODIES);
-    assert!(BODY_BYTES < UPSTREAM_CELLS && HITS < SERVER_CELLS);
+    assert!(FORGOTTEN + Forget::COUNT <= UPSTREAM_CELLS);
+    assert!(HITS < SERVER_CELLS);
 };
-
-/// What has happened with sessions while a request was served, besides its status.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Happening {
-    /// Sessions learned, by the numbers of [`Source`].
-    pub learned: [u8; Source::COUNT],
-    /// A bit for each [`Skip`] that has happened, by its number.
-    pub skipped: u16,
-    /// Sessions moved, by the numbers of [`Move`].
-    pub moved: [u8; Move::COUNT],
-    /// Sessions forgotten, by the numbers of [`Forget`].
-    pub forgotten: [u8; Forget::COUNT],
-    /// Bodies that were read for session ids.
-    pub bodies: u8,
-    /// So many bytes of them.
-    pub body_bytes: u64,
-}
-
-const _: () = assert!(Skip::COUNT <= u16::BITS as usize);
 
 /// The counters of an upstream, of one worker.
 #[derive(Clone, Copy, Debug)]
-pub struct UpstreamCells<'a>(pub(super) &'a [AtomicU64; UPSTREAM_CELLS]);
-
-impl UpstreamCells<'_> {
-    /// A request has ended.
-    #[inline(always)]
-    pub fn request(&self, status: Status) {
-        self.0[status.number()].fetch_add(1, Relaxed);
-    }
-
-    /// What has happened while it was served.
-    pub fn happened(&self, happening: &Happening) {
-        let skipped = |at: usize| (happening.skipped >> at & 1) as u8;
-        let skipped: [u8; Skip::COUNT] = std::array::from_fn(skipped);
-        for (first, counts) in [
-            (LEARNED, &happening.learned[..]),
-            (SKIPPED, &skipped),
-            (MOVED, &happening.moved),
-            (FORGOTTEN, &happening.forgotten),
-            (BODIES, &[happening.bodies]),
-        ] {
-            for (cell, count) in self.0.iter().skip(first).zip(counts) {
-                if *count != 0 {
-                    cell.fetch_add(u64::from(*count), Relaxed);
-                }
-            }
-        }
-        if happening.body_bytes != 0 {
-            self.0[BODY_BYTES].fetch_add(happening.body_bytes, Relaxed);
-        }
-    }
-}
+pub(super) struct UpstreamCells<'a>(pub(super) &'a [AtomicU64; UPSTREAM_CELLS]);
 
 /// The counters of a server, of one worker.
 #[derive(Clone, Copy, Debug)]
-pub struct ServerCells<'a>(pub(super) &'a [AtomicU64; SERVER_CELLS]);
+pub(super) struct ServerCells<'a>(pub(super) &'a [AtomicU64; SERVER_CELLS]);
 
-impl ServerCells<'_> {
-    /// A request of a session has gone to the session's server, which is this one, and was answered.
+/// Where the hits of a server are counted, in the slot of any worker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HitCounter(usize);
+
+impl HitCounter {
+    /// That of a server in that place; one that has none is not counted.
+    pub fn of(server: Option<Place>) -> HitCounter {
+        let first = server.map(|server| server.index() * SERVER_CELLS + HITS);
+        HitCounter(first.unwrap_or(usize::MAX))
+    }
+}
+
+/// Where a worker counts what happens in an upstream.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnCounters<'a> {
+    upstream: UpstreamCells<'a>,
+    /// All servers of the slot.
+    servers: &'a [AtomicU64],
+}
+
+impl<'a> OwnCounters<'a> {
+    pub(super) fn new(upstream: UpstreamCells<'a>, servers: &'a [AtomicU64]) -> Self {
+        Self { upstream, servers }
+    }
+
+    /// A request has ended.
     #[inline(always)]
-    pub fn hit(&self) {
-        self.0[HITS].fetch_add(1, Relaxed);
+    pub fn request(&self, status: Status) {
+        self.upstream.0[status.number()].fetch_add(1, Relaxed);
+    }
+
+    /// A request of a session has gone to the session's server, and was answered.
+    #[inline(always)]
+    pub fn hit(&self, server: HitCounter) {
+        if let Some(cell) = self.servers.get(server.0) {
+            cell.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// What has happened to sessions while a request was served.
+    pub fn happened(&self, happened: &Happened) {
+        let add = |first: usize, number: usize, count: u8| {
+            if count != 0 {
+                if let Some(cell) = self.upstream.0.get(first + number) {
+                    cell.fetch_add(count.into(), Relaxed);
+                }
+            }
+        };
+        for source in Source::ALL {
+            add(LEARNED, source.number(), happened.count_learned(*source));
+        }
+        for why in Skip::ALL {
+            add(SKIPPED, why.number(), happened.has_skipped(*why).into());
+        }
+        for why in Move::ALL {
+            add(MOVED, why.number(), happened.count_moved(*why));
+        }
+        for why in Forget::ALL {
+            add(FORGOTTEN, why.number(), happened.count_forgotten(*why));
+        }
     }
 }
 
@@ -109,10 +115,6 @@ pub struct UpstreamSums {
     pub moved: [u64; Move::COUNT],
     /// Sessions forgotten, by the numbers of [`Forget`].
     pub forgotten: [u64; Forget::COUNT],
-    /// Bodies that were read for session ids.
-    pub bodies: u64,
-    /// So many bytes of them.
-    pub body_bytes: u64,
 }
 
 impl UpstreamSums {
@@ -123,8 +125,6 @@ impl UpstreamSums {
             (&mut self.skipped, SKIPPED),
             (&mut self.moved, MOVED),
             (&mut self.forgotten, FORGOTTEN),
-            (std::slice::from_mut(&mut self.bodies), BODIES),
-            (std::slice::from_mut(&mut self.body_bytes), BODY_BYTES),
         ] {
             for (sum, cell) in sums.iter_mut().zip(cells.0.iter().skip(first)) {
                 *sum = sum.wrapping_add(cell.load(Relaxed));

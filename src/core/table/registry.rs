@@ -49,7 +49,7 @@ const WORDS_PER_ENTRY: usize = 64;
 const LEAST_ENTRIES: usize = 128;
 
 /// A large one has so many.
-const MOST_ENTRIES: usize = 1 << 14;
+pub(super) const MOST_ENTRIES: usize = 1 << 14;
 
 const _: () = assert!(MOST_ENTRIES <= 1 << PEER_BITS);
 

@@ -9,6 +9,7 @@ use super::census::Census;
 use super::limits::Limits;
 use super::registry::Numbers;
 use super::sync::fence;
+use super::tally::Tallies;
 use super::tick::Tick;
 use super::word::Word;
 use super::{test_points, Table, LINE};
@@ -90,11 +91,12 @@ impl Table<'_> {
     /// or because the id was learned again, stays. It need not count a relocation, because look-ups
     /// do not find expired sessions.
     pub fn sweep(&self, from: usize, count: usize, limits: &Limits, now: Tick) -> Swept {
-        self.sweep_and_note(from, count, limits, now, &mut Numbers::default())
+        let (seen, tallies) = (&mut Numbers::default(), &mut Tallies::default());
+        self.sweep_and_note(from, count, limits, now, seen, tallies)
     }
 
     /// The same; adds the numbers of the peers of all words that stay to `seen`, for
-    /// [`Registry::swept`](super::Registry::swept).
+    /// [`Registry::swept`](super::Registry::swept), and live sessions to `tallies`.
     pub fn sweep_and_note(
         &self,
         from: usize,
@@ -102,6 +104,7 @@ impl Table<'_> {
         limits: &Limits,
         now: Tick,
         seen: &mut Numbers,
+        tallies: &mut Tallies,
     ) -> Swept {
         // Between the marks of the sweep before and the words: of a worker that writes a word and then
         // looks for a mark, one of the two sees the other.
@@ -133,6 +136,7 @@ impl Table<'_> {
             } else if limits.is_live(&session, now) {
                 swept.live += 1;
                 swept.confirmed += u64::from(session.confirmed);
+                tallies.add(&session);
             }
             seen.add(session.peer);
         }

@@ -6,10 +6,11 @@ use std::mem::size_of;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use sticky_core::counters::{
-    Counters, CountersHeader, Digest, Happening, Kind, Named, Place, SessionCounts, Shape,
+    Counters, CountersHeader, Digest, HitCounter, Kind, Named, Place, SessionCounts, Shape,
     UpstreamSums,
 };
 use sticky_core::events::{Forget, Move, Skip, Source, Status};
+use sticky_core::happened::Happened;
 
 /// The memory of a zone.
 struct Zone {
@@ -62,8 +63,8 @@ fn named(counters: &Counters<'_>, number: usize, now: u64) -> Place {
 
 fn count(counters: &Counters<'_>, worker: usize, place: Place, times: u64) {
     let slot = counters.slot(worker).expect("a slot");
-    let cells = slot.upstream(place).expect("an upstream");
-    (0..times).for_each(|_| cells.request(Status::Hit));
+    let own = slot.own(place).expect("an upstream");
+    (0..times).for_each(|_| own.request(Status::Hit));
 }
 
 fn hits(counters: &Counters<'_>, place: Place) -> u64 {
@@ -84,11 +85,12 @@ fn what_every_worker_counts_is_in_the_sum() {
     let servers = counters.name(Kind::Server, &servers, 1001);
     let server = servers[0].unwrap();
     for worker in 0..40 {
-        let slot = counters.slot(worker).unwrap();
+        let own = counters.slot(worker).unwrap().own(first).unwrap();
         for status in Status::ALL {
-            slot.upstream(first).unwrap().request(*status);
+            own.request(*status);
         }
-        slot.server(server).unwrap().hit();
+        own.hit(HitCounter::of(Some(server)));
+        own.hit(HitCounter::of(None));
     }
     let sums = counters.upstream_sums(first);
     assert_eq!(sums.requests, [40; Status::COUNT]);
@@ -104,55 +106,59 @@ fn what_every_worker_counts_is_in_the_sum() {
 }
 
 #[test]
-fn whatever_happens_with_a_request_has_a_counter_of_its_own() {
+fn whatever_happens_to_sessions_has_a_counter_of_its_own() {
     let zone = Zone::begun(shape(1, 1, 1));
     let counters = zone.counters();
     let place = named(&counters, 0, 0);
-    let cells = counters.slot(0).unwrap().upstream(place).unwrap();
+    let own = counters.slot(0).unwrap().own(place).unwrap();
     let mut expected = UpstreamSums::default();
-    let mut rounds = 0;
-    let mut happens = |change: &dyn Fn(&mut Happening), expect: &dyn Fn(&mut UpstreamSums)| {
-        let mut happening = Happening::default();
-        change(&mut happening);
-        cells.happened(&happening);
+    let mut happens = |happen: &dyn Fn(&Happened), expect: &dyn Fn(&mut UpstreamSums)| {
+        let happened = Happened::default();
+        happen(&happened);
+        own.happened(&happened);
         expect(&mut expected);
         assert_eq!(counters.upstream_sums(place), expected);
-        rounds += 1;
     };
-    for at in 0..Source::COUNT {
-        happens(&|it| it.learned[at] = 3, &|sums| sums.learned[at] += 3);
+    happens(&|_| {}, &|_| {});
+    for source in Source::ALL {
+        happens(&|it| (0..3).for_each(|_| it.learn(*source)), &|sums| {
+            sums.learned[source.number()] += 3;
+        });
     }
-    for at in 0..Skip::COUNT {
-        happens(&|it| it.skipped = 1 << at, &|sums| sums.skipped[at] += 1);
+    for why in Skip::ALL {
+        happens(&|it| it.skip(*why), &|sums| {
+            sums.skipped[why.number()] += 1;
+        });
     }
-    for at in 0..Move::COUNT {
-        happens(&|it| it.moved[at] = 255, &|sums| sums.moved[at] += 255);
+    for why in Move::ALL {
+        happens(
+            &|it| (0..300).for_each(|_| it.move_session(*why)),
+            &|sums| {
+                sums.moved[why.number()] += 255;
+            },
+        );
     }
-    for at in 0..Forget::COUNT {
-        happens(&|it| it.forgotten[at] = 1, &|sums| sums.forgotten[at] += 1);
+    for why in Forget::ALL {
+        happens(&|it| it.forget(*why), &|sums| {
+            sums.forgotten[why.number()] += 1;
+        });
     }
-    happens(&|it| it.bodies = 2, &|sums| sums.bodies += 2);
-    happens(&|it| it.body_bytes = 1 << 40, &|sums| {
-        sums.body_bytes += 1 << 40;
-    });
-    // All at once, bits without a meaning included.
-    let all = Happening {
-        learned: [1; Source::COUNT],
-        skipped: u16::MAX,
-        moved: [1; Move::COUNT],
-        forgotten: [1; Forget::COUNT],
-        bodies: 1,
-        body_bytes: 1,
+    let all = |it: &Happened| {
+        Source::ALL.iter().for_each(|source| it.learn(*source));
+        Skip::ALL.iter().for_each(|why| it.skip(*why));
+        Move::ALL.iter().for_each(|why| it.move_session(*why));
+        Forget::ALL.iter().for_each(|why| it.forget(*why));
     };
-    happens(&|it| *it = all, &|sums| {
+    happens(&all, &|sums| {
         sums.learned.iter_mut().for_each(|sum| *sum += 1);
         sums.skipped.iter_mut().for_each(|sum| *sum += 1);
         sums.moved.iter_mut().for_each(|sum| *sum += 1);
         sums.forgotten.iter_mut().for_each(|sum| *sum += 1);
-        sums.bodies += 1;
-        sums.body_bytes += 1;
     });
-    assert!(rounds > 30);
+    // Statuses have others again.
+    Status::ALL.iter().for_each(|status| own.request(*status));
+    expected.requests = [1; Status::COUNT];
+    assert_eq!(counters.upstream_sums(place), expected);
 }
 
 #[test]
@@ -170,8 +176,8 @@ fn no_two_workers_share_a_cache_line() {
             count(&counters, worker, place.unwrap(), 1);
         }
         for server in &servers {
-            let slot = counters.slot(worker).unwrap();
-            slot.server(server.unwrap()).unwrap().hit();
+            let own = counters.slot(worker).unwrap().own(places[0].unwrap());
+            own.unwrap().hit(HitCounter::of(*server));
         }
         let after = zone.words.iter().map(|word| word.load(Relaxed));
         let changed = before.iter().zip(after).enumerate();
@@ -284,7 +290,8 @@ fn a_larger_zone_takes_over_what_was_counted() {
             for place in &places {
                 count(&counters, worker, place.unwrap(), 5);
             }
-            counters.slot(worker).unwrap().server(server).unwrap().hit();
+            let own = counters.slot(worker).unwrap().own(places[0].unwrap());
+            own.unwrap().hit(HitCounter::of(Some(server)));
         }
         let sessions = SessionCounts {
             in_use: 7,

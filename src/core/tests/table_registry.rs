@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use portable_atomic::AtomicU128;
 use sticky_core::table::{
     entries_of, Claim, Counters, Epoch, Fingerprint, Learned, Limits, LookUp, Numbers, PeerId,
-    Registration, Registry, RegistryHead, Table, ZoneHeader,
+    Registration, Registry, RegistryHead, Table, Tallies, ZoneHeader,
 };
 
 use table_zone::{key, none_unusable, HOUR};
@@ -56,8 +56,9 @@ impl Memory {
         for _ in 0..times {
             let mut seen = Numbers::default();
             let table = self.table();
-            table.sweep_and_note(0, 32, &HOUR, now, &mut seen);
-            table.sweep_and_note(32, 32, &HOUR, now, &mut seen);
+            let tallies = &mut Tallies::default();
+            table.sweep_and_note(0, 32, &HOUR, now, &mut seen, tallies);
+            table.sweep_and_note(32, 32, &HOUR, now, &mut seen, tallies);
             self.registry().swept(&seen);
         }
     }

@@ -10,7 +10,7 @@ use loom::thread;
 use sticky_core::table::sync::AtomicU128;
 use sticky_core::table::{
     Claim, Counters, Fingerprint, Key, Learned, Limits, LookUp, Numbers, PeerId, Registration,
-    Registry, RegistryHead, Session, Stage, Table, Tick, Word, LINE,
+    Registry, RegistryHead, Session, Stage, Table, Tallies, Tick, Word, LINE,
 };
 
 pub const LIMITS: Limits = Limits {
@@ -135,8 +135,14 @@ impl Zone {
     pub fn sweep(&self) {
         let mut seen = Numbers::default();
         let words = self.words.len();
-        self.registered()
-            .sweep_and_note(0, words, &LIMITS, SEEN, &mut seen);
+        self.registered().sweep_and_note(
+            0,
+            words,
+            &LIMITS,
+            SEEN,
+            &mut seen,
+            &mut Tallies::default(),
+        );
         self.registry().swept(&seen);
     }
 

@@ -1,0 +1,49 @@
+//! Where the sessions of each server of a zone are noted.
+
+use std::sync::OnceLock;
+
+use sticky_core::counters::Place;
+use sticky_core::table::{Fingerprint, ZoneIdentity};
+
+/// What the registry of a zone knows servers by, and where their sessions are noted.
+pub type ServerPlaces = Vec<(Fingerprint, Place)>;
+
+/// A server that is always the same.
+pub struct NamedServer {
+    /// Whose sessions those of its upstream are.
+    pub scope: Box<[u8]>,
+    /// What it is called in the table.
+    pub name: Box<[u8]>,
+    /// Where it is counted.
+    pub place: Place,
+}
+
+/// The servers that have their sessions in a zone. Plain data, so that a thread that counts needs
+/// nothing of nginx.
+pub struct CountedServers {
+    /// Where the zone itself has its entry.
+    pub zone: Option<Place>,
+    named: Vec<NamedServer>,
+    /// The same by what the registry knows them by, from the first use on.
+    places: OnceLock<ServerPlaces>,
+}
+
+impl CountedServers {
+    /// Those whose addresses are not resolved at run time.
+    pub fn new(zone: Option<Place>, named: Vec<NamedServer>) -> Self {
+        Self {
+            zone,
+            named,
+            places: OnceLock::new(),
+        }
+    }
+
+    /// Where they are noted, in the zone with that identity.
+    pub fn places(&self, identity: &ZoneIdentity) -> &[(Fingerprint, Place)] {
+        self.places.get_or_init(|| {
+            let keys = identity.sip_keys();
+            let place = |it: &NamedServer| (Fingerprint::new(keys, &it.scope, &it.name), it.place);
+            self.named.iter().map(place).collect()
+        })
+    }
+}
