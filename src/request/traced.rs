@@ -3,6 +3,7 @@
 
 use sticky_core::events::Status;
 
+use crate::config::directives::DRAINING;
 use crate::config::types::Rule;
 use crate::ngx::balancer::{interpose, Attempt, Balancer, Choice, Chooser, RoundRobin};
 use crate::ngx::open::Place;
@@ -118,7 +119,8 @@ impl<'r> RequestContext<'r> {
         };
         match self.peers.state(peer.handle) {
             None => ", its server has left",
-            Some(state) if state.down != 0 => ", down",
+            Some(_) if self.sticky.is_drained(peer) => ", drained",
+            Some(state) if state.down & !DRAINING != 0 => ", down",
             Some(state) if state.has_failed => ", failed",
             // In this very request.
             Some(_) => ", failed now",
