@@ -66,7 +66,7 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
             }
             let state = rule.state.as_deref();
             doubts.extend(state.and_then(|word| Some(Doubt::state_file(cf, cf.full_name(word)?))));
-            let readers = Readers::new(&rule.learn, &rule.names);
+            let readers = Readers::new(&rule.learn, &rule.response_names);
             Rule::Query(*rule, sessions, readers)
         }
         Mode::Rewrite(rule) => Rule::Rewrite(rule),

@@ -169,8 +169,9 @@ impl Sticky<'_> {
 /// Remembers of a few locations whether they hide any of the headers that ids are learned from.
 #[derive(Default)]
 pub struct HidingConfs {
-    /// The [key](Exchange::conf_key) of a location, plus 1 if it does, in the place that its bits
-    /// choose.
+    /// The [key](Exchange::conf_key) of one that does not.
+    latest: Cell<usize>,
+    /// That of a location, plus 1 if it does, in the place that its bits choose.
     known: [Cell<usize>; 8],
 }
 
@@ -182,28 +183,31 @@ impl HidingConfs {
         exchange: Exchange<'_>,
         names: impl FnOnce() -> N,
     ) -> bool {
+        exchange.conf_key() != self.latest.get() && self.look_up(exchange, names)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_up<'h, N: Iterator<Item = &'h [u8]>>(
+        &self,
+        exchange: Exchange<'_>,
+        names: impl FnOnce() -> N,
+    ) -> bool {
         let key = exchange.conf_key();
         // Structures of several hundred bytes.
         let Some(place) = self.known.get((key >> 8) % self.known.len()) else {
             return false;
         };
         if place.get() & !1 != key {
-            note(place, key, exchange, names);
+            let hides = names().any(|name| exchange.hides(name));
+            place.set(key | usize::from(hides));
         }
-        place.get() & 1 != 0
+        let hides = place.get() & 1 != 0;
+        if !hides {
+            self.latest.set(key);
+        }
+        hides
     }
-}
-
-#[cold]
-#[inline(never)]
-fn note<'h, N: Iterator<Item = &'h [u8]>>(
-    place: &Cell<usize>,
-    key: usize,
-    exchange: Exchange<'_>,
-    names: impl FnOnce() -> N,
-) {
-    let hides = names().any(|name| exchange.hides(name));
-    place.set(key | usize::from(hides));
 }
 
 /// The mode, with what it needs at run time.

@@ -26,6 +26,7 @@ use super::context::{Entry, HolderState, NginxSticky, RequestContext};
 use super::lookup::{self, RequestSession};
 use super::session_id;
 use super::status::Tries;
+use super::traced::Unsteered;
 use super::usable;
 
 /// Steers a request of the upstream `us`, if that is sticky. Its balancer has been initialised for
@@ -66,7 +67,7 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
                 let context = || context(r, sticky, peers, &session);
                 Steered::begin(r, exchange, context, Holder)?
             } else {
-                without_session(r, sticky, rule, peers, &session)?
+                without_session(r, exchange, sticky, rule, &session)?
             };
             // A client that gets another response may have an id from this one.
             if rule.awaits_end {
@@ -79,7 +80,7 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
             if session.holder.is_some() {
                 Steered::begin(r, exchange, context, Holder)?;
             } else {
-                let context = begin_unsteered(r, context)?;
+                let context = begin_unsteered(r, exchange, context)?;
                 // A client that has sent the cookie needs no other.
                 if !rule.hide_cookie {
                     accel_redirect::watch::<A>(r, context);
@@ -96,22 +97,28 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
 #[inline(always)]
 fn without_session<'r>(
     r: Request<'r>,
+    exchange: RoundRobin<'r>,
     sticky: &'r Sticky<'r>,
     rule: &QueryRule,
-    peers: PeerList,
     session: &RequestSession<'r>,
 ) -> Option<&'r RequestContext<'r>> {
     session_id::take_met(r, sticky, &rule.names);
-    begin_unsteered(r, || context(r, sticky, peers, session))
+    begin_unsteered(r, exchange, || {
+        context(r, sticky, exchange.peers(), session)
+    })
 }
 
 #[inline(always)]
 fn begin_unsteered<'r>(
     r: Request<'r>,
+    exchange: RoundRobin<'r>,
     context: impl FnOnce() -> RequestContext<'r>,
 ) -> Option<&'r RequestContext<'r>> {
     let context = r.pool()?.vacant()?.fill(context());
     r.set_context(context);
+    if r.is_debugged() {
+        Unsteered::trace(context, exchange);
+    }
     Some(context)
 }
 
@@ -141,7 +148,7 @@ fn begin_special<'r>(
     if enters {
         Steered::begin(r, exchange, context, Entering)
     } else if session.holder.is_none() {
-        without_session(r, sticky, rule, peers, session)
+        without_session(r, exchange, sticky, rule, session)
     } else if rule.balance_factor.is_some() {
         Steered::begin(r, exchange, context, Bounded)
     } else {
@@ -162,7 +169,7 @@ fn begin_rewrite<'r>(
     if session.holder.is_some() {
         Steered::begin(r, exchange, context, Holder)?;
     } else {
-        begin_unsteered(r, context)?;
+        begin_unsteered(r, exchange, context)?;
     }
     Some(())
 }
@@ -226,6 +233,7 @@ fn context<'r>(
         noted: Happened::default(),
         finalize: SavedFinalize::default(),
         open: Place::of(r),
+        trace: Cell::new(None),
     }
 }
 
