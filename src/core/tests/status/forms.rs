@@ -251,3 +251,12 @@ fn pieces_are_bounded() {
     sticky_core::status::metrics(&all, &mut note);
     assert!(longest < 32 * 1024, "{longest}");
 }
+
+#[test]
+fn numbers_are_written_whole() {
+    let mut all = report(b"u", b"s", b"z");
+    for number in [0, 9, 10, 1_000_000, u64::MAX] {
+        all.zones[0].capacity = number;
+        assert!(json(&all).contains(&format!("\"capacity\":{number},")));
+    }
+}
