@@ -456,8 +456,9 @@ unsafe extern "C" fn early_hints_filter(r: sys::RequestPtr) -> ngx_int_t {
 // Called once for every request, and for a subrequest where those are logged: what is done with most of
 // them is short.
 unsafe extern "C" fn log_handler(r: sys::RequestPtr) -> ngx_int_t {
+    // As a C function, so that the call of it can be the last jump of this one.
     #[inline(never)]
-    fn guarded(context: &RequestContext<'_>, rest: Rest) -> ngx_int_t {
+    extern "C" fn guarded(context: &RequestContext<'_>, rest: Rest) -> ngx_int_t {
         guard((), || count::rest(context, rest));
         sys::OK
     }

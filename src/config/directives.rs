@@ -80,7 +80,7 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
         sharers: OnceCell::new(),
         sharers_servers: OnceCell::new(),
         counters: OnceCell::new(),
-        own_counters: Cell::default(),
+        own_counters: OnceCell::new(),
         fixed: OnceCell::new(),
         changing: RefCell::default(),
         attributes: RefCell::default(),

@@ -91,7 +91,7 @@ pub struct Sticky<'c> {
     /// What is counted of it, once the configuration is complete.
     pub counters: OnceCell<UpstreamCounters<'c>>,
     /// Where this worker counts, from the first use on.
-    pub own_counters: Cell<Option<OwnCounters<'c>>>,
+    pub own_counters: OnceCell<OwnCounters<'c>>,
     /// The index of peers that never change, from the first use on.
     pub(super) fixed: OnceCell<PeerIndex<'c>>,
     /// The index of peers that come and go (`resolve`).

@@ -157,22 +157,21 @@ fn keep_first(servers: &mut Vec<Server<'_>>) {
 /// Adds what is counted of each server.
 fn count(servers: &mut [Server<'_>], counters: &UpstreamCounters<'_>) {
     // In the order of the names.
-    let hits: Vec<(&[u8], u64)> = counters
-        .server_sums()
-        .map(|(name, sums)| (name, sums.hits))
-        .collect();
+    let counted: Vec<_> = counters.servers().collect();
     for server in servers {
-        let place = hits.binary_search_by_key(&&server.name[..], |(name, _)| name);
-        let found = place.ok().and_then(|place| hits.get(place));
-        server.hits = found.map(|(_, hits)| *hits);
+        let place = counted.binary_search_by_key(&&server.name[..], |(name, ..)| name);
+        let Some((_, sums, sessions)) = place.ok().and_then(|place| counted.get(place)) else {
+            continue;
+        };
+        server.hits = Some(sums.hits);
         server.drain = drain(&server.name, counters);
-        if let Some(counts) = counters.sessions(&server.name) {
+        if let Some(sessions) = sessions {
             server.sessions = Some(status::Sessions {
-                in_use: counts.in_use,
-                unused: counts.not_in_use,
-                counted: known(counts.counted),
+                in_use: sessions.in_use,
+                unused: sessions.not_in_use,
+                counted: known(sessions.counted),
             });
-            server.last_use = known(counts.last_use);
+            server.last_use = known(sessions.last_use);
         }
     }
 }

@@ -240,19 +240,18 @@ impl<'c> UpstreamCounters<'c> {
         Some(opened(self.zone)?.upstream_sums(self.place?))
     }
 
-    /// What all workers have counted of each server, by what the configuration calls it.
-    pub fn server_sums(&self) -> impl Iterator<Item = (&'c [u8], ServerSums)> + '_ {
+    /// What all workers have counted of each server, in the order of what the configuration calls it,
+    /// and how many sessions it had when they were last counted: `None` if they never were, or are
+    /// not known to all workers.
+    pub fn servers(
+        &self,
+    ) -> impl Iterator<Item = (&'c [u8], ServerSums, Option<SessionCounts>)> + '_ {
         let counters = opened(self.zone);
         self.servers.iter().filter_map(move |(label, place)| {
-            let sums = counters.as_ref()?.server_sums(*place);
-            Some((*label, sums))
+            let counters = counters.as_ref()?;
+            let sessions = counters.sessions(*place);
+            Some((*label, counters.server_sums(*place), sessions))
         })
-    }
-
-    /// How many sessions a server has that the configuration calls so, when they were last counted.
-    /// `None`: they never were, or are not known to all workers.
-    pub fn sessions(&self, label: &[u8]) -> Option<SessionCounts> {
-        opened(self.zone)?.sessions(self.server(label)?)
     }
 
     /// When counts were taken over from a zone of another size, in seconds since 1970: what workers
