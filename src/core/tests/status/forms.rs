@@ -50,7 +50,7 @@ fn metrics_have_the_numbers() {
         "nginx_sticky_sessions_moved_total{reason=\"left\"} 2",
         "nginx_sticky_sessions_forgotten_total{reason=\"ended\"} 1",
         "nginx_sticky_server_draining{upstream=\"shop\",server=\"10.0.0.1:8080\"} 1",
-        "nginx_sticky_server_draining{upstream=\"shop\",server=\"unix:/run/b.sock\"} 0",
+        "nginx_sticky_server_draining{upstream=\"shop\",server=\"unix:/run/b.sock\"} 1",
         "nginx_sticky_sessions_evicted_total{zone=\"z\",state=\"in_use\"} 3",
         "nginx_sticky_zone_capacity_sessions{zone=\"z\"} 1000",
         "nginx_sticky_zone_used_sessions{zone=\"z\"} 13",

@@ -3,6 +3,7 @@
 //! renamed.
 
 mod forms;
+mod hands;
 mod names;
 mod sample;
 mod schema;
