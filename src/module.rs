@@ -371,7 +371,9 @@ unsafe extern "C" fn exit_process(cycle: *mut sys::ngx_cycle_t) {
 unsafe extern "C" fn exit_master(cycle: *mut sys::ngx_cycle_t) {
     // SAFETY: ngx_master_process_exit() passes the running cycle.
     if let Some(running) = unsafe { Cycle::from_ptr(cycle) } {
-        guard((), || housekeeping::leave_master(running));
+        guard((), || {
+            housekeeping::leave_master(running, &|zone| usable::servers_of(running, zone))
+        });
     }
 }
 

@@ -25,7 +25,7 @@ mod layout;
 
 pub use cells::{HitCounter, OwnCounters, ServerSums, UpstreamSums};
 pub use digest::{Digest, Kind};
-pub use drain::{Drain, DrainCells, DrainMark, DrainedBy, FORGOTTEN_AFTER};
+pub use drain::{Drain, DrainCells, DrainMark, DrainedBy, KeptDrain, FORGOTTEN_AFTER};
 pub use entry::SessionCounts;
 pub use layout::{CountersHeader, Named, Shape};
 

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
 use sticky_core::counters::{
-    Counters, CountersHeader, Digest, Drain, DrainCells, DrainMark, Kind, Named, OwnCounters,
-    Place, ServerSums, SessionCounts, Shape, UpstreamSums,
+    Counters, CountersHeader, Digest, Drain, DrainCells, DrainMark, KeptDrain, Kind, Named,
+    OwnCounters, Place, ServerSums, SessionCounts, Shape, UpstreamSums,
 };
 
 use crate::ngx::clock;
@@ -207,6 +207,31 @@ impl<'c> UpstreamCounters<'c> {
     pub fn drained_since(&self, server: Place) -> Option<u64> {
         let cells = self.drain_cells(server)?;
         cells.drain().map(|_| cells.since())
+    }
+
+    /// The drains of the servers, for a state file.
+    pub fn kept_drains(&self, upstream: &[u8]) -> Vec<KeptDrain> {
+        if !self.may_have_drains() {
+            return Vec::new();
+        }
+        let servers = self.servers.iter();
+        let kept = servers.filter_map(|(label, place)| {
+            let digest = Digest::of_server(upstream, label);
+            self.drain_cells(*place)?.keep(digest)
+        });
+        kept.collect()
+    }
+
+    /// Goes on with the drains that a state file has.
+    pub fn restore_drains(&self, upstream: &[u8], kept: &[KeptDrain]) {
+        for (label, place) in &self.servers {
+            let digest = Digest::of_server(upstream, label);
+            let one = kept.iter().find(|kept| kept.server == digest);
+            if let (Some(one), Some(cells), Some(mark)) = (one, self.drain_cells(*place), self.mark)
+            {
+                cells.restore(one, now(), mark);
+            }
+        }
     }
 
     /// A server announces whether it wants no new sessions. Returns whether that changes something.
