@@ -71,6 +71,18 @@ impl Happened {
         }
     }
 
+    /// The numbers of the reasons for which something was skipped, as bits.
+    #[inline]
+    pub fn skipped_bits(&self) -> u16 {
+        self.skipped.get().0
+    }
+
+    /// Whether anything else has happened.
+    #[inline]
+    pub fn has_more(&self) -> bool {
+        self.is_any.get()
+    }
+
     /// Whether there is nothing to count.
     #[inline]
     pub fn is_nothing(&self) -> bool {

@@ -34,10 +34,11 @@ pub fn ended(context: &RequestContext<'_>) -> Rest {
             None => return Rest::Hit,
         }
     }
-    match context.learned.get().is_none() && context.noted.is_nothing() {
-        true => Rest::Nothing,
-        false => Rest::Happened,
+    if context.learned.get().is_some() || context.noted.has_more() {
+        return Rest::Happened;
     }
+    own.skipped(context.noted.skipped_bits());
+    Rest::Nothing
 }
 
 /// Counts the rest.
