@@ -87,7 +87,7 @@ impl<'a> OwnCounters<'a> {
     }
 
     fn add(&self, at: usize, count: u64) {
-        if let Some(cell) = self.upstream.0.get(at).filter(|_| count != 0) {
+        if let Some(cell) = self.upstream.0.get(at) {
             cell.fetch_add(count, Relaxed);
         }
     }
@@ -105,20 +105,10 @@ impl<'a> OwnCounters<'a> {
 
     /// What has happened to sessions while a request was served.
     pub fn happened(&self, happened: &Happened) {
-        let add = |first: usize, number: usize, count: u8| self.add(first + number, count.into());
         self.skipped(happened.skipped_bits());
-        if !happened.has_more() {
-            return;
-        }
-        for source in Source::ALL {
-            add(LEARNED, source.number(), happened.count_learned(*source));
-        }
-        for why in Move::ALL {
-            add(MOVED, why.number(), happened.count_moved(*why));
-        }
-        for why in Forget::ALL {
-            add(FORGOTTEN, why.number(), happened.count_forgotten(*why));
-        }
+        happened.each_learned(|number, count| self.add(LEARNED + number, count.into()));
+        happened.each_moved(|number, count| self.add(MOVED + number, count.into()));
+        happened.each_forgotten(|number, count| self.add(FORGOTTEN + number, count.into()));
     }
 }
 
