@@ -35,9 +35,10 @@ for (@applications) {
     }
 }
 
-# The other way round, too: of each file all lines. The three modes are no applications, and both
+# The other way round, too: of each file all lines. The three modes, the router and the page of
+# operators are no applications, and both
 # files for PHP have one line.
-my %no_application = map { $_ => 1 } qw/ query.conf cookie.conf rewrite.conf /;
+my %no_application = map { $_ => 1 } qw/ query.conf cookie.conf rewrite.conf router.conf status.conf /;
 my @unnamed = grep { text("$FindBin::Bin/../README.md") !~ /\(nginx-conf\/\Q$_\E\)/ } published();
 is_deeply(\@unnamed, [], 'every file is named');
 $in_table{'php-fpm.conf'} = $in_table{'php.conf'};
