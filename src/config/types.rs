@@ -26,6 +26,7 @@ use super::cookie_variables::CookieVariables;
 use super::doubts::Doubt;
 use super::nginx_forms::NginxForm;
 use super::peer_index::{ClientView, IndexView, Peer, PeerIndex};
+use super::statsd::Statsd;
 
 /// What the module keeps for each upstream block.
 #[derive(Default)]
@@ -321,6 +322,8 @@ pub struct MainConf<'c> {
     pub variables: RefCell<Vec<Text<'c>>>,
     /// What each `sticky_status` shows, by the numbers in the locations.
     pub status_pages: RefCell<Vec<StatusPage<'c>>>,
+    /// `sticky_statsd`.
+    pub statsd: OnceCell<Statsd>,
 }
 
 /// What a `sticky_status` directive says.

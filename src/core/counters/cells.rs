@@ -9,6 +9,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::layout::{SERVER_CELLS, UPSTREAM_CELLS};
+use super::unsent::Counted;
 use super::Place;
 use crate::events::{Forget, Move, Skip, Source, Status};
 use crate::happened::Happened;
@@ -33,9 +34,26 @@ const _: () = {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct UpstreamCells<'a>(pub(super) &'a [AtomicU64; UPSTREAM_CELLS]);
 
+impl<'a> UpstreamCells<'a> {
+    pub(super) fn of(self, counted: Counted) -> &'a AtomicU64 {
+        &self.0[match counted {
+            Counted::Request(status) => status.number(),
+            Counted::Learned(source) => LEARNED + source.number(),
+            Counted::Moved(reason) => MOVED + reason.number(),
+            Counted::Forgotten(reason) => FORGOTTEN + reason.number(),
+        }]
+    }
+}
+
 /// The counters of a server, of one worker.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServerCells<'a>(pub(super) &'a [AtomicU64; SERVER_CELLS]);
+
+impl<'a> ServerCells<'a> {
+    pub(super) fn hits(self) -> &'a AtomicU64 {
+        &self.0[HITS]
+    }
+}
 
 /// Where the hits of a server are counted, in the slot of any worker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -130,6 +148,15 @@ pub struct UpstreamSums {
 }
 
 impl UpstreamSums {
+    pub(super) fn of(&self, counted: Counted) -> u64 {
+        match counted {
+            Counted::Request(status) => self.requests[status.number()],
+            Counted::Learned(source) => self.learned[source.number()],
+            Counted::Moved(reason) => self.moved[reason.number()],
+            Counted::Forgotten(reason) => self.forgotten[reason.number()],
+        }
+    }
+
     pub(super) fn add(&mut self, cells: UpstreamCells<'_>) {
         for (sums, first) in [
             (&mut self.requests[..], 0),

@@ -7,14 +7,14 @@
 //!      may be drained servers              7  spare
 //!   8  a server's sessions: in use, not in use, last use, when they were counted
 //!      a zone's sessions: when somebody began to count them
-//!  12  spare, 4 words
+//!  12  a zone: what was sent of it, 3 words       15  spare
 //! ```
 
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use super::digest::Digest;
 use super::drain::{DrainCells, DrainMark};
-use super::layout::ENTRY_WORDS;
+use super::layout::{ENTRY_WORDS, ZONE_COUNTS};
 
 #[derive(Clone, Copy)]
 pub(super) struct Entry<'a>(pub(super) &'a [AtomicU64; ENTRY_WORDS]);
@@ -74,6 +74,11 @@ impl<'a> Entry<'a> {
         for (word, other) in self.0.iter().zip(other.0) {
             word.store(other.load(Relaxed), Relaxed);
         }
+    }
+
+    /// What was sent of a zone.
+    pub(super) fn sent(self) -> &'a [AtomicU64] {
+        &self.0[12..12 + ZONE_COUNTS]
     }
 
     pub(super) fn sessions(self) -> Option<SessionCounts> {
