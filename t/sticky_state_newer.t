@@ -64,7 +64,7 @@ my $good = $t->read_file('u.state');
 # Sections that a later version may add: in front of the others, and behind them; a long one, an empty
 # one.
 
-my @new = (section(3, 'counters ' x 1000), section(70, 'x' x 300_000), section(4_000_000_000, ''));
+my @new = (section(30, 'counters ' x 1000), section(70, 'x' x 300_000), section(4_000_000_000, ''));
 my $more = substr($good, 0, 64) . $new[0] . substr($good, 64, -24) . $new[1] . $new[2]
     . section(0, pack 'Q<', 5);
 $t->write_file('u.state', $more);
