@@ -12,6 +12,7 @@ use sticky_core::status::{Done, Found};
 use sticky_core::table::bulk::{Bulk, Part};
 use sticky_core::table::{Limits, LookUp, PeerId, Registration};
 
+use crate::config::counted;
 use crate::config::peer_index::names_of_each;
 use crate::config::types::{MainConf, Rule, StatusPage, Sticky, UpstreamConf};
 use crate::ngx::background_task::BackgroundTask;
@@ -123,6 +124,10 @@ pub fn carry_out(r: Request<'_>, page: &StatusPage<'_>) -> Result<Outcome, Refus
         return Ok(by_hand.ask(&order));
     }
     let done = by_hand.act(&order.action)?;
+    if let Some(main) = r.main_conf::<MainConf<'_>>() {
+        // Whoever looks next sees what has come of it.
+        counted::start_counts(main, &[sticky.us]);
+    }
     r.log().write(
         Level::Notice,
         format_args!("sticky: {who}: {}", done.text.trim_end_matches('.')),
