@@ -80,7 +80,7 @@ endif
 .PHONY: all module dev module-path install demo clean help packages \
 	test test-core test-worst test-layout test-nginx test-apps test-killed test-static test-msrv test-long \
 	tsan miri fuzz matrix matrix-row lint cargo-deny \
-	bench bench-core bench-worst bench-scale bench-nginx bench-instructions bench-reload \
+	bench bench-core bench-worst bench-scale bench-nginx bench-instructions bench-reload bench-tenants \
 	compare-apps compare-haproxy
 
 ## The module, for nginx's load_module; plain make does this
@@ -308,9 +308,9 @@ bench-worst: packages
 bench-scale: packages
 	$(CARGO) bench --locked -p sticky-core --bench scale --target-dir target/core
 
-## For bench-nginx: rounds, of which the medians count
+## For bench-nginx and bench-tenants: rounds, of which the medians count
 BENCH_ROUNDS ?= 11
-## For bench-nginx: seconds of each run
+## For bench-nginx and bench-tenants: seconds of each run
 BENCH_SECONDS ?= 1
 ## For bench-nginx: connections at once
 BENCH_CONNECTIONS ?= 32
@@ -341,6 +341,15 @@ BENCH_STATE ?=
 bench-reload: module
 	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl wrk taskset=util-linux
 	@tools/bench-reload $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
+
+## For bench-tenants: how many tenants (1000)
+BENCH_TENANTS ?=
+
+## What many tenants in one nginx cost: memory, reloads, requests, and the pages of operators
+bench-tenants: module
+	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl wrk taskset=util-linux
+	@BENCH_ROUNDS=$(BENCH_ROUNDS) BENCH_SECONDS=$(BENCH_SECONDS) BENCH_TENANTS=$(or $(BENCH_TENANTS),1000) \
+		tools/bench-tenants $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
 
 ##@ Comparing
 
