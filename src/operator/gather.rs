@@ -145,6 +145,10 @@ fn count(servers: &mut [Server<'_>], counters: &UpstreamCounters<'_>) {
     for server in servers {
         server.hits = hits.get(&server.name[..]).copied();
         server.drain = drain(&server.name, counters);
+        let place = counters.server(&server.name);
+        let limit = place.and_then(|place| counters.limit(place));
+        server.max_sessions = limit.map(|limit| limit.get().into());
+        server.is_full = place.is_some_and(|place| counters.is_full(place));
         if let Some(counts) = counters.sessions(&server.name) {
             server.sessions = Some(status::Sessions {
                 in_use: counts.in_use,

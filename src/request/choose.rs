@@ -108,7 +108,7 @@ impl<'r> Chooser for Steered<'r, Balanced> {
     }
 
     fn choose(&self, attempt: &Attempt<'_>) -> Choice {
-        self.context.avoid_drained(attempt);
+        self.context.avoid_some(attempt);
         Choice::Balance
     }
 }
@@ -123,7 +123,7 @@ impl<'r, W: Way + 'r> Chooser for Steered<'r, W> {
     }
 
     fn choose(&self, attempt: &Attempt<'_>) -> Choice {
-        self.context.avoid_drained(attempt);
+        self.context.avoid_some(attempt);
         let choice = W::choose(&self.context, attempt);
         if W::MAY_PASS_BY && self.context.holder_state.get() != HolderState::Steered {
             return choice;
@@ -147,7 +147,7 @@ impl<'r> Chooser for Steered<'r, &'r NginxSticky<'r>> {
     }
 
     fn choose(&self, attempt: &Attempt<'_>) -> Choice {
-        self.context.avoid_drained(attempt);
+        self.context.avoid_some(attempt);
         self.chosen(self.by.choose(&self.context, attempt))
     }
 
@@ -179,8 +179,8 @@ impl<'r> Chooser for Steered<'r, &'r NginxSticky<'r>> {
 impl RequestContext<'_> {
     /// Keeps the balancer from servers that get no new sessions.
     #[inline(always)]
-    fn avoid_drained(&self, attempt: &Attempt<'_>) {
-        if self.sticky.may_have_drains() {
+    fn avoid_some(&self, attempt: &Attempt<'_>) {
+        if self.sticky.may_avoid() {
             self.avoid(attempt);
         }
     }
@@ -189,10 +189,22 @@ impl RequestContext<'_> {
     #[inline(never)]
     fn avoid(&self, attempt: &Attempt<'_>) {
         let index = self.peer_index();
-        let drained = index
-            .peers()
-            .filter(|peer| self.sticky.drain(peer).is_some());
-        attempt.avoid(drained.map(|peer| peer.handle).collect());
+        let (mut drained, mut full) = (Vec::new(), Vec::new());
+        let mut has_room = false;
+        for peer in index.peers() {
+            if self.sticky.drain(peer).is_some() {
+                drained.push(peer.handle);
+            } else if self.sticky.is_full(peer) {
+                full.push(peer.handle);
+            } else {
+                has_room = true;
+            }
+        }
+        // Where all have as many sessions as they may, it is as if there were no limits.
+        if !has_room {
+            full.clear();
+        }
+        attempt.avoid(drained, full);
     }
 
     /// Whether also the sessions of the holder go elsewhere.
