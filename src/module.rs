@@ -371,7 +371,9 @@ unsafe extern "C" fn exit_process(cycle: *mut sys::ngx_cycle_t) {
 unsafe extern "C" fn exit_master(cycle: *mut sys::ngx_cycle_t) {
     // SAFETY: ngx_master_process_exit() passes the running cycle.
     if let Some(running) = unsafe { Cycle::from_ptr(cycle) } {
-        guard((), || housekeeping::leave_master(running));
+        guard((), || {
+            housekeeping::leave_master(running, &|zone| usable::servers_of(running, zone))
+        });
     }
 }
 
@@ -456,8 +458,9 @@ unsafe extern "C" fn early_hints_filter(r: sys::RequestPtr) -> ngx_int_t {
 // Called once for every request, and for a subrequest where those are logged: what is done with most of
 // them is short.
 unsafe extern "C" fn log_handler(r: sys::RequestPtr) -> ngx_int_t {
+    // As a C function, so that the call of it can be the last jump of this one.
     #[inline(never)]
-    fn guarded(context: &RequestContext<'_>, rest: Rest) -> ngx_int_t {
+    extern "C" fn guarded(context: &RequestContext<'_>, rest: Rest) -> ngx_int_t {
         guard((), || count::rest(context, rest));
         sys::OK
     }

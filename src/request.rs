@@ -11,4 +11,6 @@ pub mod origin;
 pub mod session_id;
 pub mod status;
 pub mod steer;
+pub mod trace;
+pub mod traced;
 pub mod usable;

@@ -17,9 +17,18 @@ pub mod cookie;
 mod drain;
 pub mod learn;
 pub mod rewrite;
+mod trace;
 
 /// Called before the header of a response is sent.
 pub fn header<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
+    read_header(r, context);
+    if let Some(trace) = context.trace.get() {
+        trace::header(r, context, trace);
+    }
+}
+
+#[inline(always)]
+fn read_header<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
     let Some((name, is_new)) = answer(r, context) else {
         return;
     };
@@ -82,8 +91,8 @@ pub fn observe<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
     }
 }
 
-/// Why ids of the response were not learned, or why it was not read, as far as it has come: the value of
-/// `$sticky_skipped`. `None`: no sticky upstream serves the request.
+/// Why ids of the response were not learned, or why it was not read, as far as it has come: the
+/// value of `$sticky_skipped`. `None`: no sticky upstream serves the request.
 pub fn skipped<'r>(r: Request<'r>) -> Option<String> {
     let Some(context) = r.context::<RequestContext<'_>>() else {
         // From the cache, without asking for a server.
@@ -141,6 +150,9 @@ impl OnRedirect for AccelRedirect {
             return;
         };
         drain::announced(r, context, name);
+        if let Some(trace) = context.trace.get() {
+            trace::redirected(context, trace, name, exchange);
+        }
         match &context.sticky.rule {
             Rule::Query(rule, sessions, _) if learn::may_learn(r, exchange.answer()) => {
                 answered(r, context, rule, sessions, name);

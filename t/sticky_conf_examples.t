@@ -12,6 +12,7 @@ use File::Spec;
 use IO::Socket::INET;
 
 my $examples = File::Spec->catdir($FindBin::Bin, '..', 'nginx-conf');
+my $t;
 my %walk = (
     'query.conf' => sub {
         my ($sid) = get('/') =~ /\?sid=(\w+)/;
@@ -24,6 +25,22 @@ my %walk = (
 );
 $walk{'agents.conf'} = sub {
     return map { get('/', 'X-Session-ID' => 'made-by-the-client') } 1 .. 8;
+};
+$walk{'log.conf'} = sub {
+    my ($sid) = get('/') =~ /\?sid=(\w+)/;
+    my @replies = map { get("/?sid=$sid") } 1 .. 8;
+    # Of the same session in all lines, by its hash, and without its id.
+    my $log = '';
+    eventually(sub {
+        open my $handle, '<', $t->testdir() . '/logs/sticky.log' or return;
+        $log = do { local $/; <$handle> };
+        return ($log =~ tr/\n//) >= 9;
+    });
+    my ($new, @more) = grep { / NEW / } my @all = split /\n/, $log;
+    my ($hash) = $new =~ /" 200 NEW from=none hash=([0-9a-f]{8}) age=- learned="html:1" skipped="-" to=shop /
+        or return;
+    my $known = qr/" 200 HIT from=query:sid hash=$hash age=\d+ learned="-" skipped="-" to=shop at="[\d.:]+" /;
+    return $log =~ /$sid/ || @more || 8 != grep({ /$known/ } @all) ? () : @replies;
 };
 $walk{'rewrite.conf'} = sub {
     my ($route) = get('/') =~ /[?;](route=\w+)/;
@@ -64,7 +81,7 @@ my @files = sort grep { !$elsewhere{$_} } map { /([^\/]+)$/ } glob "$examples/*.
 
 plan(skip_all => 'no examples') unless @files;
 my $tests = 1 + 3 * @files;
-my $t = Test::Nginx->new()->has(qw/ http proxy upstream_keepalive /)->plan($tests);
+$t = Test::Nginx->new()->has(qw/ http proxy upstream_keepalive /)->plan($tests);
 
 is_deeply(\@files, [sort keys %walk], 'every example is tested here');
 

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Tests for max_sessions where it is read: nginx does not know the word, so that without them it would
-# refuse every such configuration, or take one in which the limit does nothing.
+# Tests for max_sessions where it is read: nginx does not know the word, so that without them it
+# would refuse every such configuration, or take one in which the limit does nothing.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -10,7 +10,7 @@ use Sticky::Hands;
 use Sticky::Nginx;
 use Sticky::Pages;
 
-my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(77);
+my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(74);
 
 my %line = (
     # One is changed at once, the other one in a thread.
@@ -124,6 +124,8 @@ my $last = '';
 ok(eventually(sub { ($last = get('/at/cookie/', Cookie => $cookie)) && served_by($last) ne 'A' }),
     'after the time they go elsewhere');
 like((cookies($last))[0], qr/^route=(?!\Q$cookie\E)/, 'with another cookie');
+
+like($t->read_file('error.log'), qr/ sticky: .*, drained/, 'a debug line says why');
 
 # Sessions move to a server.
 

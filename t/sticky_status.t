@@ -12,7 +12,7 @@ use Sticky::Pages;
 
 use JSON::PP qw/ decode_json /;
 
-my $t = Test::Nginx->new()->has(qw/ http proxy rewrite upstream_zone /)->plan(86);
+my $t = Test::Nginx->new()->has(qw/ http proxy rewrite upstream_zone /)->plan(88);
 
 $t->write_file_expand('backends.conf', backends());
 my $secret = 'Kq7wZx2mRt9uLp4v';
@@ -177,7 +177,7 @@ for my $form ('', '/json', '/metrics') {
 my $refused = post('/sticky/json', 'a=b');
 is(code($refused), 403, 'POST');
 is_deeply(decode_json(http_content($refused)),
-    { schema => 1, error => { status => 403, text => 'Nothing can be changed here.' } },
+    { schema => 1, error => { status => 403, text => '"sticky_status" has no "rw" here' } },
     'POST, refused in JSON');
 is(code(post('/sticky', 'x' x 300000, 'X-Sticky' => 1)), 403, 'a large POST');
 is(code(post('/part', 'a=b')), 403, 'POST to a part of a location');
@@ -242,6 +242,16 @@ like($text, qr/^nginx_sticky_requests_total\{upstream="shop",result="HIT"\} 3$/m
 my $at = port(8080 + { A => 1, B => 2, C => 3 }->{$home});
 like($text, qr/^nginx_sticky_server_hits_total\{upstream="shop",server="127.0.0.1:$at"\} 3$/m,
     'those of the server');
+
+# The sessions of servers are counted when somebody looks.
+
+ok(eventually(sub {
+    my ($upstream) = @{ decode_json(http_content(get('/sticky/json')))->{upstreams} };
+    my ($server) = grep { $_->{hits} } @{ $upstream->{servers} };
+    return ($server->{sessions}{in_use} // 0) == 1 && $server->{last_use};
+}), 'sessions of the server, and its last use');
+like(http_content(get('/sticky')), qr/>Sessions learned .*?>html<.*?>1<.*?<\/table>/s,
+    'the page has what was learned');
 
 # A selection, and one of it.
 

@@ -8,7 +8,7 @@ use lib "$FindBin::Bin/lib";
 use Sticky::Test;
 use Sticky::Configuration qw/ prepare verdict /;
 
-my $t = prepare(Test::Nginx->new()->has(qw/ http rewrite /)->plan(21));
+my $t = prepare(Test::Nginx->new()->has(qw/ http rewrite /)->plan(29));
 
 sub emerg { return "nginx: [emerg] $_[0]\n" }
 
@@ -28,11 +28,22 @@ is(in_location('sticky_status upstream=late;', "upstream late { sticky; server 1
     '', 'one that stands behind it');
 is(verdict($t, "server {\nlocation /s {\nsticky_status;\n}\n}\n"), '', 'without any sticky upstream');
 
-for my $word ('rw', 'rw=$a', 'shop', 'upstreams=shop', '') {
+is(in_location("sticky_status $_;"), '', $_) for 'rw', 'rw=$remote_user', 'upstream=api rw';
+
+my $expected = '"rw", "rw=$VARIABLE" or "upstream=NAME"';
+for my $word ('shop', 'upstreams=shop', 'rwx', 'r', '') {
     is(in_location(qq{sticky_status "$word";}),
-        emerg(qq{invalid parameter "$word" $in, expected "upstream=NAME" in case.conf:5}),
+        emerg(qq{invalid parameter "$word" $in, expected $expected in case.conf:5}),
         qq{refused: "$word"});
 }
+for my $value ('', 'on', '1') {
+    is(in_location(qq{sticky_status "rw=$value";}),
+        emerg(qq{invalid value "$value" of parameter "rw" $in, expected a variable, or "rw" alone for }
+            . 'clients on this machine in case.conf:5'), qq{refused: "rw=$value"});
+}
+is(in_location('sticky_status rw rw=$remote_user;'),
+    emerg('"sticky_status" directive parameter "rw" is duplicate in case.conf:5'), 'rw twice');
+like(in_location('sticky_status rw=$nothing;'), qr/unknown "nothing" variable/, 'no such variable');
 for my $word ('upstream', 'upstream=') {
     is(in_location("sticky_status $word;"),
         emerg(qq{no value for "upstream" $in, expected "upstream=NAME" in case.conf:5}),

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# Tests for what Prometheus and Grafana get: metrics that promtool takes, a dashboard and alert rules
-# that ask for nothing else; without them a panel could stay empty and an alert silent for ever.
+# Tests for what Prometheus and Grafana get: metrics that promtool takes, a dashboard and alert
+# rules that ask for nothing else; without them a panel could stay empty and an alert silent for
+# ever.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

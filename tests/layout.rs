@@ -79,7 +79,11 @@ impl Probe {
 
     fn field(&mut self, name: &str, path: &[&str], offset: usize) {
         // Rust's binding renames C's `type`.
-        let field = path.join(".").replace("type_", "type");
+        let field = path.join(".");
+        let field = match field.as_str() {
+            "type_" => "type",
+            other => other,
+        };
         let c_type = Self::c_type(name);
         self.rust.insert(format!("{name}.{field}"), offset);
         self.c += &format!("printf(\"{name}.{field}=%zu\\n\", offsetof({c_type}, {field}));\n");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sticky_core::counters::{Named, Place, SessionLimit};
+use sticky_core::counters::{KeptDrain, Named, Place, SessionLimit};
 
 use crate::ngx::conf::Conf;
 use crate::ngx::cycle::Cycle;
@@ -69,6 +69,12 @@ pub fn begin(new: Cycle<'_>) {
     }
     let places: BTreeMap<&[u8], Option<Place>> = by_zone.keys().copied().zip(zones).collect();
     for zone in new.zones::<ZoneConf>() {
+        let kept = zone.conf().drains.take();
+        if !kept.is_empty() {
+            each_counters(main, zone.name(), |name, counters| {
+                counters.restore_drains(name, &kept);
+            });
+        }
         let sharing = by_zone.get(zone.name()).into_iter().flatten();
         let named = sharing.filter(|us| !us.has_resolved());
         let named = named
@@ -79,6 +85,31 @@ pub fn begin(new: Cycle<'_>) {
         let servers = CountedServers::new(place, named);
         // It is empty: a configuration is complete once.
         let _ = zone.conf().servers.set(Arc::new(servers));
+    }
+}
+
+/// The servers of the upstreams in a zone that get no new sessions, for its state file.
+pub fn drains_in(main: &MainConf<'_>, zone: &[u8]) -> Vec<KeptDrain> {
+    let mut drains = Vec::new();
+    each_counters(main, zone, |name, counters| {
+        drains.extend(counters.kept_drains(name));
+    });
+    drains
+}
+
+/// Calls a function with the counters of each upstream that has its sessions in a zone.
+fn each_counters<'c>(
+    main: &MainConf<'c>,
+    zone: &[u8],
+    mut f: impl FnMut(&[u8], &UpstreamCounters<'c>),
+) {
+    let by_zone = main.by_zone.borrow();
+    for us in by_zone.get(zone).into_iter().flatten() {
+        let conf = us.srv_conf::<UpstreamConf<'c>>();
+        let sticky = conf.and_then(UpstreamConf::active);
+        if let Some(counters) = sticky.and_then(|sticky| sticky.counters.get()) {
+            f(us.name(), counters);
+        }
     }
 }
 

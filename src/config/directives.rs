@@ -68,7 +68,7 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
             }
             let state = rule.state.as_deref();
             doubts.extend(state.and_then(|word| Some(Doubt::state_file(cf, cf.full_name(word)?))));
-            let readers = Readers::new(&rule.learn, &rule.names);
+            let readers = Readers::new(&rule.learn, &rule.response_names);
             Rule::Query(*rule, sessions, readers)
         }
         Mode::Rewrite(rule) => Rule::Rewrite(rule),
@@ -82,7 +82,7 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
         sharers: OnceCell::new(),
         sharers_servers: OnceCell::new(),
         counters: OnceCell::new(),
-        own_counters: Cell::default(),
+        own_counters: OnceCell::new(),
         counts_arrivals: Cell::new(false),
         fixed: OnceCell::new(),
         changing: RefCell::default(),
@@ -448,7 +448,10 @@ pub fn complete<'c, P: Policy>(cf: Conf<'c>, main: &MainConf<'c>) -> Result<(), 
 /// Refuses directives that have no effect in the upstream.
 fn check_effect(us: Upstream<'_>, conf: &UpstreamConf<'_>) -> Result<(), Refusal> {
     let rule = conf.sticky.get().map(|sticky| &sticky.rule);
-    if let (Some(at), false) = (conf.limited_at.get(), rule.is_some_and(Rule::counts_sessions)) {
+    if let (Some(at), false) = (
+        conf.limited_at.get(),
+        rule.is_some_and(Rule::counts_sessions),
+    ) {
         return Err(Refusal::NoLimit {
             upstream: us.name().to_vec(),
             at: at.to_string(),

@@ -212,6 +212,12 @@ impl<'c> PeerIndex<'c> {
             .or_else(|| self.by_name(name))
     }
 
+    /// What nginx calls a peer. `None`: another one has that name, too.
+    #[cold]
+    pub fn name(&self, peer: &Peer) -> Option<&[u8]> {
+        self.by_name.key(peer.position).map(|name| &**name)
+    }
+
     /// The first peer of that name: for one that has been replaced by another.
     #[cold]
     fn by_name(&self, name: &[u8]) -> Option<&Peer> {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use sticky_core::counters::{Drain, OwnCounters, SessionLimit};
 use sticky_core::digest;
 use sticky_core::directive::status::StatusRule;
-use sticky_core::directive::{CookieRule, NoFallback, OnFailure, QueryRule, RewriteRule, ZoneChoice};
+use sticky_core::directive::{
+    CookieRule, NoFallback, OnFailure, QueryRule, RewriteRule, ZoneChoice,
+};
 use sticky_core::scan::readers::Readers;
 use sticky_core::table::Fingerprint;
 use sticky_core::url::Names;
@@ -74,10 +76,7 @@ impl<'c> UpstreamConf<'c> {
                     || learn.rule.max_sessions.is_some()
                     || self.limited_at.get().is_some()
             };
-            if !learn.is_some_and(is_ours)
-                && self.secret.get().is_none()
-                && !self.is_strict()
-            {
+            if !learn.is_some_and(is_ours) && self.secret.get().is_none() && !self.is_strict() {
                 return None;
             }
         }
@@ -102,7 +101,7 @@ pub struct Sticky<'c> {
     /// What is counted of it, once the configuration is complete.
     pub counters: OnceCell<UpstreamCounters<'c>>,
     /// Where this worker counts, from the first use on.
-    pub own_counters: Cell<Option<OwnCounters<'c>>>,
+    pub own_counters: OnceCell<OwnCounters<'c>>,
     /// Whether it is counted which of its servers sessions come to: here, or in another upstream of the
     /// share, some may have so many only.
     pub counts_arrivals: Cell<bool>,
@@ -215,8 +214,9 @@ impl Sticky<'_> {
 /// Remembers of a few locations whether they hide any of the headers that ids are learned from.
 #[derive(Default)]
 pub struct HidingConfs {
-    /// The [key](Exchange::conf_key) of a location, plus 1 if it does, in the place that its bits
-    /// choose.
+    /// The [key](Exchange::conf_key) of one that does not.
+    latest: Cell<usize>,
+    /// That of a location, plus 1 if it does, in the place that its bits choose.
     known: [Cell<usize>; 8],
 }
 
@@ -228,28 +228,31 @@ impl HidingConfs {
         exchange: Exchange<'_>,
         names: impl FnOnce() -> N,
     ) -> bool {
+        exchange.conf_key() != self.latest.get() && self.look_up(exchange, names)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_up<'h, N: Iterator<Item = &'h [u8]>>(
+        &self,
+        exchange: Exchange<'_>,
+        names: impl FnOnce() -> N,
+    ) -> bool {
         let key = exchange.conf_key();
         // Structures of several hundred bytes.
         let Some(place) = self.known.get((key >> 8) % self.known.len()) else {
             return false;
         };
         if place.get() & !1 != key {
-            note(place, key, exchange, names);
+            let hides = names().any(|name| exchange.hides(name));
+            place.set(key | usize::from(hides));
         }
-        place.get() & 1 != 0
+        let hides = place.get() & 1 != 0;
+        if !hides {
+            self.latest.set(key);
+        }
+        hides
     }
-}
-
-#[cold]
-#[inline(never)]
-fn note<'h, N: Iterator<Item = &'h [u8]>>(
-    place: &Cell<usize>,
-    key: usize,
-    exchange: Exchange<'_>,
-    names: impl FnOnce() -> N,
-) {
-    let hides = names().any(|name| exchange.hides(name));
-    place.set(key | usize::from(hides));
 }
 
 /// The mode, with what it needs at run time.

@@ -26,7 +26,7 @@ mod room;
 
 pub use cells::{HitCounter, OwnCounters, ServerSums, UpstreamSums};
 pub use digest::{Digest, Kind};
-pub use drain::{Drain, DrainCells, DrainedBy, Mark, FORGOTTEN_AFTER};
+pub use drain::{Drain, DrainCells, DrainedBy, KeptDrain, Mark, FORGOTTEN_AFTER};
 pub use entry::SessionCounts;
 pub use layout::{CountersHeader, Named, Shape};
 pub use room::{RoomCells, SessionLimit};

@@ -114,6 +114,8 @@ pub struct QueryRule {
     /// Names of the session id, `sid` unless configured or no place has names, with the parts of
     /// links that are searched for them and the delimiter before the name of a node.
     pub names: Arc<Names>,
+    /// The same for responses: what is [met](crate::url::Met) in these is no matter of requests.
+    pub response_names: Arc<Names>,
     /// The places of a request that are searched for the id, in this order, each once; never empty.
     pub from: Vec<Place>,
     /// What these are, where it can mostly be told at once that none of them has an id.

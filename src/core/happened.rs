@@ -25,8 +25,7 @@ use crate::table::Tick;
 /// ```
 #[derive(Default)]
 pub struct Happened {
-    /// A bit for each [`Skip`].
-    skipped: Cell<u16>,
+    skipped: Cell<Skips>,
     /// Whether anything else is noted.
     is_any: Cell<bool>,
     learned: [Cell<u8>; Source::COUNT],
@@ -56,8 +55,8 @@ impl Happened {
 
     /// An id was not learned, or the response not read.
     #[inline]
-    pub fn skip(&self, why: Skip) {
-        self.skipped.set(self.skipped.get() | bit(why));
+    pub fn skip(&self, why: impl Into<Skips>) {
+        self.skipped.set(Skips(self.skipped.get().0 | why.into().0));
     }
 
     /// The session of the request has ended at this age.
@@ -72,10 +71,22 @@ impl Happened {
         }
     }
 
+    /// The numbers of the reasons for which something was skipped, as bits.
+    #[inline]
+    pub fn skipped_bits(&self) -> u16 {
+        self.skipped.get().0
+    }
+
+    /// Whether anything else has happened.
+    #[inline]
+    pub fn has_more(&self) -> bool {
+        self.is_any.get()
+    }
+
     /// Whether there is nothing to count.
     #[inline]
     pub fn is_nothing(&self) -> bool {
-        self.skipped.get() == 0 && !self.is_any.get()
+        self.skipped.get().0 == 0 && !self.is_any.get()
     }
 
     /// How many sessions have begun that `source` has shown.
@@ -95,7 +106,7 @@ impl Happened {
 
     /// Whether something was skipped for this reason.
     pub fn has_skipped(&self, why: Skip) -> bool {
-        self.skipped.get() & bit(why) != 0
+        self.skipped.get().have(why)
     }
 
     /// The age of the request's session when it ended.
@@ -109,13 +120,28 @@ impl Happened {
     }
 
     /// The reasons for which something was skipped: displays as `host, cap`.
-    pub fn skipped(&self) -> Skipped<'_> {
-        Skipped(self)
+    pub fn skipped(&self) -> Skips {
+        self.skipped.get()
     }
 }
 
-fn bit(why: Skip) -> u16 {
-    1 << why.number()
+/// Reasons for which something was skipped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Skips(u16);
+
+impl Skips {
+    /// Whether this is one of them.
+    #[inline]
+    pub fn have(self, why: Skip) -> bool {
+        self.0 & Self::from(why).0 != 0
+    }
+}
+
+impl From<Skip> for Skips {
+    #[inline]
+    fn from(why: Skip) -> Self {
+        Self(1 << why.number())
+    }
 }
 
 /// See [`Happened::learned`].
@@ -135,13 +161,10 @@ impl fmt::Display for Learned<'_> {
     }
 }
 
-/// See [`Happened::skipped`].
-pub struct Skipped<'h>(&'h Happened);
-
-impl fmt::Display for Skipped<'_> {
+impl fmt::Display for Skips {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
-        for why in Skip::ALL.iter().filter(|why| self.0.has_skipped(**why)) {
+        for why in Skip::ALL.iter().filter(|why| self.have(**why)) {
             write!(f, "{separator}{}", why.name())?;
             separator = ", ";
         }

@@ -14,6 +14,7 @@
 //! |---|---|
 //! | 1, servers | 16 bytes for each: the number in the words of its sessions (20 bits), zero (4 bits), its fingerprint (72 bits), zero (32 bits) |
 //! | 2, sessions | words of live sessions, 16 bytes each, none empty |
+//! | 3, drains | 32 bytes for each server that gets no new sessions: digest of upstream and server (16 bytes), its drain (8 bytes), since when, in seconds since 1970 (8 bytes) |
 //! | 0, the end | the number of sections before it (8 bytes) |
 //!
 //! There may be several of a kind; a body of the kinds above has at most 64 KB. Servers come before
@@ -91,6 +92,7 @@ mod kind {
     pub const END: u32 = 0;
     pub const SERVERS: u32 = 1;
     pub const SESSIONS: u32 = 2;
+    pub const DRAINS: u32 = 3;
 }
 
 /// What a file has in front of its sections.

@@ -108,9 +108,15 @@ pub struct Names {
     max_id: usize,
 }
 
-/// Bits of [`Met`]: those of all clones are the same.
-#[derive(Debug, Default, Clone)]
+/// Bits of [`Met`]. Those of a clone are its own.
+#[derive(Debug, Default)]
 struct Flags(Arc<AtomicU8>);
+
+impl Clone for Flags {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
 
 /// What was met that looks like an id and counts as none, since [`Names::take_met`] was last asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -191,7 +197,7 @@ impl Names {
         self.with_needles()
     }
 
-    /// The prefixes alone, without names.
+    /// The prefixes alone, without names. What is met by them is met by `self`.
     pub fn of_segments(&self) -> Self {
         let parts = (0..self.segments.len()).map(LinkPart::Segment);
         Self::new(Vec::new())
@@ -265,12 +271,14 @@ impl Names {
     }
 
     #[cold]
+    #[inline(never)]
     fn meet_too_long(&self) {
         self.met.0.fetch_or(TOO_LONG, Ordering::Relaxed);
     }
 
     /// Notes a link that leads to another host, if it has an id.
     #[cold]
+    #[inline(never)]
     fn meet_foreign(&self, link: &[u8]) {
         if self.met.0.load(Ordering::Relaxed) & FOREIGN == 0 {
             if let Some(parts) = link::elsewhere(link) {
@@ -283,7 +291,7 @@ impl Names {
 
     /// The same, with what is met noted in those of `other`.
     fn meeting_as(mut self, other: &Self) -> Self {
-        self.met = other.met.clone();
+        self.met = Flags(Arc::clone(&other.met.0));
         self
     }
 
@@ -293,7 +301,7 @@ impl Names {
         self.met.0.load(Ordering::Relaxed) != 0
     }
 
-    /// What was met in the meantime by these names, or by a clone of them.
+    /// What was met in the meantime by these names.
     #[cold]
     pub fn take_met(&self) -> Met {
         let met = self.met.0.swap(0, Ordering::Relaxed);

@@ -153,8 +153,8 @@ impl<'c> Conf<'c> {
     /// [`Request::reply`](super::request::Request::reply).
     pub fn set_handler(self, handler: Handler) {
         if let Some(mut location) = self.location() {
-            // SAFETY: nobody else uses the location while its block is read (ngx_http_core_location())
-            // or merged (ngx_http_merge_locations()).
+            // SAFETY: nobody else uses the location while its block is read
+            // (ngx_http_core_location()) or merged (ngx_http_merge_locations()).
             unsafe { location.as_mut().handler = Some(handler) }
         }
     }

@@ -71,7 +71,8 @@ impl<'r> Exchange<'r> {
         unsafe { self.0.as_ref().conf as usize }
     }
 
-    /// Whether headers of this name, in small letters, are not sent to the client (`proxy_hide_header`).
+    /// Whether headers of this name, in small letters, are not sent to the client
+    /// (`proxy_hide_header`).
     #[cold]
     pub fn hides(self, name: &[u8]) -> bool {
         // SAFETY: the handler that has made the structure sets conf. Its hash is one that
@@ -131,6 +132,22 @@ impl<'r> Exchange<'r> {
         let name = unsafe { self.0.as_ref().peer.name };
         // ngx_http_upstream_get_round_robin_peer() and the like set it to &peer->name.
         PeerKey::from_address((name as usize).wrapping_sub(offset_of!(Peer, name)))
+    }
+
+    /// The name of the peer that was taken last. `None`: none was.
+    #[cold]
+    pub fn chosen_peer(self) -> Option<&'r [u8]> {
+        // SAFETY: NULL, or what ngx_http_upstream_get_round_robin_peer() and the like have set: the
+        // name of a peer, which stays until peer.free is called, or of the upstream, if none was
+        // left.
+        unsafe {
+            let peer = &self.0.as_ref().peer;
+            let is_taken = !peer.sockaddr.is_null();
+            peer.name
+                .as_ref()
+                .filter(|_| is_taken)
+                .map(|name| sys::bytes(*name))
+        }
     }
 
     /// The status of the peer's answer; 0 while there is none.

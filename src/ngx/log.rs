@@ -14,6 +14,8 @@ pub enum Level {
     Warn,
     /// Normal, but rare.
     Notice,
+    /// What is done with each request.
+    Debug,
 }
 
 /// A log of nginx: of a connection, or of the cycle.
@@ -32,12 +34,19 @@ impl Log {
         Self(ngx::log::ngx_cycle_log())
     }
 
+    /// Writes one debug line.
+    #[cold]
+    pub fn debug(self, line: std::fmt::Arguments<'_>) {
+        self.write(Level::Debug, line);
+    }
+
     /// Writes one line, if the log is configured for its severity.
     pub fn write(self, level: Level, line: std::fmt::Arguments<'_>) {
         let level = match level {
             Level::Error => sys::NGX_LOG_ERR,
             Level::Warn => sys::NGX_LOG_WARN,
             Level::Notice => sys::NGX_LOG_NOTICE,
+            Level::Debug => sys::NGX_LOG_DEBUG,
         };
         let log = self.0.as_ptr();
         ngx::ngx_log_error!(level, log, "{}", line);

@@ -494,6 +494,16 @@ impl<'r> Request<'r> {
         unsafe { Log::from_ptr((*(*self.raw()).connection).log) }.unwrap_or_else(Log::cycle)
     }
 
+    /// Whether debug lines of HTTP are written for its connection (`debug_connection`) or for all,
+    /// as ngx_log_debug() asks.
+    #[inline]
+    pub fn is_debugged(self) -> bool {
+        // SAFETY: as in log(). The log is never NULL (ngx_event_accept(),
+        // ngx_http_v2_create_stream(), ngx_quic_open_stream()).
+        let level = unsafe { (*(*(*self.raw()).connection).log).log_level };
+        level & sys::NGX_LOG_DEBUG_HTTP as usize != 0
+    }
+
     /// How many attempts at servers nginx has noted for the request (`r->upstream_states`).
     pub fn tries(self) -> usize {
         // SAFETY: NULL or the array that ngx_http_upstream_init_request() has made.

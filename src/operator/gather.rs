@@ -110,52 +110,72 @@ fn known(at: u64) -> Option<u64> {
 }
 
 /// The servers of an upstream by what the configuration calls them, each once: as nginx's balancer
-/// has them where this worker can see that, else as they are configured. All addresses of a name that
-/// is resolved at run time are one.
+/// has them where this worker can see that, else as they are configured. All addresses of a name
+/// that is resolved at run time are one.
 fn servers<'c>(us: Upstream<'c>, conf: &UpstreamConf<'c>, sticky: &Sticky<'c>) -> Vec<Server<'c>> {
     let met = || Some(sticky.met_peers()?.0);
     let mut servers = match PeerList::of_zone(us).or_else(met) {
         Some(peers) => of_peers(us, conf, peers),
         None => of_configuration(us, conf),
     };
-    // A name that has no address yet.
-    servers.extend(us.labels().into_iter().map(|label| Server {
-        name: Cow::Borrowed(label),
-        ..Server::default()
-    }));
-    let mut seen = HashSet::new();
-    let is_new: Vec<bool> = servers
-        .iter()
-        .map(|server| seen.insert(&server.name[..]))
-        .collect();
-    let mut is_new = is_new.into_iter();
-    servers.retain(|_| is_new.next() == Some(true));
+    if us.has_resolved() {
+        // A name that has no address yet.
+        servers.extend(us.labels().into_iter().map(|label| Server {
+            name: Cow::Borrowed(label),
+            ..Server::default()
+        }));
+    }
+    keep_first(&mut servers);
     if let Some(counters) = sticky.counters.get() {
         count(&mut servers, counters);
     }
     servers
 }
 
+/// Keeps the first of each name.
+fn keep_first(servers: &mut Vec<Server<'_>>) {
+    /// Of so few, a set would cost more than all the rest.
+    const FEW: usize = 8;
+
+    let is_new: Vec<bool> = match servers.len() {
+        ..=FEW => {
+            let before = |at: usize| servers.iter().take(at);
+            let all = servers.iter().enumerate();
+            all.map(|(at, server)| before(at).all(|other| other.name != server.name))
+                .collect()
+        }
+        _ => {
+            let mut seen = HashSet::new();
+            let all = servers.iter();
+            all.map(|server| seen.insert(&server.name[..])).collect()
+        }
+    };
+    let mut is_new = is_new.into_iter();
+    servers.retain(|_| is_new.next() == Some(true));
+}
+
 /// Adds what is counted of each server.
 fn count(servers: &mut [Server<'_>], counters: &UpstreamCounters<'_>) {
-    let hits: HashMap<&[u8], u64> = counters
-        .server_sums()
-        .map(|(name, sums)| (name, sums.hits))
-        .collect();
+    // In the order of the names.
+    let counted: Vec<_> = counters.servers().collect();
     for server in servers {
-        server.hits = hits.get(&server.name[..]).copied();
+        let place = counted.binary_search_by_key(&&server.name[..], |(name, ..)| name);
+        let Some((_, sums, sessions)) = place.ok().and_then(|place| counted.get(place)) else {
+            continue;
+        };
+        server.hits = Some(sums.hits);
         server.drain = drain(&server.name, counters);
         let place = counters.server(&server.name);
         let limit = place.and_then(|place| counters.limit(place));
         server.max_sessions = limit.map(|limit| limit.get().into());
         server.is_full = place.is_some_and(|place| counters.is_full(place));
-        if let Some(counts) = counters.sessions(&server.name) {
+        if let Some(sessions) = sessions {
             server.sessions = Some(status::Sessions {
-                in_use: counts.in_use,
-                unused: counts.not_in_use,
-                counted: Some(counts.counted),
+                in_use: sessions.in_use,
+                unused: sessions.not_in_use,
+                counted: known(sessions.counted),
             });
-            server.last_use = known(counts.last_use);
+            server.last_use = known(sessions.last_use);
         }
     }
 }

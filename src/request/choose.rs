@@ -14,6 +14,7 @@ use crate::ngx::request::Request;
 
 use super::context::{Entry, HolderState, NginxSticky, RequestContext};
 use super::lookup;
+use super::traced::interpose_traced;
 use super::usable::{self, Bound, Unavailable};
 
 /// A request whose attempts are steered, `by` a rule.
@@ -61,7 +62,11 @@ impl<'r, By: 'r> Steered<'r, By> {
             by,
         });
         r.set_context(&steered.context);
-        interpose(exchange, steered);
+        if r.is_debugged() {
+            interpose_traced(exchange, &steered.context, steered);
+        } else {
+            interpose(exchange, steered);
+        }
         Some(&steered.context)
     }
 }
@@ -77,6 +82,7 @@ pub(super) trait Way {
 impl Way for Holder {
     const MAY_PASS_BY: bool = false;
 
+    #[inline(always)]
     fn choose(context: &RequestContext<'_>, attempt: &Attempt<'_>) -> Choice {
         context.choose_holder(attempt)
     }
@@ -122,6 +128,7 @@ impl<'r, W: Way + 'r> Chooser for Steered<'r, W> {
         self.context.request
     }
 
+    #[inline(always)]
     fn choose(&self, attempt: &Attempt<'_>) -> Choice {
         self.context.avoid_some(attempt);
         let choice = W::choose(&self.context, attempt);

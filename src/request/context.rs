@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 
 use sticky_core::directive::OnFailure;
-use sticky_core::events::{Move, Skip, Status};
+use sticky_core::events::{Move, Skip, Source, Status};
 use sticky_core::happened::Happened;
 use sticky_core::rewrite::PageRewriter;
 use sticky_core::scan::places::{Places, RefusedIds};
@@ -23,6 +23,7 @@ use crate::ngx::peers::PeerList;
 use crate::ngx::request::Request;
 
 use super::status::Tries;
+use super::trace::Trace;
 use super::usable::{self, Unavailable};
 
 /// What is remembered of a request while it is served. Every request of a sticky upstream has one:
@@ -68,6 +69,8 @@ pub struct RequestContext<'r> {
     pub finalize: SavedFinalize,
     /// For the time in which it is open.
     pub open: Place<'r>,
+    /// What its debug lines need, if there are to be any.
+    pub trace: Cell<Option<&'r Trace<'r>>>,
 }
 
 impl<'r> RequestContext<'r> {
@@ -147,15 +150,27 @@ impl<'r> RequestContext<'r> {
 
     /// What has happened to sessions, as far as the response has been read.
     pub fn happened(&self) -> &Happened {
-        if let Some(ids) = self.learned.get() {
-            if ids.were_skipped() {
-                self.noted.skip(Skip::Cap);
-            }
-            if ids.has_given_up() {
-                self.noted.skip(Skip::GivenUp);
-            }
+        if self.learned.get().is_some_and(LearnedIds::has_given_up) {
+            self.noted.skip(Skip::GivenUp);
+        }
+        self.noted_so_far()
+    }
+
+    /// The same without a look at what reads the body.
+    pub fn noted_so_far(&self) -> &Happened {
+        if self.learned.get().is_some_and(LearnedIds::were_skipped) {
+            self.noted.skip(Skip::Cap);
         }
         &self.noted
+    }
+
+    /// A session has begun, of which `source` has shown the id.
+    #[inline]
+    pub fn note_learned(&self, key: Key, source: Source) {
+        self.noted.learn(source);
+        if let Some(trace) = self.trace.get() {
+            trace.learn(source, self.hash_of(key));
+        }
     }
 
     /// For how many seconds the session of the request has existed, or had when it ended.
@@ -184,11 +199,16 @@ impl<'r> RequestContext<'r> {
         }
     }
 
-    /// What logs show of the session: of the id that the request has, else of the first one that the
-    /// response has begun.
+    /// What logs show of the session: of the id that the request has, else of the first one that
+    /// the response has begun.
     pub fn id_hash(&self) -> Option<u32> {
         let begun = || self.learned.get()?.begun().next();
         let key = self.request_key.get().or_else(begun)?;
+        self.hash_of(key)
+    }
+
+    /// What logs show of the session of a key.
+    pub fn hash_of(&self, key: Key) -> Option<u32> {
         self.sticky.rule.sessions()?.shown(key)
     }
 

@@ -1,12 +1,13 @@
 //! Counts a request when it is logged, once.
 
-use sticky_core::counters::{HitCounter, OwnCounters};
+use sticky_core::counters::HitCounter;
 use sticky_core::events::Status;
 
 use super::context::RequestContext;
 
 /// What is still to be counted of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
 pub enum Rest {
     /// Nothing.
     Nothing,
@@ -33,15 +34,22 @@ pub fn ended(context: &RequestContext<'_>) -> Rest {
             None => return Rest::Hit,
         }
     }
-    match context.learned.get().is_none() && context.noted.is_nothing() {
-        true => Rest::Nothing,
-        false => Rest::Happened,
+    if context.learned.get().is_some() || context.noted.has_more() {
+        return Rest::Happened;
     }
+    own.skipped(context.noted.skipped_bits());
+    Rest::Nothing
 }
 
 /// Counts the rest.
 pub fn rest(context: &RequestContext<'_>, rest: Rest) {
-    let Some(own) = own(context) else { return };
+    let sticky = context.sticky;
+    let own = || sticky.counters.get()?.own();
+    let Some(own) = sticky.own_counters.get().copied().or_else(own) else {
+        return;
+    };
+    // It is empty, or has the same already.
+    let _ = sticky.own_counters.set(own);
     if rest == Rest::All {
         own.request(context.status.get());
     }
@@ -54,15 +62,6 @@ pub fn rest(context: &RequestContext<'_>, rest: Rest) {
     if !happened.is_nothing() {
         own.happened(happened);
     }
-}
-
-/// Where this worker counts, once it has been looked for.
-fn own<'c>(context: &RequestContext<'c>) -> Option<OwnCounters<'c>> {
-    let sticky = context.sticky;
-    let own = sticky.own_counters.get();
-    let own = own.or_else(|| sticky.counters.get()?.own())?;
-    sticky.own_counters.set(Some(own));
-    Some(own)
 }
 
 /// The session's server, if it has answered: also of those that come and go, and under nginx's own forms

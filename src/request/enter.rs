@@ -109,7 +109,7 @@ impl RequestContext<'_> {
                     }
                     if matches!(learned, Learned::New { .. }) {
                         self.entry.set(Entry::Own);
-                        self.noted.learn(Source::Request);
+                        self.note_learned(key, Source::Request);
                     } else if self.entry.get() == Entry::None {
                         self.entry.set(Entry::Found);
                     }

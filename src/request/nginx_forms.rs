@@ -133,10 +133,12 @@ impl<'r> NginxSticky<'r> {
                 Some(learn) => match self.look_up(learn) {
                     LookUp::Found(session) => {
                         self.holder.set(Some(session.peer));
+                        context.holder.set(Some(session.peer));
                         index.by_number(session.peer).map(|peer| &peer.value[..])
                     }
                     over => {
                         self.holder.set(None);
+                        context.holder.set(None);
                         context.status.set(match over {
                             LookUp::Expired => Status::Expired,
                             _ => Status::Miss,
@@ -289,7 +291,7 @@ impl<'r> NginxSticky<'r> {
                 match learned {
                     Learned::New { .. } => {
                         context.arrived(peer.number);
-                        context.noted.learn(Source::Create);
+                        context.note_learned(key, Source::Create);
                         if context.status.get() == Status::None {
                             context.status.set(Status::New);
                         }

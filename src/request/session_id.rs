@@ -264,8 +264,8 @@ pub fn kept<'r>(r: Request<'r>, id: Cow<'r, [u8]>) -> Option<&'r [u8]> {
     }
 }
 
-/// What was met since the last call that counts as no id. That one was too long is said once in each
-/// worker, as an id that is not learned or not found looks like a fault elsewhere.
+/// What was met since the last call that counts as no id. That one was too long is said once in
+/// each worker, as an id that is not learned or not found looks like a fault elsewhere.
 #[inline]
 pub fn take_met(r: Request<'_>, sticky: &Sticky<'_>, names: &Names) -> Option<Met> {
     #[cold]
@@ -394,6 +394,19 @@ fn in_xml(
         Some(body) => elements.visit_with_name(names, &body.bytes, visit),
         None => ControlFlow::Continue(()),
     }
+}
+
+/// Whether a place of `from=` is in the body, and not all of that was searched.
+#[cold]
+pub fn may_be_out_of_reach(r: Request<'_>, rule: &QueryRule) -> bool {
+    let media_type = r.body_type();
+    let is_there = |place: &Place| match place {
+        Place::Json(_) => media_type::is_json(media_type),
+        Place::Xml(_) => media_type::is_xml(media_type),
+        Place::Form => is_form(media_type),
+        _ => false,
+    };
+    rule.from.iter().any(is_there) && !r.body(SEARCHED).is_some_and(|body| body.is_whole)
 }
 
 /// What `$sticky_from` calls the member or element of a body that has an id for which `is_wanted`.

@@ -41,6 +41,17 @@ impl Tries {
         words.join(", ")
     }
 
+    /// The number of the latest attempt, from 1 on.
+    pub fn number(&self, r: Request<'_>) -> u32 {
+        self.count(r)
+    }
+
+    /// Whether the latest attempt goes to the server of the request's session.
+    pub fn is_hit(&self, r: Request<'_>) -> bool {
+        let latest = self.count(r).saturating_sub(1);
+        self.hits.get().checked_shr(latest).unwrap_or(0) & 1 == 1
+    }
+
     /// Attempts of this exchange so far.
     fn count(&self, r: Request<'_>) -> u32 {
         noted(r).saturating_sub(self.before)

@@ -26,6 +26,7 @@ use super::context::{Entry, HolderState, NginxSticky, RequestContext};
 use super::lookup::{self, RequestSession};
 use super::session_id;
 use super::status::Tries;
+use super::traced::Unsteered;
 use super::usable;
 
 /// Steers a request of the upstream `us`, if that is sticky. Its balancer has been initialised for
@@ -118,6 +119,9 @@ fn begin_unsteered<'r>(
     }
     let context = r.pool()?.vacant()?.fill(context());
     r.set_context(context);
+    if r.is_debugged() {
+        Unsteered::trace(context, exchange);
+    }
     Some(context)
 }
 
@@ -232,6 +236,7 @@ fn context<'r>(
         noted: Happened::default(),
         finalize: SavedFinalize::default(),
         open: Place::of(r),
+        trace: Cell::new(None),
     }
 }
 

@@ -6,12 +6,14 @@ pub use sticky_core::availability::Unavailable;
 use sticky_core::load::Load;
 use sticky_core::table::{PeerId, UsableServers};
 
+use crate::config::counted;
 use crate::config::directives::DRAINING;
 use crate::config::peer_index::PeerIndex;
 use crate::config::types::{MainConf, Sticky, UpstreamConf};
 use crate::ngx::balancer::{Attempt, LoadRules, NotTaken};
 use crate::ngx::cycle::Cycle;
 use crate::ngx::peers::{PeerHandle, PeerList, PeerLoad, PeerState};
+use crate::zone::snapshot::KnownServers;
 
 impl From<NotTaken> for Unavailable {
     fn from(why: NotTaken) -> Self {
@@ -57,10 +59,10 @@ pub fn is_usable(
 /// The servers that have sessions in the zone of that name and can be used now, or could if they
 /// had not `max_conns` connections: of the upstreams of which this worker has met a request. None
 /// in a process that serves no requests.
-pub fn servers_of(running: Cycle<'_>, zone: &[u8]) -> UsableServers {
+pub fn servers_of(running: Cycle<'_>, zone: &[u8]) -> KnownServers {
     let mut usable = UsableServers::default();
     let Some(main) = running.main_conf::<MainConf<'_>>() else {
-        return usable;
+        return KnownServers::default();
     };
     let by_zone = main.by_zone.borrow();
     for us in by_zone.get(zone).into_iter().flatten() {
@@ -74,7 +76,8 @@ pub fn servers_of(running: Cycle<'_>, zone: &[u8]) -> UsableServers {
             }
         }
     }
-    usable
+    let drains = counted::drains_in(main, zone);
+    KnownServers { usable, drains }
 }
 
 /// `balance_factor`: per cent of its share of the active requests that a peer may have.

@@ -76,7 +76,6 @@ pub fn header<'r>(
     sessions: &Sessions<'_>,
     name: &[u8],
 ) {
-    forget_met(context, rule);
     forget_hints(context, name);
     reassign_lost(context, rule, sessions, name);
     if rule.awaits_end
@@ -87,10 +86,13 @@ pub fn header<'r>(
     }
     if rule.reads_header && r.is_main() {
         read_header(r, context, rule, name);
-        let hiding = &context.sticky.hiding;
-        if let Some(exchange) = r.upstream() {
-            if hiding.hides_any(exchange, || response_headers::names(&rule.learn)) {
-                note_hidden(context, rule, exchange);
+        // One that has a live session needs no other id.
+        if context.status.get() != Status::Hit {
+            if let Some(exchange) = r.upstream() {
+                let names = || response_headers::names(&rule.learn);
+                if context.sticky.hiding.hides_any(exchange, names) {
+                    note_hidden(context, rule, exchange);
+                }
             }
         }
         if rule.awaits_end {
@@ -107,7 +109,6 @@ pub fn early_hints<'r>(
     rule: &QueryRule,
     name: &[u8],
 ) {
-    forget_met(context, rule);
     forget_hints(context, name);
     if rule.reads_header && r.is_main() {
         read_header(r, context, rule, name);
@@ -147,7 +148,6 @@ pub fn redirected<'r>(
     name: &[u8],
     exchange: Exchange<'r>,
 ) {
-    forget_met(context, rule);
     forget_hints(context, name);
     reassign_lost(context, rule, sessions, name);
     if context.holder_state.get() == HolderState::Steered && rule.may_end_sessions() {
@@ -250,12 +250,14 @@ fn note_hidden(context: &RequestContext<'_>, rule: &QueryRule, exchange: Exchang
     let has_id = |name: &[u8], value: &[u8]| {
         let mut has_any = false;
         response_headers::urls_in_header(name, value, |link| {
-            let id = rule.names.in_link(link, &site(context.request, rule));
+            let id = rule
+                .response_names
+                .in_link(link, &site(context.request, rule));
             has_any |= rule.learn.location && matches!(id, ExtractedId::Id(_));
         });
         let now = clock::unix_seconds;
         let header = (name, value);
-        response_headers::ids_in_header(&rule.learn, &rule.names, header, now, |_, _| {
+        response_headers::ids_in_header(&rule.learn, &rule.response_names, header, now, |_, _| {
             has_any = true;
         });
         has_any
@@ -267,7 +269,8 @@ fn note_hidden(context: &RequestContext<'_>, rule: &QueryRule, exchange: Exchang
     if exchange.headers().any(is_hidden) {
         context.noted.skip(Skip::Hidden);
     }
-    forget_met(context, rule);
+    // That header is nothing else.
+    rule.response_names.take_met();
 }
 
 #[inline(never)]
@@ -287,15 +290,16 @@ fn read_one_header<'r>(
     if rule.learn.location {
         response_headers::urls_in_header(name, value, |link| {
             // Nearly all links are relative; then the site does not matter.
-            let carried = rule.names.in_plain_link(link);
-            let carried = carried.unwrap_or_else(|| rule.names.in_link(link, &site(r, rule)));
+            let carried = rule.response_names.in_plain_link(link);
+            let carried =
+                carried.unwrap_or_else(|| rule.response_names.in_link(link, &site(r, rule)));
             if let ExtractedId::Id(id) = carried {
                 learn(&id, Source::Location);
             }
         });
     }
     let now = clock::unix_seconds;
-    response_headers::ids_in_header(&rule.learn, &rule.names, (name, value), now, learn);
+    response_headers::ids_in_header(&rule.learn, &rule.response_names, (name, value), now, learn);
     note_met(context, rule);
 }
 
@@ -306,16 +310,18 @@ fn in_header(source: Source) -> FoundIn {
     }
 }
 
-/// What was met in requests, or in other responses, is nothing of this one.
-#[inline]
-fn forget_met(context: &RequestContext<'_>, rule: &QueryRule) {
-    session_id::take_met(context.request, context.sticky, &rule.names);
+/// Notes what was met in the response that counts as no id.
+#[inline(always)]
+fn note_met(context: &RequestContext<'_>, rule: &QueryRule) {
+    if rule.response_names.have_met_any() {
+        take_met(context, rule);
+    }
 }
 
-/// Notes what was met in the response that counts as no id.
-#[inline]
-fn note_met(context: &RequestContext<'_>, rule: &QueryRule) {
-    if let Some(met) = session_id::take_met(context.request, context.sticky, &rule.names) {
+#[cold]
+#[inline(never)]
+fn take_met(context: &RequestContext<'_>, rule: &QueryRule) {
+    if let Some(met) = session_id::take_met(context.request, context.sticky, &rule.response_names) {
         if met.too_long {
             context.noted.skip(Skip::Size);
         }
@@ -334,7 +340,7 @@ fn read_variables<'r>(
     peer: &[u8],
 ) {
     for number in &rule.learn.variables {
-        let value = current_value(r, *number).and_then(|value| rule.names.id_in(value));
+        let value = current_value(r, *number).and_then(|value| rule.response_names.id_in(value));
         if let (Some(id), Some(ids)) = (value, learned_ids(r, context, peer)) {
             learn_id(context, ids, id, in_header(Source::Variable));
         }
@@ -371,7 +377,6 @@ pub fn body(context: &RequestContext<'_>, chain: Chain<'_>) {
     let Rule::Query(rule, ..) = &context.sticky.rule else {
         return;
     };
-    forget_met(context, rule);
     let mut found = |id: &[u8], found_in: FoundIn| learn_id(context, ids, id, found_in);
     let mut is_over = false;
     for buffer in chain.buffers() {
@@ -385,10 +390,12 @@ pub fn body(context: &RequestContext<'_>, chain: Chain<'_>) {
         }
     }
     // Also when all places are taken: ids of live sessions and the request's own need none.
+    // The line of the response is written when there is no learner any more.
+    if (is_over || context.trace.get().is_some()) && learner.has_given_up() {
+        context.noted.skip(Skip::GivenUp);
+    }
     if !is_over {
         scanner.set(Some(learner));
-    } else if learner.has_given_up() {
-        context.noted.skip(Skip::GivenUp);
     }
     note_met(context, rule);
 }
@@ -465,7 +472,7 @@ fn learn_id<'r>(
         Learned::New { .. } => {
             context.arrived(ids.peer.number);
             ids.begin(key, &context.open);
-            context.noted.learn(source);
+            context.note_learned(key, source);
             if context.status.get() == Status::None {
                 context.status.set(Status::New);
             }
@@ -531,31 +538,43 @@ pub fn may_learn(r: Request<'_>, status: usize) -> bool {
 
 fn site(r: Request<'_>, rule: &QueryRule) -> Site {
     let site = Site::new(r.host(), &rule.hosts);
-    match rule.names.have_segments() {
+    match rule.response_names.have_segments() {
         true => site.at(r.unparsed_path()),
         false => site,
     }
 }
 
-/// Whether the response has a body, of a type that is scanned. If it has one of another type, that is
-/// noted.
+/// Whether the response has a body, of a type that is scanned. If it has one of another type, that
+/// is noted.
 #[inline]
 pub fn has_scannable_body(r: Request<'_>, context: &RequestContext<'_>, readers: &Readers) -> bool {
-    let has_body =
-        !r.is_head() && !r.is_header_only() && !matches!(r.status(), 100..200 | 204 | 206 | 304);
-    let is_short = || {
-        r.response_length()
-            .is_some_and(|length| length <= MAX_SHORT)
-    };
-    let media_type = r.response_type();
-    if !has_body {
+    if !has_body(r) {
         return false;
     }
-    let is_read = readers.read(media_type) || readers.read_short(media_type) && is_short();
-    if !is_read && readers.are_any() && r.response_length() != Some(0) {
-        context.noted.skip(Skip::Type);
+    let is_read = reads_type(r, readers);
+    if !is_read && r.response_length() != Some(0) {
+        context.noted.skip(readers.skipped_type());
     }
     is_read
+}
+
+/// Whether the response has a body that may be scanned.
+#[inline]
+pub fn has_body(r: Request<'_>) -> bool {
+    let status = r.status();
+    let may_have = status == 200 || !matches!(status, 100..200 | 204 | 206 | 304);
+    may_have && !r.is_head() && !r.is_header_only()
+}
+
+/// Whether a body of its type is scanned.
+#[inline]
+pub fn reads_type(r: Request<'_>, readers: &Readers) -> bool {
+    let is_short = || {
+        let length = r.response_length();
+        length.is_some_and(|length| length <= MAX_SHORT)
+    };
+    let media_type = r.response_type();
+    readers.read(media_type) || readers.read_short(media_type) && is_short()
 }
 
 /// Prepares to scan the response's body.

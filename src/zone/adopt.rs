@@ -55,9 +55,11 @@ pub fn adopt(zone: &TableZone, memory: Memory) -> bool {
         if !process::is_test() {
             snapshot.read_into(zone, |file| {
                 let (k0, k1) = file.sip_keys();
-                file.restore(&table, &limits, snapshot::now(), |epoch| {
+                let restored = file.restore(&table, &limits, snapshot::now(), |epoch| {
                     identity.init(rest.len(), k0, k1, epoch);
-                })
+                });
+                zone.conf().drains.replace(file.drains.take());
+                restored
             });
         }
     }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
 use sticky_core::counters::{
-    Counters, CountersHeader, Digest, Drain, DrainCells, Kind, Mark, Named, OwnCounters, Place,
-    RoomCells, ServerSums, SessionCounts, SessionLimit, Shape, UpstreamSums,
+    Counters, CountersHeader, Digest, Drain, DrainCells, KeptDrain, Kind, Mark, Named, OwnCounters,
+    Place, RoomCells, ServerSums, SessionCounts, SessionLimit, Shape, UpstreamSums,
 };
 
 use crate::ngx::clock;
@@ -278,6 +278,31 @@ impl<'c> UpstreamCounters<'c> {
         cells.drain().map(|_| cells.since())
     }
 
+    /// The drains of the servers, for a state file.
+    pub fn kept_drains(&self, upstream: &[u8]) -> Vec<KeptDrain> {
+        if !self.may_have_drains() {
+            return Vec::new();
+        }
+        let servers = self.servers.iter();
+        let kept = servers.filter_map(|(label, place)| {
+            let digest = Digest::of_server(upstream, label);
+            self.drain_cells(*place)?.keep(digest)
+        });
+        kept.collect()
+    }
+
+    /// Goes on with the drains that a state file has.
+    pub fn restore_drains(&self, upstream: &[u8], kept: &[KeptDrain]) {
+        for (label, place) in &self.servers {
+            let digest = Digest::of_server(upstream, label);
+            let one = kept.iter().find(|kept| kept.server == digest);
+            if let (Some(one), Some(cells), Some(mark)) = (one, self.drain_cells(*place), self.mark)
+            {
+                cells.restore(one, now(), mark);
+            }
+        }
+    }
+
     /// A server announces whether it wants no new sessions. Returns whether that changes something.
     pub fn announce(&self, server: Place, is_drained: bool) -> bool {
         let (Some(cells), Some(mark)) = (self.drain_cells(server), self.mark) else {
@@ -309,19 +334,18 @@ impl<'c> UpstreamCounters<'c> {
         Some(opened(self.zone)?.upstream_sums(self.place?))
     }
 
-    /// What all workers have counted of each server, by what the configuration calls it.
-    pub fn server_sums(&self) -> impl Iterator<Item = (&'c [u8], ServerSums)> + '_ {
+    /// What all workers have counted of each server, in the order of what the configuration calls it,
+    /// and how many sessions it had when they were last counted: `None` if they never were, or are
+    /// not known to all workers.
+    pub fn servers(
+        &self,
+    ) -> impl Iterator<Item = (&'c [u8], ServerSums, Option<SessionCounts>)> + '_ {
         let counters = opened(self.zone);
         self.servers.iter().filter_map(move |(label, place)| {
-            let sums = counters.as_ref()?.server_sums(*place);
-            Some((*label, sums))
+            let counters = counters.as_ref()?;
+            let sessions = counters.sessions(*place);
+            Some((*label, counters.server_sums(*place), sessions))
         })
-    }
-
-    /// How many sessions a server has that the configuration calls so, when they were last counted.
-    /// `None`: they never were, or are not known to all workers.
-    pub fn sessions(&self, label: &[u8]) -> Option<SessionCounts> {
-        opened(self.zone)?.sessions(self.server(label)?)
     }
 
     /// When counts were taken over from a zone of another size, in seconds since 1970: what workers

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::sync::atomic::Ordering::Relaxed;
 
 use portable_atomic::AtomicU128;
-use sticky_core::table::{tick_at, Progress, Swept, Turn, UsableServers, ZoneHeader};
+use sticky_core::table::{tick_at, Progress, Swept, Turn, ZoneHeader};
 
 use crate::ngx::background_task;
 use crate::ngx::clock::{monotonic_seconds, unix_seconds};
@@ -157,16 +157,11 @@ pub fn leave_worker(running: Cycle<'_>, usable: Usable<'_>) {
 
 /// Called before nginx ends, when no worker is left: writes the state files. The master knows nothing
 /// of the servers.
-pub fn leave_master(running: Cycle<'_>) {
+pub fn leave_master(running: Cycle<'_>, known: Usable<'_>) {
     for zone in running.zones::<ZoneConf>() {
         succession::finish(zone);
     }
-    finish(
-        running,
-        Ending::Nginx,
-        &|_| UsableServers::default(),
-        || false,
-    );
+    finish(running, Ending::Nginx, known, || false);
 }
 
 fn finish(running: Cycle<'_>, ending: Ending, usable: Usable<'_>, is_stopped: fn() -> bool) {

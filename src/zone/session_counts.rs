@@ -10,7 +10,7 @@ use sticky_core::table::{tick_at, Fingerprint, Limits, Registry, Tallies, Tally,
 use crate::ngx::background_task;
 use crate::ngx::clock::monotonic_seconds;
 
-use super::counted_servers::{CountedServers, ServerPlaces};
+use super::counted_servers::{Before, CountedServers, ServerPlaces};
 use super::counters::{self, CountersZone};
 use super::table_zone::{Parts, TableZone};
 
@@ -25,38 +25,6 @@ struct Wanted {
     limits: Limits,
     servers: Arc<CountedServers>,
     resolved: ServerPlaces,
-}
-
-/// What had come to each server when a count began.
-pub struct Before {
-    /// Seconds of the monotonic clock.
-    at: u64,
-    come: HashMap<Place, u64>,
-}
-
-impl Before {
-    fn of<'p>(
-        counters: &Counters<'_>,
-        servers: impl Iterator<Item = &'p (Fingerprint, Place)>,
-        at: u64,
-    ) -> Self {
-        let come = servers.filter_map(|(_, place)| {
-            let room = counters.room(*place)?;
-            Some((*place, room.come_so_far()))
-        });
-        Self {
-            at,
-            come: come.collect(),
-        }
-    }
-
-    /// Notes how many sessions a server has: with those that come from then on, that is what it has
-    /// later.
-    fn note(&self, counters: &Counters<'_>, server: Place, count: u64) {
-        if let (Some(room), Some(come)) = (counters.room(server), self.come.get(&server)) {
-            room.set(count, *come, self.at);
-        }
-    }
 }
 
 /// Starts a thread that counts the sessions of zones, each with its servers that are resolved at run

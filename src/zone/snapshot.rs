@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use portable_atomic::AtomicU128;
+use sticky_core::counters::KeptDrain;
 use sticky_core::snapshot::Moment;
 use sticky_core::table::{Limits, UsableServers, ZoneHeader};
 
@@ -49,9 +50,17 @@ const WORKER_LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 /// What became of a writing. `None`: it was not needed.
 type Outcome = Result<Option<Written>, FileError>;
 
-/// The servers that can be used now of those that have sessions in the zone of a name, as far as this
-/// process knows.
-pub type Usable<'f> = &'f dyn Fn(&[u8]) -> UsableServers;
+/// What a process knows of the servers that have sessions in a zone.
+#[derive(Default)]
+pub struct KnownServers {
+    /// Those that can be used now.
+    pub usable: UsableServers,
+    /// Those that get no new sessions.
+    pub drains: Vec<KeptDrain>,
+}
+
+/// What this process knows of the servers that have sessions in the zone of a name.
+pub type Usable<'f> = &'f dyn Fn(&[u8]) -> KnownServers;
 
 /// The time now, by both clocks.
 pub fn now() -> Moment {
@@ -151,14 +160,15 @@ impl Snapshot {
         stamp.is_ok_and(|stamp| stamp != last_known && !is_ours(stamp))
     }
 
-    fn job(&self, limits: Limits, owner: Option<(u32, u32)>, usable: UsableServers) -> WriteJob {
+    fn job(&self, limits: Limits, owner: Option<(u32, u32)>, known: KnownServers) -> WriteJob {
         WriteJob {
             file: self.file.clone(),
             known: self.last_known.get(),
             limits,
             now: now(),
             owner,
-            usable,
+            usable: known.usable,
+            drains: known.drains,
         }
     }
 

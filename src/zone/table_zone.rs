@@ -5,14 +5,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use portable_atomic::AtomicU128;
+use sticky_core::counters::KeptDrain;
 use sticky_core::table::{Limits, Numbers, Swept, Table, Tallies, ZoneHeader};
 
 use crate::ngx::background_task::BackgroundTask;
 use crate::ngx::clock::monotonic_seconds;
 use crate::ngx::shm::{OldBlock, Zone};
 
-use super::counted_servers::CountedServers;
-use super::session_counts::Before;
+use super::counted_servers::{Before, CountedServers};
 use super::snapshot::Snapshot;
 
 /// A zone with a session table in it.
@@ -35,6 +35,9 @@ pub struct ZoneConf {
     pub before_sweep: RefCell<Option<Before>>,
     /// The servers that have sessions in the zone, once the configuration is complete.
     pub servers: OnceCell<Arc<CountedServers>>,
+    /// The servers that get no new sessions, as the state file has them: from when it was read until
+    /// the configuration is complete.
+    pub drains: RefCell<Vec<KeptDrain>>,
     /// What the zone replaces, from when it was made until the configuration is complete.
     pub replaces: RefCell<Option<Rc<OldBlock>>>,
     /// The thread that copies what is missing in a zone that has replaced another one.

@@ -106,6 +106,13 @@ impl<K: Spread + Eq> Slots<K> {
         }
     }
 
+    /// A key of this position.
+    #[cold]
+    pub fn key(&self, position: usize) -> Option<&K> {
+        let mut all = self.slots.iter().flatten();
+        all.find_map(|(key, at)| (*at == position).then_some(key))
+    }
+
     #[inline]
     fn first_slot(&self, spread: u64) -> usize {
         // The golden ratio (Fibonacci hashing): every bit counts in the high ones.

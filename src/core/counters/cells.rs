@@ -92,14 +92,26 @@ impl<'a> OwnCounters<'a> {
         }
     }
 
+    /// Something was skipped for these reasons, bits by their numbers. Mostly it is one: responses of a
+    /// type that is not read.
+    #[inline(always)]
+    pub fn skipped(&self, reasons: u16) {
+        let mut left = reasons;
+        while left != 0 {
+            self.add(SKIPPED + left.trailing_zeros() as usize, 1);
+            left &= left - 1;
+        }
+    }
+
     /// What has happened to sessions while a request was served.
     pub fn happened(&self, happened: &Happened) {
         let add = |first: usize, number: usize, count: u8| self.add(first + number, count.into());
+        self.skipped(happened.skipped_bits());
+        if !happened.has_more() {
+            return;
+        }
         for source in Source::ALL {
             add(LEARNED, source.number(), happened.count_learned(*source));
-        }
-        for why in Skip::ALL {
-            add(SKIPPED, why.number(), happened.has_skipped(*why).into());
         }
         for why in Move::ALL {
             add(MOVED, why.number(), happened.count_moved(*why));

@@ -53,6 +53,11 @@ impl Digest {
         (words[0] != 0).then_some(Digest(words))
     }
 
+    /// Of words, whatever they are.
+    pub(super) fn of_words(words: [u64; 2]) -> Digest {
+        Digest(words)
+    }
+
     pub(super) fn words(self) -> [u64; 2] {
         self.0
     }

@@ -6,6 +6,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::SeqCst};
 
+use super::digest::Digest;
+
 /// Who has begun a drain.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DrainedBy {
@@ -65,6 +67,35 @@ impl Drain {
             by,
             until: (until != 0).then_some(until),
         })
+    }
+}
+
+/// A drain as a state file has it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeptDrain {
+    /// The server.
+    pub server: Digest,
+    /// See [`Drain::word`].
+    word: u64,
+    /// When it began, in seconds since 1970.
+    since: u64,
+}
+
+impl KeptDrain {
+    /// As two numbers of 16 bytes.
+    pub fn records(&self) -> [u128; 2] {
+        let pair = |low: u64, high: u64| u128::from(low) | u128::from(high) << 64;
+        let [low, high] = self.server.words();
+        [pair(low, high), pair(self.word, self.since)]
+    }
+
+    /// The drain of two such numbers, whatever they are.
+    pub fn of_records([server, drain]: [u128; 2]) -> Self {
+        Self {
+            server: Digest::of_words([server as u64, (server >> 64) as u64]),
+            word: drain as u64,
+            since: (drain >> 64) as u64,
+        }
     }
 }
 
@@ -150,6 +181,27 @@ impl DrainCells<'_> {
     /// When it began, in seconds since 1970.
     pub fn since(&self) -> u64 {
         self.since.load(Relaxed)
+    }
+
+    /// The drain of the server with that digest, for a state file. `None`: it has none.
+    pub fn keep(&self, server: Digest) -> Option<KeptDrain> {
+        let word = self.drain.load(Acquire);
+        Drain::of(word).map(|_| KeptDrain {
+            server,
+            word,
+            since: self.since(),
+        })
+    }
+
+    /// Goes on with what a state file has, unless the server is drained already.
+    pub fn restore(&self, kept: &KeptDrain, now: u64, mark: Mark<'_>) {
+        if Drain::of(kept.word).is_none() || self.drain().is_some() {
+            return;
+        }
+        self.since.store(kept.since, Relaxed);
+        self.seen.store(now, Relaxed);
+        self.drain.store(kept.word, SeqCst);
+        mark.set(DRAINED);
     }
 
     /// An operator drains the server, whoever has drained it before.

@@ -64,13 +64,13 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
         });
     }
     let (is_from_cookie, balance_factor) = (from.contains(&Place::Cookie), balance_factor(given)?);
+    let names = Names::new(names)
+        .with_segments(segments(&from))
+        .in_parts(parts(&from))
+        .cut_at(delimiter(given)?);
     let rule = QueryRule {
-        names: Arc::new(
-            Names::new(names)
-                .with_segments(segments(&from))
-                .in_parts(parts(&from))
-                .cut_at(delimiter(given)?),
-        ),
+        response_names: Arc::new(names.clone()),
+        names: Arc::new(names),
         is_special: learn.request || balance_factor.is_some(),
         awaits_end: learn.request
             || !learn.cookies.is_empty()

@@ -10,7 +10,8 @@ use super::literals::LiteralNames;
 use super::source::{Body, LearnerContext, Source, JSON, SOURCES};
 use super::xml::XmlNames;
 use super::Learner;
-use crate::events;
+use crate::events::{self, Skip};
+use crate::happened::Skips;
 use crate::http::header_value::is_value;
 use crate::url::{Names, Site};
 
@@ -29,7 +30,7 @@ use crate::url::{Names, Site};
 /// let Ok(Mode::Query(rule)) = parse(&[b"mode=query", b"name=sid"]) else {
 ///     panic!("this directive is valid");
 /// };
-/// let readers = Readers::new(&rule.learn, &rule.names);
+/// let readers = Readers::new(&rule.learn, &rule.response_names);
 /// assert!(readers.read(b"text/html; charset=utf-8"));
 /// assert!(!readers.read(b"image/png"));
 ///
@@ -66,6 +67,7 @@ pub struct Readers {
     literals: Arc<LiteralNames>,
     sources: Vec<&'static Source>,
     types: Vec<MediaType>,
+    skipped_type: Skips,
     /// Whether there is more than the types of the sources.
     has_more: bool,
 }
@@ -75,12 +77,16 @@ impl Readers {
     pub fn new(learn: &LearnSet, names: &Arc<Names>) -> Self {
         let all = SOURCES.into_iter();
         Self {
-            names: Arc::clone(names),
             segments: names.have_segments().then(|| names.of_segments().into()),
             members: Arc::new(Members::new(&learn.members)),
             elements: Arc::new(XmlNames::new(&learn.elements)),
             literals: Arc::new(LiteralNames::new(&learn.literals)),
             types: learn.types.clone(),
+            skipped_type: match learn.bodies.is_empty() {
+                true => Skips::default(),
+                false => Skip::Type.into(),
+            },
+            names: Arc::clone(names),
             has_more: !learn.types.is_empty() || learn.bodies.contains(&&JSON),
             sources: all.filter(|one| learn.bodies.contains(one)).collect(),
         }
@@ -112,10 +118,10 @@ impl Readers {
         sources.any(|source| (source.reads_short)(media_type))
     }
 
-    /// Whether there are any.
+    /// What is noted of a body that is not read: nothing, where none is.
     #[inline]
-    pub fn are_any(&self) -> bool {
-        !self.sources.is_empty()
+    pub fn skipped_type(&self) -> Skips {
+        self.skipped_type
     }
 
     /// The sources of `learn=` that read a body of this type.

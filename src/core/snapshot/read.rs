@@ -7,6 +7,7 @@ use super::{
     kind, SectionHead, SnapshotError, SnapshotHeader, HEADER_SIZE, LONGEST_BODY, MAGIC,
     MOST_UNKNOWN, RECORD_SIZE, SECTION_HEAD_SIZE,
 };
+use crate::counters::KeptDrain;
 use crate::table::{Fingerprint, PeerId, Word};
 
 /// One thing in a file.
@@ -16,6 +17,8 @@ pub enum Record {
     Server(PeerId, Fingerprint),
     /// A live session, no empty word.
     Session(Word),
+    /// A server that gets no new sessions.
+    Drain(KeptDrain),
 }
 
 /// A file that is complete and undamaged.
@@ -97,7 +100,15 @@ impl<R: Read> SnapshotReader<R> {
             let rest = self.body.get(self.at..).unwrap_or_default();
             if let Some(bytes) = rest.first_chunk::<RECORD_SIZE>() {
                 self.at += RECORD_SIZE;
-                return record_of(self.kind, u128::from_le_bytes(*bytes)).map(Some);
+                let bits = u128::from_le_bytes(*bytes);
+                if self.kind == kind::DRAINS {
+                    let second = rest.get(RECORD_SIZE..).and_then(<[u8]>::first_chunk);
+                    let second = second.ok_or(SnapshotError::Damaged)?;
+                    self.at += RECORD_SIZE;
+                    let drain = KeptDrain::of_records([bits, u128::from_le_bytes(*second)]);
+                    return Ok(Some(Record::Drain(drain)));
+                }
+                return record_of(self.kind, bits).map(Some);
             }
             if !rest.is_empty() {
                 return Err(SnapshotError::Damaged);
@@ -118,7 +129,10 @@ impl<R: Read> SnapshotReader<R> {
         self.body.clear();
         self.at = 0;
         let mut sum = SectionHead::sum_before_body(head.kind, head.length);
-        if matches!(head.kind, kind::END | kind::SERVERS | kind::SESSIONS) {
+        if matches!(
+            head.kind,
+            kind::END | kind::SERVERS | kind::SESSIONS | kind::DRAINS
+        ) {
             if head.length > LONGEST_BODY as u64 {
                 return Err(SnapshotError::Damaged);
             }

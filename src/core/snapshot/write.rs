@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, Read, Write};
 
 use super::{kind, SectionHead, SnapshotError, SnapshotHeader, LONGEST_BODY, RECORD_SIZE};
+use crate::counters::KeptDrain;
 use crate::snapshot::SnapshotReader;
 use crate::table::{test_points, Fingerprint, PeerId, Word};
 
@@ -41,6 +42,15 @@ impl<W: Write> SnapshotWriter<W> {
         }
         self.record(kind::SESSIONS, word.bits())?;
         test_points::at("state: a word written");
+        Ok(())
+    }
+
+    /// Adds the drain of a server.
+    pub fn drain(&mut self, drain: &KeptDrain) -> io::Result<()> {
+        // An even number of records fits into a section, so that both are in one.
+        for record in drain.records() {
+            self.record(kind::DRAINS, record)?;
+        }
         Ok(())
     }
 
@@ -94,6 +104,8 @@ impl<W: Write> SnapshotWriter<W> {
         Ok(())
     }
 }
+
+const _: () = assert!(LONGEST_BODY % (2 * RECORD_SIZE) == 0);
 
 /// Where the fingerprint begins in the record of a server.
 pub(super) const SERVER_SHIFT: u32 = 24;

@@ -21,8 +21,8 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 impl Form {
-    /// The form that a path names by its end. `base` is the prefix of the location: then nothing else
-    /// may stand between the two. `None`: there is none of that name.
+    /// The form that a path names by its end. `base` is the prefix of the location: then nothing
+    /// else may stand between the two. `None`: there is none of that name.
     pub fn of(path: &[u8], base: Option<&[u8]>) -> Option<Form> {
         let base = base.map(|base| base.strip_suffix(b"/").unwrap_or(base));
         let rest = match base {
@@ -43,8 +43,9 @@ impl Form {
         }
     }
 
-    /// What a link of the page at `path` to another form begins with: `./sticky/` for `/sticky`, `./`
-    /// for `/sticky/`. So it holds behind a proxy that serves the page under another path, too.
+    /// What a link of the page at `path` to another form begins with: `./sticky/` for `/sticky`,
+    /// `./` for `/sticky/`. So it holds behind a proxy that serves the page under another path,
+    /// too.
     pub fn link_start(path: &[u8]) -> String {
         let segment = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
         match segment {

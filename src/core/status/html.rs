@@ -52,7 +52,10 @@ pub fn page(report: &Report<'_>, path: &[u8], chosen: Option<&[u8]>, out: &mut d
     hands::notice(report, &mut pieces);
     pieces.push("<main id=\"main\" tabindex=\"-1\">\n");
     if report.upstreams.is_empty() {
-        pieces.push("<section><h2>No upstream is sticky</h2><p class=\"none\">A <code>sticky</code> directive in an upstream block makes it so.</p></section>\n");
+        pieces.push(
+            "<section><h2>No upstream is sticky</h2><p class=\"none\">A <code>sticky</code> \
+             directive in an upstream block makes it so.</p></section>\n",
+        );
     }
     let is_short = report.upstreams.len() <= DETAILED;
     if report.upstreams.len() > 1 {

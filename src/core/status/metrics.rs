@@ -305,8 +305,8 @@ struct Writer<'o> {
 }
 
 impl Writer<'_> {
-    /// One line. `labels` are written out, and one more follows if `name` is not empty, with a value
-    /// that needs no escape.
+    /// One line. `labels` are written out, and one more follows if `name` is not empty, with a
+    /// value that needs no escape.
     fn sample(&mut self, of: &Family, labels: &str, name: &str, value: &str, number: u64) {
         if self.family != Some(of.name) {
             self.family = Some(of.name);

@@ -10,6 +10,13 @@ fn characters(bytes: &[u8]) -> impl Iterator<Item = Result<char, u8>> + '_ {
     })
 }
 
+/// The name itself, as nearly all are, if no form has to write any of it in another way.
+fn plain(bytes: &[u8]) -> Option<&str> {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !b"&<>\"'\\".contains(byte);
+    let is_plain = bytes.iter().all(is_plain);
+    std::str::from_utf8(bytes).ok().filter(|_| is_plain)
+}
+
 /// Whether a reader would not see the character, or would see others in another order.
 fn is_unseen(character: char) -> bool {
     character.is_control()
@@ -19,6 +26,9 @@ fn is_unseen(character: char) -> bool {
 
 /// For text and attribute values of HTML. What is not seen becomes `\u{…}`, other bytes `\xNN`.
 pub fn html(bytes: &[u8]) -> String {
+    if let Some(plain) = plain(bytes) {
+        return plain.to_owned();
+    }
     let mut text = String::with_capacity(bytes.len());
     for character in characters(bytes) {
         // A string takes what is written to it.
@@ -56,6 +66,11 @@ pub fn value(bytes: &[u8]) -> String {
 pub fn json(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() + 2);
     text.push('"');
+    if let Some(plain) = plain(bytes) {
+        text.push_str(plain);
+        text.push('"');
+        return text;
+    }
     for character in characters(bytes) {
         let _ = match character {
             Ok('"') => text.write_str("\\\""),
@@ -75,6 +90,9 @@ pub fn json(bytes: &[u8]) -> String {
 
 /// The value of a label of a metric, without its quotes. Bytes as in [`json`].
 pub fn label(bytes: &[u8]) -> String {
+    if let Some(plain) = plain(bytes) {
+        return plain.to_owned();
+    }
     let mut text = String::with_capacity(bytes.len());
     for character in characters(bytes) {
         let _ = match character {

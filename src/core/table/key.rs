@@ -62,9 +62,9 @@ impl Keyer {
         }
     }
 
-    /// What logs show of a session: the same for all requests with its id. Neither the id nor the key
-    /// can be found out from it without the secret, not even by who knows other ids and what is shown
-    /// of them.
+    /// What logs show of a session: the same for all requests with its id. Neither the id nor the
+    /// key can be found out from it without the secret, not even by who knows other ids and what is
+    /// shown of them.
     ///
     /// The low half of SipHash-1-3 of: 2^64 - 1, which is the length of no scope; the key.
     pub fn shown(&self, key: Key) -> u32 {

@@ -40,7 +40,11 @@ fn places(counters: &Counters<'_>) -> (Place, Place, Place) {
     let upstream = counters.name(Kind::Upstream, &[Digest::of_upstream(b"u")], 1);
     let servers = [Digest::of_server(b"u", b"a"), Digest::of_server(b"u", b"b")];
     let servers = counters.name(Kind::Server, &servers, 1);
-    (upstream[0].unwrap(), servers[0].unwrap(), servers[1].unwrap())
+    (
+        upstream[0].unwrap(),
+        servers[0].unwrap(),
+        servers[1].unwrap(),
+    )
 }
 
 fn limit(number: u32) -> SessionLimit {
@@ -134,7 +138,10 @@ fn arbitrary_words_do_no_harm() {
         room.come();
         for (since, now) in [(0, 0), (word, word), (word, 0), (0, word)] {
             // Neither overflows.
-            let _ = (room.is_full(limit(5)), room.is_due(limit(u32::MAX), since, now));
+            let _ = (
+                room.is_full(limit(5)),
+                room.is_due(limit(u32::MAX), since, now),
+            );
         }
         // The next count puts it right.
         room.set(4, room.come_so_far(), 5000);

@@ -598,10 +598,19 @@ fn servers_may_have_a_number_of_sessions() {
         assert_eq!(rule.max_sessions.map(u32::from), Some(limit));
     }
     for (words, message) in [
-        (&["max_sessions=0"][..], "expected a number of 1 to 4294967295"),
+        (
+            &["max_sessions=0"][..],
+            "expected a number of 1 to 4294967295",
+        ),
         (&["max_sessions=-1"], "expected a number of 1 to 4294967295"),
-        (&["max_sessions=1k"], "invalid value \"1k\" of parameter \"max_sessions\""),
-        (&["max_sessions=4294967296"], "expected a number of 1 to 4294967295"),
+        (
+            &["max_sessions=1k"],
+            "invalid value \"1k\" of parameter \"max_sessions\"",
+        ),
+        (
+            &["max_sessions=4294967296"],
+            "expected a number of 1 to 4294967295",
+        ),
         (&["max_sessions=$a"], "takes no variables"),
         (&["max_sessions="], "expected \"max_sessions=NUMBER\""),
         (
@@ -619,6 +628,9 @@ fn servers_may_have_a_number_of_sessions() {
     for mode in ["cookie", "rewrite"] {
         let mode = format!("mode={mode}");
         let error = parse(&[mode.as_bytes(), b"max_sessions=5"]).expect_err("refused");
-        assert!(error.to_string().contains("belongs to \"mode=query\""), "{error}");
+        assert!(
+            error.to_string().contains("belongs to \"mode=query\""),
+            "{error}"
+        );
     }
 }

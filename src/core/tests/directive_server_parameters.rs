@@ -56,12 +56,28 @@ fn a_limit_of_sessions_is_taken_out() {
     ] {
         assert_eq!(read(line), Ok((limit, ours)), "server … {line};");
     }
-    for value in ["", "0", "00", "+1", "-1", "1k", " 1", "1.5", "4294967296", "$a", "off"] {
+    for value in [
+        "",
+        "0",
+        "00",
+        "+1",
+        "-1",
+        "1k",
+        " 1",
+        "1.5",
+        "4294967296",
+        "$a",
+        "off",
+    ] {
         let words = [format!("max_sessions={value}")];
         let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
         assert_eq!(
-            server_parameters::session_limit(&words).unwrap_err().to_string(),
-            format!("invalid parameter \"max_sessions={value}\", expected a number of 1 to 4294967295")
+            server_parameters::session_limit(&words)
+                .unwrap_err()
+                .to_string(),
+            format!(
+                "invalid parameter \"max_sessions={value}\", expected a number of 1 to 4294967295"
+            )
         );
     }
     assert_eq!(

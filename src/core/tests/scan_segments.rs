@@ -1,8 +1,6 @@
 //! Tests for ids behind prefixes of paths in bodies; each body is also cut at every place. Without
 //! these, a session whose id is in a path is learned from Location at most.
 
-use std::sync::Arc;
-
 use sticky_core::directive::{parse, Mode};
 use sticky_core::scan::readers::Readers;
 use sticky_core::scan::source::Body;
@@ -20,7 +18,7 @@ fn ids(directive: &str, media_type: &str, text: &str) -> String {
     let Ok(Mode::Query(rule)) = parse(&words) else {
         panic!("{directive} is refused");
     };
-    let readers = Readers::new(&rule.learn, &Arc::clone(&rule.names));
+    let readers = Readers::new(&rule.learn, &rule.response_names);
     let site = Site::new(b"shop.example", &rule.hosts).at(b"/api/list");
     let body = Body {
         media_type: media_type.as_bytes(),

@@ -1,8 +1,7 @@
-//! Tests for what learners say beside the ids: which source of `learn=` has found one, what counts as
-//! none, and whether they have given up; without them logs and counters name the wrong cause.
+//! Tests for what learners say beside the ids: which source of `learn=` has found one, what counts
+//! as none, and whether they have given up; without them logs and counters name the wrong cause.
 
 use std::io::Write;
-use std::sync::Arc;
 
 use flate2::write::GzEncoder;
 use flate2::Compression;
@@ -30,7 +29,7 @@ fn said(directive: &str, media_type: &str, body: &[u8], coding: Option<Coding>) 
         let Ok(Mode::Query(rule)) = parse(&words) else {
             panic!("{directive} is refused");
         };
-        let readers = Readers::new(&rule.learn, &Arc::clone(&rule.names));
+        let readers = Readers::new(&rule.learn, &rule.response_names);
         let site = Site::new(b"shop.example", &rule.hosts).at(b"/api/list");
         let of = Body {
             media_type: media_type.as_bytes(),
@@ -38,7 +37,8 @@ fn said(directive: &str, media_type: &str, body: &[u8], coding: Option<Coding>) 
             known: b"",
         };
         let mut learner = readers.learner(&of, &site).expect("the type is read");
-        assert!(!rule.names.have_met_any());
+        let names = &rule.response_names;
+        assert!(!names.have_met_any());
         let mut found = Vec::new();
         let mut take = |id: &[u8], found_in: FoundIn| {
             found.push((String::from_utf8_lossy(id).into_owned(), found_in.source));
@@ -50,8 +50,9 @@ fn said(directive: &str, media_type: &str, body: &[u8], coding: Option<Coding>) 
         let before = learner.has_given_up();
         learner.end(&mut take);
         assert_eq!(learner.has_given_up(), before, "the end changes nothing");
-        let met = rule.names.take_met();
-        assert!(!rule.names.have_met_any(), "taken");
+        let met = names.take_met();
+        assert!(!names.have_met_any(), "taken");
+        assert!(!rule.names.have_met_any(), "those of requests");
         Said {
             found,
             read_by: readers.sources_of(media_type.as_bytes()).collect(),
@@ -267,19 +268,6 @@ fn what_counts_as_no_id_is_noted() {
         let said = said(directive, media_type, body.as_bytes(), None);
         assert_eq!(said.met, met, "{media_type} {body}");
     }
-}
-
-#[test]
-fn what_a_clone_meets_is_met() {
-    let Ok(Mode::Query(rule)) = parse(&[b"mode=query", b"name=sid"]) else {
-        panic!("this directive is valid");
-    };
-    let site = Site::new(b"shop.example", &[]);
-    let names = rule.names.as_ref().clone();
-    names.in_link(b"//o.example/?sid=1", &site);
-    let met = rule.names.take_met();
-    assert!(met.foreign && !met.too_long);
-    assert_eq!(names.take_met(), Met::default());
 }
 
 #[test]

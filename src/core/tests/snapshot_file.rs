@@ -60,6 +60,33 @@ fn a_file_is_read_as_it_was_written() {
     }
 }
 
+#[test]
+fn drains_are_read_as_they_were_written() {
+    // Digest, by hand until 5000, since 4000.
+    let body = [7u64, 8, 5000 << 2 | 1, 4000]
+        .map(u64::to_le_bytes)
+        .concat();
+    let bytes = built(&[section(3, &body)]);
+    let Some(Record::Drain(drain)) = records(&bytes).pop() else {
+        panic!("no drain");
+    };
+    let mut writer = SnapshotWriter::new(Vec::new(), &HEADER).unwrap();
+    writer.drain(&drain).unwrap();
+    assert_eq!(writer.finish().unwrap(), bytes);
+    assert!(!check(&bytes[..]).unwrap().has_unknown);
+
+    // Many are in several sections.
+    let mut writer = SnapshotWriter::new(Vec::new(), &HEADER).unwrap();
+    (0..5000).for_each(|_| writer.drain(&drain).unwrap());
+    let all = records(&writer.finish().unwrap());
+    assert_eq!(all, vec![Record::Drain(drain); 5000]);
+
+    // Whatever is there, it is read; half of one is not.
+    records(&built(&[section(3, &[0xff; 64])]));
+    let half = check(&built(&[section(3, &body[..16])])[..]);
+    assert!(matches!(half, Err(SnapshotError::Damaged)), "{half:?}");
+}
+
 fn records_of(bytes: &[u8], first: usize) -> Vec<Record> {
     let mut all = records(bytes);
     all.truncate(first);

@@ -78,8 +78,8 @@ pub(super) fn split_plain(link: &[u8]) -> Option<PathAndQuery<'_>> {
     Some(PathAndQuery { path, query })
 }
 
-/// The parts of a reference without line breaks that leads to a host, which is not the site's: its own
-/// or that of the page's base.
+/// The parts of a reference without line breaks that leads to a host, which is not the site's: its
+/// own or that of the page's base.
 pub(super) fn elsewhere(link: &[u8]) -> Option<PathAndQuery<'_>> {
     match split(link) {
         (Target::Elsewhere, _) => None,

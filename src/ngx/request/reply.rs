@@ -51,8 +51,8 @@ impl<'r> Request<'r> {
 
     /// The name of the location: a prefix, a regular expression, or `@` and a name.
     pub fn location_name(self) -> &'r [u8] {
-        // SAFETY: loc_conf is that of a server or of a location, with a place for every HTTP module,
-        // that of the core made by ngx_http_core_create_loc_conf().
+        // SAFETY: loc_conf is that of a server or of a location, with a place for every HTTP
+        // module, that of the core made by ngx_http_core_create_loc_conf().
         unsafe {
             let module = &raw const sys::ngx_http_core_module;
             let core = *(*self.raw()).loc_conf.add((*module).ctx_index);
@@ -60,8 +60,8 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// Answers the request, with a body that `write` hands out in pieces. It is kept in buffers of the
-    /// request's pool until the client has it. `O` is of the module that answers.
+    /// Answers the request, with a body that `write` hands out in pieces. It is kept in buffers of
+    /// the request's pool until the client has it. `O` is of the module that answers.
     pub fn reply<O: Owned>(
         self,
         head: Head<'_>,

@@ -1,12 +1,14 @@
 //! From a state file to a session table and back: what is read when nginx starts, and what is
 //! written, merged with what another process has written meanwhile.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 
 use portable_atomic::AtomicU128;
+use sticky_core::counters::KeptDrain;
 use sticky_core::snapshot::{
     self, Checked, KeepError, Moment, Record, SnapshotError, SnapshotHeader, SnapshotReader,
     SnapshotWriter, TickShift,
@@ -63,6 +65,8 @@ impl FileError {
 pub struct CheckedFile {
     file: OpenFile,
     found: Checked,
+    /// The servers that got no new sessions, as far as it was read.
+    pub drains: RefCell<Vec<KeptDrain>>,
 }
 
 impl CheckedFile {
@@ -137,6 +141,7 @@ impl CheckedFile {
         for record in self.reader()? {
             match record.map_err(FileError::unread)? {
                 Record::Server(number, server) => servers.push((number, server)),
+                Record::Drain(drain) => self.drains.borrow_mut().push(drain),
                 Record::Session(word) => {
                     if !servers.is_empty() {
                         numbers.learn(&servers);
@@ -206,7 +211,11 @@ fn open(file: &StateFile) -> Result<Result<Option<CheckedFile>, SnapshotError>, 
     };
     let checked = snapshot::check(file.bytes().map_err(FileError::Read)?);
     match checked {
-        Ok(found) => Ok(Ok(Some(CheckedFile { file, found }))),
+        Ok(found) => Ok(Ok(Some(CheckedFile {
+            file,
+            found,
+            drains: RefCell::default(),
+        }))),
         Err(SnapshotError::Input(error)) => Err(FileError::Read(error)),
         Err(newer @ SnapshotError::Newer(_)) => Err(FileError::Newer(newer)),
         Err(why) => Ok(Err(why)),
@@ -228,6 +237,8 @@ pub struct WriteJob {
     pub owner: Option<(u32, u32)>,
     /// The servers that this nginx can use, see [`Table::with_usable_servers`].
     pub usable: UsableServers,
+    /// The servers that get no new sessions.
+    pub drains: Vec<KeptDrain>,
 }
 
 /// A file as a process has read or written it.
@@ -305,6 +316,9 @@ impl WriteJob {
         let replaced = lock.replace(self.owner, |file| {
             let mut writer = SnapshotWriter::new(Stoppable { file, is_stopped }, &head)?;
             self.put(&mut writer, &table, &head)?;
+            for drain in &self.drains {
+                writer.drain(drain)?;
+            }
             if let Some(other) = &other {
                 match other.reader().map(|reader| writer.keep(reader)) {
                     Ok(Ok(())) => {}

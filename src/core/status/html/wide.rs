@@ -1,5 +1,5 @@
-//! Tables with several columns. On a narrow screen each row becomes a card, where each value has the
-//! label of its column before it; roles say that they are tables even so.
+//! Tables with several columns. On a narrow screen each row becomes a card, where each value has
+//! the label of its column before it; roles say that they are tables even so.
 
 use std::fmt::Write;
 

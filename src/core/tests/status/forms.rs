@@ -51,7 +51,7 @@ fn metrics_have_the_numbers() {
         "nginx_sticky_sessions_forgotten_total{reason=\"ended\"} 1",
         "nginx_sticky_server_max_sessions{upstream=\"shop\",server=\"10.0.0.1:8080\"} 13",
         "nginx_sticky_server_draining{upstream=\"shop\",server=\"10.0.0.1:8080\"} 1",
-        "nginx_sticky_server_draining{upstream=\"shop\",server=\"unix:/run/b.sock\"} 0",
+        "nginx_sticky_server_draining{upstream=\"shop\",server=\"unix:/run/b.sock\"} 1",
         "nginx_sticky_sessions_evicted_total{zone=\"z\",state=\"in_use\"} 3",
         "nginx_sticky_zone_capacity_sessions{zone=\"z\"} 1000",
         "nginx_sticky_zone_used_sessions{zone=\"z\"} 13",
@@ -271,4 +271,13 @@ fn pieces_are_bounded() {
     sticky_core::status::json(&all, &mut note);
     sticky_core::status::metrics(&all, &mut note);
     assert!(longest < 32 * 1024, "{longest}");
+}
+
+#[test]
+fn numbers_are_written_whole() {
+    let mut all = report(b"u", b"s", b"z");
+    for number in [0, 9, 10, 1_000_000, u64::MAX] {
+        all.zones[0].capacity = number;
+        assert!(json(&all).contains(&format!("\"capacity\":{number},")));
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use sticky_core::status::{self, Mode, Report, Server, Sessions, StateFile, Sums, Upstream, Zone};
+use sticky_core::status::{
+    self, Mode, Report, Server, ServerDrain, Sessions, StateFile, Sums, Upstream, Zone,
+};
 
 /// When it was made.
 pub const NOW: u64 = 1_795_795_257;
@@ -50,6 +52,11 @@ pub fn report<'a>(upstream: &'a [u8], server: &'a [u8], zone: &'a [u8]) -> Repor
                         name: Cow::Borrowed(b"unix:/run/b.sock"),
                         is_backup: true,
                         is_down: true,
+                        drain: Some(ServerDrain {
+                            is_announced: false,
+                            since: NOW - 60,
+                            until: Some(NOW + 90),
+                        }),
                         ..Server::default()
                     },
                 ],
@@ -78,6 +85,8 @@ pub fn report<'a>(upstream: &'a [u8], server: &'a [u8], zone: &'a [u8]) -> Repor
                 is_failing: true,
             }),
         }],
+        token: None,
+        notice: None,
     }
 }
 

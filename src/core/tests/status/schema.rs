@@ -93,7 +93,7 @@ fn check(value: &Value, schema: &Value, root: &Value, at: &str) -> Result<(), St
     Ok(())
 }
 
-fn fits(text: &str) -> Result<(), String> {
+pub fn fits(text: &str) -> Result<(), String> {
     let schema: Value = serde_json::from_str(SCHEMA).expect("the schema is JSON");
     let value: Value = serde_json::from_str(text).expect("it is JSON");
     check(&value, &schema, &schema, "")
