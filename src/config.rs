@@ -10,5 +10,6 @@ pub mod nginx_forms;
 pub mod peer_index;
 pub mod share;
 pub mod state_file;
+pub mod statsd;
 pub mod status_page;
 pub mod types;

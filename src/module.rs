@@ -362,6 +362,7 @@ unsafe extern "C" fn init_process(cycle: *mut sys::ngx_cycle_t) -> ngx_int_t {
 unsafe extern "C" fn exit_process(cycle: *mut sys::ngx_cycle_t) {
     // SAFETY: ngx_worker_process_exit() and ngx_single_process_cycle() pass the running cycle.
     if let Some(running) = unsafe { Cycle::from_ptr(cycle) } {
+        guard((), || operator::leave_worker(running));
         guard((), || {
             housekeeping::leave_worker(running, &|zone| usable::servers_of(running, zone));
         });

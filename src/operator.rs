@@ -3,6 +3,7 @@
 mod gather;
 pub mod hands;
 mod servers;
+mod statsd;
 
 use sticky_core::operator::action::MAX_BODY;
 use sticky_core::status::{self, media_type, Form, Notice, Query, Report};
@@ -29,11 +30,19 @@ pub fn tick(running: Cycle<'_>) {
         return;
     };
     hands::tick(main);
+    statsd::tick(main);
     if matches!(process::role(), Role::Worker(0) | Role::Single) {
         hands::see_drains(main);
         if !process::is_draining() {
             counted::see_limits(main);
         }
+    }
+}
+
+/// Called before a worker ends.
+pub fn leave_worker(running: Cycle<'_>) {
+    if let Some(main) = running.main_conf::<MainConf<'_>>() {
+        statsd::leave(main);
     }
 }
 

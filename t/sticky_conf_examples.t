@@ -73,9 +73,10 @@ $walk{'status.conf'} = sub {
 };
 # Where new sessions begin.
 my %start = ('uploads.conf' => '/files/');
-# With real applications, see t/apps; Guacamole in sticky_patterns_tunnels.t.
+# With real applications, see t/apps; Guacamole in sticky_patterns_tunnels.t, the router in
+# sticky_conf_router.t.
 my %elsewhere = map { ("$_.conf" => 1) } qw/
-    a2a bosh digest guacamole llm mcp oidc php php-fpm python-apps realtime socketio tomcat trino
+    a2a bosh digest guacamole llm mcp oidc php php-fpm python-apps realtime router socketio tomcat trino
 /;
 my @files = sort grep { !$elsewhere{$_} } map { /([^\/]+)$/ } glob "$examples/*.conf";
 

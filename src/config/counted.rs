@@ -11,7 +11,7 @@ use crate::ngx::peers::PeerList;
 use crate::ngx::shm::ZoneError;
 use crate::ngx::upstream::Upstream;
 use crate::zone::counted_servers::{CountedServers, NamedServer, ServerPlaces};
-use crate::zone::counters::{self, UpstreamCounters};
+use crate::zone::counters::{self, CountersZone, UpstreamCounters};
 use crate::zone::session_counts;
 use crate::zone::sessions::Sessions;
 use crate::zone::table_zone::ZoneConf;
@@ -85,6 +85,21 @@ pub fn begin(new: Cycle<'_>) {
         let servers = CountedServers::new(place, named);
         // It is empty: a configuration is complete once.
         let _ = zone.conf().servers.set(Arc::new(servers));
+    }
+    begin_sending(new, main, zone);
+}
+
+/// What was counted while no configuration had `sticky_statsd` is not sent.
+fn begin_sending(new: Cycle<'_>, main: &MainConf<'_>, counters: &CountersZone) {
+    let Some(opened) = counters::opened(counters) else {
+        return;
+    };
+    if main.statsd.get().is_none() {
+        opened.stop_sending();
+    } else if opened.start_sending() {
+        for zone in new.zones::<ZoneConf>() {
+            drop(counters::unsent_of_zone(counters, zone));
+        }
     }
 }
 

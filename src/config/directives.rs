@@ -30,6 +30,7 @@ use super::key_file;
 use super::nginx_forms::{NginxForm, NginxLearn};
 use super::share;
 use super::state_file;
+use super::statsd;
 use super::status_page;
 use super::types::{HidingConfs, LocationConf, MainConf, Rule, Sticky, UpstreamConf};
 
@@ -220,6 +221,13 @@ pub fn drain_on(cf: Conf<'_>, location: &LocationConf) -> Result<bool, Refusal> 
     let text = Text::compile(cf, word).ok_or(Refusal::Reported)?;
     let number = Some(main.add_variable(text));
     Ok(location.drain_on.replace(number).is_none())
+}
+
+/// The directive `sticky_statsd`. `false`: it is there already.
+pub fn statsd(cf: Conf<'_>) -> Result<bool, Refusal> {
+    let main = cf.main_conf::<MainConf<'_>>().ok_or(Refusal::Reported)?;
+    let statsd = statsd::read(cf).map_err(Refusal::Statsd)?;
+    Ok(main.statsd.set(statsd).is_ok())
 }
 
 /// The directive `server` of an upstream, for an nginx that does not know `route=` and `drain`: takes

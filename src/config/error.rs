@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use super::key_file::KeyFileError;
 use super::state_file::StateFileError;
+use super::statsd::StatsdRefusal;
 
 /// What can be used in place of a balancer that cannot be steered.
 pub const STEERED_BALANCERS: &str =
@@ -48,6 +49,9 @@ pub enum Refusal {
     /// Those of `sticky_status` are.
     #[error(transparent)]
     Status(StatusError),
+    /// Those of `sticky_statsd` are, or its server cannot be used.
+    #[error(transparent)]
+    Statsd(StatsdRefusal),
     /// `sticky_status` shows an upstream that is not sticky.
     #[error(
         "\"upstream={}\" in \"sticky_status\" directive names no upstream with \"sticky\", {hint}{at}",

@@ -30,6 +30,7 @@ use super::nginx_forms::NginxForm;
 #[cfg(nginx_since = "1.29.6")]
 use super::nginx_forms::NginxLearn;
 use super::peer_index::{ClientView, IndexView, Peer, PeerIndex};
+use super::statsd::Statsd;
 
 /// What the module keeps for each upstream block.
 #[derive(Default)]
@@ -365,6 +366,8 @@ pub struct MainConf<'c> {
     pub variables: RefCell<Vec<Text<'c>>>,
     /// What each `sticky_status` shows, by the numbers in the locations.
     pub status_pages: RefCell<Vec<StatusPage<'c>>>,
+    /// `sticky_statsd`.
+    pub statsd: OnceCell<Statsd>,
 }
 
 /// What a `sticky_status` directive says.

@@ -6,6 +6,8 @@
 //! slot:  | upstreams, 64 counters each | servers, 4 counters each |
 //! ```
 //!
+//! The last slot has what was sent to a server that collects counts, see `counters/unsent.rs`.
+//!
 //! A worker counts in the slot of its number, modulo the number of slots, so that no two workers
 //! share a cache line. Counting is a relaxed addition: two generations of workers may share a slot,
 //! and a worker that dies takes nothing with it. The sums are made when somebody asks.
@@ -23,13 +25,15 @@ mod drain;
 mod entry;
 mod layout;
 mod room;
+mod unsent;
 
 pub use cells::{HitCounter, OwnCounters, ServerSums, UpstreamSums};
 pub use digest::{Digest, Kind};
 pub use drain::{Drain, DrainCells, DrainedBy, KeptDrain, Mark, FORGOTTEN_AFTER};
 pub use entry::SessionCounts;
-pub use layout::{CountersHeader, Named, Shape};
+pub use layout::{CountersHeader, Named, Shape, ZONE_COUNTS};
 pub use room::{RoomCells, SessionLimit};
+pub use unsent::{Counted, Unsent};
 
 use cells::{ServerCells, UpstreamCells};
 use entry::Entry;
@@ -118,7 +122,7 @@ impl<'a> Counters<'a> {
         shape: Shape,
     ) -> Option<Self> {
         let (entries, rest) = words.split_at_checked(shape.entry_words())?;
-        let slots = rest.get(..shape.slot_words() * shape.slots())?;
+        let slots = rest.get(..shape.slot_words() * shape.all_slots())?;
         Some(Self {
             header,
             shape,
@@ -140,8 +144,12 @@ impl<'a> Counters<'a> {
 
     /// The counters of the worker of that number.
     pub fn slot(&self, worker: usize) -> Option<Slot<'a>> {
+        self.slot_at(worker % self.shape.slots())
+    }
+
+    fn slot_at(&self, number: usize) -> Option<Slot<'a>> {
         let words = self.shape.slot_words();
-        let begin = worker % self.shape.slots() * words;
+        let begin = number * words;
         let slot = self.slots.get(begin..begin + words)?;
         let (upstreams, servers) =
             slot.split_at_checked(self.shape.room(Kind::Upstream) * UPSTREAM_CELLS)?;
@@ -258,6 +266,7 @@ impl<'a> Counters<'a> {
             let entry = self.entry(kind, place)?;
             entry.vacate();
             self.all_slots()
+                .chain(self.sent())
                 .for_each(|slot| clear(slot.cells(kind, place)));
             entry.take(*digest, now, configuration);
             known.insert(*digest, place);
@@ -287,6 +296,8 @@ impl<'a> Counters<'a> {
         let configurations = old.header.configurations.load(Relaxed);
         self.header.configurations.store(configurations, Relaxed);
         self.header.grown.store(now, Relaxed);
+        let is_behind = old.header.is_behind.load(Relaxed);
+        self.header.is_behind.store(is_behind, Relaxed);
         for kind in Kind::ALL {
             let mut all: Vec<_> = old
                 .entries(kind)
@@ -300,6 +311,12 @@ impl<'a> Counters<'a> {
                     let cells = slot.cells(kind, to).iter();
                     for (cell, other) in cells.zip(other.cells(kind, from)) {
                         cell.fetch_add(other.load(Relaxed), Relaxed);
+                    }
+                }
+                if let (Some(sent), Some(other)) = (self.sent(), old.sent()) {
+                    let cells = sent.cells(kind, to).iter();
+                    for (cell, other) in cells.zip(other.cells(kind, from)) {
+                        cell.store(other.load(Relaxed), Relaxed);
                     }
                 }
             }

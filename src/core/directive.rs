@@ -30,6 +30,7 @@ mod rewrite;
 pub mod server_parameters;
 mod share;
 mod shown;
+pub mod statsd;
 pub mod status;
 mod types;
 pub mod values;

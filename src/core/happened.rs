@@ -26,8 +26,8 @@ use crate::table::Tick;
 #[derive(Default)]
 pub struct Happened {
     skipped: Cell<Skips>,
-    /// Whether anything else is noted.
-    is_any: Cell<bool>,
+    /// What else is noted: [`LEARNED`], [`MOVED`], [`FORGOTTEN`].
+    noted: Cell<u8>,
     learned: [Cell<u8>; Source::COUNT],
     moved: [Cell<u8>; Move::COUNT],
     forgotten: [Cell<u8>; Forget::COUNT],
@@ -35,22 +35,26 @@ pub struct Happened {
     age: Cell<Option<Tick>>,
 }
 
+const LEARNED: u8 = 1;
+const MOVED: u8 = 2;
+const FORGOTTEN: u8 = 4;
+
 const _: () = assert!(Skip::COUNT <= u16::BITS as usize);
 
 impl Happened {
     /// A session has begun, which `source` has shown.
     pub fn learn(&self, source: Source) {
-        self.count(self.learned.get(source.number()));
+        self.count(LEARNED, self.learned.get(source.number()));
     }
 
     /// A session has moved.
     pub fn move_session(&self, why: Move) {
-        self.count(self.moved.get(why.number()));
+        self.count(MOVED, self.moved.get(why.number()));
     }
 
     /// A session is forgotten.
     pub fn forget(&self, why: Forget) {
-        self.count(self.forgotten.get(why.number()));
+        self.count(FORGOTTEN, self.forgotten.get(why.number()));
     }
 
     /// An id was not learned, or the response not read.
@@ -64,8 +68,8 @@ impl Happened {
         self.age.set(Some(age));
     }
 
-    fn count(&self, count: Option<&Cell<u8>>) {
-        self.is_any.set(true);
+    fn count(&self, what: u8, count: Option<&Cell<u8>>) {
+        self.noted.set(self.noted.get() | what);
         if let Some(count) = count {
             count.set(count.get().saturating_add(1));
         }
@@ -80,13 +84,37 @@ impl Happened {
     /// Whether anything else has happened.
     #[inline]
     pub fn has_more(&self) -> bool {
-        self.is_any.get()
+        self.noted.get() != 0
+    }
+
+    /// Calls a function with each source that has shown sessions which have begun, and with their number.
+    #[inline]
+    pub fn each_learned(&self, mut f: impl FnMut(usize, u8)) {
+        if self.noted.get() & LEARNED != 0 {
+            each(&self.learned, &mut f);
+        }
+    }
+
+    /// The same with the reasons for which sessions have moved.
+    #[inline]
+    pub fn each_moved(&self, mut f: impl FnMut(usize, u8)) {
+        if self.noted.get() & MOVED != 0 {
+            each(&self.moved, &mut f);
+        }
+    }
+
+    /// The same with the reasons for which sessions are forgotten.
+    #[inline]
+    pub fn each_forgotten(&self, mut f: impl FnMut(usize, u8)) {
+        if self.noted.get() & FORGOTTEN != 0 {
+            each(&self.forgotten, &mut f);
+        }
     }
 
     /// Whether there is nothing to count.
     #[inline]
     pub fn is_nothing(&self) -> bool {
-        self.skipped.get().0 == 0 && !self.is_any.get()
+        self.skipped.get().0 == 0 && self.noted.get() == 0
     }
 
     /// How many sessions have begun that `source` has shown.
@@ -122,6 +150,16 @@ impl Happened {
     /// The reasons for which something was skipped: displays as `host, cap`.
     pub fn skipped(&self) -> Skips {
         self.skipped.get()
+    }
+}
+
+/// The counts that are not 0.
+#[inline]
+fn each(counts: &[Cell<u8>], f: &mut impl FnMut(usize, u8)) {
+    for (number, count) in counts.iter().enumerate() {
+        if count.get() != 0 {
+            f(number, count.get());
+        }
     }
 }
 

@@ -21,6 +21,7 @@ pub mod rewrite;
 pub mod route_cookie;
 pub mod scan;
 pub mod snapshot;
+pub mod statsd;
 pub mod status;
 pub mod table;
 pub mod url;

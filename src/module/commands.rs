@@ -51,7 +51,7 @@ const ANYWHERE: u32 = sys::NGX_HTTP_UPS_CONF
     | sys::NGX_HTTP_SIF_CONF
     | sys::NGX_HTTP_LMT_CONF;
 
-pub(super) static COMMANDS: NginxTable<[ngx_command_t; 12]> = NginxTable::new([
+pub(super) static COMMANDS: NginxTable<[ngx_command_t; 13]> = NginxTable::new([
     command(
         c"server",
         sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_1MORE,
@@ -103,6 +103,12 @@ pub(super) static COMMANDS: NginxTable<[ngx_command_t; 12]> = NginxTable::new([
             | sys::NGX_CONF_TAKE1,
         set_drain_on,
         sys::NGX_HTTP_LOC_CONF_OFFSET,
+    ),
+    command(
+        c"sticky_statsd",
+        sys::NGX_HTTP_MAIN_CONF | sys::NGX_CONF_1MORE,
+        set_statsd,
+        sys::NGX_HTTP_MAIN_CONF_OFFSET,
     ),
     command(
         c"sticky_status",
@@ -278,6 +284,22 @@ unsafe extern "C" fn set_status(
             cf.set_handler(answer_operator);
             NGX_CONF_OK
         }
+        Ok(false) => c"is duplicate".as_ptr().cast_mut(),
+        Err(why) => refuse(cf, &why),
+    })
+}
+
+unsafe extern "C" fn set_statsd(
+    cf: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    _: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: ngx_conf_handler() never passes a NULL cf.
+    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
+        return NGX_CONF_ERROR;
+    };
+    guard(NGX_CONF_ERROR, || match directives::statsd(cf) {
+        Ok(true) => NGX_CONF_OK,
         Ok(false) => c"is duplicate".as_ptr().cast_mut(),
         Err(why) => refuse(cf, &why),
     })

@@ -84,7 +84,12 @@ impl Way for Holder {
 
     #[inline(always)]
     fn choose(context: &RequestContext<'_>, attempt: &Attempt<'_>) -> Choice {
-        context.choose_holder(attempt)
+        let choice = context.choose_holder(attempt);
+        // Only then the balancer is asked.
+        if choice == Choice::Balance {
+            context.avoid_some(attempt);
+        }
+        choice
     }
 }
 
@@ -92,6 +97,7 @@ impl Way for Bounded {
     const MAY_PASS_BY: bool = true;
 
     fn choose(context: &RequestContext<'_>, attempt: &Attempt<'_>) -> Choice {
+        context.avoid_some(attempt);
         context.choose_bounded(attempt)
     }
 }
@@ -100,6 +106,7 @@ impl Way for Entering {
     const MAY_PASS_BY: bool = true;
 
     fn choose(context: &RequestContext<'_>, attempt: &Attempt<'_>) -> Choice {
+        context.avoid_some(attempt);
         context.choose_entering(attempt)
     }
 }
@@ -130,7 +137,6 @@ impl<'r, W: Way + 'r> Chooser for Steered<'r, W> {
 
     #[inline(always)]
     fn choose(&self, attempt: &Attempt<'_>) -> Choice {
-        self.context.avoid_some(attempt);
         let choice = W::choose(&self.context, attempt);
         if W::MAY_PASS_BY && self.context.holder_state.get() != HolderState::Steered {
             return choice;

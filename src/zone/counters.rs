@@ -3,12 +3,15 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use portable_atomic::AtomicU128;
 use sticky_core::counters::{
-    Counters, CountersHeader, Digest, Drain, DrainCells, KeptDrain, Kind, Mark, Named, OwnCounters,
-    Place, RoomCells, ServerSums, SessionCounts, SessionLimit, Shape, UpstreamSums,
+    Counted, Counters, CountersHeader, Digest, Drain, DrainCells, KeptDrain, Kind, Mark, Named,
+    OwnCounters, Place, RoomCells, ServerSums, SessionCounts, SessionLimit, Shape, Unsent,
+    UpstreamSums, ZONE_COUNTS,
 };
+use sticky_core::table::ZoneHeader;
 
 use crate::ngx::clock;
 use crate::ngx::conf::Conf;
@@ -17,7 +20,7 @@ use crate::ngx::log::Level;
 use crate::ngx::process::{self, Role};
 use crate::ngx::shm::{Memory, OldBlock, Zone, ZoneError};
 
-use super::table_zone::random_key;
+use super::table_zone::{random_key, TableZone};
 
 /// The zone of counters.
 pub type CountersZone = Zone<CountersConf>;
@@ -87,6 +90,25 @@ pub fn opened(zone: &CountersZone) -> Option<Counters<'_>> {
 pub fn secret(zone: &CountersZone) -> Option<(u64, u64)> {
     let (header, _) = zone.split::<CountersHeader, AtomicU64>()?;
     Some(header.secret(random_key()?))
+}
+
+/// What is to be sent of a zone of sessions: evicted in use, evicted unused, errors of its file.
+pub fn unsent_of_zone<'c>(
+    counters: &'c CountersZone,
+    zone: &TableZone,
+) -> [Option<Unsent<'c>>; ZONE_COUNTS] {
+    let unsent = || {
+        let place = zone.conf().servers.get()?.zone?;
+        let (header, _) = zone.split::<ZoneHeader, AtomicU128>()?;
+        let totals = [
+            &header.counters.evicted_in_use,
+            &header.counters.evicted_unused,
+            &header.notes.state_errors,
+        ];
+        let totals = totals.map(|total| total.load(Relaxed));
+        Some(opened(counters)?.unsent_of_zone(place, totals))
+    };
+    unsent().unwrap_or_default()
 }
 
 /// Seconds since 1970.
@@ -345,6 +367,21 @@ impl<'c> UpstreamCounters<'c> {
             let counters = counters.as_ref()?;
             let sessions = counters.sessions(*place);
             Some((*label, counters.server_sums(*place), sessions))
+        })
+    }
+
+    /// What is to be sent of it.
+    pub fn unsent(&self) -> Vec<(Counted, Unsent<'c>)> {
+        let unsent = || Some(opened(self.zone)?.unsent(self.place?));
+        unsent().unwrap_or_default()
+    }
+
+    /// What is to be sent of each server's hits, by what the configuration calls it.
+    pub fn unsent_hits(&self) -> impl Iterator<Item = (&'c [u8], Unsent<'c>)> + '_ {
+        let counters = opened(self.zone);
+        self.servers.iter().filter_map(move |(label, place)| {
+            let unsent = counters.as_ref()?.unsent_hits(*place)?;
+            Some((*label, unsent))
         })
     }
 

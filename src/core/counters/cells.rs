@@ -9,6 +9,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::layout::{SERVER_CELLS, UPSTREAM_CELLS};
+use super::unsent::Counted;
 use super::Place;
 use crate::events::{Forget, Move, Skip, Source, Status};
 use crate::happened::Happened;
@@ -33,9 +34,26 @@ const _: () = {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct UpstreamCells<'a>(pub(super) &'a [AtomicU64; UPSTREAM_CELLS]);
 
+impl<'a> UpstreamCells<'a> {
+    pub(super) fn of(self, counted: Counted) -> &'a AtomicU64 {
+        &self.0[match counted {
+            Counted::Request(status) => status.number(),
+            Counted::Learned(source) => LEARNED + source.number(),
+            Counted::Moved(reason) => MOVED + reason.number(),
+            Counted::Forgotten(reason) => FORGOTTEN + reason.number(),
+        }]
+    }
+}
+
 /// The counters of a server, of one worker.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServerCells<'a>(pub(super) &'a [AtomicU64; SERVER_CELLS]);
+
+impl<'a> ServerCells<'a> {
+    pub(super) fn hits(self) -> &'a AtomicU64 {
+        &self.0[HITS]
+    }
+}
 
 /// Where the hits of a server are counted, in the slot of any worker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,7 +105,7 @@ impl<'a> OwnCounters<'a> {
     }
 
     fn add(&self, at: usize, count: u64) {
-        if let Some(cell) = self.upstream.0.get(at).filter(|_| count != 0) {
+        if let Some(cell) = self.upstream.0.get(at) {
             cell.fetch_add(count, Relaxed);
         }
     }
@@ -105,20 +123,10 @@ impl<'a> OwnCounters<'a> {
 
     /// What has happened to sessions while a request was served.
     pub fn happened(&self, happened: &Happened) {
-        let add = |first: usize, number: usize, count: u8| self.add(first + number, count.into());
         self.skipped(happened.skipped_bits());
-        if !happened.has_more() {
-            return;
-        }
-        for source in Source::ALL {
-            add(LEARNED, source.number(), happened.count_learned(*source));
-        }
-        for why in Move::ALL {
-            add(MOVED, why.number(), happened.count_moved(*why));
-        }
-        for why in Forget::ALL {
-            add(FORGOTTEN, why.number(), happened.count_forgotten(*why));
-        }
+        happened.each_learned(|number, count| self.add(LEARNED + number, count.into()));
+        happened.each_moved(|number, count| self.add(MOVED + number, count.into()));
+        happened.each_forgotten(|number, count| self.add(FORGOTTEN + number, count.into()));
     }
 }
 
@@ -140,6 +148,15 @@ pub struct UpstreamSums {
 }
 
 impl UpstreamSums {
+    pub(super) fn of(&self, counted: Counted) -> u64 {
+        match counted {
+            Counted::Request(status) => self.requests[status.number()],
+            Counted::Learned(source) => self.learned[source.number()],
+            Counted::Moved(reason) => self.moved[reason.number()],
+            Counted::Forgotten(reason) => self.forgotten[reason.number()],
+        }
+    }
+
     pub(super) fn add(&mut self, cells: UpstreamCells<'_>) {
         for (sums, first) in [
             (&mut self.requests[..], 0),

@@ -7,14 +7,15 @@
 //!      new sessions may have to avoid      7  spare
 //!   8  a server's sessions: in use, not in use, last use, when they were counted
 //!      a zone's sessions: when somebody began to count them
-//!  12  a server's room, see `room.rs`, 3 words                                 15  spare
+//!  12  a server's room, see `room.rs`, 3 words                                15  spare
+//!      a zone: what was sent of it, 3 words
 //! ```
 
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use super::digest::Digest;
 use super::drain::{DrainCells, Mark};
-use super::layout::ENTRY_WORDS;
+use super::layout::{ENTRY_WORDS, ZONE_COUNTS};
 use super::room::RoomCells;
 
 #[derive(Clone, Copy)]
@@ -84,6 +85,11 @@ impl<'a> Entry<'a> {
         for (word, other) in self.0.iter().zip(other.0) {
             word.store(other.load(Relaxed), Relaxed);
         }
+    }
+
+    /// What was sent of a zone.
+    pub(super) fn sent(self) -> &'a [AtomicU64] {
+        &self.0[12..12 + ZONE_COUNTS]
     }
 
     pub(super) fn sessions(self) -> Option<SessionCounts> {

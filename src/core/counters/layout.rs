@@ -11,7 +11,7 @@ const MAGIC: u64 = u64::from_le_bytes(*b"stickyco");
 
 /// Must change with everything that changes the meaning of the bytes: this folder, and the order of
 /// the values in `events.rs`.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// Words of an entry.
 pub(super) const ENTRY_WORDS: usize = 16;
@@ -21,6 +21,9 @@ pub(super) const UPSTREAM_CELLS: usize = 64;
 
 /// Counters of a server in a slot.
 pub(super) const SERVER_CELLS: usize = 4;
+
+/// What is counted of a zone of sessions elsewhere, and sent from here.
+pub const ZONE_COUNTS: usize = 3;
 
 /// Servers for which there is room, for each upstream for which there is.
 const SERVERS_PER_UPSTREAM: usize = 8;
@@ -52,7 +55,11 @@ pub struct CountersHeader {
     pub(super) grown: AtomicU64,
     /// See [`CountersHeader::secret`].
     secret: [AtomicU64; 2],
-    spare: [AtomicU64; 7],
+    /// What was counted may not have been sent, see [`Counters::start_sending`].
+    ///
+    /// [`Counters::start_sending`]: super::Counters::start_sending
+    pub(super) is_behind: AtomicU64,
+    spare: [AtomicU64; 6],
 }
 
 const _: () = assert!(size_of::<CountersHeader>() == 128);
@@ -95,13 +102,18 @@ impl Shape {
 
     /// Bytes of the header and all words.
     pub fn bytes(&self) -> usize {
-        let words = self.entry_words() + self.slot_words() * self.slots;
+        let words = self.entry_words() + self.slot_words() * self.all_slots();
         size_of::<CountersHeader>() + words * size_of::<AtomicU64>()
     }
 
     /// For how many workers there are slots.
     pub fn slots(&self) -> usize {
         self.slots
+    }
+
+    /// Those of workers, and the one of what was sent.
+    pub(super) fn all_slots(&self) -> usize {
+        self.slots + 1
     }
 
     /// For how many of a kind there is room.
@@ -134,7 +146,7 @@ impl Shape {
 const _: () = assert!(
     MOST_UNITS
         * (UPSTREAM_CELLS + SERVERS_PER_UPSTREAM * SERVER_CELLS) // those of a slot
-        * MOST_SLOTS
+        * (MOST_SLOTS + 1)
         < usize::MAX / 16
 );
 
@@ -180,6 +192,7 @@ impl CountersHeader {
         self.slots.store(shape.slots as u64, Relaxed);
         self.configurations.store(0, Relaxed);
         self.grown.store(0, Relaxed);
+        self.is_behind.store(0, Relaxed);
         let spare = self.secret.iter().chain(&self.spare);
         spare.for_each(|word| word.store(0, Relaxed));
         // Last, so that it is not valid if the process ends before.
