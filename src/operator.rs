@@ -33,6 +33,9 @@ pub fn tick(running: Cycle<'_>) {
     statsd::tick(main);
     if matches!(process::role(), Role::Worker(0) | Role::Single) {
         hands::see_drains(main);
+        if !process::is_draining() {
+            counted::see_limits(main);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sticky_core::counters::{KeptDrain, Named, Place};
+use sticky_core::counters::{KeptDrain, Named, Place, SessionLimit};
 
 use crate::ngx::conf::Conf;
 use crate::ngx::cycle::Cycle;
@@ -18,7 +18,7 @@ use crate::zone::table_zone::ZoneConf;
 
 use super::error::Refusal;
 use super::share;
-use super::types::{MainConf, UpstreamConf};
+use super::types::{MainConf, Sticky, UpstreamConf};
 
 /// Makes the zone of counters, if any upstream is sticky. Called when all have been read.
 pub fn add_zone<'c>(cf: Conf<'c>, main: &MainConf<'c>) -> Result<(), Refusal> {
@@ -57,7 +57,12 @@ pub fn begin(new: Cycle<'_>) {
     let (counted, zones) = counters::name(zone, &names.collect::<Vec<_>>(), &zones);
     for (us, counters) in upstreams.iter().zip(counted) {
         let conf = us.srv_conf::<UpstreamConf<'_>>();
-        if let Some(sticky) = conf.and_then(UpstreamConf::active) {
+        let sticky = conf.and_then(|conf| Some((conf, conf.active()?)));
+        if let Some((conf, sticky)) = sticky {
+            let counters = counters.limited(session_limits(conf, sticky));
+            if counters.has_limits() {
+                count_arrivals(sticky);
+            }
             // It is empty: a configuration is complete once.
             let _ = sticky.counters.set(counters);
         }
@@ -120,6 +125,45 @@ fn each_counters<'c>(
         if let Some(counters) = sticky.and_then(|sticky| sticky.counters.get()) {
             f(us.name(), counters);
         }
+    }
+}
+
+/// How many sessions servers may have, by what the configuration calls them.
+fn session_limits<'c>(
+    conf: &UpstreamConf<'c>,
+    sticky: &Sticky<'c>,
+) -> impl Iterator<Item = (&'c [u8], SessionLimit)> {
+    let (limits, default) = (conf.limits.borrow().clone(), sticky.rule.max_sessions());
+    sticky.us.placed_labels().filter_map(move |(at, label)| {
+        let own = limits.get(at).copied().flatten();
+        Some((label, own.or(default)?))
+    })
+}
+
+/// Some servers of an upstream may have so many sessions only: those that come to them in another
+/// upstream of the share count, too.
+fn count_arrivals(sticky: &Sticky<'_>) {
+    sticky.counts_arrivals.set(true);
+    for us in sticky.sharers.get().into_iter().flatten() {
+        let conf = us.srv_conf::<UpstreamConf<'_>>();
+        if let Some(other) = conf.and_then(UpstreamConf::active) {
+            other.counts_arrivals.set(true);
+        }
+    }
+}
+
+/// Called once a second in one worker: which servers have as many sessions as they may, and counts
+/// those that come near it.
+pub fn see_limits(main: &MainConf<'_>) {
+    let upstreams = main.sticky.borrow();
+    let is_due = |us: &Upstream<'_>| {
+        let conf = us.srv_conf::<UpstreamConf<'_>>();
+        let counters = conf.and_then(|conf| conf.active()?.counters.get());
+        counters.is_some_and(UpstreamCounters::see_limits)
+    };
+    let due: Vec<_> = upstreams.iter().copied().filter(is_due).collect();
+    if !due.is_empty() {
+        start_counts(main, &due);
     }
 }
 

@@ -5,8 +5,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use ngx::core::NGX_CONF_OK;
+use sticky_core::counters::SessionLimit;
 use sticky_core::directive::nginx_forms::NginxRule;
-use sticky_core::directive::{self, server_parameters, Mode, QueryRule, ZoneChoice};
+use sticky_core::directive::server_parameters::{self, ServerError};
+use sticky_core::directive::{self, Mode, QueryRule, ZoneChoice};
 use sticky_core::scan::readers::Readers;
 use sticky_core::table;
 
@@ -82,6 +84,7 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
         sharers_servers: OnceCell::new(),
         counters: OnceCell::new(),
         own_counters: OnceCell::new(),
+        counts_arrivals: Cell::new(false),
         fixed: OnceCell::new(),
         changing: RefCell::default(),
         attributes: RefCell::default(),
@@ -149,7 +152,8 @@ fn nginx_form<'c, P: Policy>(
     rule: NginxRule,
 ) -> Result<NginxForm<'c>, Refusal> {
     #[cfg(nginx_since = "1.29.6")]
-    let is_ours = matches!(&rule, NginxRule::Learn(learn) if learn.norefresh);
+    let is_ours = matches!(&rule, NginxRule::Learn(learn)
+        if learn.norefresh || learn.max_sessions.is_some());
     #[cfg(not(nginx_since = "1.29.6"))]
     let is_ours = true;
     #[cfg(nginx_since = "1.29.6")]
@@ -227,7 +231,7 @@ pub fn statsd(cf: Conf<'_>) -> Result<bool, Refusal> {
 }
 
 /// The directive `server` of an upstream, for an nginx that does not know `route=` and `drain`: takes
-/// these words out and passes the rest on to nginx.
+/// these words and `max_sessions=` out and passes the rest on to nginx.
 #[cfg(not(nginx_since = "1.29.6"))]
 pub fn server(cf: Conf<'_>) -> Result<(), Refusal> {
     let us = cf.upstream().ok_or(Refusal::Reported)?;
@@ -236,18 +240,17 @@ pub fn server(cf: Conf<'_>) -> Result<(), Refusal> {
     let parameters = words.get(1..).unwrap_or_default();
     refuse_foreign(parameters)?;
     let (found, ours) = server_parameters::parse(parameters).map_err(Refusal::Server)?;
+    let (limit, of_limit) =
+        server_parameters::session_limit(parameters).map_err(Refusal::Server)?;
     if found.drain && !us.supports_down() {
         return Err(Refusal::NoDrain);
     }
-    if ours.contains(&true) {
-        let keep: Vec<bool> = std::iter::once(true)
-            .chain(ours.iter().map(|is_ours| !is_ours))
-            .collect();
-        cf.retain_words(&keep);
-    }
+    let ours: Vec<bool> = ours.iter().zip(of_limit).map(|(a, b)| *a || b).collect();
+    hide(cf, &ours);
     let position = us.servers().len();
     pass_on(cf)?;
     note_route(cf, conf, parameters);
+    note_limit(cf, conf, position, limit);
     if found.drain {
         us.set_down(DRAINING);
     }
@@ -259,7 +262,8 @@ pub fn server(cf: Conf<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The directive `server` of an upstream, for an nginx that knows `route=` and `drain`.
+/// The directive `server` of an upstream, for an nginx that knows `route=` and `drain`: takes
+/// `max_sessions=` out and passes the rest on to nginx.
 #[cfg(nginx_since = "1.29.6")]
 pub fn server(cf: Conf<'_>) -> Result<(), Refusal> {
     let us = cf.upstream().ok_or(Refusal::Reported)?;
@@ -267,9 +271,40 @@ pub fn server(cf: Conf<'_>) -> Result<(), Refusal> {
     let words = cf.words();
     let parameters = words.get(1..).unwrap_or_default();
     refuse_foreign(parameters)?;
+    let (limit, ours) = server_parameters::session_limit(parameters).map_err(Refusal::Server)?;
+    hide(cf, &ours);
+    let position = us.servers().len();
     pass_on(cf)?;
     note_route(cf, conf, parameters);
+    note_limit(cf, conf, position, limit);
     Ok(())
+}
+
+/// Takes those words behind `server ADDRESS` out that are ours.
+fn hide(cf: Conf<'_>, ours: &[bool]) {
+    if ours.contains(&true) {
+        let keep: Vec<bool> = std::iter::once(true)
+            .chain(ours.iter().map(|is_ours| !is_ours))
+            .collect();
+        cf.retain_words(&keep);
+    }
+}
+
+/// Notes `max_sessions=` of the `server` directive at that position.
+fn note_limit<'c>(
+    cf: Conf<'c>,
+    conf: &UpstreamConf<'c>,
+    position: usize,
+    limit: Option<SessionLimit>,
+) {
+    if limit.is_some() {
+        let mut limits = conf.limits.borrow_mut();
+        limits.resize(position, None);
+        limits.push(limit);
+        if conf.limited_at.get().is_none() {
+            conf.limited_at.set(Some(cf.position()));
+        }
+    }
 }
 
 fn note_route<'c>(cf: Conf<'c>, conf: &UpstreamConf<'c>, parameters: &[&'c [u8]]) {
@@ -296,7 +331,7 @@ fn warn_of_routes(cf: Conf<'_>, us: Upstream<'_>, lines: &[(&[u8], Position<'_>)
 
 fn refuse_foreign(parameters: &[&[u8]]) -> Result<(), Refusal> {
     match server_parameters::hint(parameters) {
-        Some(hint) => Err(Refusal::Server(hint)),
+        Some(hint) => Err(Refusal::Server(ServerError::Text(hint))),
         None => Ok(()),
     }
 }
@@ -421,6 +456,15 @@ pub fn complete<'c, P: Policy>(cf: Conf<'c>, main: &MainConf<'c>) -> Result<(), 
 /// Refuses directives that have no effect in the upstream.
 fn check_effect(us: Upstream<'_>, conf: &UpstreamConf<'_>) -> Result<(), Refusal> {
     let rule = conf.sticky.get().map(|sticky| &sticky.rule);
+    if let (Some(at), false) = (
+        conf.limited_at.get(),
+        rule.is_some_and(Rule::counts_sessions),
+    ) {
+        return Err(Refusal::NoLimit {
+            upstream: us.name().to_vec(),
+            at: at.to_string(),
+        });
+    }
     let names_servers = matches!(rule, Some(Rule::NginxForm(form)) if form.learn.is_none());
     let (directive, needed) = if conf.secret.get().is_some() && !names_servers {
         ("sticky_secret", "\"sticky cookie\" or \"sticky route\"")

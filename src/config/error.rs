@@ -3,6 +3,7 @@
 
 use std::os::raw::c_char;
 
+use sticky_core::directive::server_parameters::ServerError;
 use sticky_core::directive::status::StatusError;
 use sticky_core::directive::DirectiveError;
 use thiserror::Error;
@@ -129,8 +130,20 @@ pub enum Refusal {
         other_at: String,
     },
     /// What the `server` directive says of sessions is wrong.
-    #[error("{0}")]
-    Server(&'static str),
+    #[error(transparent)]
+    Server(ServerError),
+    /// The upstream does not count sessions.
+    #[error(
+        "\"max_sessions\" of \"server\" has no effect in upstream \"{}\", expected \"sticky \
+         mode=query\" without \"zone=off\", or \"sticky learn\"{at}",
+        .upstream.escape_ascii()
+    )]
+    NoLimit {
+        /// The upstream.
+        upstream: Vec<u8>,
+        /// Where the directive stands, as nginx appends it to a message.
+        at: String,
+    },
     /// The balancer does not know `down`.
     #[cfg(not(nginx_since = "1.29.6"))]
     #[error("balancing method does not support parameter \"drain\"")]

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sticky_core::counters::Place;
 use sticky_core::directive::QueryRule;
 use sticky_core::table::{Fingerprint, PeerId};
 
@@ -15,7 +16,7 @@ use crate::ngx::upstream::Upstream;
 use crate::zone::sessions::{Scope, Sessions};
 
 use super::error::Refusal;
-use super::peer_index::names_in_table;
+use super::peer_index::{names_in_table, PeerIndex};
 use super::types::{Rule, Sticky, UpstreamConf};
 
 fn share_of<'a>(sticky: &'a Sticky<'_>) -> Option<&'a [u8]> {
@@ -186,6 +187,45 @@ fn is_fixed_elsewhere(
             .collect::<BTreeSet<Fingerprint>>()
     });
     servers.contains(&server)
+}
+
+/// A session has come to a server: counts it in each upstream of the share that has the server.
+#[cold]
+#[inline(never)]
+pub fn arrived(sticky: &Sticky<'_>, index: &PeerIndex<'_>, server: PeerId) {
+    let place = index.by_number(server).and_then(|peer| peer.counters);
+    if let (Some(counters), Some(place)) = (sticky.counters.get(), place) {
+        counters.arrived(place);
+    }
+    for other in sticky.sharers.get().into_iter().flatten() {
+        let conf = other.srv_conf::<UpstreamConf<'_>>();
+        let Some(other) = conf.and_then(UpstreamConf::active) else {
+            continue;
+        };
+        let Some(counters) = other.counters.get().filter(|it| it.has_limits()) else {
+            continue;
+        };
+        let place = match PeerList::of_zone(other.us) {
+            Some(peers) => {
+                let index = other.peer_index(peers);
+                index.by_number(server).and_then(|peer| peer.counters)
+            }
+            None => fixed_place(sticky, other, server),
+        };
+        if let Some(place) = place {
+            counters.arrived(place);
+        }
+    }
+}
+
+/// Where an upstream whose servers never change counts the one of that number.
+fn fixed_place(sticky: &Sticky<'_>, other: &Sticky<'_>, server: PeerId) -> Option<Place> {
+    let sessions = sticky.rule.sessions()?;
+    let registration = sessions.registry()?.registration(server);
+    let server = registration.and_then(|it| it.fingerprint())?;
+    let names = labelled_names(other.us).into_iter();
+    let mut labels = names.filter(|(_, name)| sessions.fingerprint(name) == Some(server));
+    other.counters.get()?.server(labels.next()?.0)
 }
 
 /// Whose sessions those of an upstream are.

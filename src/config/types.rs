@@ -4,10 +4,12 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use sticky_core::counters::{Drain, OwnCounters};
+use sticky_core::counters::{Drain, OwnCounters, SessionLimit};
 use sticky_core::digest;
 use sticky_core::directive::status::StatusRule;
-use sticky_core::directive::{CookieRule, NoFallback, OnFailure, QueryRule, RewriteRule};
+use sticky_core::directive::{
+    CookieRule, NoFallback, OnFailure, QueryRule, RewriteRule, ZoneChoice,
+};
 use sticky_core::scan::readers::Readers;
 use sticky_core::table::Fingerprint;
 use sticky_core::url::Names;
@@ -25,6 +27,8 @@ use crate::zone::sessions::Sessions;
 use super::cookie_variables::CookieVariables;
 use super::doubts::Doubt;
 use super::nginx_forms::NginxForm;
+#[cfg(nginx_since = "1.29.6")]
+use super::nginx_forms::NginxLearn;
 use super::peer_index::{ClientView, IndexView, Peer, PeerIndex};
 use super::statsd::Statsd;
 
@@ -49,6 +53,10 @@ pub struct UpstreamConf<'c> {
     pub route_lines: RefCell<Vec<(&'c [u8], Position<'c>)>>,
     /// `route=` of each `server` directive, where nginx does not know it itself.
     pub routes: RefCell<Vec<Option<Box<[u8]>>>>,
+    /// `max_sessions=` of each `server` directive.
+    pub limits: RefCell<Vec<Option<SessionLimit>>>,
+    /// Where the first of those stands.
+    pub limited_at: Cell<Option<Position<'c>>>,
 }
 
 impl<'c> UpstreamConf<'c> {
@@ -64,10 +72,12 @@ impl<'c> UpstreamConf<'c> {
         #[cfg(nginx_since = "1.29.6")]
         if let Rule::NginxForm(form) = &sticky.rule {
             let learn = form.learn.as_ref();
-            if !learn.is_some_and(|learn| learn.rule.norefresh)
-                && self.secret.get().is_none()
-                && !self.is_strict()
-            {
+            let is_ours = |learn: &NginxLearn<'_>| {
+                learn.rule.norefresh
+                    || learn.rule.max_sessions.is_some()
+                    || self.limited_at.get().is_some()
+            };
+            if !learn.is_some_and(is_ours) && self.secret.get().is_none() && !self.is_strict() {
                 return None;
             }
         }
@@ -93,6 +103,9 @@ pub struct Sticky<'c> {
     pub counters: OnceCell<UpstreamCounters<'c>>,
     /// Where this worker counts, from the first use on.
     pub own_counters: OnceCell<OwnCounters<'c>>,
+    /// Whether it is counted which of its servers sessions come to: here, or in another upstream of the
+    /// share, some may have so many only.
+    pub counts_arrivals: Cell<bool>,
     /// The index of peers that never change, from the first use on.
     pub(super) fixed: OnceCell<PeerIndex<'c>>,
     /// The index of peers that come and go (`resolve`).
@@ -125,6 +138,19 @@ impl Sticky<'_> {
     pub fn may_have_drains(&self) -> bool {
         let counters = self.counters.get();
         counters.is_some_and(UpstreamCounters::may_have_drains)
+    }
+
+    /// Whether some of its servers may get no new sessions: drained, or at their limit.
+    #[inline(always)]
+    pub fn may_avoid(&self) -> bool {
+        let counters = self.counters.get();
+        counters.is_some_and(UpstreamCounters::may_avoid)
+    }
+
+    /// Whether a peer's server has as many sessions as it may.
+    pub fn is_full(&self, peer: &Peer) -> bool {
+        let counters = self.counters.get().zip(peer.counters);
+        counters.is_some_and(|(counters, server)| counters.is_full(server))
     }
 
     /// The drain of a peer's server.
@@ -250,6 +276,24 @@ impl<'c> Rule<'c> {
             Rule::Cookie(..) | Rule::Rewrite(_) => None,
             Rule::Query(_, sessions, _) => Some(sessions),
             Rule::NginxForm(form) => form.learn.as_ref()?.sessions.get(),
+        }
+    }
+
+    /// Whether all workers know how many sessions each server has.
+    pub fn counts_sessions(&self) -> bool {
+        match self {
+            Rule::Cookie(..) | Rule::Rewrite(_) => false,
+            Rule::Query(rule, ..) => rule.zone != ZoneChoice::Off,
+            Rule::NginxForm(form) => form.learn.is_some(),
+        }
+    }
+
+    /// How many sessions each server may have that does not say so itself.
+    pub fn max_sessions(&self) -> Option<SessionLimit> {
+        match self {
+            Rule::Cookie(..) | Rule::Rewrite(_) => None,
+            Rule::Query(rule, ..) => rule.max_sessions,
+            Rule::NginxForm(form) => form.learn.as_ref()?.rule.max_sessions,
         }
     }
 

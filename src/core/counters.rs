@@ -24,13 +24,15 @@ mod digest;
 mod drain;
 mod entry;
 mod layout;
+mod room;
 mod unsent;
 
 pub use cells::{HitCounter, OwnCounters, ServerSums, UpstreamSums};
 pub use digest::{Digest, Kind};
-pub use drain::{Drain, DrainCells, DrainMark, DrainedBy, KeptDrain, FORGOTTEN_AFTER};
+pub use drain::{Drain, DrainCells, DrainedBy, KeptDrain, Mark, FORGOTTEN_AFTER};
 pub use entry::SessionCounts;
 pub use layout::{CountersHeader, Named, Shape, ZONE_COUNTS};
+pub use room::{RoomCells, SessionLimit};
 pub use unsent::{Counted, Unsent};
 
 use cells::{ServerCells, UpstreamCells};
@@ -202,9 +204,14 @@ impl<'a> Counters<'a> {
         Some(self.entry(Kind::Server, server)?.drain())
     }
 
-    /// The mark of an upstream some of whose servers may be drained.
-    pub fn drain_mark(&self, upstream: Place) -> Option<DrainMark<'a>> {
-        Some(self.entry(Kind::Upstream, upstream)?.drain_mark())
+    /// The mark of an upstream some of whose servers may get no new sessions.
+    pub fn mark(&self, upstream: Place) -> Option<Mark<'a>> {
+        Some(self.entry(Kind::Upstream, upstream)?.mark())
+    }
+
+    /// How many sessions a server has by now.
+    pub fn room(&self, server: Place) -> Option<RoomCells<'a>> {
+        Some(self.entry(Kind::Server, server)?.room())
     }
 
     /// Whether the caller may count the sessions of a zone now, in seconds of the system's monotonic

@@ -18,6 +18,7 @@ mod error;
 mod from;
 mod hosts;
 mod learn;
+mod max_sessions;
 mod members;
 pub mod nginx_forms;
 pub mod nginx_units;
@@ -37,6 +38,7 @@ mod warning;
 
 use std::sync::Arc;
 
+use crate::counters::SessionLimit;
 use crate::digest::Recipe;
 use crate::http::cookie::SameSite;
 use crate::scan::json::MemberPaths;
@@ -158,6 +160,9 @@ pub struct QueryRule {
     /// its sessions goes elsewhere, 101 to 10,000, see [`Load::is_over`](crate::load::Load::is_over).
     /// `None` with `no_fallback`.
     pub balance_factor: Option<u32>,
+    /// How many sessions each server may have that does not say so itself; none with
+    /// [`ZoneChoice::Off`].
+    pub max_sessions: Option<SessionLimit>,
 }
 
 /// The rule of `mode=rewrite`.

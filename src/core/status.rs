@@ -208,6 +208,10 @@ pub struct Server<'a> {
     pub is_draining: bool,
     /// It is drained by hand, or says that it wants no new sessions.
     pub drain: Option<ServerDrain>,
+    /// How many sessions it may have.
+    pub max_sessions: Option<u64>,
+    /// It has so many: new ones go to others.
+    pub is_full: bool,
     /// Its sessions, as last counted.
     pub sessions: Option<Sessions>,
     /// Requests that went to it because their session is there.

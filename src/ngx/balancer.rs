@@ -262,7 +262,7 @@ pub struct Attempt<'a> {
     answer: Cell<Option<sys::ngx_int_t>>,
     follows_closed_connection: bool,
     /// Whom the balancer is not to choose.
-    avoided: Cell<Option<Box<[PeerHandle]>>>,
+    avoided: Cell<Option<avoid::Avoided>>,
 }
 
 /// Why a peer was not taken.
@@ -293,9 +293,9 @@ impl Attempt<'_> {
         };
         match self.avoided.take() {
             None => ask(),
-            Some(peers) => {
-                let code = self.balance_avoiding(&peers, &ask);
-                self.avoided.set(Some(peers));
+            Some(avoided) => {
+                let code = self.balance_avoiding(&avoided, &ask);
+                self.avoided.set(Some(avoided));
                 code
             }
         }

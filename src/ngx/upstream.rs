@@ -127,11 +127,19 @@ impl<'c> Upstream<'c> {
     /// What the configuration calls its servers: each address, and each name that is resolved at run
     /// time.
     pub fn labels(self) -> BTreeSet<&'c [u8]> {
-        let resolved = self.servers().iter().filter(|server| is_resolved(server));
+        self.placed_labels().map(|(_, label)| label).collect()
+    }
+
+    /// The same, each with the position of its `server` directive.
+    pub fn placed_labels(self) -> impl Iterator<Item = (usize, &'c [u8])> {
+        let all = self.servers().iter().enumerate();
+        let resolved = all.filter(|(_, server)| is_resolved(server));
         // SAFETY: a string of a live configuration (ngx_http_upstream_server()).
-        let resolved = resolved.map(|server| unsafe { sys::bytes(server.name) });
-        let fixed = self.addresses().into_iter().map(|address| address.name);
-        fixed.chain(resolved).collect()
+        let resolved = resolved.map(|(at, server)| (at, unsafe { sys::bytes(server.name) }));
+        let fixed = self.addresses().into_iter();
+        fixed
+            .map(|address| (address.position, address.name))
+            .chain(resolved)
     }
 
     /// Whether the address of a server is resolved at run time.

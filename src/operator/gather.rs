@@ -165,6 +165,10 @@ fn count(servers: &mut [Server<'_>], counters: &UpstreamCounters<'_>) {
         };
         server.hits = Some(sums.hits);
         server.drain = drain(&server.name, counters);
+        let place = counters.server(&server.name);
+        let limit = place.and_then(|place| counters.limit(place));
+        server.max_sessions = limit.map(|limit| limit.get().into());
+        server.is_full = place.is_some_and(|place| counters.is_full(place));
         if let Some(sessions) = sessions {
             server.sessions = Some(status::Sessions {
                 in_use: sessions.in_use,

@@ -87,7 +87,7 @@ impl Way for Holder {
         let choice = context.choose_holder(attempt);
         // Only then the balancer is asked.
         if choice == Choice::Balance {
-            context.avoid_drained(attempt);
+            context.avoid_some(attempt);
         }
         choice
     }
@@ -97,7 +97,7 @@ impl Way for Bounded {
     const MAY_PASS_BY: bool = true;
 
     fn choose(context: &RequestContext<'_>, attempt: &Attempt<'_>) -> Choice {
-        context.avoid_drained(attempt);
+        context.avoid_some(attempt);
         context.choose_bounded(attempt)
     }
 }
@@ -106,7 +106,7 @@ impl Way for Entering {
     const MAY_PASS_BY: bool = true;
 
     fn choose(context: &RequestContext<'_>, attempt: &Attempt<'_>) -> Choice {
-        context.avoid_drained(attempt);
+        context.avoid_some(attempt);
         context.choose_entering(attempt)
     }
 }
@@ -121,7 +121,7 @@ impl<'r> Chooser for Steered<'r, Balanced> {
     }
 
     fn choose(&self, attempt: &Attempt<'_>) -> Choice {
-        self.context.avoid_drained(attempt);
+        self.context.avoid_some(attempt);
         Choice::Balance
     }
 }
@@ -160,7 +160,7 @@ impl<'r> Chooser for Steered<'r, &'r NginxSticky<'r>> {
     }
 
     fn choose(&self, attempt: &Attempt<'_>) -> Choice {
-        self.context.avoid_drained(attempt);
+        self.context.avoid_some(attempt);
         self.chosen(self.by.choose(&self.context, attempt))
     }
 
@@ -192,8 +192,8 @@ impl<'r> Chooser for Steered<'r, &'r NginxSticky<'r>> {
 impl RequestContext<'_> {
     /// Keeps the balancer from servers that get no new sessions.
     #[inline(always)]
-    fn avoid_drained(&self, attempt: &Attempt<'_>) {
-        if self.sticky.may_have_drains() {
+    fn avoid_some(&self, attempt: &Attempt<'_>) {
+        if self.sticky.may_avoid() {
             self.avoid(attempt);
         }
     }
@@ -202,10 +202,22 @@ impl RequestContext<'_> {
     #[inline(never)]
     fn avoid(&self, attempt: &Attempt<'_>) {
         let index = self.peer_index();
-        let drained = index
-            .peers()
-            .filter(|peer| self.sticky.drain(peer).is_some());
-        attempt.avoid(drained.map(|peer| peer.handle).collect());
+        let (mut drained, mut full) = (Vec::new(), Vec::new());
+        let mut has_room = false;
+        for peer in index.peers() {
+            if self.sticky.drain(peer).is_some() {
+                drained.push(peer.handle);
+            } else if self.sticky.is_full(peer) {
+                full.push(peer.handle);
+            } else {
+                has_room = true;
+            }
+        }
+        // Where all have as many sessions as they may, it is as if there were no limits.
+        if !has_room {
+            full.clear();
+        }
+        attempt.avoid(drained, full);
     }
 
     /// Whether also the sessions of the holder go elsewhere.

@@ -191,6 +191,14 @@ impl<'r> RequestContext<'r> {
         }
     }
 
+    /// A session has begun at the server of that number, or moved there.
+    #[inline(always)]
+    pub fn arrived(&self, server: PeerId) {
+        if self.sticky.counts_arrivals.get() {
+            share::arrived(self.sticky, &self.peer_index(), server);
+        }
+    }
+
     /// What logs show of the session: of the id that the request has, else of the first one that
     /// the response has begun.
     pub fn id_hash(&self) -> Option<u32> {

@@ -104,6 +104,9 @@ impl RequestContext<'_> {
                     return self.without_session();
                 }
                 learned => {
+                    if !matches!(learned, Learned::Same) {
+                        self.arrived(registration.number);
+                    }
                     if matches!(learned, Learned::New { .. }) {
                         self.entry.set(Entry::Own);
                         self.note_learned(key, Source::Request);

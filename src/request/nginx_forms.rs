@@ -273,8 +273,10 @@ impl<'r> NginxSticky<'r> {
         match from {
             Some(from) if !stays && may_learn => {
                 let why = context.why_lost(from);
-                let is_moved = sessions.reassign(key, from, &peer, limits);
-                is_moved.then(|| context.noted.move_session(why));
+                if sessions.reassign(key, from, &peer, limits) {
+                    context.arrived(peer.number);
+                    context.noted.move_session(why);
+                }
             }
             Some(_) => sessions.touch(key, limits),
             None if created.is_some() && may_learn => {
@@ -288,16 +290,18 @@ impl<'r> NginxSticky<'r> {
                 });
                 match learned {
                     Learned::New { .. } => {
+                        context.arrived(peer.number);
                         context.note_learned(key, Source::Create);
                         if context.status.get() == Status::None {
                             context.status.set(Status::New);
                         }
                     }
-                    Learned::Moved { .. } if is_of_request => {
-                        context.noted.move_session(Move::Balanced);
-                    }
                     Learned::Moved { from } => {
-                        context.noted.move_session(context.why_moved(from));
+                        context.arrived(peer.number);
+                        context.noted.move_session(match is_of_request {
+                            true => Move::Balanced,
+                            false => context.why_moved(from),
+                        });
                     }
                     Learned::Refused => context.noted.skip(Skip::Refused),
                     Learned::Same | Learned::Kept { .. } => {}

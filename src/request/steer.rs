@@ -114,7 +114,7 @@ fn begin_unsteered<'r>(
     sticky: &Sticky<'_>,
     context: impl FnOnce() -> RequestContext<'r>,
 ) -> Option<&'r RequestContext<'r>> {
-    if sticky.may_have_drains() {
+    if sticky.may_avoid() {
         return Steered::begin(r, exchange, context, Balanced);
     }
     let context = r.pool()?.vacant()?.fill(context());

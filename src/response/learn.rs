@@ -175,6 +175,7 @@ fn reassign(context: &RequestContext<'_>, rule: &QueryRule, sessions: &Sessions<
     ) {
         let why = context.why_lost(holder);
         if sessions.reassign(key, holder, &peer, &rule.limits) {
+            context.arrived(peer.number);
             context.noted.move_session(why);
         }
     }
@@ -469,14 +470,20 @@ fn learn_id<'r>(
     }
     match learned {
         Learned::New { .. } => {
+            context.arrived(ids.peer.number);
             ids.begin(key, &context.open);
             context.note_learned(key, source);
             if context.status.get() == Status::None {
                 context.status.set(Status::New);
             }
         }
-        Learned::Moved { .. } if is_carried => context.noted.move_session(Move::Balanced),
-        Learned::Moved { from } => context.noted.move_session(context.why_moved(from)),
+        Learned::Moved { from } => {
+            context.arrived(ids.peer.number);
+            context.noted.move_session(match is_carried {
+                true => Move::Balanced,
+                false => context.why_moved(from),
+            });
+        }
         Learned::Refused => context.noted.skip(Skip::Refused),
         Learned::Same | Learned::Kept { .. } => {}
     }

@@ -1,8 +1,9 @@
 //! Where the sessions of each server of a zone are noted.
 
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use sticky_core::counters::Place;
+use sticky_core::counters::{Counters, Place};
 use sticky_core::table::{Fingerprint, ZoneIdentity};
 
 /// What the registry of a zone knows servers by, and where their sessions are noted.
@@ -45,5 +46,37 @@ impl CountedServers {
             let place = |it: &NamedServer| (Fingerprint::new(keys, &it.scope, &it.name), it.place);
             self.named.iter().map(place).collect()
         })
+    }
+}
+
+/// What had come to each server when a count began.
+pub struct Before {
+    at: u64,
+    come: HashMap<Place, u64>,
+}
+
+impl Before {
+    /// Of these servers, at that second of the monotonic clock.
+    pub fn of<'p>(
+        counters: &Counters<'_>,
+        servers: impl Iterator<Item = &'p (Fingerprint, Place)>,
+        at: u64,
+    ) -> Self {
+        let come = servers.filter_map(|(_, place)| {
+            let room = counters.room(*place)?;
+            Some((*place, room.come_so_far()))
+        });
+        Self {
+            at,
+            come: come.collect(),
+        }
+    }
+
+    /// Notes how many sessions a server has: with those that come from then on, that is what it has
+    /// later.
+    pub fn note(&self, counters: &Counters<'_>, server: Place, count: u64) {
+        if let (Some(room), Some(come)) = (counters.room(server), self.come.get(&server)) {
+            room.set(count, *come, self.at);
+        }
     }
 }

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use portable_atomic::AtomicU128;
 use sticky_core::counters::{
-    Counted, Counters, CountersHeader, Digest, Drain, DrainCells, DrainMark, KeptDrain, Kind,
-    Named, OwnCounters, Place, ServerSums, SessionCounts, Shape, Unsent, UpstreamSums, ZONE_COUNTS,
+    Counted, Counters, CountersHeader, Digest, Drain, DrainCells, KeptDrain, Kind, Mark, Named,
+    OwnCounters, Place, RoomCells, ServerSums, SessionCounts, SessionLimit, Shape, Unsent,
+    UpstreamSums, ZONE_COUNTS,
 };
 use sticky_core::table::ZoneHeader;
 
@@ -162,7 +163,9 @@ pub fn name<'c>(
             servers: servers
                 .filter_map(|(label, place)| Some((label, place?)))
                 .collect(),
-            mark: place.and_then(|place| counters.drain_mark(place)),
+            mark: place.and_then(|place| counters.mark(place)),
+            limits: BTreeMap::new(),
+            since: clock::monotonic_seconds(),
         }
     });
     (upstreams.collect(), zones)
@@ -182,8 +185,12 @@ pub struct UpstreamCounters<'c> {
     zone: &'c CountersZone,
     place: Option<Place>,
     servers: BTreeMap<&'c [u8], Place>,
-    /// Whether some of its servers may be drained.
-    mark: Option<DrainMark<'c>>,
+    /// Whether some of its servers may get no new sessions.
+    mark: Option<Mark<'c>>,
+    /// How many sessions servers may have.
+    limits: BTreeMap<Place, SessionLimit>,
+    /// When the configuration was complete, in seconds of the monotonic clock.
+    since: u64,
 }
 
 impl<'c> UpstreamCounters<'c> {
@@ -196,10 +203,73 @@ impl<'c> UpstreamCounters<'c> {
         opened(self.zone)?.slot(worker)?.own(self.place?)
     }
 
+    /// The same, with how many sessions servers may have that the configuration calls so. Of two that
+    /// it calls the same, the smaller number counts.
+    pub fn limited(mut self, limits: impl Iterator<Item = (&'c [u8], SessionLimit)>) -> Self {
+        for (label, limit) in limits {
+            if let Some(place) = self.server(label) {
+                let known = self.limits.entry(place).or_insert(limit);
+                *known = limit.min(*known);
+            }
+        }
+        self
+    }
+
+    /// Whether some of its servers may have so many sessions only.
+    pub fn has_limits(&self) -> bool {
+        !self.limits.is_empty()
+    }
+
+    /// How many sessions a server may have.
+    pub fn limit(&self, server: Place) -> Option<SessionLimit> {
+        self.limits.get(&server).copied()
+    }
+
+    /// How many sessions a server has by now.
+    fn room(&self, server: Place) -> Option<RoomCells<'c>> {
+        opened(self.zone)?.room(server)
+    }
+
+    /// Whether a server has as many sessions as it may.
+    pub fn is_full(&self, server: Place) -> bool {
+        let limit = self.limit(server);
+        limit.is_some_and(|limit| self.room(server).is_some_and(|room| room.is_full(limit)))
+    }
+
+    /// A session has come to a server.
+    pub fn arrived(&self, server: Place) {
+        if let Some(room) = self.room(server) {
+            room.come();
+        }
+        if let Some(mark) = self.mark.filter(|_| self.is_full(server)) {
+            mark.set_full();
+        }
+    }
+
+    /// Called now and then in one worker: which servers have as many sessions as they may. Returns
+    /// whether sessions are to be counted now.
+    pub fn see_limits(&self) -> bool {
+        let Some(mark) = self.mark else {
+            return false;
+        };
+        mark.see_full(|| self.limits.keys().any(|server| self.is_full(*server)));
+        let now = clock::monotonic_seconds();
+        self.limits.iter().any(|(server, limit)| {
+            let room = self.room(*server);
+            room.is_some_and(|room| room.is_due(*limit, self.since, now))
+        })
+    }
+
+    /// Whether some of its servers may get no new sessions: drained, or at their limit.
+    #[inline(always)]
+    pub fn may_avoid(&self) -> bool {
+        self.mark.is_some_and(Mark::is_set)
+    }
+
     /// Whether some of its servers may be drained.
     #[inline(always)]
     pub fn may_have_drains(&self) -> bool {
-        self.mark.is_some_and(DrainMark::is_set)
+        self.mark.is_some_and(Mark::may_have_drains)
     }
 
     /// What is kept of a server's drain.
@@ -273,7 +343,7 @@ impl<'c> UpstreamCounters<'c> {
         };
         let cells = || self.servers.values().filter_map(|at| self.drain_cells(*at));
         cells().for_each(|cells| cells.see(now()));
-        mark.clear_unless(|| cells().any(|cells| cells.drain().is_some()));
+        mark.clear_drains_unless(|| cells().any(|cells| cells.drain().is_some()));
     }
 
     /// The place of a server that the configuration calls so.

@@ -76,6 +76,9 @@ fn sweep(
     let now = tick_at(header.identity.epoch(), monotonic_seconds());
     let mut swept = zone.conf().swept.take();
     let from = swept.next;
+    if let Some((counters, resolved)) = counters.filter(|_| from == 0) {
+        session_counts::sweeps(zone, (header, rest), counters, &resolved(zone.name()));
+    }
     let mut seen = zone.conf().seen.borrow_mut();
     let mut tallies = zone.conf().tallies.borrow_mut();
     swept += table.sweep_and_note(from, count, &limits, now, &mut seen, &mut tallies);

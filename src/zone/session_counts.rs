@@ -10,7 +10,7 @@ use sticky_core::table::{tick_at, Fingerprint, Limits, Registry, Tallies, Tally,
 use crate::ngx::background_task;
 use crate::ngx::clock::monotonic_seconds;
 
-use super::counted_servers::{CountedServers, ServerPlaces};
+use super::counted_servers::{Before, CountedServers, ServerPlaces};
 use super::counters::{self, CountersZone};
 use super::table_zone::{Parts, TableZone};
 
@@ -74,6 +74,11 @@ fn count_one(
 ) {
     let table = header.table(rest);
     let now = tick_at(header.identity.epoch(), monotonic);
+    let places = wanted.servers.places(&header.identity);
+    let places = || places.iter().chain(&wanted.resolved);
+    // While some sessions stand in the table that this one replaces, there are more than it has.
+    let is_whole = header.identity.is_whole();
+    let before = is_whole.then(|| Before::of(counters, places(), monotonic));
     let mut tallies = Tallies::default();
     let mut from = 0;
     // The memory of a table that was never used does not exist.
@@ -87,9 +92,25 @@ fn count_one(
         }
     }
     let (registry, _) = header.split(rest);
-    let places = wanted.servers.places(&header.identity);
-    let places = places.iter().chain(&wanted.resolved);
-    note(counters, &registry, &tallies, places, (now, unix));
+    let before = before.as_ref();
+    note(counters, &registry, &tallies, places(), before, (now, unix));
+}
+
+/// A whole sweep begins.
+pub fn sweeps(
+    zone: &TableZone,
+    (header, _): Parts<'_>,
+    counters: &CountersZone,
+    resolved: &ServerPlaces,
+) {
+    let (Some(servers), Some(counters)) = (zone.conf().servers.get(), counters::opened(counters))
+    else {
+        return;
+    };
+    let places = servers.places(&header.identity).iter().chain(resolved);
+    let is_whole = header.identity.is_whole();
+    let before = is_whole.then(|| Before::of(&counters, places, monotonic_seconds()));
+    zone.conf().before_sweep.replace(before);
 }
 
 /// Notes what a whole sweep has seen, which has ended at `now`.
@@ -107,11 +128,13 @@ pub fn swept(
     let (registry, _) = header.split(rest);
     let places = servers.places(&header.identity).iter().chain(resolved);
     let tallies = zone.conf().tallies.borrow();
+    let before = zone.conf().before_sweep.take();
     note(
         &counters,
         &registry,
         &tallies,
         places,
+        before.as_ref(),
         (now, counters::now()),
     );
 }
@@ -122,6 +145,7 @@ fn note<'p>(
     registry: &Registry<'_>,
     tallies: &Tallies,
     servers: impl Iterator<Item = &'p (Fingerprint, Place)>,
+    before: Option<&Before>,
     (tick, unix): (Tick, u64),
 ) {
     let mut by_server: HashMap<Fingerprint, Tally> = HashMap::new();
@@ -152,5 +176,8 @@ fn note<'p>(
             counted: unix,
         };
         counters.set_sessions(place, &counts);
+        if let Some(before) = before {
+            before.note(counters, place, counts.in_use + counts.not_in_use);
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::ngx::background_task::BackgroundTask;
 use crate::ngx::clock::monotonic_seconds;
 use crate::ngx::shm::{OldBlock, Zone};
 
-use super::counted_servers::CountedServers;
+use super::counted_servers::{Before, CountedServers};
 use super::snapshot::Snapshot;
 
 /// A zone with a session table in it.
@@ -31,6 +31,8 @@ pub struct ZoneConf {
     pub seen: RefCell<Numbers>,
     /// How many sessions of each it has seen.
     pub tallies: RefCell<Tallies>,
+    /// What had come to each server when it began.
+    pub before_sweep: RefCell<Option<Before>>,
     /// The servers that have sessions in the zone, once the configuration is complete.
     pub servers: OnceCell<Arc<CountedServers>>,
     /// The servers that get no new sessions, as the state file has them: from when it was read until

@@ -2,7 +2,7 @@
 //!
 //! A server's drain is one word, so that whoever reads it has all of it: who has begun it, and until
 //! when the server keeps its sessions. An upstream has a mark that some of its servers may be
-//! drained, so that requests need not look at each.
+//! drained, or have as many sessions as they may, so that requests need not look at each.
 
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::SeqCst};
 
@@ -110,24 +110,64 @@ pub struct DrainCells<'a> {
     pub(super) seen: &'a AtomicU64,
 }
 
-/// Mark of an upstream that some of its servers may be drained.
+/// Mark of an upstream that some of its servers may be drained, or have as many sessions as they may.
 #[derive(Clone, Copy, Debug)]
-pub struct DrainMark<'a>(pub(super) &'a AtomicU64);
+pub struct Mark<'a>(pub(super) &'a AtomicU64);
 
-impl DrainMark<'_> {
-    /// Whether some of its servers may be drained.
+/// Bits of a mark.
+const DRAINED: u64 = 1;
+const FULL: u64 = 2;
+
+impl Mark<'_> {
+    /// Whether some of its servers may get no new sessions.
     #[inline(always)]
     pub fn is_set(self) -> bool {
         self.0.load(Relaxed) != 0
     }
 
-    /// Takes the mark away if none is. It is taken away first: whoever drains a server meanwhile sets
-    /// it after that.
-    pub fn clear_unless(self, is_any: impl FnOnce() -> bool) {
-        self.0.store(0, SeqCst);
+    /// Whether some of its servers may be drained.
+    #[inline(always)]
+    pub fn may_have_drains(self) -> bool {
+        self.0.load(Relaxed) & DRAINED != 0
+    }
+
+    /// Takes the mark of drains away if there is none. It is taken away first: whoever drains a server
+    /// meanwhile sets it after that.
+    pub fn clear_drains_unless(self, is_any: impl FnOnce() -> bool) {
+        self.clear(DRAINED);
         if is_any() {
-            self.0.store(1, SeqCst);
+            self.set(DRAINED);
         }
+    }
+
+    /// A server has as many sessions as it may.
+    pub fn set_full(self) {
+        if self.0.load(Relaxed) & FULL == 0 {
+            self.set(FULL);
+        }
+    }
+
+    /// Whether any server has as many sessions as it may, as `is_any` says: it is asked again once the
+    /// mark is taken away, for what has come meanwhile.
+    pub fn see_full(self, is_any: impl Fn() -> bool) {
+        if !is_any() {
+            if self.0.load(Relaxed) & FULL == 0 {
+                return;
+            }
+            self.clear(FULL);
+            if !is_any() {
+                return;
+            }
+        }
+        self.set_full();
+    }
+
+    fn set(self, bit: u64) {
+        self.0.fetch_or(bit, SeqCst);
+    }
+
+    fn clear(self, bit: u64) {
+        self.0.fetch_and(!bit, SeqCst);
     }
 }
 
@@ -154,25 +194,25 @@ impl DrainCells<'_> {
     }
 
     /// Goes on with what a state file has, unless the server is drained already.
-    pub fn restore(&self, kept: &KeptDrain, now: u64, mark: DrainMark<'_>) {
+    pub fn restore(&self, kept: &KeptDrain, now: u64, mark: Mark<'_>) {
         if Drain::of(kept.word).is_none() || self.drain().is_some() {
             return;
         }
         self.since.store(kept.since, Relaxed);
         self.seen.store(now, Relaxed);
         self.drain.store(kept.word, SeqCst);
-        mark.0.store(1, SeqCst);
+        mark.set(DRAINED);
     }
 
     /// An operator drains the server, whoever has drained it before.
-    pub fn begin_by_hand(&self, until: Option<u64>, now: u64, mark: DrainMark<'_>) {
+    pub fn begin_by_hand(&self, until: Option<u64>, now: u64, mark: Mark<'_>) {
         let by = DrainedBy::Hand;
         self.begin(Drain { by, until }, now, mark, |_| true);
     }
 
     /// The server announces that it wants no new sessions. Returns whether that begins a drain: the
     /// one of an operator stays as it is.
-    pub fn begin_by_server(&self, now: u64, mark: DrainMark<'_>) -> bool {
+    pub fn begin_by_server(&self, now: u64, mark: Mark<'_>) -> bool {
         let by = DrainedBy::Server;
         let until = None;
         self.begin(Drain { by, until }, now, mark, |known| known.is_none())
@@ -182,7 +222,7 @@ impl DrainCells<'_> {
         &self,
         drain: Drain,
         now: u64,
-        mark: DrainMark<'_>,
+        mark: Mark<'_>,
         may: impl Fn(Option<Drain>) -> bool,
     ) -> bool {
         let known = self.drain.load(Acquire);
@@ -196,7 +236,7 @@ impl DrainCells<'_> {
         let begun = self
             .drain
             .compare_exchange(known, drain.word(), SeqCst, Relaxed);
-        mark.0.store(1, SeqCst);
+        mark.set(DRAINED);
         // Another process was faster: an operator's word is the last one.
         if begun.is_err() && drain.by == DrainedBy::Hand {
             self.drain.store(drain.word(), SeqCst);

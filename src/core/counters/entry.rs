@@ -3,18 +3,20 @@
 //! ```text
 //!   0  digest, 2 words; low half 0: vacant       2  since, seconds since 1970
 //!   3  the last configuration that names it
-//!   4  a server's drain, since when, when the server was last named; of an upstream, whether there
-//!      may be drained servers              7  spare
+//!   4  a server's drain, since when, when the server was last named; of an upstream, what
+//!      new sessions may have to avoid      7  spare
 //!   8  a server's sessions: in use, not in use, last use, when they were counted
 //!      a zone's sessions: when somebody began to count them
-//!  12  a zone: what was sent of it, 3 words       15  spare
+//!  12  a server's room, see `room.rs`, 3 words                                15  spare
+//!      a zone: what was sent of it, 3 words
 //! ```
 
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 use super::digest::Digest;
-use super::drain::{DrainCells, DrainMark};
+use super::drain::{DrainCells, Mark};
 use super::layout::{ENTRY_WORDS, ZONE_COUNTS};
+use super::room::RoomCells;
 
 #[derive(Clone, Copy)]
 pub(super) struct Entry<'a>(pub(super) &'a [AtomicU64; ENTRY_WORDS]);
@@ -46,8 +48,17 @@ impl<'a> Entry<'a> {
         DrainCells { drain, since, seen }
     }
 
-    pub(super) fn drain_mark(self) -> DrainMark<'a> {
-        DrainMark(&self.0[4])
+    pub(super) fn mark(self) -> Mark<'a> {
+        Mark(&self.0[4])
+    }
+
+    pub(super) fn room(self) -> RoomCells<'a> {
+        let [.., come, base, counted, _] = self.0;
+        RoomCells {
+            come,
+            base,
+            counted,
+        }
     }
 
     pub(super) fn digest(self) -> Option<Digest> {

@@ -44,6 +44,9 @@ pub(super) fn hint(word: &[u8]) -> &'static str {
         b"remote_action" | b"remote_result" | b"remote_uri" => {
             "which is of Angie: sessions are kept by nginx itself, leave it out"
         }
+        b"max_sessions" if word != name => {
+            "which is of \"mode=query\" and \"sticky learn\": no other mode counts sessions"
+        }
         b"sid" => "which is of Angie, as a parameter of \"server\", expected \"route=\" there",
         _ if is_directive(word) => "is a \";\" missing before it?",
         _ => "",

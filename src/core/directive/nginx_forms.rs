@@ -1,10 +1,12 @@
 //! nginx's own forms of the directive: `sticky cookie|route|learn` (since 1.29.6, before that in
 //! NGINX Plus). They are accepted and refused as by `ngx_http_upstream_sticky()`, with the same
-//! messages, to which a hint may be added; `norefresh` is from Angie.
+//! messages, to which a hint may be added; `norefresh` is from Angie, and `max_sessions=` our own.
 
 use super::elsewhere;
 use super::error::NginxError;
+use super::max_sessions::limit;
 use super::nginx_units;
+use crate::counters::SessionLimit;
 use crate::table::{Limits, Tick, LAST_TICK};
 
 /// The rule of one of nginx's own forms.
@@ -63,6 +65,8 @@ pub struct NginxLearnRule {
     pub after_header: bool,
     /// Requests do not prolong a session.
     pub norefresh: bool,
+    /// How many sessions each server may have that does not say so itself.
+    pub max_sessions: Option<SessionLimit>,
 }
 
 /// The three forms.
@@ -192,6 +196,7 @@ fn learn(words: &[&[u8]]) -> Result<NginxLearnRule, NginxError> {
     let (mut create, mut lookup) = (Vec::new(), Vec::new());
     let mut zone: Option<(&[u8], usize)> = None;
     let mut timeout = None;
+    let mut max_sessions = None;
     let (mut after_header, mut norefresh) = (false, false);
     for &word in words {
         if let Some(value) = word.strip_prefix(b"zone=") {
@@ -229,6 +234,11 @@ fn learn(words: &[&[u8]]) -> Result<NginxLearnRule, NginxError> {
                 name.ok_or(Text("missing variable in the \"lookup\" parameter"))?
                     .to_vec(),
             );
+        } else if let Some(value) = word.strip_prefix(b"max_sessions=") {
+            if max_sessions.is_some() {
+                return Err(Text("duplicate max_sessions"));
+            }
+            max_sessions = Some(limit(value).ok_or(Text("invalid max_sessions"))?);
         } else if word == b"header" {
             after_header = true;
         } else if word == b"norefresh" {
@@ -258,6 +268,7 @@ fn learn(words: &[&[u8]]) -> Result<NginxLearnRule, NginxError> {
         },
         after_header,
         norefresh,
+        max_sessions,
     })
 }
 

@@ -86,7 +86,7 @@ const NO_FALLBACK: Option<Shape> = Some(FlagOr("503"));
 
 /// In the order in which messages list them.
 #[rustfmt::skip]
-const PARAMETERS: [Specification; 31] = [
+const PARAMETERS: [Specification; 32] = [
     parameter("mode",        MODE,                           MODE,                           MODE),
     parameter("name",        NAME,                           Some(Often("NAME")),            NAME),
     parameter("hash",        HASH,                           None,                           HASH),
@@ -117,6 +117,7 @@ const PARAMETERS: [Specification; 31] = [
     parameter("hide_cookie", FLAG,                           None,                           None),
     parameter("on_failure",  ON_FAILURE,                     ON_FAILURE,                     ON_FAILURE),
     parameter("balance_factor", None,                        Some(Once("PERCENT")),          None),
+    parameter("max_sessions", None,                          Some(Once("NUMBER")),           None),
     parameter("no_fallback", NO_FALLBACK,                    NO_FALLBACK,                    NO_FALLBACK),
 ];
 

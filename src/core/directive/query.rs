@@ -8,6 +8,7 @@ use super::error::{DirectiveError, NAME_ELSEWHERE};
 use super::from::from;
 use super::hosts::hosts;
 use super::learn::learn;
+use super::max_sessions::max_sessions;
 use super::nginx_units;
 use super::no_fallback::no_fallback;
 use super::on_failure::on_failure;
@@ -91,6 +92,7 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
         on_failure: on_failure(given)?,
         no_fallback: no_fallback(given)?,
         balance_factor,
+        max_sessions: max_sessions(given)?,
     };
     if rule.balance_factor.is_some() && rule.no_fallback.is_some() {
         return Err(DirectiveError::Together {
@@ -122,6 +124,13 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
             one: "state",
             other: "zone=off",
             why: "there is no zone to be kept",
+        });
+    }
+    if rule.max_sessions.is_some() && rule.zone == ZoneChoice::Off {
+        return Err(DirectiveError::Together {
+            one: "max_sessions",
+            other: "zone=off",
+            why: "no worker knows how many sessions the others have",
         });
     }
     Ok(rule)

@@ -220,6 +220,10 @@ fn server(it: &Server<'_>, pieces: &mut Pieces<'_>) {
             object.optional("until", drain.until);
         });
     }
+    object.optional("max_sessions", it.max_sessions);
+    if it.max_sessions.is_some() {
+        object.truth("at_limit", it.is_full);
+    }
     sessions(it.sessions, &mut object);
     object.optional("hits", it.hits);
     object.optional("last_use", it.last_use);

@@ -46,6 +46,7 @@ pub const FAMILIES: &[Family] = &[
     FORGOTTEN,
     SERVER_HITS,
     SESSIONS,
+    MAX_SESSIONS,
     DRAINING,
     LAST_USE,
     EVICTED,
@@ -97,6 +98,12 @@ const FORGOTTEN: Family = family(
     COUNTER,
     &["reason"],
     "Sessions forgotten before their time.",
+);
+const MAX_SESSIONS: Family = family(
+    "nginx_sticky_server_max_sessions",
+    GAUGE,
+    &["upstream", "server"],
+    "Sessions with which the server gets no new ones, as configured.",
 );
 const DRAINING: Family = family(
     "nginx_sticky_server_draining",
@@ -238,6 +245,11 @@ fn of_servers(upstreams: &[(&Upstream<'_>, String)], writer: &mut Writer<'_>) {
         if let Some(sessions) = server.sessions {
             writer.sample(&SESSIONS, labels, "state", IN_USE, sessions.in_use);
             writer.sample(&SESSIONS, labels, "state", UNUSED, sessions.unused);
+        }
+    }
+    for Labelled { server, labels } in &servers {
+        if let Some(most) = server.max_sessions {
+            writer.sample(&MAX_SESSIONS, labels, "", "", most);
         }
     }
     for Labelled { server, labels } in &servers {

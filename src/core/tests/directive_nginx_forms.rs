@@ -207,3 +207,26 @@ fn only_the_first_word_names_the_form() {
     assert!(refusal("secure route").starts_with("invalid parameter \"route\""));
     assert!(refusal("mode=query learn").starts_with("invalid parameter \"learn\""));
 }
+
+#[test]
+fn servers_may_have_a_number_of_sessions() {
+    let line = "learn create=$a lookup=$a zone=z:1m";
+    assert_eq!(learn(line).max_sessions, None);
+    let limited = learn(&format!("{line} max_sessions=5"));
+    assert_eq!(limited.max_sessions.map(u32::from), Some(5));
+    for value in ["", "0", "x", "-1"] {
+        assert_eq!(
+            refusal(&format!("{line} max_sessions={value}")),
+            "\"sticky\" directive invalid max_sessions"
+        );
+    }
+    assert_eq!(
+        refusal(&format!("{line} max_sessions=5 max_sessions=5")),
+        "\"sticky\" directive duplicate max_sessions"
+    );
+    assert_eq!(
+        refusal("cookie srv max_sessions=5"),
+        "unknown parameter \"max_sessions=5\", which is of \"mode=query\" and \"sticky learn\": no \
+         other mode counts sessions"
+    );
+}

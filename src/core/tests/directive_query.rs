@@ -589,3 +589,48 @@ fn a_balance_factor_is_above_the_share_of_a_server() {
         );
     }
 }
+
+#[test]
+fn servers_may_have_a_number_of_sessions() {
+    assert_eq!(rule(&[]).max_sessions, None);
+    for (word, limit) in [("1", 1), ("0010", 10), ("4294967295", u32::MAX)] {
+        let rule = rule(&[&format!("max_sessions={word}")]);
+        assert_eq!(rule.max_sessions.map(u32::from), Some(limit));
+    }
+    for (words, message) in [
+        (
+            &["max_sessions=0"][..],
+            "expected a number of 1 to 4294967295",
+        ),
+        (&["max_sessions=-1"], "expected a number of 1 to 4294967295"),
+        (
+            &["max_sessions=1k"],
+            "invalid value \"1k\" of parameter \"max_sessions\"",
+        ),
+        (
+            &["max_sessions=4294967296"],
+            "expected a number of 1 to 4294967295",
+        ),
+        (&["max_sessions=$a"], "takes no variables"),
+        (&["max_sessions="], "expected \"max_sessions=NUMBER\""),
+        (
+            &["max_sessions=5", "zone=off"],
+            "\"max_sessions\" together with \"zone=off\" in \"sticky\" directive: no worker knows \
+             how many sessions the others have",
+        ),
+    ] {
+        let mut bytes: Vec<&[u8]> = vec![b"mode=query"];
+        bytes.extend(words.iter().map(|word| word.as_bytes()));
+        let error = parse(&bytes).expect_err("refused").to_string();
+        assert!(error.contains(message), "{words:?}: {error}");
+    }
+    // No other mode counts them.
+    for mode in ["cookie", "rewrite"] {
+        let mode = format!("mode={mode}");
+        let error = parse(&[mode.as_bytes(), b"max_sessions=5"]).expect_err("refused");
+        assert!(
+            error.to_string().contains("belongs to \"mode=query\""),
+            "{error}"
+        );
+    }
+}

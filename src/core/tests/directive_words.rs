@@ -55,7 +55,8 @@ fn any_other_unknown_parameter_gets_the_whole_list() {
                  \"id_delimiter=CHARACTER\", \"expires=TIME\", \
                  \"lifetime=TIME\", \
                  \"zone=NAME[:SIZE]|off\", \"state=FILE\", \"share=NAME\", \"hosts=HOST\", \
-                 \"on_failure=move|keep\", \"balance_factor=PERCENT\", \"no_fallback\"";
+                 \"on_failure=move|keep\", \"balance_factor=PERCENT\", \"max_sessions=NUMBER\", \
+                 \"no_fallback\"";
     for (line, word, expected) in [
         ("timeout=1h", "timeout=1h", cookie),
         ("=", "=", cookie),
@@ -228,6 +229,7 @@ fn a_repeated_parameter_is_a_duplicate() {
         "zone=a",
         "share=a",
         "on_failure=move",
+        "max_sessions=1",
         "no_fallback",
     ];
     let cookie = cookie.iter().map(|word| (*word, "mode=cookie"));

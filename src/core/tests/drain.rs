@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::thread;
 
 use sticky_core::counters::{
-    Counters, CountersHeader, Digest, Drain, DrainCells, DrainMark, DrainedBy, Kind, Named, Shape,
+    Counters, CountersHeader, Digest, Drain, DrainCells, DrainedBy, Kind, Mark, Named, Shape,
     FORGOTTEN_AFTER,
 };
 
@@ -36,13 +36,13 @@ impl Zone {
     }
 
     /// Two servers, and the mark of their upstream.
-    fn servers(&self) -> ([DrainCells<'_>; 2], DrainMark<'_>) {
+    fn servers(&self) -> ([DrainCells<'_>; 2], Mark<'_>) {
         let counters = Counters::open(&self.header, &self.words).unwrap();
         let upstream = counters.name(Kind::Upstream, &[Digest::of_upstream(b"u")], NOW)[0];
         let servers = [b"a", b"b"].map(|name| Digest::of_server(b"u", name));
         let servers = counters.name(Kind::Server, &servers, NOW);
         let cells = [servers[0], servers[1]].map(|place| counters.drain(place.unwrap()).unwrap());
-        (cells, counters.drain_mark(upstream.unwrap()).unwrap())
+        (cells, counters.mark(upstream.unwrap()).unwrap())
     }
 }
 
@@ -144,11 +144,11 @@ fn the_mark_goes_when_none_is_drained() {
     let ([one, other], mark) = zone.servers();
     one.begin_by_hand(None, NOW, mark);
     let is_any = || one.drain().is_some() || other.drain().is_some();
-    mark.clear_unless(is_any);
+    mark.clear_drains_unless(is_any);
     assert!(mark.is_set());
     one.end_by_hand();
     assert!(mark.is_set(), "a hint");
-    mark.clear_unless(is_any);
+    mark.clear_drains_unless(is_any);
     assert!(!mark.is_set());
 }
 
@@ -160,7 +160,7 @@ fn no_drain_is_without_its_mark() {
     thread::scope(|scope| {
         scope.spawn(|| {
             for _ in 0..20_000 {
-                mark.clear_unless(|| one.drain().is_some() || other.drain().is_some());
+                mark.clear_drains_unless(|| one.drain().is_some() || other.drain().is_some());
             }
         });
         for _ in 0..20_000 {

@@ -8,6 +8,22 @@ use crate::ngx::sys;
 
 use super::Attempt;
 
+/// Peers that are not to be chosen.
+pub(super) struct Avoided {
+    peers: Box<[PeerHandle]>,
+    /// So many of them, the first ones, also where there are no others than the rest.
+    needed: usize,
+}
+
+impl Avoided {
+    /// The peers to be avoided, and then those if there is no other one.
+    fn steps(&self) -> impl Iterator<Item = &[PeerHandle]> {
+        let needed = self.peers.get(..self.needed).unwrap_or_default();
+        let fewer = Some(needed).filter(|it| !it.is_empty() && it.len() < self.peers.len());
+        [&*self.peers].into_iter().chain(fewer)
+    }
+}
+
 /// What the balancer knows of a request's attempts.
 struct Tried {
     /// The list that it is at.
@@ -17,19 +33,22 @@ struct Tried {
 }
 
 impl Attempt<'_> {
-    /// Lets the balancer choose none of these peers in this attempt, unless there is no other one.
+    /// Lets the balancer choose none of these peers in this attempt, unless there is no other one:
+    /// then those that are `rather` to be avoided before the others.
     #[cold]
-    pub fn avoid(&self, peers: Vec<PeerHandle>) {
-        if !peers.is_empty() {
-            self.avoided.set(Some(peers.into()));
+    pub fn avoid(&self, peers: Vec<PeerHandle>, rather: Vec<PeerHandle>) {
+        if !peers.is_empty() || !rather.is_empty() {
+            let needed = peers.len();
+            let peers = [peers, rather].concat().into();
+            self.avoided.set(Some(Avoided { peers, needed }));
         }
     }
 
     /// Whether the peer is one of those.
     pub(super) fn is_avoided(&self, peer: *const Peer) -> bool {
         let avoided = self.avoided.take();
-        let is_avoided = avoided.as_ref().is_some_and(|peers| {
-            let mut places = peers.iter().map(|peer| peer.peer.as_ptr());
+        let is_avoided = avoided.as_ref().is_some_and(|avoided| {
+            let mut places = avoided.peers.iter().map(|peer| peer.peer.as_ptr());
             places.any(|place| ptr::eq(place, peer))
         });
         self.avoided.set(avoided);
@@ -41,13 +60,28 @@ impl Attempt<'_> {
     #[cold]
     pub(super) fn balance_avoiding(
         &self,
-        peers: &[PeerHandle],
+        avoided: &Avoided,
         ask: &dyn Fn() -> sys::ngx_int_t,
     ) -> sys::ngx_int_t {
         let generation = self.balancer.peers.generation();
-        if !self.balancer.is_current() || peers.iter().any(|peer| peer.generation != generation) {
+        let is_known = |peer: &PeerHandle| peer.generation == generation;
+        if !self.balancer.is_current() || !avoided.peers.iter().all(is_known) {
             return ask();
         }
+        for peers in avoided.steps() {
+            if let Some(code) = self.try_avoiding(peers, ask) {
+                return code;
+            }
+        }
+        ask()
+    }
+
+    /// `None`: there is no other one.
+    fn try_avoiding(
+        &self,
+        peers: &[PeerHandle],
+        ask: &dyn Fn() -> sys::ngx_int_t,
+    ) -> Option<sys::ngx_int_t> {
         let before = self.tried_so_far();
         let mut after = self.mark(peers);
         let mut code = ask();
@@ -60,7 +94,7 @@ impl Attempt<'_> {
         }
         if matches!(code, sys::OK | sys::DONE) {
             self.unmark(peers, &after);
-            return code;
+            return Some(code);
         }
         let data = self.data();
         // SAFETY: RoundRobin::of() has seen what data points to; it was at that list, and tried has
@@ -69,7 +103,7 @@ impl Attempt<'_> {
             (*data).peers = before.list;
             ptr::copy_nonoverlapping(before.words.as_ptr(), (*data).tried, before.words.len());
         }
-        ask()
+        None
     }
 
     fn tried_so_far(&self) -> Tried {

@@ -118,6 +118,10 @@ fn state(server: &Server<'_>, now: u64) -> String {
     } else if server.is_draining {
         words.push(word("draining: no new sessions"));
     }
+    if server.is_full {
+        let most = server.max_sessions.unwrap_or_default();
+        words.push(word(&format!("at its limit of {}", grouped(most))));
+    }
     if server.is_down {
         words.push("<span class=\"word bad\">down</span>".to_owned());
     }

@@ -49,6 +49,7 @@ fn metrics_have_the_numbers() {
         "nginx_sticky_sessions_learned_total{upstream=\"shop\",source=\"html\"} 7",
         "nginx_sticky_sessions_moved_total{reason=\"left\"} 2",
         "nginx_sticky_sessions_forgotten_total{reason=\"ended\"} 1",
+        "nginx_sticky_server_max_sessions{upstream=\"shop\",server=\"10.0.0.1:8080\"} 13",
         "nginx_sticky_server_draining{upstream=\"shop\",server=\"10.0.0.1:8080\"} 1",
         "nginx_sticky_server_draining{upstream=\"shop\",server=\"unix:/run/b.sock\"} 1",
         "nginx_sticky_sessions_evicted_total{zone=\"z\",state=\"in_use\"} 3",
@@ -61,6 +62,17 @@ fn metrics_have_the_numbers() {
         assert!(text.lines().any(|it| it == line), "{line}\nin\n{text}");
     }
     assert!(!text.contains("by nginx"), "of those nothing is known");
+}
+
+#[test]
+fn a_server_at_its_limit_says_so() {
+    let known = report(b"u", b"s", b"z");
+    assert!(json(&known).contains("\"max_sessions\":13,\"at_limit\":true"));
+    assert!(page(&known).contains("at its limit of 13"));
+    let mut has_room = known;
+    has_room.upstreams[0].servers[0].is_full = false;
+    assert!(json(&has_room).contains("\"max_sessions\":13,\"at_limit\":false"));
+    assert!(!page(&has_room).contains("at its limit"));
 }
 
 #[test]
@@ -89,7 +101,16 @@ fn what_is_not_known_is_left_out() {
         assert!(!text.contains(&format!("nginx_sticky_{name}")), "{text}");
     }
     let text = json(&unknown);
-    for name in ["requests", "steered", "sessions", "since", "state", "hits"] {
+    for name in [
+        "requests",
+        "steered",
+        "sessions",
+        "since",
+        "state",
+        "hits",
+        "max_sessions",
+        "at_limit",
+    ] {
         assert!(!text.contains(&format!("\"{name}\":")), "{text}");
     }
     let text = page(&unknown);

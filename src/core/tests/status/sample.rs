@@ -41,6 +41,8 @@ pub fn report<'a>(upstream: &'a [u8], server: &'a [u8], zone: &'a [u8]) -> Repor
                         name: Cow::Borrowed(server),
                         route: Some(Cow::Borrowed(server)),
                         is_draining: true,
+                        max_sessions: Some(13),
+                        is_full: true,
                         sessions: Some(sessions),
                         hits: Some(930),
                         last_use: Some(NOW - 7),
