@@ -98,7 +98,7 @@ fn begin_sending(new: Cycle<'_>, main: &MainConf<'_>, counters: &CountersZone) {
         opened.stop_sending();
     } else if opened.start_sending() {
         for zone in new.zones::<ZoneConf>() {
-            drop(counters::unsent_of_zone(counters, zone));
+            let _ = counters::unsent_of_zone(counters, zone);
         }
     }
 }

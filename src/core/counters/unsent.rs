@@ -126,10 +126,10 @@ impl<'a> Counters<'a> {
             entries.filter(|(_, entry)| entry.digest().is_some())
         };
         for (place, _) in known(Kind::Upstream) {
-            drop(self.unsent(place));
+            let _ = self.unsent(place);
         }
         for (place, _) in known(Kind::Server) {
-            drop(self.unsent_hits(place));
+            let _ = self.unsent_hits(place);
         }
         true
     }
