@@ -220,7 +220,6 @@ impl<'c> Conf<'c> {
     }
 
     /// Removes words from the directive: those after its name for which `keep` has no `true`.
-    #[cfg(not(nginx_since = "1.29.6"))]
     pub fn retain_words(self, keep: &[bool]) {
         // SAFETY: ngx_conf_read_token() fills args with nelts strings, anew for each directive;
         // nobody else uses them meanwhile.
