@@ -2,6 +2,7 @@
 //! configuration could run as a script, and a tool could read what the next version has renamed.
 
 mod forms;
+mod hands;
 mod names;
 mod sample;
 mod schema;

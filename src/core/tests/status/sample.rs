@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use sticky_core::status::{self, Mode, Report, Server, Sessions, StateFile, Sums, Upstream, Zone};
+use sticky_core::status::{
+    self, Mode, Notice, Report, Server, Sessions, StateFile, Sums, Upstream, Zone,
+};
 
 /// When it was made.
 pub const NOW: u64 = 1_795_795_257;
@@ -76,7 +78,18 @@ pub fn report<'a>(upstream: &'a [u8], server: &'a [u8], zone: &'a [u8]) -> Repor
                 is_failing: true,
             }),
         }],
+        token: None,
+        notice: None,
     }
+}
+
+/// As an operator sees it who may do something, when he has asked for `notice`.
+pub fn page_with_hands(report: Report<'_>, notice: Notice) -> String {
+    page(&Report {
+        token: Some("1f-a1".to_owned()),
+        notice: Some(notice),
+        ..report
+    })
 }
 
 /// Collects what a form hands out.
