@@ -177,7 +177,7 @@ for my $form ('', '/json', '/metrics') {
 my $refused = post('/sticky/json', 'a=b');
 is(code($refused), 403, 'POST');
 is_deeply(decode_json(http_content($refused)),
-    { schema => 1, error => { status => 403, text => 'Nothing can be changed here.' } },
+    { schema => 1, error => { status => 403, text => '"sticky_status" has no "rw" here' } },
     'POST, refused in JSON');
 is(code(post('/sticky', 'x' x 300000, 'X-Sticky' => 1)), 403, 'a large POST');
 is(code(post('/part', 'a=b')), 403, 'POST to a part of a location');

@@ -8,7 +8,7 @@ use lib "$FindBin::Bin/lib";
 use Sticky::Test;
 use Sticky::Configuration qw/ prepare verdict /;
 
-my $t = prepare(Test::Nginx->new()->has(qw/ http rewrite /)->plan(21));
+my $t = prepare(Test::Nginx->new()->has(qw/ http rewrite /)->plan(22));
 
 sub emerg { return "nginx: [emerg] $_[0]\n" }
 
@@ -28,9 +28,13 @@ is(in_location('sticky_status upstream=late;', "upstream late { sticky; server 1
     '', 'one that stands behind it');
 is(verdict($t, "server {\nlocation /s {\nsticky_status;\n}\n}\n"), '', 'without any sticky upstream');
 
-for my $word ('rw', 'rw=$a', 'shop', 'upstreams=shop', '') {
-    is(in_location(qq{sticky_status "$word";}),
-        emerg(qq{invalid parameter "$word" $in, expected "upstream=NAME" in case.conf:5}),
+is(in_location('sticky_status rw;'), '', 'from here things can be done');
+is(in_location('sticky_status rw=$remote_user;'), '', 'where a variable says so');
+is(in_location('sticky_status rw=remote_user;'),
+    emerg(qq{invalid value "remote_user" of parameter "rw" $in, expected a variable, or "rw" alone for }
+        . 'clients on this machine in case.conf:5'), 'rw= without a variable');
+for my $word ('shop', 'upstreams=shop', '') {
+    like(in_location(qq{sticky_status "$word";}), qr/^nginx: \[emerg\] invalid .*"\Q$word\E/,
         qq{refused: "$word"});
 }
 for my $word ('upstream', 'upstream=') {
