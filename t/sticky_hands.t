@@ -10,7 +10,7 @@ use Sticky::Hands;
 use Sticky::Nginx;
 use Sticky::Pages;
 
-my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(77);
+my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(73);
 
 my %line = (
     # One is changed at once, the other one in a thread.
