@@ -79,7 +79,7 @@ endif
 
 .PHONY: all module dev module-path install demo clean help packages \
 	test test-core test-worst test-layout test-nginx test-apps test-killed test-static test-msrv test-long \
-	tsan miri fuzz matrix matrix-row lint cargo-deny \
+	tsan miri fuzz matrix matrix-row lint cargo-deny screenshot \
 	bench bench-core bench-worst bench-scale bench-nginx bench-instructions bench-reload bench-tenants \
 	compare-apps compare-haproxy
 
@@ -168,6 +168,7 @@ STICKY_SEED ?=
 test-nginx: module
 	@tools/packages 'testing' $(RUN_PACKAGES) perl
 	@tools/test-packages || true
+	@tools/test-browser target/browser || true
 	@tools/test-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" $(T)
 
 ## real applications behind the configurations of nginx-conf
@@ -283,6 +284,14 @@ lint: packages
 ## Installs cargo-deny in target/tools, where lint finds it
 cargo-deny:
 	@CARGO='$(CARGO)' tools/deny --install
+
+# With the fonts of this machine.
+## The pictures of the status page in docs/images, as Chromium paints them
+screenshot: module
+	@tools/packages 'the picture' $(RUN_PACKAGES)
+	@tools/test-browser target/browser
+	@NODE_PATH=$(CURDIR)/target/browser/node_modules \
+		tools/screenshot $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" docs/images
 
 ##@ Measuring
 

@@ -137,9 +137,9 @@ fn with_page<'r, T>(r: Request<'r>, f: impl FnOnce(&StatusPage<'r>) -> T) -> Opt
 
 fn show(r: Request<'_>, form: Form, status: u16, notice: Option<Notice>) -> Code {
     let shown = with_page(r, |page| {
-        (page.upstreams.clone(), hands::may_act(r, page).is_ok())
+        (page.upstreams.clone(), hands::may_act(r, page).ok())
     });
-    let Some((upstreams, may_act)) = shown else {
+    let Some((upstreams, operator)) = shown else {
         return Code::FAILED;
     };
     let chosen = Query(r.args()).upstream();
@@ -162,11 +162,10 @@ fn show(r: Request<'_>, form: Form, status: u16, notice: Option<Notice>) -> Code
     let mut report = gather::report(chosen_ones.into_iter());
     report.notice = notice;
     match form {
-        Form::Page if may_act => {
-            report.token = hands::token_now(r);
+        Form::Page => {
+            report.token = operator.and_then(|operator| hands::token_now(r, &operator));
             send_page(r, status, &report, chosen)
         }
-        Form::Page => send_page(r, status, &report, chosen),
         Form::Json => send(r, 200, media_type::JSON, &[], |out| {
             status::json(&report, out);
         }),

@@ -10,7 +10,7 @@ use Sticky::Hands;
 use Sticky::Nginx;
 use Sticky::Pages;
 
-my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(74);
+my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(76);
 
 my %line = (
     # One is changed at once, the other one in a thread.
@@ -201,6 +201,14 @@ my %old = map { $_ => 1 } workers($t);
 $t->reload();
 ok(eventually(sub { !grep { $old{$_} } workers($t) }), 'nginx reloads');
 unlike(news('off'), qr/A/, 'what was drained by hand is so still');
+
+# A server that is not named for a moment.
+
+my $configuration = $t->read_file('nginx.conf');
+my $place = port_of('A');
+my $without = $configuration =~ s/(upstream off \{[^}]*?)server \Q$place\E;/$1/r;
+ok(reload_with($t, $without) && reload_with($t, $configuration), 'a server leaves and comes back');
+unlike(news('off'), qr/A/, 'and is drained still');
 
 # Who it was stands in the log, an id does not.
 

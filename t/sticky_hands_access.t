@@ -10,7 +10,7 @@ use Sticky::Test;
 use Sticky::Hands;
 use Sticky::Pages;
 
-my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(54);
+my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(57);
 
 $t->write_file_expand('backends.conf', backends());
 $t->write_file_expand('nginx.conf', <<'EOC');
@@ -126,6 +126,10 @@ is(tried('/sticky', $drain, @client, 'Content-Type' => $_), '415', $_)
     for 'text/plain', 'multipart/form-data; boundary=x', 'application/json';
 my ($token) = get('/sticky') =~ /name="token" value="([0-9a-f]{32})"/;
 is(tried('/sticky', "$drain&token=$token"), '200 done', 'a form of the page');
+my ($alices) = get('/named?user=alice') =~ /name="token" value="([0-9a-f]{32})"/;
+is(tried('/named?user=alice', "$drain&token=$alices"), '200 done', 'a form of her page');
+is(tried('/named?user=bob', "$drain&token=$alices"), '403', 'is none of another one');
+is(tried('/sticky', "$drain&token=$alices"), '403', 'nor of another page');
 unlike(get('/read'), qr/name="token"/, 'a page without rw has none');
 unlike(get('/sticky', Host => 'evil.example'), qr/name="token"/, 'nor has one under another name');
 unlike(get('/sticky/json') . get('/sticky/metrics'), qr/\Q$token\E/, 'JSON and metrics have none');

@@ -331,7 +331,8 @@ is(join(' ', keys %of_off), $of_off, 'hash: zone=off, the same in all workers');
 
 ok(reload_with($t, $t->read_file('nginx.conf')), 'reloaded');
 # A connection may have been queued for a worker that has ended meanwhile.
-my $after = eventually(sub { my $reply = get("/u/?sid=$id"); return status($reply) && $reply });
-is(seen($after)->{hash}, $hash, 'hash: the same after a reload');
+my $after;
+eventually(sub { my $reply = get("/u/?sid=$id"); $after = status($reply) && seen($reply)->{hash} });
+is($after, $hash, 'hash: the same after a reload');
 
 unlike($t->read_file('error.log'), qr/panic/, 'no panic');

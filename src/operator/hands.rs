@@ -14,7 +14,7 @@ use sticky_core::table::{Limits, LookUp, PeerId, Registration};
 
 use crate::config::counted;
 use crate::config::peer_index::names_of_each;
-use crate::config::types::{MainConf, Rule, StatusPage, Sticky, UpstreamConf};
+use crate::config::types::{LocationConf, MainConf, Rule, StatusPage, Sticky, UpstreamConf};
 use crate::ngx::background_task::BackgroundTask;
 use crate::ngx::log::{Level, Log};
 use crate::ngx::request::Request;
@@ -45,8 +45,20 @@ pub enum Outcome {
 /// Headers of proxies.
 const FORWARDED: [&[u8]; 3] = [b"forwarded", b"x-forwarded-for", b"via"];
 
+/// Who does something.
+pub struct Operator {
+    /// As the log has it.
+    who: String,
+    /// What his tokens are for: no other page, and nobody else.
+    scope: Vec<u8>,
+}
+
 /// Whether a request may do something, and who it is.
-pub fn may_act(r: Request<'_>, page: &StatusPage<'_>) -> Result<String, Refusal> {
+pub fn may_act(r: Request<'_>, page: &StatusPage<'_>) -> Result<Operator, Refusal> {
+    let scope_of = |value: &[u8]| {
+        let number = r.loc_conf::<LocationConf>().and_then(|it| it.status.get());
+        [&number.unwrap_or_default().to_le_bytes()[..], value].concat()
+    };
     let address = r.connected_address();
     match &page.rule.rw {
         None => Err(Refusal::ReadOnly),
@@ -59,7 +71,10 @@ pub fn may_act(r: Request<'_>, page: &StatusPage<'_>) -> Result<String, Refusal>
                 return Err(Refusal::Variable);
             }
             let (who, address) = (value.escape_ascii(), address.escape_ascii());
-            Ok(format!("\"{who}\" at {address}"))
+            Ok(Operator {
+                who: format!("\"{who}\" at {address}"),
+                scope: scope_of(value),
+            })
         }
         Some(Rw::Here) => {
             let has = |name: &&[u8]| r.header_values(name).next().is_some();
@@ -68,7 +83,10 @@ pub fn may_act(r: Request<'_>, page: &StatusPage<'_>) -> Result<String, Refusal>
                 is_forwarded: r.has_proxy_protocol() || FORWARDED.iter().any(has),
                 host: r.host(),
             })?;
-            Ok(address.escape_ascii().to_string())
+            Ok(Operator {
+                who: address.escape_ascii().to_string(),
+                scope: scope_of(b""),
+            })
         }
     }
 }
@@ -79,13 +97,13 @@ fn secret(r: Request<'_>) -> Option<(u64, u64)> {
 }
 
 /// The token of the forms of a page that is sent now.
-pub fn token_now(r: Request<'_>) -> Option<String> {
-    Some(token::token(secret(r)?, counters::now()))
+pub fn token_now(r: Request<'_>, operator: &Operator) -> Option<String> {
+    Some(token::token(secret(r)?, &operator.scope, counters::now()))
 }
 
 /// Carries out the order in the body of a request.
 pub fn carry_out(r: Request<'_>, page: &StatusPage<'_>) -> Result<Outcome, Refused> {
-    let who = may_act(r, page).map_err(|why| Refused::new(403, why))?;
+    let Operator { who, scope } = may_act(r, page).map_err(|why| Refused::new(403, why))?;
     if !is_value(r.body_type(), b"application/x-www-form-urlencoded") {
         let why = "expected Content-Type application/x-www-form-urlencoded";
         return Err(Refused::new(415, why));
@@ -99,7 +117,7 @@ pub fn carry_out(r: Request<'_>, page: &StatusPage<'_>) -> Result<Outcome, Refus
     let is_client = r.header_values(b"x-sticky").any(|value| value == b"1");
     let is_form = || {
         let given = order.token.as_deref().unwrap_or_default();
-        secret(r).is_some_and(|secret| token::is_valid(secret, given, counters::now()))
+        secret(r).is_some_and(|secret| token::is_valid(secret, &scope, given, counters::now()))
     };
     if !is_client && !is_form() {
         return Err(Refused::new(403, Refusal::Token));

@@ -273,9 +273,13 @@ impl<'r> NginxSticky<'r> {
         match from {
             Some(from) if !stays && may_learn => {
                 let why = context.why_lost(from);
+                // One that an operator has moved to no server is counted already.
+                let is_counted = sessions.is_at_nobody(from);
                 if sessions.reassign(key, from, &peer, limits) {
                     context.arrived(peer.number);
-                    context.noted.move_session(why);
+                    if !is_counted {
+                        context.noted.move_session(why);
+                    }
                 }
             }
             Some(_) => sessions.touch(key, limits),

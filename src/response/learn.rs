@@ -174,9 +174,13 @@ fn reassign(context: &RequestContext<'_>, rule: &QueryRule, sessions: &Sessions<
         context.is_holder_current(),
     ) {
         let why = context.why_lost(holder);
+        // One that an operator has moved to no server is counted already.
+        let is_counted = sessions.is_at_nobody(holder);
         if sessions.reassign(key, holder, &peer, &rule.limits) {
             context.arrived(peer.number);
-            context.noted.move_session(why);
+            if !is_counted {
+                context.noted.move_session(why);
+            }
         }
     }
 }

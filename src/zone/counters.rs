@@ -147,20 +147,26 @@ pub fn name<'c>(
     let labels = counters.name(Kind::Server, &labels.collect::<Vec<_>>(), now);
     let zones = zones.iter().map(|name| Digest::of_zone(name));
     let zones = counters.name(Kind::Zone, &zones.collect::<Vec<_>>(), now);
-    let drains = labels.iter().flatten().copied();
-    drains
-        .filter_map(|server| counters.drain(server))
-        .for_each(|drain| drain.see(now));
     if places.iter().chain(&labels).any(Option::is_none) {
         log_no_room(zone);
     }
     let mut labels = labels.into_iter();
     let upstreams = upstreams.iter().zip(places).map(|((_, names), place)| {
         let servers = names.iter().copied().zip(labels.by_ref());
+        let mark = place.and_then(|place| counters.mark(place));
+        let servers: Vec<_> = servers.collect();
+        for cells in servers.iter().filter_map(|it| counters.drain(it.1?)) {
+            cells.see(now);
+            if let (Some(_), Some(mark)) = (cells.drain(), mark) {
+                // Nobody has looked at a server while it was not named.
+                mark.set_drains();
+            }
+        }
         UpstreamCounters {
             zone,
             place,
             servers: servers
+                .into_iter()
                 .filter_map(|(label, place)| Some((label, place?)))
                 .collect(),
             mark: place.and_then(|place| counters.mark(place)),

@@ -93,7 +93,8 @@ fn count_one(
     }
     let (registry, _) = header.split(rest);
     let before = before.as_ref();
-    note(counters, &registry, &tallies, places(), before, (now, unix));
+    let clocks = (now, unix, unix);
+    note(counters, &registry, &tallies, places(), before, clocks);
 }
 
 /// A whole sweep begins.
@@ -111,6 +112,7 @@ pub fn sweeps(
     let is_whole = header.identity.is_whole();
     let before = is_whole.then(|| Before::of(&counters, places, monotonic_seconds()));
     zone.conf().before_sweep.replace(before);
+    zone.conf().sweep_began.set(counters::now());
 }
 
 /// Notes what a whole sweep has seen, which has ended at `now`.
@@ -135,18 +137,19 @@ pub fn swept(
         &tallies,
         places,
         before.as_ref(),
-        (now, counters::now()),
+        (now, counters::now(), zone.conf().sweep_began.get()),
     );
 }
 
-/// `now` as a tick of the zone, and in seconds since 1970.
+/// `now` as a tick of the zone, and in seconds since 1970, and since when was counted: a count that has
+/// begun later is not replaced.
 fn note<'p>(
     counters: &Counters<'_>,
     registry: &Registry<'_>,
     tallies: &Tallies,
     servers: impl Iterator<Item = &'p (Fingerprint, Place)>,
     before: Option<&Before>,
-    (tick, unix): (Tick, u64),
+    (tick, unix, began): (Tick, u64, u64),
 ) {
     let mut by_server: HashMap<Fingerprint, Tally> = HashMap::new();
     for given in registry.registrations() {
@@ -173,9 +176,12 @@ fn note<'p>(
             in_use: tally.in_use.into(),
             not_in_use: tally.not_in_use.into(),
             last_use,
-            counted: unix,
+            counted: began,
         };
-        counters.set_sessions(place, &counts);
+        let known = counters.sessions(place);
+        if known.is_none_or(|known| known.counted <= began || known.counted > unix) {
+            counters.set_sessions(place, &counts);
+        }
         if let Some(before) = before {
             before.note(counters, place, counts.in_use + counts.not_in_use);
         }

@@ -292,7 +292,8 @@ impl<'c> Sessions<'c> {
         self.registration_of(NOBODY)
     }
 
-    fn is_at_nobody(&self, number: PeerId) -> bool {
+    /// Whether a number stands for no server.
+    pub fn is_at_nobody(&self, number: PeerId) -> bool {
         let registered = || self.registry()?.registration(number)?.fingerprint();
         registered().is_some_and(|server| Some(server) == self.fingerprint(NOBODY))
     }

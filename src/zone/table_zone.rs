@@ -38,6 +38,8 @@ pub struct ZoneConf {
     /// The servers that get no new sessions, as the state file has them: from when it was read until
     /// the configuration is complete.
     pub drains: RefCell<Vec<KeptDrain>>,
+    /// When the sweep of the table began, in seconds since 1970.
+    pub sweep_began: Cell<u64>,
     /// What the zone replaces, from when it was made until the configuration is complete.
     pub replaces: RefCell<Option<Rc<OldBlock>>>,
     /// The thread that copies what is missing in a zone that has replaced another one.

@@ -131,6 +131,11 @@ impl Mark<'_> {
         self.0.load(Relaxed) & DRAINED != 0
     }
 
+    /// Some of its servers are drained.
+    pub fn set_drains(self) {
+        self.set(DRAINED);
+    }
+
     /// Takes the mark of drains away if there is none. It is taken away first: whoever drains a server
     /// meanwhile sets it after that.
     pub fn clear_drains_unless(self, is_any: impl FnOnce() -> bool) {

@@ -49,7 +49,7 @@ pub fn content_security_policy() -> &'static str {
 pub fn page(report: &Report<'_>, path: &[u8], chosen: Option<&[u8]>, out: &mut dyn FnMut(&[u8])) {
     let mut pieces = Pieces::new(out);
     head(report, path, chosen, &mut pieces);
-    hands::notice(report, &mut pieces);
+    hands::notice(report, chosen, &mut pieces);
     pieces.push("<main id=\"main\" tabindex=\"-1\">\n");
     if report.upstreams.is_empty() {
         pieces.push(
@@ -125,7 +125,7 @@ fn upstream(at: usize, it: &Upstream<'_>, report: &Report<'_>, pieces: &mut Piec
     let zone = it.zone.and_then(|zone| report.zones.get(zone));
     let _ = writeln!(
         pieces,
-        "<section aria-labelledby=\"u{at}\"><h2 id=\"u{at}\">{}{}</h2>",
+        "<section data-k=\"{0}\" aria-labelledby=\"u{at}\"><h2 id=\"u{at}\">{0}{1}</h2>",
         shown::html(it.name),
         if it.is_nginx {
             "<small>by nginx itself, read-only</small>"

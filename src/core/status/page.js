@@ -19,13 +19,24 @@
     Array.from(then.attributes).forEach(function (a) {
       if (now.getAttribute(a.name) !== a.value) now.setAttribute(a.name, a.value);
     });
-    var old = Array.from(now.childNodes), fresh = Array.from(then.childNodes);
-    fresh.forEach(function (node, at) {
-      if (at < old.length) update(old[at], node);
-      else now.appendChild(document.importNode(node, true));
+    // By its key a row is known again, wherever it stands now, with what is open or typed in it.
+    var fresh = Array.from(then.childNodes), wanted = new Set(fresh.map(key)), known = new Map();
+    Array.from(now.childNodes).forEach(function (node) {
+      if (!key(node)) return;
+      if (wanted.has(key(node))) known.set(key(node), node);
+      else node.remove();
     });
-    old.slice(fresh.length).forEach(function (node) { node.remove(); });
+    fresh.forEach(function (node, at) {
+      var old = now.childNodes[at] || null;
+      var same = key(node) ? known.get(key(node)) : old && !key(old) ? old : null;
+      if (same) {
+        if (same !== old) now.insertBefore(same, old);
+        update(same, node);
+      } else now.insertBefore(document.importNode(node, true), old);
+    });
+    while (now.childNodes.length > fresh.length) now.lastChild.remove();
   }
+  function key(node) { return node.nodeType === 1 ? node.getAttribute("data-k") : null; }
   // What became of the requests since the page was opened, beside what it was since long.
   function recent() {
     document.querySelectorAll(".verdict[data-with]").forEach(function (verdict) {
@@ -47,11 +58,16 @@
       return reply.text();
     }).then(function (text) {
       var page = new DOMParser().parseFromString(text, "text/html");
+      var focused = document.activeElement;
       ["when", "main"].forEach(function (id) {
         var now = document.getElementById(id), then = page.getElementById(id);
         if (!then) throw new Error("another page");
         update(now, then);
       });
+      // What was moved has lost it.
+      if (focused && focused !== document.activeElement && focused.isConnected) {
+        focused.focus({ preventScroll: true });
+      }
       recent();
       note.textContent = "";
     }).catch(function (error) {

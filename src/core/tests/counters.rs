@@ -516,7 +516,7 @@ fn what_was_counted_is_sent_once() {
     }
     own.moved_by_hand(5);
     own.forgotten_by_hand(6);
-    let mut happened = Happened::default();
+    let happened = Happened::default();
     happened.learn(Source::Json);
     own.happened(&happened);
     for (counted, unsent) in counters.unsent(place) {

@@ -2,7 +2,7 @@
 //! key could be shown to whoever may see a page.
 
 use sticky_core::directive::shown;
-use sticky_core::directive::status::{hint, parse, StatusError};
+use sticky_core::directive::status::{hint, parse, Rw, StatusError};
 
 #[test]
 fn words_become_names() {
@@ -15,7 +15,7 @@ fn words_become_names() {
     for word in [&b"upstream"[..], b"upstream="] {
         assert_eq!(names(&[b"upstream=a", word]), Err(StatusError::NoValue));
     }
-    for word in [&b"rw"[..], b"rw=$a", b"Upstream=a", b"a", b""] {
+    for word in [&b"rwx"[..], b"RW", b"Upstream=a", b"a", b""] {
         let error = names(&[word]);
         assert_eq!(error, Err(StatusError::Unknown(word.to_vec())));
     }
@@ -26,8 +26,23 @@ fn words_become_names() {
     let error = parse(&[b"a\xff\n"]).expect_err("it is none");
     assert_eq!(
         error.to_string(),
-        "invalid parameter \"a\\xff\\x0a\" in \"sticky_status\" directive, expected \"upstream=NAME\""
+        "invalid parameter \"a\\xff\\x0a\" in \"sticky_status\" directive, expected \"rw\", \
+         \"rw=$VARIABLE\" or \"upstream=NAME\""
     );
+}
+
+#[test]
+fn a_word_says_who_may_do_something() {
+    let rw = |words: &[&[u8]]| parse(words).map(|rule| rule.rw);
+    assert_eq!(rw(&[b"upstream=a"]), Ok(None));
+    assert_eq!(rw(&[b"upstream=a", b"rw"]), Ok(Some(Rw::Here)));
+    let named = Some(Rw::Variable(b"$a$b".to_vec()));
+    assert_eq!(rw(&[b"rw=$a$b"]), Ok(named));
+    for value in [&b""[..], b"1", b"on"] {
+        let word = [b"rw=", value].concat();
+        assert_eq!(rw(&[&word]), Err(StatusError::NoVariable(value.to_vec())));
+    }
+    assert_eq!(rw(&[b"rw", b"rw=$a"]), Err(StatusError::DuplicateRw));
 }
 
 #[test]

@@ -91,16 +91,17 @@ fn an_action_can_be_sent_again() {
 
 #[test]
 fn a_token_is_valid_for_some_hours_and_of_one_secret() {
-    let (secret, now) = ((1, 2), 1_000_000_000);
-    let given = token(secret, now);
+    let (secret, scope, now) = ((1, 2), b"page of alice", 1_000_000_000);
+    let given = token(secret, scope, now);
     for later in [0, 3600, 12 * 3600] {
-        assert!(is_valid(secret, given.as_bytes(), now + later));
+        assert!(is_valid(secret, scope, given.as_bytes(), now + later));
     }
-    assert!(!is_valid(secret, given.as_bytes(), now + 14 * 3600));
-    assert!(!is_valid(secret, given.as_bytes(), now - 7200));
-    assert!(!is_valid((1, 3), given.as_bytes(), now));
-    assert!(!is_valid(secret, b"", now));
-    assert!(!is_valid(secret, &given.as_bytes()[1..], now));
+    assert!(!is_valid(secret, scope, given.as_bytes(), now + 14 * 3600));
+    assert!(!is_valid(secret, scope, given.as_bytes(), now - 7200));
+    assert!(!is_valid((1, 3), scope, given.as_bytes(), now));
+    assert!(!is_valid(secret, b"page of bob", given.as_bytes(), now));
+    assert!(!is_valid(secret, scope, b"", now));
+    assert!(!is_valid(secret, scope, &given.as_bytes()[1..], now));
 }
 
 #[test]

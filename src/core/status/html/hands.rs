@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
+use super::super::address::Query;
 use super::super::pieces::Pieces;
 use super::super::{shown, Notice, Report, Server, Upstream};
 
 /// What has come of the latest of them. It stands apart from what a script keeps up to date.
-pub fn notice(report: &Report<'_>, pieces: &mut Pieces<'_>) {
+pub fn notice(report: &Report<'_>, chosen: Option<&[u8]>, pieces: &mut Pieces<'_>) {
     let Some(notice) = &report.notice else {
         return;
     };
@@ -15,11 +16,14 @@ pub fn notice(report: &Report<'_>, pieces: &mut Pieces<'_>) {
         Notice::Refused(text) => ("bad", text),
         Notice::Ask(text, _) => ("look", text),
     };
+    // Where the focus is, so that the next Tab leads to the buttons.
     let _ = write!(
         pieces,
-        "<div class=\"notice\"><div role=\"alert\" class=\"verdict {class}\"><p>{}</p>",
+        "<div class=\"notice\"><div role=\"alert\" tabindex=\"-1\" autofocus class=\"verdict {class}\"><p>{}</p>",
         shown::html(text.as_bytes())
     );
+    let back = chosen.map_or_else(|| "?".to_owned(), Query::for_upstream);
+    let back = shown::html(back.as_bytes());
     if let Notice::Ask(_, parameters) = notice {
         let token = report.token.as_deref().unwrap_or_default();
         pieces.push(begin(token));
@@ -27,7 +31,12 @@ pub fn notice(report: &Report<'_>, pieces: &mut Pieces<'_>) {
             hidden(name, value, pieces);
         }
         hidden("confirm", b"1", pieces);
-        pieces.push("<button autofocus>Yes</button> <a href=\"?\">No</a></form>");
+        let _ = write!(
+            pieces,
+            "<button>Yes</button> <a class=\"button\" href=\"{back}\">No</a></form>"
+        );
+    } else {
+        let _ = write!(pieces, "<a class=\"button\" href=\"{back}\">Close</a>");
     }
     pieces.push("</div></div>\n");
 }
@@ -37,12 +46,14 @@ pub fn session(it: &Upstream<'_>, token: &str, pieces: &mut Pieces<'_>) {
     if !it.mode.learns() {
         return;
     }
-    pieces.push("<div><h3>One session</h3>").push(begin(token));
+    pieces
+        .push("<div class=\"one\"><h3>One session</h3>")
+        .push(begin(token));
     hidden("upstream", it.name, pieces);
     pieces.push(
         "<label>Its id <input name=\"id\" required maxlength=\"4096\" autocomplete=\"off\" \
-         spellcheck=\"false\"></label> <button name=\"action\" value=\"lookup\">Look up</button> \
-         <button name=\"action\" value=\"forget\">Forget …</button></form></div>\n",
+         spellcheck=\"false\"></label><span><button name=\"action\" value=\"lookup\">Look up\
+         </button> <button name=\"action\" value=\"forget\">Forget …</button></span></form></div>\n",
     );
 }
 
@@ -56,7 +67,12 @@ pub fn of_server(it: &Upstream<'_>, server: &Server<'_>, token: &str) -> String 
         let label = shown::html(&server.name);
         let _ = write!(
             pieces,
-            "<details><summary>Drain{}<span class=\"unseen\"> {label}</span></summary>",
+            "<details><summary>{}{}<span class=\"unseen\"> {label}</span></summary><div>",
+            if server.drain.is_some() {
+                "Put back"
+            } else {
+                "Drain"
+            },
             if it.mode.learns() {
                 ", move, forget"
             } else {
@@ -67,9 +83,9 @@ pub fn of_server(it: &Upstream<'_>, server: &Server<'_>, token: &str) -> String 
         if it.mode.learns() {
             r#move(it, server, token, &mut pieces);
             form("forget", it, server, token, &mut pieces);
-            pieces.push("<button>Forget all its sessions …</button></form>");
+            pieces.push("<button>Forget …</button><span>all of its sessions</span></form>");
         }
-        pieces.push("</details>");
+        pieces.push("</div></details>");
         drop(pieces);
         text.push_str(&String::from_utf8_lossy(&bytes));
     }
@@ -79,21 +95,21 @@ pub fn of_server(it: &Upstream<'_>, server: &Server<'_>, token: &str) -> String 
 fn drain(it: &Upstream<'_>, server: &Server<'_>, token: &str, pieces: &mut Pieces<'_>) {
     if server.drain.is_some() {
         form("undrain", it, server, token, pieces);
-        pieces.push("<button>Put back</button></form>");
+        pieces.push("<button>Put back</button><span>new sessions again</span></form>");
         return;
     }
     form("drain", it, server, token, pieces);
     pieces.push(
-        "<button>Drain</button> <label>and give up its sessions after \
-         <input name=\"for\" size=\"6\" placeholder=\"never\" title=\"such as 30m\"></label></form>",
+        "<button>Drain</button><span>no new sessions</span><label>its own go elsewhere after <input name=\"for\" size=\"6\" placeholder=\"never\" autocomplete=\"off\" \
+         title=\"A time such as 30m\"></label></form>",
     );
 }
 
 fn r#move(it: &Upstream<'_>, server: &Server<'_>, token: &str, pieces: &mut Pieces<'_>) {
     form("move", it, server, token, pieces);
     pieces.push(
-        "<button>Move …</button> <label><input name=\"percent\" type=\"number\" min=\"1\" \
-         max=\"100\" value=\"100\" size=\"4\"> % of its sessions</label> <label>to <select name=\"to\">\
+        "<button>Move …</button><label><input name=\"percent\" type=\"number\" min=\"1\" \
+         max=\"100\" value=\"100\"> % of its sessions</label><label>to <select name=\"to\">\
          <option value=\"\">whichever the balancer chooses</option>",
     );
     for other in it.servers.iter().filter(|other| other.name != server.name) {

@@ -35,7 +35,7 @@ pub fn overview(report: &Report<'_>, pieces: &mut Pieces<'_>) {
             true => shown::html(Query::for_upstream(it.name).as_bytes()),
             false => format!("#u{at}"),
         };
-        table.row(|pieces| {
+        table.row(it.name, |pieces| {
             let name = shown::html(it.name);
             pieces.push("<a href=\"").push(target).push("\">");
             pieces.push(name).push("</a>");

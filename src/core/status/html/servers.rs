@@ -48,12 +48,12 @@ pub fn servers(it: &Upstream<'_>, report: &Report<'_>, pieces: &mut Pieces<'_>) 
     }
     columns.push(Column::words("State"));
     if token.is_some() {
-        columns.push(Column::words("Do"));
+        columns.push(Column::words("By hand"));
     }
     pieces.push("<div class=\"scroll wide\">");
     let mut table = Wide::begin(&caption, columns, pieces);
     for server in it.servers.iter().take(MOST_SERVERS) {
-        table.row(|pieces| {
+        table.row(&server.name, |pieces| {
             pieces.push(shown::html(&server.name));
             if let Some(route) = &server.route {
                 let route = shown::html(route);
@@ -96,40 +96,62 @@ pub fn servers(it: &Upstream<'_>, report: &Report<'_>, pieces: &mut Pieces<'_>) 
 
 fn state(server: &Server<'_>, now: u64) -> String {
     let mut words = Vec::new();
-    let word = |text: &str| format!("<span class=\"word look\">{text}</span>");
     if let Some(drain) = server.drain {
-        let by = if drain.is_announced {
-            "as it announces, "
-        } else {
-            ""
-        };
         let left = drain.until.map(|until| until.saturating_sub(now));
-        words.push(word(&match left {
-            None => format!("draining: {by}no new sessions"),
-            Some(0) => "drained: no sessions at all".to_owned(),
-            Some(left) => format!(
-                "draining: {by}no new sessions, none at all in {}",
-                span(left)
+        let (name, what) = match left {
+            None => ("draining", "no new sessions".to_owned()),
+            Some(0) => ("drained", "its sessions go elsewhere".to_owned()),
+            Some(left) => (
+                "draining",
+                format!(
+                    "no new sessions, and its own go elsewhere in {}",
+                    span(left)
+                ),
             ),
-        }));
-        if drain.since > 0 {
-            words.push(format!("<small>since {}</small>", ago(now, drain.since)));
-        }
+        };
+        words.push(word("look", name));
+        words.extend(left_in(server));
+        let by = if drain.is_announced {
+            "the server says so"
+        } else {
+            "by hand"
+        };
+        let since = match drain.since {
+            0 => String::new(),
+            since => format!(" {}", ago(now, since)),
+        };
+        words.push(format!("<small>{what}; {by}{since}</small>"));
     } else if server.is_draining {
-        words.push(word("draining: no new sessions"));
+        words.push(word("look", "draining"));
+        words.extend(left_in(server));
+        words.push("<small>no new sessions; as configured</small>".to_owned());
     }
     if server.is_full {
         let most = server.max_sessions.unwrap_or_default();
-        words.push(word(&format!("at its limit of {}", grouped(most))));
+        words.push(word("look", &format!("at its limit of {}", grouped(most))));
     }
     if server.is_down {
-        words.push("<span class=\"word bad\">down</span>".to_owned());
+        words.push(word("bad", "down"));
     }
     if server.is_backup {
-        words.push("<span class=\"word flat\">backup</span>".to_owned());
+        words.push(word("flat", "backup"));
     }
     if words.is_empty() {
-        words.push("<span class=\"word flat\">takes new sessions</span>".to_owned());
+        words.push(word("flat", "takes new sessions"));
     }
     words.join(" ")
+}
+
+fn word(class: &str, text: &str) -> String {
+    format!("<span class=\"word {class}\">{text}</span>")
+}
+
+/// How many sessions a server still has that is to be emptied.
+fn left_in(server: &Server<'_>) -> Option<String> {
+    let sessions = server.sessions?;
+    Some(match sessions.in_use + sessions.unused {
+        0 => word("good", "no session left"),
+        1 => word("flat", "1 session left"),
+        some => word("flat", &format!("{} sessions left", grouped(some))),
+    })
 }

@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use super::super::pieces::Pieces;
+use super::super::shown;
 
 /// A column.
 #[derive(Clone, Copy)]
@@ -67,11 +68,15 @@ impl<'p, 'o> Wide<'p, 'o> {
         }
     }
 
-    /// Begins a row with its first cell, which `write` fills.
-    pub fn row(&mut self, write: impl FnOnce(&mut Pieces<'o>)) {
+    /// Begins a row with its first cell, which `write` fills. By its name, which no other row has,
+    /// the script knows it again.
+    pub fn row(&mut self, name: &[u8], write: impl FnOnce(&mut Pieces<'o>)) {
         self.end_row();
-        self.pieces
-            .push("<tr role=\"row\"><th scope=\"row\" role=\"rowheader\">");
+        let name = shown::html(name);
+        let _ = write!(
+            self.pieces,
+            "<tr role=\"row\" data-k=\"{name}\"><th scope=\"row\" role=\"rowheader\">"
+        );
         write(self.pieces);
         self.pieces.push("</th>");
         self.next = 1;

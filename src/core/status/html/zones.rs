@@ -71,7 +71,7 @@ fn table(zones: &[&Zone<'_>], now: u64, pieces: &mut Pieces<'_>) {
         pieces,
     );
     for zone in zones {
-        table.row(|pieces| {
+        table.row(zone.name, |pieces| {
             pieces.push(shown::html(zone.name));
             if let Some(sessions) = zone.sessions {
                 bar(&[sessions.in_use, sessions.unused], zone.capacity, pieces);

@@ -1,105 +1,115 @@
-//! What the page and JSON say of what is done by hand.
+//! What operators can do on the page, and what it says of servers that are being emptied.
 
-use sticky_core::status::{done, Done, Found, Notice};
+use sticky_core::status::{page, Notice, Report, Server, ServerDrain, Sessions};
 
-use crate::sample::{json, page, report, NOW};
-
-const HOSTILE: &[u8] = b"<b>\"'&\xff\n";
+use crate::sample::{page_with_hands, report, text, NOW};
 
 #[test]
-fn whoever_may_do_nothing_gets_no_forms() {
-    let page = page(&report(b"u", b"s", b"z"));
-    assert!(!page.contains("<form"), "{page}");
-    assert!(
-        page.contains("draining: no new sessions, none at all in 90 s"),
-        "{page}"
-    );
-    assert!(page.contains("since 60 s ago"), "{page}");
+fn a_page_for_readers_has_no_form() {
+    let text = text(|out| page(&report(b"u", b"s", b"z"), b"/sticky", None, out));
+    assert!(!text.contains("<form"), "{text}");
+}
+
+/// A server that is drained so, with so many sessions.
+fn state(drain: Option<(bool, Option<u64>)>, in_use: u64) -> String {
+    let mut report = report(b"u", b"10.0.0.1:80", b"z");
+    report.upstreams.truncate(1);
+    report.upstreams[0].servers = vec![Server {
+        name: b"10.0.0.1:80".into(),
+        is_draining: true,
+        drain: drain.map(|(is_announced, until)| ServerDrain {
+            is_announced,
+            since: NOW - 180,
+            until,
+        }),
+        sessions: Some(Sessions {
+            in_use,
+            ..Sessions::default()
+        }),
+        ..Server::default()
+    }];
+    let page = text(|out| page(&report, b"/sticky", None, out));
+    let cell = page.split("data-l=\"State\">").nth(1).expect("a state");
+    let cell = cell.split("</td>").next().expect("its end");
+    let mut words = String::new();
+    for part in cell.split('<') {
+        words.push_str(part.split_once('>').map_or(part, |(_, words)| words));
+    }
+    words
 }
 
 #[test]
-fn forms_carry_the_token_and_the_names_as_they_are() {
-    let mut shown = report(HOSTILE, HOSTILE, b"z");
-    shown.token = Some("0123abcd".to_owned());
-    let page = page(&shown);
-    let forms = page.matches("<form method=\"post\">").count();
-    assert!(forms >= 5, "{forms}");
-    assert_eq!(
-        page.matches("name=\"token\" value=\"0123abcd\"").count(),
-        forms
-    );
-    // A browser sends back what these stand for.
-    let value = "value=\"&#60;b&#62;&#34;&#39;&#38;\u{fffd}&#10;\"";
-    assert!(
-        page.contains(&format!("name=\"upstream\" {value}")),
-        "{page}"
-    );
-    assert!(page.contains(&format!("name=\"server\" {value}")), "{page}");
-    assert!(page.contains(">Put back</button>"), "{page}");
-    assert!(!page.contains("<b>"), "{page}");
-    assert!(!json(&shown).contains("0123abcd"));
-}
-
-#[test]
-fn a_notice_stands_apart_and_a_question_asks_for_yes() {
-    let mut shown = report(b"u", b"s", b"z");
-    shown.token = Some("0123abcd".to_owned());
-    shown.notice = Some(Notice::Done("<done>".to_owned()));
-    let text = page(&shown);
-    let (notice, main) = (text.find("&lt;done&gt;"), text.find("<main"));
-    assert!(notice.is_some() && notice < main, "{text}");
-    let parameters = vec![("action", b"forget".to_vec()), ("id", b"a\"b".to_vec())];
-    shown.notice = Some(Notice::Ask("Sure?".to_owned(), parameters));
-    let text = page(&shown);
-    assert!(text.contains("name=\"id\" value=\"a&#34;b\""), "{text}");
-    assert!(text.contains("name=\"confirm\" value=\"1\""), "{text}");
-}
-
-#[test]
-fn json_says_how_a_server_is_drained() {
-    let text = json(&report(b"u", b"s", b"z"));
-    let drain = format!(
-        "\"drain\":{{\"by\":\"hand\",\"since\":{},\"until\":{}}}",
-        NOW - 60,
-        NOW + 90
-    );
-    assert!(text.contains(&drain), "{text}");
-}
-
-#[test]
-fn json_says_what_was_done() {
-    let found = Found {
-        server: Some(HOSTILE.to_vec()),
-        age: 3,
-        unused_for: 1,
-        is_in_use: true,
-    };
-    let looked_up = Done {
-        action: "lookup",
-        upstream: b"u".to_vec(),
-        server: Some(HOSTILE.to_vec()),
-        text: "there".to_owned(),
-        sessions: None,
-        found: Some(Some(found)),
-    };
-    let none = Done {
-        found: Some(None),
-        server: None,
-        ..looked_up.clone()
-    };
-    let moved = Done {
-        action: "move",
-        found: None,
-        sessions: Some(5),
-        ..looked_up.clone()
-    };
-    for (one, member) in [
-        (looked_up, "\"session\":{\"server\":"),
-        (none, "\"session\":null"),
-        (moved, "\"sessions\":5"),
+fn the_state_says_what_is_left_and_who_drains() {
+    for (drain, in_use, expected) in [
+        (
+            Some((false, None)),
+            1_234,
+            "draining 1,234 sessions left no new sessions; by hand 3 min ago",
+        ),
+        (
+            Some((true, None)),
+            1,
+            "draining 1 session left no new sessions; the server says so 3 min ago",
+        ),
+        (
+            Some((false, Some(NOW + 90))),
+            0,
+            "draining no session left no new sessions, and its own go elsewhere in 90 s; by hand \
+             3 min ago",
+        ),
+        (
+            Some((false, Some(NOW - 1))),
+            2,
+            "drained 2 sessions left its sessions go elsewhere; by hand 3 min ago",
+        ),
+        (
+            None,
+            7,
+            "draining 7 sessions left no new sessions; as configured",
+        ),
     ] {
-        let text = String::from_utf8(done(&one)).unwrap();
-        assert!(text.contains(member), "{text}");
-        assert_eq!(crate::schema::fits(&text), Ok(()));
+        assert_eq!(state(drain, in_use), expected);
+    }
+}
+
+#[test]
+fn a_question_keeps_the_upstream_that_is_shown() {
+    let ask = || {
+        Notice::Ask(
+            "Is it meant?".into(),
+            vec![("server", b"a\"b".to_vec()), ("percent", b"50".to_vec())],
+        )
+    };
+    let asked = text(|out| {
+        let report = Report {
+            token: Some("1f-a1".into()),
+            notice: Some(ask()),
+            ..report(b"a&b", b"s", b"z")
+        };
+        page(&report, b"/sticky", Some(b"a&b"), out);
+    });
+    let form = asked.split("class=\"notice\"").nth(1).expect("a notice");
+    let form = form.split("<main").next().expect("its end");
+    for part in [
+        "<p>Is it meant?</p>",
+        "name=\"token\" value=\"1f-a1\"",
+        "name=\"server\" value=\"a&#34;b\"",
+        "name=\"percent\" value=\"50\"",
+        "name=\"confirm\" value=\"1\"",
+        "<button>Yes</button>",
+        "href=\"?upstream=a%26b\">No</a>",
+    ] {
+        assert!(form.contains(part), "{part} in {form}");
+    }
+    let anywhere = page_with_hands(report(b"u", b"s", b"z"), ask());
+    assert!(anywhere.contains("href=\"?\">No</a>"));
+}
+
+#[test]
+fn what_was_done_can_be_closed() {
+    for notice in [Notice::Done("Done.".into()), Notice::Refused("Not.".into())] {
+        let page = page_with_hands(report(b"u", b"s", b"z"), notice);
+        assert!(page.contains("href=\"?\">Close</a>"));
+        assert!(!page.contains("name=\"confirm\""));
     }
 }

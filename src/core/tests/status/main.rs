@@ -5,6 +5,7 @@
 mod forms;
 mod hands;
 mod names;
+mod orders;
 mod sample;
 mod schema;
 mod verdicts;

@@ -1,8 +1,8 @@
 //! Names that are more than names to HTML, JSON or Prometheus.
 
-use sticky_core::status::{Form, Query};
+use sticky_core::status::{Form, Notice, Query};
 
-use crate::sample::{json, metrics, page, report};
+use crate::sample::{json, metrics, page, page_with_hands, report};
 
 const HOSTILE: &[&[u8]] = &[
     b"<script>alert(1)</script>",
@@ -55,6 +55,24 @@ fn a_name_adds_no_tag_and_no_attribute_to_the_page() {
                 || matches!(character, '\u{202e}' | '\u{2066}' | '\u{feff}' | '\u{200b}')
         });
         assert_eq!(unseen, None, "{}", name.escape_ascii());
+    }
+}
+
+#[test]
+fn a_name_adds_nothing_to_forms_either() {
+    let with_forms = |name| {
+        let notice = Notice::Ask(
+            String::from_utf8_lossy(name).into(),
+            vec![("id", name.to_vec())],
+        );
+        page_with_hands(report(name, name, name), notice)
+    };
+    let plain = with_forms(b"u");
+    for name in HOSTILE {
+        let hostile = with_forms(name);
+        assert_eq!(tags(&hostile), tags(&plain), "{}", name.escape_ascii());
+        let count = |text: &str| text.matches(['"', '\'']).count();
+        assert_eq!(count(&hostile), count(&plain), "{}", name.escape_ascii());
     }
 }
 

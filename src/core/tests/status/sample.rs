@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use sticky_core::status::{
-    self, Mode, Report, Server, ServerDrain, Sessions, StateFile, Sums, Upstream, Zone,
+    self, Mode, Notice, Report, Server, ServerDrain, Sessions, StateFile, Sums, Upstream, Zone,
 };
 
 /// When it was made.
@@ -88,6 +88,15 @@ pub fn report<'a>(upstream: &'a [u8], server: &'a [u8], zone: &'a [u8]) -> Repor
         token: None,
         notice: None,
     }
+}
+
+/// As an operator sees it who may do something, when he has asked for `notice`.
+pub fn page_with_hands(report: Report<'_>, notice: Notice) -> String {
+    page(&Report {
+        token: Some("1f-a1".to_owned()),
+        notice: Some(notice),
+        ..report
+    })
 }
 
 /// Collects what a form hands out.
