@@ -139,7 +139,7 @@ unlike(get('/sticky/json') . get('/sticky/metrics'), qr/\Q$token\E/, 'JSON and m
 my $forget = "action=forget&upstream=u&server=127.0.0.1%3A" . port(8081) . "&token=$token";
 my $asked = post('/sticky', $forget);
 like($asked, qr/Forget all sessions of server &quot;127/, 'the page asks');
-like($asked, qr/name="confirm" value="1"><button autofocus>Yes</, 'with a form that says yes');
+like($asked, qr/name="confirm" value="1"><button>Yes</, 'with a form that says yes');
 like(post('/sticky', "$forget&confirm=1"), qr/are forgotten.*0 sessions/, 'and does it then');
 is(code(post('/sticky/json', $forget)), 409, 'in JSON the same');
 
