@@ -105,7 +105,8 @@ impl<W: Write> SnapshotWriter<W> {
     }
 }
 
-const _: () = assert!(LONGEST_BODY % (2 * RECORD_SIZE) == 0);
+const PAIRS: usize = LONGEST_BODY / (2 * RECORD_SIZE);
+const _: () = assert!(PAIRS * 2 * RECORD_SIZE == LONGEST_BODY);
 
 /// Where the fingerprint begins in the record of a server.
 pub(super) const SERVER_SHIFT: u32 = 24;
