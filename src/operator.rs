@@ -10,6 +10,7 @@ use sticky_core::status::{self, media_type, Form, Notice, Query, Report};
 
 use crate::config::counted;
 use crate::config::types::{LocationConf, MainConf, StatusPage};
+use crate::ngx::background_task;
 use crate::ngx::chain::Code;
 use crate::ngx::cycle::Cycle;
 use crate::ngx::process::{self, Role};
@@ -41,7 +42,9 @@ pub fn tick(running: Cycle<'_>) {
 
 /// Called before a worker ends.
 pub fn leave_worker(running: Cycle<'_>) {
+    background_task::stop_all();
     if let Some(main) = running.main_conf::<MainConf<'_>>() {
+        hands::leave(main);
         statsd::leave(main);
     }
 }

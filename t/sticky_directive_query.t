@@ -57,7 +57,8 @@ unshift @accepted, 'sticky mode=query;', 'sticky name=sid mode=query;';
 
 my $all = 'expected "mode=cookie|query|rewrite", "name=NAME", "from=cookie,path,query,form", "learn=html,location,cookie",'
     . ' "forget=$VARIABLE", "types=SOURCE:TYPE", "id_delimiter=CHARACTER", "expires=TIME", "lifetime=TIME", "zone=NAME[:SIZE]|off", "state=FILE", "share=NAME", "hosts=HOST",'
-    . ' "on_failure=move|keep", "balance_factor=PERCENT", "no_fallback"';
+    . ' "on_failure=move|keep", "balance_factor=PERCENT",'
+    . ' "max_sessions=NUMBER", "no_fallback"';
 
 my $in = 'in "sticky" directive';
 my $name = 'expected 1 to 64 of the characters A-Z a-z 0-9 - _ . ~ ! $ * @ :,'

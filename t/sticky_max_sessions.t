@@ -177,7 +177,8 @@ is_deeply([@$server{qw/ max_sessions at_limit /}], [5, JSON::PP::true], 'JSON sa
 $server = server('round_robin', 8082);
 is_deeply([@$server{qw/ max_sessions at_limit /}], [undef, undef], 'and nothing of one without a limit');
 like(get('/sticky?upstream=round_robin'), qr/at its limit of 5</, 'the page says so');
-like(get('/sticky/metrics'), qr/^nginx_sticky_server_max_sessions\{.*8081"\} 5$/m, 'and metrics');
+my $full = port(8081);
+like(get('/sticky/metrics'), qr/^nginx_sticky_server_max_sessions\{.*:$full"\} 5$/m, 'and metrics');
 
 # Many at once, in all workers: some 800 to each, if there were no limits.
 

@@ -505,13 +505,24 @@ pub fn tick(main: &MainConf<'_>) {
     if !is_any {
         return;
     }
-    let ended: Vec<Running> = RUNNING.with_borrow_mut(|running| {
+    let ended = RUNNING.with_borrow_mut(|running| {
         let (ended, going_on) = running
             .drain(..)
             .partition(|running| running.task.is_finished());
         *running = going_on;
         ended
     });
+    note(main, ended, "");
+}
+
+/// The worker ends, and its threads were stopped.
+pub fn leave(main: &MainConf<'_>) {
+    let stopped = RUNNING.take();
+    let cut = ", or not all of them: the worker ends, so do it again";
+    note(main, stopped, cut);
+}
+
+fn note(main: &MainConf<'_>, ended: Vec<Running>, end: &str) {
     for Running {
         task,
         upstream,
@@ -530,7 +541,7 @@ pub fn tick(main: &MainConf<'_>) {
         });
         Log::cycle().write(
             Level::Notice,
-            format_args!("sticky: {text}, {count} sessions"),
+            format_args!("sticky: {text}, {count} sessions{end}"),
         );
     }
 }

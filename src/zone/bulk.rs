@@ -11,8 +11,8 @@ use crate::ngx::clock::monotonic_seconds;
 use super::succession;
 use super::table_zone::{table_of, TableZone};
 
-/// A table of so many words is walked through at once, in about a millisecond.
-const SMALL: usize = 1 << 15;
+/// A table of so many words is changed at once: in three milliseconds, if all of it moves.
+const SMALL: usize = 1 << 14;
 
 /// Work that was begun.
 pub enum Begun {
