@@ -8,6 +8,7 @@ use lib "$FindBin::Bin/lib";
 use Sticky::Test;
 use Sticky::Nginx;
 use Sticky::Pages;
+use Sticky::Visitors;
 
 my %balancer = (
     round_robin => '',
@@ -179,39 +180,3 @@ get("/at/in_zone/?sid=$drained", 'X-Link' => 1);
 $t->write_file("failed_$_", '') for qw/ B C /;
 is(join('', map { served_by(get('/at/in_zone/')) } 1 .. 3), 'AAA',
     'if no other one works, it gets new sessions');
-
-# Servers of new visitors.
-sub news {
-    my ($upstream) = @_;
-    return join '', map { served_by(get("/at/$upstream/?n=" . $n++)) } 1 .. 30;
-}
-
-# A session that a page of this server has begun.
-sub session_at {
-    my ($server, $upstream) = @_;
-    for (1 .. 100) {
-        my $id = 'session' . $n++;
-        my $reply = get("/at/$upstream/?n=$n", 'X-Page' => link_to($id));
-        return $id if served_by($reply) eq $server;
-    }
-    die "no session at $server in upstream $upstream";
-}
-
-# One that a request has begun.
-sub begun_at {
-    my ($server, $upstream) = @_;
-    for (1 .. 100) {
-        my $id = 'begun' . $n++;
-        return $id if served_by(get("/at/$upstream/?sid=$id")) eq $server;
-    }
-    die "no session at $server in upstream $upstream";
-}
-
-sub cookie_of {
-    my ($server, $upstream) = @_;
-    for (1 .. 100) {
-        my $reply = get("/at/$upstream/");
-        return (split /;/, (cookies($reply))[0])[0] if served_by($reply) eq $server;
-    }
-    die "no cookie of $server in upstream $upstream";
-}

@@ -9,6 +9,7 @@ use Sticky::Test;
 use Sticky::Hands;
 use Sticky::Nginx;
 use Sticky::Pages;
+use Sticky::Visitors;
 
 my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(76);
 
@@ -217,38 +218,3 @@ like($log, qr/\[notice\] .* sticky: 127.0.0.1: server "127.0.0.1:\d+" gets no ne
     'a notice says who did what');
 like($log, qr/\[notice\] .* sticky: 127.0.0.1: a session is forgotten, upstream "small"/, 'of all');
 unlike($log =~ s/request: "[^"]*"//gr, qr/\Q$one\E/, 'without the id');
-
-# Servers of new visitors.
-sub news {
-    my ($upstream) = @_;
-    return join '', map { served_by(get("/at/$upstream/")) } 1 .. 30;
-}
-
-# A session that a page of this server has begun.
-sub session_at {
-    my ($server, $upstream) = @_;
-    for (1 .. 100) {
-        my $id = 'session' . $n++;
-        return $id if served_by(get("/at/$upstream/", 'X-Page' => link_to($id))) eq $server;
-    }
-    die "no session at $server in upstream $upstream";
-}
-
-# One that a request has begun.
-sub begun_at {
-    my ($server, $upstream) = @_;
-    for (1 .. 100) {
-        my $id = 'begun' . $n++;
-        return $id if served_by(get("/at/$upstream/?sid=$id")) eq $server;
-    }
-    die "no session at $server in upstream $upstream";
-}
-
-sub cookie_of {
-    my ($server, $upstream) = @_;
-    for (1 .. 100) {
-        my $reply = get("/at/$upstream/");
-        return (split /;/, (cookies($reply))[0])[0] if served_by($reply) eq $server;
-    }
-    die "no cookie of $server in upstream $upstream";
-}

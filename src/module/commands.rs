@@ -158,6 +158,25 @@ unsafe fn handle(
     })
 }
 
+/// The same of a directive that may stand once in a block: it tells whether it does.
+///
+/// # Safety
+/// ngx_conf_handler() has passed `cf`.
+unsafe fn handle_once(
+    cf: *mut ngx_conf_t,
+    directive: impl FnOnce(Conf<'_>) -> Result<bool, Refusal>,
+) -> *mut c_char {
+    // SAFETY: ngx_conf_handler() never passes a NULL cf.
+    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
+        return NGX_CONF_ERROR;
+    };
+    guard(NGX_CONF_ERROR, || match directive(cf) {
+        Ok(true) => NGX_CONF_OK,
+        Ok(false) => c"is duplicate".as_ptr().cast_mut(),
+        Err(why) => refuse(cf, &why),
+    })
+}
+
 pub(super) fn refuse(cf: Conf<'_>, why: &Refusal) -> *mut c_char {
     match why {
         Refusal::Reported => {}
@@ -202,15 +221,8 @@ unsafe extern "C" fn set_secret(
     _: *mut ngx_command_t,
     _: *mut c_void,
 ) -> *mut c_char {
-    // SAFETY: ngx_conf_handler() never passes a NULL cf.
-    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
-        return NGX_CONF_ERROR;
-    };
-    guard(NGX_CONF_ERROR, || match directives::secret(cf) {
-        Ok(true) => NGX_CONF_OK,
-        Ok(false) => c"is duplicate".as_ptr().cast_mut(),
-        Err(why) => refuse(cf, &why),
-    })
+    // SAFETY: ngx_conf_handler() calls it.
+    unsafe { handle_once(cf, directives::secret) }
 }
 
 unsafe extern "C" fn set_strict(
@@ -274,19 +286,18 @@ unsafe extern "C" fn set_status(
     _: *mut ngx_command_t,
     conf: *mut c_void,
 ) -> *mut c_char {
-    // SAFETY: ngx_conf_handler() never passes a NULL cf. For NGX_HTTP_LOC_CONF_OFFSET it passes
-    // what create_loc_conf() has made.
-    let (Some(cf), conf) = (unsafe { (Conf::from_ptr(cf), &*conf.cast::<LocationConf>()) }) else {
-        return NGX_CONF_ERROR;
-    };
-    guard(NGX_CONF_ERROR, || match status_page::set(cf, conf) {
-        Ok(true) => {
+    // SAFETY: for NGX_HTTP_LOC_CONF_OFFSET, ngx_conf_handler() passes what create_loc_conf() has
+    // made.
+    let location = unsafe { &*conf.cast::<LocationConf>() };
+    let set = |cf: Conf<'_>| {
+        let is_first = status_page::set(cf, location)?;
+        if is_first {
             cf.set_handler(answer_operator);
-            NGX_CONF_OK
         }
-        Ok(false) => c"is duplicate".as_ptr().cast_mut(),
-        Err(why) => refuse(cf, &why),
-    })
+        Ok(is_first)
+    };
+    // SAFETY: ngx_conf_handler() calls it.
+    unsafe { handle_once(cf, set) }
 }
 
 unsafe extern "C" fn set_statsd(
@@ -294,15 +305,8 @@ unsafe extern "C" fn set_statsd(
     _: *mut ngx_command_t,
     _: *mut c_void,
 ) -> *mut c_char {
-    // SAFETY: ngx_conf_handler() never passes a NULL cf.
-    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
-        return NGX_CONF_ERROR;
-    };
-    guard(NGX_CONF_ERROR, || match directives::statsd(cf) {
-        Ok(true) => NGX_CONF_OK,
-        Ok(false) => c"is duplicate".as_ptr().cast_mut(),
-        Err(why) => refuse(cf, &why),
-    })
+    // SAFETY: ngx_conf_handler() calls it.
+    unsafe { handle_once(cf, directives::statsd) }
 }
 
 unsafe extern "C" fn set_no_fallback(
@@ -330,19 +334,11 @@ unsafe extern "C" fn set_drain_on(
     _: *mut ngx_command_t,
     conf: *mut c_void,
 ) -> *mut c_char {
-    // SAFETY: ngx_conf_handler() never passes a NULL cf. For NGX_HTTP_LOC_CONF_OFFSET it passes what
-    // create_loc_conf() has made.
-    let (Some(cf), location) = (unsafe { (Conf::from_ptr(cf), &*conf.cast::<LocationConf>()) })
-    else {
-        return NGX_CONF_ERROR;
-    };
-    guard(NGX_CONF_ERROR, || {
-        match directives::drain_on(cf, location) {
-            Ok(true) => NGX_CONF_OK,
-            Ok(false) => c"is duplicate".as_ptr().cast_mut(),
-            Err(why) => refuse(cf, &why),
-        }
-    })
+    // SAFETY: for NGX_HTTP_LOC_CONF_OFFSET, ngx_conf_handler() passes what create_loc_conf() has
+    // made.
+    let location = unsafe { &*conf.cast::<LocationConf>() };
+    // SAFETY: ngx_conf_handler() calls it.
+    unsafe { handle_once(cf, |cf| directives::drain_on(cf, location)) }
 }
 
 fn set_flag(flag: &std::cell::Cell<Option<bool>>) -> *mut c_char {

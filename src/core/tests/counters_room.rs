@@ -1,51 +1,13 @@
 //! Tests for how many sessions a server has by now, and for the mark of upstreams with servers that may
 //! get none. Without them, a server gets more sessions than it may, or none although it has room.
 
-use std::mem::size_of;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+mod counters_zone;
 
-use sticky_core::counters::{
-    Counters, CountersHeader, Digest, DrainedBy, Kind, Named, Place, SessionLimit, Shape,
-};
+use std::sync::atomic::Ordering::Relaxed;
 
-struct Zone {
-    header: CountersHeader,
-    words: Vec<AtomicU64>,
-}
+use sticky_core::counters::{DrainedBy, SessionLimit};
 
-impl Zone {
-    fn new() -> Zone {
-        let named = Named {
-            upstreams: 1,
-            servers: 2,
-            zones: 1,
-        };
-        let shape = Shape::for_configuration(named, 4);
-        let words = (shape.bytes() - size_of::<CountersHeader>()) / size_of::<u64>();
-        let zone = Zone {
-            header: CountersHeader::default(),
-            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
-        };
-        assert!(Counters::begin(&zone.header, &zone.words, shape, true).is_some());
-        zone
-    }
-
-    fn counters(&self) -> Counters<'_> {
-        Counters::open(&self.header, &self.words).expect("a zone that was begun")
-    }
-}
-
-fn places(counters: &Counters<'_>) -> (Place, Place, Place) {
-    counters.next_configuration();
-    let upstream = counters.name(Kind::Upstream, &[Digest::of_upstream(b"u")], 1);
-    let servers = [Digest::of_server(b"u", b"a"), Digest::of_server(b"u", b"b")];
-    let servers = counters.name(Kind::Server, &servers, 1);
-    (
-        upstream[0].unwrap(),
-        servers[0].unwrap(),
-        servers[1].unwrap(),
-    )
-}
+use counters_zone::{places, Zone};
 
 fn limit(number: u32) -> SessionLimit {
     SessionLimit::new(number).expect("not 0")
@@ -55,7 +17,7 @@ fn limit(number: u32) -> SessionLimit {
 fn what_comes_is_added_to_what_was_counted() {
     let zone = Zone::new();
     let counters = zone.counters();
-    let (_, a, b) = places(&counters);
+    let (_, a, b) = places(&counters, 1);
     let room = counters.room(a).unwrap();
     assert_eq!(room.now(), 0);
     (0..7).for_each(|_| room.come());
@@ -80,7 +42,7 @@ fn what_comes_is_added_to_what_was_counted() {
 fn of_two_counts_the_one_that_began_later_stays() {
     let zone = Zone::new();
     let counters = zone.counters();
-    let (_, a, _) = places(&counters);
+    let (_, a, _) = places(&counters, 1);
     let room = counters.room(a).unwrap();
     room.set(10, 0, 200);
     // A sweep that began before and ends now.
@@ -98,7 +60,7 @@ fn of_two_counts_the_one_that_began_later_stays() {
 fn a_server_at_its_limit_is_full() {
     let zone = Zone::new();
     let counters = zone.counters();
-    let (_, a, _) = places(&counters);
+    let (_, a, _) = places(&counters, 1);
     let room = counters.room(a).unwrap();
     for count in [0, 1, 99] {
         room.set(count, room.come_so_far(), 1);
@@ -113,7 +75,7 @@ fn a_server_at_its_limit_is_full() {
 fn sessions_are_counted_often_where_they_near_the_limit() {
     let zone = Zone::new();
     let counters = zone.counters();
-    let (_, a, _) = places(&counters);
+    let (_, a, _) = places(&counters, 1);
     let room = counters.room(a).unwrap();
     let limit = limit(100);
     assert!(room.is_due(limit, 0, 50), "it never was");
@@ -132,7 +94,7 @@ fn arbitrary_words_do_no_harm() {
     for word in [u64::MAX, 1 << 63, u64::MAX / 100, 1, 0] {
         let zone = Zone::new();
         let counters = zone.counters();
-        let (upstream, a, _) = places(&counters);
+        let (upstream, a, _) = places(&counters, 1);
         zone.words.iter().for_each(|it| it.store(word, Relaxed));
         let room = counters.room(a).unwrap();
         room.come();
@@ -158,7 +120,7 @@ fn arbitrary_words_do_no_harm() {
 fn drains_and_limits_have_a_mark_each() {
     let zone = Zone::new();
     let counters = zone.counters();
-    let (upstream, a, _) = places(&counters);
+    let (upstream, a, _) = places(&counters, 1);
     let (mark, drain) = (counters.mark(upstream).unwrap(), counters.drain(a).unwrap());
     assert!(!mark.is_set() && !mark.may_have_drains());
     mark.set_full();

@@ -2,48 +2,25 @@
 //! it, and what a damaged zone may claim. Without them a server that an operator has drained takes
 //! sessions again, or one that he has put back does not.
 
-use std::mem::size_of;
-use std::sync::atomic::AtomicU64;
+mod counters_zone;
+
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
 use sticky_core::counters::{
-    Counters, CountersHeader, Digest, Drain, DrainCells, DrainedBy, Kind, Mark, Named, Shape,
-    FORGOTTEN_AFTER,
+    Digest, Drain, DrainCells, DrainedBy, KeptDrain, Mark, FORGOTTEN_AFTER,
 };
+
+use counters_zone::{places, Zone};
 
 const NOW: u64 = 1_800_000_000;
 
-struct Zone {
-    header: CountersHeader,
-    words: Vec<AtomicU64>,
-}
-
-impl Zone {
-    fn new() -> Zone {
-        let named = Named {
-            upstreams: 1,
-            servers: 2,
-            zones: 1,
-        };
-        let shape = Shape::for_configuration(named, 2);
-        let words = (shape.bytes() - size_of::<CountersHeader>()) / size_of::<u64>();
-        let zone = Zone {
-            header: CountersHeader::default(),
-            words: (0..words).map(|_| AtomicU64::new(0)).collect(),
-        };
-        Counters::begin(&zone.header, &zone.words, shape, true).unwrap();
-        zone
-    }
-
-    /// Two servers, and the mark of their upstream.
-    fn servers(&self) -> ([DrainCells<'_>; 2], Mark<'_>) {
-        let counters = Counters::open(&self.header, &self.words).unwrap();
-        let upstream = counters.name(Kind::Upstream, &[Digest::of_upstream(b"u")], NOW)[0];
-        let servers = [b"a", b"b"].map(|name| Digest::of_server(b"u", name));
-        let servers = counters.name(Kind::Server, &servers, NOW);
-        let cells = [servers[0], servers[1]].map(|place| counters.drain(place.unwrap()).unwrap());
-        (cells, counters.mark(upstream.unwrap()).unwrap())
-    }
+/// Two servers, and the mark of their upstream.
+fn servers(zone: &Zone) -> ([DrainCells<'_>; 2], Mark<'_>) {
+    let counters = zone.counters();
+    let (upstream, one, other) = places(&counters, NOW);
+    let cells = [one, other].map(|place| counters.drain(place).unwrap());
+    (cells, counters.mark(upstream).unwrap())
 }
 
 const BY_HAND: Drain = Drain {
@@ -59,7 +36,7 @@ const BY_SERVER: Drain = Drain {
 #[test]
 fn an_operator_drains_and_puts_back() {
     let zone = Zone::new();
-    let ([one, other], mark) = zone.servers();
+    let ([one, other], mark) = servers(&zone);
     assert!(!mark.is_set() && one.drain().is_none());
     one.begin_by_hand(None, NOW, mark);
     assert!(mark.is_set());
@@ -72,7 +49,7 @@ fn an_operator_drains_and_puts_back() {
 #[test]
 fn a_server_ends_what_it_has_said_and_no_more() {
     let zone = Zone::new();
-    let ([one, _], mark) = zone.servers();
+    let ([one, _], mark) = servers(&zone);
     assert!(!one.end_by_server());
     assert!(one.begin_by_server(NOW, mark));
     assert!(
@@ -111,7 +88,7 @@ fn a_time_ends_the_sessions_of_the_server() {
     assert!(!until(NOW).is_over(NOW - 1));
     assert!(until(NOW).is_over(NOW) && until(NOW).is_over(NOW + 1));
     let zone = Zone::new();
-    let ([one, _], mark) = zone.servers();
+    let ([one, _], mark) = servers(&zone);
     // Again, with another time.
     one.begin_by_hand(Some(NOW + 60), NOW, mark);
     one.begin_by_hand(Some(NOW + 10), NOW + 1, mark);
@@ -123,7 +100,7 @@ fn a_time_ends_the_sessions_of_the_server() {
 #[test]
 fn a_server_that_has_left_for_long_is_not_drained_when_it_comes_back() {
     let zone = Zone::new();
-    let ([one, other], mark) = zone.servers();
+    let ([one, other], mark) = servers(&zone);
     one.begin_by_hand(None, NOW, mark);
     other.begin_by_hand(None, NOW, mark);
     // Seen now and then.
@@ -141,7 +118,7 @@ fn a_server_that_has_left_for_long_is_not_drained_when_it_comes_back() {
 #[test]
 fn the_mark_goes_when_none_is_drained() {
     let zone = Zone::new();
-    let ([one, other], mark) = zone.servers();
+    let ([one, other], mark) = servers(&zone);
     one.begin_by_hand(None, NOW, mark);
     let is_any = || one.drain().is_some() || other.drain().is_some();
     mark.clear_drains_unless(is_any);
@@ -156,7 +133,7 @@ fn the_mark_goes_when_none_is_drained() {
 #[test]
 fn no_drain_is_without_its_mark() {
     let zone = Zone::new();
-    let ([one, other], mark) = zone.servers();
+    let ([one, other], mark) = servers(&zone);
     thread::scope(|scope| {
         scope.spawn(|| {
             for _ in 0..20_000 {
@@ -175,17 +152,17 @@ fn no_drain_is_without_its_mark() {
 #[test]
 fn whatever_bytes_are_in_the_zone_mean_something() {
     let zone = Zone::new();
-    let _ = zone.servers();
+    let _ = servers(&zone);
     let mut bits = 0x9e37_79b9_7f4a_7c15u64;
     for _ in 0..200 {
         // Only behind the names, which are in the first four words of each entry.
         for (at, word) in zone.words.iter().enumerate() {
             if at % 16 >= 4 && at < 16 * 16 {
                 bits = bits.rotate_left(5) ^ bits.wrapping_mul(0x2545_f491_4f6c_dd1d);
-                word.store(bits, std::sync::atomic::Ordering::Relaxed);
+                word.store(bits, Relaxed);
             }
         }
-        let ([one, other], mark) = zone.servers();
+        let ([one, other], mark) = servers(&zone);
         for server in [one, other] {
             let _ = server.drain().map(|drain| drain.is_over(NOW));
             server.see(NOW);
@@ -200,15 +177,15 @@ fn whatever_bytes_are_in_the_zone_mean_something() {
 #[test]
 fn a_state_file_is_gone_on_with_unless_something_else_was_done() {
     let (old, new) = (Zone::new(), Zone::new());
-    let ([one, other], mark) = old.servers();
+    let ([one, other], mark) = servers(&old);
     let digest = Digest::of_server(b"u", b"a");
     assert_eq!(other.keep(digest), None);
     one.begin_by_hand(Some(NOW + 60), NOW, mark);
     let kept = one.keep(digest).unwrap();
-    let again = sticky_core::counters::KeptDrain::of_records(kept.records());
+    let again = KeptDrain::of_records(kept.records());
     assert_eq!(again, kept);
 
-    let ([restored, other], mark) = new.servers();
+    let ([restored, other], mark) = servers(&new);
     restored.restore(&kept, NOW + 5, mark);
     assert!(mark.is_set());
     assert_eq!((restored.drain(), restored.since()), (one.drain(), NOW));
