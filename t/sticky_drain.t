@@ -58,6 +58,13 @@ UPSTREAMS
         server 127.0.0.1:8083 backup;
     }
 
+    upstream failing {
+        sticky mode=query;
+        server 127.0.0.1:8081;
+        server 127.0.0.1:8085 fail_timeout=0;
+        server 127.0.0.1:8086 fail_timeout=0 backup;
+    }
+
     proxy_cache_path %%TESTDIR%%/cache keys_zone=cache:1m;
 
     server {
@@ -91,7 +98,7 @@ UPSTREAMS
 
 EOC
 
-$t->plan(4 * @queries + 21 + (exists $line{nginx} ? 2 : 0));
+$t->plan(4 * @queries + 22 + (exists $line{nginx} ? 2 : 0));
 $t->run();
 
 my $n = 0;
@@ -173,7 +180,13 @@ get("/at/backup/?sid=$at_b", 'X-Link' => 1);
 is(news('backup'), 'C' x 30, 'and a backup server');
 is(where("/at/backup/?sid=$at_a"), 'A' x 6, 'the first keeps its own');
 
-# Others fail.
+# Others fail, one of them a backup server.
+
+my $before = session_at('A', 'failing');
+get("/at/failing/?sid=$before", 'X-Link' => 1);
+is(join('', map { code(get('/at/failing/')) . ' ' } 1 .. 4), '200 ' x 4,
+    'the others and the backup server do not answer: it is tried, too');
+
 
 my $drained = session_at('A', 'in_zone');
 get("/at/in_zone/?sid=$drained", 'X-Link' => 1);

@@ -87,10 +87,12 @@ for (@visitors) {
 cmp_ok($sessions, '>', 30, "$sessions sessions meanwhile");
 is($lost, 0, 'none lost') or diag($what);
 
-# Sessions of a server, as last counted.
+# Sessions of a server, as counted since its drain began, if it is drained.
 sub left {
     my ($server) = @_;
-    my $sessions = server_in('shop', $server)->{sessions} or return -1;
+    my $known = server_in('shop', $server);
+    my $sessions = $known->{sessions} or return -1;
+    return -1 if $known->{drain} && $sessions->{counted} <= $known->{drain}{since};
     return $sessions->{in_use} + $sessions->{unused};
 }
 

@@ -13,6 +13,7 @@ use sticky_core::table::bulk::{Bulk, Part};
 use sticky_core::table::{Limits, LookUp, PeerId, Registration};
 
 use crate::config::counted;
+use crate::config::directives::DRAINING;
 use crate::config::peer_index::names_of_each;
 use crate::config::types::{LocationConf, MainConf, Rule, StatusPage, Sticky, UpstreamConf};
 use crate::ngx::background_task::BackgroundTask;
@@ -199,9 +200,18 @@ impl<'c> ByHand<'c> {
                     return Err(Refused::new(409, configured));
                 }
                 done.server = Some(server.clone());
+                let is_configured = self
+                    .sticky
+                    .us
+                    .addresses()
+                    .iter()
+                    .any(|address| address.name == server && address.down & DRAINING != 0);
                 let server = server.escape_ascii();
-                done.text =
-                    format!("server \"{server}\" gets new sessions, upstream \"{upstream}\"");
+                let what = match is_configured {
+                    true => "is drained by its line in the configuration alone now",
+                    false => "gets new sessions",
+                };
+                done.text = format!("server \"{server}\" {what}, upstream \"{upstream}\"");
             }
             Action::Move {
                 server,

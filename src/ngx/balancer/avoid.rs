@@ -73,7 +73,36 @@ impl Attempt<'_> {
                 return code;
             }
         }
-        ask()
+        let code = ask();
+        let is_none_left = !matches!(code, sys::OK | sys::DONE);
+        if is_none_left && self.go_back_to(&avoided.peers) {
+            return ask();
+        }
+        code
+    }
+
+    /// Puts the balancer back at its primary list, if it has gone on to the backup peers, for those
+    /// peers alone that were passed over there.
+    fn go_back_to(&self, avoided: &[PeerHandle]) -> bool {
+        let primary = self.balancer.peers.primary();
+        let data = self.data();
+        // SAFETY: RoundRobin::of() has seen what data points to.
+        let is_at_primary = ptr::eq(unsafe { (*data).peers }, primary);
+        if is_at_primary || avoided.iter().all(|peer| peer.backup) {
+            return false;
+        }
+        // SAFETY: as in tried_so_far(), for the primary list.
+        unsafe {
+            (*data).peers = primary;
+            let words = (*primary).number.div_ceil(usize::BITS as usize);
+            (0..words).for_each(|at| *(*data).tried.add(at) = usize::MAX);
+        }
+        for peer in avoided.iter().filter(|peer| !peer.backup) {
+            let (word, bit) = self.tried(*peer);
+            // SAFETY: the peers are those that tried was made for.
+            unsafe { *word &= !bit };
+        }
+        true
     }
 
     /// `None`: there is no other one.
