@@ -329,7 +329,7 @@ my %of_off;
 $of_off{ seen(get("/off/?sid=$off"))->{hash} } = 1 for 1 .. 8;
 is(join(' ', keys %of_off), $of_off, 'hash: zone=off, the same in all workers');
 
-ok(reload_with($t, $t->read_file('nginx.conf')), 'reloaded');
+ok(reloaded($t), 'reloaded');
 # A connection may have been queued for a worker that has ended meanwhile.
 my $after;
 eventually(sub { my $reply = get("/u/?sid=$id"); $after = status($reply) && seen($reply)->{hash} });

@@ -9,7 +9,7 @@ use Exporter qw/ import /;
 
 use Sticky::Client;
 
-our @EXPORT = qw/ workers reload_with stopped_listening /;
+our @EXPORT = qw/ workers reload_with reloaded stopped_listening /;
 
 # The numbers of the worker processes that are alive.
 sub workers {
@@ -34,8 +34,14 @@ sub stopped_listening {
 # Reloads with another configuration, and returns true when its workers alone are left.
 sub reload_with {
     my ($t, $configuration) = @_;
-    my @old = workers($t);
     $t->write_file_expand('nginx.conf', $configuration);
+    return reloaded($t);
+}
+
+# The same with the configuration as it is: one that was read from the file has its ports already.
+sub reloaded {
+    my ($t) = @_;
+    my @old = workers($t);
     $t->reload();
     return eventually(sub {
         return !(grep { kill 0, $_ } @old) && workers($t);
