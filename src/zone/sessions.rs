@@ -294,8 +294,23 @@ impl<'c> Sessions<'c> {
 
     /// Whether a number stands for no server.
     pub fn is_at_nobody(&self, number: PeerId) -> bool {
+        self.is_called(number, NOBODY)
+    }
+
+    /// Whether a number stands for the server of that name or `route=`.
+    pub fn is_called(&self, number: PeerId, server: &[u8]) -> bool {
         let registered = || self.registry()?.registration(number)?.fingerprint();
-        registered().is_some_and(|server| Some(server) == self.fingerprint(NOBODY))
+        registered().is_some_and(|known| Some(known) == self.fingerprint(server))
+    }
+
+    /// All numbers that stand for servers of these names.
+    pub fn numbers_of(&self, servers: &[Vec<u8>]) -> Vec<PeerId> {
+        let names = servers.iter().filter_map(|name| self.fingerprint(name));
+        let names: Vec<_> = names.collect();
+        let all = self.registry().into_iter();
+        let all = all.flat_map(|registry| registry.registrations());
+        let is_one = |it: &Registration| it.fingerprint().is_some_and(|it| names.contains(&it));
+        all.filter(is_one).map(|it| it.number).collect()
     }
 
     /// See [`Table::touch`].

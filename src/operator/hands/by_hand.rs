@@ -197,14 +197,10 @@ impl<'c> ByHand<'c> {
     /// All that a server is called in the table.
     fn numbers(&self, server: &[u8], sessions: &Sessions<'_>) -> Result<Vec<PeerId>, Refused> {
         self.named(server)?;
-        let names = self.names();
-        let of_server = self.servers.iter().zip(&names);
+        let of_server = self.servers.iter().zip(self.names());
         let of_server = of_server.filter(|(named, _)| named.label == server);
-        let numbers = of_server.flat_map(|(_, (name, alias))| {
-            let all = std::iter::once(name).chain(alias);
-            all.filter_map(|name| Some(sessions.registration_of(name)?.number))
-        });
-        Ok(numbers.collect())
+        let names = of_server.flat_map(|(_, (name, alias))| std::iter::once(name).chain(alias));
+        Ok(sessions.numbers_of(&names.collect::<Vec<_>>()))
     }
 
     fn names(&self) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
@@ -303,13 +299,15 @@ impl<'c> ByHand<'c> {
                 LookUp::Unknown | LookUp::Expired => return None,
             };
             let now = sessions.now()?;
-            let is_at = |server: &&Named| {
-                let numbers = self.numbers(&server.label, sessions).unwrap_or_default();
-                numbers.contains(&session.peer)
-            };
-            let server = self.servers.iter().find(is_at);
+            let mut servers = self.servers.iter().zip(self.names());
+            let server = servers.find(|(_, (name, alias))| {
+                let names = std::iter::once(name).chain(alias);
+                names
+                    .into_iter()
+                    .any(|name| sessions.is_called(session.peer, name))
+            });
             Some(Found {
-                server: server.map(|server| server.label.clone()),
+                server: server.map(|(server, _)| server.label.clone()),
                 age: now.saturating_sub(session.created).into(),
                 unused_for: now.saturating_sub(session.seen).into(),
                 is_in_use: session.is_in_use(),
