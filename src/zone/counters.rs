@@ -163,7 +163,7 @@ pub fn name<'c>(
             }
         }
         UpstreamCounters {
-            zone,
+            counters,
             place,
             servers: servers
                 .into_iter()
@@ -188,7 +188,8 @@ fn log_no_room(zone: &CountersZone) {
 
 /// What is counted of an upstream.
 pub struct UpstreamCounters<'c> {
-    zone: &'c CountersZone,
+    /// All of them: a zone never moves, and stays what it is.
+    counters: Counters<'c>,
     place: Option<Place>,
     servers: BTreeMap<&'c [u8], Place>,
     /// Whether some of its servers may get no new sessions.
@@ -206,7 +207,7 @@ impl<'c> UpstreamCounters<'c> {
             Role::Worker(number) => number,
             Role::Single | Role::Master | Role::Other => 0,
         };
-        opened(self.zone)?.slot(worker)?.own(self.place?)
+        self.counters.slot(worker)?.own(self.place?)
     }
 
     /// The same, with how many sessions servers may have that the configuration calls so. Of two that
@@ -233,7 +234,7 @@ impl<'c> UpstreamCounters<'c> {
 
     /// How many sessions a server has by now.
     fn room(&self, server: Place) -> Option<RoomCells<'c>> {
-        opened(self.zone)?.room(server)
+        self.counters.room(server)
     }
 
     /// Whether a server has as many sessions as it may.
@@ -280,7 +281,7 @@ impl<'c> UpstreamCounters<'c> {
 
     /// What is kept of a server's drain.
     fn drain_cells(&self, server: Place) -> Option<DrainCells<'c>> {
-        opened(self.zone)?.drain(server)
+        self.counters.drain(server)
     }
 
     /// The drain of a server.
@@ -359,7 +360,7 @@ impl<'c> UpstreamCounters<'c> {
 
     /// What all workers have counted.
     pub fn sums(&self) -> Option<UpstreamSums> {
-        Some(opened(self.zone)?.upstream_sums(self.place?))
+        Some(self.counters.upstream_sums(self.place?))
     }
 
     /// What all workers have counted of each server, in the order of what the configuration calls it,
@@ -368,25 +369,22 @@ impl<'c> UpstreamCounters<'c> {
     pub fn servers(
         &self,
     ) -> impl Iterator<Item = (&'c [u8], ServerSums, Option<SessionCounts>)> + '_ {
-        let counters = opened(self.zone);
-        self.servers.iter().filter_map(move |(label, place)| {
-            let counters = counters.as_ref()?;
-            let sessions = counters.sessions(*place);
-            Some((*label, counters.server_sums(*place), sessions))
+        self.servers.iter().map(|(label, place)| {
+            let sessions = self.counters.sessions(*place);
+            (*label, self.counters.server_sums(*place), sessions)
         })
     }
 
     /// What is to be sent of it.
     pub fn unsent(&self) -> Vec<(Counted, Unsent<'c>)> {
-        let unsent = || Some(opened(self.zone)?.unsent(self.place?));
+        let unsent = || Some(self.counters.unsent(self.place?));
         unsent().unwrap_or_default()
     }
 
     /// What is to be sent of each server's hits, by what the configuration calls it.
     pub fn unsent_hits(&self) -> impl Iterator<Item = (&'c [u8], Unsent<'c>)> + '_ {
-        let counters = opened(self.zone);
-        self.servers.iter().filter_map(move |(label, place)| {
-            let unsent = counters.as_ref()?.unsent_hits(*place)?;
+        self.servers.iter().filter_map(|(label, place)| {
+            let unsent = self.counters.unsent_hits(*place)?;
             Some((*label, unsent))
         })
     }
@@ -394,7 +392,7 @@ impl<'c> UpstreamCounters<'c> {
     /// When counts were taken over from a zone of another size, in seconds since 1970: what workers
     /// have counted later that were ending then is missing.
     pub fn grown(&self) -> Option<u64> {
-        let grown = opened(self.zone)?.grown();
+        let grown = self.counters.grown();
         (grown != 0).then_some(grown)
     }
 }
