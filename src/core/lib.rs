@@ -8,6 +8,7 @@
 
 pub mod availability;
 pub mod candidates;
+pub mod cluster;
 pub mod counters;
 pub mod digest;
 pub mod directive;
