@@ -114,10 +114,15 @@ install:
 	@test -d /etc/nginx/modules-enabled && echo 'sticky: load it with: echo "load_module modules/ngx_http_sticky_rs.so;" > /etc/nginx/modules-enabled/60-sticky-rs.conf' \
 		|| echo 'sticky: load it with: load_module modules/ngx_http_sticky_rs.so;'
 
+## For demo: any value leaves a page open for a browser, both shops side by side
+KEEP ?=
+## For demo KEEP=1: the port of the page, instead of one that is free
+PORT ?=
+
 ## A shop without cookies, behind nginx without and with the module
 demo: module
 	@tools/packages 'the demo' $(RUN_PACKAGES) perl
-	@demo/run $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
+	@demo/run $(if $(KEEP),--keep $(PORT:%=--port %)) $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
 
 ## Installs the Debian packages that the build needs; part of every target that builds
 packages:
@@ -286,12 +291,14 @@ cargo-deny:
 	@CARGO='$(CARGO)' tools/deny --install
 
 # With the fonts of this machine.
-## The pictures of the status page in docs/images, as Chromium paints them
+## The pictures in docs/images, as Chromium paints them
 screenshot: module
 	@tools/packages 'the picture' $(RUN_PACKAGES)
 	@tools/test-browser target/browser
 	@NODE_PATH=$(CURDIR)/target/browser/node_modules \
 		tools/screenshot $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" docs/images
+	@NODE_PATH=$(CURDIR)/target/browser/node_modules \
+		tools/screenshot-demo $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" docs/images
 
 ##@ Measuring
 

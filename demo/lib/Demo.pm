@@ -19,7 +19,7 @@ use POSIX qw/ WNOHANG /;
 use Time::HiRes qw/ sleep /;
 
 our @EXPORT = qw/
-    await_file await_socket bar begin check_free children_gone end_children folder give_up log_tail
+    await_file await_socket bar begin check_free children_gone end_children free_ports give_up log_tail
     no_handlers plain program read_file start start_shops sticky_line walk write_file
 /;
 
@@ -56,8 +56,6 @@ END {
     }
 }
 
-sub folder { $dir }
-
 sub give_up { print STDERR "demo: $_[0]\n"; exit 2 }
 
 # Where a program is: at the path that was given, else in PATH or /usr/sbin. undef: nowhere.
@@ -79,6 +77,17 @@ sub check_free {
             or give_up("$address is not free ($!). The demo needs "
                 . join(', ', @addresses) . ": stop what listens there and try again");
     }
+}
+
+# So many ports that are free now.
+sub free_ports {
+    my ($count) = @_;
+
+    my @taken = map {
+        IO::Socket::INET->new(Proto => 'tcp', LocalAddr => '127.0.0.1', Listen => 1)
+            // give_up("no port is free: $!")
+    } 1 .. $count;
+    return map { $_->sockport() } @taken;
 }
 
 sub read_file {
