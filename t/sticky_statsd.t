@@ -215,6 +215,8 @@ sub counted {
         my $name = {
             requests_total => "$upstream.requests." . ($labels{result} // ''),
             sessions_learned_total => "$upstream.sessions_learned." . ($labels{source} // ''),
+            bodies_total => "$upstream.bodies." . join('.', map { $_ // '' } @labels{qw/ source outcome /}),
+            body_bytes_total => "$upstream.body_bytes",
             server_hits_total => "$upstream.server." . $safe->($labels{server} // '') . '.hits',
             sessions_evicted_total => 'zone.' . $safe->($labels{zone} // '') . '.evicted.' . ($labels{state} // ''),
         }->{$family} // next;

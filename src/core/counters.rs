@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! zone:  | header 128 B | entries, 128 B each: upstreams, servers, zones | slot 0 | slot 1 | …
-//! slot:  | upstreams, 64 counters each | servers, 4 counters each |
+//! slot:  | upstreams, 104 counters each | servers, 4 counters each |
 //! ```
 //!
 //! The last slot has what was sent to a server that collects counts, see `counters/unsent.rs`.

@@ -91,6 +91,42 @@ named! {
 }
 
 named! {
+    /// What reads bodies of responses: the words of `learn=` that do, and `mode=rewrite`.
+    pub enum Reader {
+        /// Links and forms of pages.
+        Html = "html",
+        /// Forms of pages.
+        Forms = "forms",
+        /// JSON.
+        Json = "json",
+        /// Event streams.
+        Sse = "sse",
+        /// Plain text.
+        Text = "text",
+        /// XML.
+        Xml = "xml",
+        /// Object literals of scripts.
+        Script = "script",
+        /// Pages whose links are rewritten.
+        Rewrite = "rewrite",
+    }
+}
+
+named! {
+    /// How far a body was read.
+    pub enum BodyEnd {
+        /// To its end.
+        Whole = "whole",
+        /// As far as compressed bodies are read.
+        Cut = "cut",
+        /// Up to a place from which on it is too odd, broken or too costly.
+        GivenUp = "given_up",
+        /// It has ended before its end: the client or the server has left.
+        Ended = "ended",
+    }
+}
+
+named! {
     /// Why an id of a response was not learned, or a response not read.
     pub enum Skip {
         /// More new ids than are learned from one response.

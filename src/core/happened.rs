@@ -26,7 +26,7 @@ use crate::table::Tick;
 #[derive(Default)]
 pub struct Happened {
     skipped: Cell<Skips>,
-    /// What else is noted: [`LEARNED`], [`MOVED`], [`FORGOTTEN`].
+    /// What else is noted: [`LEARNED`], [`MOVED`], [`FORGOTTEN`], [`READ`].
     noted: Cell<u8>,
     learned: [Cell<u8>; Source::COUNT],
     moved: [Cell<u8>; Move::COUNT],
@@ -38,6 +38,7 @@ pub struct Happened {
 const LEARNED: u8 = 1;
 const MOVED: u8 = 2;
 const FORGOTTEN: u8 = 4;
+const READ: u8 = 8;
 
 const _: () = assert!(Skip::COUNT <= u16::BITS as usize);
 
@@ -55,6 +56,12 @@ impl Happened {
     /// A session is forgotten.
     pub fn forget(&self, why: Forget) {
         self.count(FORGOTTEN, self.forgotten.get(why.number()));
+    }
+
+    /// The body of the response is read, which is counted in the end.
+    #[inline]
+    pub fn read_body(&self) {
+        self.noted.set(self.noted.get() | READ);
     }
 
     /// An id was not learned, or the response not read.
@@ -115,6 +122,12 @@ impl Happened {
     #[inline]
     pub fn is_nothing(&self) -> bool {
         self.skipped.get().0 == 0 && self.noted.get() == 0
+    }
+
+    /// Whether the body of the response was read.
+    #[inline]
+    pub fn has_read_body(&self) -> bool {
+        self.noted.get() & READ != 0
     }
 
     /// How many sessions have begun that `source` has shown.

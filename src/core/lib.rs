@@ -18,6 +18,7 @@ pub mod http;
 pub mod load;
 pub mod operator;
 pub mod peer_id;
+pub mod read_body;
 pub mod rewrite;
 pub mod route_cookie;
 pub mod scan;

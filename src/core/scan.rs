@@ -2,6 +2,7 @@
 //! They keep no body, change no byte and cannot fail: from what they cannot read, no id is learned.
 //! A new one is a file here and a row in [`source`].
 
+pub mod body;
 pub(crate) mod character_references;
 mod combined;
 pub mod forms;
@@ -72,6 +73,20 @@ pub trait Learner {
     /// the end, or after it.
     fn has_given_up(&self) -> bool {
         false
+    }
+}
+
+impl<L: Learner + ?Sized> Learner for Box<L> {
+    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
+        (**self).feed(piece, found);
+    }
+
+    fn end(&mut self, found: &mut Found<'_>) {
+        (**self).end(found);
+    }
+
+    fn has_given_up(&self) -> bool {
+        (**self).has_given_up()
     }
 }
 

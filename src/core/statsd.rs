@@ -24,13 +24,18 @@ pub fn safe_name(name: &[u8]) -> String {
 }
 
 /// The name of a counter of an upstream, behind that of the upstream.
-pub fn counter_name(counted: counters::Counted) -> (&'static str, &'static str) {
-    match counted {
+pub fn counter_name(counted: counters::Counted) -> String {
+    let (group, what) = match counted {
         counters::Counted::Request(status) => ("requests", status.name()),
         counters::Counted::Learned(source) => ("sessions_learned", source.name()),
         counters::Counted::Moved(reason) => ("sessions_moved", reason.name()),
         counters::Counted::Forgotten(reason) => ("sessions_forgotten", reason.name()),
-    }
+        counters::Counted::Body(reader, end) => {
+            return format!("bodies.{}.{}", reader.name(), end.name())
+        }
+        counters::Counted::BodyBytes => return "body_bytes".to_owned(),
+    };
+    format!("{group}.{what}")
 }
 
 /// What cadence has written last.

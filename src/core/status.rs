@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::events::{Forget, Move, Skip, Source, Status};
+use crate::events::{BodyEnd, Forget, Move, Reader, Skip, Source, Status};
 
 mod address;
 mod html;
@@ -112,8 +112,21 @@ pub struct Upstream<'a> {
     pub share: Option<&'a [u8]>,
     /// Its servers, each name once.
     pub servers: Vec<Server<'a>>,
+    /// What reads bodies of its responses, as configured.
+    pub readers: Vec<Reader>,
     /// What became of its requests.
     pub sums: Option<Sums>,
+}
+
+impl Upstream<'_> {
+    /// How many bodies were read and how far, by each that reads them now, or did before.
+    pub fn bodies<'s>(
+        &'s self,
+        sums: &'s Sums,
+    ) -> impl Iterator<Item = (Reader, &'s [u64; BodyEnd::COUNT])> {
+        let all = Reader::ALL.iter().copied().zip(&sums.bodies);
+        all.filter(|(reader, ends)| self.readers.contains(reader) || ends.iter().any(|it| *it > 0))
+    }
 }
 
 /// How the sessions of an upstream are kept together.
@@ -168,6 +181,10 @@ pub struct Sums {
     pub moved: [u64; Move::COUNT],
     /// Sessions forgotten before their time.
     pub forgotten: [u64; Forget::COUNT],
+    /// Bodies of responses, by what has read them and how far.
+    pub bodies: [[u64; BodyEnd::COUNT]; Reader::COUNT],
+    /// Bytes of them that were read, as they came from the server.
+    pub body_bytes: u64,
 }
 
 impl Sums {

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use portable_atomic::AtomicU128;
 use sticky_core::counters::DrainedBy;
 use sticky_core::digest;
+use sticky_core::events::Reader;
 use sticky_core::status::{self, Mode, Report, Server, ServerDrain, StateFile, Sums};
 use sticky_core::table::ZoneHeader;
 
@@ -86,6 +87,11 @@ fn upstream<'c>(
             Rule::Query(rule, ..) => rule.share.as_deref(),
             _ => None,
         },
+        readers: match &sticky.rule {
+            Rule::Query(_, _, readers) => readers.readers().collect(),
+            Rule::Rewrite(_) => vec![Reader::Rewrite],
+            Rule::Cookie(..) | Rule::NginxForm(_) => Vec::new(),
+        },
         servers: servers(us, conf, sticky),
         sums: sticky.counters.get().and_then(sums),
     }
@@ -101,6 +107,8 @@ fn sums(counters: &UpstreamCounters<'_>) -> Option<Sums> {
         skipped: sums.skipped,
         moved: sums.moved,
         forgotten: sums.forgotten,
+        bodies: sums.bodies,
+        body_bytes: sums.body_bytes,
     })
 }
 

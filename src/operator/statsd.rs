@@ -271,8 +271,7 @@ impl<'l, 'c> Sender<'l, 'c> {
             };
             let name = format!("upstream.{}", safe_name(us.name()));
             for (counted, unsent) in counters.unsent() {
-                let (group, what) = counter_name(counted);
-                self.count(&format!("{name}.{group}.{what}"), unsent);
+                self.count(&format!("{name}.{}", counter_name(counted)), unsent);
             }
             for (label, unsent) in counters.unsent_hits() {
                 let server = safe_name(label);

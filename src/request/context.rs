@@ -4,9 +4,11 @@
 use std::cell::{Cell, RefCell};
 
 use sticky_core::directive::OnFailure;
-use sticky_core::events::{Move, Skip, Source, Status};
+use sticky_core::events::{BodyEnd, Move, Reader, Skip, Source, Status};
 use sticky_core::happened::Happened;
+use sticky_core::read_body::ReadBody;
 use sticky_core::rewrite::PageRewriter;
+use sticky_core::scan::body::BodyLearner;
 use sticky_core::scan::places::{Places, RefusedIds};
 use sticky_core::scan::Learner;
 use sticky_core::table::{Epoch, Key, PeerId, Registration};
@@ -162,6 +164,15 @@ impl<'r> RequestContext<'r> {
             self.noted.skip(Skip::Cap);
         }
         &self.noted
+    }
+
+    /// How far the body of the response was read by now.
+    pub fn read_body(&self) -> ReadBody {
+        match (self.page.get(), self.learned.get()) {
+            (Some(page), _) => page.read(),
+            (None, Some(ids)) => ids.read(),
+            (None, None) => ReadBody::default(),
+        }
     }
 
     /// A session has begun, of which `source` has shown the id.
@@ -332,10 +343,12 @@ pub struct LearnedIds<'r> {
     begun: [Cell<Option<Key>>; BEGUN],
     /// What reads the body.
     pub scanner: Cell<Option<&'r Scanner>>,
+    /// How far it has read, once it is not there any more.
+    pub read: Cell<ReadBody>,
 }
 
 /// What reads a response's body, until it has read enough.
-pub type Scanner = Cell<Option<Box<dyn Learner>>>;
+pub type Scanner = Cell<Option<BodyLearner>>;
 
 impl LearnedIds<'_> {
     /// None so far, of a response that `peer` gives.
@@ -347,6 +360,7 @@ impl LearnedIds<'_> {
             settled: Default::default(),
             begun: Default::default(),
             scanner: Cell::default(),
+            read: Cell::default(),
         }
     }
 
@@ -380,15 +394,23 @@ impl LearnedIds<'_> {
 
     /// Whether what reads the body has given up.
     fn has_given_up(&self) -> bool {
-        let Some(scanner) = self.scanner.get() else {
-            return false;
-        };
-        let learner = scanner.take();
-        let has_given_up = learner
-            .as_ref()
-            .is_some_and(|learner| learner.has_given_up());
-        scanner.set(learner);
-        has_given_up
+        let has_given_up = self.with_learner(|learner| learner.has_given_up());
+        has_given_up.unwrap_or_default()
+    }
+
+    /// How far the body was read by now.
+    fn read(&self) -> ReadBody {
+        let so_far = self.with_learner(|learner| learner.read());
+        so_far.unwrap_or(self.read.get())
+    }
+
+    /// Calls a function with what reads the body, while it is there.
+    fn with_learner<T>(&self, f: impl FnOnce(&BodyLearner) -> T) -> Option<T> {
+        let scanner = self.scanner.get()?;
+        let learner = scanner.take()?;
+        let value = f(&learner);
+        scanner.set(Some(learner));
+        Some(value)
     }
 
     /// Whether an id was not learned for want of a place.
@@ -407,6 +429,24 @@ pub struct Page {
     pub output: Output,
     /// A part of it has come and is not rewritten yet.
     pub is_held: Cell<bool>,
+    /// How many bytes of it were read.
+    pub bytes: Cell<u64>,
+    /// How far it was read, once it has ended.
+    pub end: Cell<Option<BodyEnd>>,
+}
+
+impl Page {
+    /// How far it was read by now.
+    fn read(&self) -> ReadBody {
+        let so_far = || match self.rewriter.borrow().has_given_up() {
+            true => BodyEnd::GivenUp,
+            false => BodyEnd::Ended,
+        };
+        let end = self.end.get().unwrap_or_else(so_far);
+        let mut body = ReadBody::of_bytes(self.bytes.get());
+        body.note(Reader::Rewrite, end);
+        body
+    }
 }
 
 /// What is remembered of a request of an upstream with one of nginx's own forms of the directive.

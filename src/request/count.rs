@@ -62,6 +62,9 @@ pub fn rest(context: &RequestContext<'_>, rest: Rest) {
     if !happened.is_nothing() {
         own.happened(happened);
     }
+    if happened.has_read_body() {
+        own.body(context.read_body());
+    }
 }
 
 /// The session's server, if it has answered: also of those that come and go, and under nginx's own forms

@@ -3,6 +3,7 @@
 
 use sticky_core::directive::QueryRule;
 use sticky_core::events::{Forget, Move, Skip, Source, Status};
+use sticky_core::scan::body::BodyLearner;
 use sticky_core::scan::inflate::Coding;
 use sticky_core::scan::places::RefusedIds;
 use sticky_core::scan::readers::Readers;
@@ -398,8 +399,9 @@ pub fn body(context: &RequestContext<'_>, chain: Chain<'_>) {
     if (is_over || context.trace.get().is_some()) && learner.has_given_up() {
         context.noted.skip(Skip::GivenUp);
     }
-    if !is_over {
-        scanner.set(Some(learner));
+    match is_over {
+        true => ids.read.set(learner.read()),
+        false => scanner.set(Some(learner)),
     }
     note_met(context, rule);
 }
@@ -594,6 +596,7 @@ pub fn begin_body<'r>(
         let scanner = r.pool().and_then(|pool| pool.keep(Some(learner).into()));
         if let (Some(ids), Some(_)) = (learned_ids(r, context, name), scanner) {
             ids.scanner.set(scanner);
+            context.noted.read_body();
             r.need_body_in_memory();
         }
     }
@@ -606,7 +609,7 @@ fn body_learner(
     rule: &QueryRule,
     readers: &Readers,
     name: &[u8],
-) -> Option<Box<dyn Learner>> {
+) -> Option<BodyLearner> {
     let coding = match r.content_coding() {
         None => None,
         Some(name) => match Coding::named(name) {

@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use sticky_core::directive::RewriteRule;
-use sticky_core::events::Skip;
+use sticky_core::events::{BodyEnd, Skip};
 use sticky_core::http::header_value::parameter;
 use sticky_core::http::media_type::is_page;
 use sticky_core::rewrite::{PageRewriter, RouteParameter};
@@ -104,9 +104,12 @@ pub fn header<'r>(
             input: RefCell::default(),
             output: Output::new(RequestContext::module()),
             is_held: Cell::new(false),
+            bytes: Cell::default(),
+            end: Cell::default(),
         };
         if let Some(page) = r.pool().and_then(|pool| pool.keep(page)) {
             context.page.set(Some(page));
+            context.noted.read_body();
             page_will_change(r);
             r.need_body_in_memory();
         }
@@ -195,6 +198,7 @@ fn rewrite<'r>(
         let mut pushed = Some(());
         let mut pass = |bytes: &[u8]| pushed = pushed.and_then(|()| filling.push(bytes));
         if !piece.bytes.is_empty() {
+            page.bytes.set(page.bytes.get() + piece.bytes.len() as u64);
             rewriter.feed(piece.bytes, &mut pass);
             if rewriter.has_given_up() {
                 context.noted.skip(Skip::GivenUp);
@@ -202,6 +206,10 @@ fn rewrite<'r>(
             }
         }
         if piece.marks.is_some_and(Marks::end_response) {
+            page.end.set(Some(match rewriter.has_given_up() {
+                true => BodyEnd::GivenUp,
+                false => BodyEnd::Whole,
+            }));
             rewriter.end(&mut pass);
         }
         pushed?;

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! upstream:  0 requests by status   12 learned by source   28 skipped by reason
-//!           44 moved by reason      52 forgotten by reason
+//!           44 moved by reason      52 forgotten by reason   64 bodies by reader and end
+//!           96 bytes of bodies
 //! server:    0 hits
 //! ```
 
@@ -11,13 +12,16 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::layout::{SERVER_CELLS, UPSTREAM_CELLS};
 use super::unsent::Counted;
 use super::Place;
-use crate::events::{Forget, Move, Skip, Source, Status};
+use crate::events::{BodyEnd, Forget, Move, Reader, Skip, Source, Status};
 use crate::happened::Happened;
+use crate::read_body::ReadBody;
 
 const LEARNED: usize = 12;
 const SKIPPED: usize = 28;
 const MOVED: usize = 44;
 const FORGOTTEN: usize = 52;
+const BODIES: usize = 64;
+const BODY_BYTES: usize = 96;
 
 const HITS: usize = 0;
 
@@ -26,7 +30,9 @@ const _: () = {
     assert!(LEARNED + Source::COUNT <= SKIPPED);
     assert!(SKIPPED + Skip::COUNT <= MOVED);
     assert!(MOVED + Move::COUNT <= FORGOTTEN);
-    assert!(FORGOTTEN + Forget::COUNT <= UPSTREAM_CELLS);
+    assert!(FORGOTTEN + Forget::COUNT <= BODIES);
+    assert!(BODIES + Reader::COUNT * BodyEnd::COUNT <= BODY_BYTES);
+    assert!(BODY_BYTES < UPSTREAM_CELLS);
     assert!(HITS < SERVER_CELLS);
 };
 
@@ -41,8 +47,15 @@ impl<'a> UpstreamCells<'a> {
             Counted::Learned(source) => LEARNED + source.number(),
             Counted::Moved(reason) => MOVED + reason.number(),
             Counted::Forgotten(reason) => FORGOTTEN + reason.number(),
+            Counted::Body(reader, end) => BODIES + body(reader, end),
+            Counted::BodyBytes => BODY_BYTES,
         }]
     }
+}
+
+/// The place of a reader and an end among those of bodies.
+const fn body(reader: Reader, end: BodyEnd) -> usize {
+    reader.number() * BodyEnd::COUNT + end.number()
 }
 
 /// The counters of a server, of one worker.
@@ -121,6 +134,14 @@ impl<'a> OwnCounters<'a> {
         }
     }
 
+    /// The body of a response was read so far.
+    pub fn body(&self, read: ReadBody) {
+        for (reader, end) in read.ends() {
+            self.add(BODIES + body(reader, end), 1);
+        }
+        self.add(BODY_BYTES, read.bytes());
+    }
+
     /// What has happened to sessions while a request was served.
     pub fn happened(&self, happened: &Happened) {
         self.skipped(happened.skipped_bits());
@@ -145,6 +166,10 @@ pub struct UpstreamSums {
     pub moved: [u64; Move::COUNT],
     /// Sessions forgotten, by the numbers of [`Forget`].
     pub forgotten: [u64; Forget::COUNT],
+    /// Bodies of responses, by the numbers of [`Reader`] and [`BodyEnd`].
+    pub bodies: [[u64; BodyEnd::COUNT]; Reader::COUNT],
+    /// Bytes of them.
+    pub body_bytes: u64,
 }
 
 impl UpstreamSums {
@@ -154,6 +179,8 @@ impl UpstreamSums {
             Counted::Learned(source) => self.learned[source.number()],
             Counted::Moved(reason) => self.moved[reason.number()],
             Counted::Forgotten(reason) => self.forgotten[reason.number()],
+            Counted::Body(reader, end) => self.bodies[reader.number()][end.number()],
+            Counted::BodyBytes => self.body_bytes,
         }
     }
 
@@ -164,6 +191,8 @@ impl UpstreamSums {
             (&mut self.skipped, SKIPPED),
             (&mut self.moved, MOVED),
             (&mut self.forgotten, FORGOTTEN),
+            (self.bodies.as_flattened_mut(), BODIES),
+            (std::slice::from_mut(&mut self.body_bytes), BODY_BYTES),
         ] {
             for (sum, cell) in sums.iter_mut().zip(cells.0.iter().skip(first)) {
                 *sum = sum.wrapping_add(cell.load(Relaxed));

@@ -11,13 +11,13 @@ const MAGIC: u64 = u64::from_le_bytes(*b"stickyco");
 
 /// Must change with everything that changes the meaning of the bytes: this folder, and the order of
 /// the values in `events.rs`.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 
 /// Words of an entry.
 pub(super) const ENTRY_WORDS: usize = 16;
 
 /// Counters of an upstream in a slot: whole cache lines, with some to spare.
-pub(super) const UPSTREAM_CELLS: usize = 64;
+pub(super) const UPSTREAM_CELLS: usize = 104;
 
 /// Counters of a server in a slot.
 pub(super) const SERVER_CELLS: usize = 4;
@@ -63,6 +63,13 @@ pub struct CountersHeader {
 }
 
 const _: () = assert!(size_of::<CountersHeader>() == 128);
+
+// Cache lines have 64 bytes: 8 words.
+const _: () = assert!(
+    ENTRY_WORDS % 8 == 0
+        && UPSTREAM_CELLS % 8 == 0
+        && LEAST_UNITS * SERVERS_PER_UPSTREAM * SERVER_CELLS % 8 == 0
+);
 
 /// What a configuration has of each kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -197,5 +204,22 @@ impl CountersHeader {
         spare.for_each(|word| word.store(0, Relaxed));
         // Last, so that it is not valid if the process ends before.
         self.magic.store(MAGIC, Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CountersHeader, Named, Relaxed, Shape, VERSION};
+
+    #[test]
+    fn a_zone_of_another_version_is_none() {
+        let shape = Shape::for_configuration(Named::default(), 1);
+        let header = CountersHeader::default();
+        header.begin(shape, 100);
+        assert_eq!(header.shape(100), Some(shape));
+        for other in [0, VERSION - 1, VERSION + 1] {
+            header.version.store(other, Relaxed);
+            assert_eq!(header.shape(100), None, "{other}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::entry::Entry;
 use super::layout::ZONE_COUNTS;
 use super::{Counters, Kind, Place, Slot};
-use crate::events::{Forget, Move, Source, Status};
+use crate::events::{BodyEnd, Forget, Move, Reader, Source, Status};
 
 /// A counter of an upstream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +20,10 @@ pub enum Counted {
     Moved(Move),
     /// Sessions forgotten.
     Forgotten(Forget),
+    /// Bodies of responses that were read.
+    Body(Reader, BodyEnd),
+    /// Bytes of them.
+    BodyBytes,
 }
 
 impl Counted {
@@ -29,7 +33,13 @@ impl Counted {
         let learned = Source::ALL.iter().copied().map(Counted::Learned);
         let moved = Move::ALL.iter().copied().map(Counted::Moved);
         let forgotten = Forget::ALL.iter().copied().map(Counted::Forgotten);
-        requests.chain(learned).chain(moved).chain(forgotten)
+        let sessions = learned.chain(moved).chain(forgotten);
+        let bodies = Reader::ALL.iter().flat_map(|reader| {
+            let ends = BodyEnd::ALL.iter();
+            ends.map(|end| Counted::Body(*reader, *end))
+        });
+        let bodies = bodies.chain([Counted::BodyBytes]);
+        requests.chain(sessions).chain(bodies)
     }
 }
 

@@ -17,6 +17,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
 use super::{Found, Learner};
+use crate::events::BodyEnd;
 
 /// How much of one body is decompressed at most, in bytes.
 pub const MAX_UNPACKED: u64 = 256 * 1024;
@@ -84,8 +85,8 @@ impl Coding {
 }
 
 /// Decompresses one body for a learner.
-pub struct InflatingLearner {
-    learner: Box<dyn Learner>,
+pub struct InflatingLearner<L> {
+    learner: L,
     /// `None`: nothing more is read.
     decoder: Option<Decoder>,
     compressed: u64,
@@ -97,11 +98,13 @@ pub struct InflatingLearner {
     /// The bytes so far are a whole body.
     is_complete: bool,
     has_given_up: bool,
+    /// It was decompressed as far as bodies are.
+    is_cut: bool,
 }
 
-impl InflatingLearner {
+impl<L: Learner> InflatingLearner<L> {
     /// A learner for one response. No id is learned if there is no memory for the decoder.
-    pub fn new(coding: Coding, learner: Box<dyn Learner>) -> Self {
+    pub fn new(coding: Coding, learner: L) -> Self {
         let decoder = Decoder::new(coding);
         Self {
             learner,
@@ -112,6 +115,29 @@ impl InflatingLearner {
             unpacked: 0,
             hollow: MAX_HOLLOW + coding.longest_block(),
             is_complete: false,
+            is_cut: false,
+        }
+    }
+
+    /// What gets the text.
+    pub(super) fn learner(&self) -> &L {
+        &self.learner
+    }
+
+    /// How many of the compressed bytes were read so far.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.read
+    }
+
+    /// Why the text so far is not whole. `None`: it is.
+    pub(super) fn stopped(&self) -> Option<BodyEnd> {
+        match (self.has_given_up, self.is_cut) {
+            (true, true) => Some(BodyEnd::Cut),
+            (true, false) => Some(BodyEnd::GivenUp),
+            (false, _) => {
+                let is_broken_off = !self.is_complete && self.compressed > 0;
+                is_broken_off.then_some(BodyEnd::Ended)
+            }
         }
     }
 
@@ -132,7 +158,7 @@ impl InflatingLearner {
     }
 }
 
-impl Learner for InflatingLearner {
+impl<L: Learner> Learner for InflatingLearner<L> {
     fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
         let mut rest = piece;
         self.compressed += piece.len() as u64;
@@ -148,7 +174,9 @@ impl Learner for InflatingLearner {
                 self.give_up();
                 break;
             };
+            self.read += read as u64;
             if written as u64 > self.allowed() {
+                self.is_cut = self.unpacked + written as u64 > MAX_UNPACKED;
                 self.give_up();
                 break;
             }
@@ -159,7 +187,6 @@ impl Learner for InflatingLearner {
             }
             self.learner
                 .feed(buffer.get(..written).unwrap_or_default(), found);
-            self.read += read as u64;
             if self.read > 2 * self.unpacked + self.hollow {
                 self.give_up();
                 break;

@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use super::combined::Combined;
-use super::inflate::InflatingLearner;
+use super::body::{BodyLearner, Sources};
 use super::json::Members;
 use super::learn_set::{LearnSet, MediaType};
 use super::literals::LiteralNames;
 use super::source::{Body, LearnerContext, Source, JSON, SOURCES};
 use super::xml::XmlNames;
 use super::Learner;
-use crate::events::{self, Skip};
+use crate::events::{self, Reader, Skip};
 use crate::happened::Skips;
 use crate::http::header_value::is_value;
 use crate::url::{Names, Site};
@@ -24,7 +23,7 @@ use crate::url::{Names, Site};
 /// use sticky_core::events::Source;
 /// use sticky_core::scan::readers::Readers;
 /// use sticky_core::scan::source::Body;
-/// use sticky_core::scan::{FoundIn, IdClass};
+/// use sticky_core::scan::{FoundIn, IdClass, Learner};
 /// use sticky_core::url::Site;
 ///
 /// let Ok(Mode::Query(rule)) = parse(&[b"mode=query", b"name=sid"]) else {
@@ -124,6 +123,11 @@ impl Readers {
         self.skipped_type
     }
 
+    /// The sources of `learn=` that read bodies.
+    pub fn readers(&self) -> impl Iterator<Item = Reader> + '_ {
+        self.sources.iter().map(|source| source.read_as)
+    }
+
     /// The sources of `learn=` that read a body of this type.
     pub fn sources_of(&self, media_type: &[u8]) -> impl Iterator<Item = events::Source> + '_ {
         let mut are_urls_read = false;
@@ -148,7 +152,7 @@ impl Readers {
     }
 
     /// The learner for a body. `None`: it is not read.
-    pub fn learner(&self, body: &Body<'_>, site: &Site) -> Option<Box<dyn Learner>> {
+    pub fn learner(&self, body: &Body<'_>, site: &Site) -> Option<BodyLearner> {
         let context = LearnerContext {
             body,
             site,
@@ -158,23 +162,15 @@ impl Readers {
             elements: &self.elements,
             literals: &self.literals,
         };
-        let mut all: Vec<Box<dyn Learner>> = Vec::new();
+        let mut all: Vec<(Reader, Box<dyn Learner>)> = Vec::new();
         let mut are_urls_read = false;
         for source in &self.sources {
             if self.is_used(source, body.media_type, are_urls_read) {
                 are_urls_read |= source.finds_urls;
-                all.push((source.learner)(&context));
+                all.push((source.read_as, (source.learner)(&context)));
             }
         }
-
-        let learner: Box<dyn Learner> = match all.len() {
-            0 => return None,
-            1 => all.pop()?,
-            _ => Box::new(Combined(all)),
-        };
-        Some(match body.coding {
-            Some(coding) => Box::new(InflatingLearner::new(coding, learner)),
-            None => learner,
-        })
+        let sources = Sources::of(all)?;
+        Some(BodyLearner::new(sources, body.coding))
     }
 }

@@ -27,6 +27,7 @@ pub static SOURCES: [&Source; 7] = [&HTML, &FORMS, &JSON, &SSE, &TEXT, &XML, &SC
 pub static HTML: Source = Source {
     word: "html",
     counted_as: events::Source::Html,
+    read_as: events::Reader::Html,
     reads: is_page,
     reads_short: |_| false,
     finds_urls: true,
@@ -41,6 +42,7 @@ pub static HTML: Source = Source {
 pub static FORMS: Source = Source {
     word: "forms",
     counted_as: events::Source::Forms,
+    read_as: events::Reader::Forms,
     reads: is_page,
     reads_short: |_| false,
     finds_urls: true,
@@ -58,6 +60,7 @@ pub static FORMS: Source = Source {
 pub static JSON: Source = Source {
     word: "json",
     counted_as: events::Source::Json,
+    read_as: events::Reader::Json,
     reads: |media_type| {
         is_json(media_type) || is_value(media_type, b"text/plain") || is_page(media_type)
     },
@@ -84,6 +87,7 @@ pub static JSON: Source = Source {
 pub static SSE: Source = Source {
     word: "sse",
     counted_as: events::Source::Sse,
+    read_as: events::Reader::Sse,
     reads: |media_type| is_value(media_type, b"text/event-stream"),
     reads_short: |_| false,
     finds_urls: true,
@@ -95,6 +99,7 @@ pub static SSE: Source = Source {
 pub static TEXT: Source = Source {
     word: "text",
     counted_as: events::Source::Text,
+    read_as: events::Reader::Text,
     reads: is_text,
     reads_short: |_| false,
     finds_urls: true,
@@ -106,6 +111,7 @@ pub static TEXT: Source = Source {
 pub static XML: Source = Source {
     word: "xml",
     counted_as: events::Source::Xml,
+    read_as: events::Reader::Xml,
     reads: is_xml,
     reads_short: |_| false,
     finds_urls: false,
@@ -120,6 +126,7 @@ pub static XML: Source = Source {
 pub static SCRIPT: Source = Source {
     word: "script",
     counted_as: events::Source::Script,
+    read_as: events::Reader::Script,
     reads: is_page,
     reads_short: |_| false,
     finds_urls: false,
@@ -140,6 +147,8 @@ pub struct Source {
     pub word: &'static str,
     /// What is learned from it counts as this.
     pub counted_as: events::Source,
+    /// Bodies that it reads count as read by this.
+    pub read_as: events::Reader,
     /// Whether it reads bodies of a media type, which may have parameters.
     pub reads: fn(&[u8]) -> bool,
     /// Whether it reads bodies of a media type that are short: [`MAX_SHORT`] at most.

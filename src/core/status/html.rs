@@ -16,9 +16,9 @@ use sha2::{Digest, Sha256};
 
 use super::address::{Form, Query};
 use super::pieces::Pieces;
-use super::time::{ago, date};
+use super::time::{ago, date, grouped};
 use super::{shown, Report, Standing, Sums, Upstream, Verdict};
-use crate::events::{Forget, Move, Skip, Source, Status};
+use crate::events::{BodyEnd, Forget, Move, Skip, Source, Status};
 
 use bars::Row;
 
@@ -197,6 +197,7 @@ fn counts(it: &Upstream<'_>, sums: &Sums, now: u64, pieces: &mut Pieces<'_>) {
         let learned = Source::ALL.iter().map(|it| it.name()).zip(sums.learned);
         bars::table("Sessions learned", "by source", &some(learned), pieces);
     }
+    bodies(it, sums, pieces);
     let skipped = Skip::ALL.iter().zip(sums.skipped);
     let skipped = skipped.filter(|(_, count)| *count > 0);
     let skipped: Vec<_> = skipped
@@ -213,6 +214,28 @@ fn counts(it: &Upstream<'_>, sums: &Sums, now: u64, pieces: &mut Pieces<'_>) {
             bars::table(caption, more, &rows, pieces);
         }
     }
+}
+
+/// What has read bodies, and how far: to their end, mostly.
+fn bodies(it: &Upstream<'_>, sums: &Sums, pieces: &mut Pieces<'_>) {
+    let mut named = Vec::new();
+    for (reader, ends) in it.bodies(sums) {
+        let ends = BodyEnd::ALL.iter().zip(ends);
+        named.extend(ends.filter(|(_, count)| **count > 0).map(|(end, count)| {
+            let name = match end {
+                BodyEnd::Whole => reader.name().to_owned(),
+                _ => format!("{}: {}", reader.name(), end.name()),
+            };
+            (name, words::of_end(*end), *count)
+        }));
+    }
+    if named.is_empty() {
+        return;
+    }
+    let all = named.iter();
+    let rows = all.map(|(name, title, count)| Row::new(name, *count).titled(title));
+    let more = format!("by source, {} bytes", grouped(sums.body_bytes));
+    bars::table("Bodies read", &more, &rows.collect::<Vec<_>>(), pieces);
 }
 
 /// A row for each that is not 0.

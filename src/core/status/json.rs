@@ -4,7 +4,7 @@ use super::pieces::Pieces;
 use super::{
     shown, Done, Found, Report, Server, Sessions, StateFile, Sums, Upstream, Verdict, Zone,
 };
-use crate::events::{Forget, Move, Skip, Source, Status};
+use crate::events::{BodyEnd, Forget, Move, Skip, Source, Status};
 
 /// Version of the schema: it changes when a member goes or means something else, not when one is
 /// added.
@@ -200,6 +200,16 @@ fn write_sums(sums: &Sums, it: &Upstream<'_>, object: &mut Object<'_, '_>) {
         object.counts("moved", names.zip(sums.moved));
         let names = Forget::ALL.iter().map(|it| it.name());
         object.counts("forgotten", names.zip(sums.forgotten));
+    }
+    let mut bodies = it.bodies(sums).peekable();
+    if bodies.peek().is_some() {
+        object.object("bodies", |object| {
+            for (reader, ends) in bodies {
+                let names = BodyEnd::ALL.iter().map(|it| it.name());
+                object.counts(reader.name(), names.zip(ends.iter().copied()));
+            }
+        });
+        object.number("body_bytes", sums.body_bytes);
     }
 }
 

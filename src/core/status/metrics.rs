@@ -2,7 +2,7 @@
 //! come from the configuration and from the enumerations of [`events`](crate::events) only, so that
 //! no client can make more of them.
 
-use crate::events::{Forget, Move, Source, Status};
+use crate::events::{BodyEnd, Forget, Move, Source, Status};
 
 use super::pieces::Pieces;
 use super::{shown, Report, Server, Sums, Upstream, Zone};
@@ -42,6 +42,8 @@ pub const FAMILIES: &[Family] = &[
     BUILD_INFO,
     REQUESTS,
     LEARNED,
+    BODIES,
+    BODY_BYTES,
     MOVED,
     FORGOTTEN,
     SERVER_HITS,
@@ -86,6 +88,18 @@ const LEARNED: Family = family(
     COUNTER,
     &["upstream", "source"],
     "Sessions learned, by where the id was found.",
+);
+const BODIES: Family = family(
+    "nginx_sticky_bodies_total",
+    COUNTER,
+    &["upstream", "source", "outcome"],
+    "Bodies of responses that were read, by what reads them and how far it came.",
+);
+const BODY_BYTES: Family = family(
+    "nginx_sticky_body_bytes_total",
+    COUNTER,
+    &["upstream"],
+    "Bytes of bodies that were read, as they came from the server.",
 );
 const MOVED: Family = family(
     "nginx_sticky_sessions_moved_total",
@@ -208,6 +222,19 @@ fn of_upstreams(upstreams: &[(&Upstream<'_>, String)], writer: &mut Writer<'_>) 
     for (_, labels, sums) in learning() {
         for (source, count) in Source::ALL.iter().zip(sums.learned) {
             writer.sample(&LEARNED, labels, "source", source.name(), count);
+        }
+    }
+    for (it, labels, sums) in counted() {
+        for (reader, ends) in it.bodies(sums) {
+            let labels = format!("{labels},source=\"{}\"", reader.name());
+            for (end, count) in BodyEnd::ALL.iter().zip(ends) {
+                writer.sample(&BODIES, &labels, "outcome", end.name(), *count);
+            }
+        }
+    }
+    for (it, labels, sums) in counted() {
+        if it.bodies(sums).next().is_some() {
+            writer.sample(&BODY_BYTES, labels, "", "", sums.body_bytes);
         }
     }
     if learning().next().is_none() {

@@ -27,7 +27,7 @@ fn ids(directive: &str, media_type: &str, text: &str) -> String {
     };
     let learner = || -> Box<dyn Learner> {
         let learner = readers.learner(&body, &site);
-        learner.unwrap_or_else(|| panic!("{media_type} is not read"))
+        Box::new(learner.unwrap_or_else(|| panic!("{media_type} is not read")))
     };
     ids_at_any_cut(&learner, text.as_bytes()).join(" ")
 }

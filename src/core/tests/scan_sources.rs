@@ -6,11 +6,12 @@ use std::io::Write;
 use flate2::write::GzEncoder;
 use flate2::Compression;
 use sticky_core::directive::{parse, Mode};
-use sticky_core::events::Source;
+use sticky_core::events::{BodyEnd, Reader, Source};
+use sticky_core::read_body::ReadBody;
 use sticky_core::scan::inflate::{Coding, MAX_UNPACKED};
 use sticky_core::scan::readers::Readers;
 use sticky_core::scan::source::Body;
-use sticky_core::scan::FoundIn;
+use sticky_core::scan::{FoundIn, Learner};
 use sticky_core::url::{Met, Site, MAX_ID};
 
 /// What is said of a body.
@@ -20,6 +21,8 @@ struct Said {
     read_by: Vec<Source>,
     met: Met,
     has_given_up: bool,
+    /// How far it was read: if it is over then, and if not.
+    ends: [Vec<(Reader, BodyEnd)>; 2],
 }
 
 /// What is said of a body that a directive reads, in pieces of up to `longest` bytes.
@@ -47,9 +50,14 @@ fn said(directive: &str, media_type: &str, body: &[u8], coding: Option<Coding>) 
         for piece in body.chunks(longest) {
             learner.feed(piece, &mut take);
         }
-        let before = learner.has_given_up();
+        let (before, cut) = (learner.has_given_up(), learner.read());
         learner.end(&mut take);
         assert_eq!(learner.has_given_up(), before, "the end changes nothing");
+        let whole = learner.read();
+        assert_eq!(whole.bytes(), cut.bytes(), "the end changes nothing");
+        let is_whole = whole.ends().all(|(_, end)| end == BodyEnd::Whole);
+        assert!(!is_whole || whole.bytes() == body.len() as u64);
+        assert!(whole.bytes() <= body.len() as u64);
         let met = names.take_met();
         assert!(!names.have_met_any(), "taken");
         assert!(!rule.names.have_met_any(), "those of requests");
@@ -58,6 +66,7 @@ fn said(directive: &str, media_type: &str, body: &[u8], coding: Option<Coding>) 
             read_by: readers.sources_of(media_type.as_bytes()).collect(),
             met,
             has_given_up: before,
+            ends: [whole, cut].map(|read: ReadBody| read.ends().collect()),
         }
     };
     let whole = read(body.len().max(1));
@@ -277,106 +286,161 @@ fn a_body_that_is_not_read_to_its_end_is_noted() {
         encoder.write_all(text).unwrap();
         encoder.finish().unwrap()
     };
+    use BodyEnd::*;
+    use Reader::{Forms, Html, Json, Script, Sse, Xml};
     let page = "mode=query name=sid learn=html";
+    let all = "mode=query name=sid learn=html,json,script";
     let too_much = "a page ".repeat(MAX_UNPACKED as usize / 7 + 1);
     let whole = gzip(b"<a href='?sid=1'>");
     let odd = format!("<{}>", "x".repeat(1 << 20));
     // Each name stands in a tag that all those before it may have begun.
     let dear = "<input name=sid ".repeat(10_000);
     for (directive, media_type, body, coding, expected) in [
-        (page, "text/html", whole.clone(), Some(Coding::Gzip), false),
+        (
+            page,
+            "text/html",
+            whole.clone(),
+            Some(Coding::Gzip),
+            &[(Html, Whole)][..],
+        ),
         (
             page,
             "text/html",
             whole[..whole.len() - 9].to_vec(),
             Some(Coding::Gzip),
-            false,
+            &[(Html, Ended)],
         ),
         (
             page,
             "text/html",
             b"<a href='?sid=1'>".to_vec(),
             Some(Coding::Gzip),
-            true,
+            &[(Html, GivenUp)],
         ),
         (
             page,
             "text/html",
             gzip(too_much.as_bytes()),
             Some(Coding::Gzip),
-            true,
+            &[(Html, Cut)],
         ),
         (
             "mode=query learn=forms",
             "text/html",
             odd.clone().into_bytes(),
             None,
-            true,
+            &[(Forms, GivenUp)],
         ),
         (
             "mode=query learn=forms",
             "text/html",
             b"<a>".to_vec(),
             None,
-            false,
+            &[(Forms, Whole)],
         ),
         (
             "mode=query learn=forms",
             "text/html; charset=utf-16",
             b"<a>".to_vec(),
             None,
-            true,
+            &[(Forms, GivenUp)],
         ),
-        (page, "text/html", odd.into_bytes(), None, false),
-        (page, "text/html", dear.into_bytes(), None, true),
+        (page, "text/html", odd.into_bytes(), None, &[(Html, Whole)]),
+        (
+            page,
+            "text/html",
+            dear.clone().into_bytes(),
+            None,
+            &[(Html, GivenUp)],
+        ),
         (
             "mode=query learn=xml",
             "text/xml",
             b"<!DOCTYPE a><sid>1</sid>".to_vec(),
             None,
-            true,
+            &[(Xml, GivenUp)],
         ),
         (
             "mode=query learn=xml",
             "text/xml",
             b"<!-- a --><sid>1</sid>".to_vec(),
             None,
-            false,
+            &[(Xml, Whole)],
         ),
         (
             "mode=query learn=json:a.b",
             "application/json",
             b"{\"a\":\\ ".to_vec(),
             None,
-            true,
+            &[(Json, GivenUp)],
         ),
         (
             "mode=query learn=json:a.b",
             "application/json",
             b"{\"a\":{} ".to_vec(),
             None,
-            false,
+            &[(Json, Whole)],
         ),
         (
             "mode=query learn=sse,json:a.b",
             "text/event-stream",
             b"data: {\"a\": \\ }\n\n".to_vec(),
             None,
-            true,
+            &[(Sse, GivenUp)],
         ),
         (
             "mode=query learn=html,json:a.b",
             "text/html",
             b"<script type='application/json'>{\"a\": \\ }</script>".to_vec(),
             None,
-            true,
+            &[(Html, Whole), (Json, GivenUp)],
+        ),
+        (
+            all,
+            "text/html",
+            dear.into_bytes(),
+            None,
+            &[(Html, GivenUp), (Json, Whole), (Script, Whole)],
+        ),
+        (
+            all,
+            "text/html",
+            gzip(too_much.as_bytes()),
+            Some(Coding::Gzip),
+            &[(Html, Cut), (Json, Cut), (Script, Cut)],
+        ),
+        (
+            all,
+            "application/json",
+            b"[]".to_vec(),
+            None,
+            &[(Json, Whole)],
+        ),
+        (page, "text/html", Vec::new(), None, &[(Html, Whole)]),
+        (
+            page,
+            "text/html",
+            Vec::new(),
+            Some(Coding::Gzip),
+            &[(Html, Whole)],
         ),
     ] {
         let said = said(directive, media_type, &body, coding);
         let start = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
+        let about = format!("{directive} {media_type} {start}");
+        let given_up = |(_, end): &(Reader, BodyEnd)| matches!(end, Cut | GivenUp);
+        assert_eq!(said.has_given_up, expected.iter().any(given_up), "{about}");
+        let [whole, cut] = said.ends;
+        assert_eq!(whole, expected, "{about}");
+        // The same, where the client or the server has left at its end.
+        let ended = |(reader, end): &(Reader, BodyEnd)| match end {
+            Whole | Ended => (*reader, Ended),
+            _ => (*reader, *end),
+        };
         assert_eq!(
-            said.has_given_up, expected,
-            "{directive} {media_type} {start}"
+            cut,
+            expected.iter().map(ended).collect::<Vec<_>>(),
+            "{about}"
         );
     }
 }

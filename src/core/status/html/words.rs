@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::super::pieces::Pieces;
-use crate::events::{Skip, Status};
+use crate::events::{BodyEnd, Skip, Status};
 
 fn of_status(status: Status) -> &'static str {
     match status {
@@ -53,6 +53,16 @@ pub fn of_skip(skip: Skip) -> &'static str {
         Skip::Shared => "shared caches may keep the response, see cacheable=",
         Skip::GivenUp => "the body is too odd to be read to its end",
         Skip::Refused => "the zone has no place for it",
+    }
+}
+
+/// How far a body was read, where it was not read to its end.
+pub fn of_end(end: BodyEnd) -> &'static str {
+    match end {
+        BodyEnd::Whole => "",
+        BodyEnd::Cut => "no more of a compressed body is read than that",
+        BodyEnd::GivenUp => "too odd, broken or costly to be read to its end",
+        BodyEnd::Ended => "the client or the server has left before its end",
     }
 }
 

@@ -47,6 +47,12 @@ fn metrics_have_the_numbers() {
         "nginx_sticky_sessions{upstream=\"shop\",server=\"10.0.0.1:8080\",state=\"in_use\"} 11",
         "nginx_sticky_sessions{upstream=\"shop\",server=\"10.0.0.1:8080\",state=\"unused\"} 2",
         "nginx_sticky_sessions_learned_total{upstream=\"shop\",source=\"html\"} 7",
+        "nginx_sticky_bodies_total{upstream=\"shop\",source=\"html\",outcome=\"whole\"} 50",
+        "nginx_sticky_bodies_total{upstream=\"shop\",source=\"html\",outcome=\"cut\"} 4",
+        "nginx_sticky_bodies_total{upstream=\"shop\",source=\"html\",outcome=\"ended\"} 2",
+        "nginx_sticky_bodies_total{upstream=\"shop\",source=\"json\",outcome=\"whole\"} 0",
+        "nginx_sticky_bodies_total{upstream=\"shop\",source=\"xml\",outcome=\"given_up\"} 1",
+        "nginx_sticky_body_bytes_total{upstream=\"shop\"} 1048576",
         "nginx_sticky_sessions_moved_total{reason=\"left\"} 2",
         "nginx_sticky_sessions_forgotten_total{reason=\"ended\"} 1",
         "nginx_sticky_server_max_sessions{upstream=\"shop\",server=\"10.0.0.1:8080\"} 13",
@@ -62,6 +68,42 @@ fn metrics_have_the_numbers() {
         assert!(text.lines().any(|it| it == line), "{line}\nin\n{text}");
     }
     assert!(!text.contains("by nginx"), "of those nothing is known");
+    assert!(
+        !text.contains("source=\"sse\",outcome"),
+        "nothing reads such bodies"
+    );
+}
+
+#[test]
+fn bodies_are_shown_by_what_reads_them() {
+    let known = report(b"u", b"s", b"z");
+    let text = json(&known);
+    let expected = "\"bodies\":{\"html\":{\"whole\":50,\"cut\":4,\"given_up\":3,\"ended\":2},\
+                    \"json\":{\"whole\":0,\"cut\":0,\"given_up\":0,\"ended\":0},\
+                    \"xml\":{\"whole\":0,\"cut\":0,\"given_up\":1,\"ended\":0}},\
+                    \"body_bytes\":1048576";
+    assert!(text.contains(expected), "{text}");
+    let text = page(&known);
+    for shown in [
+        "Bodies read",
+        "1,048,576 bytes",
+        "html: cut",
+        "xml: given_up",
+    ] {
+        assert!(text.contains(shown), "{shown}");
+    }
+    for hidden in ["json: ", "html: whole", "xml: cut"] {
+        assert!(!text.contains(hidden), "{hidden}");
+    }
+    // Where no body is read, nothing is said of bodies.
+    let mut other = known;
+    other.upstreams[0].readers.clear();
+    if let Some(sums) = &mut other.upstreams[0].sums {
+        sums.bodies = Default::default();
+    }
+    assert!(!json(&other).contains("bod"));
+    assert!(!metrics(&other).contains("bod"));
+    assert!(!page(&other).contains("Bodies"));
 }
 
 #[test]

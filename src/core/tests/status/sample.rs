@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use sticky_core::events::Reader;
 use sticky_core::status::{
     self, Mode, Notice, Report, Server, ServerDrain, Sessions, StateFile, Sums, Upstream, Zone,
 };
@@ -18,6 +19,14 @@ pub fn report<'a>(upstream: &'a [u8], server: &'a [u8], zone: &'a [u8]) -> Repor
         learned: [7; 13],
         moved: [1, 2, 3, 4, 5],
         forgotten: [1, 2, 3],
+        bodies: {
+            let mut bodies = [[0; 4]; 8];
+            bodies[Reader::Html.number()] = [50, 4, 3, 2];
+            // It is not configured any more.
+            bodies[Reader::Xml.number()] = [0, 0, 1, 0];
+            bodies
+        },
+        body_bytes: 1_048_576,
         ..Sums::default()
     };
     let sessions = Sessions {
@@ -36,6 +45,7 @@ pub fn report<'a>(upstream: &'a [u8], server: &'a [u8], zone: &'a [u8]) -> Repor
                 mode: Mode::Query,
                 zone: Some(0),
                 share: Some(zone),
+                readers: vec![Reader::Html, Reader::Json],
                 servers: vec![
                     Server {
                         name: Cow::Borrowed(server),
