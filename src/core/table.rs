@@ -39,6 +39,7 @@ mod key;
 mod layout;
 mod learn;
 mod limits;
+mod lines;
 mod local;
 mod look_up;
 mod placement;

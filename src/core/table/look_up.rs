@@ -4,11 +4,12 @@ use std::sync::atomic::Ordering::Acquire;
 
 use super::key::Key;
 use super::limits::Limits;
+use super::lines;
 use super::session::Session;
 use super::sync::AtomicU128;
 use super::tick::Tick;
 use super::word::Word;
-use super::{test_points, Table, ATTEMPTS, LINE};
+use super::{Table, ATTEMPTS, LINE};
 
 /// What the table has for an id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,20 +28,11 @@ impl<'a> Table<'a> {
     pub fn look_up(&self, key: Key, limits: &Limits, now: Tick) -> LookUp {
         let before = self.counters.relocated.load(Acquire);
         let (first, second) = self.lines_of(key);
-        let (mut low, mut copies) = (0, 0);
         // All eight are read in any case: the two cache misses overlap.
-        if let (Some(first), Some(second)) = (self.line(first), self.line(second)) {
-            for line in [first, second] {
-                for word in line {
-                    test_points::at("view: a word");
-                    let word = Word::from_bits(word.load(Acquire));
-                    if word.is_of(key) {
-                        low = word.bits() as u64;
-                        copies += 1;
-                    }
-                }
-            }
-        }
+        let (low, copies) = match (self.line(first), self.line(second)) {
+            (Some(first), Some(second)) => lines::find(first, second, key.get()),
+            _ => (0, 0),
+        };
         let session = match copies {
             0 => None,
             1 => Some(Word::with_key(key, low).session()),
@@ -117,10 +109,7 @@ impl<'a> Table<'a> {
     pub(super) fn read(&self, first: usize, second: usize, words: &mut [u128; 2 * LINE]) {
         // All eight before any is examined: the two cache misses overlap.
         if let (Some(first), Some(second)) = (self.line(first), self.line(second)) {
-            for (bits, word) in words.iter_mut().zip(first.iter().chain(second)) {
-                test_points::at("view: a word");
-                *bits = word.load(Acquire);
-            }
+            *words = lines::load(first, second);
         }
     }
 
