@@ -48,6 +48,7 @@ mod registry;
 mod relocation;
 mod restore;
 mod session;
+mod siphash;
 mod sweep;
 pub mod sync;
 mod tally;
