@@ -233,6 +233,7 @@ fn context<'r>(
         status: Cell::new(session.status),
         holder_state: Cell::new(HolderState::Untried),
         entry: Cell::new(Entry::None),
+        awaits_body: Cell::new(false),
         noted: Happened::default(),
         finalize: SavedFinalize::default(),
         open: Place::of(r),

@@ -107,6 +107,7 @@ pub fn header<'r>(
         };
         if let Some(page) = r.pool().and_then(|pool| pool.keep(page)) {
             context.page.set(Some(page));
+            context.awaits_body.set(true);
             page_will_change(r);
             r.need_body_in_memory();
         }
