@@ -34,31 +34,46 @@ pub fn find(first: &Line, second: &Line, key: u64) -> (u64, u64) {
     find_one_by_one(first, second, key)
 }
 
-/// All words.
+/// Which of eight words are such, a bit for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// Those whose high half is the key.
+    pub of_key: u32,
+    /// Those whose high half is 0.
+    pub empty: u32,
+}
+
+/// All words, and which of them are of a key or of none.
 #[inline(always)]
-pub fn load(first: &Line, second: &Line) -> [u128; 2 * LINE] {
+pub fn load(first: &Line, second: &Line, key: u64, words: &mut [u128; 2 * LINE]) -> Places {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     if wide::is_available() {
         // SAFETY: that is what is_available() has told.
-        return unsafe { wide::load(first, second) };
+        return unsafe { wide::load(first, second, key, words) };
     }
-    load_one_by_one(first, second)
+    load_one_by_one(first, second, key, words)
 }
 
 #[inline(never)]
 fn find_one_by_one(first: &Line, second: &Line, key: u64) -> (u64, u64) {
-    let all = load_one_by_one(first, second).into_iter();
+    let all = first.iter().chain(second).map(|word| word.load(Acquire));
     let of_key = all.filter(|word| (word >> 64) as u64 == key);
     of_key.fold((0, 0), |(low, count), word| (low | word as u64, count + 1))
 }
 
 #[inline(never)]
-fn load_one_by_one(first: &Line, second: &Line) -> [u128; 2 * LINE] {
-    let mut words = [0; 2 * LINE];
+fn load_one_by_one(first: &Line, second: &Line, key: u64, words: &mut [u128; 2 * LINE]) -> Places {
     for (bits, word) in words.iter_mut().zip(first.iter().chain(second)) {
         *bits = word.load(Acquire);
     }
-    words
+    let with_key = |key: u64| {
+        let are = words.iter().map(|word| (word >> 64) as u64 == key);
+        are.rev().fold(0, |all, is| all << 1 | u32::from(is))
+    };
+    Places {
+        of_key: with_key(key),
+        empty: with_key(0),
+    }
 }
 
 #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -66,13 +81,14 @@ mod wide {
     use std::arch::asm;
     use std::arch::is_x86_feature_detected;
     use std::arch::x86_64::{
-        __m128i, _mm_add_epi64, _mm_and_si128, _mm_cmpeq_epi64, _mm_cvtsi128_si64, _mm_or_si128,
-        _mm_set1_epi64x, _mm_testz_si128, _mm_unpackhi_epi64, _mm_unpacklo_epi64,
+        __m128i, _mm_add_epi64, _mm_and_si128, _mm_cmpeq_epi64, _mm_cvtsi128_si64,
+        _mm_movemask_epi8, _mm_or_si128, _mm_packs_epi16, _mm_packs_epi32, _mm_set1_epi64x,
+        _mm_setzero_si128, _mm_testz_si128, _mm_unpackhi_epi64, _mm_unpacklo_epi64,
     };
     use std::mem::transmute;
     use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
-    use super::{Line, LINE};
+    use super::{Line, Places, LINE};
 
     const UNKNOWN: u8 = 0;
     const NOT_AVAILABLE: u8 = 1;
@@ -140,9 +156,33 @@ mod wide {
     /// # Safety
     /// The processor has AVX and cmpxchg16b.
     #[target_feature(enable = "avx")]
-    pub unsafe fn load(first: &Line, second: &Line) -> [u128; 2 * LINE] {
-        // SAFETY: the caller's promise; a register has 128 bits, any of which are a number.
-        unsafe { transmute(read(first, second)) }
+    pub unsafe fn load(
+        first: &Line,
+        second: &Line,
+        key: u64,
+        words: &mut [u128; 2 * LINE],
+    ) -> Places {
+        // SAFETY: the caller's promise; what has AVX has all that is older, too. A register has 128
+        // bits, any of which are a number.
+        unsafe {
+            let read = read(first, second);
+            *words = transmute::<[__m128i; 2 * LINE], [u128; 2 * LINE]>(read);
+            let [a, b, c, d, e, f, g, h] = read;
+            let (ab, cd) = (_mm_unpackhi_epi64(a, b), _mm_unpackhi_epi64(c, d));
+            let (ef, gh) = (_mm_unpackhi_epi64(e, f), _mm_unpackhi_epi64(g, h));
+            let with_key = |key| {
+                let (ab, cd) = (_mm_cmpeq_epi64(ab, key), _mm_cmpeq_epi64(cd, key));
+                let (ef, gh) = (_mm_cmpeq_epi64(ef, key), _mm_cmpeq_epi64(gh, key));
+                // Halves, quarters and eighths of what is all set or all clear.
+                let (abcd, efgh) = (_mm_packs_epi32(ab, cd), _mm_packs_epi32(ef, gh));
+                let bytes = _mm_packs_epi16(_mm_packs_epi32(abcd, efgh), _mm_setzero_si128());
+                _mm_movemask_epi8(bytes) as u32
+            };
+            Places {
+                of_key: with_key(_mm_set1_epi64x(key as i64)),
+                empty: with_key(_mm_setzero_si128()),
+            }
+        }
     }
 
     /// # Safety
@@ -215,10 +255,13 @@ mod tests {
                 line([(); LINE].map(|_| word())),
                 line([(); LINE].map(|_| word())),
             );
-            assert_eq!(load(&first, &second), load_one_by_one(&first, &second));
             for key in [0, 1, 4, 7, 11, 1 << 32, (1 << 32) | 1, 1 << 63, u64::MAX] {
                 let expected = find_one_by_one(&first, &second, key);
                 assert_eq!(find(&first, &second, key), expected, "{key:x}");
+                let (mut words, mut expected) = ([0; 2 * LINE], [1; 2 * LINE]);
+                let places = load(&first, &second, key, &mut words);
+                let as_expected = load_one_by_one(&first, &second, key, &mut expected);
+                assert_eq!((places, words), (as_expected, expected), "{key:x}");
             }
         }
     }
@@ -255,7 +298,8 @@ mod tests {
             });
             let mut latest = 0;
             while !is_over.load(SeqCst) {
-                let words = load(&first, &second);
+                let mut words = [0; 2 * LINE];
+                load(&first, &second, 1, &mut words);
                 assert!(words.iter().all(|word| *word == both(*word as u64)));
                 latest = words
                     .iter()
