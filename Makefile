@@ -142,10 +142,11 @@ help:
 ## All tests: test-core, test-worst, test-layout, test-nginx
 test: test-core test-worst test-layout test-nginx
 
-## The core crate's tests, without nginx
+## The tests of the core, and of how it reads words, without nginx
 test-core: packages
 	pages=$$(tools/pages target/pages) && \
 	env $${pages:+STICKY_PAGES="$$pages"} $(CARGO) test --locked -p sticky-core --features steps --target-dir target/core
+	$(CARGO) test --locked -p sticky-words --target-dir target/core
 	$(CARGO) test --locked -p sticky-core --features model --target-dir target/core --test table_orders
 
 # Counted under callgrind, so that it does not matter how busy the machine is.

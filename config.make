@@ -17,7 +17,8 @@ cat << END >> $NGX_MAKEFILE
 $ngx_sticky_rs_lib: \\
 	$(echo $ngx_sticky_rs_deps) \\
 	$ngx_addon_dir/build.rs $ngx_addon_dir/Cargo.toml $ngx_addon_dir/Cargo.lock \\
-	$ngx_addon_dir/src/core/Cargo.toml $NGX_OBJS/ngx_auto_config.h
+	$ngx_addon_dir/src/core/Cargo.toml $ngx_addon_dir/src/words/Cargo.toml \\
+	$NGX_OBJS/ngx_auto_config.h
 	NGINX_SOURCE_DIR="\$\$(pwd)" \\
 	NGINX_BUILD_DIR="\$\$(cd "$NGX_OBJS" && pwd)" \\
 	"$ngx_sticky_rs_cargo" rustc --release --locked --crate-type staticlib \\

@@ -389,12 +389,13 @@ unsafe extern "C" fn answer_operator(r: sys::RequestPtr) -> ngx_int_t {
     })
 }
 
-static NEXT_HEADER_FILTER: NginxTable<sys::ngx_http_output_header_filter_pt> =
-    NginxTable::new(None);
-static NEXT_BODY_FILTER: NginxTable<sys::ngx_http_output_body_filter_pt> = NginxTable::new(None);
+type HeaderFilter = unsafe extern "C" fn(sys::RequestPtr) -> ngx_int_t;
+type BodyFilter = unsafe extern "C" fn(sys::RequestPtr, *mut sys::ngx_chain_t) -> ngx_int_t;
+
+static NEXT_HEADER_FILTER: NginxTable<HeaderFilter> = NginxTable::new(no_header_filter);
+static NEXT_BODY_FILTER: NginxTable<BodyFilter> = NginxTable::new(no_body_filter);
 #[cfg(nginx_since = "1.29.0")]
-static NEXT_EARLY_HINTS_FILTER: NginxTable<sys::ngx_http_output_header_filter_pt> =
-    NginxTable::new(None);
+static NEXT_EARLY_HINTS_FILTER: NginxTable<HeaderFilter> = NginxTable::new(no_header_filter);
 
 /// Puts the filters on top of the chains built so far, and asks for the end of each request, if any
 /// upstream is sticky.
@@ -413,13 +414,19 @@ unsafe extern "C" fn install_filters(cf: *mut ngx_conf_t) -> ngx_int_t {
         Ok(true) => {
             // SAFETY: ngx_http_block() calls this while nobody uses the chains of filters.
             unsafe {
-                *NEXT_HEADER_FILTER.0.get() = sys::ngx_http_top_header_filter;
+                if let Some(next) = sys::ngx_http_top_header_filter {
+                    *NEXT_HEADER_FILTER.0.get() = next;
+                }
                 sys::ngx_http_top_header_filter = Some(header_filter);
-                *NEXT_BODY_FILTER.0.get() = sys::ngx_http_top_body_filter;
+                if let Some(next) = sys::ngx_http_top_body_filter {
+                    *NEXT_BODY_FILTER.0.get() = next;
+                }
                 sys::ngx_http_top_body_filter = Some(body_filter);
                 #[cfg(nginx_since = "1.29.0")]
                 {
-                    *NEXT_EARLY_HINTS_FILTER.0.get() = sys::ngx_http_top_early_hints_filter;
+                    if let Some(next) = sys::ngx_http_top_early_hints_filter {
+                        *NEXT_EARLY_HINTS_FILTER.0.get() = next;
+                    }
                     sys::ngx_http_top_early_hints_filter = Some(early_hints_filter);
                 }
             }
@@ -435,13 +442,22 @@ unsafe extern "C" fn header_filter(r: sys::RequestPtr) -> ngx_int_t {
         guard((), || response::header(request, context));
     }
     // SAFETY: ngx_http_send_header() passes a live request, and so do the filters before ours.
-    if let Some(request) = unsafe { Request::from_ptr(r) } {
-        if let Some(context) = request.context::<RequestContext<'_>>() {
-            guarded(request, context);
-        }
+    let request = unsafe { Request::of_callback(r) };
+    if let Some(context) = request.context::<RequestContext<'_>>() {
+        guarded(request, context);
     }
     // SAFETY: install_filters() has saved the next filter, which gets nginx's arguments.
-    unsafe { (*NEXT_HEADER_FILTER.0.get()).map_or(sys::ERROR, |next| next(r)) }
+    unsafe { (*NEXT_HEADER_FILTER.0.get())(r) }
+}
+
+/// Where no filter follows, which nginx does not do.
+unsafe extern "C" fn no_header_filter(_: sys::RequestPtr) -> ngx_int_t {
+    sys::ERROR
+}
+
+/// The same.
+unsafe extern "C" fn no_body_filter(_: sys::RequestPtr, _: *mut sys::ngx_chain_t) -> ngx_int_t {
+    sys::ERROR
 }
 
 #[cfg(nginx_since = "1.29.0")]
@@ -453,7 +469,7 @@ unsafe extern "C" fn early_hints_filter(r: sys::RequestPtr) -> ngx_int_t {
         }
     }
     // SAFETY: install_filters() has saved the next filter, which gets nginx's arguments.
-    unsafe { (*NEXT_EARLY_HINTS_FILTER.0.get()).map_or(sys::ERROR, |next| next(r)) }
+    unsafe { (*NEXT_EARLY_HINTS_FILTER.0.get())(r) }
 }
 
 // Called once for every request, and for a subrequest where those are logged: what is done with most of
@@ -466,12 +482,11 @@ unsafe extern "C" fn log_handler(r: sys::RequestPtr) -> ngx_int_t {
         sys::OK
     }
     // SAFETY: ngx_http_log_request() passes a live request.
-    if let Some(request) = unsafe { Request::from_ptr(r) } {
-        if let Some(context) = request.context::<RequestContext<'_>>() {
-            let rest = count::ended(context);
-            if rest != Rest::Nothing {
-                return guarded(context, rest);
-            }
+    let request = unsafe { Request::of_callback(r) };
+    if let Some(context) = request.context::<RequestContext<'_>>() {
+        let rest = count::ended(context);
+        if rest != Rest::Nothing {
+            return guarded(context, rest);
         }
     }
     sys::OK
@@ -480,12 +495,11 @@ unsafe extern "C" fn log_handler(r: sys::RequestPtr) -> ngx_int_t {
 // Called for each piece of every response: what is done with most of them is short.
 unsafe extern "C" fn body_filter(r: sys::RequestPtr, chain: *mut sys::ngx_chain_t) -> ngx_int_t {
     // SAFETY: ngx_http_output_filter() passes a live request, and so do the filters before ours.
-    if let Some(request) = unsafe { Request::from_ptr(r) } {
-        if let Some(context) = request.context::<RequestContext<'_>>() {
-            if response::awaits_body(context) {
-                // SAFETY: nginx's arguments.
-                return unsafe { awaited_body(r, request, context, chain) };
-            }
+    let request = unsafe { Request::of_callback(r) };
+    if let Some(context) = request.context::<RequestContext<'_>>() {
+        if context.awaits_body.get() {
+            // SAFETY: nginx's arguments.
+            return unsafe { awaited_body(r, context, chain) };
         }
     }
     // SAFETY: nginx's arguments.
@@ -497,18 +511,19 @@ unsafe extern "C" fn body_filter(r: sys::RequestPtr, chain: *mut sys::ngx_chain_
 #[inline(always)]
 unsafe fn next_body_filter(r: sys::RequestPtr, chain: *mut sys::ngx_chain_t) -> ngx_int_t {
     // SAFETY: install_filters() has saved the next filter, which gets nginx's arguments.
-    unsafe { (*NEXT_BODY_FILTER.0.get()).map_or(sys::ERROR, |next| next(r, chain)) }
+    unsafe { (*NEXT_BODY_FILTER.0.get())(r, chain) }
 }
 
 /// # Safety
-/// `r` and `chain` are nginx's arguments of a body filter, `request` and `context` those of `r`.
+/// `r` and `chain` are nginx's arguments of a body filter, `context` is that of `r`.
+// As a C function, so that the call of it can be the last jump.
 #[inline(never)]
-unsafe fn awaited_body<'r>(
+unsafe extern "C" fn awaited_body(
     r: sys::RequestPtr,
-    request: Request<'r>,
-    context: &RequestContext<'r>,
+    context: &RequestContext<'_>,
     chain: *mut sys::ngx_chain_t,
 ) -> ngx_int_t {
+    let request = context.request;
     // SAFETY: ngx_http_output_filter() passes a chain or NULL; nobody changes it before the next
     // filter.
     let pieces = unsafe { Chain::from_ptr(chain) };

@@ -8,6 +8,7 @@ pub mod lookup;
 pub mod nginx_forms;
 pub mod open;
 pub mod origin;
+mod query;
 pub mod session_id;
 pub mod status;
 pub mod steer;

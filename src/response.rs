@@ -3,7 +3,7 @@
 //! This file chooses which, by the mode of the upstream. It is called by the header filter, by
 //! variables, which `add_header` may evaluate earlier, and for answers with X-Accel-Redirect.
 
-use sticky_core::directive::{CookieRule, QueryRule};
+use sticky_core::directive::{CookieRule, QueryRule, RewriteRule};
 use sticky_core::events::{Skip, Status};
 
 use crate::config::types::Rule;
@@ -35,21 +35,33 @@ fn read_header<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
     if is_new {
         drain::announced(r, context, name);
     }
+    let Rule::Query(rule, sessions, readers) = &context.sticky.rule else {
+        return read_header_of_other_mode(r, context, name, is_new);
+    };
+    if is_new && rule.awaits_end {
+        answered(r, context, rule, sessions, name);
+    }
+    if !may_learn(r, context) {
+        return;
+    }
+    if is_new {
+        learn::header(r, context, rule, sessions, name);
+    }
+    if learn::has_scannable_body(r, context, readers) {
+        learn::begin_body(r, context, rule, readers, name);
+    }
+}
+
+/// Apart, so that the way of the other mode is short.
+#[inline(never)]
+fn read_header_of_other_mode<'r>(
+    r: Request<'r>,
+    context: &'r RequestContext<'r>,
+    name: &'r [u8],
+    is_new: bool,
+) {
     match &context.sticky.rule {
-        Rule::Query(rule, sessions, readers) => {
-            if is_new && rule.awaits_end {
-                answered(r, context, rule, sessions, name);
-            }
-            if !may_learn(r, context) {
-                return;
-            }
-            if is_new {
-                learn::header(r, context, rule, sessions, name);
-            }
-            if learn::has_scannable_body(r, context, readers) {
-                learn::begin_body(r, context, rule, readers, name);
-            }
-        }
+        Rule::Query(..) => {}
         Rule::Cookie(rule, variables) => {
             if is_new {
                 observe_cookie(r, context, rule);
@@ -60,7 +72,7 @@ fn read_header<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
             if is_new {
                 observe_rewrite(r, context);
             }
-            rewrite::header(r, context, rule, name);
+            rewrite_header(r, context, rule, name);
         }
         Rule::NginxForm(_) => {
             if is_new {
@@ -69,6 +81,17 @@ fn read_header<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
             // Its cookie was set when the server was chosen.
         }
     }
+}
+
+/// Apart, for a page needs much memory on the stack.
+#[inline(never)]
+fn rewrite_header<'r>(
+    r: Request<'r>,
+    context: &'r RequestContext<'r>,
+    rule: &RewriteRule,
+    name: &'r [u8],
+) {
+    rewrite::header(r, context, rule, name);
 }
 
 /// Reads the header once: which peer has answered, and the session ids in it. `$sticky_status` needs
@@ -111,12 +134,6 @@ fn may_learn(r: Request<'_>, context: &RequestContext<'_>) -> bool {
         context.noted.skip(Skip::Status);
     }
     may_learn
-}
-
-/// Whether the body of a response is scanned or rewritten. The scan itself may have ended already.
-#[inline]
-pub fn awaits_body(context: &RequestContext<'_>) -> bool {
-    context.page.get().is_some() || learn::scans_body(context)
 }
 
 /// Called before the Early Hints of a server (103) are sent to the client. The response itself may

@@ -193,6 +193,12 @@ impl<'c> PeerIndex<'c> {
         self.peers.get(self.numbers.position(number, epoch)?)
     }
 
+    /// The same, where it means what it meant when the index was built; `None` where it may not.
+    #[inline(always)]
+    pub fn by_number_as_built(&self, number: PeerId) -> Option<&Peer> {
+        self.peers.get(self.numbers.position_as_built(number)?)
+    }
+
     /// The epoch of the registry in which the index was built.
     pub fn epoch(&self) -> Epoch {
         self.numbers.epoch()

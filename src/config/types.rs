@@ -174,6 +174,12 @@ impl Sticky<'_> {
         }
     }
 
+    /// The same, where peers never change and were indexed before.
+    #[inline(always)]
+    pub fn fixed_index(&self) -> Option<&PeerIndex<'_>> {
+        self.fixed.get()
+    }
+
     /// The same, of peers that this worker has met with a request, as [`RoundRobin::of`] shows them.
     ///
     /// [`RoundRobin::of`]: crate::ngx::balancer::RoundRobin::of

@@ -121,6 +121,10 @@ pub struct QueryRule {
     pub from: Vec<Place>,
     /// What these are, where it can mostly be told at once that none of them has an id.
     pub cheap: Option<CheapPlaces>,
+    /// Whether [`Place::Query`] is the first.
+    pub begins_with_query: bool,
+    /// Whether all but the first are in the body of a request.
+    pub rest_is_in_body: bool,
     /// Where a response may hand out an id.
     pub learn: LearnSet,
     /// Whether one of them is [`Place::Cookie`].
@@ -216,9 +220,7 @@ pub enum Place {
 /// Which places a request is searched for an id, where there are no others than these.
 #[derive(Clone, Copy, Debug)]
 pub struct CheapPlaces {
-    /// The query comes before all others.
-    pub begin_with_query: bool,
-    /// Cookies do.
+    /// Cookies come before all others.
     pub begin_with_cookie: bool,
     /// One is [`Place::Query`].
     pub query: bool,
@@ -238,7 +240,6 @@ impl CheapPlaces {
         let in_body = places.iter().filter(|place| place.is_in_body()).count();
         let count = in_body + usize::from(query) + usize::from(path) + usize::from(cookie);
         (count == places.len()).then_some(Self {
-            begin_with_query: places.first() == Some(&Place::Query),
             begin_with_cookie: places.first() == Some(&Place::Cookie),
             query,
             body: in_body > 0,

@@ -39,6 +39,7 @@ mod key;
 mod layout;
 mod learn;
 mod limits;
+mod lines;
 mod local;
 mod look_up;
 mod placement;
@@ -47,6 +48,7 @@ mod registry;
 mod relocation;
 mod restore;
 mod session;
+mod siphash;
 mod sweep;
 pub mod sync;
 mod tally;
@@ -65,7 +67,7 @@ pub use key::{Key, Keyer, ScopedKeyer};
 pub use layout::{Counters, Notes, ZoneHeader, ZoneIdentity};
 pub use limits::Limits;
 pub use local::LocalTable;
-pub use look_up::LookUp;
+pub use look_up::{Asked, Held, LookUp};
 pub use predecessor::Predecessor;
 pub use registry::{entries_of, Epoch, Numbers, Registration, Registry, RegistryHead};
 pub use session::{PeerId, Session, Stage};
@@ -119,7 +121,7 @@ pub fn is_lock_free() -> bool {
 pub struct Table<'a> {
     words: &'a [AtomicU128],
     counters: &'a Counters,
-    lines: u64,
+    lines: &'a [[AtomicU128; LINE]],
     zone_limits: Option<Limits>,
     registry: Option<Registry<'a>>,
     usable: Option<&'a UsableServers>,
@@ -129,13 +131,13 @@ impl<'a> Table<'a> {
     /// A table on `words`, of which it uses a whole number of lines. With less than two lines it
     /// learns and finds nothing.
     pub fn new(words: &'a [AtomicU128], counters: &'a Counters) -> Table<'a> {
-        let lines = words.len() / LINE;
-        let lines = if lines < 2 { 0 } else { lines };
-        let words = words.get(..lines * LINE).unwrap_or_default();
+        let (lines, _) = words.as_chunks();
+        let lines = if lines.len() < 2 { &[] } else { lines };
+        let words = lines.as_flattened();
         Table {
             words,
             counters,
-            lines: lines as u64,
+            lines,
             zone_limits: None,
             registry: None,
             usable: None,

@@ -16,6 +16,8 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::Arc;
 
+use wide::u8x16;
+
 use name::{decoded, unescaped};
 
 pub(crate) use last_bytes::{LastBytes, NeedleSet};
@@ -569,19 +571,26 @@ fn first_of<'a, 'n>(
 }
 
 /// Whether a query certainly has neither separators nor escapes: no `&`, `;`, `%`, `+`. Also false
-/// for fewer than 8 bytes.
-#[inline]
+/// for fewer than 8 bytes, and where a byte looks nearly like these: `$`, `'`.
+#[inline(always)]
 fn is_one_plain_pair(query: &[u8]) -> bool {
+    /// `%` and `&` differ in two bits, `+` and `;` in one.
     #[inline(always)]
-    fn is_plain<const N: usize>(block: &[u8; N]) -> bool {
-        let is_odd = |b: u8| (b == b'&') | (b == b';') | (b == b'%') | (b == b'+');
-        !block.iter().fold(false, |any, b| any | is_odd(*b))
+    fn odd(block: [u8; 16]) -> u8x16 {
+        let block = u8x16::new(block);
+        let one = (block | u8x16::splat(3)).cmp_eq(u8x16::splat(b'\''));
+        one | (block | u8x16::splat(16)).cmp_eq(u8x16::splat(b';'))
     }
-    if query.len() < 16 {
-        are_all(query, is_plain::<8>)
-    } else {
-        are_all(query, is_plain::<16>)
+    // Up to 32 bytes, as most have, in two blocks that overlap.
+    if let (Some(first), Some(last)) = (query.first_chunk(), query.last_chunk()) {
+        return (odd(*first) | odd(*last)).none()
+            && (query.len() <= 32 || are_all(query, |block| odd(*block).none()));
     }
+    if let (Some(first), Some(last)) = (query.first_chunk(), query.last_chunk()) {
+        let both = u128::from(u64::from_ne_bytes(*first)) << 64;
+        return odd((both | u128::from(u64::from_ne_bytes(*last))).to_ne_bytes()).none();
+    }
+    false
 }
 
 /// Whether a query certainly has no other separators than `&` and nothing to decode. Also false for

@@ -16,6 +16,7 @@ use super::request::Request;
 use super::sys;
 use super::upstream::Upstream;
 
+mod at_once;
 mod avoid;
 #[cfg(nginx_since = "1.29.6")]
 mod hint;
@@ -23,6 +24,7 @@ mod hint;
 mod search;
 mod take;
 
+pub use at_once::FirstAttempt;
 #[cfg(not(nginx_since = "1.29.6"))]
 pub use search::List;
 pub use take::LoadRules;
@@ -54,6 +56,13 @@ pub trait Chooser {
     fn balancer(&self) -> &Balancer;
     /// The request.
     fn request(&self) -> Request<'_>;
+    /// Called before all else for the first attempt of a request: takes the peer that it goes to, if
+    /// nothing is to be thought about. False: nothing has changed, and [`choose`](Self::choose) is
+    /// called. After true, [`taken`](Self::taken) is not.
+    #[inline]
+    fn take_at_once(&self, _attempt: &FirstAttempt<'_>) -> bool {
+        false
+    }
     /// Called for each attempt.
     fn choose(&self, attempt: &Attempt<'_>) -> Choice;
     /// Whether [`taken`](Self::taken) is to be called.
@@ -158,7 +167,7 @@ pub struct Balancer {
     #[cfg(any(ngx_feature = "ssl", ngx_feature = "compat"))]
     save_session: Cell<sys::ngx_event_save_peer_session_pt>,
     peers: PeerList,
-    /// How many attempts were left when the latest one was begun.
+    /// How many attempts were left when the latest one was begun; 0 before the first.
     tries: Cell<u32>,
     /// The latest attempt went to a backup peer although the balancer was at its primary list.
     is_out_of_turn: Cell<bool>,
@@ -194,6 +203,32 @@ impl Balancer {
     fn is_current(&self) -> bool {
         // SAFETY: RoundRobin::of() has seen that data was initialised for this list.
         unsafe { is_current(self.data(), self.peers.primary()) }
+    }
+
+    /// Whether the balancer keeps its accounts in the peers alone, as round robin does.
+    #[inline]
+    fn gives_back_as_round_robin(&self) -> bool {
+        #[cfg(nginx_since = "1.29.6")]
+        return self
+            .free
+            .get()
+            .is_some_and(|free| ptr::fn_addr_eq(free, ROUND_ROBIN_FREE));
+        // Every balancer does.
+        #[cfg(not(nginx_since = "1.29.6"))]
+        true
+    }
+
+    /// The word of `tried` that has a peer's bit, and the bit. The word is there if the peers are
+    /// those that the request was initialised for.
+    #[inline]
+    fn tried(&self, peer: &PeerHandle) -> (*mut usize, usize) {
+        let bits = usize::BITS as usize;
+        // SAFETY: RoundRobin::of() has seen what data points to.
+        let tried = unsafe { (*self.data()).tried };
+        (
+            tried.wrapping_add(peer.index / bits),
+            1 << (peer.index % bits),
+        )
     }
 
     /// Puts the balancer at another list of its upstream, none of whose peers has been tried, as
@@ -355,7 +390,37 @@ unsafe extern "C" fn get<T: Chooser>(
 ) -> sys::ngx_int_t {
     // SAFETY: ngx_event_connect_peer() passes the connection and its data, which interpose() has
     // set.
-    let (chooser, mut pc) = unsafe { (&*data.cast::<T>(), NonNull::new_unchecked(pc)) };
+    let (chooser, pc) = unsafe { (&*data.cast::<T>(), NonNull::new_unchecked(pc)) };
+    let balancer = chooser.balancer();
+    if balancer.tries.get() == 0 {
+        let attempt = FirstAttempt { pc, balancer };
+        if guard(false, || chooser.take_at_once(&attempt)) {
+            // SAFETY: a field of a live structure.
+            balancer.tries.set(unsafe { pc.as_ref() }.tries as u32);
+            enter(chooser);
+            return sys::OK;
+        }
+    }
+    get_chosen(chooser, pc)
+}
+
+/// A peer was taken for the request of a chooser.
+#[inline(always)]
+fn enter<T: Chooser>(chooser: &T) {
+    if let Some(place) = chooser.place() {
+        // SAFETY: the chooser is in the request's memory (interpose()). A peer that was taken is given
+        // back before that is freed: ngx_http_upstream_cleanup() calls
+        // ngx_http_upstream_finalize_request(), which calls free().
+        unsafe { open::enter(place) }
+    }
+}
+
+/// Any attempt.
+#[inline(never)]
+fn get_chosen<T: Chooser>(
+    chooser: &T,
+    mut pc: NonNull<sys::ngx_peer_connection_t>,
+) -> sys::ngx_int_t {
     let balancer = chooser.balancer();
     // SAFETY: RoundRobin::of() took the connection from an exchange, and nginx calls get() for no
     // other one.
@@ -407,12 +472,7 @@ unsafe extern "C" fn get<T: Chooser>(
     if code != sys::OK && code != sys::DONE {
         return code;
     }
-    if let Some(place) = chooser.place() {
-        // SAFETY: the chooser is in the request's memory (interpose()). A peer that was taken is given
-        // back before that is freed: ngx_http_upstream_cleanup() calls
-        // ngx_http_upstream_finalize_request(), which calls free().
-        unsafe { open::enter(place) }
-    }
+    enter(chooser);
     if !chooser.awaits_peer() {
         return code;
     }

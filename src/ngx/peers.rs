@@ -2,6 +2,7 @@
 //! come with nginx build on. Shows them and their state; which of them may be used is decided
 //! elsewhere.
 
+use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
 use super::sys;
@@ -190,6 +191,56 @@ impl Lock {
     }
 }
 
+/// The locks on a list and on one of its peers together, so that a list without locks costs one look.
+pub(super) struct BothLocks {
+    /// NULL, and so is the other, for a list that needs none.
+    list: *mut sys::ngx_atomic_t,
+    peer: *mut sys::ngx_atomic_t,
+}
+
+impl BothLocks {
+    /// As [`Lock::read_list`] and [`Lock::peer`]. `None`: `is_there` says, once the list is locked,
+    /// that the peer is not in it.
+    ///
+    /// # Safety
+    /// `peers` is a live list, and `peer` is in it if `is_there` says so.
+    #[inline(always)]
+    pub(super) unsafe fn of(
+        peers: *mut Peers,
+        peer: *mut Peer,
+        is_there: impl Fn() -> bool,
+    ) -> Option<Self> {
+        #[cfg(ngx_feature = "http_upstream_zone")]
+        // SAFETY: as in Lock::read_list() and Lock::peer().
+        unsafe {
+            if !(*peers).shpool.is_null() {
+                let list = Lock::read_list(peers);
+                if !is_there() {
+                    return None;
+                }
+                let peer = ManuallyDrop::new(Lock::peer(peers, peer)).0;
+                let list = ManuallyDrop::new(list).0;
+                return Some(Self { list, peer });
+            }
+        }
+        let _ = (peers, peer);
+        is_there().then_some(Self {
+            list: ptr::null_mut(),
+            peer: ptr::null_mut(),
+        })
+    }
+}
+
+impl Drop for BothLocks {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if !self.list.is_null() {
+            drop(Lock(self.peer));
+            drop(Lock(self.list));
+        }
+    }
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
         if !self.0.is_null() {
@@ -299,6 +350,17 @@ impl PeerList {
         }
         let backup = self.backup();
         (!backup.is_null()).then_some(backup)
+    }
+
+    /// Whether a handle is that of a peer that exists now.
+    #[inline]
+    pub(super) fn is_of(self, handle: &PeerHandle) -> bool {
+        // Else they never change.
+        let may_change = cfg!(all(
+            nginx_since = "1.27.3",
+            ngx_feature = "http_upstream_zone"
+        ));
+        !may_change || self.generation() == handle.generation
     }
 
     /// Changes when peers come or go.

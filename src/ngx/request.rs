@@ -38,6 +38,16 @@ impl<'r> Request<'r> {
         NonNull::new(r.cast()).map(|r| Self(r, PhantomData))
     }
 
+    /// The request that nginx passes to a callback.
+    ///
+    /// # Safety
+    /// `r` is not NULL, and a request that lives for `'r`.
+    #[inline(always)]
+    pub unsafe fn of_callback(r: sys::RequestPtr) -> Self {
+        // SAFETY: the caller's promise.
+        Self(unsafe { NonNull::new_unchecked(r.cast()) }, PhantomData)
+    }
+
     /// The pointer for nginx's own functions.
     pub fn as_ptr(self) -> sys::RequestPtr {
         self.0.as_ptr().cast()

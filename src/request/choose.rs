@@ -7,7 +7,9 @@ use sticky_core::table::PeerId;
 
 use crate::config::peer_index::IndexView;
 use crate::config::types::{LocationConf, Rule, UpstreamConf};
-use crate::ngx::balancer::{interpose, Attempt, Balancer, Choice, Chooser, RoundRobin};
+use crate::ngx::balancer::{
+    interpose, Attempt, Balancer, Choice, Chooser, FirstAttempt, RoundRobin,
+};
 use crate::ngx::open::Place;
 use crate::ngx::peers::{PeerHandle, PeerKey};
 use crate::ngx::request::Request;
@@ -75,12 +77,23 @@ impl<'r, By: 'r> Steered<'r, By> {
 pub(super) trait Way {
     fn choose(context: &RequestContext<'_>, attempt: &Attempt<'_>) -> Choice;
 
+    /// See [`Chooser::take_at_once`].
+    #[inline(always)]
+    fn take_at_once(_context: &RequestContext<'_>, _attempt: &FirstAttempt<'_>) -> bool {
+        false
+    }
+
     /// Whether what is taken may be another peer.
     const MAY_PASS_BY: bool;
 }
 
 impl Way for Holder {
     const MAY_PASS_BY: bool = false;
+
+    #[inline(always)]
+    fn take_at_once(context: &RequestContext<'_>, attempt: &FirstAttempt<'_>) -> bool {
+        context.take_holder_at_once(attempt)
+    }
 
     #[inline(always)]
     fn choose(context: &RequestContext<'_>, attempt: &Attempt<'_>) -> Choice {
@@ -136,6 +149,10 @@ impl<'r, W: Way + 'r> Chooser for Steered<'r, W> {
     }
 
     #[inline(always)]
+    fn take_at_once(&self, attempt: &FirstAttempt<'_>) -> bool {
+        W::take_at_once(&self.context, attempt)
+    }
+
     fn choose(&self, attempt: &Attempt<'_>) -> Choice {
         let choice = W::choose(&self.context, attempt);
         if W::MAY_PASS_BY && self.context.holder_state.get() != HolderState::Steered {
@@ -241,6 +258,27 @@ impl RequestContext<'_> {
             return Err(Unavailable::Drained);
         }
         attempt.take(peer, usable::test)
+    }
+
+    /// The same as [`Self::choose_holder`] where the session's peer can be used, as it nearly always
+    /// can. False: nothing has changed.
+    #[inline(always)]
+    fn take_holder_at_once(&self, attempt: &FirstAttempt<'_>) -> bool {
+        let peer = match (self.found.get(), self.holder.get()) {
+            (None, Some(holder)) => match self.sticky.fixed_index() {
+                Some(index) => index.by_number_as_built(holder),
+                None => None,
+            },
+            (found, _) => found,
+        };
+        let Some(peer) = peer else { return false };
+        if self.sticky.may_have_drains() || !attempt.take(&peer.handle, usable::can_be_used) {
+            return false;
+        }
+        self.found.set(Some(peer));
+        self.holder_state.set(HolderState::Steered);
+        self.tries.hit_first();
+        true
     }
 
     #[inline(always)]

@@ -65,6 +65,8 @@ pub struct RequestContext<'r> {
     pub holder_state: Cell<HolderState>,
     /// What it has to do with a session that a request has entered.
     pub entry: Cell<Entry>,
+    /// Whether the body of its response is read or rewritten.
+    pub awaits_body: Cell<bool>,
     /// What was noted of sessions so far; [`RequestContext::happened`] tells all.
     pub noted: Happened,
     /// The protocol's own callback for the end of the exchange.

@@ -13,7 +13,7 @@ use sticky_core::candidates::{Candidates, Standing};
 use sticky_core::directive::{CookieRule, QueryRule, RewriteRule};
 use sticky_core::events::Status;
 use sticky_core::http::cookie;
-use sticky_core::table::{Key, LookUp, PeerId, Stage};
+use sticky_core::table::{Asked, Held, Key, PeerId};
 
 use crate::config::peer_index::{IndexView, Peer, PeerIndex};
 use crate::config::types::Rule;
@@ -21,7 +21,7 @@ use crate::ngx::request::Request;
 use crate::zone::sessions::Sessions;
 
 use super::context::RequestContext;
-use super::session_id::{self, First};
+use super::session_id;
 use super::usable;
 
 /// The session that a request asks for.
@@ -37,8 +37,8 @@ pub struct RequestSession<'r> {
     pub holder: Option<PeerId>,
     /// That peer, where it is known already and stays as it is.
     pub found: Option<&'r Peer>,
-    /// A request has entered it, and no answer has kept it.
-    pub is_entered: bool,
+    /// How it is held, where it is in the session table.
+    pub held: Option<Held>,
 }
 
 impl<'r> RequestSession<'r> {
@@ -50,7 +50,25 @@ impl<'r> RequestSession<'r> {
             carried: &[],
             holder: None,
             found: None,
-            is_entered: false,
+            held: None,
+        }
+    }
+
+    /// What the table has for an id.
+    #[inline(always)]
+    fn of_key(key: Key, id: &'r [u8], asked: Asked) -> Self {
+        let (status, held) = match asked {
+            Asked::Unknown => (Status::Miss, None),
+            Asked::Expired => (Status::Expired, None),
+            Asked::Live(held) | Asked::Due(held) => (Status::Hit, Some(held)),
+        };
+        Self {
+            status,
+            request_key: Some(key),
+            carried: id,
+            holder: held.map(Held::peer),
+            found: None,
+            held,
         }
     }
 
@@ -181,92 +199,17 @@ fn by_any_value<'r>(
     candidates.decided()
 }
 
-/// Finds it in the session table, by the id of the request. The session is in use from now on,
-/// unless its server cannot be used (`is_usable`): then [`another`] may be chosen.
-#[inline(always)]
-pub fn by_id<'r>(
+/// Finds it in the session table, by all ids of the request, as if its server could be used. It is
+/// not in use by that.
+pub fn by_any_id<'r>(
     r: Request<'r>,
     rule: &QueryRule,
     sessions: &Sessions<'_>,
-    is_usable: &dyn Fn(PeerId) -> bool,
 ) -> RequestSession<'r> {
-    let (id, others) = match session_id::first(r, rule) {
-        First::Id(id, others) => (id, others),
-        First::None => return RequestSession::without_session(Status::None),
-        First::InBody => return by_live_id(r, rule, sessions, is_usable),
-    };
-    let Some(key) = sessions.key(id) else {
-        return RequestSession::without_session(Status::Miss);
-    };
-    let (session, is_due) = of_key(key, id, rule, sessions);
-    if session.holder.is_none() && !session_id::are_empty(r, others) {
-        return by_live_id(r, rule, sessions, is_usable);
-    }
-    if is_due {
-        touch(&session, rule, sessions, is_usable);
-    }
-    session
+    by_best_id(r, rule, sessions, &|_| Standing::Usable)
 }
 
-/// The session of an id, and whether it is to be touched when the request goes by it.
-#[inline(always)]
-fn of_key<'r>(
-    key: Key,
-    id: &'r [u8],
-    rule: &QueryRule,
-    sessions: &Sessions<'_>,
-) -> (RequestSession<'r>, bool) {
-    let (found, is_due) = sessions.look_up_for_request(key, &rule.limits);
-    let (status, holder, is_entered) = match found {
-        LookUp::Unknown => (Status::Miss, None, false),
-        LookUp::Expired => (Status::Expired, None, false),
-        LookUp::Found(session) => {
-            let is_entered = session.stage == Stage::Entered;
-            (Status::Hit, Some(session.peer), is_entered)
-        }
-    };
-    let session = RequestSession {
-        status,
-        request_key: Some(key),
-        carried: id,
-        holder,
-        found: None,
-        is_entered,
-    };
-    (session, is_due)
-}
-
-/// For few requests.
-#[cold]
-#[inline(never)]
-fn touch(
-    session: &RequestSession<'_>,
-    rule: &QueryRule,
-    sessions: &Sessions<'_>,
-    is_usable: &dyn Fn(PeerId) -> bool,
-) {
-    if let (Some(key), Some(holder)) = (session.request_key, session.holder) {
-        if is_usable(holder) {
-            sessions.touch(key, &rule.limits);
-        }
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn by_live_id<'r>(
-    r: Request<'r>,
-    rule: &QueryRule,
-    sessions: &Sessions<'_>,
-    is_usable: &dyn Fn(PeerId) -> bool,
-) -> RequestSession<'r> {
-    let session = by_any_id(r, rule, sessions, &|_| Standing::Usable);
-    // It does nothing where that is not due.
-    touch(&session, rule, sessions, is_usable);
-    session
-}
-
-fn by_any_id<'r>(
+fn by_best_id<'r>(
     r: Request<'r>,
     rule: &QueryRule,
     sessions: &Sessions<'_>,
@@ -278,7 +221,7 @@ fn by_any_id<'r>(
             return ControlFlow::Break(());
         };
         candidates.offer(key, || {
-            let (session, _) = of_key(key, &[], rule, sessions);
+            let session = RequestSession::of_key(key, &[], sessions.ask(key, &rule.limits));
             let standing = session.holder.map_or(Standing::Unknown, standing_of);
             (standing, (session, id))
         })
@@ -290,16 +233,6 @@ fn by_any_id<'r>(
         Some(carried) => RequestSession { carried, ..session },
         None => RequestSession::without_session(Status::None),
     }
-}
-
-/// The session of a request whose server is not chosen yet, as if it could be used. It is not in
-/// use by that.
-pub fn awaited<'r>(
-    r: Request<'r>,
-    rule: &QueryRule,
-    sessions: &Sessions<'_>,
-) -> RequestSession<'r> {
-    by_any_id(r, rule, sessions, &|_| Standing::Usable)
 }
 
 /// The server of the session that was chosen cannot be used: another session of the request whose
@@ -316,7 +249,7 @@ pub fn another<'r>(context: &RequestContext<'r>, is_foreign: bool) -> Option<Req
                 None if context.is_foreign(holder) => Standing::Unknown,
                 _ => Standing::Unusable,
             };
-            let session = by_any_id(r, rule, sessions, &standing_of);
+            let session = by_best_id(r, rule, sessions, &standing_of);
             let standing = session.holder.map_or(Standing::Unknown, standing_of);
             let decides = match standing {
                 Standing::Usable => true,

@@ -34,7 +34,7 @@ pub fn place(r: Request<'_>) -> Option<Vec<u8>> {
     let sticky = awaited(r)?;
     match &sticky.rule {
         Rule::Query(rule, sessions, _) => {
-            let session = lookup::awaited(r, rule, sessions);
+            let session = lookup::by_any_id(r, rule, sessions);
             Some(place_of(r, rule, session.carried))
         }
         _ => place_of_server(r, sticky),
@@ -52,7 +52,9 @@ pub fn is_known(r: Request<'_>) -> Option<bool> {
         };
     }
     match &awaited(r)?.rule {
-        Rule::Query(rule, sessions, _) => Some(lookup::awaited(r, rule, sessions).holder.is_some()),
+        Rule::Query(rule, sessions, _) => {
+            Some(lookup::by_any_id(r, rule, sessions).holder.is_some())
+        }
         Rule::Cookie(..) | Rule::Rewrite(_) | Rule::NginxForm(_) => None,
     }
 }

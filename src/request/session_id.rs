@@ -29,76 +29,88 @@ type Visit<'v, 'r> = dyn FnMut(Cow<'r, [u8]>) -> ControlFlow<()> + 'v;
 type VisitOfBody<'v> = dyn FnMut(usize, Vec<u8>) -> ControlFlow<()> + 'v;
 
 /// The first id of a request.
-pub enum First<'r, 'p> {
+pub enum First<'r> {
     /// It has none.
     None,
-    /// This one, and these places may have further ones.
-    Id(&'r [u8], &'p [Place]),
+    /// This one, and the places from the one of this index on may have further ones.
+    Id(&'r [u8], usize),
     /// It is in a body of JSON or XML, if there is one. That is read once for all ids.
     InBody,
 }
 
 /// The first id of a request.
 #[inline(always)]
-pub fn first<'r, 'p>(r: Request<'r>, rule: &'p QueryRule) -> First<'r, 'p> {
-    let all = rule.from.as_slice();
-    let Some(cheap) = &rule.cheap else {
-        return first_in_turn(r, &rule.names, all, May::have_any());
-    };
-    if cheap.begin_with_query {
-        return first_in_query_or(r, rule, cheap);
+pub fn first<'r>(r: Request<'r>, rule: &QueryRule) -> First<'r> {
+    if !rule.begins_with_query {
+        return first_elsewhere(r, rule);
     }
+    // Nearly all ids come in a plain query, where nothing needs decoding.
+    match rule.names.in_plain_query(r.args()) {
+        Some(Some(id)) => First::Id(id, 1),
+        Some(None) if r.is_as_sent() && rule.rest_is_in_body && !r.has_body() => First::None,
+        None => match first_in_query(r, &rule.names) {
+            Some(id) => First::Id(id, 0),
+            None => first_behind_query(r, rule),
+        },
+        Some(None) => first_in_odd_query(r, rule),
+    }
+}
+
+/// Where the arguments as they are now have no id, but perhaps those that the client sent.
+#[inline(never)]
+fn first_in_odd_query<'r>(r: Request<'r>, rule: &QueryRule) -> First<'r> {
+    let id = match r.is_as_sent() {
+        true => None,
+        false => first_in_query(r, &rule.names),
+    };
+    match id {
+        Some(id) => First::Id(id, 0),
+        None => first_behind_query(r, rule),
+    }
+}
+
+/// Where the query comes first and has none.
+#[inline(never)]
+fn first_behind_query<'r>(r: Request<'r>, rule: &QueryRule) -> First<'r> {
+    let may = match &rule.cheap {
+        Some(cheap) => May::of(r, rule, cheap),
+        None => May::have_any(),
+    };
+    match may.any() {
+        true => first_in_turn(r, rule, 1, may),
+        false => First::None,
+    }
+}
+
+/// Where another place comes first.
+#[inline(never)]
+fn first_elsewhere<'r>(r: Request<'r>, rule: &QueryRule) -> First<'r> {
+    let Some(cheap) = &rule.cheap else {
+        return first_in_turn(r, rule, 0, May::have_any());
+    };
     let may = May::of(r, rule, cheap);
     if may.cookie && cheap.begin_with_cookie {
         if let Some(id) = in_plain_cookies(r, &rule.names) {
-            return First::Id(id, all);
+            return First::Id(id, 0);
         }
     }
     if may.any() {
-        return first_in_turn(r, &rule.names, all, may);
+        return first_in_turn(r, rule, 0, may);
     }
     if !cheap.query {
         return First::None;
     }
     match rule.names.in_plain_query(r.args()) {
-        Some(Some(id)) => First::Id(id, &[]),
+        // The others have none.
+        Some(Some(id)) => First::Id(id, rule.from.len()),
         Some(None) if r.is_as_sent() => First::None,
         _ => match first_in_query(r, &rule.names) {
-            Some(id) => First::Id(id, &QUERY),
+            // Others of the query may follow.
+            Some(id) => First::Id(id, 0),
             None => First::None,
         },
     }
 }
-
-/// The same where the query comes first.
-#[inline(always)]
-fn first_in_query_or<'r, 'p>(
-    r: Request<'r>,
-    rule: &'p QueryRule,
-    cheap: &CheapPlaces,
-) -> First<'r, 'p> {
-    let [_, others @ ..] = rule.from.as_slice() else {
-        return First::None;
-    };
-    // Nearly all ids come in a plain query, where nothing needs decoding.
-    match rule.names.in_plain_query(r.args()) {
-        Some(Some(id)) => return First::Id(id, others),
-        Some(None) if r.is_as_sent() => {}
-        _ => {
-            if let Some(id) = first_in_query(r, &rule.names) {
-                return First::Id(id, &rule.from);
-            }
-        }
-    }
-    let may = May::of(r, rule, cheap);
-    if !may.any() {
-        return First::None;
-    }
-    first_in_turn(r, &rule.names, others, may)
-}
-
-/// Where an id is the last of its place, others of the query may follow.
-const QUERY: [Place; 1] = [Place::Query];
 
 #[inline(never)]
 fn in_plain_cookies<'r>(r: Request<'r>, names: &Names) -> Option<&'r [u8]> {
@@ -141,21 +153,16 @@ impl May {
     }
 }
 
-/// The same, place by place.
+/// The same, place by place, from the one of this index on.
 #[inline(never)]
-fn first_in_turn<'r, 'p>(
-    r: Request<'r>,
-    names: &Names,
-    from: &'p [Place],
-    may: May,
-) -> First<'r, 'p> {
-    let mut places = from;
-    while let [place, others @ ..] = places {
+fn first_in_turn<'r>(r: Request<'r>, rule: &QueryRule, from: usize, may: May) -> First<'r> {
+    let names = &rule.names;
+    for (at, place) in rule.from.iter().enumerate().skip(from) {
         match place {
             Place::Query if r.args().is_empty() && r.is_as_sent() => {}
             Place::Query => {
                 if let Some(id) = first_in_query(r, names) {
-                    return First::Id(id, places);
+                    return First::Id(id, at);
                 }
             }
             Place::Form | Place::Json(_) | Place::Xml(_) if !may.body || !r.has_body() => {}
@@ -165,24 +172,23 @@ fn first_in_turn<'r, 'p>(
             Place::Segment(prefix) => {
                 let id = names.id_in_segment(prefix, r.unparsed_uri());
                 if let Some(id) = id.and_then(|id| kept(r, id)) {
-                    return First::Id(id, others);
+                    return First::Id(id, at + 1);
                 }
             }
             Place::Cookie if !may.cookie => {}
             Place::Cookie => {
                 let id = names.first_in_cookies(r.cookies());
                 if let Some(id) = id.and_then(|id| kept(r, id)) {
-                    return First::Id(id, places);
+                    return First::Id(id, at);
                 }
             }
             Place::Path if !may.path || !names.may_be_in_path(r.unparsed_uri()) => {}
             _ => {
                 if let Some(id) = first_in_place(r, names, place) {
-                    return First::Id(id, places);
+                    return First::Id(id, at);
                 }
             }
         }
-        places = others;
     }
     First::None
 }
@@ -226,14 +232,15 @@ fn first_in_place<'r>(r: Request<'r>, names: &Names, place: &Place) -> Option<&'
     kept(r, first?)
 }
 
-/// Whether it is plain that none of these places has an id.
-#[inline]
-pub fn are_empty(r: Request<'_>, places: &[Place]) -> bool {
-    match places {
-        [] => true,
-        [Place::Form] => !r.has_body(),
-        places => places.iter().all(Place::is_in_body) && !r.has_body(),
+/// Whether it is plain that none of the places from the one of this index on has an id.
+#[inline(always)]
+pub fn are_empty_from(r: Request<'_>, rule: &QueryRule, at: usize) -> bool {
+    #[inline(never)]
+    fn are_others_empty(r: Request<'_>, rule: &QueryRule, at: usize) -> bool {
+        let places = rule.from.get(at..).unwrap_or_default();
+        places.is_empty() || places.iter().all(Place::is_in_body) && !r.has_body()
     }
+    at == 1 && rule.rest_is_in_body && !r.has_body() || are_others_empty(r, rule, at)
 }
 
 /// Visits all ids.

@@ -30,6 +30,12 @@ impl Tries {
         self.hits.set(self.hits.get() | bit.unwrap_or(0));
     }
 
+    /// The same of the first attempt.
+    #[inline(always)]
+    pub fn hit_first(&self) {
+        self.hits.set(1);
+    }
+
     /// `NEW`, `HIT` or `MISS` for each attempt, separated as in `$upstream_addr`.
     pub fn listed(&self, r: Request<'_>) -> String {
         let word = |number: u32| match self.hits.get().checked_shr(number).unwrap_or(0) & 1 {

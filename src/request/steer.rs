@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 
-use sticky_core::directive::{QueryRule, RewriteRule};
+use sticky_core::directive::RewriteRule;
 use sticky_core::events::Status;
 use sticky_core::happened::Happened;
 
@@ -21,13 +21,12 @@ use crate::ngx::peers::PeerList;
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Upstream;
 
-use super::choose::{Balanced, Bounded, Entering, Holder, Steered};
+use super::choose::{Balanced, Holder, Steered};
 use super::context::{Entry, HolderState, NginxSticky, RequestContext};
 use super::lookup::{self, RequestSession};
-use super::session_id;
+use super::query::Asking;
 use super::status::Tries;
 use super::traced::Unsteered;
-use super::usable;
 
 /// Steers a request of the upstream `us`, if that is sticky. Its balancer has been initialised for
 /// the request. `A` is called when the answer is an X-Accel-Redirect.
@@ -58,17 +57,14 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
     // Each way by itself: one for all would be the sum of them.
     match &sticky.rule {
         Rule::Query(rule, sessions, _) => {
-            let session = lookup::by_id(r, rule, sessions, &|holder| {
-                usable::is_usable(sticky, &sticky.peer_index(peers), peers, holder)
-            });
-            let context = if rule.is_special {
-                begin_special(r, exchange, sticky, rule, &session)?
-            } else if session.holder.is_some() {
-                let context = || context(r, sticky, peers, &session);
-                Steered::begin(r, exchange, context, Holder)?
-            } else {
-                without_session(r, exchange, sticky, rule, &session)?
+            let asking = Asking {
+                r,
+                exchange,
+                sticky,
+                rule,
+                sessions,
             };
+            let context = asking.begin()?;
             // A client that gets another response may have an id from this one.
             if rule.awaits_end {
                 accel_redirect::watch::<A>(r, context);
@@ -76,8 +72,9 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
         }
         Rule::Cookie(rule, _) => {
             let session = lookup::by_cookie(r, rule, &sticky.peer_index(peers));
-            let context = || context(r, sticky, peers, &session);
-            if session.holder.is_some() {
+            let has_holder = session.holder.is_some();
+            let context = || context(r, sticky, peers, session);
+            if has_holder {
                 Steered::begin(r, exchange, context, Holder)?;
             } else {
                 let context = begin_unsteered(r, exchange, sticky, context)?;
@@ -93,22 +90,9 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
     Some(())
 }
 
-/// A request of `mode=query` without a session, which nothing but the balancer steers.
+/// Nothing but the balancer steers the request, unless some servers are to be avoided.
 #[inline(always)]
-fn without_session<'r>(
-    r: Request<'r>,
-    exchange: RoundRobin<'r>,
-    sticky: &'r Sticky<'r>,
-    rule: &QueryRule,
-    session: &RequestSession<'r>,
-) -> Option<&'r RequestContext<'r>> {
-    session_id::take_met(r, sticky, &rule.names);
-    let context = || context(r, sticky, exchange.peers(), session);
-    begin_unsteered(r, exchange, sticky, context)
-}
-
-#[inline(always)]
-fn begin_unsteered<'r>(
+pub(super) fn begin_unsteered<'r>(
     r: Request<'r>,
     exchange: RoundRobin<'r>,
     sticky: &Sticky<'_>,
@@ -125,40 +109,6 @@ fn begin_unsteered<'r>(
     Some(context)
 }
 
-/// A request of an upstream with `learn=request` or `balance_factor`.
-#[inline(never)]
-fn begin_special<'r>(
-    r: Request<'r>,
-    exchange: RoundRobin<'r>,
-    sticky: &'r Sticky<'r>,
-    rule: &QueryRule,
-    session: &RequestSession<'r>,
-) -> Option<&'r RequestContext<'r>> {
-    let peers = exchange.peers();
-    let is_entered = rule.learn.request && session.is_entered;
-    // No subrequest does, such as those of auth_request, mirror and the update of a cache.
-    let enters = rule.learn.request
-        && r.is_main()
-        && session.request_key.is_some()
-        && (is_entered || session.holder.is_none());
-    let context = || {
-        let context = context(r, sticky, peers, session);
-        if is_entered {
-            context.entry.set(Entry::Found);
-        }
-        context
-    };
-    if enters {
-        Steered::begin(r, exchange, context, Entering)
-    } else if session.holder.is_none() {
-        without_session(r, exchange, sticky, rule, session)
-    } else if rule.balance_factor.is_some() {
-        Steered::begin(r, exchange, context, Bounded)
-    } else {
-        Steered::begin(r, exchange, context, Holder)
-    }
-}
-
 #[inline(never)]
 fn begin_rewrite<'r>(
     r: Request<'r>,
@@ -168,8 +118,9 @@ fn begin_rewrite<'r>(
 ) -> Option<()> {
     let peers = exchange.peers();
     let session = lookup::by_value(r, rule, &sticky.peer_index(peers));
-    let context = || context(r, sticky, peers, &session);
-    if session.holder.is_some() {
+    let has_holder = session.holder.is_some();
+    let context = || context(r, sticky, peers, session);
+    if has_holder {
         Steered::begin(r, exchange, context, Holder)?;
     } else {
         begin_unsteered(r, exchange, sticky, context)?;
@@ -201,7 +152,7 @@ fn begin_nginx_form<'r>(
     let context = || RequestContext {
         #[cfg(not(nginx_since = "1.29.6"))]
         nginx_sticky: Some(begun),
-        ..context(r, sticky, exchange.peers(), &session)
+        ..context(r, sticky, exchange.peers(), session)
     };
     Steered::begin(r, exchange, context, begun)?;
     Some(())
@@ -209,11 +160,11 @@ fn begin_nginx_form<'r>(
 
 /// The context of a request whose server is chosen now.
 #[inline(always)]
-fn context<'r>(
+pub(super) fn context<'r>(
     r: Request<'r>,
     sticky: &'r Sticky<'r>,
     peers: PeerList,
-    session: &RequestSession<'r>,
+    session: RequestSession<'r>,
 ) -> RequestContext<'r> {
     RequestContext {
         request: r,
@@ -233,6 +184,7 @@ fn context<'r>(
         status: Cell::new(session.status),
         holder_state: Cell::new(HolderState::Untried),
         entry: Cell::new(Entry::None),
+        awaits_body: Cell::new(false),
         noted: Happened::default(),
         finalize: SavedFinalize::default(),
         open: Place::of(r),

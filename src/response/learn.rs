@@ -120,10 +120,15 @@ pub fn early_hints<'r>(
 /// answers.
 #[inline(always)]
 fn forget_hints(context: &RequestContext<'_>, name: &[u8]) {
-    if let Some(ids) = context.learned.get() {
+    #[cold]
+    #[inline(never)]
+    fn forget(context: &RequestContext<'_>, ids: &LearnedIds<'_>, name: &[u8]) {
         if Some(ids.peer) != context.answering(name) {
             context.learned.set(None);
         }
+    }
+    if let Some(ids) = context.learned.get() {
+        forget(context, ids, name);
     }
 }
 
@@ -337,7 +342,7 @@ fn take_met(context: &RequestContext<'_>, rule: &QueryRule) {
 }
 
 /// Learns the ids in variables, as they are now that the header has come.
-#[inline(always)]
+#[inline(never)]
 fn read_variables<'r>(
     r: Request<'r>,
     context: &'r RequestContext<'r>,
@@ -358,13 +363,6 @@ fn read_variables<'r>(
 fn current_value(r: Request<'_>, number: usize) -> Option<&[u8]> {
     let main = r.main_conf::<MainConf<'_>>()?;
     main.variable(number)?.evaluate_anew(r)
-}
-
-/// Whether the response's body is being scanned.
-#[inline]
-pub fn scans_body(context: &RequestContext<'_>) -> bool {
-    let ids = context.learned.get();
-    ids.is_some_and(|ids| ids.scanner.get().is_some())
 }
 
 /// Scans a piece of the response's body.
@@ -597,6 +595,7 @@ pub fn begin_body<'r>(
         if let (Some(ids), Some(_)) = (learned_ids(r, context, name), scanner) {
             ids.scanner.set(scanner);
             context.noted.read_body();
+            context.awaits_body.set(true);
             r.need_body_in_memory();
         }
     }

@@ -110,6 +110,7 @@ pub fn header<'r>(
         if let Some(page) = r.pool().and_then(|pool| pool.keep(page)) {
             context.page.set(Some(page));
             context.noted.read_body();
+            context.awaits_body.set(true);
             page_will_change(r);
             r.need_body_in_memory();
         }

@@ -6,8 +6,9 @@ use std::fmt;
 use portable_atomic::AtomicU128;
 use sticky_core::peer_id;
 use sticky_core::table::{
-    tick_at, Claim, Epoch, Fingerprint, Key, Keyer, Learned, Limits, LocalTable, LookUp, PeerId,
-    Predecessor, Registration, Registry, ScopedKeyer, Table, Tick, ZoneHeader, ZoneIdentity,
+    tick_at, Asked, Claim, Epoch, Fingerprint, Key, Keyer, Learned, Limits, LocalTable, LookUp,
+    PeerId, Predecessor, Registration, Registry, ScopedKeyer, Table, Tick, ZoneHeader,
+    ZoneIdentity,
 };
 
 use crate::ngx::clock::monotonic_seconds;
@@ -239,21 +240,30 @@ impl<'c> Sessions<'c> {
     /// Looks up the session of an id that a request has sent, and tells whether it is to be
     /// [touched](Self::touch) if the request goes by it.
     #[inline(always)]
-    pub fn look_up_for_request(&self, key: Key, limits: &Limits) -> (LookUp, bool) {
+    pub fn ask(&self, key: Key, limits: &Limits) -> Asked {
+        match self.opened.get() {
+            Some(opened) if opened.predecessor.is_none() => {
+                let now = tick_at(opened.epoch, monotonic_seconds());
+                opened.table.ask(key, limits, now)
+            }
+            _ => self.ask_otherwise(key, limits),
+        }
+    }
+
+    /// The same at the first use, with two tables, and with `zone=off`.
+    #[inline(never)]
+    fn ask_otherwise(&self, key: Key, limits: &Limits) -> Asked {
         match self.open() {
-            Some(Open::Shared(table, now)) => {
-                let found = table.look_up(key, limits, now);
-                let is_due = match &found {
-                    LookUp::Found(session) => table.is_due(session, limits, now),
-                    LookUp::Unknown | LookUp::Expired => false,
-                };
-                (found, is_due)
-            }
+            Some(Open::Shared(table, now)) => table.ask(key, limits, now),
             Some(Open::Parted(table, before, now)) => {
-                look_up_parted(table, before, key, limits, now)
+                let found = before.look_up(table, key, limits, now);
+                Asked::of(key, found, |session| table.is_due(session, limits, now))
             }
-            Some(Open::Local(table, now)) => look_up_local(table, key, limits, now),
-            None => (LookUp::Unknown, false),
+            Some(Open::Local(table, now)) => {
+                let found = table.look_up(key, limits, now);
+                Asked::of(key, found, |session| table.is_due(session, limits, now))
+            }
+            None => Asked::Unknown,
         }
     }
 
@@ -480,35 +490,6 @@ impl Storage<'_> {
             }
         }
     }
-}
-
-/// Not inlined, to keep the path to the shared table short.
-#[cold]
-#[inline(never)]
-fn look_up_parted(
-    table: &Table<'_>,
-    before: &Predecessor<'_>,
-    key: Key,
-    limits: &Limits,
-    now: Tick,
-) -> (LookUp, bool) {
-    let found = before.look_up(table, key, limits, now);
-    let is_due = match &found {
-        LookUp::Found(session) => table.is_due(session, limits, now),
-        LookUp::Unknown | LookUp::Expired => false,
-    };
-    (found, is_due)
-}
-
-/// Not inlined, to keep the path to the shared table short.
-#[inline(never)]
-fn look_up_local(table: &LocalTable, key: Key, limits: &Limits, now: Tick) -> (LookUp, bool) {
-    let found = table.look_up(key, limits, now);
-    let is_due = match &found {
-        LookUp::Found(session) => table.is_due(session, limits, now),
-        LookUp::Unknown | LookUp::Expired => false,
-    };
-    (found, is_due)
 }
 
 enum Open<'a> {

@@ -35,7 +35,7 @@ struct Numbering {
     epoch: Epoch,
     /// Sweeps of the zone until then.
     sweeps: u64,
-    by_number: Slots<PeerId>,
+    by_number: Positions,
     /// In the order of the peers.
     registrations: Vec<Option<Registration>>,
 }
@@ -141,7 +141,16 @@ impl<'c> PeerNumbers<'c> {
             Some(registered) if registered.registry.epoch() != self.built.epoch => {
                 self.position_again(registered, number, epoch)
             }
-            _ => self.built.by_number.position(&number),
+            _ => self.built.position(number),
+        }
+    }
+
+    /// The same, if it is the position that the number had when the index was built, and still has.
+    #[inline(always)]
+    pub fn position_as_built(&self, number: PeerId) -> Option<usize> {
+        match &self.registry {
+            Some(registered) if registered.registry.epoch() != self.built.epoch => None,
+            _ => self.built.position(number),
         }
     }
 
@@ -155,7 +164,7 @@ impl<'c> PeerNumbers<'c> {
     ) -> Option<usize> {
         self.renumbered(registered, |now| {
             epoch.set(now.epoch);
-            now.by_number.position(&number)
+            now.position(number)
         })
     }
 
@@ -203,6 +212,42 @@ impl<'c> PeerNumbers<'c> {
     }
 }
 
+/// Positions of peers by their numbers, of which the first peer counts.
+#[derive(Default)]
+struct Positions {
+    /// By the numbers of a registry, which gives them in order: a position plus 1, or 0.
+    in_a_row: Vec<u32>,
+    /// By numbers that are made from names.
+    spread: Slots<PeerId>,
+}
+
+impl Positions {
+    fn in_a_row(all: impl Iterator<Item = (PeerId, usize)>) -> Self {
+        let mut in_a_row = Vec::new();
+        for (number, at) in all {
+            let number = number.get() as usize;
+            if number >= in_a_row.len() {
+                in_a_row.resize(number + 1, 0);
+            }
+            if let Some(place @ 0) = in_a_row.get_mut(number) {
+                *place = at as u32 + 1;
+            }
+        }
+        Self {
+            in_a_row,
+            spread: Slots::default(),
+        }
+    }
+
+    #[inline(always)]
+    fn of(&self, number: PeerId) -> Option<usize> {
+        match self.in_a_row.get(number.get() as usize) {
+            Some(position) => (*position as usize).checked_sub(1),
+            None => self.spread.position(&number),
+        }
+    }
+}
+
 impl Registered<'_> {
     /// The peers first, then what some of them are called, too.
     fn fingerprints(&self) -> impl Iterator<Item = (Fingerprint, usize)> + '_ {
@@ -224,35 +269,38 @@ impl Registered<'_> {
             let at = positions.get(&given.fingerprint()?)?;
             Some((given.number, *at))
         });
-        let all: Vec<_> = all.collect();
-        let mut by_number = Slots::for_peers(all.len());
-        for (number, at) in all {
-            by_number.push(number, at);
-        }
         Numbering {
             epoch,
             sweeps,
-            by_number,
+            by_number: Positions::in_a_row(all),
             registrations,
         }
     }
 }
 
 impl Numbering {
+    #[inline(always)]
+    fn position(&self, number: PeerId) -> Option<usize> {
+        self.by_number.of(number)
+    }
+
     /// Without a registry: numbers that depend on the names alone.
     fn by_name(names: &[TableName]) -> Self {
         let names: Vec<&[u8]> = names.iter().map(|it| &it.name[..]).collect();
         let numbers = peer_id::peer_ids(&names);
-        let mut by_number = Slots::for_peers(numbers.len());
+        let mut spread = Slots::for_peers(numbers.len());
         for (at, number) in numbers.iter().enumerate() {
-            by_number.push(*number, at);
+            spread.push(*number, at);
         }
         let registered = numbers
             .into_iter()
             .map(Registration::unregistered)
             .map(Some);
         Self {
-            by_number,
+            by_number: Positions {
+                spread,
+                in_a_row: Vec::new(),
+            },
             registrations: registered.collect(),
             ..Self::default()
         }

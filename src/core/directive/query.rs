@@ -80,6 +80,8 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
         reads_header: learn.reads_header(),
         is_from_cookie,
         cheap: CheapPlaces::of(&from),
+        begins_with_query: from.first() == Some(&Place::Query),
+        rest_is_in_body: from.iter().skip(1).all(Place::is_in_body),
         from,
         learn,
         variables,

@@ -1,5 +1,6 @@
 //! Chooses the learners for a body by its media type and by the directive.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::body::{BodyLearner, Sources};
@@ -69,6 +70,42 @@ pub struct Readers {
     skipped_type: Skips,
     /// Whether there is more than the types of the sources.
     has_more: bool,
+    latest: LatestType,
+}
+
+/// The media type that was asked for last, if it is short, and whether it is read: mostly it is asked
+/// for again.
+#[derive(Debug, Clone, Default)]
+struct LatestType {
+    /// Its first eight bytes, and its last ones, which may be partly the same.
+    ends: Cell<(u64, u64)>,
+    /// 0: there was none.
+    length: Cell<usize>,
+    is_read: Cell<bool>,
+}
+
+impl LatestType {
+    #[inline(always)]
+    fn ends_of(media_type: &[u8]) -> Option<(u64, u64)> {
+        let (first, last) = (media_type.first_chunk()?, media_type.last_chunk()?);
+        Some((u64::from_ne_bytes(*first), u64::from_ne_bytes(*last)))
+    }
+
+    /// `None`: it is another one.
+    #[inline(always)]
+    fn is_read(&self, media_type: &[u8]) -> Option<bool> {
+        let is_same = media_type.len() == self.length.get()
+            && Self::ends_of(media_type) == Some(self.ends.get());
+        is_same.then(|| self.is_read.get())
+    }
+
+    fn set(&self, media_type: &[u8], is_read: bool) {
+        if let (Some(ends), 8..=16) = (Self::ends_of(media_type), media_type.len()) {
+            self.ends.set(ends);
+            self.length.set(media_type.len());
+            self.is_read.set(is_read);
+        }
+    }
 }
 
 impl Readers {
@@ -86,6 +123,7 @@ impl Readers {
                 false => Skip::Type.into(),
             },
             names: Arc::clone(names),
+            latest: LatestType::default(),
             has_more: !learn.types.is_empty() || learn.bodies.contains(&&JSON),
             sources: all.filter(|one| learn.bodies.contains(one)).collect(),
         }
@@ -94,6 +132,20 @@ impl Readers {
     /// Whether a body of this type is read, if it is not compressed.
     #[inline]
     pub fn read(&self, media_type: &[u8]) -> bool {
+        match self.latest.is_read(media_type) {
+            Some(is_read) => is_read,
+            None => self.find(media_type),
+        }
+    }
+
+    #[inline(never)]
+    fn find(&self, media_type: &[u8]) -> bool {
+        let is_read = self.reads_type(media_type);
+        self.latest.set(media_type, is_read);
+        is_read
+    }
+
+    fn reads_type(&self, media_type: &[u8]) -> bool {
         self.sources.iter().any(|source| (source.reads)(media_type))
             || self.has_more && self.is_added(media_type)
     }

@@ -2,6 +2,7 @@
 
 use super::session::{Session, Stage};
 use super::tick::{Tick, LAST_TICK};
+use super::word::Word;
 
 /// How long a session lives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +55,17 @@ impl Limits {
     #[inline(always)]
     pub fn is_due(&self, session: &Session, now: Tick, is_crowded: impl FnOnce() -> bool) -> bool {
         self.is_refresh_due(session, now, true) || (now > session.seen && is_crowded())
+    }
+
+    /// Whether nothing is to be done about the session in a word, whatever it is: it is in use, was
+    /// seen a moment ago, and lives as long as it is. Nearly all that requests ask for are so.
+    #[inline(always)]
+    pub fn is_fresh(&self, word: Word, now: Tick) -> bool {
+        // Not before `seen`, or the difference would be too large. At most touch_interval() is less
+        // than `expires`.
+        word.is_in_use()
+            && now.wrapping_sub(word.seen()) < self.expires / 64
+            && self.lifetime.is_none()
     }
 
     /// Limits under which a session lives as long as under either: in a zone that several upstreams

@@ -4,11 +4,12 @@ use std::sync::atomic::Ordering::Acquire;
 
 use super::key::Key;
 use super::limits::Limits;
-use super::session::Session;
+use super::lines::{self, Places};
+use super::session::{PeerId, Session, Stage};
 use super::sync::AtomicU128;
 use super::tick::Tick;
 use super::word::Word;
-use super::{test_points, Table, ATTEMPTS, LINE};
+use super::{Table, ATTEMPTS, LINE};
 
 /// What the table has for an id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,26 +22,122 @@ pub enum LookUp {
     Found(Session),
 }
 
+/// What the table has for the id of a request: as [`LookUp`], in two registers and without what
+/// requests do not ask.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asked {
+    /// No session.
+    Unknown,
+    /// An expired session.
+    Expired,
+    /// A live session.
+    Live(Held),
+    /// A live session that is to be [touched](Table::touch).
+    Due(Held),
+}
+
+/// Who holds a session, and how: the half of its word that is not the key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Held(u64);
+
+impl Held {
+    /// That of a session.
+    pub fn of(key: Key, session: &Session) -> Held {
+        Held(Word::new(key, session).bits() as u64)
+    }
+
+    #[inline(always)]
+    fn word(self) -> Word {
+        Word::from_bits(self.0.into())
+    }
+
+    /// The peer that holds it.
+    #[inline(always)]
+    pub fn peer(self) -> PeerId {
+        self.word().peer()
+    }
+
+    /// Whether a request has entered it and no answer has kept it.
+    pub fn is_entered(self) -> bool {
+        self.word().session().stage == Stage::Entered
+    }
+}
+
+impl Asked {
+    /// The answer from what was found.
+    pub fn of(key: Key, found: LookUp, is_due: impl FnOnce(&Session) -> bool) -> Asked {
+        match found {
+            LookUp::Unknown => Asked::Unknown,
+            LookUp::Expired => Asked::Expired,
+            LookUp::Found(session) if is_due(&session) => Asked::Due(Held::of(key, &session)),
+            LookUp::Found(session) => Asked::Live(Held::of(key, &session)),
+        }
+    }
+}
+
 impl<'a> Table<'a> {
+    /// [`Table::look_up`] for a request with the id.
+    #[inline(always)]
+    pub fn ask(&self, key: Key, limits: &Limits, now: Tick) -> Asked {
+        let before = self.counters.relocated.load(Acquire);
+        let (low, copies) = self.copies_of(key);
+        if copies == 1 {
+            let held = Held(low);
+            if limits.is_fresh(held.word(), now) && !self.counters.is_crowded(now) {
+                return Asked::Live(held);
+            }
+        } else if copies == 0 && self.counters.relocated.load(Acquire) == before {
+            return Asked::Unknown;
+        }
+        self.ask_about(key, limits, now, (low, copies, before))
+    }
+
+    /// The same with the bits and the number of the copies that were read, and what was counted before
+    /// that.
+    #[inline(never)]
+    fn ask_about(
+        &self,
+        key: Key,
+        limits: &Limits,
+        now: Tick,
+        (low, copies, before): (u64, u64, u64),
+    ) -> Asked {
+        let session = Held(low).word().session();
+        let is_found = copies == 1 && limits.is_live(&session, now);
+        let found = match is_found {
+            true => LookUp::Found(session),
+            false if copies == 1 && self.counters.relocated.load(Acquire) == before => {
+                LookUp::Expired
+            }
+            false => self.look_up_again(key, limits, now),
+        };
+        match found {
+            LookUp::Found(session) if !is_found => {
+                Asked::of(key, found, |_| self.is_due(&session, limits, now))
+            }
+            LookUp::Found(_) if self.is_due(&session, limits, now) => Asked::Due(Held(low)),
+            LookUp::Found(_) => Asked::Live(Held(low)),
+            LookUp::Unknown => Asked::Unknown,
+            LookUp::Expired => Asked::Expired,
+        }
+    }
+
+    /// The low halves of the words of a key, together, and how many they are.
+    #[inline(always)]
+    pub(super) fn copies_of(&self, key: Key) -> (u64, u64) {
+        let (first, second) = self.lines_of(key);
+        // All eight are read in any case: the two cache misses overlap.
+        match (self.line(first), self.line(second)) {
+            (Some(first), Some(second)) => lines::find(first, second, key.get()),
+            _ => (0, 0),
+        }
+    }
+
     /// The session of `key`. Reads only.
     #[inline(always)]
     pub fn look_up(&self, key: Key, limits: &Limits, now: Tick) -> LookUp {
         let before = self.counters.relocated.load(Acquire);
-        let (first, second) = self.lines_of(key);
-        let (mut low, mut copies) = (0, 0);
-        // All eight are read in any case: the two cache misses overlap.
-        if let (Some(first), Some(second)) = (self.line(first), self.line(second)) {
-            for line in [first, second] {
-                for word in line {
-                    test_points::at("view: a word");
-                    let word = Word::from_bits(word.load(Acquire));
-                    if word.is_of(key) {
-                        low = word.bits() as u64;
-                        copies += 1;
-                    }
-                }
-            }
-        }
+        let (low, copies) = self.copies_of(key);
         let session = match copies {
             0 => None,
             1 => Some(Word::with_key(key, low).session()),
@@ -105,22 +202,31 @@ impl<'a> Table<'a> {
             first,
             second,
             words: [0; 2 * LINE],
+            empty: 0,
             current: Current::Absent,
         };
-        self.read(first, second, &mut view.words);
-        view.current = Current::among(&view.words, key, limits, now);
+        let places = self.read(first, second, key, &mut view.words);
+        view.empty = places.empty;
+        view.current = Current::among(&view.words, places.of_key, limits, now);
         view
     }
 
     /// Reads the words of two lines; of none in a table without lines.
     #[inline(always)]
-    pub(super) fn read(&self, first: usize, second: usize, words: &mut [u128; 2 * LINE]) {
+    pub(super) fn read(
+        &self,
+        first: usize,
+        second: usize,
+        key: Key,
+        words: &mut [u128; 2 * LINE],
+    ) -> Places {
         // All eight before any is examined: the two cache misses overlap.
-        if let (Some(first), Some(second)) = (self.line(first), self.line(second)) {
-            for (bits, word) in words.iter_mut().zip(first.iter().chain(second)) {
-                test_points::at("view: a word");
-                *bits = word.load(Acquire);
-            }
+        match (self.line(first), self.line(second)) {
+            (Some(first), Some(second)) => lines::load(first, second, key.get(), words),
+            _ => Places {
+                of_key: 0,
+                empty: u32::MAX >> (u32::BITS - 2 * LINE as u32),
+            },
         }
     }
 
@@ -128,18 +234,19 @@ impl<'a> Table<'a> {
     /// half the second. 0 and 0 in a table without lines.
     #[inline]
     pub(super) fn lines_of(&self, key: Key) -> (usize, usize) {
-        let scaled = |bits: u64| ((u128::from(bits) * u128::from(self.lines)) >> 64) as u64;
+        let lines = self.lines.len() as u64;
+        let scaled = |bits: u64| ((u128::from(bits) * u128::from(lines)) >> 64) as u64;
         let first = scaled(key.get());
         let mut second = scaled(key.get().rotate_left(32));
         if second == first {
-            second = if first + 1 < self.lines { first + 1 } else { 0 };
+            second = if first + 1 < lines { first + 1 } else { 0 };
         }
         (first as usize, second as usize)
     }
 
     #[inline]
     pub(super) fn line(&self, index: usize) -> Option<&'a [AtomicU128; LINE]> {
-        self.words.get(index * LINE..)?.first_chunk()
+        self.lines.get(index)
     }
 }
 
@@ -148,6 +255,8 @@ pub(super) struct View {
     pub first: usize,
     pub second: usize,
     pub words: [u128; 2 * LINE],
+    /// A bit for each of them that is empty.
+    pub empty: u32,
     pub current: Current,
 }
 
@@ -176,11 +285,7 @@ impl View {
 
 impl Current {
     #[inline(always)]
-    fn among(words: &[u128; 2 * LINE], key: Key, limits: &Limits, now: Tick) -> Current {
-        let mut copies = 0u32;
-        for (index, bits) in words.iter().enumerate() {
-            copies |= u32::from(Word::from_bits(*bits).is_of(key)) << index;
-        }
+    fn among(words: &[u128; 2 * LINE], mut copies: u32, limits: &Limits, now: Tick) -> Current {
         if copies == 0 {
             return Current::Absent;
         }

@@ -156,10 +156,7 @@ impl Table<'_> {
 fn free_place(view: &View) -> Option<usize> {
     /// How many of four bits are set.
     const COUNTS: [u8; 1 << LINE] = [0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4];
-    let mut free = 0u32;
-    for (index, bits) in view.words.iter().enumerate() {
-        free |= u32::from(Word::from_bits(*bits).is_empty()) << index;
-    }
+    let free = view.empty;
     if free == 0 {
         return None;
     }

@@ -118,12 +118,6 @@ impl Word {
         Key::from_bits((self.0 >> 64) as u64)
     }
 
-    /// Whether it is the session of a key.
-    #[inline]
-    pub fn is_of(self, key: Key) -> bool {
-        (self.0 >> 64) as u64 == key.get()
-    }
-
     /// Whether there is no session.
     #[inline]
     pub fn is_empty(self) -> bool {
@@ -139,7 +133,7 @@ impl Word {
             _ => self.created_and_stage(),
         };
         Session {
-            peer: PeerId::new((self.0 >> PEER_SHIFT) as u32),
+            peer: self.peer(),
             seen: self.seen(),
             created,
             confirmed: self.is_confirmed(),
@@ -188,6 +182,12 @@ impl Word {
     /// `Session::created` is known to so many seconds.
     pub(super) fn coarseness(self) -> Tick {
         1 << period_bits(self.exponent())
+    }
+
+    /// `Session::peer` alone.
+    #[inline]
+    pub fn peer(self) -> PeerId {
+        PeerId::new((self.0 >> PEER_SHIFT) as u32)
     }
 
     /// `Session::seen` alone.

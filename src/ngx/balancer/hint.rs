@@ -9,7 +9,7 @@ use std::ptr;
 use crate::ngx::peers::{Lock, PeerHandle, PeerState};
 use crate::ngx::sys;
 
-use super::{Attempt, NotTaken, ROUND_ROBIN_FREE};
+use super::{Attempt, NotTaken};
 
 /// NGX_HTTP_UPSTREAM_SID_LEN: no server id is longer.
 const SID_LEN: usize = 32;
@@ -22,7 +22,8 @@ impl Attempt<'_> {
         peer: PeerHandle,
         test: impl Fn(PeerState) -> Result<(), E>,
     ) -> Result<(), E> {
-        if self.gives_back_as_round_robin() {
+        // A peer that is given back then needs no more than round robin knows of it.
+        if self.balancer.gives_back_as_round_robin() {
             self.take_by_place(peer, test)
         } else {
             self.ask_for(peer, test)
@@ -76,13 +77,6 @@ impl Attempt<'_> {
         // (ngx_http_upstream_init_round_robin_peer()), and they are those of the request.
         unsafe { *word &= !bit };
         Ok(())
-    }
-
-    /// A peer that is given back needs no more than round robin knows of it.
-    #[inline]
-    fn gives_back_as_round_robin(&self) -> bool {
-        let ours = self.balancer.free.get();
-        ours.is_some_and(|free| ptr::fn_addr_eq(free, ROUND_ROBIN_FREE))
     }
 
     /// Has the balancer itself take the peer.

@@ -8,7 +8,7 @@ use std::ptr::{self, NonNull};
 use crate::ngx::peers::{Lock, Peer, PeerData, PeerHandle, PeerKey, PeerLoad, PeerState, Peers};
 use crate::ngx::sys;
 
-use super::{Attempt, NotTaken};
+use super::{Attempt, Balancer, NotTaken};
 
 /// Which peer is taken, by what the peers of its list have to do.
 pub trait LoadRules {
@@ -55,17 +55,10 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    /// The word of `tried` that has a peer's bit, and the bit. The word is there if the peers are
-    /// those that the request was initialised for.
+    /// See [`Balancer::tried`].
     #[inline]
     pub(super) fn tried(&self, peer: PeerHandle) -> (*mut usize, usize) {
-        let bits = usize::BITS as usize;
-        // SAFETY: RoundRobin::of() has seen what data points to.
-        let tried = unsafe { (*self.data()).tried };
-        (
-            tried.wrapping_add(peer.index / bits),
-            1 << (peer.index % bits),
-        )
+        self.balancer.tried(&peer)
     }
 
     /// Takes a peer of `list`, the one that holds it, as ngx_http_upstream_get_hash_peer() does, if
@@ -80,7 +73,7 @@ impl Attempt<'_> {
     ) -> Result<(), E> {
         // SAFETY: the lists of an upstream live as long as its cycle.
         let _list = unsafe { Lock::read_list(list) };
-        if self.balancer.peers.generation() != handle.generation || !self.balancer.is_current() {
+        if !self.balancer.peers.is_of(&handle) || !self.balancer.is_current() {
             return Err(NotTaken::Left.into());
         }
         let peer = handle.peer.as_ptr();
@@ -89,39 +82,8 @@ impl Attempt<'_> {
         // SAFETY: as above, and the peer is locked.
         test(unsafe { PeerState::of(peer) })?;
         // SAFETY: as above.
-        unsafe { self.go(peer) };
+        unsafe { go(self.pc, self.balancer, peer) };
         Ok(())
-    }
-
-    /// # Safety
-    /// `peer` is in a list of the balancer's upstream, and it or its list is locked for writing.
-    #[inline(always)]
-    unsafe fn go(&self, peer: *mut Peer) {
-        // SAFETY: the caller's promise; data is what RoundRobin::of() has seen, pc what it belongs
-        // to.
-        unsafe {
-            let now = sys::ngx_time();
-            if now - (*peer).checked > (*peer).fail_timeout {
-                (*peer).checked = now;
-            }
-            (*peer).conns += 1;
-            #[cfg(all(nginx_since = "1.27.3", ngx_feature = "http_upstream_zone"))]
-            {
-                (*peer).refs += 1;
-            }
-            (*self.data()).current = peer;
-
-            let pc = self.pc.as_ptr();
-            (*pc).set_cached(0);
-            (*pc).connection = ptr::null_mut();
-            (*pc).sockaddr = (*peer).sockaddr;
-            (*pc).socklen = (*peer).socklen;
-            (*pc).name = &raw mut (*peer).name;
-            #[cfg(nginx_since = "1.29.6")]
-            {
-                (*pc).sid = &raw mut (*peer).sid;
-            }
-        }
     }
 
     /// Takes a peer, or another one of its list if the rules say so, which see the whole list as it is
@@ -177,7 +139,7 @@ impl Attempt<'_> {
             .and_then(|at| others.get(at))
             .map_or(handle, |one| one.0);
         // SAFETY: a peer of the list, which is locked.
-        unsafe { self.go(taken.peer.as_ptr()) };
+        unsafe { go(self.pc, self.balancer, taken.peer.as_ptr()) };
         if taken.backup {
             self.balancer.is_out_of_turn.set(true);
             // SAFETY: RoundRobin::of() has seen what data points to.
@@ -189,5 +151,42 @@ impl Attempt<'_> {
         }
         self.answer.set(Some(sys::OK));
         Ok(taken.key())
+    }
+}
+
+/// Enters that a request goes to a peer.
+///
+/// # Safety
+/// `peer` is in a list of the balancer's upstream, and it or its list is locked for writing; `pc` is
+/// the connection that the balancer was asked for.
+#[inline(always)]
+pub(super) unsafe fn go(
+    pc: NonNull<sys::ngx_peer_connection_t>,
+    balancer: &Balancer,
+    peer: *mut Peer,
+) {
+    // SAFETY: the caller's promise; data is what RoundRobin::of() has seen, pc what it belongs to.
+    unsafe {
+        let now = sys::ngx_time();
+        if now - (*peer).checked > (*peer).fail_timeout {
+            (*peer).checked = now;
+        }
+        (*peer).conns += 1;
+        #[cfg(all(nginx_since = "1.27.3", ngx_feature = "http_upstream_zone"))]
+        {
+            (*peer).refs += 1;
+        }
+        (*balancer.data()).current = peer;
+
+        let pc = pc.as_ptr();
+        (*pc).set_cached(0);
+        (*pc).connection = ptr::null_mut();
+        (*pc).sockaddr = (*peer).sockaddr;
+        (*pc).socklen = (*peer).socklen;
+        (*pc).name = &raw mut (*peer).name;
+        #[cfg(nginx_since = "1.29.6")]
+        {
+            (*pc).sid = &raw mut (*peer).sid;
+        }
     }
 }
