@@ -7,6 +7,12 @@
 //! is the same for all nodes: the fold of the stream is the state that they agree on. A node's own
 //! change is provisional until its record comes back.
 
+mod liveness;
 mod record;
 
+pub use liveness::Liveness;
 pub use record::{Change, Record, Seconds};
+
+pub use crate::table::{
+    Journal, JournalHead, JournalOf, Kept, Note, Noted, Slot, MOST_SCOPES, SLOTS,
+};
