@@ -26,7 +26,7 @@ use crate::ngx::hook::{Hook, Policy};
 use crate::ngx::owned;
 use crate::ngx::pool::Pool;
 use crate::ngx::process::{self, Role};
-use crate::ngx::request::Request;
+use crate::ngx::request::{Request, Turns};
 use crate::ngx::shm::{self, Adopt, Memory, OldBlock, Shareable, Zone};
 use crate::ngx::sys::{self, ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module_t};
 use crate::ngx::timer::{self, EverySecond};
@@ -66,7 +66,7 @@ macro_rules! owned {
         $(
             // SAFETY: MODULE is an HTTP module. nginx keeps for it what create_main_conf(),
             // create_srv_conf() and create_loc_conf() below make, each of them one type; a request
-            // what set_context() takes, which is the one Context; a zone of its tag what
+            // what set_context() takes, which is the one Context of MODULE; a zone of its tag what
             // Zone::add() is called for, which is the one Adopt.
             unsafe impl owned::Owned for $kept {
                 fn module() -> *const ngx_module_t {
@@ -88,6 +88,16 @@ owned! {
     RequestContext<'_>: Context;
     ZoneConf: ;
 }
+
+// SAFETY: FILTER keeps nothing else in a request; set_context() takes this type alone for it.
+unsafe impl owned::Owned for Turns<'_> {
+    fn module() -> *const ngx_module_t {
+        FILTER.0.get()
+    }
+}
+
+// SAFETY: as above.
+unsafe impl owned::Context for Turns<'_> {}
 
 // SAFETY: FILTER keeps nothing in nginx's configurations; a zone of its tag has what Zone::add() is
 // called for, which is the one Adopt that it is the module of.

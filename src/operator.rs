@@ -6,7 +6,7 @@ mod servers;
 mod statsd;
 
 use sticky_core::operator::action::MAX_BODY;
-use sticky_core::status::{self, media_type, Form, Notice, Query, Report};
+use sticky_core::status::{self, media_type, Form, Notice, Query, Writing};
 
 use crate::config::counted;
 use crate::config::types::{LocationConf, MainConf, StatusPage};
@@ -17,6 +17,7 @@ use crate::ngx::process::{self, Role};
 use crate::ngx::request::{Head, Method, Reply, Request, WithBody};
 use crate::ngx::upstream::Upstream;
 
+use gather::Gathered;
 use hands::Outcome;
 
 /// Sent with each answer: nothing keeps it, and nothing takes it for another type.
@@ -56,7 +57,7 @@ pub fn answer(r: Request<'_>) -> Reply {
     let form = Form::of(path, base);
     let code = match r.method() {
         Method::Get | Method::Head => match form {
-            Some(form) => show(r, form, 200, None),
+            Some(form) => return show(r, form, 200, None),
             None => refuse(
                 r,
                 form,
@@ -98,22 +99,22 @@ fn post(r: Request<'_>, form: Option<Form>) -> Reply {
 struct Posted;
 
 impl WithBody for Posted {
-    fn handle(r: Request<'_>) -> Code {
+    fn handle(r: Request<'_>) -> Reply {
         let path = r.path();
         let base = Some(r.location_name()).filter(|base| path.starts_with(base));
         let form = Form::of(path, base);
         let Some(outcome) = with_page(r, |page| hands::carry_out(r, page)) else {
-            return Code::FAILED;
+            return Reply::of(Code::FAILED);
         };
         if form == Some(Form::Json) {
-            return match outcome {
+            return Reply::of(match outcome {
                 Ok(Outcome::Done(done)) => {
                     let text = status::done(&done);
                     send(r, 200, media_type::JSON, &[], |out| out(&text))
                 }
                 Ok(Outcome::Ask(question, _)) => refuse(r, form, 409, &question),
                 Err(hands::Refused(status, why)) => refuse(r, form, status, &why),
-            };
+            });
         }
         let (status, notice) = match outcome {
             Ok(Outcome::Done(done)) => (200, Notice::Done(sentence(&done.text))),
@@ -138,22 +139,22 @@ fn with_page<'r, T>(r: Request<'r>, f: impl FnOnce(&StatusPage<'r>) -> T) -> Opt
     pages.get(number).map(f)
 }
 
-fn show(r: Request<'_>, form: Form, status: u16, notice: Option<Notice>) -> Code {
+fn show(r: Request<'_>, form: Form, status: u16, notice: Option<Notice>) -> Reply {
     let shown = with_page(r, |page| {
         (page.upstreams.clone(), hands::may_act(r, page).ok())
     });
     let Some((upstreams, operator)) = shown else {
-        return Code::FAILED;
+        return Reply::of(Code::FAILED);
     };
     let chosen = Query(r.args()).upstream();
     let is_known = |name: &Vec<u8>| upstreams.iter().any(|us| us.name() == name);
     if chosen.as_ref().is_some_and(|name| !is_known(name)) {
-        return refuse(
+        return Reply::of(refuse(
             r,
             Some(form),
             404,
             "No upstream of that name is shown here.",
-        );
+        ));
     }
     let chosen = chosen.as_deref();
     let is_chosen = |us: &Upstream<'_>| chosen.is_none_or(|name| us.name() == name);
@@ -162,25 +163,18 @@ fn show(r: Request<'_>, form: Form, status: u16, notice: Option<Notice>) -> Code
         // For the next look at it: a count takes longer than a request may.
         counted::start_counts(main, &chosen_ones);
     }
-    let mut report = gather::report(chosen_ones.into_iter());
-    report.notice = notice;
-    match form {
+    let mut gathered = Gathered::new(chosen_ones);
+    gathered.about.notice = notice;
+    let (media_type, mut writing) = match form {
         Form::Page => {
-            report.token = operator.and_then(|operator| hands::token_now(r, &operator));
-            send_page(r, status, &report, chosen)
+            gathered.about.token = operator.and_then(|operator| hands::token_now(r, &operator));
+            (media_type::PAGE, Writing::page(r.path(), chosen))
         }
-        Form::Json => send(r, 200, media_type::JSON, &[], |out| {
-            status::json(&report, out);
-        }),
-        Form::Metrics => send(r, 200, media_type::METRICS, &[], |out| {
-            status::metrics(&report, out);
-        }),
-    }
-}
-
-fn send_page(r: Request<'_>, status: u16, report: &Report<'_>, chosen: Option<&[u8]>) -> Code {
-    send(r, status, media_type::PAGE, &[], |out| {
-        status::page(report, r.path(), chosen, out);
+        Form::Json => (media_type::JSON, Writing::json()),
+        Form::Metrics => (media_type::METRICS, Writing::metrics()),
+    };
+    with_head(status, media_type, &[], |head| {
+        r.reply_in_turns(head, move |out| writing.go_on(&gathered, out))
     })
 }
 
@@ -207,12 +201,23 @@ fn send(
     more: &[(&'static [u8], &'static [u8])],
     write: impl FnOnce(&mut dyn FnMut(&[u8])),
 ) -> Code {
+    with_head(status, media_type, more, |head| {
+        r.reply::<LocationConf>(head, write)
+    })
+}
+
+/// Calls a function with the header of an answer.
+fn with_head<T>(
+    status: u16,
+    media_type: &'static [u8],
+    more: &[(&'static [u8], &'static [u8])],
+    f: impl FnOnce(Head<'_>) -> T,
+) -> T {
     let policy = status::content_security_policy().as_bytes();
     let headers = [&[CACHE_CONTROL, NO_SNIFFING, (POLICY, policy)], more].concat();
-    let head = Head {
+    f(Head {
         status,
         media_type,
         headers: &headers,
-    };
-    r.reply::<LocationConf>(head, write)
+    })
 }

@@ -1,7 +1,8 @@
 //! What an operator sees of the upstreams and zones: a [`Report`], and its forms as a page, as JSON
 //! and as metrics.
 //!
-//! The report is plain data. What is not known is `None`, and is left out of all three forms.
+//! The report is plain data, or a [`View`] of it, of which each form asks for one upstream after the
+//! other. What is not known is `None`, and is left out of all three forms.
 
 use std::borrow::Cow;
 
@@ -15,12 +16,14 @@ mod pieces;
 mod shown;
 mod time;
 mod verdict;
+mod writing;
 
 pub use address::{Form, Query};
-pub use html::{content_security_policy, page, DETAILED};
-pub use json::{done, refusal, report as json, SCHEMA};
-pub use metrics::{metrics, Family, FAMILIES};
+pub use html::{content_security_policy, DETAILED};
+pub use json::{done, refusal, SCHEMA};
+pub use metrics::{Family, FAMILIES};
 pub use verdict::{Standing, Verdict};
+pub use writing::{json, metrics, page, Writing, AT_ONCE};
 
 /// Media types of the three forms, and of a refusal that is not JSON.
 pub mod media_type {
@@ -51,6 +54,55 @@ pub struct Report<'a> {
     pub token: Option<String>,
     /// What a page begins with, after somebody has done something.
     pub notice: Option<Notice>,
+}
+
+/// Where a form finds what it shows, when it comes to it.
+pub trait View {
+    /// What there is beside upstreams and zones.
+    fn about(&self) -> &Report<'_>;
+    /// How many upstreams there are.
+    fn upstreams(&self) -> usize;
+    /// One of them, by its place. Of what is not wanted of it, nothing is known.
+    fn upstream(&self, at: usize, wanted: Wanted) -> Upstream<'_>;
+    /// How many zones there are.
+    fn zones(&self) -> usize;
+    /// One of them, by its place.
+    fn zone(&self, at: usize) -> Zone<'_>;
+}
+
+/// What is wanted of an upstream, beside its name and how its sessions are kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wanted {
+    /// What became of its requests.
+    Sums,
+    /// What is counted of its servers, in any order.
+    Counts,
+    /// Its servers.
+    Servers,
+    /// Everything.
+    All,
+}
+
+impl View for Report<'_> {
+    fn about(&self) -> &Report<'_> {
+        self
+    }
+
+    fn upstreams(&self) -> usize {
+        self.upstreams.len()
+    }
+
+    fn upstream(&self, at: usize, _: Wanted) -> Upstream<'_> {
+        self.upstreams.get(at).cloned().unwrap_or_default()
+    }
+
+    fn zones(&self) -> usize {
+        self.zones.len()
+    }
+
+    fn zone(&self, at: usize) -> Zone<'_> {
+        self.zones.get(at).cloned().unwrap_or_default()
+    }
 }
 
 /// What has come of something that somebody has done on the page.

@@ -15,9 +15,11 @@ use super::sys;
 
 mod order;
 mod reply;
+mod turns;
 
 pub use order::{Reply, WithBody};
 pub use reply::{nginx_version, Head, Method};
+pub use turns::Turns;
 
 /// A request of nginx, alive for `'r`.
 #[derive(Clone, Copy)]

@@ -6,10 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::Ordering::Relaxed;
 
 use portable_atomic::AtomicU128;
-use sticky_core::counters::DrainedBy;
+use sticky_core::counters::{DrainedBy, Place, ServerSums, SessionCounts};
 use sticky_core::digest;
 use sticky_core::events::Reader;
-use sticky_core::status::{self, Mode, Report, Server, ServerDrain, StateFile, Sums};
+use sticky_core::status::{self, Mode, Report, Server, ServerDrain, StateFile, Sums, View, Wanted};
 use sticky_core::table::ZoneHeader;
 
 use crate::config::directives::DRAINING;
@@ -22,44 +22,74 @@ use crate::zone::counters::UpstreamCounters;
 use crate::zone::sessions::Sessions;
 use crate::zone::table_zone::TableZone;
 
-/// What is known of these upstreams now.
-pub fn report<'c>(upstreams: impl Iterator<Item = Upstream<'c>>) -> Report<'c> {
-    let now = unix_seconds().try_into().unwrap_or_default();
-    let mut zones = Zones {
-        now,
-        ..Zones::default()
-    };
-    let upstreams = upstreams.filter_map(|us| {
-        let conf = us.srv_conf::<UpstreamConf<'c>>()?;
-        Some(upstream(us, conf, conf.sticky.get()?, &mut zones))
-    });
-    let upstreams = upstreams.collect();
-    Report {
-        version: env!("CARGO_PKG_VERSION"),
-        nginx: nginx_version(),
-        now,
-        upstreams,
-        zones: zones.all,
-        ..Report::default()
-    }
-}
-
-/// The zones so far.
-#[derive(Default)]
-struct Zones<'c> {
-    now: u64,
-    all: Vec<status::Zone<'c>>,
+/// Upstreams, of each of which what is known is gathered when it is asked for.
+pub struct Gathered<'c> {
+    /// What there is beside them.
+    pub about: Report<'c>,
+    upstreams: Vec<Upstream<'c>>,
+    /// The zones with their sessions.
+    zones: Vec<&'c TableZone>,
     places: HashMap<&'c [u8], usize>,
 }
 
-impl<'c> Zones<'c> {
-    /// The place of a zone among them.
-    fn place(&mut self, zone: &'c TableZone) -> usize {
-        let (all, now) = (&mut self.all, self.now);
-        *self.places.entry(zone.name()).or_insert_with(|| {
-            all.push(read(zone, now));
-            all.len() - 1
-        })
+impl<'c> Gathered<'c> {
+    /// Of these upstreams.
+    pub fn new(upstreams: Vec<Upstream<'c>>) -> Self {
+        let mut gathered = Self {
+            about: Report {
+                version: env!("CARGO_PKG_VERSION"),
+                nginx: nginx_version(),
+                now: unix_seconds().try_into().unwrap_or_default(),
+                ..Report::default()
+            },
+            upstreams,
+            zones: Vec::new(),
+            places: HashMap::new(),
+        };
+        for us in &gathered.upstreams {
+            let Some(zone) = us.srv_conf::<UpstreamConf<'c>>().and_then(zone_of) else {
+                continue;
+            };
+            let zones = &mut gathered.zones;
+            gathered.places.entry(zone.name()).or_insert_with(|| {
+                zones.push(zone);
+                zones.len() - 1
+            });
+        }
+        gathered
+    }
+}
+
+/// The zone with the sessions of an upstream that this module serves.
+fn zone_of<'c>(conf: &'c UpstreamConf<'c>) -> Option<&'c TableZone> {
+    conf.active()?.rule.sessions().and_then(Sessions::zone)
+}
+
+impl View for Gathered<'_> {
+    fn about(&self) -> &Report<'_> {
+        &self.about
+    }
+
+    fn upstreams(&self) -> usize {
+        self.upstreams.len()
+    }
+
+    fn upstream(&self, at: usize, wanted: Wanted) -> status::Upstream<'_> {
+        let gather = || {
+            let us = *self.upstreams.get(at)?;
+            let conf = us.srv_conf::<UpstreamConf<'_>>()?;
+            Some(upstream(us, conf, conf.sticky.get()?, self, wanted))
+        };
+        gather().unwrap_or_default()
+    }
+
+    fn zones(&self) -> usize {
+        self.zones.len()
+    }
+
+    fn zone(&self, at: usize) -> status::Zone<'_> {
+        let zone = self.zones.get(at);
+        zone.map_or_else(status::Zone::default, |zone| read(zone, self.about.now))
     }
 }
 
@@ -67,13 +97,12 @@ fn upstream<'c>(
     us: Upstream<'c>,
     conf: &'c UpstreamConf<'c>,
     sticky: &'c Sticky<'c>,
-    zones: &mut Zones<'c>,
+    gathered: &Gathered<'_>,
+    wanted: Wanted,
 ) -> status::Upstream<'c> {
-    let is_nginx = conf.active().is_none();
-    let zone = sticky.rule.sessions().and_then(Sessions::zone);
-    status::Upstream {
+    let zone = zone_of(conf).and_then(|zone| gathered.places.get(zone.name()).copied());
+    let mut shown = status::Upstream {
         name: us.name(),
-        directives: conf.shown.borrow().clone(),
         mode: match &sticky.rule {
             Rule::Cookie(..) => Mode::Cookie,
             Rule::Query(..) => Mode::Query,
@@ -81,20 +110,31 @@ fn upstream<'c>(
             Rule::NginxForm(form) if form.learn.is_some() => Mode::Learn,
             Rule::NginxForm(_) => Mode::Nginx,
         },
-        is_nginx,
-        zone: zone.filter(|_| !is_nginx).map(|zone| zones.place(zone)),
-        share: match &sticky.rule {
-            Rule::Query(rule, ..) => rule.share.as_deref(),
-            _ => None,
-        },
-        readers: match &sticky.rule {
+        is_nginx: conf.active().is_none(),
+        zone,
+        ..status::Upstream::default()
+    };
+    if matches!(wanted, Wanted::Sums | Wanted::All) {
+        shown.readers = match &sticky.rule {
             Rule::Query(_, _, readers) => readers.readers().collect(),
             Rule::Rewrite(_) => vec![Reader::Rewrite],
             Rule::Cookie(..) | Rule::NginxForm(_) => Vec::new(),
-        },
-        servers: servers(us, conf, sticky),
-        sums: sticky.counters.get().and_then(sums),
+        };
+        shown.sums = sticky.counters.get().and_then(sums);
     }
+    match wanted {
+        Wanted::Servers | Wanted::All => shown.servers = servers(us, conf, sticky),
+        Wanted::Counts => shown.servers = sticky.counters.get().map_or_else(Vec::new, counts),
+        Wanted::Sums => {}
+    }
+    if wanted == Wanted::All {
+        shown.directives = conf.shown.borrow().clone();
+        shown.share = match &sticky.rule {
+            Rule::Query(rule, ..) => rule.share.as_deref(),
+            _ => None,
+        };
+    }
+    shown
 }
 
 fn sums(counters: &UpstreamCounters<'_>) -> Option<Sums> {
@@ -162,37 +202,58 @@ fn keep_first(servers: &mut Vec<Server<'_>>) {
     servers.retain(|_| is_new.next() == Some(true));
 }
 
+/// What is counted of each server, and nothing else.
+fn counts<'c>(counters: &UpstreamCounters<'c>) -> Vec<Server<'c>> {
+    let all = counters.servers().map(|(name, place, sums, sessions)| {
+        let mut server = Server {
+            name: Cow::Borrowed(name),
+            ..Server::default()
+        };
+        add_counts(&mut server, counters, place, sums, sessions);
+        server
+    });
+    all.collect()
+}
+
+fn add_counts(
+    server: &mut Server<'_>,
+    counters: &UpstreamCounters<'_>,
+    place: Place,
+    sums: ServerSums,
+    sessions: Option<SessionCounts>,
+) {
+    server.hits = Some(sums.hits);
+    server.max_sessions = counters.limit(place).map(|limit| limit.get().into());
+    if let Some(sessions) = sessions {
+        server.sessions = Some(status::Sessions {
+            in_use: sessions.in_use,
+            unused: sessions.not_in_use,
+            counted: known(sessions.counted),
+        });
+        server.last_use = known(sessions.last_use);
+    }
+}
+
 /// Adds what is counted of each server.
 fn count(servers: &mut [Server<'_>], counters: &UpstreamCounters<'_>) {
     // In the order of the names.
     let counted: Vec<_> = counters.servers().collect();
     for server in servers {
         let place = counted.binary_search_by_key(&&server.name[..], |(name, ..)| name);
-        let Some((_, sums, sessions)) = place.ok().and_then(|place| counted.get(place)) else {
+        let Some((_, place, sums, sessions)) = place.ok().and_then(|place| counted.get(place))
+        else {
             continue;
         };
-        server.hits = Some(sums.hits);
-        server.drain = drain(&server.name, counters);
-        let place = counters.server(&server.name);
-        let limit = place.and_then(|place| counters.limit(place));
-        server.max_sessions = limit.map(|limit| limit.get().into());
-        server.is_full = place.is_some_and(|place| counters.is_full(place));
-        if let Some(sessions) = sessions {
-            server.sessions = Some(status::Sessions {
-                in_use: sessions.in_use,
-                unused: sessions.not_in_use,
-                counted: known(sessions.counted),
-            });
-            server.last_use = known(sessions.last_use);
-        }
+        server.drain = drain(*place, counters);
+        server.is_full = counters.is_full(*place);
+        add_counts(server, counters, *place, *sums, *sessions);
     }
 }
 
-fn drain(server: &[u8], counters: &UpstreamCounters<'_>) -> Option<ServerDrain> {
+fn drain(place: Place, counters: &UpstreamCounters<'_>) -> Option<ServerDrain> {
     if !counters.may_have_drains() {
         return None;
     }
-    let place = counters.server(server)?;
     let drain = counters.drain(place)?;
     Some(ServerDrain {
         is_announced: drain.by == DrainedBy::Server,

@@ -11,7 +11,7 @@ use std::os::unix::net::UnixDatagram;
 
 use sticky_core::counters::Unsent;
 use sticky_core::statsd::{counter_name, safe_name, Packets};
-use sticky_core::status::{self, Server};
+use sticky_core::status::{Server, View, Wanted};
 
 use crate::config::statsd::{Statsd, Target};
 use crate::config::types::{MainConf, UpstreamConf};
@@ -22,7 +22,7 @@ use crate::zone::counters;
 use crate::zone::sessions::Sessions;
 use crate::zone::table_zone::TableZone;
 
-use super::gather;
+use super::gather::Gathered;
 
 /// Seconds in which each upstream is sent once.
 const ROUND: usize = 5;
@@ -295,20 +295,22 @@ impl<'l, 'c> Sender<'l, 'c> {
             }
         }
         if with_gauges && !self.has_failed {
-            self.gauges(&gather::report(upstreams.iter().copied()));
+            self.gauges(&Gathered::new(upstreams.to_vec()));
         }
         self.flush();
     }
 
-    fn gauges(&mut self, report: &status::Report<'_>) {
-        for upstream in &report.upstreams {
+    fn gauges(&mut self, view: &dyn View) {
+        for at in 0..view.upstreams() {
+            let upstream = view.upstream(at, Wanted::Servers);
             let name = format!("upstream.{}", safe_name(upstream.name));
             for server in &upstream.servers {
                 let name = format!("{name}.server.{}", safe_name(&server.name));
                 self.gauges_of_server(&name, server);
             }
         }
-        for zone in &report.zones {
+        for at in 0..view.zones() {
+            let zone = view.zone(at);
             let name = format!("zone.{}", safe_name(zone.name));
             self.gauge(&format!("{name}.capacity_sessions"), zone.capacity);
             if let Some(sessions) = zone.sessions {

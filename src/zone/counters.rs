@@ -368,10 +368,10 @@ impl<'c> UpstreamCounters<'c> {
     /// not known to all workers.
     pub fn servers(
         &self,
-    ) -> impl Iterator<Item = (&'c [u8], ServerSums, Option<SessionCounts>)> + '_ {
+    ) -> impl Iterator<Item = (&'c [u8], Place, ServerSums, Option<SessionCounts>)> + '_ {
         self.servers.iter().map(|(label, place)| {
             let sessions = self.counters.sessions(*place);
-            (*label, self.counters.server_sums(*place), sessions)
+            (*label, *place, self.counters.server_sums(*place), sessions)
         })
     }
 

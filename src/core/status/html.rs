@@ -17,10 +17,11 @@ use sha2::{Digest, Sha256};
 use super::address::{Form, Query};
 use super::pieces::Pieces;
 use super::time::{ago, date, grouped};
-use super::{shown, Report, Standing, Sums, Upstream, Verdict};
+use super::{shown, Report, Standing, Sums, Upstream, Verdict, View, Wanted};
 use crate::events::{BodyEnd, Forget, Move, Skip, Source, Status};
 
 use bars::Row;
+use overview::Rows;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -44,36 +45,115 @@ pub fn content_security_policy() -> &'static str {
     })
 }
 
-/// Writes the page. `path` is that of the request; `chosen` the upstream that it asks for, which is
-/// then the only one in the report.
-pub fn page(report: &Report<'_>, path: &[u8], chosen: Option<&[u8]>, out: &mut dyn FnMut(&[u8])) {
-    let mut pieces = Pieces::new(out);
-    head(report, path, chosen, &mut pieces);
-    hands::notice(report, chosen, &mut pieces);
-    pieces.push("<main id=\"main\" tabindex=\"-1\">\n");
-    if report.upstreams.is_empty() {
-        pieces.push(
-            "<section><h2>No upstream is sticky</h2><p class=\"none\">A <code>sticky</code> \
-             directive in an upstream block makes it so.</p></section>\n",
-        );
-    }
-    let is_short = report.upstreams.len() <= DETAILED;
-    if report.upstreams.len() > 1 {
-        overview::overview(report, &mut pieces);
-    }
-    if is_short {
-        for (at, it) in report.upstreams.iter().enumerate() {
-            upstream(at, it, report, &mut pieces);
+/// How much of the page is written.
+pub struct Steps {
+    path: Vec<u8>,
+    chosen: Option<Vec<u8>>,
+    next: Step,
+    /// The upstreams of the overview.
+    rows: Rows,
+    /// The zones that are shown.
+    zones: Vec<usize>,
+}
+
+/// What is written next.
+#[derive(Clone, Copy)]
+enum Step {
+    Head,
+    /// The verdict of an upstream is looked at.
+    Look(usize),
+    /// A line of the overview.
+    Row(usize),
+    Upstream(usize),
+    /// Whether a zone is shown is looked at.
+    Zone(usize),
+    Rest,
+}
+
+impl Steps {
+    /// See [`Writing::page`](super::Writing::page).
+    pub fn new(path: &[u8], chosen: Option<&[u8]>) -> Self {
+        Self {
+            path: path.to_vec(),
+            chosen: chosen.map(<[u8]>::to_vec),
+            next: Step::Head,
+            rows: Rows::default(),
+            zones: Vec::new(),
         }
     }
-    zones::zones(report, &mut pieces);
-    words::glossary(&mut pieces);
+
+    /// Writes the next step. Returns whether there are more.
+    pub fn step(&mut self, view: &dyn View, pieces: &mut Pieces<'_>) -> bool {
+        let about = view.about();
+        let upstreams = view.upstreams();
+        let (is_short, is_one) = (upstreams <= DETAILED, upstreams <= 1);
+        self.next = match self.next {
+            Step::Head => {
+                let chosen = self.chosen.as_deref();
+                head(about, &self.path, chosen, pieces);
+                hands::notice(about, chosen, pieces);
+                pieces.push("<main id=\"main\" tabindex=\"-1\">\n");
+                if upstreams == 0 {
+                    pieces.push(
+                        "<section><h2>No upstream is sticky</h2><p class=\"none\">A \
+                         <code>sticky</code> directive in an upstream block makes it so.</p>\
+                         </section>\n",
+                    );
+                }
+                match is_one {
+                    true => Step::Upstream(0),
+                    false => Step::Look(0),
+                }
+            }
+            Step::Look(at) if at < upstreams => {
+                self.rows.look(at, view);
+                Step::Look(at + 1)
+            }
+            Step::Look(_) => {
+                self.rows.begin(pieces);
+                Step::Row(0)
+            }
+            Step::Row(at) if at < upstreams => {
+                self.rows.row(at, view, pieces);
+                Step::Row(at + 1)
+            }
+            Step::Row(_) => {
+                self.rows.end(pieces);
+                Step::Upstream(0)
+            }
+            Step::Upstream(at) if is_short && at < upstreams => {
+                upstream(at, &view.upstream(at, Wanted::All), view, pieces);
+                Step::Upstream(at + 1)
+            }
+            Step::Upstream(_) => Step::Zone(0),
+            Step::Zone(at) if at < view.zones() && self.zones.len() < DETAILED => {
+                let is_long = view.zones() > DETAILED;
+                if !is_long || view.zone(at).trouble(about.now).is_some() {
+                    self.zones.push(at);
+                }
+                Step::Zone(at + 1)
+            }
+            Step::Zone(_) => {
+                zones::zones(&self.zones, view, pieces);
+                Step::Rest
+            }
+            Step::Rest => {
+                end(about, pieces);
+                return false;
+            }
+        };
+        true
+    }
+}
+
+fn end(about: &Report<'_>, pieces: &mut Pieces<'_>) {
+    words::glossary(pieces);
     pieces
         .push("</main>\n<footer><p>nginx ")
-        .push(shown::html(report.nginx.as_bytes()));
+        .push(shown::html(about.nginx.as_bytes()));
     pieces
         .push(", ngx_http_sticky_rs ")
-        .push(shown::html(report.version.as_bytes()));
+        .push(shown::html(about.version.as_bytes()));
     pieces
         .push("</p></footer>\n<script>")
         .push(SCRIPT)
@@ -121,8 +201,9 @@ fn class(standing: Standing) -> &'static str {
     }
 }
 
-fn upstream(at: usize, it: &Upstream<'_>, report: &Report<'_>, pieces: &mut Pieces<'_>) {
-    let zone = it.zone.and_then(|zone| report.zones.get(zone));
+fn upstream(at: usize, it: &Upstream<'_>, view: &dyn View, pieces: &mut Pieces<'_>) {
+    let (zone, report) = (it.zone.map(|at| view.zone(at)), view.about());
+    let zone = zone.as_ref();
     let _ = writeln!(
         pieces,
         "<section data-k=\"{0}\" aria-labelledby=\"u{at}\"><h2 id=\"u{at}\">{0}{1}</h2>",

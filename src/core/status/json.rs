@@ -2,7 +2,7 @@
 
 use super::pieces::Pieces;
 use super::{
-    shown, Done, Found, Report, Server, Sessions, StateFile, Sums, Upstream, Verdict, Zone,
+    shown, Done, Found, Server, Sessions, StateFile, Sums, Upstream, Verdict, View, Wanted, Zone,
 };
 use crate::events::{BodyEnd, Forget, Move, Skip, Source, Status};
 
@@ -10,20 +10,52 @@ use crate::events::{BodyEnd, Forget, Move, Skip, Source, Status};
 /// added.
 pub const SCHEMA: u32 = 1;
 
-/// Writes the report.
-pub fn report(report: &Report<'_>, out: &mut dyn FnMut(&[u8])) {
-    let mut pieces = Pieces::new(out);
-    let mut object = Object::begin(&mut pieces);
-    object.number("schema", u64::from(SCHEMA));
-    object.text("version", report.version.as_bytes());
-    object.text("nginx", report.nginx.as_bytes());
-    object.number("time", report.now);
-    object.list("upstreams", &report.upstreams, |it, pieces| {
-        upstream(it, report, pieces);
-    });
-    object.list("zones", &report.zones, zone);
-    object.end();
-    pieces.push("\n");
+/// How much of the report is written: its beginning, each upstream, what is between, each zone.
+#[derive(Default)]
+pub struct Steps {
+    at: usize,
+}
+
+impl Steps {
+    /// Writes the next step. Returns whether there are more.
+    pub fn step(&mut self, view: &dyn View, pieces: &mut Pieces<'_>) -> bool {
+        let (upstreams, zones) = (view.upstreams(), view.zones());
+        let at = self.at;
+        self.at += 1;
+        if at == 0 {
+            let about = view.about();
+            let mut object = Object::begin(pieces);
+            object.number("schema", u64::from(SCHEMA));
+            object.text("version", about.version.as_bytes());
+            object.text("nginx", about.nginx.as_bytes());
+            object.number("time", about.now);
+            object.name("upstreams").push("[");
+            return true;
+        }
+        // Of the upstreams, then of the zones.
+        let at = at - 1;
+        if at < upstreams {
+            if at > 0 {
+                pieces.push(",");
+            }
+            upstream(&view.upstream(at, Wanted::All), view, pieces);
+            return true;
+        }
+        let at = at - upstreams;
+        if at == 0 {
+            pieces.push("],\"zones\":[");
+        } else {
+            pieces.push(",");
+        }
+        if at < zones {
+            zone(&view.zone(at), pieces);
+        }
+        if at + 1 < zones {
+            return true;
+        }
+        pieces.push("]}\n");
+        false
+    }
 }
 
 /// Why a request is refused.
@@ -154,8 +186,9 @@ impl<'p, 'o> Object<'p, 'o> {
     }
 }
 
-fn upstream(it: &Upstream<'_>, report: &Report<'_>, pieces: &mut Pieces<'_>) {
-    let zone = it.zone.and_then(|at| report.zones.get(at));
+fn upstream(it: &Upstream<'_>, view: &dyn View, pieces: &mut Pieces<'_>) {
+    let zone = it.zone.map(|at| view.zone(at));
+    let zone = zone.as_ref();
     let mut object = Object::begin(pieces);
     object.text("name", it.name);
     object.list("directives", &it.directives, |line, pieces| {
@@ -169,7 +202,7 @@ fn upstream(it: &Upstream<'_>, report: &Report<'_>, pieces: &mut Pieces<'_>) {
     if let Some(share) = it.share {
         object.text("share", share);
     }
-    let verdict = Verdict::of(it, zone, report.now);
+    let verdict = Verdict::of(it, zone, view.about().now);
     object.object("verdict", |object| {
         object.text("standing", verdict.standing.name().as_bytes());
         object.text("text", verdict.text.as_bytes());

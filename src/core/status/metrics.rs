@@ -5,7 +5,7 @@
 use crate::events::{BodyEnd, Forget, Move, Source, Status};
 
 use super::pieces::Pieces;
-use super::{shown, Report, Server, Sums, Upstream, Zone};
+use super::{shown, Report, Server, Sums, Upstream, View, Wanted, Zone};
 
 /// Metrics of one name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -168,175 +168,238 @@ const STATE_ERRORS: Family = family(
     "How often the state file of the zone could not be read or written.",
 );
 
-/// A server, with its own label and that of its upstream.
-struct Labelled<'r, 'a> {
-    server: &'r Server<'a>,
-    labels: String,
+/// What of the report a pass writes: all of one family, for they stand together.
+#[derive(Clone, Copy)]
+enum Pass {
+    Build,
+    Upstreams(fn(&Upstream<'_>, &str, &Sums, &mut Writer<'_, '_>)),
+    /// What is summed over all upstreams.
+    Sessions,
+    Servers(Wanted, fn(&Server<'_>, &str, &mut Writer<'_, '_>)),
+    Zones(fn(&Zone<'_>, &str, &mut Writer<'_, '_>)),
 }
 
-/// Writes the report.
-pub fn metrics(report: &Report<'_>, out: &mut dyn FnMut(&[u8])) {
-    let mut writer = Writer {
-        pieces: Pieces::new(out),
-        family: None,
-    };
-    let upstreams: Vec<(&Upstream<'_>, String)> = report
-        .upstreams
-        .iter()
-        .filter(|upstream| !upstream.is_nginx)
-        .map(|it| (it, format!("upstream=\"{}\"", shown::label(it.name))))
-        .collect();
-    let zones: Vec<(&Zone<'_>, String)> = report
-        .zones
-        .iter()
-        .map(|it| (it, format!("zone=\"{}\"", shown::label(it.name))))
-        .collect();
-    writer.sample(
-        &BUILD_INFO,
-        &format!(
-            "version=\"{}\",nginx=\"{}\"",
-            shown::label(report.version.as_bytes()),
-            shown::label(report.nginx.as_bytes())
-        ),
-        "",
-        "",
-        1,
-    );
-    of_upstreams(&upstreams, &mut writer);
-    of_servers(&upstreams, &mut writer);
-    of_zones(&zones, &mut writer);
-}
-
-fn of_upstreams(upstreams: &[(&Upstream<'_>, String)], writer: &mut Writer<'_>) {
-    let counted = || {
-        upstreams
-            .iter()
-            .filter_map(|(it, labels)| Some((*it, labels, it.sums.as_ref()?)))
-    };
-    for (_, labels, sums) in counted() {
-        for (status, count) in Status::ALL.iter().zip(sums.requests) {
-            writer.sample(&REQUESTS, labels, "result", status.name(), count);
-        }
-    }
-    let learning = || counted().filter(|(it, ..)| it.mode.learns());
-    for (_, labels, sums) in learning() {
-        for (source, count) in Source::ALL.iter().zip(sums.learned) {
-            writer.sample(&LEARNED, labels, "source", source.name(), count);
-        }
-    }
-    for (it, labels, sums) in counted() {
-        for (reader, ends) in it.bodies(sums) {
-            let labels = format!("{labels},source=\"{}\"", reader.name());
-            for (end, count) in BodyEnd::ALL.iter().zip(ends) {
-                writer.sample(&BODIES, &labels, "outcome", end.name(), *count);
-            }
-        }
-    }
-    for (it, labels, sums) in counted() {
-        if it.bodies(sums).next().is_some() {
-            writer.sample(&BODY_BYTES, labels, "", "", sums.body_bytes);
-        }
-    }
-    if learning().next().is_none() {
-        return;
-    }
-    let sum = |of: &dyn Fn(&Sums) -> u64| {
-        learning().fold(0u64, |sum, (_, _, sums)| sum.saturating_add(of(sums)))
-    };
-    for reason in Move::ALL {
-        let count = sum(&|sums| sums.moved[reason.number()]);
-        writer.sample(&MOVED, "", "reason", reason.name(), count);
-    }
-    for reason in Forget::ALL {
-        let count = sum(&|sums| sums.forgotten[reason.number()]);
-        writer.sample(&FORGOTTEN, "", "reason", reason.name(), count);
-    }
-}
-
-fn of_servers(upstreams: &[(&Upstream<'_>, String)], writer: &mut Writer<'_>) {
-    let servers: Vec<Labelled<'_, '_>> = upstreams
-        .iter()
-        .flat_map(|(upstream, labels)| {
-            upstream.servers.iter().map(move |server| Labelled {
-                server,
-                labels: format!("{labels},server=\"{}\"", shown::label(&server.name)),
-            })
-        })
-        .collect();
-    for Labelled { server, labels } in &servers {
-        if let Some(hits) = server.hits {
-            writer.sample(&SERVER_HITS, labels, "", "", hits);
-        }
-    }
-    for Labelled { server, labels } in &servers {
+/// In the order of [`FAMILIES`].
+const PASSES: &[Pass] = &[
+    Pass::Build,
+    Pass::Upstreams(requests),
+    Pass::Upstreams(learned),
+    Pass::Upstreams(bodies),
+    Pass::Upstreams(body_bytes),
+    Pass::Sessions,
+    Pass::Servers(Wanted::Counts, |server, labels, writer| {
+        writer.some(&SERVER_HITS, labels, server.hits);
+    }),
+    Pass::Servers(Wanted::Counts, |server, labels, writer| {
         if let Some(sessions) = server.sessions {
             writer.sample(&SESSIONS, labels, "state", IN_USE, sessions.in_use);
             writer.sample(&SESSIONS, labels, "state", UNUSED, sessions.unused);
         }
-    }
-    for Labelled { server, labels } in &servers {
-        if let Some(most) = server.max_sessions {
-            writer.sample(&MAX_SESSIONS, labels, "", "", most);
-        }
-    }
-    for Labelled { server, labels } in &servers {
+    }),
+    Pass::Servers(Wanted::Counts, |server, labels, writer| {
+        writer.some(&MAX_SESSIONS, labels, server.max_sessions);
+    }),
+    Pass::Servers(Wanted::Servers, |server, labels, writer| {
         let is_draining = u64::from(server.is_draining || server.drain.is_some());
         writer.sample(&DRAINING, labels, "", "", is_draining);
-    }
-    for Labelled { server, labels } in &servers {
-        if let Some(at) = server.last_use {
-            writer.sample(&LAST_USE, labels, "", "", at);
-        }
-    }
-}
+    }),
+    Pass::Servers(Wanted::Counts, |server, labels, writer| {
+        writer.some(&LAST_USE, labels, server.last_use);
+    }),
+    Pass::Zones(|zone, labels, writer| {
+        writer.sample(&EVICTED, labels, "state", IN_USE, zone.evicted_in_use);
+        writer.sample(&EVICTED, labels, "state", UNUSED, zone.evicted_unused);
+    }),
+    Pass::Zones(|zone, labels, writer| {
+        writer.sample(&CAPACITY, labels, "", "", zone.capacity);
+    }),
+    Pass::Zones(|zone, labels, writer| {
+        let used = zone.sessions.map(|it| it.in_use + it.unused);
+        writer.some(&USED, labels, used);
+    }),
+    Pass::Zones(|zone, labels, writer| {
+        let counted = zone.sessions.and_then(|sessions| sessions.counted);
+        writer.some(&SCAN, labels, counted);
+    }),
+    Pass::Zones(|zone, labels, writer| {
+        let written = zone.state.as_ref().and_then(|file| file.written);
+        writer.some(&STATE_WRITE, labels, written);
+    }),
+    Pass::Zones(|zone, labels, writer| {
+        let errors = zone.state.as_ref().map(|file| file.errors);
+        writer.some(&STATE_ERRORS, labels, errors);
+    }),
+];
 
 const IN_USE: &str = "in_use";
 const UNUSED: &str = "unused";
 
-fn of_zones(zones: &[(&Zone<'_>, String)], writer: &mut Writer<'_>) {
-    for (zone, labels) in zones {
-        writer.sample(&EVICTED, labels, "state", IN_USE, zone.evicted_in_use);
-        writer.sample(&EVICTED, labels, "state", UNUSED, zone.evicted_unused);
-    }
-    for (zone, labels) in zones {
-        writer.sample(&CAPACITY, labels, "", "", zone.capacity);
-    }
-    for (zone, labels) in zones {
-        if let Some(sessions) = zone.sessions {
-            writer.sample(&USED, labels, "", "", sessions.in_use + sessions.unused);
-        }
-    }
-    for (zone, labels) in zones {
-        if let Some(at) = zone.sessions.and_then(|sessions| sessions.counted) {
-            writer.sample(&SCAN, labels, "", "", at);
-        }
-    }
-    let files = || {
-        let all = zones.iter();
-        all.filter_map(|(zone, labels)| Some((zone.state.as_ref()?, labels)))
-    };
-    for (file, labels) in files() {
-        if let Some(at) = file.written {
-            writer.sample(&STATE_WRITE, labels, "", "", at);
-        }
-    }
-    for (file, labels) in files() {
-        writer.sample(&STATE_ERRORS, labels, "", "", file.errors);
-    }
-}
-
-struct Writer<'o> {
-    pieces: Pieces<'o>,
+/// How much of the report is written: which pass, and which upstreams or zones of it.
+#[derive(Default)]
+pub struct Steps {
+    pass: usize,
+    at: usize,
     /// Of the last sample: the lines that describe it stand before the first.
     family: Option<&'static str>,
+    /// What learns was met.
+    learns: bool,
+    moved: [u64; Move::COUNT],
+    forgotten: [u64; Forget::COUNT],
 }
 
-impl Writer<'_> {
+impl Steps {
+    /// Writes the next step. Returns whether there are more.
+    pub fn step(&mut self, view: &dyn View, pieces: &mut Pieces<'_>) -> bool {
+        let Some(pass) = PASSES.get(self.pass) else {
+            return false;
+        };
+        let at = self.at;
+        let mut family = self.family;
+        let mut writer = Writer {
+            pieces,
+            family: &mut family,
+        };
+        let count = match pass {
+            Pass::Build => {
+                build(view.about(), &mut writer);
+                1
+            }
+            Pass::Sessions => {
+                self.sessions(&mut writer);
+                1
+            }
+            Pass::Upstreams(write) => {
+                if at < view.upstreams() {
+                    let it = view.upstream(at, Wanted::Sums);
+                    if let Some(sums) = it.sums.as_ref().filter(|_| !it.is_nginx) {
+                        write(&it, &labels_of(&it), sums, &mut writer);
+                        if self.pass == FIRST_OF_UPSTREAMS && it.mode.learns() {
+                            self.add(sums);
+                        }
+                    }
+                }
+                view.upstreams()
+            }
+            Pass::Servers(wanted, write) => {
+                if at < view.upstreams() {
+                    let it = view.upstream(at, *wanted);
+                    let labels = labels_of(&it);
+                    let mut labels = labels + ",server=\"";
+                    let length = labels.len();
+                    for server in it.servers.iter().filter(|_| !it.is_nginx) {
+                        labels.truncate(length);
+                        labels.push_str(&shown::label(&server.name));
+                        labels.push('"');
+                        write(server, &labels, &mut writer);
+                    }
+                }
+                view.upstreams()
+            }
+            Pass::Zones(write) => {
+                if at < view.zones() {
+                    let it = view.zone(at);
+                    let labels = format!("zone=\"{}\"", shown::label(it.name));
+                    write(&it, &labels, &mut writer);
+                }
+                view.zones()
+            }
+        };
+        self.family = family;
+        self.at += 1;
+        if self.at >= count {
+            self.pass += 1;
+            self.at = 0;
+        }
+        self.pass < PASSES.len()
+    }
+
+    fn add(&mut self, sums: &Sums) {
+        self.learns = true;
+        for (all, more) in [
+            (&mut self.moved[..], &sums.moved[..]),
+            (&mut self.forgotten, &sums.forgotten),
+        ] {
+            for (sum, more) in all.iter_mut().zip(more) {
+                *sum = sum.saturating_add(*more);
+            }
+        }
+    }
+
+    fn sessions(&self, writer: &mut Writer<'_, '_>) {
+        if !self.learns {
+            return;
+        }
+        for (reason, count) in Move::ALL.iter().zip(self.moved) {
+            writer.sample(&MOVED, "", "reason", reason.name(), count);
+        }
+        for (reason, count) in Forget::ALL.iter().zip(self.forgotten) {
+            writer.sample(&FORGOTTEN, "", "reason", reason.name(), count);
+        }
+    }
+}
+
+/// The pass that meets all upstreams first.
+const FIRST_OF_UPSTREAMS: usize = 1;
+
+fn labels_of(it: &Upstream<'_>) -> String {
+    format!("upstream=\"{}\"", shown::label(it.name))
+}
+
+fn build(about: &Report<'_>, writer: &mut Writer<'_, '_>) {
+    let labels = format!(
+        "version=\"{}\",nginx=\"{}\"",
+        shown::label(about.version.as_bytes()),
+        shown::label(about.nginx.as_bytes())
+    );
+    writer.sample(&BUILD_INFO, &labels, "", "", 1);
+}
+
+fn requests(_: &Upstream<'_>, labels: &str, sums: &Sums, writer: &mut Writer<'_, '_>) {
+    for (status, count) in Status::ALL.iter().zip(sums.requests) {
+        writer.sample(&REQUESTS, labels, "result", status.name(), count);
+    }
+}
+
+fn learned(it: &Upstream<'_>, labels: &str, sums: &Sums, writer: &mut Writer<'_, '_>) {
+    let all = Source::ALL.iter().zip(sums.learned);
+    for (source, count) in all.filter(|_| it.mode.learns()) {
+        writer.sample(&LEARNED, labels, "source", source.name(), count);
+    }
+}
+
+fn bodies(it: &Upstream<'_>, labels: &str, sums: &Sums, writer: &mut Writer<'_, '_>) {
+    for (reader, ends) in it.bodies(sums) {
+        let labels = [labels, ",source=\"", reader.name(), "\""].concat();
+        for (end, count) in BodyEnd::ALL.iter().zip(ends) {
+            writer.sample(&BODIES, &labels, "outcome", end.name(), *count);
+        }
+    }
+}
+
+fn body_bytes(it: &Upstream<'_>, labels: &str, sums: &Sums, writer: &mut Writer<'_, '_>) {
+    if it.bodies(sums).next().is_some() {
+        writer.sample(&BODY_BYTES, labels, "", "", sums.body_bytes);
+    }
+}
+
+struct Writer<'p, 'o> {
+    pieces: &'p mut Pieces<'o>,
+    family: &'p mut Option<&'static str>,
+}
+
+impl Writer<'_, '_> {
+    /// One line, if the number is known.
+    fn some(&mut self, of: &Family, labels: &str, number: Option<u64>) {
+        if let Some(number) = number {
+            self.sample(of, labels, "", "", number);
+        }
+    }
+
     /// One line. `labels` are written out, and one more follows if `name` is not empty, with a
     /// value that needs no escape.
     fn sample(&mut self, of: &Family, labels: &str, name: &str, value: &str, number: u64) {
-        if self.family != Some(of.name) {
-            self.family = Some(of.name);
+        if *self.family != Some(of.name) {
+            *self.family = Some(of.name);
             self.pieces
                 .push("# HELP ")
                 .push(of.name)

@@ -8,6 +8,8 @@ const PIECE: usize = 16 * 1024;
 /// A text that is being written.
 pub struct Pieces<'o> {
     text: Vec<u8>,
+    /// Bytes that were handed on.
+    handed_on: usize,
     out: &'o mut dyn FnMut(&[u8]),
 }
 
@@ -16,8 +18,14 @@ impl<'o> Pieces<'o> {
     pub fn new(out: &'o mut dyn FnMut(&[u8])) -> Self {
         Self {
             text: Vec::with_capacity(PIECE + PIECE / 4),
+            handed_on: 0,
             out,
         }
+    }
+
+    /// How many bytes were written.
+    pub fn written(&self) -> usize {
+        self.handed_on + self.text.len()
     }
 
     pub fn push(&mut self, text: impl AsRef<[u8]>) -> &mut Self {
@@ -47,6 +55,7 @@ impl<'o> Pieces<'o> {
 
     fn hand_on(&mut self) {
         (self.out)(&self.text);
+        self.handed_on += self.text.len();
         self.text.clear();
     }
 }

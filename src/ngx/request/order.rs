@@ -10,6 +10,9 @@ use super::Request;
 pub struct Reply(sys::ngx_int_t);
 
 impl Reply {
+    /// The request is counted once more, and is answered later.
+    pub(super) const DONE: Self = Self(sys::DONE);
+
     /// The request has been answered, with this result.
     pub fn of(code: Code) -> Self {
         Self(code.as_int())
@@ -24,7 +27,7 @@ impl Reply {
 /// Handles a request whose body has been read.
 pub trait WithBody {
     /// Answers it.
-    fn handle(r: Request<'_>) -> Code;
+    fn handle(r: Request<'_>) -> Reply;
 }
 
 impl<'r> Request<'r> {
@@ -37,7 +40,7 @@ impl<'r> Request<'r> {
         // As every content handler of nginx: the request is counted once more until it has its body.
         match code >= sys::NGX_HTTP_SPECIAL_RESPONSE as sys::ngx_int_t {
             true => Reply(code),
-            false => Reply(sys::DONE),
+            false => Reply::DONE,
         }
     }
 

@@ -80,7 +80,7 @@ impl<'r> Request<'r> {
         let mut is_whole = true;
         write(&mut |piece| is_whole = is_whole && filling.push(piece).is_some());
         is_whole = is_whole && filling.mark(Marks::end(self.is_main())).is_some();
-        if !is_whole || !self.begin_reply(head, filling.written()) {
+        if !is_whole || !self.begin_reply(head, Some(filling.written())) {
             return Code::FAILED;
         }
         // SAFETY: a live request with the header that begin_reply() has made.
@@ -93,8 +93,8 @@ impl<'r> Request<'r> {
         filling.send(&next).unwrap_or(Code::FAILED)
     }
 
-    /// Makes the header. False: out of memory.
-    fn begin_reply(self, head: Head<'_>, length: u64) -> bool {
+    /// Makes the header, without a length where that is not known. False: out of memory.
+    pub(super) fn begin_reply(self, head: Head<'_>, length: Option<u64>) -> bool {
         let bare = head.media_type.split(|byte| *byte == b';').next();
         // SAFETY: plain fields of a live request. The header filter adds the charset to a type only
         // where content_type_len is the whole length (ngx_http_header_filter()); the charset filter
@@ -108,7 +108,7 @@ impl<'r> Request<'r> {
             if head.media_type.ends_with(UTF_8) {
                 out.charset = sys::string(UTF_8);
             }
-            out.content_length_n = length as sys::off_t;
+            out.content_length_n = length.map_or(-1, |length| length as sys::off_t);
         }
         let mut headers = head.headers.iter();
         headers.all(|(name, value)| self.push_response_header(name, value).is_some())

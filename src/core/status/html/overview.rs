@@ -3,35 +3,66 @@
 use super::super::address::Query;
 use super::super::pieces::Pieces;
 use super::super::time::{grouped, per_cent};
-use super::super::{shown, Report, Standing, Upstream, Verdict};
+use super::super::{shown, Standing, Verdict, View, Wanted};
 use super::wide::{Column, Wide};
 use super::{class, DETAILED};
 
-/// Those to look at come first where there are more than a page shows in full.
-pub fn overview(report: &Report<'_>, pieces: &mut Pieces<'_>) {
-    let verdict = |it: &Upstream<'_>| {
-        let zone = it.zone.and_then(|zone| report.zones.get(zone));
-        Verdict::of(it, zone, report.now)
-    };
-    let all = report.upstreams.iter().enumerate();
-    let mut rows: Vec<_> = all.map(|(at, it)| (at, it, verdict(it).standing)).collect();
-    let is_long = rows.len() > DETAILED;
-    let mut caption = "All upstreams".to_owned();
-    if is_long {
-        rows.sort_by_key(|(.., standing)| std::cmp::Reverse(*standing));
-        caption.push_str(" <small>Choose one for all that is known of it.</small>");
+/// The lines.
+#[derive(Default)]
+pub struct Rows {
+    /// Places of the upstreams, in the order of their lines.
+    rows: Vec<(u32, Standing)>,
+    is_counted: bool,
+}
+
+impl Rows {
+    /// Looks at an upstream: those to look at come first where there are more than a page shows in full.
+    pub fn look(&mut self, at: usize, view: &dyn View) {
+        let it = view.upstream(at, Wanted::Sums);
+        let zone = it.zone.map(|zone| view.zone(zone));
+        let verdict = Verdict::of(&it, zone.as_ref(), view.about().now);
+        self.is_counted |= it.sums.is_some();
+        // More than any configuration has.
+        self.rows
+            .push((u32::try_from(at).unwrap_or(u32::MAX), verdict.standing));
     }
-    let is_counted = report.upstreams.iter().any(|it| it.sums.is_some());
-    let mut columns = vec![Column::words("Upstream"), Column::words("Verdict")];
-    if is_counted {
-        columns.push(Column::numbers("Requests"));
-        columns.push(Column::numbers("Went to their server"));
+
+    fn is_long(&self) -> bool {
+        self.rows.len() > DETAILED
     }
-    pieces.push("<section aria-label=\"Overview\">");
-    pieces.push(summary(&rows)).push("<div class=\"scroll\">");
-    let mut table = Wide::begin(&caption, columns, pieces);
-    for (at, it, standing) in rows {
-        let target = match is_long {
+
+    fn columns(&self) -> Vec<Column> {
+        let mut columns = vec![Column::words("Upstream"), Column::words("Verdict")];
+        if self.is_counted {
+            columns.push(Column::numbers("Requests"));
+            columns.push(Column::numbers("Went to their server"));
+        }
+        columns
+    }
+
+    /// All were looked at.
+    pub fn begin(&mut self, pieces: &mut Pieces<'_>) {
+        let mut caption = "All upstreams".to_owned();
+        if self.is_long() {
+            self.rows
+                .sort_by_key(|(_, standing)| std::cmp::Reverse(*standing));
+            caption.push_str(" <small>Choose one for all that is known of it.</small>");
+        }
+        pieces.push("<section aria-label=\"Overview\">");
+        pieces
+            .push(summary(&self.rows))
+            .push("<div class=\"scroll\">");
+        Wide::begin(&caption, self.columns(), pieces);
+    }
+
+    /// Writes a line.
+    pub fn row(&self, at: usize, view: &dyn View, pieces: &mut Pieces<'_>) {
+        let Some((at, standing)) = self.rows.get(at).copied() else {
+            return;
+        };
+        let it = view.upstream(at as usize, Wanted::Sums);
+        let mut table = Wide::go_on(self.columns(), pieces);
+        let target = match self.is_long() {
             true => shown::html(Query::for_upstream(it.name).as_bytes()),
             false => format!("#u{at}"),
         };
@@ -49,20 +80,25 @@ pub fn overview(report: &Report<'_>, pieces: &mut Pieces<'_>) {
                     with_id => format!("{} %", per_cent(sums.steered(), with_id)),
                 });
             }
-            None if is_counted => {
+            None if self.is_counted => {
                 table.cell("–");
                 table.cell("–");
             }
             None => {}
         }
+        table.end_row();
     }
-    table.end();
-    pieces.push("</div></section>\n");
+
+    /// All lines are written.
+    pub fn end(&self, pieces: &mut Pieces<'_>) {
+        Wide::go_on(self.columns(), pieces).end();
+        pieces.push("</div></section>\n");
+    }
 }
 
 /// How many there are of each kind.
-fn summary(rows: &[(usize, &Upstream<'_>, Standing)]) -> String {
-    let count = |of: Standing| rows.iter().filter(|(.., it)| *it == of).count() as u64;
+fn summary(rows: &[(u32, Standing)]) -> String {
+    let count = |of: Standing| rows.iter().filter(|(_, it)| *it == of).count() as u64;
     let (bad, look) = (count(Standing::Bad), count(Standing::Look));
     let good = count(Standing::Good);
     let all = rows.len() as u64;

@@ -61,6 +61,11 @@ impl<'p, 'o> Wide<'p, 'o> {
             );
         }
         pieces.push("</tr></thead><tbody role=\"rowgroup\">\n");
+        Self::go_on(columns, pieces)
+    }
+
+    /// A table whose beginning is written, and maybe some of its rows.
+    pub fn go_on(columns: Vec<Column>, pieces: &'p mut Pieces<'o>) -> Self {
         Self {
             pieces,
             columns,
@@ -94,9 +99,11 @@ impl<'p, 'o> Wide<'p, 'o> {
         self.next += 1;
     }
 
-    fn end_row(&mut self) {
+    /// Ends the row, if one has begun.
+    pub fn end_row(&mut self) {
         if self.next > 0 {
             self.pieces.push("</tr>\n");
+            self.next = 0;
         }
     }
 

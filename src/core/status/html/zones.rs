@@ -4,28 +4,24 @@ use std::fmt::Write;
 
 use super::super::pieces::Pieces;
 use super::super::time::{ago, grouped, per_cent};
-use super::super::{shown, Report, StateFile, Zone};
+use super::super::{shown, StateFile, View, Zone};
 use super::bars::bar;
 use super::wide::{Column, Wide};
 use super::DETAILED;
 
-/// Writes the table. Of more zones than a page shows in full, those with trouble.
-pub fn zones(report: &Report<'_>, pieces: &mut Pieces<'_>) {
-    if report.zones.is_empty() {
+/// Writes the table of those that are shown: of more zones than a page shows in full, those with
+/// trouble.
+pub fn zones(shown_ones: &[usize], view: &dyn View, pieces: &mut Pieces<'_>) {
+    let count = view.zones();
+    if count == 0 {
         return;
     }
-    let is_long = report.zones.len() > DETAILED;
-    let with_trouble = report
-        .zones
-        .iter()
-        .filter(|it| it.trouble(report.now).is_some());
-    let zones: Vec<&Zone<'_>> = match is_long {
-        true => with_trouble.take(DETAILED).collect(),
-        false => report.zones.iter().collect(),
-    };
+    let now = view.about().now;
+    let is_long = count > DETAILED;
+    let zones: Vec<Zone<'_>> = shown_ones.iter().map(|at| view.zone(*at)).collect();
     pieces.push("<section aria-labelledby=\"zones\"><h2 id=\"zones\">Zones</h2>\n");
     if is_long {
-        let all = grouped(report.zones.len() as u64);
+        let all = grouped(count as u64);
         let text = match zones.len() {
             0 => " zones, none of them with trouble.",
             _ => " zones in all; those with trouble, 20 at most:",
@@ -37,7 +33,7 @@ pub fn zones(report: &Report<'_>, pieces: &mut Pieces<'_>) {
             .push("</p>\n");
     }
     for zone in &zones {
-        if let Some(trouble) = zone.trouble(report.now) {
+        if let Some(trouble) = zone.trouble(now) {
             let _ = writeln!(
                 pieces,
                 "<p class=\"verdict look\"><strong>{}</strong> {}</p>",
@@ -47,12 +43,12 @@ pub fn zones(report: &Report<'_>, pieces: &mut Pieces<'_>) {
         }
     }
     if !zones.is_empty() {
-        table(&zones, report.now, pieces);
+        table(&zones, now, pieces);
     }
     pieces.push("</section>\n");
 }
 
-fn table(zones: &[&Zone<'_>], now: u64, pieces: &mut Pieces<'_>) {
+fn table(zones: &[Zone<'_>], now: u64, pieces: &mut Pieces<'_>) {
     let columns = vec![
         Column::words("Zone"),
         Column::numbers("Sessions"),
