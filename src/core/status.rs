@@ -50,6 +50,8 @@ pub struct Report<'a> {
     pub upstreams: Vec<Upstream<'a>>,
     /// The zones that hold their sessions.
     pub zones: Vec<Zone<'a>>,
+    /// `sticky_cluster`.
+    pub cluster: Option<Cluster<'a>>,
     /// Whoever sees it may do something: the token of his forms.
     pub token: Option<String>,
     /// What a page begins with, after somebody has done something.
@@ -332,6 +334,33 @@ pub struct Zone<'a> {
     pub refused: u64,
     /// `state=`.
     pub state: Option<StateFile<'a>>,
+}
+
+/// The part of this nginx in a cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster<'a> {
+    /// Where the store is, without user and password.
+    pub store: Cow<'a, [u8]>,
+    /// Whether it answers.
+    pub is_up: bool,
+    /// When it has last answered, in seconds since 1970. `None`: it never has.
+    pub last_contact: Option<u64>,
+    /// How many nginx take part by what was heard of them in the last minutes, with this one.
+    pub nodes: u64,
+    /// Milliseconds from when another one has sent the latest records to when they were applied.
+    pub lag: u64,
+    /// Changes of sessions that are to be sent.
+    pub pending: u64,
+    /// Records that were sent.
+    pub sent: u64,
+    /// Records of others that were applied.
+    pub received: u64,
+    /// Changes for which there was no room while the store was away.
+    pub dropped: u64,
+    /// What was read and is not of this cluster, or malformed.
+    pub refused: u64,
+    /// How often the store was lost.
+    pub lost: u64,
 }
 
 /// The file of a zone.

@@ -1,6 +1,7 @@
 //! The report as a page: whole by itself, without a script, which only keeps it up to date.
 
 mod bars;
+mod cluster;
 mod hands;
 mod overview;
 mod servers;
@@ -135,6 +136,7 @@ impl Steps {
             }
             Step::Zone(_) => {
                 zones::zones(&self.zones, view, pieces);
+                cluster::cluster(about, pieces);
                 Step::Rest
             }
             Step::Rest => {

@@ -2,7 +2,8 @@
 
 use super::pieces::Pieces;
 use super::{
-    shown, Done, Found, Server, Sessions, StateFile, Sums, Upstream, Verdict, View, Wanted, Zone,
+    shown, Cluster, Done, Found, Server, Sessions, StateFile, Sums, Upstream, Verdict, View,
+    Wanted, Zone,
 };
 use crate::events::{BodyEnd, Forget, Move, Skip, Source, Status};
 
@@ -29,6 +30,9 @@ impl Steps {
             object.text("version", about.version.as_bytes());
             object.text("nginx", about.nginx.as_bytes());
             object.number("time", about.now);
+            if let Some(it) = &about.cluster {
+                object.object("cluster", |object| cluster(it, object));
+            }
             object.name("upstreams").push("[");
             return true;
         }
@@ -299,6 +303,20 @@ fn zone(it: &Zone<'_>, pieces: &mut Pieces<'_>) {
         object.object("state", |object| state(file, object));
     }
     object.end();
+}
+
+fn cluster(it: &Cluster<'_>, object: &mut Object<'_, '_>) {
+    object.text("store", &it.store);
+    object.truth("up", it.is_up);
+    object.optional("last_contact", it.last_contact);
+    object.number("nodes", it.nodes);
+    object.number("lag_ms", it.lag);
+    object.number("pending", it.pending);
+    object.number("sent", it.sent);
+    object.number("received", it.received);
+    object.number("dropped", it.dropped);
+    object.number("refused", it.refused);
+    object.number("store_lost", it.lost);
 }
 
 fn state(file: &StateFile<'_>, object: &mut Object<'_, '_>) {

@@ -2,10 +2,12 @@
 //! come from the configuration and from the enumerations of [`events`](crate::events) only, so that
 //! no client can make more of them.
 
+use std::fmt::Write;
+
 use crate::events::{BodyEnd, Forget, Move, Source, Status};
 
 use super::pieces::Pieces;
-use super::{shown, Report, Server, Sums, Upstream, View, Wanted, Zone};
+use super::{shown, Cluster, Report, Server, Sums, Upstream, View, Wanted, Zone};
 
 /// Metrics of one name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -57,6 +59,14 @@ pub const FAMILIES: &[Family] = &[
     SCAN,
     STATE_WRITE,
     STATE_ERRORS,
+    CLUSTER_UP,
+    CLUSTER_NODES,
+    CLUSTER_LAG,
+    CLUSTER_PENDING,
+    CLUSTER_RECORDS,
+    CLUSTER_DROPPED,
+    CLUSTER_REFUSED,
+    CLUSTER_LOST,
 ];
 
 const BUILD_INFO: Family = family(
@@ -168,6 +178,55 @@ const STATE_ERRORS: Family = family(
     "How often the state file of the zone could not be read or written.",
 );
 
+const CLUSTER_UP: Family = family(
+    "nginx_sticky_cluster_up",
+    GAUGE,
+    &[],
+    "Whether the store of the cluster answers.",
+);
+const CLUSTER_NODES: Family = family(
+    "nginx_sticky_cluster_nodes",
+    GAUGE,
+    &[],
+    "Nodes of the cluster that were heard of in the last minutes, with this one.",
+);
+const CLUSTER_LAG: Family = family(
+    "nginx_sticky_cluster_lag_seconds",
+    GAUGE,
+    &[],
+    "How old the latest records of another node were when they were applied.",
+);
+const CLUSTER_PENDING: Family = family(
+    "nginx_sticky_cluster_records_pending",
+    GAUGE,
+    &[],
+    "Changes of sessions that are to be sent.",
+);
+const CLUSTER_RECORDS: Family = family(
+    "nginx_sticky_cluster_records_total",
+    COUNTER,
+    &["direction"],
+    "Changes of sessions; out: that were sent; in: of other nodes, that were applied.",
+);
+const CLUSTER_DROPPED: Family = family(
+    "nginx_sticky_cluster_dropped_total",
+    COUNTER,
+    &[],
+    "Changes for which there was no room while the store was away: all sessions are sent again.",
+);
+const CLUSTER_REFUSED: Family = family(
+    "nginx_sticky_cluster_refused_total",
+    COUNTER,
+    &[],
+    "What was in the store and is not of this cluster, or malformed, or of servers unknown here.",
+);
+const CLUSTER_LOST: Family = family(
+    "nginx_sticky_cluster_store_lost_total",
+    COUNTER,
+    &[],
+    "How often the store has stopped to answer.",
+);
+
 /// What of the report a pass writes: all of one family, for they stand together.
 #[derive(Clone, Copy)]
 enum Pass {
@@ -177,6 +236,7 @@ enum Pass {
     Sessions,
     Servers(Wanted, fn(&Server<'_>, &str, &mut Writer<'_, '_>)),
     Zones(fn(&Zone<'_>, &str, &mut Writer<'_, '_>)),
+    Cluster,
 }
 
 /// In the order of [`FAMILIES`].
@@ -229,6 +289,7 @@ const PASSES: &[Pass] = &[
         let errors = zone.state.as_ref().map(|file| file.errors);
         writer.some(&STATE_ERRORS, labels, errors);
     }),
+    Pass::Cluster,
 ];
 
 const IN_USE: &str = "in_use";
@@ -266,6 +327,12 @@ impl Steps {
             }
             Pass::Sessions => {
                 self.sessions(&mut writer);
+                1
+            }
+            Pass::Cluster => {
+                if let Some(it) = &view.about().cluster {
+                    cluster(it, &mut writer);
+                }
                 1
             }
             Pass::Upstreams(write) => {
@@ -354,6 +421,18 @@ fn build(about: &Report<'_>, writer: &mut Writer<'_, '_>) {
     writer.sample(&BUILD_INFO, &labels, "", "", 1);
 }
 
+fn cluster(it: &Cluster<'_>, writer: &mut Writer<'_, '_>) {
+    writer.sample(&CLUSTER_UP, "", "", "", it.is_up.into());
+    writer.sample(&CLUSTER_NODES, "", "", "", it.nodes);
+    writer.milliseconds(&CLUSTER_LAG, it.lag);
+    writer.sample(&CLUSTER_PENDING, "", "", "", it.pending);
+    writer.sample(&CLUSTER_RECORDS, "", "direction", "in", it.received);
+    writer.sample(&CLUSTER_RECORDS, "", "direction", "out", it.sent);
+    writer.sample(&CLUSTER_DROPPED, "", "", "", it.dropped);
+    writer.sample(&CLUSTER_REFUSED, "", "", "", it.refused);
+    writer.sample(&CLUSTER_LOST, "", "", "", it.lost);
+}
+
 fn requests(_: &Upstream<'_>, labels: &str, sums: &Sums, writer: &mut Writer<'_, '_>) {
     for (status, count) in Status::ALL.iter().zip(sums.requests) {
         writer.sample(&REQUESTS, labels, "result", status.name(), count);
@@ -398,6 +477,30 @@ impl Writer<'_, '_> {
     /// One line. `labels` are written out, and one more follows if `name` is not empty, with a
     /// value that needs no escape.
     fn sample(&mut self, of: &Family, labels: &str, name: &str, value: &str, number: u64) {
+        self.describe(of);
+        let pieces = self.pieces.push(of.name);
+        if !(labels.is_empty() && name.is_empty()) {
+            pieces.push("{").push(labels);
+            if !name.is_empty() {
+                if !labels.is_empty() {
+                    pieces.push(",");
+                }
+                pieces.push(name).push("=\"").push(value).push("\"");
+            }
+            pieces.push("}");
+        }
+        pieces.push(" ").number(number).push("\n");
+    }
+
+    /// One line without labels, in seconds.
+    fn milliseconds(&mut self, of: &Family, milliseconds: u64) {
+        self.describe(of);
+        let (seconds, rest) = (milliseconds / 1000, milliseconds % 1000);
+        let _ = writeln!(self.pieces, "{} {seconds}.{rest:03}", of.name);
+    }
+
+    /// What stands before the first line of a family.
+    fn describe(&mut self, of: &Family) {
         if *self.family != Some(of.name) {
             *self.family = Some(of.name);
             self.pieces
@@ -412,13 +515,5 @@ impl Writer<'_, '_> {
                 .push(of.kind);
             self.pieces.push("\n");
         }
-        let pieces = self.pieces.push(of.name).push("{").push(labels);
-        if !name.is_empty() {
-            if !labels.is_empty() {
-                pieces.push(",");
-            }
-            pieces.push(name).push("=\"").push(value).push("\"");
-        }
-        pieces.push("} ").number(number).push("\n");
     }
 }

@@ -58,6 +58,9 @@ fn metrics_have_the_numbers() {
         "nginx_sticky_server_max_sessions{upstream=\"shop\",server=\"10.0.0.1:8080\"} 13",
         "nginx_sticky_server_draining{upstream=\"shop\",server=\"10.0.0.1:8080\"} 1",
         "nginx_sticky_server_draining{upstream=\"shop\",server=\"unix:/run/b.sock\"} 1",
+        "nginx_sticky_cluster_up 0",
+        "nginx_sticky_cluster_lag_seconds 1.207",
+        "nginx_sticky_cluster_records_total{direction=\"out\"} 4711",
         "nginx_sticky_sessions_evicted_total{zone=\"z\",state=\"in_use\"} 3",
         "nginx_sticky_zone_capacity_sessions{zone=\"z\"} 1000",
         "nginx_sticky_zone_used_sessions{zone=\"z\"} 13",
@@ -252,7 +255,7 @@ fn rows_have_as_many_cells_as_the_head() {
         }
         tables += 1;
     }
-    assert_eq!(tables, 3, "overview, servers, zones");
+    assert_eq!(tables, 4, "overview, servers, zones, cluster");
 }
 
 #[test]

@@ -119,8 +119,11 @@ fn json_has_the_very_names() {
 
 /// Takes a line of a metric to pieces, as Prometheus does: its name, its labels and its value.
 pub fn sample(line: &str) -> (String, Vec<(String, String)>, f64) {
-    let (name, mut rest) = line.split_once('{').expect("each has labels");
     let mut labels = Vec::new();
+    let Some((name, mut rest)) = line.split_once('{') else {
+        let (name, value) = line.split_once(' ').expect("a value");
+        return (name.to_owned(), labels, value.parse().expect("a number"));
+    };
     while !rest.starts_with('}') {
         let (label, after) = rest.split_once("=\"").expect("a label");
         let mut value = String::new();

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use sticky_core::events::Reader;
 use sticky_core::status::{
-    self, Mode, Notice, Report, Server, ServerDrain, Sessions, StateFile, Sums, Upstream, Zone,
+    self, Cluster, Mode, Notice, Report, Server, ServerDrain, Sessions, StateFile, Sums, Upstream,
+    Zone,
 };
 
 /// When it was made.
@@ -35,6 +36,19 @@ pub fn report<'a>(upstream: &'a [u8], server: &'a [u8], zone: &'a [u8]) -> Repor
         counted: Some(NOW - 2),
     };
     Report {
+        cluster: Some(Cluster {
+            store: Cow::Borrowed(server),
+            is_up: false,
+            last_contact: Some(NOW - 130),
+            nodes: 3,
+            lag: 1_207,
+            pending: 17,
+            sent: 4_711,
+            received: 8_000,
+            dropped: 5,
+            refused: 6,
+            lost: 2,
+        }),
         version: "1.2.3",
         nginx: "1.30.6",
         now: NOW,
