@@ -545,6 +545,6 @@ unsafe extern "C" fn awaited_body(
         });
         return code.map_or(sys::ERROR, Code::as_int);
     }
-    guard((), || learn::body(context, pieces));
+    guard((), || learn::body::read(context, pieces));
     next(chain)
 }

@@ -1,5 +1,6 @@
 //! A request: what is remembered of it, which session it brings, which server it goes to.
 
+mod begin;
 mod choose;
 pub mod context;
 pub mod count;

@@ -35,33 +35,21 @@ fn read_header<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
     if is_new {
         drain::announced(r, context, name);
     }
-    let Rule::Query(rule, sessions, readers) = &context.sticky.rule else {
-        return read_header_of_other_mode(r, context, name, is_new);
-    };
-    if is_new && rule.awaits_end {
-        answered(r, context, rule, sessions, name);
-    }
-    if !may_learn(r, context) {
-        return;
-    }
-    if is_new {
-        learn::header(r, context, rule, sessions, name);
-    }
-    if learn::has_scannable_body(r, context, readers) {
-        learn::begin_body(r, context, rule, readers, name);
-    }
-}
-
-/// Apart, so that the way of the other mode is short.
-#[inline(never)]
-fn read_header_of_other_mode<'r>(
-    r: Request<'r>,
-    context: &'r RequestContext<'r>,
-    name: &'r [u8],
-    is_new: bool,
-) {
     match &context.sticky.rule {
-        Rule::Query(..) => {}
+        Rule::Query(rule, sessions, readers) => {
+            if is_new && rule.awaits_end {
+                answered(r, context, rule, sessions, name);
+            }
+            if !may_learn(r, context) {
+                return;
+            }
+            if is_new {
+                learn::header(r, context, rule, sessions, name);
+            }
+            if learn::body::is_read(r, context, readers) {
+                learn::body::begin(r, context, rule, readers, name);
+            }
+        }
         Rule::Cookie(rule, variables) => {
             if is_new {
                 observe_cookie(r, context, rule);

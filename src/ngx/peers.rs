@@ -2,7 +2,6 @@
 //! come with nginx build on. Shows them and their state; which of them may be used is decided
 //! elsewhere.
 
-use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
 use super::sys;
@@ -134,6 +133,22 @@ impl PeerLoad {
 pub(super) struct Lock(*mut sys::ngx_atomic_t);
 
 impl Lock {
+    /// Whether a list is not in a shared zone.
+    ///
+    /// # Safety
+    /// `peers` is a live list.
+    #[inline(always)]
+    pub(super) unsafe fn needs_none(peers: *const Peers) -> bool {
+        #[cfg(ngx_feature = "http_upstream_zone")]
+        // SAFETY: a field of a live list, set before workers start.
+        return unsafe { (*peers).shpool.is_null() };
+        #[cfg(not(ngx_feature = "http_upstream_zone"))]
+        {
+            let _ = peers;
+            true
+        }
+    }
+
     /// As ngx_http_upstream_rr_peers_rlock().
     ///
     /// # Safety
@@ -188,56 +203,6 @@ impl Lock {
         }
         let _ = (peers, peer);
         Self(ptr::null_mut())
-    }
-}
-
-/// The locks on a list and on one of its peers together, so that a list without locks costs one look.
-pub(super) struct BothLocks {
-    /// NULL, and so is the other, for a list that needs none.
-    list: *mut sys::ngx_atomic_t,
-    peer: *mut sys::ngx_atomic_t,
-}
-
-impl BothLocks {
-    /// As [`Lock::read_list`] and [`Lock::peer`]. `None`: `is_there` says, once the list is locked,
-    /// that the peer is not in it.
-    ///
-    /// # Safety
-    /// `peers` is a live list, and `peer` is in it if `is_there` says so.
-    #[inline(always)]
-    pub(super) unsafe fn of(
-        peers: *mut Peers,
-        peer: *mut Peer,
-        is_there: impl Fn() -> bool,
-    ) -> Option<Self> {
-        #[cfg(ngx_feature = "http_upstream_zone")]
-        // SAFETY: as in Lock::read_list() and Lock::peer().
-        unsafe {
-            if !(*peers).shpool.is_null() {
-                let list = Lock::read_list(peers);
-                if !is_there() {
-                    return None;
-                }
-                let peer = ManuallyDrop::new(Lock::peer(peers, peer)).0;
-                let list = ManuallyDrop::new(list).0;
-                return Some(Self { list, peer });
-            }
-        }
-        let _ = (peers, peer);
-        is_there().then_some(Self {
-            list: ptr::null_mut(),
-            peer: ptr::null_mut(),
-        })
-    }
-}
-
-impl Drop for BothLocks {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if !self.list.is_null() {
-            drop(Lock(self.peer));
-            drop(Lock(self.list));
-        }
     }
 }
 

@@ -4,29 +4,23 @@
 //! If it has one, its attempts go by `choose.rs`. A request without a session is left to the
 //! balancer alone, unless it begins one (`learn=request`, see `enter.rs`).
 
-use std::cell::Cell;
-
 use sticky_core::directive::RewriteRule;
 use sticky_core::events::Status;
-use sticky_core::happened::Happened;
 
 use crate::config::error::STEERED_BALANCERS;
 use crate::config::nginx_forms::NginxForm;
 use crate::config::types::{Rule, Sticky, UpstreamConf};
-use crate::ngx::accel_redirect::{self, OnRedirect, SavedFinalize};
+use crate::ngx::accel_redirect::{self, OnRedirect};
 use crate::ngx::balancer::RoundRobin;
 use crate::ngx::log::Level;
-use crate::ngx::open::Place;
-use crate::ngx::peers::PeerList;
 use crate::ngx::request::Request;
 use crate::ngx::upstream::Upstream;
 
-use super::choose::{Balanced, Holder, Steered};
-use super::context::{Entry, HolderState, NginxSticky, RequestContext};
+use super::begin::{begin_unsteered, context};
+use super::choose::{Holder, Steered};
+use super::context::{NginxSticky, RequestContext};
 use super::lookup::{self, RequestSession};
-use super::query::Asking;
-use super::status::Tries;
-use super::traced::Unsteered;
+use super::query;
 
 /// Steers a request of the upstream `us`, if that is sticky. Its balancer has been initialised for
 /// the request. `A` is called when the answer is an X-Accel-Redirect.
@@ -53,24 +47,19 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
         log_unknown_balancer(r, sticky);
         return None;
     };
-    let peers = exchange.peers();
     // Each way by itself: one for all would be the sum of them.
-    match &sticky.rule {
-        Rule::Query(rule, sessions, _) => {
-            let asking = Asking {
-                r,
-                exchange,
-                sticky,
-                rule,
-                sessions,
-            };
-            let context = asking.begin()?;
-            // A client that gets another response may have an id from this one.
-            if rule.awaits_end {
-                accel_redirect::watch::<A>(r, context);
-            }
+    if let Rule::Query(rule, sessions, _) = &sticky.rule {
+        let context = query::begin(r, exchange, sticky, rule, sessions)?;
+        // A client that gets another response may have an id from this one.
+        if rule.awaits_end {
+            accel_redirect::watch::<A>(r, context);
         }
+        return Some(());
+    }
+    match &sticky.rule {
+        Rule::Query(..) => {}
         Rule::Cookie(rule, _) => {
+            let peers = exchange.peers();
             let session = lookup::by_cookie(r, rule, &sticky.peer_index(peers));
             let has_holder = session.holder.is_some();
             let context = || context(r, sticky, peers, session);
@@ -88,25 +77,6 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
         Rule::NginxForm(form) => begin_nginx_form(r, exchange, conf, sticky, form)?,
     }
     Some(())
-}
-
-/// Nothing but the balancer steers the request, unless some servers are to be avoided.
-#[inline(always)]
-pub(super) fn begin_unsteered<'r>(
-    r: Request<'r>,
-    exchange: RoundRobin<'r>,
-    sticky: &Sticky<'_>,
-    context: impl FnOnce() -> RequestContext<'r>,
-) -> Option<&'r RequestContext<'r>> {
-    if sticky.may_avoid() {
-        return Steered::begin(r, exchange, context, Balanced);
-    }
-    let context = r.pool()?.vacant()?.fill(context());
-    r.set_context(context);
-    if r.is_debugged() {
-        Unsteered::trace(context, exchange);
-    }
-    Some(context)
 }
 
 #[inline(never)]
@@ -156,40 +126,6 @@ fn begin_nginx_form<'r>(
     };
     Steered::begin(r, exchange, context, begun)?;
     Some(())
-}
-
-/// The context of a request whose server is chosen now.
-#[inline(always)]
-pub(super) fn context<'r>(
-    r: Request<'r>,
-    sticky: &'r Sticky<'r>,
-    peers: PeerList,
-    session: RequestSession<'r>,
-) -> RequestContext<'r> {
-    RequestContext {
-        request: r,
-        sticky,
-        peers,
-        request_key: Cell::new(session.request_key),
-        carried: Cell::new(session.carried),
-        holder: Cell::new(session.holder),
-        epoch: Cell::default(),
-        found: Cell::new(session.found),
-        answered: Cell::new(None),
-        learned: Cell::new(None),
-        page: Cell::new(None),
-        #[cfg(not(nginx_since = "1.29.6"))]
-        nginx_sticky: None,
-        tries: Tries::begin(r, session.status != Status::None),
-        status: Cell::new(session.status),
-        holder_state: Cell::new(HolderState::Untried),
-        entry: Cell::new(Entry::None),
-        awaits_body: Cell::new(false),
-        noted: Happened::default(),
-        finalize: SavedFinalize::default(),
-        open: Place::of(r),
-        trace: Cell::new(None),
-    }
 }
 
 /// Logged once in each worker.

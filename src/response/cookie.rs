@@ -45,6 +45,7 @@ fn is_wanted(r: Request<'_>, rule: &CookieRule) -> bool {
 
 /// Replaces the server's cookies of that name by ours, as nginx-sticky-module-ng does. `name` is the
 /// name of the peer that gives the response.
+#[inline(never)]
 pub fn set<'r>(
     r: Request<'r>,
     context: &RequestContext<'r>,

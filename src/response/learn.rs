@@ -1,28 +1,26 @@
 //! Session ids in a response: learned from its headers and its body before these are passed on. The
-//! bytes are not changed.
+//! bytes are not changed. This file reads the headers.
 
 use sticky_core::directive::QueryRule;
-use sticky_core::events::{Forget, Move, Skip, Source, Status};
-use sticky_core::scan::body::BodyLearner;
-use sticky_core::scan::inflate::Coding;
-use sticky_core::scan::places::RefusedIds;
-use sticky_core::scan::readers::Readers;
+use sticky_core::events::{Forget, Skip, Source, Status};
 use sticky_core::scan::session_end::is_cookie_deleted;
-use sticky_core::scan::source::{Body, MAX_SHORT};
-use sticky_core::scan::{response_headers, FoundIn, IdClass, Learner};
-use sticky_core::table::{Claim, Key, Learned, Limits, LookUp};
+use sticky_core::scan::{response_headers, FoundIn, IdClass};
+use sticky_core::table::Claim;
 use sticky_core::url::{ExtractedId, Site};
 
 use crate::config::types::{MainConf, Rule};
-use crate::ngx::chain::Chain;
 use crate::ngx::clock;
 use crate::ngx::exchange::Exchange;
 use crate::ngx::header::Header;
-use crate::ngx::log::Level;
 use crate::ngx::request::Request;
 use crate::request::context::{Entry, HolderState, LearnedIds, RequestContext};
 use crate::request::session_id;
 use crate::zone::sessions::Sessions;
+
+use ids::{learn_id, learned_ids};
+
+pub mod body;
+mod ids;
 
 const SET_COOKIE: &[u8] = b"set-cookie";
 
@@ -365,175 +363,6 @@ fn current_value(r: Request<'_>, number: usize) -> Option<&[u8]> {
     main.variable(number)?.evaluate_anew(r)
 }
 
-/// Scans a piece of the response's body.
-pub fn body(context: &RequestContext<'_>, chain: Chain<'_>) {
-    let Some(ids) = context.learned.get() else {
-        return;
-    };
-    let Some(scanner) = ids.scanner.get() else {
-        return;
-    };
-    // Taken out meanwhile, so that a learner that panics is not called again.
-    let Some(mut learner) = scanner.take() else {
-        return;
-    };
-    let Rule::Query(rule, ..) = &context.sticky.rule else {
-        return;
-    };
-    let mut found = |id: &[u8], found_in: FoundIn| learn_id(context, ids, id, found_in);
-    let mut is_over = false;
-    for buffer in chain.buffers() {
-        if let Some(bytes) = buffer.bytes() {
-            learner.feed(bytes, &mut found);
-        }
-        if buffer.ends_response() {
-            learner.end(&mut found);
-            is_over = true;
-            break;
-        }
-    }
-    // Also when all places are taken: ids of live sessions and the request's own need none.
-    // The line of the response is written when there is no learner any more.
-    if (is_over || context.trace.get().is_some()) && learner.has_given_up() {
-        context.noted.skip(Skip::GivenUp);
-    }
-    match is_over {
-        true => ids.read.set(learner.read()),
-        false => scanner.set(Some(learner)),
-    }
-    note_met(context, rule);
-}
-
-/// The ids learned from this response, none at the first call.
-fn learned_ids<'r>(
-    r: Request<'r>,
-    context: &'r RequestContext<'r>,
-    name: &[u8],
-) -> Option<&'r LearnedIds<'r>> {
-    if context.learned.get().is_none() {
-        let ids = LearnedIds::none_of(context.answering(name)?);
-        context.learned.set(r.pool()?.place(ids));
-    }
-    context.learned.get()
-}
-
-/// Enters a session that the response hands out into the table, for the peer that gives the response.
-/// Returns whether the id need not be handed out again.
-fn learn_id<'r>(
-    context: &RequestContext<'r>,
-    ids: &LearnedIds<'r>,
-    id: &[u8],
-    FoundIn { class, source }: FoundIn,
-) -> bool {
-    let Rule::Query(rule, sessions, _) = &context.sticky.rule else {
-        return true;
-    };
-    // The request's own session at its own server was looked up a moment ago.
-    if id == context.carried.get() && context.holder.get() == Some(ids.peer.number) {
-        return true;
-    }
-    let Some(key) = sessions.key(id) else {
-        return true;
-    };
-    if ids.is_settled(key) {
-        return true;
-    }
-    let is_carried = context.request_key.get() == Some(key);
-    // Only new ids need a place.
-    let mut needs_place = !is_carried;
-    if needs_place && !ids.places.has_room(class) {
-        needs_place = false;
-        let is_known = matches!(sessions.look_up(key, &rule.limits), LookUp::Found(_));
-        if !is_known && !is_repeated(context, ids, key) {
-            return false;
-        }
-    }
-    // Then the table cannot say whether it is the request's own server that holds the session.
-    if is_carried && !context.is_holder_current() {
-        return true;
-    }
-    let is_moved_by_request = is_carried
-        && !context.holder_state.get().keeps_session()
-        && !is_foreign_by_now(context, sessions, key, &rule.limits);
-    let claim = if is_moved_by_request {
-        Claim::RequestCarried {
-            holder: context.holder.get(),
-        }
-    } else {
-        Claim::ResponseOnly
-    };
-    let learned = sessions.learn(key, &ids.peer, claim, &rule.limits, &mut |holder| {
-        context.is_lost(holder, || context.has_ahead(key))
-    });
-    ids.settle(key);
-    if let Some(refused) = ids.refused.get() {
-        refused.forget(key);
-    }
-    if needs_place && matches!(learned, Learned::New { .. } | Learned::Refused) {
-        ids.places.take(class);
-    }
-    match learned {
-        Learned::New { .. } => {
-            context.arrived(ids.peer.number);
-            ids.begin(key, &context.open);
-            context.note_learned(key, source);
-            if context.status.get() == Status::None {
-                context.status.set(Status::New);
-            }
-        }
-        Learned::Moved { from } => {
-            context.arrived(ids.peer.number);
-            context.noted.move_session(match is_carried {
-                true => Move::Balanced,
-                false => context.why_moved(from),
-            });
-        }
-        Learned::Refused => context.noted.skip(Skip::Refused),
-        Learned::Same | Learned::Kept { .. } => {}
-    }
-    true
-}
-
-/// Whether the session is at a server of another upstream of the share, which may have learned it
-/// while the request was served.
-#[inline]
-fn is_foreign_by_now(
-    context: &RequestContext<'_>,
-    sessions: &Sessions<'_>,
-    key: Key,
-    limits: &Limits,
-) -> bool {
-    if !context.sticky.is_in_share() {
-        return false;
-    }
-    match sessions.look_up(key, limits) {
-        LookUp::Found(session) => {
-            let is_known = context.peer_index().by_number(session.peer).is_some();
-            !is_known && context.is_foreign(session.peer)
-        }
-        LookUp::Unknown | LookUp::Expired => false,
-    }
-}
-
-/// Whether a new id whose class is full was met before and gets one of the places for such ids. If
-/// not, it is remembered.
-#[cold]
-fn is_repeated<'r>(context: &RequestContext<'r>, ids: &LearnedIds<'r>, key: Key) -> bool {
-    if ids.refused.get().is_none() {
-        let pool = context.request.pool();
-        ids.refused
-            .set(pool.and_then(|pool| pool.place(RefusedIds::default())));
-    }
-    let Some(refused) = ids.refused.get() else {
-        return false;
-    };
-    let has_place = ids.places.take_repeated(key, refused);
-    if !has_place {
-        refused.note(key);
-    }
-    has_place
-}
-
 /// Whether ids are learned from a response with that status: not from a failure of the server (5xx),
 /// nor from the response to a background request, which no client gets.
 pub fn may_learn(r: Request<'_>, status: usize) -> bool {
@@ -545,109 +374,5 @@ fn site(r: Request<'_>, rule: &QueryRule) -> Site {
     match rule.response_names.have_segments() {
         true => site.at(r.unparsed_path()),
         false => site,
-    }
-}
-
-/// Whether the response has a body, of a type that is scanned. If it has one of another type, that
-/// is noted.
-#[inline]
-pub fn has_scannable_body(r: Request<'_>, context: &RequestContext<'_>, readers: &Readers) -> bool {
-    if !has_body(r) {
-        return false;
-    }
-    let is_read = reads_type(r, readers);
-    if !is_read && r.response_length() != Some(0) {
-        context.noted.skip(readers.skipped_type());
-    }
-    is_read
-}
-
-/// Whether the response has a body that may be scanned.
-#[inline]
-pub fn has_body(r: Request<'_>) -> bool {
-    let status = r.status();
-    let may_have = status == 200 || !matches!(status, 100..200 | 204 | 206 | 304);
-    may_have && !r.is_head() && !r.is_header_only()
-}
-
-/// Whether a body of its type is scanned.
-#[inline]
-pub fn reads_type(r: Request<'_>, readers: &Readers) -> bool {
-    let is_short = || {
-        let length = r.response_length();
-        length.is_some_and(|length| length <= MAX_SHORT)
-    };
-    let media_type = r.response_type();
-    readers.read(media_type) || readers.read_short(media_type) && is_short()
-}
-
-/// Prepares to scan the response's body.
-#[inline(never)]
-pub fn begin_body<'r>(
-    r: Request<'r>,
-    context: &'r RequestContext<'r>,
-    rule: &QueryRule,
-    readers: &Readers,
-    name: &[u8],
-) {
-    if let Some(learner) = body_learner(r, context, rule, readers, name) {
-        let scanner = r.pool().and_then(|pool| pool.keep(Some(learner).into()));
-        if let (Some(ids), Some(_)) = (learned_ids(r, context, name), scanner) {
-            ids.scanner.set(scanner);
-            context.noted.read_body();
-            context.awaits_body.set(true);
-            r.need_body_in_memory();
-        }
-    }
-}
-
-/// What scans the body of this response. `None`: its type or its coding is not read.
-fn body_learner(
-    r: Request<'_>,
-    context: &RequestContext<'_>,
-    rule: &QueryRule,
-    readers: &Readers,
-    name: &[u8],
-) -> Option<BodyLearner> {
-    let coding = match r.content_coding() {
-        None => None,
-        Some(name) => match Coding::named(name) {
-            Some(coding) => Some(coding),
-            None => {
-                context.noted.skip(Skip::Coding);
-                log_unreadable(r, context, name);
-                return None;
-            }
-        },
-    };
-    let is_holder = |holder| {
-        context
-            .answering(name)
-            .is_some_and(|peer| peer.number == holder)
-    };
-    let known = match context.holder.get() {
-        Some(holder) if is_holder(holder) => context.carried.get(),
-        _ => &[],
-    };
-    let body = Body {
-        media_type: r.response_type(),
-        coding,
-        known,
-    };
-    readers.learner(&body, &site(r, rule))
-}
-
-/// Logged once for each upstream and worker.
-fn log_unreadable(r: Request<'_>, context: &RequestContext<'_>, coding: &[u8]) {
-    if !context.sticky.logged_encoding.replace(true) {
-        r.log().write(
-            Level::Error,
-            format_args!(
-                "sticky: no session ids are learned from responses with Content-Encoding \"{}\", \
-                 only from gzip, deflate, br and zstd, upstream \"{}\"",
-                coding.escape_ascii(),
-                context.sticky.upstream.escape_ascii()
-            ),
-        );
     }
 }

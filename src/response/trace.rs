@@ -12,7 +12,7 @@ use crate::request::context::RequestContext;
 use crate::request::trace::Trace;
 use crate::request::traced::Outcome;
 
-use super::learn;
+use super::learn::{self, body};
 
 /// How a response is read.
 struct Read {
@@ -39,10 +39,10 @@ pub fn header<'r>(r: Request<'r>, context: &'r RequestContext<'r>, trace: &Trace
     let media_type = r.response_type();
     let sources = match &context.sticky.rule {
         Rule::Query(_, _, readers)
-            if name.is_some() && learn::may_learn(r, r.status()) && learn::has_body(r) =>
+            if name.is_some() && learn::may_learn(r, r.status()) && body::is_there(r) =>
         {
             let is_coded = r.content_coding().map(Coding::named) == Some(None);
-            let is_read = !is_coded && learn::reads_type(r, readers);
+            let is_read = !is_coded && body::reads_type(r, readers);
             let sources = readers.sources_of(media_type);
             sources.filter(|_| is_read).collect()
         }

@@ -243,8 +243,8 @@ impl<'c> Sessions<'c> {
     pub fn ask(&self, key: Key, limits: &Limits) -> Asked {
         match self.opened.get() {
             Some(opened) if opened.predecessor.is_none() => {
-                let now = tick_at(opened.epoch, monotonic_seconds());
-                opened.table.ask(key, limits, now)
+                let table = &opened.table;
+                table.ask(key, limits, opened.epoch, monotonic_seconds)
             }
             _ => self.ask_otherwise(key, limits),
         }
@@ -254,7 +254,10 @@ impl<'c> Sessions<'c> {
     #[inline(never)]
     fn ask_otherwise(&self, key: Key, limits: &Limits) -> Asked {
         match self.open() {
-            Some(Open::Shared(table, now)) => table.ask(key, limits, now),
+            Some(Open::Shared(table, now)) => {
+                let found = table.look_up(key, limits, now);
+                Asked::of(key, found, |session| table.is_due(session, limits, now))
+            }
             Some(Open::Parted(table, before, now)) => {
                 let found = before.look_up(table, key, limits, now);
                 Asked::of(key, found, |session| table.is_due(session, limits, now))

@@ -228,10 +228,22 @@ impl Counters {
         }
     }
 
+    /// Whether there was such an insertion a moment ago.
     #[inline]
     pub(super) fn is_crowded(&self, now: Tick) -> bool {
         let last = self.last_crowded.load(Relaxed);
         last != 0 && u64::from(now) < last.saturating_add(CROWDED_FOR)
+    }
+
+    /// The same, `passed` seconds after the epoch: mostly there was no such insertion at all.
+    #[inline(always)]
+    pub(super) fn is_rarely_crowded(&self, passed: u64) -> bool {
+        #[inline(never)]
+        fn is_recent(last: u64, passed: u64) -> bool {
+            passed < last.saturating_add(CROWDED_FOR)
+        }
+        let last = self.last_crowded.load(Relaxed);
+        last != 0 && is_recent(last, passed)
     }
 }
 

@@ -57,14 +57,14 @@ impl Limits {
         self.is_refresh_due(session, now, true) || (now > session.seen && is_crowded())
     }
 
-    /// Whether nothing is to be done about the session in a word, whatever it is: it is in use, was
-    /// seen a moment ago, and lives as long as it is. Nearly all that requests ask for are so.
+    /// Whether the session in a word is live and not due, where one look tells: it is in use, was seen
+    /// a moment ago, and nothing else ends it. Nearly all that requests ask for are so. `passed` are the
+    /// seconds since the epoch; before that, it is a negative number in two's complement.
     #[inline(always)]
-    pub fn is_fresh(&self, word: Word, now: Tick) -> bool {
-        // Not before `seen`, or the difference would be too large. At most touch_interval() is less
-        // than `expires`.
+    pub fn is_fresh(&self, word: Word, passed: u64) -> bool {
+        // A `seen` that is still to come makes the difference larger than any limit.
         word.is_in_use()
-            && now.wrapping_sub(word.seen()) < self.expires / 64
+            && passed.wrapping_sub(word.seen().into()) < u64::from(self.expires / 64)
             && self.lifetime.is_none()
     }
 

@@ -7,7 +7,7 @@ use super::limits::Limits;
 use super::lines::{self, Places};
 use super::session::{PeerId, Session, Stage};
 use super::sync::AtomicU128;
-use super::tick::Tick;
+use super::tick::{tick_at, Tick};
 use super::word::Word;
 use super::{Table, ATTEMPTS, LINE};
 
@@ -76,20 +76,22 @@ impl Asked {
 }
 
 impl<'a> Table<'a> {
-    /// [`Table::look_up`] for a request with the id.
+    /// [`Table::look_up`] for a request with the id. `clock` is asked for the second of the monotonic
+    /// clock, once the words are read, and `epoch` the one that is tick 0.
     #[inline(always)]
-    pub fn ask(&self, key: Key, limits: &Limits, now: Tick) -> Asked {
+    pub fn ask(&self, key: Key, limits: &Limits, epoch: u64, clock: impl Fn() -> u64) -> Asked {
         let before = self.counters.relocated.load(Acquire);
         let (low, copies) = self.copies_of(key);
         if copies == 1 {
             let held = Held(low);
-            if limits.is_fresh(held.word(), now) && !self.counters.is_crowded(now) {
+            let passed = clock().wrapping_sub(epoch);
+            if limits.is_fresh(held.word(), passed) && !self.counters.is_rarely_crowded(passed) {
                 return Asked::Live(held);
             }
         } else if copies == 0 && self.counters.relocated.load(Acquire) == before {
             return Asked::Unknown;
         }
-        self.ask_about(key, limits, now, (low, copies, before))
+        self.ask_about(key, limits, tick_at(epoch, clock()), (low, copies, before))
     }
 
     /// The same with the bits and the number of the copies that were read, and what was counted before

@@ -4,7 +4,7 @@
 
 use std::ptr::NonNull;
 
-use crate::ngx::peers::{BothLocks, PeerHandle, PeerState};
+use crate::ngx::peers::{Lock, PeerHandle, PeerState};
 use crate::ngx::sys;
 
 use super::{take, Balancer};
@@ -21,23 +21,54 @@ impl FirstAttempt<'_> {
     #[inline(always)]
     pub fn take(&self, handle: &PeerHandle, can_be_used: impl Fn(PeerState) -> bool) -> bool {
         let balancer = self.balancer;
-        let (list, peer) = (balancer.peers.primary(), handle.peer.as_ptr());
         if handle.backup || !balancer.gives_back_as_round_robin() {
             return false;
         }
-        let is_there = || balancer.peers.is_of(handle) && balancer.is_current();
-        // SAFETY: the lists of an upstream live as long as its cycle; a peer is in its list, which is
-        // locked, if that has not changed since it was shown.
-        let Some(_locks) = (unsafe { BothLocks::of(list, peer, is_there) }) else {
+        // SAFETY: the lists of an upstream live as long as its cycle.
+        if unsafe { Lock::needs_none(balancer.peers.primary()) } {
+            // SAFETY: the list needs no locks.
+            return unsafe { self.take_locked(handle, can_be_used) };
+        }
+        self.lock_and_take(handle, can_be_used)
+    }
+
+    #[inline(never)]
+    fn lock_and_take(&self, handle: &PeerHandle, can_be_used: impl Fn(PeerState) -> bool) -> bool {
+        let (list, peer) = (self.balancer.peers.primary(), handle.peer.as_ptr());
+        // SAFETY: the lists of an upstream live as long as its cycle.
+        let _list = unsafe { Lock::read_list(list) };
+        if !self.is_there(handle) {
             return false;
-        };
-        // SAFETY: as above, and the peer is locked.
-        if !can_be_used(unsafe { PeerState::of(peer) }) {
+        }
+        // SAFETY: the peer is in its list, which is locked and has not changed since it was shown.
+        let _peer = unsafe { Lock::peer(list, peer) };
+        // SAFETY: both are locked.
+        unsafe { self.take_locked(handle, can_be_used) }
+    }
+
+    /// Whether a peer is in the list that it was in, and the request's `tried` is of that list.
+    #[inline(always)]
+    fn is_there(&self, handle: &PeerHandle) -> bool {
+        self.balancer.peers.is_of(handle) && self.balancer.is_current()
+    }
+
+    /// # Safety
+    /// The primary list and the peer are locked, or need no locks.
+    #[inline(always)]
+    unsafe fn take_locked(
+        &self,
+        handle: &PeerHandle,
+        can_be_used: impl Fn(PeerState) -> bool,
+    ) -> bool {
+        let peer = handle.peer.as_ptr();
+        // SAFETY: the peer is in its list, which has not changed since it was shown; the caller's
+        // promise.
+        if !self.is_there(handle) || !can_be_used(unsafe { PeerState::of(peer) }) {
             return false;
         }
         // SAFETY: as above.
-        unsafe { take::go(self.pc, balancer, peer) };
-        let (word, bit) = balancer.tried(handle);
+        unsafe { take::go(self.pc, self.balancer, peer) };
+        let (word, bit) = self.balancer.tried(handle);
         // SAFETY: the peers are those that tried was made for.
         unsafe { *word |= bit };
         true

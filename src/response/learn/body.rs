@@ -1,0 +1,161 @@
+//! Reading the body of a response for ids.
+
+use sticky_core::directive::QueryRule;
+use sticky_core::events::Skip;
+use sticky_core::scan::body::BodyLearner;
+use sticky_core::scan::inflate::Coding;
+use sticky_core::scan::readers::Readers;
+use sticky_core::scan::source::{Body, MAX_SHORT};
+use sticky_core::scan::{FoundIn, Learner};
+
+use crate::config::types::Rule;
+use crate::ngx::chain::Chain;
+use crate::ngx::log::Level;
+use crate::ngx::request::Request;
+use crate::request::context::RequestContext;
+
+use super::ids::{learn_id, learned_ids};
+use super::{note_met, site};
+
+/// Scans a piece of the response's body.
+pub fn read(context: &RequestContext<'_>, chain: Chain<'_>) {
+    let Some(ids) = context.learned.get() else {
+        return;
+    };
+    let Some(scanner) = ids.scanner.get() else {
+        return;
+    };
+    // Taken out meanwhile, so that a learner that panics is not called again.
+    let Some(mut learner) = scanner.take() else {
+        return;
+    };
+    let Rule::Query(rule, ..) = &context.sticky.rule else {
+        return;
+    };
+    let mut found = |id: &[u8], found_in: FoundIn| learn_id(context, ids, id, found_in);
+    let mut is_over = false;
+    for buffer in chain.buffers() {
+        if let Some(bytes) = buffer.bytes() {
+            learner.feed(bytes, &mut found);
+        }
+        if buffer.ends_response() {
+            learner.end(&mut found);
+            is_over = true;
+            break;
+        }
+    }
+    // Also when all places are taken: ids of live sessions and the request's own need none.
+    // The line of the response is written when there is no learner any more.
+    if (is_over || context.trace.get().is_some()) && learner.has_given_up() {
+        context.noted.skip(Skip::GivenUp);
+    }
+    match is_over {
+        true => ids.read.set(learner.read()),
+        false => scanner.set(Some(learner)),
+    }
+    note_met(context, rule);
+}
+
+/// Whether the response has a body, of a type that is scanned. If it has one of another type, that
+/// is noted.
+#[inline]
+pub fn is_read(r: Request<'_>, context: &RequestContext<'_>, readers: &Readers) -> bool {
+    if !is_there(r) {
+        return false;
+    }
+    let is_read = reads_type(r, readers);
+    if !is_read && r.response_length() != Some(0) {
+        context.noted.skip(readers.skipped_type());
+    }
+    is_read
+}
+
+/// Whether the response has a body that may be scanned.
+#[inline]
+pub fn is_there(r: Request<'_>) -> bool {
+    let status = r.status();
+    let may_have = status == 200 || !matches!(status, 100..200 | 204 | 206 | 304);
+    may_have && !r.is_head() && !r.is_header_only()
+}
+
+/// Whether a body of its type is scanned.
+#[inline]
+pub fn reads_type(r: Request<'_>, readers: &Readers) -> bool {
+    let is_short = || {
+        let length = r.response_length();
+        length.is_some_and(|length| length <= MAX_SHORT)
+    };
+    let media_type = r.response_type();
+    readers.read(media_type) || readers.read_short(media_type) && is_short()
+}
+
+/// Prepares to scan the response's body.
+#[inline(never)]
+pub fn begin<'r>(
+    r: Request<'r>,
+    context: &'r RequestContext<'r>,
+    rule: &QueryRule,
+    readers: &Readers,
+    name: &[u8],
+) {
+    if let Some(learner) = body_learner(r, context, rule, readers, name) {
+        let scanner = r.pool().and_then(|pool| pool.keep(Some(learner).into()));
+        if let (Some(ids), Some(_)) = (learned_ids(r, context, name), scanner) {
+            ids.scanner.set(scanner);
+            context.noted.read_body();
+            context.awaits_body.set(true);
+            r.need_body_in_memory();
+        }
+    }
+}
+
+/// What scans the body of this response. `None`: its type or its coding is not read.
+fn body_learner(
+    r: Request<'_>,
+    context: &RequestContext<'_>,
+    rule: &QueryRule,
+    readers: &Readers,
+    name: &[u8],
+) -> Option<BodyLearner> {
+    let coding = match r.content_coding() {
+        None => None,
+        Some(name) => match Coding::named(name) {
+            Some(coding) => Some(coding),
+            None => {
+                context.noted.skip(Skip::Coding);
+                log_unreadable(r, context, name);
+                return None;
+            }
+        },
+    };
+    let is_holder = |holder| {
+        context
+            .answering(name)
+            .is_some_and(|peer| peer.number == holder)
+    };
+    let known = match context.holder.get() {
+        Some(holder) if is_holder(holder) => context.carried.get(),
+        _ => &[],
+    };
+    let body = Body {
+        media_type: r.response_type(),
+        coding,
+        known,
+    };
+    readers.learner(&body, &site(r, rule))
+}
+
+/// Logged once for each upstream and worker.
+fn log_unreadable(r: Request<'_>, context: &RequestContext<'_>, coding: &[u8]) {
+    if !context.sticky.logged_encoding.replace(true) {
+        r.log().write(
+            Level::Error,
+            format_args!(
+                "sticky: no session ids are learned from responses with Content-Encoding \"{}\", \
+                 only from gzip, deflate, br and zstd, upstream \"{}\"",
+                coding.escape_ascii(),
+                context.sticky.upstream.escape_ascii()
+            ),
+        );
+    }
+}

@@ -1,0 +1,141 @@
+//! The ids that a response hands out, as they are entered into the session table.
+
+use sticky_core::events::{Move, Skip, Status};
+use sticky_core::scan::places::RefusedIds;
+use sticky_core::scan::FoundIn;
+use sticky_core::table::{Claim, Key, Learned, Limits, LookUp};
+
+use crate::config::types::Rule;
+use crate::ngx::request::Request;
+use crate::request::context::{LearnedIds, RequestContext};
+use crate::zone::sessions::Sessions;
+
+/// The ids learned from this response, none at the first call.
+pub(super) fn learned_ids<'r>(
+    r: Request<'r>,
+    context: &'r RequestContext<'r>,
+    name: &[u8],
+) -> Option<&'r LearnedIds<'r>> {
+    if context.learned.get().is_none() {
+        let ids = LearnedIds::none_of(context.answering(name)?);
+        context.learned.set(r.pool()?.place(ids));
+    }
+    context.learned.get()
+}
+
+/// Enters a session that the response hands out into the table, for the peer that gives the response.
+/// Returns whether the id need not be handed out again.
+pub(super) fn learn_id<'r>(
+    context: &RequestContext<'r>,
+    ids: &LearnedIds<'r>,
+    id: &[u8],
+    FoundIn { class, source }: FoundIn,
+) -> bool {
+    let Rule::Query(rule, sessions, _) = &context.sticky.rule else {
+        return true;
+    };
+    // The request's own session at its own server was looked up a moment ago.
+    if id == context.carried.get() && context.holder.get() == Some(ids.peer.number) {
+        return true;
+    }
+    let Some(key) = sessions.key(id) else {
+        return true;
+    };
+    if ids.is_settled(key) {
+        return true;
+    }
+    let is_carried = context.request_key.get() == Some(key);
+    // Only new ids need a place.
+    let mut needs_place = !is_carried;
+    if needs_place && !ids.places.has_room(class) {
+        needs_place = false;
+        let is_known = matches!(sessions.look_up(key, &rule.limits), LookUp::Found(_));
+        if !is_known && !is_repeated(context, ids, key) {
+            return false;
+        }
+    }
+    // Then the table cannot say whether it is the request's own server that holds the session.
+    if is_carried && !context.is_holder_current() {
+        return true;
+    }
+    let is_moved_by_request = is_carried
+        && !context.holder_state.get().keeps_session()
+        && !is_foreign_by_now(context, sessions, key, &rule.limits);
+    let claim = if is_moved_by_request {
+        Claim::RequestCarried {
+            holder: context.holder.get(),
+        }
+    } else {
+        Claim::ResponseOnly
+    };
+    let learned = sessions.learn(key, &ids.peer, claim, &rule.limits, &mut |holder| {
+        context.is_lost(holder, || context.has_ahead(key))
+    });
+    ids.settle(key);
+    if let Some(refused) = ids.refused.get() {
+        refused.forget(key);
+    }
+    if needs_place && matches!(learned, Learned::New { .. } | Learned::Refused) {
+        ids.places.take(class);
+    }
+    match learned {
+        Learned::New { .. } => {
+            context.arrived(ids.peer.number);
+            ids.begin(key, &context.open);
+            context.note_learned(key, source);
+            if context.status.get() == Status::None {
+                context.status.set(Status::New);
+            }
+        }
+        Learned::Moved { from } => {
+            context.arrived(ids.peer.number);
+            context.noted.move_session(match is_carried {
+                true => Move::Balanced,
+                false => context.why_moved(from),
+            });
+        }
+        Learned::Refused => context.noted.skip(Skip::Refused),
+        Learned::Same | Learned::Kept { .. } => {}
+    }
+    true
+}
+
+/// Whether the session is at a server of another upstream of the share, which may have learned it
+/// while the request was served.
+#[inline]
+fn is_foreign_by_now(
+    context: &RequestContext<'_>,
+    sessions: &Sessions<'_>,
+    key: Key,
+    limits: &Limits,
+) -> bool {
+    if !context.sticky.is_in_share() {
+        return false;
+    }
+    match sessions.look_up(key, limits) {
+        LookUp::Found(session) => {
+            let is_known = context.peer_index().by_number(session.peer).is_some();
+            !is_known && context.is_foreign(session.peer)
+        }
+        LookUp::Unknown | LookUp::Expired => false,
+    }
+}
+
+/// Whether a new id whose class is full was met before and gets one of the places for such ids. If
+/// not, it is remembered.
+#[cold]
+fn is_repeated<'r>(context: &RequestContext<'r>, ids: &LearnedIds<'r>, key: Key) -> bool {
+    if ids.refused.get().is_none() {
+        let pool = context.request.pool();
+        ids.refused
+            .set(pool.and_then(|pool| pool.place(RefusedIds::default())));
+    }
+    let Some(refused) = ids.refused.get() else {
+        return false;
+    };
+    let has_place = ids.places.take_repeated(key, refused);
+    if !has_place {
+        refused.note(key);
+    }
+    has_place
+}
