@@ -198,25 +198,20 @@ pub fn by_id<'r>(
     let Some(key) = sessions.key(id) else {
         return RequestSession::without_session(Status::Miss);
     };
-    let (session, is_due) = of_key(key, id, rule, sessions);
+    let (session, is_due) = of_key(key, id, sessions);
     if session.holder.is_none() && !session_id::are_empty(r, others) {
         return by_live_id(r, rule, sessions, is_usable);
     }
     if is_due {
-        touch(&session, rule, sessions, is_usable);
+        touch(&session, sessions, is_usable);
     }
     session
 }
 
 /// The session of an id, and whether it is to be touched when the request goes by it.
 #[inline(always)]
-fn of_key<'r>(
-    key: Key,
-    id: &'r [u8],
-    rule: &QueryRule,
-    sessions: &Sessions<'_>,
-) -> (RequestSession<'r>, bool) {
-    let (found, is_due) = sessions.look_up_for_request(key, &rule.limits);
+fn of_key<'r>(key: Key, id: &'r [u8], sessions: &Sessions<'_>) -> (RequestSession<'r>, bool) {
+    let (found, is_due) = sessions.look_up_for_request(key, &sessions.limits());
     let (status, holder, is_entered) = match found {
         LookUp::Unknown => (Status::Miss, None, false),
         LookUp::Expired => (Status::Expired, None, false),
@@ -241,13 +236,12 @@ fn of_key<'r>(
 #[inline(never)]
 fn touch(
     session: &RequestSession<'_>,
-    rule: &QueryRule,
     sessions: &Sessions<'_>,
     is_usable: &dyn Fn(PeerId) -> bool,
 ) {
     if let (Some(key), Some(holder)) = (session.request_key, session.holder) {
         if is_usable(holder) {
-            sessions.touch(key, &rule.limits);
+            sessions.touch(key, &sessions.limits());
         }
     }
 }
@@ -262,7 +256,7 @@ fn by_live_id<'r>(
 ) -> RequestSession<'r> {
     let session = by_any_id(r, rule, sessions, &|_| Standing::Usable);
     // It does nothing where that is not due.
-    touch(&session, rule, sessions, is_usable);
+    touch(&session, sessions, is_usable);
     session
 }
 
@@ -278,7 +272,7 @@ fn by_any_id<'r>(
             return ControlFlow::Break(());
         };
         candidates.offer(key, || {
-            let (session, _) = of_key(key, &[], rule, sessions);
+            let (session, _) = of_key(key, &[], sessions);
             let standing = session.holder.map_or(Standing::Unknown, standing_of);
             (standing, (session, id))
         })

@@ -69,6 +69,8 @@ pub struct Sessions<'c> {
     opened: OnceCell<Opened<'c>>,
     /// When the configuration was read, in seconds of the monotonic clock.
     read_at: u64,
+    /// How long they live in the table.
+    limits: Cell<Limits>,
 }
 
 struct Opened<'c> {
@@ -93,16 +95,32 @@ enum Storage<'c> {
 impl<'c> Sessions<'c> {
     /// The sessions of `scope` in a zone, which may hold those of others too.
     pub fn shared(zone: &'c TableZone, scope: Scope<'c>, limits: Limits) -> Self {
-        let longest = &zone.conf().longest;
-        longest.set(Some(
-            longest.get().map_or(limits, |known| known.longer(limits)),
-        ));
-        Self::new(Storage::Shared(zone), scope)
+        let sessions = Self::new(Storage::Shared(zone), scope, limits);
+        sessions.set_limits(limits);
+        sessions
+    }
+
+    /// How long sessions live in the table.
+    #[inline(always)]
+    pub fn limits(&self) -> Limits {
+        self.limits.get()
+    }
+
+    /// Sets what [`Sessions::limits`] returns. Only while the configuration is read, and to no less
+    /// than before.
+    pub fn set_limits(&self, limits: Limits) {
+        self.limits.set(limits);
+        if let Storage::Shared(zone) = &self.storage {
+            let longest = &zone.conf().longest;
+            longest.set(Some(
+                longest.get().map_or(limits, |known| known.longer(limits)),
+            ));
+        }
     }
 
     /// The sessions of an upstream in this worker alone. `None`: the system has no random numbers to
     /// give.
-    pub fn local(upstream: &'c [u8]) -> Option<Self> {
+    pub fn local(upstream: &'c [u8], limits: Limits) -> Option<Self> {
         let (k0, k1) = random_key()?;
         let table = Box::new(LocalTable::new(LOCAL_SESSIONS));
         let storage = Storage::Local {
@@ -111,16 +129,17 @@ impl<'c> Sessions<'c> {
             epoch: epoch(),
             evicted_last: Cell::new(0),
         };
-        Some(Self::new(storage, Scope::Upstream(upstream)))
+        Some(Self::new(storage, Scope::Upstream(upstream), limits))
     }
 
-    fn new(storage: Storage<'c>, scope: Scope<'c>) -> Self {
+    fn new(storage: Storage<'c>, scope: Scope<'c>, limits: Limits) -> Self {
         Self {
             storage,
             scope,
             keyer: OnceCell::new(),
             opened: OnceCell::new(),
             read_at: monotonic_seconds(),
+            limits: Cell::new(limits),
         }
     }
 

@@ -18,11 +18,22 @@ use super::snapshot::Snapshot;
 /// A zone with a session table in it.
 pub type TableZone = Zone<ZoneConf>;
 
+/// What the ids in a zone become keys with, if other nginx have its sessions, too.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TableKeys {
+    /// The SipHash key.
+    pub current: (u64, u64),
+    /// That of nodes that still have, or already have, another one.
+    pub old: Option<(u64, u64)>,
+}
+
 /// What the module keeps for each zone.
 #[derive(Default)]
 pub struct ZoneConf {
     /// The longest limits of any upstream in the zone.
     pub longest: Cell<Option<Limits>>,
+    /// With `sticky_cluster`.
+    pub keys: OnceCell<TableKeys>,
     /// `state=`.
     pub snapshot: OnceCell<Snapshot>,
     /// Progress of the sweep of the table.
