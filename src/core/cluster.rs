@@ -8,7 +8,13 @@
 //! change is provisional until its record comes back.
 
 pub mod keys;
+mod liveness;
 mod record;
 pub mod wire;
 
+pub use liveness::Liveness;
 pub use record::{Change, Record, Seconds};
+
+pub use crate::table::{
+    Journal, JournalHead, JournalOf, Kept, Note, Noted, Slot, MOST_SCOPES, SLOTS,
+};

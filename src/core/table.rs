@@ -31,16 +31,19 @@ use sync::{fence, AtomicU128};
 
 pub mod bulk;
 mod census;
+mod change;
 mod claim;
 mod copy;
 mod eviction;
 mod fingerprint;
+mod journal;
 mod key;
 mod layout;
 mod learn;
 mod limits;
 mod local;
 mod look_up;
+mod noting;
 mod placement;
 mod predecessor;
 mod registry;
@@ -58,9 +61,11 @@ mod victim;
 mod word;
 
 pub use census::Census;
+pub use change::Change;
 pub use claim::{Claim, Evicted, Learned};
 pub use copy::Merged;
 pub use fingerprint::Fingerprint;
+pub use journal::{Journal, JournalHead, JournalOf, Kept, Note, Noted, Slot, MOST_SCOPES, SLOTS};
 pub use key::{Key, Keyer, ScopedKeyer};
 pub use layout::{Counters, Notes, ZoneHeader, ZoneIdentity};
 pub use limits::Limits;
@@ -123,6 +128,7 @@ pub struct Table<'a> {
     zone_limits: Option<Limits>,
     registry: Option<Registry<'a>>,
     usable: Option<&'a UsableServers>,
+    journal: Option<JournalOf<'a>>,
 }
 
 impl<'a> Table<'a> {
@@ -139,6 +145,7 @@ impl<'a> Table<'a> {
             zone_limits: None,
             registry: None,
             usable: None,
+            journal: None,
         }
     }
 
@@ -188,7 +195,11 @@ impl<'a> Table<'a> {
     pub fn touch(&self, key: Key, limits: &Limits, now: Tick) {
         let is_crowded = || self.counters.is_crowded(now);
         self.update(key, limits, now, |session| {
-            limits.touched(session, now, is_crowded)
+            let touched = limits.touched(session, now, is_crowded)?;
+            Some(match &self.journal {
+                Some(journal) if !is_crowded() => early(journal, session, touched, limits),
+                _ => touched,
+            })
         });
     }
 
@@ -220,7 +231,8 @@ impl<'a> Table<'a> {
         limits: &Limits,
         now: Tick,
     ) -> bool {
-        self.reassign(key, from, to.number, limits, now)
+        self.may_note(to)
+            && self.reassign(key, from, to.number, limits, now)
             && self.keep_if_held(to, || {
                 self.reassign(key, to.number, from, limits, now);
             })
@@ -274,16 +286,19 @@ impl<'a> Table<'a> {
     pub fn end(&self, key: Key, holder: PeerId, limits: &Limits, now: Tick) -> bool {
         let mut ended = None;
         let mut is_any_removed = false;
+        let mut noted = None;
         for _ in 0..ATTEMPTS {
             let view = self.find(key, limits, now);
             let Current::Live(index, session) = view.current else {
-                return is_any_removed;
+                // Or the follower has removed it, as was noted.
+                return is_any_removed || noted.is_some();
             };
             let bits = view.bits(index);
             // After the end, only a copy that a relocation has made is of the same session.
             if session.peer != holder || ended.is_some_and(|ended| ended != bits) {
                 break;
             }
+            noted = noted.or_else(|| self.note_end(key, &session));
             // First: without the highest one, another copy would be the session.
             for (other, copy) in view.words.iter().enumerate() {
                 if other != index && Word::from_bits(*copy).key() == Some(key) {
@@ -297,6 +312,9 @@ impl<'a> Table<'a> {
                 is_any_removed = true;
                 ended = Some(bits);
             }
+        }
+        if ended.is_none() {
+            self.take_back(noted);
         }
         ended.is_some()
     }
@@ -358,11 +376,29 @@ impl<'a> Table<'a> {
             let Some(new) = change(&session) else {
                 return false;
             };
+            let noted = self.note_change(key, &session, &new);
             if self.replace(&view, key, index, &new, limits, now).is_some() {
+                return true;
+            }
+            if noted.is_some_and(|noted| self.is_done(key, noted, new.peer, limits, now)) {
                 return true;
             }
         }
         false
+    }
+
+    /// After a lost race: whether the session is where a note says, since the follower has written
+    /// that. Else the note is taken back.
+    #[cold]
+    fn is_done(&self, key: Key, noted: Noted, peer: PeerId, limits: &Limits, now: Tick) -> bool {
+        let is_moved = noted.change != Change::Alive;
+        let current = self.find(key, limits, now).current;
+        let is_done =
+            is_moved && matches!(current, Current::Live(_, session) if session.peer == peer);
+        if !is_done {
+            self.take_back(Some(noted));
+        }
+        is_done
     }
 
     /// Writes `new` over the current copy, the word at `index` of `view`, and removes the other
@@ -448,5 +484,15 @@ impl<'a> Table<'a> {
     /// another.
     fn count_relocation(&self) {
         self.counters.relocated.fetch_add(1, AcqRel);
+    }
+}
+
+/// A session that was touched, last used so early that no use in the next period is missed.
+fn early(journal: &JournalOf<'_>, before: &Session, touched: Session, limits: &Limits) -> Session {
+    let seen = journal.early_enough(touched.seen, limits.touch_interval());
+    let is_possible = seen > before.seen.max(touched.created);
+    Session {
+        seen: if is_possible { seen } else { touched.seen },
+        ..touched
     }
 }

@@ -145,6 +145,7 @@ impl Table<'_> {
             peer: peer.number,
             ..*session
         };
+        let copies = self.without_journal();
         for _ in 0..ATTEMPTS {
             let view = self.find(key, limits, now);
             if let Current::Live(index, known) = view.current {
@@ -155,7 +156,7 @@ impl Table<'_> {
                     continue;
                 }
                 let is_kept = self.keep_if_held(peer, || {
-                    self.reassign(key, peer.number, known.peer, limits, now);
+                    copies.reassign(key, peer.number, known.peer, limits, now);
                 });
                 return match is_kept {
                     true if known.peer == peer.number => Learned::Same,

@@ -2,12 +2,13 @@
 
 use std::sync::atomic::Ordering::SeqCst;
 
-use super::claim::{Claim, Evicted, Learned};
+use super::claim::{Claim, Learned};
 use super::eviction::{EvictionPolicy, Placed};
 use super::key::Key;
 use super::layout::Counters;
 use super::limits::Limits;
 use super::look_up::{rank, Current, View};
+use super::noting::Earlier;
 use super::registry::Registration;
 use super::session::PeerId;
 use super::sync::fence;
@@ -36,9 +37,13 @@ impl Table<'_> {
         now: Tick,
         is_unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned {
+        if !self.may_note(peer) {
+            return Learned::Refused;
+        }
         let learned = self.learn(key, peer.number, claim, limits, now, is_unusable);
         let is_kept = match learned {
             Learned::New { .. } => self.keep_if_held(peer, || {
+                self.note_end(key, &claim.begun(peer.number, now));
                 self.forget(key);
             }),
             Learned::Moved { from } => self.keep_if_held(peer, || {
@@ -67,7 +72,7 @@ impl Table<'_> {
         is_unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned {
         // The first attempt by itself: one in a loop carries what all of them need.
-        let mut entered = None;
+        let mut earlier = Earlier::default();
         let attempt = Attempt {
             key,
             peer,
@@ -76,9 +81,9 @@ impl Table<'_> {
             now,
             may_relocate: true,
         };
-        match self.try_to_learn(&attempt, &mut entered, is_unusable) {
+        match self.try_to_learn(&attempt, &mut earlier, is_unusable) {
             Some(learned) => learned,
-            None => self.try_again(attempt, &mut entered, is_unusable),
+            None => self.try_again(attempt, &mut earlier, is_unusable),
         }
     }
 
@@ -88,15 +93,19 @@ impl Table<'_> {
     fn try_again(
         &self,
         mut attempt: Attempt<'_>,
-        entered: &mut Option<Option<Evicted>>,
+        earlier: &mut Earlier,
         is_unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned {
         for number in 1..ATTEMPTS {
             attempt.may_relocate = number < ATTEMPTS / 2;
-            if let Some(learned) = self.try_to_learn(&attempt, entered, is_unusable) {
+            let session = (attempt.key, attempt.peer);
+            let settled = self.settle(session, earlier, attempt.limits, attempt.now);
+            let learned = settled.or_else(|| self.try_to_learn(&attempt, earlier, is_unusable));
+            if let Some(learned) = learned {
                 return learned;
             }
         }
+        self.take_back(earlier.noted.map(|(noted, _)| noted));
         self.refuse()
     }
 
@@ -106,13 +115,12 @@ impl Table<'_> {
         Learned::Refused
     }
 
-    /// One attempt. `entered` is what the insertion of an earlier one has evicted. `None`: a race
-    /// was lost.
+    /// One attempt, after `earlier` ones. `None`: a race was lost.
     #[inline(always)]
     fn try_to_learn(
         &self,
         attempt: &Attempt<'_>,
-        entered: &mut Option<Option<Evicted>>,
+        earlier: &mut Earlier,
         is_unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Option<Learned> {
         let Attempt {
@@ -127,13 +135,19 @@ impl Table<'_> {
         if let Current::Live(index, session) = view.current {
             let (new, learned) = claim.change(&session, peer, limits, now, is_unusable);
             // A second request has found the word that was inserted here.
-            let learned = match (learned, *entered) {
+            let learned = match (learned, earlier.entered) {
                 (Learned::Same, Some(evicted)) => Learned::New { evicted },
                 _ => learned,
             };
             let Some(new) = new else {
                 return Some(learned);
             };
+            if earlier.noted.is_some() {
+                // There was no session a moment ago.
+                return None;
+            }
+            let noted = self.note_change(key, &session, &new);
+            earlier.noted = noted.map(|noted| (noted, learned));
             self.replace(&view, key, index, &new, limits, now)?;
             if matches!(learned, Learned::Moved { .. }) {
                 Counters::count(&self.counters.moved);
@@ -141,25 +155,38 @@ impl Table<'_> {
             return Some(learned);
         }
 
-        let word = Word::new(key, &claim.begun(peer, now));
+        let begun = claim.begun(peer, now);
+        let word = Word::new(key, &begun);
+        if earlier.noted.is_none() {
+            let learned = Learned::New { evicted: None };
+            let noted = self.note_begin(key, &begun);
+            earlier.noted = noted.map(|noted| (noted, learned));
+        }
+        let noted = earlier.noted.map(|(noted, _)| noted);
         let policy = EvictionPolicy::Learn {
             limits: self.zone_limits.unwrap_or(*limits),
             now,
         };
         match self.insert(&view, word, &policy, may_relocate) {
             Placed::Raced => None,
-            Placed::Full => Some(self.refuse()),
+            Placed::Full => {
+                self.take_back(noted);
+                Some(self.refuse())
+            }
             Placed::Inserted(evicted) => {
                 test_points::at("learn: inserted");
                 let is_kept = match claim {
                     Claim::Request { .. } => self.is_alone(key, word, limits, now),
+                    // Not against what the follower writes meanwhile.
+                    _ if self.journal.is_some() => self.is_alone(key, word, limits, now),
                     _ => self.wins_insertion(key, word, limits, now),
                 };
                 if is_kept {
+                    self.note_late(noted, key, &begun);
                     Counters::count(&self.counters.learned);
                     return Some(Learned::New { evicted });
                 }
-                *entered = matches!(claim, Claim::Request { .. }).then_some(evicted);
+                earlier.entered = matches!(claim, Claim::Request { .. }).then_some(evicted);
                 None
             }
         }

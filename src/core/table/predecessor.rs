@@ -118,7 +118,10 @@ impl<'a> Predecessor<'a> {
             Some(before) => before.touch(&self.table, key, limits, now),
             None => self.table.touch(key, limits, now),
         }
-        new.touch(key, limits, now);
+        match self.own_look_up(key, limits, now) {
+            LookUp::Found(_) => new.without_journal().touch(key, limits, now),
+            LookUp::Unknown | LookUp::Expired => new.touch(key, limits, now),
+        }
     }
 
     /// [`Table::reassign_to`] in both.
@@ -454,7 +457,7 @@ impl<'a> Predecessor<'a> {
             }
             // Or has ended it in both.
             if again == LookUp::Unknown {
-                new.end(key, peer.number, limits, now);
+                new.without_journal().end(key, peer.number, limits, now);
             }
             found = again;
         }

@@ -140,6 +140,10 @@ impl Table<'_> {
             }
             seen.add(session.peer);
         }
+        if let (Some(journal), 0) = (&self.journal, swept.next) {
+            // Other nodes are still to be told of these servers.
+            journal.journal().numbers(seen);
+        }
         self.counters
             .expired_swept
             .fetch_add(swept.cleared, Relaxed);
