@@ -336,6 +336,10 @@ unsafe extern "C" fn init_module(cycle: *mut sys::ngx_cycle_t) -> ngx_int_t {
             Zone::keep_for_older_requests(&zones);
             Zone::keep_for_older_requests(&new.zones::<CountersConf>());
         });
+        guard((), || {
+            housekeeping::settle_keys(new);
+            cluster::begin(new);
+        });
         guard((), || counted::begin(new));
         guard((), || housekeeping::begin(new));
         guard((), || directives::warn(new));

@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use sticky_core::cluster::keys::{scope_digest, ClusterKey, KeyError, Seals, LEAST_KEY};
+use sticky_core::cluster::Liveness;
 use sticky_core::directive::cluster::{self, ClusterError, ClusterRule};
 use sticky_core::directive::ZoneChoice;
 use sticky_core::table::Limits;
@@ -21,6 +22,7 @@ use crate::zone::table_zone::{TableKeys, TableZone};
 
 use super::error::Refusal;
 use super::key_file;
+use super::share;
 use super::types::{MainConf, Rule, Sticky, UpstreamConf};
 
 /// Threads of this module live in workers.
@@ -293,6 +295,22 @@ pub fn check(new: Cycle<'_>) -> bool {
     !new.is_first()
 }
 
+/// Called when the configuration is complete and all zones have their keys: notes the names of servers
+/// where sessions may be under another key.
+pub fn begin(new: Cycle<'_>) {
+    let Some(main) = new.main_conf::<MainConf<'_>>() else {
+        return;
+    };
+    for us in main.sticky.borrow().iter() {
+        let conf = us.srv_conf::<UpstreamConf<'_>>();
+        let sessions = conf.and_then(|conf| conf.active()?.rule.sessions());
+        if let Some(sessions) = sessions.filter(|sessions| sessions.has_previous_keys()) {
+            let names = share::labelled_names(*us);
+            sessions.note_names(names.iter().map(|(_, name)| &name[..]));
+        }
+    }
+}
+
 /// `cluster=off`.
 fn is_apart(sticky: &Sticky<'_>) -> bool {
     matches!(&sticky.rule, Rule::Query(rule, ..) if rule.is_apart)
@@ -306,11 +324,15 @@ fn join<'c>(
 ) -> Option<ClusteredZone<'c>> {
     let zone = all.first()?.rule.sessions()?.zone()?;
     let name = zone.name();
+    let old = conf.old_key.as_ref().map(|key| key.table_key(name));
     // It is empty: a zone is joined once.
     let _ = zone.conf().keys.set(TableKeys {
         current: conf.key.table_key(name),
-        old: conf.old_key.as_ref().map(|key| key.table_key(name)),
+        old,
     });
+    if let Some(snapshot) = zone.conf().snapshot.get() {
+        snapshot.set_old_key(old);
+    }
     let mut scopes: BTreeMap<&'c [u8], ClusteredScope<'c>> = BTreeMap::new();
     for sticky in all {
         warn_of_names(cf, sticky);
@@ -318,7 +340,7 @@ fn join<'c>(
             continue;
         };
         let limits = sessions.limits();
-        sessions.set_limits(longer(limits));
+        sessions.set_limits(Liveness::of(&limits).limits);
         let scope = sessions.scope().name();
         let known = scopes.entry(scope).or_insert_with(|| ClusteredScope {
             name: scope,
@@ -332,16 +354,6 @@ fn join<'c>(
         zone,
         scopes: scopes.into_values().collect(),
     })
-}
-
-/// How long sessions stay in a table: other nodes hear of their use when a sixteenth of the idle limit
-/// has passed, and none of them is to end early.
-fn longer(limits: Limits) -> Limits {
-    let more = (limits.expires / 16).max(1);
-    Limits {
-        expires: limits.expires.saturating_add(more),
-        ..limits
-    }
 }
 
 fn warn_of_local(cf: Conf<'_>, sticky: &Sticky<'_>) {

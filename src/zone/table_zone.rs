@@ -1,6 +1,7 @@
 //! A zone of shared memory with a session table in it.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -34,6 +35,9 @@ pub struct ZoneConf {
     pub longest: Cell<Option<Limits>>,
     /// With `sticky_cluster`.
     pub keys: OnceCell<TableKeys>,
+    /// What servers are called in the table, by whose sessions they have: as far as it is needed after
+    /// a change of the key.
+    pub names: RefCell<BTreeMap<Box<[u8]>, BTreeSet<Vec<u8>>>>,
     /// `state=`.
     pub snapshot: OnceCell<Snapshot>,
     /// Progress of the sweep of the table.

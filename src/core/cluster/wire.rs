@@ -240,7 +240,7 @@ impl<'a> Reader<'a> {
 
     fn record(&mut self, base: Seconds, scopes: &[u8], servers: &[u8]) -> Option<Record> {
         let [flags] = self.take()?;
-        let change = change_of(flags & CHANGE_MASK)?;
+        let change = Change::of_number(flags & CHANGE_MASK)?;
         if flags & !(CHANGE_MASK | CONFIRMED) != 0 {
             return None;
         }
@@ -284,18 +284,6 @@ impl<'a> Reader<'a> {
     fn long(&mut self) -> Option<u64> {
         self.take().map(u64::from_le_bytes)
     }
-}
-
-fn change_of(number: u8) -> Option<Change> {
-    let all = [
-        Change::Learned,
-        Change::Moved,
-        Change::Forgotten,
-        Change::Alive,
-        Change::Known,
-        Change::Drained,
-    ];
-    all.into_iter().find(|change| *change as u8 == number)
 }
 
 fn server_at(servers: &[u8], place: usize) -> Option<Fingerprint> {
