@@ -1,5 +1,6 @@
 //! Configuration: directives to types, and the index of an upstream's peers.
 
+pub mod cluster;
 pub mod cookie_variables;
 pub mod counted;
 pub mod directives;

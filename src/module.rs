@@ -16,7 +16,7 @@ use sticky_core::counters::CountersHeader;
 use sticky_core::table::ZoneHeader;
 
 use crate::config::types::{LocationConf, MainConf, UpstreamConf};
-use crate::config::{counted, directives};
+use crate::config::{cluster, counted, directives};
 use crate::ngx::background_task;
 use crate::ngx::chain::{Chain, Code};
 use crate::ngx::conf::Conf;
@@ -346,9 +346,16 @@ unsafe extern "C" fn init_module(cycle: *mut sys::ngx_cycle_t) -> ngx_int_t {
             Zone::keep_for_older_requests(&zones);
             Zone::keep_for_older_requests(&new.zones::<CountersConf>());
         });
+        guard((), || {
+            housekeeping::settle_keys(new);
+            cluster::begin(new);
+        });
         guard((), || counted::begin(new));
         guard((), || housekeeping::begin(new));
         guard((), || directives::warn(new));
+        if !guard(true, || cluster::check(new)) {
+            return sys::ERROR;
+        }
     }
     sys::OK
 }

@@ -3,7 +3,7 @@
 //! This file chooses which, by the mode of the upstream. It is called by the header filter, by
 //! variables, which `add_header` may evaluate earlier, and for answers with X-Accel-Redirect.
 
-use sticky_core::directive::{CookieRule, QueryRule, RewriteRule};
+use sticky_core::directive::{CookieRule, RewriteRule};
 use sticky_core::events::{Skip, Status};
 
 use crate::config::types::Rule;
@@ -38,7 +38,7 @@ fn read_header<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
     match &context.sticky.rule {
         Rule::Query(rule, sessions, readers) => {
             if is_new && rule.awaits_end {
-                answered(r, context, rule, sessions, name);
+                answered(r, context, sessions, name);
             }
             if !may_learn(r, context) {
                 return;
@@ -91,7 +91,7 @@ pub fn observe<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
     drain::announced(r, context, name);
     match &context.sticky.rule {
         Rule::Query(rule, sessions, _) => {
-            answered(r, context, rule, sessions, name);
+            answered(r, context, sessions, name);
             if may_learn(r, context) {
                 learn::header(r, context, rule, sessions, name);
             }
@@ -160,7 +160,7 @@ impl OnRedirect for AccelRedirect {
         }
         match &context.sticky.rule {
             Rule::Query(rule, sessions, _) if learn::may_learn(r, exchange.answer()) => {
-                answered(r, context, rule, sessions, name);
+                answered(r, context, sessions, name);
                 learn::redirected(r, context, rule, sessions, name, exchange);
             }
             Rule::Cookie(rule, variables) => cookie::set(r, context, rule, variables, name),
@@ -184,13 +184,12 @@ impl OnRedirect for AccelRedirect {
 fn answered<'r>(
     r: Request<'r>,
     context: &'r RequestContext<'r>,
-    rule: &QueryRule,
     sessions: &Sessions<'_>,
     name: &[u8],
 ) {
     if context.entry.get() != Entry::None {
         let status = r.upstream().map_or(0, |exchange| exchange.answer());
-        learn::answered(context, rule, sessions, name, status);
+        learn::answered(context, sessions, name, status);
     }
 }
 

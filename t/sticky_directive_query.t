@@ -56,7 +56,7 @@ my @accepted = map { "sticky mode=query $_;" } (
 unshift @accepted, 'sticky mode=query;', 'sticky name=sid mode=query;';
 
 my $all = 'expected "mode=cookie|query|rewrite", "name=NAME", "from=cookie,path,query,form", "learn=html,location,cookie",'
-    . ' "forget=$VARIABLE", "types=SOURCE:TYPE", "id_delimiter=CHARACTER", "expires=TIME", "lifetime=TIME", "zone=NAME[:SIZE]|off", "state=FILE", "share=NAME", "hosts=HOST",'
+    . ' "forget=$VARIABLE", "types=SOURCE:TYPE", "id_delimiter=CHARACTER", "expires=TIME", "lifetime=TIME", "zone=NAME[:SIZE]|off", "state=FILE", "share=NAME", "cluster=off", "hosts=HOST",'
     . ' "on_failure=move|keep", "balance_factor=PERCENT",'
     . ' "max_sessions=NUMBER", "no_fallback"';
 

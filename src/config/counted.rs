@@ -82,7 +82,8 @@ pub fn begin(new: Cycle<'_>) {
             .flatten()
             .collect();
         let place = places.get(zone.name()).copied().flatten();
-        let servers = CountedServers::new(place, named);
+        let old = zone.conf().keys.get().and_then(|keys| keys.old);
+        let servers = CountedServers::new(place, named, old);
         // It is empty: a configuration is complete once.
         let _ = zone.conf().servers.set(Arc::new(servers));
     }

@@ -22,6 +22,7 @@ use crate::ngx::upstream::Upstream;
 use crate::zone::sessions::{Scope, Sessions, DEFAULT_SIZE};
 use crate::zone::table_zone::TableZone;
 
+use super::cluster;
 use super::cookie_variables::CookieVariables;
 use super::counted;
 use super::doubts::Doubt;
@@ -230,6 +231,13 @@ pub fn statsd(cf: Conf<'_>) -> Result<bool, Refusal> {
     Ok(main.statsd.set(statsd).is_ok())
 }
 
+/// The directive `sticky_cluster`. `false`: it is there already.
+pub fn cluster<'c>(cf: Conf<'c>) -> Result<bool, Refusal> {
+    let main = cf.main_conf::<MainConf<'c>>().ok_or(Refusal::Reported)?;
+    let cluster = cluster::read(cf).map_err(Refusal::Cluster)?;
+    Ok(main.cluster.set(cluster).is_ok())
+}
+
 /// The directive `server` of an upstream, for an nginx that does not know `route=` and `drain`: takes
 /// these words and `max_sessions=` out and passes the rest on to nginx.
 #[cfg(not(nginx_since = "1.29.6"))]
@@ -371,7 +379,9 @@ pub fn session_sticky(cf: Conf<'_>) -> Result<(), Refusal> {
 fn sessions<'c>(cf: Conf<'c>, us: Upstream<'c>, rule: &QueryRule) -> Result<Sessions<'c>, Refusal> {
     let scope = share::scope(cf, us, rule)?;
     let (name, size) = match &rule.zone {
-        ZoneChoice::Off => return Sessions::local(us.name()).ok_or(Refusal::NoRandomNumbers),
+        ZoneChoice::Off => {
+            return Sessions::local(us.name(), rule.limits).ok_or(Refusal::NoRandomNumbers)
+        }
         // The prefix keeps it apart from the upstream's own `zone NAME SIZE`.
         ZoneChoice::Own => ([b"sticky:", scope.name()].concat(), DEFAULT_SIZE),
         ZoneChoice::Named { name, size } => (name.clone(), size.unwrap_or(0)),
@@ -450,6 +460,7 @@ pub fn complete<'c, P: Policy>(cf: Conf<'c>, main: &MainConf<'c>) -> Result<(), 
     }
     status_page::complete(cf, main)?;
     share::complete(cf)?;
+    cluster::complete(cf, main)?;
     counted::add_zone(cf, main)
 }
 

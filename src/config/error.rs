@@ -8,6 +8,7 @@ use sticky_core::directive::status::StatusError;
 use sticky_core::directive::DirectiveError;
 use thiserror::Error;
 
+use super::cluster::ClusterRefusal;
 use super::key_file::KeyFileError;
 use super::state_file::StateFileError;
 use super::statsd::StatsdRefusal;
@@ -52,6 +53,9 @@ pub enum Refusal {
     /// Those of `sticky_statsd` are, or its server cannot be used.
     #[error(transparent)]
     Statsd(StatsdRefusal),
+    /// Those of `sticky_cluster` are, or something that it needs is missing.
+    #[error(transparent)]
+    Cluster(ClusterRefusal),
     /// `sticky_status` shows an upstream that is not sticky.
     #[error(
         "\"upstream={}\" in \"sticky_status\" directive names no upstream with \"sticky\", {hint}{at}",

@@ -1,4 +1,4 @@
-//! The parameter `hmac_key_file=`: a key that does not stand in the configuration.
+//! Keys that do not stand in the configuration, `hmac_key_file=` and those of `sticky_cluster`.
 
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
@@ -39,26 +39,27 @@ pub enum KeyFileError {
 /// any key (`ssl_certificate_key`).
 pub fn read(cf: Conf<'_>, word: &[u8]) -> Result<Vec<u8>, KeyFileError> {
     let path = cf.full_conf_name(word).ok_or(KeyFileError::Reported)?;
-    content(OsStr::from_bytes(path)).map_err(|why| KeyFileError::Read {
+    content(OsStr::from_bytes(path), MAX_KEY_FILE).map_err(|why| KeyFileError::Read {
         path: path.to_vec(),
         why,
     })
 }
 
-fn content(path: &OsStr) -> io::Result<Vec<u8>> {
+/// What is in a regular file of so many bytes at most.
+pub fn content(path: &OsStr, most: u64) -> io::Result<Vec<u8>> {
     // Opening a pipe would wait for its other end.
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(OFlags::NONBLOCK.bits() as i32)
         .open(path)?;
-    let invalid = |why| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    let invalid = |why: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     if !file.metadata()?.is_file() {
         return invalid("it is no regular file");
     }
     let mut content = Vec::new();
-    file.take(MAX_KEY_FILE + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > MAX_KEY_FILE {
-        return invalid("it has more than 4096 bytes");
+    file.take(most + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > most {
+        return invalid(&format!("it has more than {most} bytes"));
     }
     Ok(content)
 }

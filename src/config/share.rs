@@ -183,7 +183,10 @@ fn is_fixed_elsewhere(
         let fixed = others.iter().filter(|us| PeerList::of_zone(**us).is_none());
         let names = fixed.flat_map(|us| names(*us));
         names
-            .filter_map(|name| sessions.fingerprint(&name))
+            .flat_map(|name| {
+                let earlier = sessions.earlier_fingerprints(&name);
+                sessions.fingerprint(&name).into_iter().chain(earlier)
+            })
             .collect::<BTreeSet<Fingerprint>>()
     });
     servers.contains(&server)
@@ -224,7 +227,7 @@ fn fixed_place(sticky: &Sticky<'_>, other: &Sticky<'_>, server: PeerId) -> Optio
     let registration = sessions.registry()?.registration(server);
     let server = registration.and_then(|it| it.fingerprint())?;
     let names = labelled_names(other.us).into_iter();
-    let mut labels = names.filter(|(_, name)| sessions.fingerprint(name) == Some(server));
+    let mut labels = names.filter(|(_, name)| sessions.is_known_by(name, server));
     other.counters.get()?.server(labels.next()?.0)
 }
 

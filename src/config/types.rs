@@ -24,6 +24,7 @@ use crate::ngx::upstream::Upstream;
 use crate::zone::counters::{self, CountersZone, UpstreamCounters};
 use crate::zone::sessions::Sessions;
 
+use super::cluster::{ClusterConf, ClusteredZone};
 use super::cookie_variables::CookieVariables;
 use super::doubts::Doubt;
 use super::nginx_forms::NginxForm;
@@ -374,6 +375,10 @@ pub struct MainConf<'c> {
     pub status_pages: RefCell<Vec<StatusPage<'c>>>,
     /// `sticky_statsd`.
     pub statsd: OnceCell<Statsd>,
+    /// `sticky_cluster`.
+    pub cluster: OnceCell<ClusterConf<'c>>,
+    /// The zones whose sessions other nginx have, too, once all are known.
+    pub clustered: RefCell<Vec<ClusteredZone<'c>>>,
 }
 
 /// What a `sticky_status` directive says.

@@ -7,8 +7,10 @@
 //! is the same for all nodes: the fold of the stream is the state that they agree on. A node's own
 //! change is provisional until its record comes back.
 
+pub mod keys;
 mod liveness;
 mod record;
+pub mod wire;
 
 pub use liveness::Liveness;
 pub use record::{Change, Record, Seconds};

@@ -12,6 +12,7 @@
 //! sticky cookie NAME …;   sticky route $VARIABLE …;   sticky learn create=… lookup=… zone=… …;
 //! ```
 
+pub mod cluster;
 mod cookie;
 mod elsewhere;
 mod error;
@@ -167,6 +168,8 @@ pub struct QueryRule {
     /// How many sessions each server may have that does not say so itself; none with
     /// [`ZoneChoice::Off`].
     pub max_sessions: Option<SessionLimit>,
+    /// Other nginx do not learn of the sessions, although there is `sticky_cluster`: `cluster=off`.
+    pub is_apart: bool,
 }
 
 /// The rule of `mode=rewrite`.

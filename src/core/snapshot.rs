@@ -15,6 +15,7 @@
 //! | 1, servers | 16 bytes for each: the number in the words of its sessions (20 bits), zero (4 bits), its fingerprint (72 bits), zero (32 bits) |
 //! | 2, sessions | words of live sessions, 16 bytes each, none empty |
 //! | 3, drains | 32 bytes for each server that gets no new sessions: digest of upstream and server (16 bytes), its drain (8 bytes), since when, in seconds since 1970 (8 bytes) |
+//! | 4, key before | 32 bytes: the SipHash key that the table had before (16 bytes), until when sessions are looked for under it, in seconds since 1970 (8 bytes), zero (8 bytes) |
 //! | 0, the end | the number of sections before it (8 bytes) |
 //!
 //! There may be several of a kind; a body of the kinds above has at most 64 KB. Servers come before
@@ -64,7 +65,7 @@ use std::io::{self, ErrorKind};
 use crc32fast::Hasher;
 use thiserror::Error;
 
-pub use read::{check, Checked, Record, SnapshotReader};
+pub use read::{check, Checked, KeyBefore, Record, SnapshotReader};
 pub use time::{Moment, TickShift};
 pub use write::{KeepError, SnapshotWriter};
 
@@ -93,6 +94,7 @@ mod kind {
     pub const SERVERS: u32 = 1;
     pub const SESSIONS: u32 = 2;
     pub const DRAINS: u32 = 3;
+    pub const KEY_BEFORE: u32 = 4;
 }
 
 /// What a file has in front of its sections.

@@ -69,7 +69,7 @@ pub use copy::Merged;
 pub use fingerprint::Fingerprint;
 pub use journal::{Journal, JournalHead, JournalOf, Kept, Note, Noted, Slot, MOST_SCOPES, SLOTS};
 pub use key::{Key, Keyer, ScopedKeyer};
-pub use layout::{Counters, Notes, ZoneHeader, ZoneIdentity};
+pub use layout::{Counters, Notes, PreviousKey, ZoneHeader, ZoneIdentity};
 pub use limits::Limits;
 pub use local::LocalTable;
 pub use look_up::{Asked, Held, LookUp};

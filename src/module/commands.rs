@@ -6,6 +6,7 @@ use std::ptr;
 
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 
+use crate::config::cluster::ClusterRefusal;
 use crate::config::error::Refusal;
 use crate::config::types::{LocationConf, UpstreamConf};
 use crate::config::{directives, status_page};
@@ -51,7 +52,7 @@ const ANYWHERE: u32 = sys::NGX_HTTP_UPS_CONF
     | sys::NGX_HTTP_SIF_CONF
     | sys::NGX_HTTP_LMT_CONF;
 
-pub(super) static COMMANDS: NginxTable<[ngx_command_t; 13]> = NginxTable::new([
+pub(super) static COMMANDS: NginxTable<[ngx_command_t; 14]> = NginxTable::new([
     command(
         c"server",
         sys::NGX_HTTP_UPS_CONF | sys::NGX_CONF_1MORE,
@@ -108,6 +109,12 @@ pub(super) static COMMANDS: NginxTable<[ngx_command_t; 13]> = NginxTable::new([
         c"sticky_statsd",
         sys::NGX_HTTP_MAIN_CONF | sys::NGX_CONF_1MORE,
         set_statsd,
+        sys::NGX_HTTP_MAIN_CONF_OFFSET,
+    ),
+    command(
+        c"sticky_cluster",
+        sys::NGX_HTTP_MAIN_CONF | sys::NGX_CONF_1MORE,
+        set_cluster,
         sys::NGX_HTTP_MAIN_CONF_OFFSET,
     ),
     command(
@@ -181,7 +188,10 @@ pub(super) fn refuse(cf: Conf<'_>, why: &Refusal) -> *mut c_char {
     match why {
         Refusal::Reported => {}
         Refusal::Passed(code) => return *code,
-        Refusal::Balancer { .. } | Refusal::SharedName { .. } | Refusal::NotSticky { .. } => {
+        Refusal::Balancer { .. }
+        | Refusal::SharedName { .. }
+        | Refusal::NotSticky { .. }
+        | Refusal::Cluster(ClusterRefusal::Later { .. }) => {
             cf.refuse_elsewhere(format_args!("{why}"))
         }
         _ => cf.refuse(format_args!("{why}")),
@@ -307,6 +317,15 @@ unsafe extern "C" fn set_statsd(
 ) -> *mut c_char {
     // SAFETY: ngx_conf_handler() calls it.
     unsafe { handle_once(cf, directives::statsd) }
+}
+
+unsafe extern "C" fn set_cluster(
+    cf: *mut ngx_conf_t,
+    _: *mut ngx_command_t,
+    _: *mut c_void,
+) -> *mut c_char {
+    // SAFETY: ngx_conf_handler() calls it.
+    unsafe { handle_once(cf, directives::cluster) }
 }
 
 unsafe extern "C" fn set_no_fallback(

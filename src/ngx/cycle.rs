@@ -49,6 +49,19 @@ impl<'c> Cycle<'c> {
         })
     }
 
+    /// Whether the configuration lets one process do all (`master_process off`), as far as it has been
+    /// read.
+    pub fn is_single(self) -> bool {
+        self.core().is_some_and(|conf| conf.master == 0)
+    }
+
+    /// Whether it is the first one of the process.
+    pub fn is_first(self) -> bool {
+        // SAFETY: ngx_init_cycle() sets old_cycle to the one before, or to that of main(), which has no
+        // configuration (ngx_is_init_cycle()).
+        unsafe { self.0.old_cycle.as_ref() }.is_none_or(|old| old.conf_ctx.is_null())
+    }
+
     /// The name of the user of the worker processes, where it may not be that of this process.
     pub fn workers_name(self) -> Option<&'c [u8]> {
         let conf = self.core_conf()?;

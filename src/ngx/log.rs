@@ -7,6 +7,8 @@ use super::sys;
 /// Severity of a line.
 #[derive(Clone, Copy, Debug)]
 pub enum Level {
+    /// Why nginx does not start.
+    Emerg,
     /// Something does not work, or the operator should act on it. Said once for each change of
     /// state: an nginx whose `error_log` names no level, such as Debian's, shows nothing below.
     Error,
@@ -43,6 +45,7 @@ impl Log {
     /// Writes one line, if the log is configured for its severity.
     pub fn write(self, level: Level, line: std::fmt::Arguments<'_>) {
         let level = match level {
+            Level::Emerg => sys::NGX_LOG_EMERG,
             Level::Error => sys::NGX_LOG_ERR,
             Level::Warn => sys::NGX_LOG_WARN,
             Level::Notice => sys::NGX_LOG_NOTICE,

@@ -454,10 +454,10 @@ impl RequestContext<'_> {
     /// The session that decides is in use, although its server may not be.
     #[cold]
     fn touch(&self) {
-        if let (Rule::Query(rule, sessions, _), Some(key)) =
+        if let (Rule::Query(_, sessions, _), Some(key)) =
             (&self.sticky.rule, self.request_key.get())
         {
-            sessions.touch(key, &rule.limits);
+            sessions.touch(key, &sessions.limits());
         }
     }
 

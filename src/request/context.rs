@@ -194,11 +194,12 @@ impl<'r> RequestContext<'r> {
         let key = self.request_key.get()?;
         match &self.sticky.rule {
             Rule::Query(rule, sessions, _) if self.holder.get().is_some() => {
-                sessions.age(key, &rule.limits)
+                sessions.age(key, &sessions.limits())
             }
             Rule::NginxForm(form) if is_session_known(self.status.get()) => {
                 let learn = form.learn.as_ref()?;
-                learn.sessions.get()?.age(key, &learn.rule.limits)
+                let sessions = learn.sessions.get()?;
+                sessions.age(key, &sessions.limits())
             }
             _ => None,
         }
@@ -251,7 +252,7 @@ impl<'r> RequestContext<'r> {
     pub fn has_ahead(&self, key: Key) -> bool {
         match &self.sticky.rule {
             Rule::Query(rule, sessions, _) if !self.peers.may_change() => {
-                sessions.is_ahead(key, &rule.limits)
+                sessions.is_ahead(key, &sessions.limits())
             }
             _ => false,
         }

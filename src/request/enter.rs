@@ -22,8 +22,7 @@ impl RequestContext<'_> {
     #[cold]
     #[inline(never)]
     pub(super) fn choose_entering(&self, attempt: &Attempt<'_>) -> Choice {
-        let (Rule::Query(rule, sessions, _), Some(key)) =
-            (&self.sticky.rule, self.request_key.get())
+        let (Rule::Query(_, sessions, _), Some(key)) = (&self.sticky.rule, self.request_key.get())
         else {
             return Choice::Balance;
         };
@@ -44,7 +43,7 @@ impl RequestContext<'_> {
         for _ in 0..RACES {
             let found = match is_unknown {
                 true => LookUp::Unknown,
-                false => sessions.look_up(key, &rule.limits),
+                false => sessions.look_up(key, &sessions.limits()),
             };
             is_unknown = false;
             let mut from = None;
@@ -65,7 +64,7 @@ impl RequestContext<'_> {
                         Ok(()) => return Choice::Taken,
                         // It is merely busy, or known to a newer configuration only.
                         Err(Unavailable::Full) => return Choice::Balance,
-                        Err(_) => sessions.touch(key, &rule.limits),
+                        Err(_) => sessions.touch(key, &sessions.limits()),
                     }
                 }
                 if self.entry.get() == Entry::Found {
@@ -97,7 +96,9 @@ impl RequestContext<'_> {
                 return self.without_session();
             };
             let claim = Claim::Request { from };
-            match sessions.learn(key, &registration, claim, &rule.limits, &mut |_| false) {
+            match sessions.learn(key, &registration, claim, &sessions.limits(), &mut |_| {
+                false
+            }) {
                 Learned::Kept { .. } => attempt.give_back(peer.handle),
                 Learned::Refused => {
                     self.noted.skip(Skip::Refused);

@@ -221,7 +221,7 @@ fn by_best_id<'r>(
             return ControlFlow::Break(());
         };
         candidates.offer(key, || {
-            let session = RequestSession::of_key(key, &[], sessions.ask(key, &rule.limits));
+            let session = RequestSession::of_key(key, &[], sessions.ask(key, &sessions.limits()));
             let standing = session.holder.map_or(Standing::Unknown, standing_of);
             (standing, (session, id))
         })

@@ -186,7 +186,7 @@ impl<'r> NginxSticky<'r> {
         match (learn.sessions.get(), self.key) {
             (Some(sessions), Some(key)) => {
                 self.epoch.set(sessions.epoch());
-                sessions.look_up(key, &learn.rule.limits)
+                sessions.look_up(key, &sessions.limits())
             }
             _ => LookUp::Unknown,
         }
@@ -247,7 +247,7 @@ impl<'r> NginxSticky<'r> {
         let Some(sessions) = learn.sessions.get() else {
             return;
         };
-        let limits = &learn.rule.limits;
+        let limits = &sessions.limits();
         let created = first(&learn.create, context.request);
         let created = (!created.is_empty())
             .then(|| sessions.key(created))

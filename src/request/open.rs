@@ -19,10 +19,10 @@ pub fn tick() {
 impl RequestContext<'_> {
     /// The response is still open: its sessions are in use.
     fn stay_alive(&self) {
-        let Rule::Query(rule, sessions, _) = &self.sticky.rule else {
+        let Rule::Query(_, sessions, _) = &self.sticky.rule else {
             return;
         };
-        let limits = &rule.limits;
+        let limits = &sessions.limits();
         if let Some(key) = self.request_key.get() {
             if self.holder_state.get() != HolderState::Foreign {
                 sessions.touch(key, limits);

@@ -31,7 +31,7 @@ pub(super) fn begin<'r>(
     let (status, key, id) = match session_id::first(r, rule) {
         First::Id(id, at) => {
             let key = sessions.key(id);
-            let asked = key.map(|key| sessions.ask(key, &rule.limits));
+            let asked = key.map(|key| sessions.ask(key, &sessions.limits()));
             match (asked, key) {
                 (Some(Asked::Live(held)), Some(key)) => {
                     if rule.is_special {
@@ -132,9 +132,9 @@ fn begin_touching<'r>(
 fn touch(exchange: RoundRobin<'_>, sticky: &Sticky<'_>, key: Key, holder: PeerId) {
     let peers = exchange.peers();
     let index = sticky.peer_index(peers);
-    if let Rule::Query(rule, sessions, _) = &sticky.rule {
+    if let Rule::Query(_, sessions, _) = &sticky.rule {
         if usable::is_usable(sticky, &index, peers, holder) {
-            sessions.touch(key, &rule.limits);
+            sessions.touch(key, &sessions.limits());
         }
     }
 }

@@ -28,18 +28,14 @@ const SET_COOKIE: &[u8] = b"set-cookie";
 /// the status says that there is none.
 #[cold]
 #[inline(never)]
-pub fn answered(
-    context: &RequestContext<'_>,
-    rule: &QueryRule,
-    sessions: &Sessions<'_>,
-    name: &[u8],
-    status: usize,
-) {
+pub fn answered(context: &RequestContext<'_>, sessions: &Sessions<'_>, name: &[u8], status: usize) {
     if !matches!(status, 101 | 200..400) || !context.request.is_main() {
         return;
     }
     if let (Some(key), Some(peer)) = (context.request_key.get(), context.answering(name)) {
-        sessions.learn(key, &peer, Claim::Answer, &rule.limits, &mut |_| false);
+        sessions.learn(key, &peer, Claim::Answer, &sessions.limits(), &mut |_| {
+            false
+        });
         context.entry.set(Entry::None);
     }
 }
@@ -50,15 +46,14 @@ pub fn answered(
 #[cold]
 #[inline(never)]
 pub fn ended(r: Request<'_>, context: &RequestContext<'_>) {
-    let (Rule::Query(rule, sessions, _), Some(exchange)) = (&context.sticky.rule, r.upstream())
-    else {
+    let (Rule::Query(_, sessions, _), Some(exchange)) = (&context.sticky.rule, r.upstream()) else {
         return;
     };
     if let Some(name) = exchange.answering_peer() {
-        answered(context, rule, sessions, name, exchange.latest_status());
+        answered(context, sessions, name, exchange.latest_status());
     }
     if let (Entry::Own, Some(key)) = (context.entry.get(), context.request_key.get()) {
-        if sessions.forget_entered(key, &rule.limits) {
+        if sessions.forget_entered(key, &sessions.limits()) {
             context.noted.forget(Forget::Unanswered);
         }
         context.entry.set(Entry::None);
@@ -76,7 +71,7 @@ pub fn header<'r>(
     name: &[u8],
 ) {
     forget_hints(context, name);
-    reassign_lost(context, rule, sessions, name);
+    reassign_lost(context, sessions, name);
     if rule.awaits_end
         && context.holder_state.get() == HolderState::Steered
         && rule.may_end_sessions()
@@ -131,14 +126,9 @@ fn forget_hints(context: &RequestContext<'_>, name: &[u8]) {
 }
 
 #[inline(always)]
-fn reassign_lost(
-    context: &RequestContext<'_>,
-    rule: &QueryRule,
-    sessions: &Sessions<'_>,
-    name: &[u8],
-) {
+fn reassign_lost(context: &RequestContext<'_>, sessions: &Sessions<'_>, name: &[u8]) {
     if context.holder_state.get() == HolderState::Lost {
-        reassign(context, rule, sessions, name);
+        reassign(context, sessions, name);
     }
 }
 
@@ -153,7 +143,7 @@ pub fn redirected<'r>(
     exchange: Exchange<'r>,
 ) {
     forget_hints(context, name);
-    reassign_lost(context, rule, sessions, name);
+    reassign_lost(context, sessions, name);
     if context.holder_state.get() == HolderState::Steered && rule.may_end_sessions() {
         end_session(r, context, rule, sessions, name, exchange.headers());
     }
@@ -170,7 +160,7 @@ pub fn redirected<'r>(
 /// The server of the request's session could not be used, and another has answered: moves the session
 /// there.
 #[cold]
-fn reassign(context: &RequestContext<'_>, rule: &QueryRule, sessions: &Sessions<'_>, name: &[u8]) {
+fn reassign(context: &RequestContext<'_>, sessions: &Sessions<'_>, name: &[u8]) {
     if let (Some(key), Some(holder), Some(peer), true) = (
         context.request_key.get(),
         context.holder.get(),
@@ -180,7 +170,7 @@ fn reassign(context: &RequestContext<'_>, rule: &QueryRule, sessions: &Sessions<
         let why = context.why_lost(holder);
         // One that an operator has moved to no server is counted already.
         let is_counted = sessions.is_at_nobody(holder);
-        if sessions.reassign(key, holder, &peer, &rule.limits) {
+        if sessions.reassign(key, holder, &peer, &sessions.limits()) {
             context.arrived(peer.number);
             if !is_counted {
                 context.noted.move_session(why);
@@ -233,8 +223,8 @@ fn end_session<'r>(
     }
     let answering = context.answering(name);
     if answering.is_some_and(|peer| peer.number == holder) && context.is_holder_current() {
-        let age = sessions.age(key, &rule.limits);
-        if sessions.end(key, holder, &rule.limits) {
+        let age = sessions.age(key, &sessions.limits());
+        if sessions.end(key, holder, &sessions.limits()) {
             context.noted.forget(Forget::Ended);
             age.into_iter().for_each(|age| context.noted.end_at(age));
         }

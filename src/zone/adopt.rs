@@ -5,8 +5,10 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use portable_atomic::AtomicU128;
-use sticky_core::table::ZoneHeader;
+use sticky_core::snapshot::{KeyBefore, Moment};
+use sticky_core::table::{tick_at, Tick, ZoneHeader, LAST_TICK};
 
+use crate::ngx::clock::monotonic_seconds;
 use crate::ngx::log::Level;
 use crate::ngx::process;
 use crate::ngx::shm::{Memory, OldBlock};
@@ -50,6 +52,8 @@ pub fn adopt(zone: &TableZone, memory: Memory) -> bool {
         return true;
     }
     let table = header.table(rest);
+    let mut key_before = None;
+    header.previous.set(None);
     if let (Some(snapshot), Some(limits)) = (zone.conf().snapshot.get(), zone.conf().longest.get())
     {
         if !process::is_test() {
@@ -59,12 +63,14 @@ pub fn adopt(zone: &TableZone, memory: Memory) -> bool {
                     identity.init(rest.len(), k0, k1, epoch);
                 });
                 zone.conf().drains.replace(file.drains.take());
+                key_before = file.key_before.take();
                 restored
             });
         }
     }
     if !identity.is_valid_for(rest.len()) {
-        let Some((k0, k1)) = random_key() else {
+        let own = zone.conf().keys.get().map(|keys| keys.current);
+        let Some((k0, k1)) = own.or_else(random_key) else {
             zone.log().write(
                 Level::Error,
                 format_args!("sticky: no random numbers for the key of a session table"),
@@ -72,8 +78,37 @@ pub fn adopt(zone: &TableZone, memory: Memory) -> bool {
             return false;
         };
         identity.init(rest.len(), k0, k1, epoch());
+    } else if let Some(KeyBefore { sip_keys, until }) = key_before {
+        let Moment { monotonic, wall } = snapshot::now();
+        let left = Tick::try_from(until.saturating_sub(wall)).unwrap_or(LAST_TICK);
+        let until = tick_at(identity.epoch(), monotonic).saturating_add(left);
+        header.previous.set((left > 0).then_some((sip_keys, until)));
     }
     true
+}
+
+/// The configuration is complete: gives a zone that has another key that of `sticky_cluster`. Before
+/// anything is made with its key.
+pub fn settle_key(zone: &TableZone) {
+    let Some((header, _)) = zone.split::<ZoneHeader, AtomicU128>() else {
+        return;
+    };
+    let (conf, identity) = (zone.conf(), &header.identity);
+    let Some(keys) = conf.keys.get() else { return };
+    let known = identity.sip_keys();
+    if known == keys.current {
+        return;
+    }
+    let now = tick_at(identity.epoch(), monotonic_seconds());
+    let longest = conf.longest.get().map_or(0, |limits| limits.expires);
+    match header.previous.at(now) {
+        // The configuration says that there is that one, too, and there is room for one.
+        Some(earlier) if keys.old == Some(known) && earlier.0 != keys.current => {
+            header.change_key(keys.current, earlier.1);
+            header.previous.set(Some(earlier));
+        }
+        _ => header.change_key(keys.current, now.saturating_add(longest)),
+    }
 }
 
 /// The configuration is complete, and not only tested: what its zones replace is replaced. One that
@@ -101,6 +136,7 @@ fn replace(
     let (k0, k1) = old.identity.sip_keys();
     let identity = &header.identity;
     identity.init(rest.len(), k0, k1, old.identity.epoch());
+    header.previous.set(old.previous.get());
     if !old.counters.is_unused() {
         header.table(rest).copy_from(&old.table(old_rest));
     }

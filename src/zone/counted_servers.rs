@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use sticky_core::counters::{Counters, Place};
-use sticky_core::table::{Fingerprint, ZoneIdentity};
+use sticky_core::table::{Fingerprint, ZoneHeader};
 
 /// What the registry of a zone knows servers by, and where their sessions are noted.
 pub type ServerPlaces = Vec<(Fingerprint, Place)>;
@@ -25,26 +25,35 @@ pub struct CountedServers {
     /// Where the zone itself has its entry.
     pub zone: Option<Place>,
     named: Vec<NamedServer>,
+    /// A SipHash key that other nginx may still have.
+    old: Option<(u64, u64)>,
     /// The same by what the registry knows them by, from the first use on.
     places: OnceLock<ServerPlaces>,
 }
 
 impl CountedServers {
     /// Those whose addresses are not resolved at run time.
-    pub fn new(zone: Option<Place>, named: Vec<NamedServer>) -> Self {
+    pub fn new(zone: Option<Place>, named: Vec<NamedServer>, old: Option<(u64, u64)>) -> Self {
         Self {
             zone,
             named,
+            old,
             places: OnceLock::new(),
         }
     }
 
-    /// Where they are noted, in the zone with that identity.
-    pub fn places(&self, identity: &ZoneIdentity) -> &[(Fingerprint, Place)] {
+    /// Where they are noted, in the zone with that header.
+    pub fn places(&self, header: &ZoneHeader) -> &[(Fingerprint, Place)] {
         self.places.get_or_init(|| {
-            let keys = identity.sip_keys();
-            let place = |it: &NamedServer| (Fingerprint::new(keys, &it.scope, &it.name), it.place);
-            self.named.iter().map(place).collect()
+            let previous = header.previous.get().map(|(keys, _)| keys);
+            let all = [Some(header.identity.sip_keys()), previous, self.old];
+            let mut all: Vec<_> = all.into_iter().flatten().collect();
+            all.dedup();
+            let of = |keys| {
+                let named = self.named.iter();
+                named.map(move |it| (Fingerprint::new(keys, &it.scope, &it.name), it.place))
+            };
+            all.into_iter().flat_map(of).collect()
         })
     }
 }

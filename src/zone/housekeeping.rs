@@ -122,6 +122,13 @@ fn kept<'c>(zones: &[&'c TableZone]) -> Vec<KeptZone<'c, ZoneConf>> {
     kept.collect()
 }
 
+/// Called first when a configuration is complete, also when it is only tested.
+pub fn settle_keys(new: Cycle<'_>) {
+    for zone in new.zones::<ZoneConf>() {
+        adopt::settle_key(zone);
+    }
+}
+
 /// Called when a configuration is complete, also when it is only tested.
 pub fn begin(new: Cycle<'_>) {
     for zone in new.zones::<ZoneConf>() {

@@ -74,7 +74,7 @@ fn count_one(
 ) {
     let table = header.table(rest);
     let now = tick_at(header.identity.epoch(), monotonic);
-    let places = wanted.servers.places(&header.identity);
+    let places = wanted.servers.places(header);
     let places = || places.iter().chain(&wanted.resolved);
     // While some sessions stand in the table that this one replaces, there are more than it has.
     let is_whole = header.identity.is_whole();
@@ -108,7 +108,7 @@ pub fn sweeps(
     else {
         return;
     };
-    let places = servers.places(&header.identity).iter().chain(resolved);
+    let places = servers.places(header).iter().chain(resolved);
     let is_whole = header.identity.is_whole();
     let before = is_whole.then(|| Before::of(&counters, places, monotonic_seconds()));
     zone.conf().before_sweep.replace(before);
@@ -128,7 +128,7 @@ pub fn swept(
         return;
     };
     let (registry, _) = header.split(rest);
-    let places = servers.places(&header.identity).iter().chain(resolved);
+    let places = servers.places(header).iter().chain(resolved);
     let tallies = zone.conf().tallies.borrow();
     let before = zone.conf().before_sweep.take();
     note(

@@ -78,6 +78,8 @@ pub struct Snapshot {
     last_known: Cell<Option<KnownFile>>,
     /// When the latest write began, in seconds of the monotonic clock.
     write_began: Cell<Option<u64>>,
+    /// A SipHash key that the table had before, or that other nginx still have, by the configuration.
+    old_key: Cell<Option<(u64, u64)>>,
 }
 
 impl Snapshot {
@@ -88,12 +90,18 @@ impl Snapshot {
             writer,
             last_known: Cell::new(None),
             write_began: Cell::new(None),
+            old_key: Cell::new(None),
         }
     }
 
     /// The file.
     pub fn file(&self) -> &StateFile {
         &self.file
+    }
+
+    /// Sessions under this key are found in the table, too.
+    pub fn set_old_key(&self, key: Option<(u64, u64)>) {
+        self.old_key.set(key);
     }
 
     /// What writes it.
@@ -168,6 +176,7 @@ impl Snapshot {
             now: now(),
             owner,
             usable: known.usable,
+            old_key: self.old_key.get(),
             drains: known.drains,
         }
     }

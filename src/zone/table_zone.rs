@@ -1,6 +1,7 @@
 //! A zone of shared memory with a session table in it.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -18,11 +19,25 @@ use super::snapshot::Snapshot;
 /// A zone with a session table in it.
 pub type TableZone = Zone<ZoneConf>;
 
+/// What the ids in a zone become keys with, if other nginx have its sessions, too.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TableKeys {
+    /// The SipHash key.
+    pub current: (u64, u64),
+    /// That of nodes that still have, or already have, another one.
+    pub old: Option<(u64, u64)>,
+}
+
 /// What the module keeps for each zone.
 #[derive(Default)]
 pub struct ZoneConf {
     /// The longest limits of any upstream in the zone.
     pub longest: Cell<Option<Limits>>,
+    /// With `sticky_cluster`.
+    pub keys: OnceCell<TableKeys>,
+    /// What servers are called in the table, by whose sessions they have: as far as it is needed after
+    /// a change of the key.
+    pub names: RefCell<BTreeMap<Box<[u8]>, BTreeSet<Vec<u8>>>>,
     /// `state=`.
     pub snapshot: OnceCell<Snapshot>,
     /// Progress of the sweep of the table.

@@ -38,6 +38,8 @@ struct Numbering {
     by_number: Positions,
     /// In the order of the peers.
     registrations: Vec<Option<Registration>>,
+    /// Some of them are none, or those of before a change of the key, as no number was left.
+    is_short: bool,
 }
 
 /// What a peer is called in the session table, and what it may have been called before.
@@ -102,6 +104,24 @@ pub fn names_in_table(peers: &[(&[u8], Option<&[u8]>)]) -> Vec<(usize, Vec<u8>)>
         .collect()
 }
 
+/// What sessions of peers, by their positions, are under that were learned before the key of the zone
+/// was changed.
+fn earlier(names: &[TableName], sessions: &Sessions<'_>) -> Vec<(Fingerprint, usize)> {
+    if !sessions.has_previous_keys() {
+        return Vec::new();
+    }
+    let all = names.iter().enumerate().flat_map(|(at, it)| {
+        let both = [Some(&it.name), it.alias.as_ref()];
+        both.into_iter().flatten().map(move |name| (at, &name[..]))
+    });
+    sessions.note_names(all.clone().map(|(_, name)| name));
+    all.flat_map(|(at, name)| {
+        let earlier = sessions.earlier_fingerprints(name).into_iter();
+        earlier.map(move |server| (server, at))
+    })
+    .collect()
+}
+
 impl<'c> PeerNumbers<'c> {
     /// The numbers of peers with these names and routes, which get them if they have none.
     pub fn read(peers: &[(&[u8], Option<&[u8]>)], sessions: Option<&Sessions<'c>>) -> Self {
@@ -109,6 +129,7 @@ impl<'c> PeerNumbers<'c> {
         let registered = sessions.and_then(|sessions| {
             let fingerprint = |name: &Vec<u8>| sessions.fingerprint(name);
             let aliases = names.iter().enumerate();
+            let earlier = earlier(&names, sessions);
             Some(Registered {
                 registry: sessions.registry()?,
                 servers: names
@@ -117,6 +138,7 @@ impl<'c> PeerNumbers<'c> {
                     .collect::<Option<_>>()?,
                 aliases: aliases
                     .filter_map(|(at, it)| Some((fingerprint(it.alias.as_ref()?)?, at)))
+                    .chain(earlier)
                     .collect(),
             })
         });
@@ -179,7 +201,7 @@ impl<'c> PeerNumbers<'c> {
         let built = self.built.registrations.get(position).copied().flatten();
         match &self.registry {
             Some(registered)
-                if built.is_none() || registered.registry.epoch() != self.built.epoch =>
+                if self.built.is_short || registered.registry.epoch() != self.built.epoch =>
             {
                 self.renumbered(registered, |now| {
                     now.registrations.get(position).copied().flatten()
@@ -259,7 +281,8 @@ impl Registered<'_> {
     fn numbering(&self) -> Numbering {
         // Before the entries are read.
         let (epoch, sweeps) = (self.registry.epoch(), self.registry.sweeps());
-        let registrations = self.registry.register(&self.servers);
+        let mut registrations = self.registry.register(&self.servers);
+        let is_short = registrations.iter().any(Option::is_none);
         let mut positions = HashMap::new();
         for (server, at) in self.fingerprints() {
             positions.entry(server).or_insert(at);
@@ -269,11 +292,19 @@ impl Registered<'_> {
             let at = positions.get(&given.fingerprint()?)?;
             Some((given.number, *at))
         });
+        let all: Vec<_> = all.collect();
+        for (number, at) in &all {
+            // Where no number is left, one that it has had is better than none.
+            if let Some(none @ None) = registrations.get_mut(*at) {
+                *none = self.registry.registration(*number);
+            }
+        }
         Numbering {
             epoch,
             sweeps,
-            by_number: Positions::in_a_row(all),
+            by_number: Positions::in_a_row(all.into_iter()),
             registrations,
+            is_short,
         }
     }
 }
@@ -306,11 +337,11 @@ impl Numbering {
         }
     }
 
-    /// Whether it is that of so many peers in the registry as it is now. One with peers that have no
-    /// number is until the next sweep.
+    /// Whether it is that of so many peers in the registry as it is now. A short one is until the next
+    /// sweep.
     fn is_current(&self, registry: &Registry<'_>, peers: usize) -> bool {
         self.registrations.len() == peers
             && self.epoch == registry.epoch()
-            && (self.sweeps == registry.sweeps() || self.registrations.iter().all(Option::is_some))
+            && (self.sweeps == registry.sweeps() || !self.is_short)
     }
 }

@@ -86,7 +86,7 @@ const NO_FALLBACK: Option<Shape> = Some(FlagOr("503"));
 
 /// In the order in which messages list them.
 #[rustfmt::skip]
-const PARAMETERS: [Specification; 32] = [
+const PARAMETERS: [Specification; 33] = [
     parameter("mode",        MODE,                           MODE,                           MODE),
     parameter("name",        NAME,                           Some(Often("NAME")),            NAME),
     parameter("hash",        HASH,                           None,                           HASH),
@@ -106,6 +106,7 @@ const PARAMETERS: [Specification; 32] = [
     parameter("zone",        None,                           Some(Once("NAME[:SIZE]|off")),  None),
     parameter("state",       None,                           Some(Once("FILE")),             None),
     parameter("share",       None,                           NAME,                           None),
+    parameter("cluster",     None,                           Some(Once("off")),              None),
     parameter("hosts",       None,                           Some(Often("HOST")),            Some(Often("HOST"))),
     parameter("secure",      Some(FlagOr("$VARIABLE")),      None,                           None),
     parameter("httponly",    FLAG,                           None,                           None),

@@ -95,6 +95,7 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
         no_fallback: no_fallback(given)?,
         balance_factor,
         max_sessions: max_sessions(given)?,
+        is_apart: is_apart(given)?,
     };
     if rule.balance_factor.is_some() && rule.no_fallback.is_some() {
         return Err(DirectiveError::Together {
@@ -313,4 +314,16 @@ fn zone(given: &Parameters) -> Result<ZoneChoice, DirectiveError> {
         name: name.to_vec(),
         size,
     })
+}
+
+/// `cluster=off`.
+fn is_apart(given: &Parameters) -> Result<bool, DirectiveError> {
+    match given.value("cluster") {
+        None => Ok(false),
+        Some(b"off") => Ok(true),
+        Some(value) => {
+            let expected = "\"off\", or no such parameter";
+            Err(DirectiveError::value("cluster", value, expected))
+        }
+    }
 }

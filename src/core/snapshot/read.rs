@@ -19,6 +19,17 @@ pub enum Record {
     Session(Word),
     /// A server that gets no new sessions.
     Drain(KeptDrain),
+    /// The key that the table had before.
+    KeyBefore(KeyBefore),
+}
+
+/// The SipHash key that a table had before. Some sessions may be under it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeyBefore {
+    /// The key.
+    pub sip_keys: (u64, u64),
+    /// Sessions are looked for under it before this second since 1970.
+    pub until: u64,
 }
 
 /// A file that is complete and undamaged.
@@ -101,12 +112,18 @@ impl<R: Read> SnapshotReader<R> {
             if let Some(bytes) = rest.first_chunk::<RECORD_SIZE>() {
                 self.at += RECORD_SIZE;
                 let bits = u128::from_le_bytes(*bytes);
-                if self.kind == kind::DRAINS {
+                if matches!(self.kind, kind::DRAINS | kind::KEY_BEFORE) {
                     let second = rest.get(RECORD_SIZE..).and_then(<[u8]>::first_chunk);
                     let second = second.ok_or(SnapshotError::Damaged)?;
                     self.at += RECORD_SIZE;
-                    let drain = KeptDrain::of_records([bits, u128::from_le_bytes(*second)]);
-                    return Ok(Some(Record::Drain(drain)));
+                    let second = u128::from_le_bytes(*second);
+                    return Ok(Some(match self.kind {
+                        kind::DRAINS => Record::Drain(KeptDrain::of_records([bits, second])),
+                        _ => Record::KeyBefore(KeyBefore {
+                            sip_keys: (bits as u64, (bits >> 64) as u64),
+                            until: second as u64,
+                        }),
+                    }));
                 }
                 return record_of(self.kind, bits).map(Some);
             }
@@ -131,7 +148,7 @@ impl<R: Read> SnapshotReader<R> {
         let mut sum = SectionHead::sum_before_body(head.kind, head.length);
         if matches!(
             head.kind,
-            kind::END | kind::SERVERS | kind::SESSIONS | kind::DRAINS
+            kind::END | kind::SERVERS | kind::SESSIONS | kind::DRAINS | kind::KEY_BEFORE
         ) {
             if head.length > LONGEST_BODY as u64 {
                 return Err(SnapshotError::Damaged);

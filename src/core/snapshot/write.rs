@@ -2,7 +2,9 @@
 
 use std::io::{self, BufWriter, Read, Write};
 
-use super::{kind, SectionHead, SnapshotError, SnapshotHeader, LONGEST_BODY, RECORD_SIZE};
+use super::{
+    kind, KeyBefore, SectionHead, SnapshotError, SnapshotHeader, LONGEST_BODY, RECORD_SIZE,
+};
 use crate::counters::KeptDrain;
 use crate::snapshot::SnapshotReader;
 use crate::table::{test_points, Fingerprint, PeerId, Word};
@@ -52,6 +54,13 @@ impl<W: Write> SnapshotWriter<W> {
             self.record(kind::DRAINS, record)?;
         }
         Ok(())
+    }
+
+    /// Adds the key that the table had before.
+    pub fn key_before(&mut self, key: &KeyBefore) -> io::Result<()> {
+        let (k0, k1) = key.sip_keys;
+        self.record(kind::KEY_BEFORE, u128::from(k0) | u128::from(k1) << 64)?;
+        self.record(kind::KEY_BEFORE, u128::from(key.until))
     }
 
     /// Adds the sections of unknown kinds of another file, which has been checked.

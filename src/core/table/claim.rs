@@ -23,6 +23,9 @@ pub enum Claim {
     /// An answer of the peer to a request that has entered the session, or has found it entered,
     /// keeps it.
     Answer,
+    /// The table has it under another key, which the same id had before the zone's SipHash key was
+    /// changed.
+    Rekeyed(Session),
 }
 
 /// The result of learning a session.
@@ -72,6 +75,7 @@ impl Claim {
             }
             Claim::Request { .. } => Session::entered(peer, now, Stage::Entered),
             Claim::Answer => Session::entered(peer, now, Stage::Kept),
+            Claim::Rekeyed(session) => Session { peer, ..*session },
         }
     }
 
@@ -114,6 +118,7 @@ impl Claim {
                 (None, stays)
             }
             Claim::Answer => (session.kept(now), stays),
+            Claim::Rekeyed(_) => (None, stays),
         }
     }
 

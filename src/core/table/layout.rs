@@ -6,7 +6,8 @@
 //!   32  k1        40  epoch      48  last full  56  replaced: 1, parted: 2, skipped: 4
 //!   64  counters, sixteen of 8 bytes
 //!  192  of the registry: epoch, sweeps
-//!  208  times and counts for operators: scanned, state written, state errors, three spare
+//!  208  times and counts for operators: scanned, state written, state errors
+//!  232  the SipHash key before this one: k0, k1, the tick from which it counts no more and 1
 //!  256  the registry's entries, 16 bytes each, see `entries_of` in registry.rs
 //!    …  words: line 0 (4 × 16 bytes), line 1, …
 //! ```
@@ -34,6 +35,7 @@ const _: () = {
     assert!(offset_of!(ZoneHeader, counters) == 64);
     assert!(offset_of!(ZoneHeader, registry) == 192);
     assert!(offset_of!(ZoneHeader, notes) == 208);
+    assert!(offset_of!(ZoneHeader, previous) == 232);
     assert!(size_of::<ZoneHeader>() == 256);
 };
 
@@ -258,7 +260,41 @@ pub struct Notes {
     pub state_written_at: AtomicU64,
     /// How often that has failed.
     pub state_errors: AtomicU64,
-    spare: [AtomicU64; 3],
+}
+
+/// The SipHash key that the zone had before. Sessions that were learned under it keep their words
+/// until a request brings their id, or they expire.
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct PreviousKey {
+    k0: AtomicU64,
+    k1: AtomicU64,
+    /// The tick from which on it does not count any more, plus 1. 0: there is none.
+    until: AtomicU64,
+}
+
+impl PreviousKey {
+    /// The SipHash key, and the tick from which on it does not count any more.
+    pub fn get(&self) -> Option<((u64, u64), Tick)> {
+        let until = self.until.load(Acquire).checked_sub(1)?;
+        let keys = (self.k0.load(Acquire), self.k1.load(Acquire));
+        Some((keys, Tick::try_from(until).ok()?))
+    }
+
+    /// The same at `now`, if it still counts.
+    pub fn at(&self, now: Tick) -> Option<((u64, u64), Tick)> {
+        self.get().filter(|(_, until)| now < *until)
+    }
+
+    /// Sets what [`PreviousKey::get`] returns. Only by the process that makes the zones.
+    pub fn set(&self, previous: Option<((u64, u64), Tick)>) {
+        self.until.store(0, Release);
+        if let Some(((k0, k1), until)) = previous {
+            self.k0.store(k0, Release);
+            self.k1.store(k1, Release);
+            self.until.store(u64::from(until) + 1, Release);
+        }
+    }
 }
 
 /// What a zone begins with, in front of the entries of its registry and its words.
@@ -273,9 +309,19 @@ pub struct ZoneHeader {
     pub registry: RegistryHead,
     /// For the pages of operators.
     pub notes: Notes,
+    /// What sessions of a while ago may be under.
+    pub previous: PreviousKey,
 }
 
 impl ZoneHeader {
+    /// Gives the zone another SipHash key. Sessions that are under the one that it had are looked for
+    /// under that one, too, before `until`. Only by the process that makes the zones.
+    pub fn change_key(&self, (k0, k1): (u64, u64), until: Tick) {
+        self.previous.set(Some((self.identity.sip_keys(), until)));
+        self.identity.k0.store(k0, Release);
+        self.identity.k1.store(k1, Release);
+    }
+
     /// The registry and the words of a zone with this header and those 128-bit words behind it.
     pub fn split<'a>(&'a self, rest: &'a [AtomicU128]) -> (Registry<'a>, &'a [AtomicU128]) {
         let (entries, words) = rest.split_at(entries_of(rest.len()));

@@ -230,7 +230,7 @@ impl<'a> Predecessor<'a> {
                 from: Some(old_number(from).unwrap_or(old_peer.number)),
             },
             Claim::Request { from: None } => claim,
-            Claim::Answer => claim,
+            Claim::Answer | Claim::Rekeyed(_) => claim,
         };
         let mut is_old_unusable = |old: PeerId| match self.new_of(new, old) {
             Some(peer) => is_unusable(peer.number),

@@ -43,6 +43,22 @@ fn a_bare_mode_has_the_documented_defaults() {
     assert!(rule.hosts.is_empty());
     assert_eq!(rule.no_fallback, None);
     assert_eq!(rule.on_failure, OnFailure::Move);
+    assert!(!rule.is_apart);
+}
+
+#[test]
+fn sessions_may_be_kept_from_other_nginx() {
+    assert!(rule(&["cluster=off"]).is_apart);
+    assert!(rule(&["cluster=off", "zone=off"]).is_apart);
+    for value in ["on", "of", "OFF"] {
+        let word = format!("cluster={value}");
+        let error = parse(&[b"mode=query", word.as_bytes()]).unwrap_err();
+        let expected = format!(
+            "invalid value \"{value}\" of parameter \"cluster\" in \"sticky\" directive, expected \
+             \"off\", or no such parameter"
+        );
+        assert_eq!(error.to_string(), expected);
+    }
 }
 
 #[test]

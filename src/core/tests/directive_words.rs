@@ -54,7 +54,8 @@ fn any_other_unknown_parameter_gets_the_whole_list() {
                  \"learn=html,location,cookie\", \"forget=$VARIABLE\", \"types=SOURCE:TYPE\", \
                  \"id_delimiter=CHARACTER\", \"expires=TIME\", \
                  \"lifetime=TIME\", \
-                 \"zone=NAME[:SIZE]|off\", \"state=FILE\", \"share=NAME\", \"hosts=HOST\", \
+                 \"zone=NAME[:SIZE]|off\", \"state=FILE\", \"share=NAME\", \"cluster=off\", \
+                 \"hosts=HOST\", \
                  \"on_failure=move|keep\", \"balance_factor=PERCENT\", \"max_sessions=NUMBER\", \
                  \"no_fallback\"";
     for (line, word, expected) in [

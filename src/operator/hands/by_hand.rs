@@ -176,13 +176,7 @@ impl<'c> ByHand<'c> {
 
     /// The upstream's sessions.
     fn table(&self) -> Result<Table<'_, 'c>, Refused> {
-        let limits = match &self.sticky.rule {
-            Rule::Query(rule, ..) => Some(rule.limits),
-            Rule::NginxForm(form) => form.learn.as_ref().map(|learn| learn.rule.limits),
-            Rule::Cookie(..) | Rule::Rewrite(_) => None,
-        };
-        let sessions = self.sticky.rule.sessions().zip(limits);
-        let Some((sessions, limits)) = sessions else {
+        let Some(sessions) = self.sticky.rule.sessions() else {
             let why = "this upstream has no session table: its sessions are in cookies or links";
             return Err(Refused::new(409, why));
         };
@@ -191,7 +185,7 @@ impl<'c> ByHand<'c> {
                 "with zone=off each worker has sessions of its own, which no other one reaches";
             return Err(Refused::new(409, why));
         }
-        Ok((sessions, limits))
+        Ok((sessions, sessions.limits()))
     }
 
     /// All that a server is called in the table.

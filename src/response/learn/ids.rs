@@ -31,7 +31,7 @@ pub(super) fn learn_id<'r>(
     id: &[u8],
     FoundIn { class, source }: FoundIn,
 ) -> bool {
-    let Rule::Query(rule, sessions, _) = &context.sticky.rule else {
+    let Rule::Query(_, sessions, _) = &context.sticky.rule else {
         return true;
     };
     // The request's own session at its own server was looked up a moment ago.
@@ -49,7 +49,7 @@ pub(super) fn learn_id<'r>(
     let mut needs_place = !is_carried;
     if needs_place && !ids.places.has_room(class) {
         needs_place = false;
-        let is_known = matches!(sessions.look_up(key, &rule.limits), LookUp::Found(_));
+        let is_known = matches!(sessions.look_up(key, &sessions.limits()), LookUp::Found(_));
         if !is_known && !is_repeated(context, ids, key) {
             return false;
         }
@@ -60,7 +60,7 @@ pub(super) fn learn_id<'r>(
     }
     let is_moved_by_request = is_carried
         && !context.holder_state.get().keeps_session()
-        && !is_foreign_by_now(context, sessions, key, &rule.limits);
+        && !is_foreign_by_now(context, sessions, key, &sessions.limits());
     let claim = if is_moved_by_request {
         Claim::RequestCarried {
             holder: context.holder.get(),
@@ -68,7 +68,7 @@ pub(super) fn learn_id<'r>(
     } else {
         Claim::ResponseOnly
     };
-    let learned = sessions.learn(key, &ids.peer, claim, &rule.limits, &mut |holder| {
+    let learned = sessions.learn(key, &ids.peer, claim, &sessions.limits(), &mut |holder| {
         context.is_lost(holder, || context.has_ahead(key))
     });
     ids.settle(key);

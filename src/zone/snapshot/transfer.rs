@@ -1,7 +1,7 @@
 //! From a state file to a session table and back: what is read when nginx starts, and what is
 //! written, merged with what another process has written meanwhile.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::PathBuf;
@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use portable_atomic::AtomicU128;
 use sticky_core::counters::KeptDrain;
 use sticky_core::snapshot::{
-    self, Checked, KeepError, Moment, Record, SnapshotError, SnapshotHeader, SnapshotReader,
-    SnapshotWriter, TickShift,
+    self, Checked, KeepError, KeyBefore, Moment, Record, SnapshotError, SnapshotHeader,
+    SnapshotReader, SnapshotWriter, TickShift,
 };
 use sticky_core::table::{
     tick_at, Key, Limits, Merged, Registration, Session, Table, Translation, UsableServers, Word,
@@ -67,6 +67,8 @@ pub struct CheckedFile {
     found: Checked,
     /// The servers that got no new sessions, as far as it was read.
     pub drains: RefCell<Vec<KeptDrain>>,
+    /// The key that its table had before, as far as it was read.
+    pub key_before: Cell<Option<KeyBefore>>,
 }
 
 impl CheckedFile {
@@ -142,6 +144,7 @@ impl CheckedFile {
             match record.map_err(FileError::unread)? {
                 Record::Server(number, server) => servers.push((number, server)),
                 Record::Drain(drain) => self.drains.borrow_mut().push(drain),
+                Record::KeyBefore(key) => self.key_before.set(Some(key)),
                 Record::Session(word) => {
                     if !servers.is_empty() {
                         numbers.learn(&servers);
@@ -215,6 +218,7 @@ fn open(file: &StateFile) -> Result<Result<Option<CheckedFile>, SnapshotError>, 
             file,
             found,
             drains: RefCell::default(),
+            key_before: Cell::default(),
         }))),
         Err(SnapshotError::Input(error)) => Err(FileError::Read(error)),
         Err(newer @ SnapshotError::Newer(_)) => Err(FileError::Newer(newer)),
@@ -239,6 +243,8 @@ pub struct WriteJob {
     pub usable: UsableServers,
     /// The servers that get no new sessions.
     pub drains: Vec<KeptDrain>,
+    /// Sessions under this SipHash key are found in the table, too.
+    pub old_key: Option<(u64, u64)>,
 }
 
 /// A file as a process has read or written it.
@@ -304,7 +310,10 @@ impl WriteJob {
             found = find_locked(&self.file, &lock)?;
         }
         if let Some(checked) = found.checked.as_ref().filter(|_| !is_known) {
-            if checked.sip_keys() != head.sip_keys {
+            // Of an nginx that has not changed the key yet: they are found by that one, too.
+            let before = header.previous.at(head.tick()).map(|(keys, _)| keys);
+            let found = [Some(head.sip_keys), before, self.old_key];
+            if !found.contains(&Some(checked.sip_keys())) {
                 return Err(FileError::OtherTable);
             }
             let table = table.with_usable_servers(&self.usable);
@@ -318,6 +327,13 @@ impl WriteJob {
             self.put(&mut writer, &table, &head)?;
             for drain in &self.drains {
                 writer.drain(drain)?;
+            }
+            if let Some((sip_keys, until)) = header.previous.at(head.tick()) {
+                let left = until.saturating_sub(head.tick());
+                writer.key_before(&KeyBefore {
+                    sip_keys,
+                    until: self.now.wall.saturating_add(left.into()),
+                })?;
             }
             if let Some(other) = &other {
                 match other.reader().map(|reader| writer.keep(reader)) {
