@@ -9,7 +9,7 @@ use sticky_core::table::{Limits, LookUp, PeerId, Registration};
 
 use crate::config::directives::DRAINING;
 use crate::config::peer_index::names_of_each;
-use crate::config::types::{Rule, Sticky};
+use crate::config::types::Sticky;
 use crate::operator::servers::Named;
 use crate::zone::bulk::{self, Begun};
 use crate::zone::counters::{self, UpstreamCounters};
