@@ -7,13 +7,21 @@
 //! is the same for all nodes: the fold of the stream is the state that they agree on. A node's own
 //! change is provisional until its record comes back.
 
+mod fold;
+mod follower;
 pub mod keys;
 mod liveness;
+mod recent;
 mod record;
+mod sending;
+mod target;
 pub mod wire;
 
+pub use fold::Held;
+pub use follower::{Applied, Follower, Scopes};
 pub use liveness::Liveness;
 pub use record::{Change, Record, Seconds};
+pub use target::Target;
 
 pub use crate::table::{
     Journal, JournalHead, JournalOf, Kept, Note, Noted, Slot, MOST_SCOPES, SLOTS,

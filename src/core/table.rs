@@ -47,6 +47,7 @@ mod look_up;
 mod noting;
 mod placement;
 mod predecessor;
+mod put;
 mod registry;
 mod relocation;
 mod restore;
@@ -74,6 +75,7 @@ pub use limits::Limits;
 pub use local::LocalTable;
 pub use look_up::{Asked, Held, LookUp};
 pub use predecessor::Predecessor;
+pub(crate) use put::{Found, Put};
 pub use registry::{entries_of, Epoch, Numbers, Registration, Registry, RegistryHead};
 pub use session::{PeerId, Session, Stage};
 pub use sweep::{Progress, Swept, Turn};
@@ -300,7 +302,7 @@ impl<'a> Table<'a> {
             if session.peer != holder || ended.is_some_and(|ended| ended != bits) {
                 break;
             }
-            noted = noted.or_else(|| self.note_end(key, &session));
+            noted = noted.or_else(|| self.note_end(key, &session, now));
             // First: without the highest one, another copy would be the session.
             for (other, copy) in view.words.iter().enumerate() {
                 if other != index && Word::from_bits(*copy).key() == Some(key) {

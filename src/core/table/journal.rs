@@ -7,15 +7,18 @@
 //! it has moved the tail on, is helped by the next one.
 //!
 //! ```text
-//!   127                  64 63       50 49     36 35    33 32     19 18      14 13      0
-//!  +-----------------------+-----------+---------+--------+---------+----------+---------+
-//!  | key, of a drain: word | server 14 | from 14 | change | scope 14| period 5 | lap 14  |
-//!  +-----------------------+-----------+---------+--------+---------+----------+---------+
+//!   127           64 63       50 49     36 35     33 32      19 18        8 7       6       0
+//!  +----------------+-----------+---------+---------+----------+-----------+-------+---------+
+//!  | key            | server 14 | from 14 | change 3| scope 14 | period 11 | taken | lap   7 |
+//!  |                |           |         |         |          |           | back  |         |
+//!  +----------------+-----------+---------+---------+----------+-----------+-------+---------+
 //! ```
 //!
+//! "from" is of a move; else it is when this was: the lowest bits of the second.
+//!
 //! A position counts notes from 0 on. The lap says of which round over the ring a note is, so that
-//! whoever was stopped writes over no newer one. Change 0: its worker has taken the note back, since
-//! another one was faster.
+//! whoever was stopped writes over no newer one. A worker takes a note back when another one was
+//! faster; what it tells of the session before it still holds.
 //!
 //! `returned <= sent <= tail`: before `sent`, all is on its way to other nodes; before `returned`, the
 //! follower has seen it in the stream. A place is used again when its note has returned; until then a
@@ -28,7 +31,7 @@ use super::key::Key;
 use super::registry::Numbers;
 use super::session::{PeerId, Session, Stage};
 use super::sync::{AtomicU128, AtomicU64};
-use super::tick::Tick;
+use super::tick::{tick_at, Tick, LAST_TICK};
 use super::{test_points, ATTEMPTS};
 
 /// Places of the ring in a zone.
@@ -38,10 +41,11 @@ pub const SLOTS: usize = 1 << 16;
 const NUMBER_BITS: u32 = 14;
 const SCOPE_BITS: u32 = 14;
 const CHANGE_BITS: u32 = 3;
-const PERIOD_BITS: u32 = 5;
-const LAP_BITS: u32 = 14;
+const PERIOD_BITS: u32 = 11;
+const LAP_BITS: u32 = 7;
 
-const PERIOD_SHIFT: u32 = LAP_BITS;
+const TAKEN_BACK: u64 = 1 << LAP_BITS;
+const PERIOD_SHIFT: u32 = LAP_BITS + 1;
 const SCOPE_SHIFT: u32 = PERIOD_SHIFT + PERIOD_BITS;
 const CHANGE_SHIFT: u32 = SCOPE_SHIFT + SCOPE_BITS;
 const FROM_SHIFT: u32 = CHANGE_SHIFT + CHANGE_BITS;
@@ -55,13 +59,16 @@ pub const MOST_SCOPES: usize = 1 << SCOPE_BITS;
 /// A clock that differs by less from what is known of it has not changed: milliseconds.
 const CLOCK_PLAY: u64 = 1000;
 
+/// By so many seconds the clock may be set back.
+const CLOCK_SET: u64 = 1024;
+
 const fn mask(bits: u32) -> u64 {
     (1 << bits) - 1
 }
 
 /// What workers and threads must agree on of the journal.
 #[repr(C, align(64))]
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct JournalHead {
     tail: AtomicU64,
     dropped: AtomicU64,
@@ -73,7 +80,31 @@ pub struct JournalHead {
     spare: [AtomicU64; 4],
     sent: AtomicU64,
     returned: AtomicU64,
-    more: [AtomicU64; 6],
+    /// How many sessions were left in `latest`.
+    left: AtomicU64,
+    more: [AtomicU64; 5],
+    /// What the follower has made of sessions lately, see [`Journal::remember`].
+    latest: [Slot; LATEST],
+}
+
+/// Sessions that a follower leaves to the next one: as many as a busy tenth of a second has.
+const LATEST: usize = 4096;
+
+impl Default for JournalHead {
+    fn default() -> JournalHead {
+        JournalHead {
+            tail: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            overflowed: AtomicU64::new(0),
+            ahead: AtomicU64::new(0),
+            spare: [const { AtomicU64::new(0) }; 4],
+            sent: AtomicU64::new(0),
+            returned: AtomicU64::new(0),
+            left: AtomicU64::new(0),
+            more: [const { AtomicU64::new(0) }; 5],
+            latest: std::array::from_fn(|_| Slot::default()),
+        }
+    }
 }
 
 /// A place of the ring.
@@ -97,26 +128,31 @@ impl Default for Slot {
 /// A change of this node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Note {
-    /// What has happened. `None`: nothing, it was taken back.
-    pub change: Option<Change>,
+    /// What has happened.
+    pub change: Change,
+    /// Or has not: another worker was faster.
+    pub is_taken_back: bool,
     /// Which session. Of [`Change::Drained`], the server's drain as a number.
     pub key: Key,
     /// Whose session, by the number of this node.
     pub scope: u16,
     /// Its server; the one that had it, if it has ended.
     pub server: PeerId,
-    /// The server that it has left, if it was moved.
+    /// The server that it has left, of [`Change::Moved`] alone.
     pub from: PeerId,
+    /// When this was, but for [`Change::Moved`]: the lowest bits of the second by the store's clock.
+    pub second: u16,
     /// In which period it was last used before: the lowest bits of the period's number.
-    pub period: u8,
+    pub period: u16,
 }
 
 impl Note {
     fn bits(&self) -> u128 {
         let number = |peer: PeerId| u64::from(peer.get()) & mask(NUMBER_BITS);
         let low = number(self.server) << SERVER_SHIFT
-            | number(self.from) << FROM_SHIFT
-            | self.change.map_or(0, |change| change as u64) << CHANGE_SHIFT
+            | self.from_bits() << FROM_SHIFT
+            | (self.change as u64) << CHANGE_SHIFT
+            | if self.is_taken_back { TAKEN_BACK } else { 0 }
             | (u64::from(self.scope) & mask(SCOPE_BITS)) << SCOPE_SHIFT
             | (u64::from(self.period) & mask(PERIOD_BITS)) << PERIOD_SHIFT;
         u128::from(self.key.get()) << 64 | u128::from(low)
@@ -125,14 +161,37 @@ impl Note {
     fn of_bits(bits: u128) -> Option<Note> {
         let low = bits as u64;
         let part = |shift: u32, bits: u32| low >> shift & mask(bits);
+        let change = Change::of_number(part(CHANGE_SHIFT, CHANGE_BITS) as u8)?;
+        let from = part(FROM_SHIFT, NUMBER_BITS);
+        let (from, second) = match change {
+            Change::Moved => (from as u32, 0),
+            _ => (0, from as u16),
+        };
         Some(Note {
-            change: Change::of_number(part(CHANGE_SHIFT, CHANGE_BITS) as u8),
+            change,
+            is_taken_back: low & TAKEN_BACK != 0,
             key: Key::from_bits((bits >> 64) as u64)?,
             scope: part(SCOPE_SHIFT, SCOPE_BITS) as u16,
             server: PeerId::new(part(SERVER_SHIFT, NUMBER_BITS) as u32),
-            from: PeerId::new(part(FROM_SHIFT, NUMBER_BITS) as u32),
-            period: part(PERIOD_SHIFT, PERIOD_BITS) as u8,
+            from: PeerId::new(from),
+            second,
+            period: part(PERIOD_SHIFT, PERIOD_BITS) as u16,
         })
+    }
+
+    fn from_bits(&self) -> u64 {
+        match self.change {
+            Change::Moved => u64::from(self.from.get()) & mask(NUMBER_BITS),
+            _ => u64::from(self.second) & mask(NUMBER_BITS),
+        }
+    }
+
+    /// When this was, as seen at the second `now`, which is hours later at most. The clock may have
+    /// been set meanwhile.
+    pub fn second_until(&self, now: u64) -> u64 {
+        let latest = now.saturating_add(CLOCK_SET);
+        let back = latest.wrapping_sub(u64::from(self.second)) & mask(NUMBER_BITS);
+        latest.saturating_sub(back).min(now)
     }
 
     /// The latest period with these lowest bits that is not after `last`.
@@ -171,6 +230,25 @@ impl<'a> Journal<'a> {
         };
         let slots = slots.get(..used).unwrap_or_default();
         Journal { head, slots }
+    }
+
+    /// As new memory is.
+    pub fn clear(&self) {
+        for slot in self.slots.iter().chain(&self.head.latest) {
+            slot.note.store(0, Relaxed);
+            slot.kept.store(0, Relaxed);
+        }
+        let head = self.head;
+        for cell in [
+            &head.tail,
+            &head.dropped,
+            &head.overflowed,
+            &head.sent,
+            &head.returned,
+            &head.left,
+        ] {
+            cell.store(0, SeqCst);
+        }
     }
 
     /// Where the next note will be.
@@ -252,7 +330,7 @@ impl<'a> Journal<'a> {
     /// Adds a note. `None`: there is no place for it.
     #[inline(never)]
     pub fn note(&self, note: &Note) -> Option<Noted> {
-        let change = note.change?;
+        let change = note.change;
         let bits = note.bits();
         let is_small = |peer: PeerId| u64::from(peer.get()) <= mask(NUMBER_BITS);
         if is_small(note.server) && is_small(note.from) {
@@ -318,7 +396,7 @@ impl<'a> Journal<'a> {
         };
         let bits = slot.note.load(Acquire);
         if lap_of(bits) == self.lap(noted.position) {
-            let nothing = bits & !u128::from(mask(CHANGE_BITS) << CHANGE_SHIFT);
+            let nothing = bits | u128::from(TAKEN_BACK);
             // Else it is another's already.
             let _ = slot.note.compare_exchange(bits, nothing, SeqCst, Relaxed);
         }
@@ -340,6 +418,31 @@ impl<'a> Journal<'a> {
         is_of_lap.then(|| Kept::of_bits(bits))?
     }
 
+    /// Leaves what a session is in the stream to the follower that comes after this one.
+    pub fn remember(&self, scope: u16, key: Key, what: Kept) {
+        let turn = self.head.left.load(Relaxed);
+        if let Some(slot) = self.head.latest.get(turn as usize % LATEST) {
+            // Of a follower that dies before the last line, nothing is left here.
+            slot.kept.store(0, SeqCst);
+            slot.note.store(u128::from(key.get()), SeqCst);
+            let scope = u128::from(scope) << Kept::SCOPE_SHIFT;
+            slot.kept.store(what.bits() | scope, SeqCst);
+        }
+        self.head.left.store(turn.wrapping_add(1), Release);
+    }
+
+    /// What was left, the latest last.
+    pub fn remembered(&self) -> impl Iterator<Item = (u16, Key, Kept)> + 'a {
+        let oldest = self.head.left.load(Acquire) as usize % LATEST;
+        let (young, old) = self.head.latest.split_at(oldest);
+        old.iter().chain(young).filter_map(|slot| {
+            let bits = slot.kept.load(Acquire);
+            let key = Key::from_bits(slot.note.load(Acquire) as u64)?;
+            let scope = (bits >> Kept::SCOPE_SHIFT) as u64 & mask(SCOPE_BITS);
+            Some((scope as u16, key, Kept::of_bits(bits)?))
+        })
+    }
+
     /// Adds the numbers of servers that stand in notes that have not returned.
     pub fn numbers(&self, seen: &mut Numbers) {
         let (from, tail) = (self.returned(), self.tail());
@@ -347,7 +450,9 @@ impl<'a> Journal<'a> {
         for position in (0..count).map(|index| from.wrapping_add(index)) {
             if let Some(note) = self.at(position) {
                 seen.add(note.server);
-                seen.add(note.from);
+                if note.change == Change::Moved {
+                    seen.add(note.from);
+                }
             }
         }
     }
@@ -368,10 +473,10 @@ impl<'a> Journal<'a> {
 /// the first of its notes that has not returned.
 ///
 /// ```text
-///   127  126 125    112 111          64 63                    0
-///  +----+---+----------+---------------+-----------------------+
-///  | set| - | lap   14 | 0             | the session, see Word |
-///  +----+---+----------+---------------+-----------------------+
+///   127  126        125 118    112 111 77    64 63                    0
+///  +----+-----------+---+--------+---+----------+-----------------------+
+///  | set| a session | 0 | lap  7 | 0 | scope 14 | the session, see Word |
+///  +----+-----------+---+--------+---+----------+-----------------------+
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kept {
@@ -382,6 +487,7 @@ pub enum Kept {
 }
 
 impl Kept {
+    const SCOPE_SHIFT: u32 = 64;
     const LAP_SHIFT: u32 = 112;
     const IS_SET: u128 = 1 << 127;
     const IS_SESSION: u128 = 1 << 126;
@@ -430,6 +536,11 @@ impl<'a> JournalOf<'a> {
         self.journal
     }
 
+    /// The number of the scope.
+    pub fn scope(&self) -> u16 {
+        self.scope
+    }
+
     /// The second by the store's clock at a tick.
     #[inline]
     pub fn second_of(&self, tick: Tick) -> u64 {
@@ -442,6 +553,12 @@ impl<'a> JournalOf<'a> {
     #[inline]
     pub fn period_of(&self, tick: Tick) -> u64 {
         self.second_of(tick) / u64::from(self.period)
+    }
+
+    /// The tick at a second by the store's clock.
+    pub fn tick_of(&self, second: u64) -> Tick {
+        let first = self.second_of(0);
+        tick_at(first, second).min(LAST_TICK)
     }
 
     /// Notes what becomes of a session, where other nodes are to know.
@@ -459,40 +576,44 @@ impl<'a> JournalOf<'a> {
         } else {
             return None;
         };
-        self.journal.note(&Note {
-            from: match change {
-                Change::Moved => old.peer,
-                _ => new.peer,
-            },
-            ..self.note_of(change, key, new.peer, old.seen)
-        })
+        self.note(change, key, (new.peer, old.peer), (old.seen, new.seen))
     }
 
-    /// Notes that a session has begun at a server, or has ended.
-    pub(super) fn note_of_server(
-        &self,
-        change: Change,
-        key: Key,
-        server: PeerId,
-        seen: Tick,
-    ) -> Option<Noted> {
-        self.journal.note(&self.note_of(change, key, server, seen))
+    /// Notes that a session has begun.
+    #[inline]
+    pub(super) fn note_begin(&self, key: Key, session: &Session) -> Option<Noted> {
+        let (server, seen) = (session.peer, session.seen);
+        self.note(Change::Learned, key, (server, server), (seen, seen))
+    }
+
+    /// Notes that a session has ended.
+    pub(super) fn note_end(&self, key: Key, session: &Session, now: Tick) -> Option<Noted> {
+        let (server, seen) = (session.peer, session.seen);
+        self.note(Change::Forgotten, key, (server, server), (seen, now))
     }
 
     /// Notes that the server of that number is drained, or not any more: `drain` is not 0.
-    pub fn note_drain(&self, server: PeerId, drain: Key) -> Option<Noted> {
-        self.note_of_server(Change::Drained, drain, server, 0)
+    pub fn note_drain(&self, server: PeerId, drain: Key, now: Tick) -> Option<Noted> {
+        self.note(Change::Drained, drain, (server, server), (now, now))
     }
 
-    fn note_of(&self, change: Change, key: Key, server: PeerId, seen: Tick) -> Note {
-        Note {
-            change: Some(change),
+    fn note(
+        &self,
+        change: Change,
+        key: Key,
+        (server, from): (PeerId, PeerId),
+        (before, after): (Tick, Tick),
+    ) -> Option<Noted> {
+        self.journal.note(&Note {
+            change,
+            is_taken_back: false,
             key,
             scope: self.scope,
             server,
-            from: server,
-            period: (self.period_of(seen) & mask(PERIOD_BITS)) as u8,
-        }
+            from,
+            second: (self.second_of(after) & mask(NUMBER_BITS)) as u16,
+            period: (self.period_of(before) & mask(PERIOD_BITS)) as u16,
+        })
     }
 
     fn has_period_ended(&self, before: Tick, after: Tick) -> bool {

@@ -26,6 +26,13 @@ struct Attempt<'a> {
     may_relocate: bool,
 }
 
+/// What has become of a word that was inserted beside another one.
+enum Lost {
+    Removed,
+    /// Another worker has changed or removed it before.
+    Changed,
+}
+
 impl Table<'_> {
     /// [`Table::learn`] of a registered peer. Refused also when its number is another's by now.
     pub fn learn_of(
@@ -43,7 +50,7 @@ impl Table<'_> {
         let learned = self.learn(key, peer.number, claim, limits, now, is_unusable);
         let is_kept = match learned {
             Learned::New { .. } => self.keep_if_held(peer, || {
-                self.note_end(key, &claim.begun(peer.number, now));
+                self.note_end(key, &claim.begun(peer.number, now), now);
                 self.forget(key);
             }),
             Learned::Moved { from } => self.keep_if_held(peer, || {
@@ -175,18 +182,25 @@ impl Table<'_> {
             }
             Placed::Inserted(evicted) => {
                 test_points::at("learn: inserted");
-                let is_kept = match claim {
-                    Claim::Request { .. } => self.is_alone(key, word, limits, now),
-                    // Not against what the follower writes meanwhile.
-                    _ if self.journal.is_some() => self.is_alone(key, word, limits, now),
-                    _ => self.wins_insertion(key, word, limits, now),
+                let is_request = matches!(claim, Claim::Request { .. });
+                // What the follower of a cluster writes meanwhile stays, too.
+                let is_kept = match is_request || self.journal.is_some() {
+                    true => self.is_alone(key, word, limits, now),
+                    false => match self.wins_insertion(key, word, limits, now) {
+                        true => Ok(()),
+                        false => Err(Lost::Removed),
+                    },
                 };
-                if is_kept {
+                let Err(lost) = is_kept else {
                     self.note_late(noted, key, &begun);
                     Counters::count(&self.counters.learned);
                     return Some(Learned::New { evicted });
+                };
+                if let Lost::Changed = lost {
+                    // Another worker has gone on with the session: it had begun.
+                    earlier.noted = None;
                 }
-                earlier.entered = matches!(claim, Claim::Request { .. }).then_some(evicted);
+                earlier.entered = is_request.then_some(evicted);
                 None
             }
         }
@@ -223,11 +237,11 @@ impl Table<'_> {
         self.resolve_copies(&view, key, word, limits, now)
     }
 
-    /// The same for a word that a request has entered, which goes to its peer as soon as this is true:
+    /// The same for a word that a request has entered, which goes to its peer as soon as this is so:
     /// so the word must not be removed any more by another request that enters one. Whoever sees a
     /// live word of another peer removes its own, whatever their rank, and tries again. If both do,
     /// they find the same free place then, and one of them gets it.
-    fn is_alone(&self, key: Key, word: Word, limits: &Limits, now: Tick) -> bool {
+    fn is_alone(&self, key: Key, word: Word, limits: &Limits, now: Tick) -> Result<(), Lost> {
         // As in wins_insertion().
         fence(SeqCst);
         let (first, second) = self.lines_of(key);
@@ -241,7 +255,7 @@ impl Table<'_> {
                 && limits.is_live(&other.session(), now)
         };
         if !words.iter().any(is_another) {
-            return true;
+            return Ok(());
         }
         let view = View {
             first,
@@ -250,8 +264,10 @@ impl Table<'_> {
             empty: places.empty,
             current: Current::Absent,
         };
-        self.remove_copies(&view, key, |_, other| other == word);
-        false
+        match self.remove_copies(&view, key, |_, other| other == word) {
+            true => Err(Lost::Removed),
+            false => Err(Lost::Changed),
+        }
     }
 
     /// Leaves the highest ranking of several different words of a key in `view`. False when that is

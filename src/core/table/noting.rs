@@ -66,16 +66,16 @@ impl<'a> Table<'a> {
         if new.stage == Stage::Entered {
             return None;
         }
-        journal.note_of_server(Change::Learned, key, new.peer, new.seen)
+        journal.note_begin(key, new)
     }
 
     /// Notes that a live session ends.
-    pub(super) fn note_end(&self, key: Key, session: &Session) -> Option<Noted> {
+    pub(super) fn note_end(&self, key: Key, session: &Session, now: Tick) -> Option<Noted> {
         let journal = self.journal.as_ref()?;
         if session.stage == Stage::Entered {
             return None;
         }
-        journal.note_of_server(Change::Forgotten, key, session.peer, session.seen)
+        journal.note_end(key, session, now)
     }
 
     /// What was noted has not happened.

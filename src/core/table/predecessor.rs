@@ -99,6 +99,42 @@ impl<'a> Predecessor<'a> {
         }
     }
 
+    /// The table that decides about a session.
+    pub(crate) fn deciding<'t>(
+        &'t self,
+        new: &'t Table<'a>,
+        key: Key,
+        limits: &Limits,
+        now: Tick,
+    ) -> &'t Table<'a> {
+        if let Some(before) = self.passed_over() {
+            return before.deciding(new, key, limits, now);
+        }
+        let is_in = |found| matches!(found, LookUp::Found(_));
+        let is_old = is_in(self.own_look_up(key, limits, now))
+            || !is_in(self.only_in(new, key, limits, now));
+        match (is_old, self.before()) {
+            (false, _) => new,
+            (true, Some(before)) => before.deciding(&self.table, key, limits, now),
+            (true, None) => &self.table,
+        }
+    }
+
+    /// After the session of a key was written in the table that decides, if it is one before `new`:
+    /// writes that into the others.
+    pub(crate) fn spread(&self, new: &Table, key: Key, limits: &Limits, now: Tick) {
+        if let Some(before) = self.passed_over() {
+            return before.spread(new, key, limits, now);
+        }
+        if let Some(before) = self.before() {
+            before.spread(&self.table, key, limits, now);
+        }
+        match self.own_look_up(key, limits, now) {
+            LookUp::Found(_) => drop(self.follow_change(new, key, limits, now)),
+            LookUp::Unknown | LookUp::Expired => drop(new.forget(key)),
+        }
+    }
+
     /// Calls a function with the keys in the old tables, some of them several times, until it returns
     /// false.
     pub fn for_keys(&self, f: &mut dyn FnMut(Key) -> bool) {
