@@ -16,7 +16,7 @@ use sticky_core::counters::CountersHeader;
 use sticky_core::table::ZoneHeader;
 
 use crate::config::types::{LocationConf, MainConf, UpstreamConf};
-use crate::config::{cluster, counted, directives};
+use crate::config::{cluster, counted, directives, status_page};
 use crate::ngx::background_task;
 use crate::ngx::chain::{Chain, Code};
 use crate::ngx::conf::Conf;
@@ -308,6 +308,13 @@ unsafe extern "C" fn merge_loc_conf(
         )
     };
     inner.inherit(outer);
+    if inner.status.get().is_some() {
+        // SAFETY: cf is that of the http block.
+        let cf = unsafe { Conf::from_ptr(cf) };
+        if let Some(cf) = cf.filter(|cf| cf.has_other_handler(answer_operator)) {
+            guard((), || status_page::warn_replaced(cf, inner));
+        }
+    }
     if let Some(page) = outer.status.get().filter(|_| inner.status.get().is_none()) {
         // SAFETY: as above, and cf is that of the http block.
         let cf = unsafe { Conf::from_ptr(cf) };

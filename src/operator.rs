@@ -26,6 +26,9 @@ const NO_SNIFFING: (&[u8], &[u8]) = (b"X-Content-Type-Options", b"nosniff");
 const POLICY: &[u8] = b"Content-Security-Policy";
 const ALLOW: (&[u8], &[u8]) = (b"Allow", b"GET, HEAD");
 
+/// Of so many upstreams a thread counts the sessions that is started at a time.
+const COUNTED_AT_ONCE: usize = 128;
+
 /// Called every second in every worker.
 pub fn tick(running: Cycle<'_>) {
     let Some(main) = running.main_conf::<MainConf<'_>>() else {
@@ -159,10 +162,7 @@ fn show(r: Request<'_>, form: Form, status: u16, notice: Option<Notice>) -> Repl
     let chosen = chosen.as_deref();
     let is_chosen = |us: &Upstream<'_>| chosen.is_none_or(|name| us.name() == name);
     let chosen_ones: Vec<_> = upstreams.into_iter().filter(is_chosen).collect();
-    if let Some(main) = r.main_conf::<MainConf<'_>>() {
-        // For the next look at it: a count takes longer than a request may.
-        counted::start_counts(main, &chosen_ones);
-    }
+    let mut uncounted = chosen_ones.clone().into_iter();
     let mut gathered = Gathered::new(chosen_ones);
     gathered.about.notice = notice;
     let (media_type, mut writing) = match form {
@@ -174,7 +174,14 @@ fn show(r: Request<'_>, form: Form, status: u16, notice: Option<Notice>) -> Repl
         Form::Metrics => (media_type::METRICS, Writing::metrics()),
     };
     with_head(status, media_type, &[], |head| {
-        r.reply_in_turns(head, move |out| writing.go_on(&gathered, out))
+        r.reply_in_turns(head, move |out| {
+            // For the next look at it: a count takes longer than a request may.
+            let some: Vec<_> = uncounted.by_ref().take(COUNTED_AT_ONCE).collect();
+            if let (Some(main), false) = (r.main_conf::<MainConf<'_>>(), some.is_empty()) {
+                counted::start_counts(main, &some);
+            }
+            writing.go_on(&gathered, out)
+        })
     })
 }
 

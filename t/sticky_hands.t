@@ -11,7 +11,7 @@ use Sticky::Nginx;
 use Sticky::Pages;
 use Sticky::Visitors;
 
-my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(76);
+my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(81);
 
 my %line = (
     # One is changed at once, the other one in a thread.
@@ -108,6 +108,8 @@ for my $upstream (qw/ small kept /) {
     ok(eventually(sub { ($last = get("/at/$upstream/?sid=$id")) && served_by($last) ne 'A' }),
         "$upstream: its own sessions go elsewhere");
     is(status($last), 'GONE', 'as if it had left');
+    ok(eventually(sub { my $it = upstream_of($upstream); $it->{planned} && $it->{planned} == $it->{requests}{GONE} }),
+        'which was planned');
     my $home = served_by($last);
     is(where("/at/$upstream/?sid=$id"), $home x 6, 'and stay there');
     unlike(news($upstream), qr/A/, 'it gets no new ones either');
@@ -124,6 +126,7 @@ done(action => 'drain', upstream => 'cookie', server => port_of('A'), for => '1'
 my $last = '';
 ok(eventually(sub { ($last = get('/at/cookie/', Cookie => $cookie)) && served_by($last) ne 'A' }),
     'after the time they go elsewhere');
+ok(eventually(sub { upstream_of('cookie')->{planned} == 1 }), 'which was planned');
 like((cookies($last))[0], qr/^route=(?!\Q$cookie\E)/, 'with another cookie');
 
 like($t->read_file('error.log'), qr/ sticky: .*, drained/, 'a debug line says why');
@@ -152,6 +155,10 @@ cmp_ok($moved->{sessions}, '>=', 10, "$moved->{sessions} of B move");
 my @replies = map { get("/at/small/?sid=$_") } @many;
 my $gone = grep { status($_) eq 'GONE' } @replies;
 ok($gone >= 10 && $gone <= 50, "$gone of 60 of them, to whichever server");
+my $small = {};
+ok(eventually(sub { $small = upstream_of('small'); $small->{planned} > $gone }), 'which was planned')
+    or diag("$small->{planned} of $small->{requests}{GONE}");
+is($small->{planned}, $small->{requests}{GONE}, 'as all of them were');
 is(join('', map { served_by(get("/at/small/?sid=$_")) } @many), join('', map { served_by($_) } @replies),
     'each stays where it came to');
 

@@ -8,7 +8,7 @@ use lib "$FindBin::Bin/lib";
 use Sticky::Test;
 use Sticky::Configuration qw/ prepare verdict /;
 
-my $t = prepare(Test::Nginx->new()->has(qw/ http rewrite /)->plan(29));
+my $t = prepare(Test::Nginx->new()->has(qw/ http rewrite proxy /)->plan(37));
 
 sub emerg { return "nginx: [emerg] $_[0]\n" }
 
@@ -36,9 +36,9 @@ for my $word ('shop', 'upstreams=shop', 'rwx', 'r', '') {
         emerg(qq{invalid parameter "$word" $in, expected $expected in case.conf:5}),
         qq{refused: "$word"});
 }
-for my $value ('', 'on', '1') {
+for my $value ('', 'on', '1', '$remote_user$host', '${remote_user}x', 'x$host') {
     is(in_location(qq{sticky_status "rw=$value";}),
-        emerg(qq{invalid value "$value" of parameter "rw" $in, expected a variable, or "rw" alone for }
+        emerg(qq{invalid value "$value" of parameter "rw" $in, expected one variable, or "rw" alone for }
             . 'clients on this machine in case.conf:5'), qq{refused: "rw=$value"});
 }
 is(in_location('sticky_status rw rw=$remote_user;'),
@@ -53,6 +53,21 @@ is(in_location('sticky_status upstream=api upstream=api;'),
     emerg(qq{duplicate value "api" of parameter "upstream" $in in case.conf:5}), 'a name twice');
 is(in_location("sticky_status;\nsticky_status;"),
     emerg('"sticky_status" directive is duplicate in case.conf:6'), 'the directive twice');
+
+# Beside another directive that answers.
+
+my $warns = sub { return "nginx: [warn] $_[0]\n" };
+is(in_location("sticky_status;\nproxy_pass http://127.0.0.1:9;"),
+    $warns->('"sticky_status" is without effect, a directive behind it ("proxy_pass" and the like) answers '
+        . 'the requests of the location in case.conf:5'), 'a directive behind it answers');
+is(in_location("proxy_pass http://127.0.0.1:9;\nsticky_status;"),
+    $warns->('"sticky_status" answers all requests of this location, what else would answer them '
+        . '("proxy_pass" and the like) is without effect in case.conf:6'), 'or one before it would');
+is(in_location("sticky_status;\nif (\$arg_a) {\nset \$a 1;\n}\nlimit_except GET {\ndeny all;\n}"), '',
+    'parts of a location are answered as it is');
+is(in_location("sticky_status;\nlocation /s/other {\nproxy_pass http://127.0.0.1:9;\n}"), '',
+    'another location is another one');
+is(in_location("sticky_status;\nif (\$arg_a) {\nreturn 204;\n}"), '', 'return is no handler');
 
 # Names of no sticky upstream.
 

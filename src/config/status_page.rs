@@ -34,6 +34,25 @@ pub fn set(cf: Conf<'_>, location: &LocationConf) -> Result<bool, Refusal> {
     Ok(true)
 }
 
+/// What is said of a directive that answers the location's requests, and stands before ours.
+pub const REPLACES: &str =
+    "\"sticky_status\" answers all requests of this location, what else would \
+                            answer them (\"proxy_pass\" and the like) is without effect";
+
+/// The location's requests are answered by what stands behind the directive.
+pub fn warn_replaced(cf: Conf<'_>, location: &LocationConf) {
+    let (Some(number), Some(main)) = (location.status.get(), cf.main_conf::<MainConf<'_>>()) else {
+        return;
+    };
+    if let Some(page) = main.status_pages.borrow().get(number) {
+        cf.warn_elsewhere(format_args!(
+            "\"sticky_status\" is without effect, a directive behind it (\"proxy_pass\" and the \
+             like) answers the requests of the location{}",
+            page.at
+        ));
+    }
+}
+
 /// Called when all upstreams are known.
 pub fn complete<'c>(cf: Conf<'c>, main: &MainConf<'c>) -> Result<(), Refusal> {
     let is_sticky = |us: &Upstream<'c>| {

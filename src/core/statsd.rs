@@ -34,6 +34,7 @@ pub fn counter_name(counted: counters::Counted) -> String {
             return format!("bodies.{}.{}", reader.name(), end.name())
         }
         counters::Counted::BodyBytes => return "body_bytes".to_owned(),
+        counters::Counted::Planned => return "requests_planned".to_owned(),
     };
     format!("{group}.{what}")
 }

@@ -239,6 +239,8 @@ pub struct Sums {
     pub bodies: [[u64; BodyEnd::COUNT]; Reader::COUNT],
     /// Bytes of them that were read, as they came from the server.
     pub body_bytes: u64,
+    /// Of the requests that are [`Status::Gone`], those that are so because an operator wanted it.
+    pub planned: u64,
 }
 
 impl Sums {
@@ -261,6 +263,12 @@ impl Sums {
     pub fn with_id(&self) -> u64 {
         let without = [Status::None, Status::New].map(|status| self.requests[status.number()]);
         self.total().saturating_sub(without.iter().sum())
+    }
+
+    /// Those that are judged by: their sessions should have held. Moves that an operator wanted are none of their faults.
+    pub fn judged(&self) -> u64 {
+        let planned = self.planned.min(self.requests[Status::Gone.number()]);
+        self.with_id().saturating_sub(planned)
     }
 }
 

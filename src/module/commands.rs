@@ -302,6 +302,9 @@ unsafe extern "C" fn set_status(
     let set = |cf: Conf<'_>| {
         let is_first = status_page::set(cf, location)?;
         if is_first {
+            if cf.has_other_handler(answer_operator) {
+                cf.warn(format_args!("{}", status_page::REPLACES));
+            }
             cf.set_handler(answer_operator);
         }
         Ok(is_first)

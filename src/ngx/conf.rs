@@ -159,6 +159,15 @@ impl<'c> Conf<'c> {
         }
     }
 
+    /// Whether the location whose block is being read, or merged, is answered by another handler.
+    pub fn has_other_handler(self, own: Handler) -> bool {
+        // SAFETY: a field of a live location.
+        let handler = self
+            .location()
+            .and_then(|location| unsafe { location.as_ref().handler });
+        handler.is_some_and(|handler| !std::ptr::fn_addr_eq(handler, own))
+    }
+
     /// Whether the block that is being merged is a part of its location, as that of `if` or
     /// `limit_except` is, and has no handler of its own.
     pub fn is_part_without_handler(self) -> bool {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
+use std::ptr;
 use std::sync::atomic::Ordering::Relaxed;
 
 use portable_atomic::AtomicU128;
@@ -29,7 +30,8 @@ pub struct Gathered<'c> {
     upstreams: Vec<Upstream<'c>>,
     /// The zones with their sessions.
     zones: Vec<&'c TableZone>,
-    places: HashMap<&'c [u8], usize>,
+    /// Their places, by where they are.
+    places: HashMap<*const TableZone, usize>,
 }
 
 impl<'c> Gathered<'c> {
@@ -51,10 +53,13 @@ impl<'c> Gathered<'c> {
                 continue;
             };
             let zones = &mut gathered.zones;
-            gathered.places.entry(zone.name()).or_insert_with(|| {
-                zones.push(zone);
-                zones.len() - 1
-            });
+            gathered
+                .places
+                .entry(ptr::from_ref(zone))
+                .or_insert_with(|| {
+                    zones.push(zone);
+                    zones.len() - 1
+                });
         }
         gathered
     }
@@ -100,7 +105,7 @@ fn upstream<'c>(
     gathered: &Gathered<'_>,
     wanted: Wanted,
 ) -> status::Upstream<'c> {
-    let zone = zone_of(conf).and_then(|zone| gathered.places.get(zone.name()).copied());
+    let zone = zone_of(conf).and_then(|zone| gathered.places.get(&ptr::from_ref(zone)).copied());
     let mut shown = status::Upstream {
         name: us.name(),
         mode: match &sticky.rule {
@@ -149,6 +154,7 @@ fn sums(counters: &UpstreamCounters<'_>) -> Option<Sums> {
         forgotten: sums.forgotten,
         bodies: sums.bodies,
         body_bytes: sums.body_bytes,
+        planned: sums.planned,
     })
 }
 

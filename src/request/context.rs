@@ -226,6 +226,20 @@ impl<'r> RequestContext<'r> {
         self.sticky.rule.sessions()?.shown(key)
     }
 
+    /// Whether an operator wanted the request's session to leave its server: the time of a drain is
+    /// over, or the session was moved to no server.
+    pub fn is_planned(&self) -> bool {
+        let Some(holder) = self.holder.get() else {
+            return false;
+        };
+        let sessions = self.sticky.rule.sessions();
+        let index = self.peer_index();
+        sessions.is_some_and(|sessions| sessions.is_at_nobody(holder))
+            || index
+                .by_number(holder)
+                .is_some_and(|peer| self.sticky.is_drained(peer))
+    }
+
     /// Why a session leaves a server that another one stands in for.
     pub fn why_lost(&self, holder: PeerId) -> Move {
         match self.peer_index().by_number(holder) {

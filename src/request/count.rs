@@ -28,11 +28,13 @@ pub fn ended(context: &RequestContext<'_>) -> Rest {
     };
     let status = context.status.get();
     own.request(status);
-    if status == Status::Hit && context.answered.get().is_some() {
-        match context.found.get() {
-            Some(peer) => own.hit(peer.hits),
-            None => return Rest::Hit,
-        }
+    match (status, context.found.get()) {
+        (Status::Hit, _) if context.answered.get().is_none() => {}
+        (Status::Hit, Some(peer)) => own.hit(peer.hits),
+        (Status::Hit, None) => return Rest::Hit,
+        // Maybe an operator wanted it so.
+        (Status::Gone, _) => return Rest::Happened,
+        _ => {}
     }
     if context.learned.get().is_some() || context.noted.has_more() {
         return Rest::Happened;
@@ -61,6 +63,9 @@ pub fn rest(context: &RequestContext<'_>, rest: Rest) {
     let happened = context.happened();
     if !happened.is_nothing() {
         own.happened(happened);
+    }
+    if context.status.get() == Status::Gone && context.is_planned() {
+        own.planned();
     }
     if happened.has_read_body() {
         own.body(context.read_body());

@@ -3,7 +3,7 @@
 //! ```text
 //! upstream:  0 requests by status   12 learned by source   28 skipped by reason
 //!           44 moved by reason      52 forgotten by reason   64 bodies by reader and end
-//!           96 bytes of bodies
+//!           96 bytes of bodies      97 requests that were planned to move
 //! server:    0 hits
 //! ```
 
@@ -22,6 +22,7 @@ const MOVED: usize = 44;
 const FORGOTTEN: usize = 52;
 const BODIES: usize = 64;
 const BODY_BYTES: usize = 96;
+const PLANNED: usize = 97;
 
 const HITS: usize = 0;
 
@@ -32,7 +33,7 @@ const _: () = {
     assert!(MOVED + Move::COUNT <= FORGOTTEN);
     assert!(FORGOTTEN + Forget::COUNT <= BODIES);
     assert!(BODIES + Reader::COUNT * BodyEnd::COUNT <= BODY_BYTES);
-    assert!(BODY_BYTES < UPSTREAM_CELLS);
+    assert!(BODY_BYTES < PLANNED && PLANNED < UPSTREAM_CELLS);
     assert!(HITS < SERVER_CELLS);
 };
 
@@ -49,6 +50,7 @@ impl<'a> UpstreamCells<'a> {
             Counted::Forgotten(reason) => FORGOTTEN + reason.number(),
             Counted::Body(reader, end) => BODIES + body(reader, end),
             Counted::BodyBytes => BODY_BYTES,
+            Counted::Planned => PLANNED,
         }]
     }
 }
@@ -105,6 +107,11 @@ impl<'a> OwnCounters<'a> {
         if let Some(cell) = self.servers.get(server.0) {
             cell.fetch_add(1, Relaxed);
         }
+    }
+
+    /// That request has found its server gone because an operator wanted it so.
+    pub fn planned(&self) {
+        self.add(PLANNED, 1);
     }
 
     /// An operator has moved so many sessions.
@@ -170,6 +177,8 @@ pub struct UpstreamSums {
     pub bodies: [[u64; BodyEnd::COUNT]; Reader::COUNT],
     /// Bytes of them.
     pub body_bytes: u64,
+    /// Of the requests that are [`Status::Gone`], those that are so because an operator wanted it.
+    pub planned: u64,
 }
 
 impl UpstreamSums {
@@ -181,6 +190,7 @@ impl UpstreamSums {
             Counted::Forgotten(reason) => self.forgotten[reason.number()],
             Counted::Body(reader, end) => self.bodies[reader.number()][end.number()],
             Counted::BodyBytes => self.body_bytes,
+            Counted::Planned => self.planned,
         }
     }
 
@@ -193,6 +203,7 @@ impl UpstreamSums {
             (&mut self.forgotten, FORGOTTEN),
             (self.bodies.as_flattened_mut(), BODIES),
             (std::slice::from_mut(&mut self.body_bytes), BODY_BYTES),
+            (std::slice::from_mut(&mut self.planned), PLANNED),
         ] {
             for (sum, cell) in sums.iter_mut().zip(cells.0.iter().skip(first)) {
                 *sum = sum.wrapping_add(cell.load(Relaxed));

@@ -24,6 +24,8 @@ pub enum Counted {
     Body(Reader, BodyEnd),
     /// Bytes of them.
     BodyBytes,
+    /// Requests that have found their server gone because an operator wanted it so.
+    Planned,
 }
 
 impl Counted {
@@ -38,7 +40,7 @@ impl Counted {
             let ends = BodyEnd::ALL.iter();
             ends.map(|end| Counted::Body(*reader, *end))
         });
-        let bodies = bodies.chain([Counted::BodyBytes]);
+        let bodies = bodies.chain([Counted::BodyBytes, Counted::Planned]);
         requests.chain(sessions).chain(bodies)
     }
 }

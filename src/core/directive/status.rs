@@ -18,7 +18,7 @@ pub struct StatusRule {
 pub enum Rw {
     /// Clients on this machine.
     Here,
-    /// Those for whom this text with variables is neither empty nor 0.
+    /// Those for whom this variable is neither empty nor 0.
     Variable(Vec<u8>),
 }
 
@@ -37,9 +37,9 @@ pub enum StatusError {
         "no value for \"upstream\" in \"sticky_status\" directive, expected \"upstream=NAME\""
     )]
     NoValue,
-    /// A text that is the same for all requests: it would let everybody or nobody.
+    /// Not one variable: it would let everybody or nobody.
     #[error(
-        "invalid value \"{}\" of parameter \"rw\" in \"sticky_status\" directive, expected a \
+        "invalid value \"{}\" of parameter \"rw\" in \"sticky_status\" directive, expected one \
          variable, or \"rw\" alone for clients on this machine",
         Shown(.0)
     )]
@@ -92,10 +92,25 @@ fn access(word: &[u8]) -> Option<Result<Rw, StatusError>> {
         b"" => return Some(Ok(Rw::Here)),
         rest => rest.strip_prefix(b"=")?,
     };
-    Some(match value.contains(&b'$') {
+    Some(match is_one_variable(value) {
         true => Ok(Rw::Variable(value.to_vec())),
         false => Err(StatusError::NoVariable(value.to_vec())),
     })
+}
+
+/// Whether a text is one variable, `$name` or `${name}`, and nothing else: two together are never 0,
+/// and one with text never empty.
+fn is_one_variable(text: &[u8]) -> bool {
+    let Some(name) = text.strip_prefix(b"$") else {
+        return false;
+    };
+    let braced = name.strip_prefix(b"{");
+    let name = match braced {
+        Some(name) => name.strip_suffix(b"}").unwrap_or_default(),
+        None => name,
+    };
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    !name.is_empty() && name.iter().all(is_part)
 }
 
 /// What to say of an upstream that has no `sticky` directive, to follow "upstream=NAME": the name

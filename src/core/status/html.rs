@@ -225,7 +225,7 @@ fn upstream(at: usize, it: &Upstream<'_>, view: &dyn View, pieces: &mut Pieces<'
             format!(
                 " data-hits=\"{}\" data-with=\"{}\"",
                 sums.steered(),
-                sums.with_id()
+                sums.judged()
             )
         }),
         verdict.standing.word(),

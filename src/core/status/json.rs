@@ -228,6 +228,7 @@ fn write_sums(sums: &Sums, it: &Upstream<'_>, object: &mut Object<'_, '_>) {
     object.counts("requests", names.zip(sums.requests));
     object.number("steered", sums.steered());
     object.number("balanced", sums.balanced());
+    object.number("planned", sums.planned);
     let names = Skip::ALL.iter().map(|it| it.name());
     object.counts("skipped", names.zip(sums.skipped));
     if it.mode.learns() {

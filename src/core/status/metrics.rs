@@ -43,6 +43,7 @@ const GAUGE: &str = "gauge";
 pub const FAMILIES: &[Family] = &[
     BUILD_INFO,
     REQUESTS,
+    PLANNED,
     LEARNED,
     BODIES,
     BODY_BYTES,
@@ -80,6 +81,12 @@ const REQUESTS: Family = family(
     COUNTER,
     &["upstream", "result"],
     "Requests by what became of their session, as $sticky_status has it.",
+);
+const PLANNED: Family = family(
+    "nginx_sticky_requests_planned_total",
+    COUNTER,
+    &["upstream"],
+    "Requests that are GONE because an operator wanted it: a drain whose time is over, a move.",
 );
 const SERVER_HITS: Family = family(
     "nginx_sticky_server_hits_total",
@@ -243,6 +250,9 @@ enum Pass {
 const PASSES: &[Pass] = &[
     Pass::Build,
     Pass::Upstreams(requests),
+    Pass::Upstreams(|_, labels, sums, writer| {
+        writer.sample(&PLANNED, labels, "", "", sums.planned);
+    }),
     Pass::Upstreams(learned),
     Pass::Upstreams(bodies),
     Pass::Upstreams(body_bytes),

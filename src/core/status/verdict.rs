@@ -137,13 +137,17 @@ fn of_sums(sums: &Sums, mode: Mode) -> Verdict {
         text,
         cause,
     };
-    let count = |status: Status| sums.requests[status.number()];
-    let (total, with_id, hits) = (sums.total(), sums.with_id(), sums.steered());
+    let count = |status: Status| match status {
+        // Those that an operator wanted are no fault.
+        Status::Gone => sums.requests[status.number()].saturating_sub(sums.planned),
+        _ => sums.requests[status.number()],
+    };
+    let (total, hits) = (sums.total(), sums.steered());
     if total == 0 {
         return verdict(Standing::Unknown, "No request has come yet.".into(), None);
     }
     let what = if mode.learns() { "session id" } else { "route" };
-    if with_id == 0 {
+    if sums.with_id() == 0 {
         let text = format!("None of {} requests came with a {what}.", grouped(total));
         return match total {
             0..FEW => verdict(Standing::Unknown, text, None),
@@ -151,6 +155,7 @@ fn of_sums(sums: &Sums, mode: Mode) -> Verdict {
             _ => verdict(Standing::Look, text, Some(Status::None)),
         };
     }
+    let with_id = sums.judged();
     if with_id < FEW {
         let text = format!(
             "{} of {} with a {what} went to the server of the session: too few to judge.",

@@ -36,9 +36,25 @@ fn a_word_says_who_may_do_something() {
     let rw = |words: &[&[u8]]| parse(words).map(|rule| rule.rw);
     assert_eq!(rw(&[b"upstream=a"]), Ok(None));
     assert_eq!(rw(&[b"upstream=a", b"rw"]), Ok(Some(Rw::Here)));
-    let named = Some(Rw::Variable(b"$a$b".to_vec()));
-    assert_eq!(rw(&[b"rw=$a$b"]), Ok(named));
-    for value in [&b""[..], b"1", b"on"] {
+    for value in [&b"$a"[..], b"${a_1}", b"$1"] {
+        let word = [b"rw=", value].concat();
+        assert_eq!(rw(&[&word]), Ok(Some(Rw::Variable(value.to_vec()))));
+    }
+    // Two are never 0, and text is never empty.
+    for value in [
+        &b""[..],
+        b"1",
+        b"on",
+        b"$a$b",
+        b"x$a",
+        b"$a-",
+        b"${a}x",
+        b"${a}${b}",
+        b"$",
+        b"${}",
+        b"${a",
+        b"$a}",
+    ] {
         let word = [b"rw=", value].concat();
         assert_eq!(rw(&[&word]), Err(StatusError::NoVariable(value.to_vec())));
     }

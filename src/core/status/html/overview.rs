@@ -75,9 +75,9 @@ impl Rows {
         match &it.sums {
             Some(sums) => {
                 table.cell(&grouped(sums.total()));
-                table.cell(&match sums.with_id() {
+                table.cell(&match sums.judged() {
                     0 => "–".to_owned(),
-                    with_id => format!("{} %", per_cent(sums.steered(), with_id)),
+                    judged => format!("{} %", per_cent(sums.steered(), judged)),
                 });
             }
             None if self.is_counted => {

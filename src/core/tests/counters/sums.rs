@@ -110,6 +110,9 @@ fn whatever_happens_to_sessions_has_a_counter_of_its_own() {
             );
         }
     }
+    own.planned();
+    expected.planned = 1;
+    assert_eq!(counters.upstream_sums(place), expected);
     // So have statuses.
     Status::ALL.iter().for_each(|status| own.request(*status));
     expected.requests = [1; Status::COUNT];

@@ -50,6 +50,7 @@ fn what_was_counted_is_sent_once() {
     let mut body = ReadBody::of_bytes(7);
     body.note(Reader::Sse, BodyEnd::Ended);
     own.body(body);
+    own.planned();
     for (counted, unsent) in counters.unsent(place) {
         let expected = match counted {
             Counted::Request(_) => 1,
@@ -58,6 +59,7 @@ fn what_was_counted_is_sent_once() {
             Counted::Forgotten(reason) => u64::from(reason == Forget::Hand) * 6,
             Counted::Body(reader, end) => u64::from((reader, end) == (Reader::Sse, BodyEnd::Ended)),
             Counted::BodyBytes => 7,
+            Counted::Planned => 1,
         };
         assert_eq!(unsent.count, expected, "{counted:?}");
     }

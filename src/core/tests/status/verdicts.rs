@@ -19,6 +19,47 @@ fn verdict(counts: &[(Status, u64)]) -> Verdict {
 }
 
 #[test]
+fn what_an_operator_wants_does_not_lower_it() {
+    use Status::{Gone, Hit, Miss};
+    let judged = |counts: &[(Status, u64)], planned| {
+        let mut sums = Sums::default();
+        for (status, count) in counts {
+            sums.requests[status.number()] = *count;
+        }
+        sums.planned = planned;
+        let upstream = Upstream {
+            mode: Mode::Query,
+            sums: Some(sums),
+            ..Upstream::default()
+        };
+        let verdict = Verdict::of(&upstream, None, NOW);
+        (verdict.standing, verdict.cause)
+    };
+    assert_eq!(
+        judged(&[(Hit, 500), (Gone, 500)], 500),
+        (Standing::Good, None)
+    );
+    assert_eq!(
+        judged(&[(Hit, 500), (Gone, 500)], 499),
+        (Standing::Good, None)
+    );
+    // Others still do, also beside them.
+    assert_eq!(
+        judged(&[(Hit, 500), (Gone, 500)], 0),
+        (Standing::Bad, Some(Gone))
+    );
+    let mixed = [(Hit, 900), (Gone, 160), (Miss, 70)];
+    assert_eq!(judged(&mixed, 150), (Standing::Look, Some(Miss)));
+    assert_eq!(judged(&mixed, 0), (Standing::Bad, Some(Gone)));
+    // Whatever is in the counters.
+    assert_eq!(
+        judged(&[(Hit, 50), (Gone, 5)], u64::MAX),
+        (Standing::Good, None)
+    );
+    assert_eq!(judged(&[(Gone, 500)], 500), (Standing::Unknown, None));
+}
+
+#[test]
 fn it_tells_in_a_sentence_whether_sessions_hold() {
     use Standing::{Bad, Good, Look, Unknown};
     use Status::{Expired, Foreign, Full, Gone, Hit, Miss, New, None as NoId};
