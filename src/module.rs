@@ -16,7 +16,7 @@ use sticky_core::counters::CountersHeader;
 use sticky_core::table::ZoneHeader;
 
 use crate::config::types::{LocationConf, MainConf, UpstreamConf};
-use crate::config::{cluster, counted, directives, status_page};
+use crate::config::{clustered, counted, directives, status_page};
 use crate::ngx::background_task;
 use crate::ngx::chain::{Chain, Code};
 use crate::ngx::conf::Conf;
@@ -355,12 +355,12 @@ unsafe extern "C" fn init_module(cycle: *mut sys::ngx_cycle_t) -> ngx_int_t {
         });
         guard((), || {
             housekeeping::settle_keys(new);
-            cluster::begin(new);
+            clustered::begin(new);
         });
         guard((), || counted::begin(new));
         guard((), || housekeeping::begin(new));
         guard((), || directives::warn(new));
-        if !guard(true, || cluster::check(new)) {
+        if !guard(true, || clustered::check(new)) {
             return sys::ERROR;
         }
     }

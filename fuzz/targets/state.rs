@@ -139,6 +139,8 @@ fn written(header: &SnapshotHeader, records: &[Record]) -> Vec<u8> {
         let written = match record {
             Record::Server(number, server) => writer.server(*number, *server),
             Record::Session(word) => writer.session(*word),
+            Record::Drain(drain) => writer.drain(drain),
+            Record::KeyBefore(key) => writer.key_before(key),
         };
         written.expect("a vector accepts all");
     }
@@ -197,6 +199,7 @@ fn read(file: &[u8], piece: usize, now: Moment) -> Option<(SnapshotHeader, Vec<R
                     sessions.push((key, *server, here));
                 }
             }
+            Record::Drain(_) | Record::KeyBefore(_) => {}
         }
     }
     let Ok::<_, Infallible>(restored) = table.restore(|take| {

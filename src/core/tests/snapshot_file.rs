@@ -4,7 +4,7 @@
 mod state_file;
 mod table_zone;
 
-use sticky_core::snapshot::{check, Record, SnapshotError, SnapshotWriter};
+use sticky_core::snapshot::{check, KeyBefore, Record, SnapshotError, SnapshotWriter};
 use sticky_core::table::{Fingerprint, Key, Session, Stage, Tick, Word};
 
 use state_file::*;
@@ -84,6 +84,25 @@ fn drains_are_read_as_they_were_written() {
     // Whatever is there, it is read; half of one is not.
     records(&built(&[section(3, &[0xff; 64])]));
     let half = check(&built(&[section(3, &body[..16])])[..]);
+    assert!(matches!(half, Err(SnapshotError::Damaged)), "{half:?}");
+}
+
+#[test]
+fn a_key_of_before_is_read_as_it_was_written() {
+    let body = [7u64, 8, 5000, 0].map(u64::to_le_bytes).concat();
+    let bytes = built(&[section(4, &body)]);
+    let key = KeyBefore {
+        sip_keys: (7, 8),
+        until: 5000,
+    };
+    assert_eq!(records(&bytes), [Record::KeyBefore(key)]);
+    let mut writer = SnapshotWriter::new(Vec::new(), &HEADER).unwrap();
+    writer.key_before(&key).unwrap();
+    assert_eq!(writer.finish().unwrap(), bytes);
+    assert!(!check(&bytes[..]).unwrap().has_unknown);
+
+    records(&built(&[section(4, &[0xff; 64])]));
+    let half = check(&built(&[section(4, &body[..16])])[..]);
     assert!(matches!(half, Err(SnapshotError::Damaged)), "{half:?}");
 }
 

@@ -60,7 +60,7 @@ pub fn words(bytes: &[u8]) -> Vec<Word> {
         .into_iter()
         .filter_map(|record| match record {
             Record::Session(word) => Some(word),
-            Record::Server(..) | Record::Drain(_) => None,
+            Record::Server(..) | Record::Drain(_) | Record::KeyBefore(_) => None,
         });
     words.collect()
 }

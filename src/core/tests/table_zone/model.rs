@@ -120,6 +120,13 @@ impl Model {
                     _ => Stage::Settled,
                 },
             };
+            let new = match claim {
+                Claim::Rekeyed(session) => Session {
+                    peer: to,
+                    ..session
+                },
+                _ => new,
+            };
             self.held.insert(key, new);
             return Learned::New { evicted: None };
         };
@@ -133,6 +140,7 @@ impl Model {
             ..held
         };
         let moves = match claim {
+            Claim::Rekeyed(_) => return stays,
             // The second request with the id.
             Claim::Request { from: None } => {
                 self.refresh(key, held, now, true);
