@@ -65,11 +65,13 @@ pub struct CountersHeader {
 const _: () = assert!(size_of::<CountersHeader>() == 128);
 
 // Cache lines have 64 bytes: 8 words.
-const _: () = assert!(
-    ENTRY_WORDS % 8 == 0
-        && UPSTREAM_CELLS % 8 == 0
-        && LEAST_UNITS * SERVERS_PER_UPSTREAM * SERVER_CELLS % 8 == 0
-);
+const _: () = {
+    const fn is_whole(words: usize) -> bool {
+        words / 8 * 8 == words
+    }
+    assert!(is_whole(ENTRY_WORDS) && is_whole(UPSTREAM_CELLS));
+    assert!(is_whole(LEAST_UNITS * SERVERS_PER_UPSTREAM * SERVER_CELLS));
+};
 
 /// What a configuration has of each kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
