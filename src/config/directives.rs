@@ -421,6 +421,7 @@ pub fn complete<'c, P: Policy>(cf: Conf<'c>, main: &MainConf<'c>) -> Result<(), 
         let Some(conf) = us.srv_conf::<UpstreamConf<'_>>() else {
             continue;
         };
+        conf.is_clustered.set(main.cluster.get().is_some());
         check_effect(us, conf)?;
         main.doubts.borrow_mut().append(&mut conf.doubts.take());
         let Some(sticky) = conf.active() else {

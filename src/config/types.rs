@@ -58,6 +58,8 @@ pub struct UpstreamConf<'c> {
     pub limits: RefCell<Vec<Option<SessionLimit>>>,
     /// Where the first of those stands.
     pub limited_at: Cell<Option<Position<'c>>>,
+    /// Its sessions are those of other nginx, too (`sticky_cluster`).
+    pub is_clustered: Cell<bool>,
 }
 
 impl<'c> UpstreamConf<'c> {
@@ -77,6 +79,7 @@ impl<'c> UpstreamConf<'c> {
                 learn.rule.norefresh
                     || learn.rule.max_sessions.is_some()
                     || self.limited_at.get().is_some()
+                    || self.is_clustered.get()
             };
             if !learn.is_some_and(is_ours) && self.secret.get().is_none() && !self.is_strict() {
                 return None;
