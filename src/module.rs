@@ -12,11 +12,13 @@ use std::sync::atomic::AtomicU64;
 
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 use portable_atomic::AtomicU128;
+use sticky_core::cluster::header::ClusterHeader;
+use sticky_core::cluster::Slot as NoteSlot;
 use sticky_core::counters::CountersHeader;
 use sticky_core::table::ZoneHeader;
 
 use crate::config::types::{LocationConf, MainConf, UpstreamConf};
-use crate::config::{clustered, counted, directives, status_page};
+use crate::config::{cluster_zone, clustered, counted, directives, status_page};
 use crate::ngx::background_task;
 use crate::ngx::chain::{Chain, Code};
 use crate::ngx::conf::Conf;
@@ -29,13 +31,14 @@ use crate::ngx::process::{self, Role};
 use crate::ngx::request::{Request, Turns};
 use crate::ngx::shm::{self, Adopt, Memory, OldBlock, Shareable, Zone};
 use crate::ngx::sys::{self, ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module_t};
-use crate::ngx::timer::{self, EverySecond};
+use crate::ngx::timer::{self, Repeated, Slot};
 use crate::ngx::upstream::Upstream;
 use crate::operator;
 use crate::request::context::RequestContext;
 use crate::request::count::Rest;
 use crate::request::{count, open, steer, usable};
 use crate::response::{self, learn, rewrite, AccelRedirect};
+use crate::zone::cluster::{self, ClusterZoneConf};
 use crate::zone::counters::CountersConf;
 use crate::zone::table_zone::ZoneConf;
 use crate::zone::{adopt, counters, housekeeping};
@@ -54,6 +57,11 @@ unsafe impl Shareable for AtomicU128 {}
 unsafe impl Shareable for CountersHeader {}
 // SAFETY: an atomic of 8 bytes, for which any bytes are a value.
 unsafe impl Shareable for AtomicU64 {}
+// SAFETY: `repr(C)` structures of atomics of 8 and 16 bytes, for which any bytes are a value. The two
+// that are in front of the first of 16 bytes are padding that nobody reads.
+unsafe impl Shareable for ClusterHeader {}
+// SAFETY: a `repr(C)` structure of atomics of 16 bytes, for which any bytes are a value.
+unsafe impl Shareable for NoteSlot {}
 
 /// The module: owner of the configurations and the contexts of requests, tag of the zones.
 fn tag() -> *const ngx_module_t {
@@ -118,6 +126,25 @@ unsafe impl Adopt for CountersConf {
     }
 }
 
+// SAFETY: CLUSTER is no module of nginx, so it has nothing in its configurations; a zone of its tag has
+// what Zone::add() is called for, which is the one Adopt that it is the module of.
+unsafe impl owned::Owned for ClusterZoneConf {
+    fn module() -> *const ngx_module_t {
+        CLUSTER.0.get()
+    }
+}
+
+// SAFETY: no other type is Adopt with that module, and only Zone::add() gives zones its tag.
+unsafe impl Adopt for ClusterZoneConf {
+    fn adopt(zone: &Zone<Self>, memory: Memory) -> bool {
+        cluster::adopt(zone, memory)
+    }
+
+    fn is_usable(block: &OldBlock) -> bool {
+        cluster::is_usable(block)
+    }
+}
+
 // SAFETY: no other type is Adopt with that module, and only Zone::add() gives zones its tag.
 unsafe impl Adopt for ZoneConf {
     fn adopt(zone: &Zone<Self>, memory: Memory) -> bool {
@@ -150,7 +177,14 @@ impl Policy for Steering {
 /// Called every second in every worker.
 struct Housekeeping;
 
-impl EverySecond for Housekeeping {
+impl Repeated for Housekeeping {
+    const EVERY: u32 = 1000;
+
+    fn slot() -> &'static Slot {
+        static SLOT: Slot = Slot::new();
+        &SLOT
+    }
+
     fn tick() {
         open::tick();
         // SAFETY: ngx_cycle is the running cycle while the event loop runs (main(),
@@ -165,6 +199,25 @@ impl EverySecond for Housekeeping {
                 },
             );
             operator::tick(running);
+        }
+    }
+}
+
+/// Called five times a second in every worker of a cluster.
+struct Clustering;
+
+impl Repeated for Clustering {
+    const EVERY: u32 = 200;
+
+    fn slot() -> &'static Slot {
+        static SLOT: Slot = Slot::new();
+        &SLOT
+    }
+
+    fn tick() {
+        // SAFETY: as in Housekeeping.
+        if let Some(running) = unsafe { Cycle::from_ptr(sys::ngx_cycle) } {
+            cluster::tick(running);
         }
     }
 }
@@ -226,6 +279,10 @@ static FILTER: NginxTable<ngx_module_t> = NginxTable::new(ngx_module_t {
     type_: sys::NGX_HTTP_MODULE as sys::ngx_uint_t,
     ..ngx_module_t::default()
 });
+
+/// The tag of the cluster's zone: it must be another one than those of the two modules. nginx compares
+/// tags and looks at no more of them (ngx_shared_memory_add(), ngx_init_cycle()).
+static CLUSTER: NginxTable<ngx_module_t> = NginxTable::new(ngx_module_t::default());
 
 /// Pointers that ngx_load_module() reads. A module that is linked into nginx has none: configure writes
 /// tables of these names.
@@ -359,6 +416,7 @@ unsafe extern "C" fn init_module(cycle: *mut sys::ngx_cycle_t) -> ngx_int_t {
         });
         guard((), || counted::begin(new));
         guard((), || housekeeping::begin(new));
+        guard((), || cluster_zone::begin(new));
         guard((), || directives::warn(new));
         if !guard(true, || clustered::check(new)) {
             return sys::ERROR;
@@ -374,10 +432,14 @@ unsafe extern "C" fn init_process(cycle: *mut sys::ngx_cycle_t) -> ngx_int_t {
         if let Some(running) = running.filter(|_| process::role() != Role::Single) {
             housekeeping::enter(running);
             counters::enter(running);
+            cluster::enter(running);
         }
         if matches!(process::role(), Role::Worker(_) | Role::Single) {
             Housekeeping::tick();
             timer::start::<Housekeeping>();
+            if running.is_some_and(|running| !running.zones::<ClusterZoneConf>().is_empty()) {
+                timer::start::<Clustering>();
+            }
         }
     });
     sys::OK
@@ -387,6 +449,7 @@ unsafe extern "C" fn exit_process(cycle: *mut sys::ngx_cycle_t) {
     // SAFETY: ngx_worker_process_exit() and ngx_single_process_cycle() pass the running cycle.
     if let Some(running) = unsafe { Cycle::from_ptr(cycle) } {
         guard((), || operator::leave_worker(running));
+        guard((), || cluster::leave_worker(running));
         guard((), || {
             housekeeping::leave_worker(running, &|zone| usable::servers_of(running, zone));
         });

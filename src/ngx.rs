@@ -13,6 +13,7 @@ pub mod background_task;
 pub mod balancer;
 pub mod chain;
 pub mod clock;
+pub mod companion;
 pub mod complex;
 pub mod conf;
 pub mod cycle;

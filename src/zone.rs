@@ -3,9 +3,11 @@
 
 pub mod adopt;
 pub mod bulk;
+pub mod cluster;
 pub mod counted_servers;
 pub mod counters;
 pub mod housekeeping;
+pub mod journals;
 pub mod session_counts;
 pub mod sessions;
 pub mod snapshot;

@@ -23,6 +23,7 @@ use crate::zone::sessions::{Scope, Sessions, DEFAULT_SIZE};
 use crate::zone::table_zone::TableZone;
 
 use super::cluster;
+use super::cluster_zone;
 use super::clustered;
 use super::cookie_variables::CookieVariables;
 use super::counted;
@@ -463,6 +464,7 @@ pub fn complete<'c, P: Policy>(cf: Conf<'c>, main: &MainConf<'c>) -> Result<(), 
     status_page::complete(cf, main)?;
     share::complete(cf)?;
     clustered::complete(cf, main)?;
+    cluster_zone::add(cf, main)?;
     counted::add_zone(cf, main)
 }
 

@@ -21,6 +21,7 @@ use crate::ngx::exchange::Exchange;
 use crate::ngx::hook::Hook;
 use crate::ngx::peers::PeerList;
 use crate::ngx::upstream::Upstream;
+use crate::zone::cluster::ClusterZone;
 use crate::zone::counters::{self, CountersZone, UpstreamCounters};
 use crate::zone::sessions::Sessions;
 
@@ -380,6 +381,8 @@ pub struct MainConf<'c> {
     pub statsd: OnceCell<Statsd>,
     /// `sticky_cluster`.
     pub cluster: OnceCell<ClusterConf<'c>>,
+    /// The zone of the cluster, if any zone takes part.
+    pub cluster_zone: OnceCell<&'c ClusterZone>,
     /// The zones whose sessions other nginx have, too, once all are known.
     pub clustered: RefCell<Vec<ClusteredZone<'c>>>,
 }

@@ -7,13 +7,19 @@
 //! is the same for all nodes: the fold of the stream is the state that they agree on. A node's own
 //! change is provisional until its record comes back.
 
+pub mod clock;
 mod fold;
 mod follower;
+pub mod header;
 pub mod keys;
+pub mod lease;
 mod liveness;
+pub mod manifest;
+pub mod nodes;
 mod recent;
 mod record;
 mod sending;
+pub mod statistics;
 mod target;
 pub mod wire;
 

@@ -13,3 +13,12 @@ pub fn monotonic_seconds() -> u64 {
 pub fn unix_seconds() -> i64 {
     sys::ngx_time() as i64
 }
+
+/// Milliseconds of the same monotonic clock as the system has them now. Also for other threads than
+/// that of the event loop.
+pub fn monotonic_now() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    let rest = u64::try_from(now.tv_nsec).unwrap_or_default() / 1_000_000;
+    seconds.saturating_mul(1000).saturating_add(rest)
+}

@@ -52,3 +52,12 @@ pub fn is_upgrade() -> bool {
     // SAFETY: a word that ngx_add_inherited_sockets() sets, before the first ngx_init_cycle().
     unsafe { sys::ngx_inherited != 0 }
 }
+
+/// Whether no process has that number, of those that this one may send signals to.
+pub fn is_gone(number: u32) -> bool {
+    let number = i32::try_from(number)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
+    let test = number.map(rustix::process::test_kill_process);
+    matches!(test, Some(Err(rustix::io::Errno::SRCH)))
+}

@@ -23,6 +23,7 @@ pub use memory::OldBlock;
 use users::Number;
 
 use super::background_task::BackgroundTask;
+use super::companion;
 use super::conf::Conf;
 use super::log::Log;
 use super::owned::Owned;
@@ -181,6 +182,13 @@ impl<T: Adopt> Zone<T> {
         let _ = self.replaced.set(replaced);
     }
 
+    /// Keeps them until the process ends, where a thread that has not ended may still use them.
+    pub fn keep_replaced_for_ever(&self) {
+        for block in self.replaced() {
+            let _ = Rc::into_raw(Rc::clone(block));
+        }
+    }
+
     /// In a process that starts no other program: what such a program would inherit is not needed.
     pub fn close_file(&self) {
         #[cfg(target_os = "linux")]
@@ -224,6 +232,38 @@ impl<T: Adopt> Zone<T> {
         Some(unsafe { task_on(&parts, move |parts| work(parts, beside)) })
     }
 
+    /// The same in a thread that lives as long as this worker does, on each zone followed by the blocks
+    /// that it has replaced. `None` before the zones were made, and in a process that is no worker.
+    pub fn companion_beside<U: Adopt, H, W, I, X>(
+        zones: &[&Self],
+        other: &Zone<U>,
+        work: impl FnOnce(&[Vec<(&H, &[W])>], (&I, &[X])) + Send + 'static,
+    ) -> Option<io::Result<()>>
+    where
+        H: Shareable + Sync + 'static,
+        W: Shareable + Sync + 'static,
+        I: Shareable + Sync + 'static,
+        X: Shareable + Sync + 'static,
+    {
+        if !matches!(role(), Role::Worker(_)) {
+            return None;
+        }
+        let mut parts = Vec::new();
+        for zone in zones {
+            // SAFETY: blocks of zones, and those that they keep. In a worker, which begins no cycle,
+            // nobody unmaps them (ngx_init_cycle()) until the process has ended.
+            let mut all = vec![unsafe { lasting(zone.split::<H, W>()?) }];
+            for block in zone.replaced() {
+                // SAFETY: as above.
+                all.push(unsafe { lasting(block.split::<H, W>()?) });
+            }
+            parts.push(all);
+        }
+        // SAFETY: as above.
+        let beside = unsafe { lasting(other.split::<I, X>()?) };
+        Some(companion::start(move || work(&parts, beside)))
+    }
+
     /// The same on a zone, followed by the blocks that it has replaced.
     pub fn task_with_replaced<H, W, R>(
         &self,
@@ -240,6 +280,24 @@ impl<T: Adopt> Zone<T> {
         }
         // SAFETY: the block of a zone, and those that it keeps.
         Some(unsafe { task_on(&parts, work) })
+    }
+
+    /// The same with a zone of another kind beside them.
+    pub fn task_with_replaced_beside<U: Adopt, H, W, I, X, R>(
+        &self,
+        other: &Zone<U>,
+        work: impl FnOnce(&[(&H, &[W])], (&I, &[X])) -> R + Send + 'static,
+    ) -> Option<io::Result<BackgroundTask<R>>>
+    where
+        H: Shareable + Sync + 'static,
+        W: Shareable + Sync + 'static,
+        I: Shareable + Sync + 'static,
+        X: Shareable + Sync + 'static,
+        R: Send + 'static,
+    {
+        // SAFETY: the block of a zone.
+        let beside = unsafe { lasting(other.split::<I, X>()?) };
+        self.task_with_replaced(move |parts: &[(&H, &[W])]| work(parts, beside))
     }
 
     /// The memory of a zone that the cycle before had not, or in another size.

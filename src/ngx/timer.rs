@@ -1,4 +1,4 @@
-//! A timer that fires every second as long as the process lives.
+//! Timers that fire again and again as long as the process lives.
 
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
@@ -6,16 +6,20 @@ use std::mem::MaybeUninit;
 use super::guard::guard;
 use super::sys;
 
-const SECOND: sys::ngx_msec_t = 1000;
+/// Called again and again.
+pub trait Repeated {
+    /// Milliseconds from the end of one call to the next one.
+    const EVERY: u32;
 
-/// Called every second.
-pub trait EverySecond {
+    /// Where nginx keeps it, for nothing else.
+    fn slot() -> &'static Slot;
+
     /// Runs in the event loop, which waits for it.
     fn tick();
 }
 
 /// An event, and a connection: nginx's debug log takes every event to have one (ngx_event_ident()).
-struct Slot {
+pub struct Slot {
     event: UnsafeCell<MaybeUninit<sys::ngx_event_t>>,
     connection: UnsafeCell<MaybeUninit<sys::ngx_connection_t>>,
 }
@@ -23,32 +27,38 @@ struct Slot {
 // SAFETY: only the thread of the event loop uses it.
 unsafe impl Sync for Slot {}
 
-static SLOT: Slot = Slot {
-    event: UnsafeCell::new(MaybeUninit::zeroed()),
-    connection: UnsafeCell::new(MaybeUninit::zeroed()),
-};
+impl Slot {
+    /// One that is not in use.
+    pub const fn new() -> Self {
+        Self {
+            event: UnsafeCell::new(MaybeUninit::zeroed()),
+            connection: UnsafeCell::new(MaybeUninit::zeroed()),
+        }
+    }
+}
 
-/// Starts the timer. In init_process only, once in a process. A worker that ends does not wait for
-/// it.
-pub fn start<T: EverySecond>() {
+/// Starts a timer. In init_process only, once in a process for each slot. A worker that ends does not
+/// wait for it.
+pub fn start<T: Repeated>() {
     // SAFETY: zeroes are a value of both structures, which are static. ngx_event_process_init() has
     // made the timers of the process (ngx_event_timer_init()): the event module comes before all
     // HTTP modules.
     unsafe {
-        let connection = SLOT.connection.get().cast::<sys::ngx_connection_t>();
+        let slot = T::slot();
+        let connection = slot.connection.get().cast::<sys::ngx_connection_t>();
         (*connection).fd = -1;
-        let event = SLOT.event.get().cast::<sys::ngx_event_t>();
+        let event = slot.event.get().cast::<sys::ngx_event_t>();
         (*event).data = connection.cast();
         (*event).handler = Some(fire::<T>);
         // ngx_event_no_timers_left() does not wait for it.
         (*event).set_cancelable(1);
-        arm(event);
+        arm::<T>(event);
     }
 }
 
 /// # Safety
-/// `event` is that of [`SLOT`], complete.
-unsafe fn arm(event: *mut sys::ngx_event_t) {
+/// `event` is that of the slot, complete.
+unsafe fn arm<T: Repeated>(event: *mut sys::ngx_event_t) {
     // SAFETY: the caller's promise. ngx_cycle is the running cycle; it may be another each time,
     // with `master_process off`. Handlers of events may update the time, see
     // ngx_http_file_cache_loader_sleep().
@@ -57,12 +67,12 @@ unsafe fn arm(event: *mut sys::ngx_event_t) {
         // be due at once after work that took a second.
         sys::ngx_time_update();
         (*event).log = (*sys::ngx_cycle).log;
-        sys::ngx_add_timer(event, SECOND);
+        sys::ngx_add_timer(event, T::EVERY as sys::ngx_msec_t);
     }
 }
 
-unsafe extern "C" fn fire<T: EverySecond>(event: *mut sys::ngx_event_t) {
+unsafe extern "C" fn fire<T: Repeated>(event: *mut sys::ngx_event_t) {
     guard((), T::tick);
     // SAFETY: ngx_event_expire_timers() passes the event, which it has taken out of the tree.
-    unsafe { arm(event) }
+    unsafe { arm::<T>(event) }
 }

@@ -14,6 +14,7 @@ use crate::ngx::process::{self, Role};
 use crate::ngx::shm;
 
 use super::adopt;
+use super::cluster::{self, ClusterZone, ClusterZoneConf};
 use super::counted_servers::ServerPlaces;
 use super::counters::{CountersConf, CountersZone};
 use super::session_counts;
@@ -44,10 +45,12 @@ pub fn tick(running: Cycle<'_>, usable: Usable<'_>, resolved: Resolved<'_>) {
     let zones = running.zones::<ZoneConf>();
     let counters = running.zones::<CountersConf>();
     let counters = counters.first().map(|counters| (*counters, resolved));
+    let clusters = running.zones::<ClusterZoneConf>();
+    let cluster = clusters.first().copied();
     let mut turn = TURN.get();
     turn.sweep(zones.len(), SWEPT_AT_ONCE, |index, words| {
         let swept = zones.get(index);
-        let swept = swept.and_then(|zone| sweep(zone, words, counters));
+        let swept = swept.and_then(|zone| sweep(zone, words, counters, cluster));
         swept.unwrap_or(Progress {
             words: 0,
             is_whole: true,
@@ -66,13 +69,18 @@ fn sweep(
     zone: &TableZone,
     count: usize,
     counters: Option<(&CountersZone, Resolved<'_>)>,
+    cluster: Option<&ClusterZone>,
 ) -> Option<Progress> {
     let limits = zone.conf().longest.get()?;
     let (header, rest) = zone.split::<ZoneHeader, AtomicU128>()?;
     if header.counters.is_unused() {
         return None;
     }
-    let table = header.table(rest);
+    let is_shared = zone.conf().keys.get().is_some();
+    let journal = cluster.filter(|_| is_shared);
+    let journal = journal.and_then(|cluster| cluster::journal_of_zone(cluster, header));
+    // Numbers of servers that stand in notes are in use.
+    let table = header.table(rest).with_journal(journal);
     let now = tick_at(header.identity.epoch(), monotonic_seconds());
     let mut swept = zone.conf().swept.take();
     let from = swept.next;

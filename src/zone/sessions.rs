@@ -15,8 +15,9 @@ use sticky_core::table::{
 use crate::ngx::clock::monotonic_seconds;
 use crate::ngx::log::{Level, Log};
 
+use super::cluster::Noted;
 use super::succession;
-use super::table_zone::{epoch, random_key, table_of, TableZone};
+use super::table_zone::{epoch, random_key, table_of, Parts, TableZone};
 
 /// Size of a zone whose size no directive gives.
 pub const DEFAULT_SIZE: usize = 1 << 20;
@@ -76,6 +77,8 @@ pub struct Sessions<'c> {
     read_at: u64,
     /// How long they live in the table.
     limits: Cell<Limits>,
+    /// Where their changes are noted, if other nginx have them, too.
+    noted: OnceCell<Noted<'c>>,
 }
 
 /// From ids to keys.
@@ -168,7 +171,19 @@ impl<'c> Sessions<'c> {
             opened: OnceCell::new(),
             read_at: monotonic_seconds(),
             limits: Cell::new(limits),
+            noted: OnceCell::new(),
         }
+    }
+
+    /// Where their changes are noted, if other nginx have them, too.
+    pub fn noted(&self) -> Option<&Noted<'c>> {
+        self.noted.get()
+    }
+
+    /// Other nginx have them, too: what becomes of them is noted. Before their first use.
+    pub fn note(&self, noted: Noted<'c>) {
+        // It is empty: a configuration is completed once.
+        let _ = self.noted.set(noted);
     }
 
     /// Gives the zone its size where no directive did.
@@ -665,11 +680,13 @@ impl<'c> Sessions<'c> {
     fn open_zone(&self, zone: &'c TableZone) -> Option<&Opened<'c>> {
         let (header, rest) = zone.split::<ZoneHeader, AtomicU128>()?;
         let limits = zone.conf().longest.get();
+        let noting = &|parts: Parts<'c>| self.noted.get()?.journal(parts);
+        let table = table_of((header, rest), limits);
         let opened = Opened {
-            table: table_of((header, rest), limits),
+            table: table.with_journal(noting((header, rest))),
             identity: &header.identity,
             epoch: header.identity.epoch(),
-            predecessor: succession::predecessor(zone),
+            predecessor: succession::predecessor(zone, noting),
         };
         Some(self.opened.get_or_init(|| opened))
     }

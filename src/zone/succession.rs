@@ -5,44 +5,74 @@ use std::io;
 use std::rc::Rc;
 
 use portable_atomic::AtomicU128;
+use sticky_core::cluster::JournalOf;
 use sticky_core::table::{tick_at, Limits, Predecessor, Table, ZoneHeader};
 
 use crate::ngx::background_task::{self, BackgroundTask};
 use crate::ngx::clock::monotonic_seconds;
 use crate::ngx::log::Level;
-use crate::ngx::shm::OldBlock;
+use crate::ngx::shm::{Adopt, OldBlock, Zone};
 
+use super::journals::{journal_in, NotedScope};
 use super::table_zone::{parts_of, table_of, Parts, TableZone};
 
 /// So many tables of a zone are used at once at most, if workers of as many configurations with
 /// other sizes still have requests. The oldest is not asked then.
 const MOST_TABLES: usize = 8;
 
+/// Where a table notes what it changes, if other nginx have its sessions, too.
+pub type Noting<'n, 'a> = &'n dyn Fn(Parts<'a>) -> Option<JournalOf<'a>>;
+
 /// What a zone has replaced, if some sessions may stand only there.
-pub fn predecessor(zone: &TableZone) -> Option<Predecessor<'_>> {
+pub fn predecessor<'a>(zone: &'a TableZone, noting: Noting<'_, 'a>) -> Option<Predecessor<'a>> {
     let (header, _) = zone.split::<ZoneHeader, AtomicU128>()?;
     let used = in_use(header, zone.replaced());
     chain(
         used.into_iter().map(|(_, parts)| parts),
         zone.conf().longest.get(),
+        noting,
     )
+}
+
+/// The same of what is in the blocks of a zone and of those that it has replaced, the latest first.
+pub fn of_parts<'a>(
+    zone: Parts<'a>,
+    replaced: &[Parts<'a>],
+    limits: Option<Limits>,
+    noting: Noting<'_, 'a>,
+) -> Option<Predecessor<'a>> {
+    let mut is_whole = zone.0.identity.is_whole();
+    let mut used = Vec::new();
+    for parts in replaced {
+        if is_whole || !parts.0.identity.is_valid_for(parts.1.len()) {
+            break;
+        }
+        if !parts.0.identity.is_skipped() {
+            is_whole = parts.0.identity.is_whole();
+            used.push(*parts);
+        }
+    }
+    chain(used.into_iter(), limits, noting)
 }
 
 /// Tables of which each has replaced the next, from the latest on.
 fn chain<'a>(
     tables: impl DoubleEndedIterator<Item = Parts<'a>>,
     limits: Option<Limits>,
+    noting: Noting<'_, 'a>,
 ) -> Option<Predecessor<'a>> {
     tables.rev().fold(None, |before, (header, rest)| {
-        let table = table_of((header, rest), limits);
+        let table = table_of((header, rest), limits).with_journal(noting((header, rest)));
         Some(Predecessor::new(table, &header.identity, before))
     })
 }
 
 /// Starts work in a thread on the sessions of a zone: on its table, on what that has replaced, and
-/// with its epoch. `None`: the zone does not exist yet.
-pub fn task<R: Send + 'static>(
+/// with its epoch. Both note what they change, where that is `noted`. `None`: the zone does not exist
+/// yet.
+pub fn task<U: Adopt, R: Send + 'static>(
     zone: &TableZone,
+    noted: Option<(&Zone<U>, NotedScope)>,
     work: impl FnOnce(&Table<'_>, Option<&Predecessor<'_>>, u64) -> R + Send + 'static,
 ) -> Option<io::Result<BackgroundTask<R>>> {
     let (header, _) = zone.split::<ZoneHeader, AtomicU128>()?;
@@ -50,14 +80,34 @@ pub fn task<R: Send + 'static>(
     // Behind the zone itself.
     let used = in_use(header, zone.replaced());
     let places: Vec<usize> = used.iter().map(|(place, _)| place + 1).collect();
-    zone.task_with_replaced(move |tables: &[(&ZoneHeader, &[AtomicU128])]| {
-        let at = |place: &usize| tables.get(*place).copied();
-        let before = chain(places.iter().filter_map(at), limits);
-        // The zone comes first.
-        let newest = tables[0];
-        let epoch = newest.0.identity.epoch();
-        work(&table_of(newest, limits), before.as_ref(), epoch)
-    })
+    let Some((cluster, scope)) = noted else {
+        return zone.task_with_replaced(move |tables: &[(&ZoneHeader, &[AtomicU128])]| {
+            on_tables(tables, (&places, limits), &|_| None, work)
+        });
+    };
+    zone.task_with_replaced_beside(
+        cluster,
+        move |tables: &[(&ZoneHeader, &[AtomicU128])], parts| {
+            let noting = |table: Parts<'_>| journal_in(parts, scope, table);
+            on_tables(tables, (&places, limits), &noting, work)
+        },
+    )
+}
+
+/// Does work on the first of some tables, which those at some places behind it precede.
+fn on_tables<'a, R>(
+    tables: &[Parts<'a>],
+    (places, limits): (&[usize], Option<Limits>),
+    noting: Noting<'_, 'a>,
+    work: impl FnOnce(&Table<'_>, Option<&Predecessor<'_>>, u64) -> R,
+) -> R {
+    let at = |place: &usize| tables.get(*place).copied();
+    let before = chain(places.iter().filter_map(at), limits, noting);
+    // The zone comes first.
+    let newest = tables[0];
+    let epoch = newest.0.identity.epoch();
+    let table = table_of(newest, limits).with_journal(noting(newest));
+    work(&table, before.as_ref(), epoch)
 }
 
 /// Of the blocks that a zone has replaced, the latest first, those in which some sessions may stand
@@ -207,7 +257,8 @@ fn pass_over(used: &[(&Rc<OldBlock>, Parts<'_>)], at: usize, limits: Option<Limi
 fn move_own(used: &[(&Rc<OldBlock>, Parts<'_>)], at: usize, limits: Option<Limits>) -> bool {
     let tables = used.iter().skip(at).map(|it| it.1);
     let newer = at.checked_sub(1).and_then(|at| used.get(at));
-    let (Some(longest), Some(table), Some((_, new))) = (limits, chain(tables, limits), newer)
+    let (Some(longest), Some(table), Some((_, new))) =
+        (limits, chain(tables, limits, &|_| None), newer)
     else {
         return false;
     };

@@ -106,6 +106,11 @@ impl<R: Read> SnapshotReader<R> {
         })
     }
 
+    /// What the file begins with.
+    pub fn header(&self) -> &SnapshotHeader {
+        &self.header
+    }
+
     fn record(&mut self) -> Result<Option<Record>, SnapshotError> {
         loop {
             let rest = self.body.get(self.at..).unwrap_or_default();

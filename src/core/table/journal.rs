@@ -97,11 +97,11 @@ impl Default for JournalHead {
             dropped: AtomicU64::new(0),
             overflowed: AtomicU64::new(0),
             ahead: AtomicU64::new(0),
-            spare: [const { AtomicU64::new(0) }; 4],
+            spare: Default::default(),
             sent: AtomicU64::new(0),
             returned: AtomicU64::new(0),
             left: AtomicU64::new(0),
-            more: [const { AtomicU64::new(0) }; 5],
+            more: Default::default(),
             latest: std::array::from_fn(|_| Slot::default()),
         }
     }

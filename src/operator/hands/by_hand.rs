@@ -247,7 +247,7 @@ impl<'c> ByHand<'c> {
                 "so many sessions are being moved already",
             ));
         }
-        let begun = zone.and_then(|zone| bulk::begin(zone, parts, bulk, limits));
+        let begun = zone.and_then(|zone| bulk::begin(zone, parts, bulk, limits, sessions.noted()));
         let is_moved = matches!(bulk, Bulk::Move(_));
         match begun {
             None => Err(Refused::new(500, "no thread could be started")),

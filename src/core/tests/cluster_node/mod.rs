@@ -158,13 +158,6 @@ impl Memory {
         server.fingerprint().unwrap().bits() as u32 - 1
     }
 
-    pub fn quiet_look_up(&self, key: Key) -> LookUp {
-        let hook = sticky_core::table::test_points::hook(None);
-        let found = self.look_up(key);
-        sticky_core::table::test_points::hook(hook);
-        found
-    }
-
     pub fn look_up(&self, key: Key) -> LookUp {
         self.table()
             .look_up(key, &self.liveness.limits, self.tick())
@@ -179,13 +172,6 @@ impl Memory {
         let records = (first..end).map(|position| {
             let note = journal.at(position).unwrap();
             assert_eq!(note.scope, NUMBER);
-            let traced = std::env::var("STICKY_TRACE")
-                .ok()
-                .and_then(|it| it.parse().ok())
-                .map(crate::table_zone::key);
-            if traced == Some(note.key) {
-                println!("  node {} sends {position} {note:?}", self.name);
-            }
             target.record_of(SCOPE, &note, self.store.now()).unwrap()
         });
         let records: Vec<_> = records.collect();
@@ -219,13 +205,6 @@ impl Memory {
             let own = (node == self.name).then_some(position);
             let applied = &self.applied[node];
             if own.is_some() || position >= applied.load(SeqCst) {
-                let traced = std::env::var("STICKY_TRACE")
-                    .ok()
-                    .and_then(|it| it.parse().ok())
-                    .map(crate::table_zone::key);
-                if traced == Some(record.key) {
-                    println!("  node {} place {place} applies {own:?} of {node} {position} at {at}: {:?} {:?} {:?} {}; is {:?}", self.name, record.change, record.server, record.from, record.seen, self.quiet_look_up(record.key));
-                }
                 let outcome = follower.apply(&scopes, &target, &record, at, own);
                 assert!(
                     matches!(outcome, Applied::Done | Applied::Before),

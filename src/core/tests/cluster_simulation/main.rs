@@ -179,10 +179,6 @@ impl Simulation {
     }
 
     fn run(mut self, steps: u64) {
-        /*KEYS*/
-        if let Some(n) = trace() {
-            std::env::set_var("STICKY_DEBUG", key(n).get().to_string());
-        }
         test_points::hook(Some(Rc::new(|_| stop())));
         while self.step < steps {
             self.step += 1;
@@ -265,9 +261,6 @@ impl Simulation {
                 }));
             }
             Some(_) if self.random.below(150) == 0 => {
-                if trace().is_some() {
-                    println!("{} node {index} follower dies", self.step);
-                }
                 node.follower = None;
                 self.totals.follower_deaths += 1;
             }
@@ -285,9 +278,6 @@ impl Simulation {
         match &mut node.jobs[slot] {
             None => self.begin(index, slot),
             Some(job) if job.number >= ALONE && self.random.below(600) == 0 => {
-                if trace() == Some(job.number) {
-                    println!("{} node {index} slot {slot}: dies", self.step);
-                }
                 node.jobs[slot] = None;
                 self.totals.worker_deaths += 1;
             }
@@ -356,14 +346,6 @@ impl Simulation {
                 return;
             }
         }
-        if trace() == Some(number) {
-            println!(
-                "{} now {} node {index} slot {slot}: begin {act:?}; {:?}",
-                self.step,
-                self.store.now(),
-                self.nodes[index].memory.look_up(key(number))
-            );
-        }
         self.nodes[index].jobs[slot] = Some(job(&self.nodes[index].memory, act, number));
     }
 
@@ -382,14 +364,6 @@ impl Simulation {
     }
 
     fn settle(&mut self, index: usize, act: Act, (number, now): (u64, Seconds), answer: Answer) {
-        if trace() == Some(number) {
-            println!(
-                "{} now {} node {index}: {act:?} -> {answer:?}; {:?}",
-                self.step,
-                self.store.now(),
-                self.nodes[index].memory.look_up(key(number))
-            );
-        }
         self.totals.answers += 1;
         let memory = &self.nodes[index].memory;
         match answer {
@@ -410,6 +384,10 @@ impl Simulation {
                 used: now,
             }),
             _ => None,
+        };
+        let seen = match memory.look_up(key(number)) {
+            LookUp::Found(session) => memory.second(session.seen),
+            _ => now,
         };
         let told = match (act, answer) {
             (
@@ -435,9 +413,9 @@ impl Simulation {
             Act::Learn {
                 claim: Claim::ResponseOnly | Claim::Answer,
                 ..
-            } => before.map_or(now, |before| before.used),
+            } => before.map_or(seen, |before| before.used),
             Act::Learn { .. } if matches!(answer, Answer::Learned(Learned::Kept { .. })) => {
-                before.map_or(now, |before| before.used)
+                before.map_or(seen, |before| before.used)
             }
             _ => used,
         };
@@ -453,9 +431,6 @@ impl Simulation {
     /// Lets all end, and compares.
     fn quieten(&mut self) {
         self.totals.quiet += 1;
-        if trace().is_some() {
-            println!("{} quiet", self.step);
-        }
         for index in 0..self.nodes.len() {
             for slot in 0..WORKERS {
                 while let Some(job) = &mut self.nodes[index].jobs[slot] {
@@ -532,7 +507,7 @@ impl Simulation {
                     );
                     continue;
                 };
-                let idle = now - known.used;
+                let idle = now.saturating_sub(known.used);
                 let is_live = idle < u64::from(LIMITS.expires);
                 let is_over = idle > u64::from(LIMITS.expires) + 100;
                 if is_live {
@@ -575,8 +550,4 @@ fn nodes_agree_when_all_is_quiet() {
 #[test]
 fn many_nodes_agree_when_all_is_quiet() {
     Simulation::new(142, 6).run(steps());
-}
-
-fn trace() -> Option<u64> {
-    std::env::var("STICKY_TRACE").ok()?.parse().ok()
 }

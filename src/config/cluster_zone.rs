@@ -1,0 +1,113 @@
+//! The zone of the cluster, and what its threads need to know of the configuration.
+
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
+
+use sticky_core::cluster::Liveness;
+use sticky_core::directive::cluster::StoreAddress;
+
+use crate::ngx::conf::Conf;
+use crate::ngx::cycle::Cycle;
+use crate::ngx::process;
+use crate::ngx::shm::ZoneError;
+use crate::zone::cluster::plan::{Plan, ScopePlan, TablePlan};
+use crate::zone::cluster::store::{Access, Address, Tls};
+use crate::zone::cluster::{self, Noted};
+use crate::zone::journals::NotedScope;
+
+use super::cluster::{ClusterConf, ClusteredScope, ClusteredZone};
+use super::error::Refusal;
+use super::share;
+use super::types::{MainConf, UpstreamConf};
+
+/// Makes the zone, if any sessions are shared. Called when all upstreams have been read.
+pub fn add<'c>(cf: Conf<'c>, main: &MainConf<'c>) -> Result<(), Refusal> {
+    let clustered = main.clustered.borrow();
+    if main.cluster.get().is_none() || clustered.is_empty() {
+        return Ok(());
+    }
+    let zone = cluster::add(cf);
+    let zone = zone.map_err(|(ZoneError::Reported | ZoneError::OutOfMemory)| Refusal::Reported)?;
+    for scope in clustered.iter().flat_map(|clustered| &clustered.scopes) {
+        let noted = Noted {
+            zone,
+            scope: NotedScope {
+                digest: scope.digest,
+                period: Liveness::of(&scope.limits).period,
+            },
+        };
+        for us in &scope.upstreams {
+            let sticky = us.srv_conf::<UpstreamConf<'c>>();
+            let sticky = sticky.and_then(UpstreamConf::active);
+            if let Some(sessions) = sticky.and_then(|sticky| sticky.rule.sessions()) {
+                sessions.note(noted);
+            }
+        }
+    }
+    // It is empty: the configuration is completed once.
+    let _ = main.cluster_zone.set(zone);
+    Ok(())
+}
+
+/// The configuration is complete, also when it is only tested.
+pub fn begin(new: Cycle<'_>) {
+    let Some(main) = new.main_conf::<MainConf<'_>>() else {
+        return;
+    };
+    if let (Some(conf), Some(zone), false) = (
+        main.cluster.get(),
+        main.cluster_zone.get(),
+        process::is_test(),
+    ) {
+        let clustered = main.clustered.borrow();
+        cluster::begin(zone, plan(conf, &clustered));
+    }
+}
+
+fn plan(conf: &ClusterConf<'_>, clustered: &[ClusteredZone<'_>]) -> Plan {
+    let rule = &conf.rule;
+    let addresses = rule.store.servers.iter().map(|address| match address {
+        StoreAddress::Tcp(host, port) => Address::Tcp(host.clone(), *port),
+        StoreAddress::Unix(path) => {
+            Address::Unix(std::ffi::OsStr::from_bytes(path).to_owned().into())
+        }
+    });
+    Plan {
+        access: Access {
+            shown: conf.shown_url.escape_ascii().to_string(),
+            addresses: addresses.collect(),
+            service: rule.store.service.clone(),
+            database: rule.store.database.into(),
+            user: rule.store.user.clone(),
+            password: conf.password.clone(),
+            tls: rule.store.tls.then(|| Tls {
+                authorities: conf.ca.clone(),
+                own: conf.cert.clone(),
+            }),
+        },
+        prefix: rule.prefix.clone().into_bytes(),
+        seals: conf.seals(),
+        wait: Duration::from_millis(rule.wait),
+        tables: clustered.iter().filter_map(table_plan).collect(),
+    }
+}
+
+fn table_plan(clustered: &ClusteredZone<'_>) -> Option<TablePlan> {
+    let zone = clustered.zone;
+    Some(TablePlan {
+        zone: zone.name().into(),
+        longest: zone.conf().longest.get()?,
+        scopes: clustered.scopes.iter().map(scope_plan).collect(),
+    })
+}
+
+fn scope_plan(scope: &ClusteredScope<'_>) -> ScopePlan {
+    let upstreams = scope.upstreams.iter();
+    let servers = upstreams.flat_map(|us| share::labelled_names(*us));
+    ScopePlan {
+        digest: scope.digest,
+        name: scope.name.into(),
+        liveness: Liveness::of(&scope.limits),
+        servers: servers.map(|(_, name)| name).collect(),
+    }
+}

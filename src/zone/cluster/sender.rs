@@ -1,0 +1,213 @@
+//! The thread that puts what workers have noted into the stream.
+
+use std::sync::atomic::Ordering::Acquire;
+use std::sync::PoisonError;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sticky_core::cluster::header::Flag;
+use sticky_core::cluster::statistics::add;
+use sticky_core::cluster::wire::{Entry, MOST_RECORDS};
+use sticky_core::cluster::Record;
+
+use super::applying::Tables;
+use super::known::Known;
+use super::link::{run_of, Backoff};
+use super::shared::Context;
+use super::store::{Store, StoreError};
+
+/// Entries of one round trip.
+const MOST_ENTRIES: usize = 16;
+
+/// Between two looks at the journal, while something came within the last second, and else.
+const SHORT_NAP: Duration = Duration::from_millis(1);
+const NAP: Duration = Duration::from_millis(10);
+const BUSY: Duration = Duration::from_secs(1);
+
+/// Works until the lease is lost.
+pub fn run(context: &Context<'_>) {
+    let mut backoff = Backoff::new();
+    let tables = Tables::of(context);
+    while context.goes_on() {
+        // The receiver tells when the store is away.
+        if serve(context, &tables, &mut backoff).is_err() {
+            context.sleep(backoff.next());
+        }
+    }
+}
+
+fn serve<'a>(
+    context: &Context<'a>,
+    tables: &Tables<'a>,
+    backoff: &mut Backoff,
+) -> Result<(), StoreError> {
+    let fit = context.shared.fit.load(Acquire);
+    if fit == 0 {
+        thread::sleep(NAP);
+        return Ok(());
+    }
+    let mut store = Store::connect(&context.plan.access)?;
+    if run_of(&mut store)? != fit {
+        // The receiver has not met it yet.
+        context.sleep(NAP);
+        return Ok(());
+    }
+    *backoff = Backoff::new();
+    let mut busy_until = Instant::now();
+    let mut known: Option<Known<'_>> = None;
+    while context.goes_on() && context.shared.fit.load(Acquire) == fit {
+        let mut is_busy = send_notes(context, tables, &mut store)?;
+        if context.journal().take_overflow() {
+            context.header.set(Flag::MustFill, true);
+        }
+        if known.is_none() && context.header.set(Flag::MustFill, false) {
+            known = Some(Known::of(context, tables));
+        }
+        if let Some(all) = &mut known {
+            let sent = send_known(context, &mut store, all);
+            if sent.is_err() {
+                context.header.set(Flag::MustFill, true);
+            }
+            if !sent? {
+                known = None;
+            }
+            is_busy = true;
+        }
+        let now = Instant::now();
+        if is_busy {
+            busy_until = now + BUSY;
+        } else {
+            thread::sleep(if now < busy_until { SHORT_NAP } else { NAP });
+        }
+    }
+    if known.is_some() {
+        context.header.set(Flag::MustFill, true);
+    }
+    Ok(())
+}
+
+/// Sends what was noted, some entries of it. Returns whether there was anything.
+fn send_notes(
+    context: &Context<'_>,
+    tables: &Tables<'_>,
+    store: &mut Store,
+) -> Result<bool, StoreError> {
+    let journal = context.journal();
+    // While the receiver goes back to what was sent before, nothing is sent.
+    let _sending = context
+        .shared
+        .sending
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    let from = journal.sent();
+    let waiting = journal.tail().wrapping_sub(from);
+    if waiting == 0 {
+        return Ok(false);
+    }
+    let most = (MOST_ENTRIES * MOST_RECORDS) as u64;
+    let to = from + waiting.min(most);
+    let now = context.store_seconds();
+    let mut entries = Vec::new();
+    let mut entry = Unsealed::new(context, from);
+    let mut count = 0;
+    for position in from..to {
+        // What is not there any more was written over: it is missing in the stream.
+        let record = journal.at(position).and_then(|note| {
+            let record = tables.record_of(&note, now);
+            // A scope of another configuration: what it says is in the table.
+            record.or_else(|| {
+                context.header.set(Flag::MustFill, true);
+                tables.nothing(&note, now)
+            })
+        });
+        match record {
+            Some(record) => {
+                entry.records.push(record);
+                count += 1;
+            }
+            None => entry.end(&mut entries, position + 1),
+        }
+        if entry.records.len() == MOST_RECORDS {
+            entry.end(&mut entries, position + 1);
+        }
+    }
+    entry.end(&mut entries, to);
+    append(context, store, &entries)?;
+    if !context.goes_on() {
+        // Another thread sends from where this one has begun: what comes twice is known by its place.
+        return Ok(false);
+    }
+    journal.set_sent(to);
+    add(&context.header.statistics.records_out, count);
+    Ok(true)
+}
+
+/// Sends the next sessions of all tables. Returns whether there are more.
+fn send_known(
+    context: &Context<'_>,
+    store: &mut Store,
+    known: &mut Known<'_>,
+) -> Result<bool, StoreError> {
+    let mut entries = Vec::new();
+    let mut count = 0;
+    let mut is_more = true;
+    while is_more && entries.len() < MOST_ENTRIES {
+        let records: Vec<Record> = known.take(MOST_RECORDS).collect();
+        is_more = records.len() == MOST_RECORDS;
+        count += records.len() as u64;
+        seal(context, &mut entries, None, records);
+    }
+    append(context, store, &entries)?;
+    add(&context.header.statistics.records_out, count);
+    Ok(is_more)
+}
+
+fn append(context: &Context<'_>, store: &mut Store, entries: &[Vec<u8>]) -> Result<(), StoreError> {
+    if entries.is_empty() || !context.goes_on() {
+        return Ok(());
+    }
+    store.append(&context.plan.stream(), entries)
+}
+
+/// Records for an entry.
+struct Unsealed<'a, 'c> {
+    context: &'a Context<'c>,
+    first: u64,
+    records: Vec<Record>,
+}
+
+impl<'a, 'c> Unsealed<'a, 'c> {
+    fn new(context: &'a Context<'c>, first: u64) -> Self {
+        Self {
+            context,
+            first,
+            records: Vec::new(),
+        }
+    }
+
+    /// Ends the entry, if there is anything in it. The next one begins with that position.
+    fn end(&mut self, entries: &mut Vec<Vec<u8>>, next: u64) {
+        let records = std::mem::take(&mut self.records);
+        seal(self.context, entries, Some(self.first), records);
+        self.first = next;
+    }
+}
+
+fn seal(
+    context: &Context<'_>,
+    entries: &mut Vec<Vec<u8>>,
+    first: Option<u64>,
+    records: Vec<Record>,
+) {
+    if records.is_empty() {
+        return;
+    }
+    let entry = Entry {
+        node: context.header.node(),
+        term: context.shared.lease.term(),
+        first,
+        records,
+    };
+    // Times that cannot be written are of no session.
+    entries.extend(entry.encode(&context.plan.seals.current));
+}
