@@ -144,9 +144,10 @@ fn with_page<'r, T>(r: Request<'r>, f: impl FnOnce(&StatusPage<'r>) -> T) -> Opt
 
 fn show(r: Request<'_>, form: Form, status: u16, notice: Option<Notice>) -> Reply {
     let shown = with_page(r, |page| {
-        (page.upstreams.clone(), hands::may_act(r, page).ok())
+        let shows_all = page.rule.upstreams.is_empty();
+        (page.upstreams.clone(), hands::may_act(r, page).ok(), shows_all)
     });
-    let Some((upstreams, operator)) = shown else {
+    let Some((upstreams, operator, shows_all)) = shown else {
         return Reply::of(Code::FAILED);
     };
     let chosen = Query(r.args()).upstream();
@@ -165,6 +166,9 @@ fn show(r: Request<'_>, form: Form, status: u16, notice: Option<Notice>) -> Repl
     let mut uncounted = chosen_ones.clone().into_iter();
     let mut gathered = Gathered::new(chosen_ones);
     gathered.about.notice = notice;
+    if shows_all && chosen.is_none() {
+        gathered.about.cluster = r.main_conf().and_then(gather::cluster);
+    }
     let (media_type, mut writing) = match form {
         Form::Page => {
             gathered.about.token = operator.and_then(|operator| hands::token_now(r, &operator));

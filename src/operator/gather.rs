@@ -14,11 +14,12 @@ use sticky_core::status::{self, Mode, Report, Server, ServerDrain, StateFile, Su
 use sticky_core::table::ZoneHeader;
 
 use crate::config::directives::DRAINING;
-use crate::config::types::{Rule, Sticky, UpstreamConf};
+use crate::config::types::{MainConf, Rule, Sticky, UpstreamConf};
 use crate::ngx::clock::{monotonic_seconds, unix_seconds};
 use crate::ngx::peers::{Identity, PeerList};
 use crate::ngx::request::nginx_version;
 use crate::ngx::upstream::Upstream;
+use crate::zone::cluster;
 use crate::zone::counters::UpstreamCounters;
 use crate::zone::sessions::Sessions;
 use crate::zone::table_zone::TableZone;
@@ -63,6 +64,27 @@ impl<'c> Gathered<'c> {
         }
         gathered
     }
+}
+
+/// The part of this nginx in a cluster, if it has one.
+pub fn cluster<'c>(main: &'c MainConf<'_>) -> Option<status::Cluster<'c>> {
+    let conf = main.cluster.get()?;
+    let shown = cluster::shown(main.cluster_zone.get()?)?;
+    let counted = shown.statistics;
+    Some(status::Cluster {
+        store: Cow::Borrowed(&conf.shown_url),
+        is_up: shown.is_up,
+        last_contact: known(counted.last_contact),
+        // It hears its own entries, too, but only when it has sent some.
+        nodes: counted.nodes.max(1),
+        lag: counted.lag,
+        pending: shown.pending,
+        sent: counted.records_out,
+        received: counted.records_in,
+        dropped: shown.dropped,
+        refused: counted.refused_sealed + counted.refused_malformed + counted.refused_records,
+        lost: counted.store_lost,
+    })
 }
 
 /// The zone with the sessions of an upstream that this module serves.

@@ -129,7 +129,6 @@ pub fn begin(zone: &ClusterZone, plan: Plan) {
 }
 
 /// What operators see.
-#[allow(dead_code)] // Of the page and the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shown {
     /// Whether the store answers.
@@ -143,7 +142,6 @@ pub struct Shown {
 }
 
 /// What operators see. `None`: the zone was not made yet.
-#[allow(dead_code)]
 pub fn shown(zone: &ClusterZone) -> Option<Shown> {
     let (header, slots) = zone.split::<ClusterHeader, Slot>()?;
     let journal = header.journal(slots);
