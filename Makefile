@@ -77,7 +77,7 @@ else
 $(error NGINX=$(NGINX): expected debian, vendored, source, or a suite of Debian such as trixie)
 endif
 
-.PHONY: all module dev module-path install demo clean help packages \
+.PHONY: all module dev module-path install uninstall deb test-deb demo clean help packages \
 	test test-core test-worst test-layout test-nginx test-apps test-killed test-static test-msrv test-long \
 	tsan miri fuzz matrix matrix-row lint cargo-deny screenshot \
 	bench bench-core bench-worst bench-scale bench-nginx bench-instructions bench-reload bench-tenants \
@@ -113,6 +113,21 @@ install:
 	install -D -m 0644 $(MODULE) $(DESTDIR)$(MODULES_PATH)/ngx_http_sticky_rs.so
 	@test -d /etc/nginx/modules-enabled && echo 'sticky: load it with: echo "load_module modules/ngx_http_sticky_rs.so;" > /etc/nginx/modules-enabled/60-sticky-rs.conf' \
 		|| echo 'sticky: load it with: load_module modules/ngx_http_sticky_rs.so;'
+
+## Undoes make install: the file in MODULES_PATH, and that of modules-enabled which loads it
+uninstall:
+	$(if $(DESTDIR),rm -f $(DESTDIR)$(MODULES_PATH)/ngx_http_sticky_rs.so,@tools/uninstall $(MODULES_PATH))
+
+## For deb: any value builds twice, and fails unless the packages are equal
+TWICE ?=
+## For deb and test-deb: any value keeps the trees of Debian suites in target
+KEEP_TREE ?=
+
+## Debian's package of the module in target/deb, for the nginx of this machine; as root, with
+## NGINX=bookworm, trixie, forky, testing or sid, for that of the suite, in a tree of it
+deb:
+	$(if $(filter vendored source,$(NGINX)),$(error NGINX=$(NGINX): a package is for an nginx of Debian))
+	@CARGO='$(CARGO)' TWICE='$(TWICE)' KEEP_TREE='$(KEEP_TREE)' tools/make-deb target/deb $(NGINX:debian=)
 
 ## For demo: any value leaves a page open for a browser, both shops side by side
 KEEP ?=
@@ -182,6 +197,19 @@ test-apps: module
 	@tools/packages 'testing' $(RUN_PACKAGES) perl
 	@tools/test-apps $(CURDIR)/target/apps
 	@STICKY_APPS=$(CURDIR)/target/apps tools/test-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" $(or $(T),t/apps)
+
+# The package is that of make deb, made if it is not there.
+## Debian's package in bare trees of Debian 12, 13 and testing, or of the suite that NGINX names:
+## installed, upgraded, purged; as root
+test-deb:
+	@for suite in $(if $(filter debian,$(NGINX)),bookworm trixie testing,$(NGINX)); do \
+		deb=target/deb/$$suite/libnginx-mod-http-sticky-rs_*.deb; \
+		if ! ls $$deb >/dev/null 2>&1; then \
+			CARGO='$(CARGO)' KEEP_TREE='$(KEEP_TREE)' tools/make-deb target/deb $$suite || exit; \
+		fi; \
+		echo "sticky: testing $$(ls $$deb)"; \
+		KEEP_TREE='$(KEEP_TREE)' tools/test-deb $$suite $$deb || exit; \
+	done
 
 # In a module with test points at each step of the session table.
 ## nginx workers killed between any two steps of the session table

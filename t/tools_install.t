@@ -1,8 +1,8 @@
 #!/usr/bin/perl
 
-# Tests for what make does to a machine (tools/packages, tools/check-fit); without them make
-# installs packages unasked and in silence, or puts a module into the folder of an nginx that it
-# stops.
+# Tests for what make does to a machine (tools/packages, tools/check-fit, tools/uninstall); without
+# them make installs packages unasked and in silence, puts a module into the folder of an nginx that
+# it stops, or takes one away that nginx needs.
 
 use warnings;
 use strict;
@@ -14,12 +14,13 @@ use FindBin;
 
 my $tools = "$FindBin::Bin/../tools";
 plan(skip_all => 'tools are not there') unless -x "$tools/packages" && -x "$tools/check-fit";
-plan(tests => 21);
+plan(tests => 41);
 
 # Commands that stand in for those of the machine: they write down how they were called.
 my $dir = tempdir(CLEANUP => 1);
 mkdir "$dir/bin";
-stand_in('dpkg-query', '[ "$4" = here ] && echo "install ok installed"');
+stand_in('dpkg-query', 'case $1 in --search) [ -n "${OWNER:-}" ] && echo "$OWNER: $2" ;;'
+    . ' *) [ "$4" = here ] && echo "install ok installed" ;; esac');
 stand_in('id', 'echo ${FAKE_UID:-0}');
 stand_in('sudo', 'echo "sudo $*" >>"$CALLS"; exec "$@"');
 stand_in('apt-get', 'echo "apt-get $*" >>"$CALLS"; echo "Unpacking $*";'
@@ -87,6 +88,66 @@ $ENV{FITS} = 1;
 ($status, $said) = run("'$tools/check-fit' '$dir/calls' /m/");
 is("$status $said", '0 ', 'it fits');
 
+mkdir "$dir/m";
+write_file("$dir/m/ngx_http_sticky_rs.so", '');
+{
+    local $ENV{OWNER} = 'libnginx-mod-http-sticky-rs:amd64';
+    ($status, $said) = run("'$tools/check-fit' '$dir/calls' '$dir/m'");
+    is($status >> 8, 1, 'the module of a package is not overwritten');
+    like($said, qr/ is of package libnginx-mod-http-sticky-rs, nothing is installed/, 'said');
+
+    ($status, $said) = run("'$tools/uninstall' '$dir/m'");
+    is($status >> 8, 1, 'the module of a package is not removed');
+    like($said, qr/ is of package libnginx-mod-http-sticky-rs: apt remove /, 'said');
+    ok(-e "$dir/m/ngx_http_sticky_rs.so", 'it is there');
+}
+
+# tools/uninstall, with an nginx whose configuration is in DIR/etc, and is right or not.
+
+my $loads = "load_module modules/ngx_http_sticky_rs.so;\n";
+stand_in('nginx', 'if [ "$1" = -V ]; then echo "configure arguments: --conf-path=' . $dir
+    . '/etc/nginx.conf --modules-path=' . $dir . '/m" >&2; exit; fi; [ -n "${RIGHT:-}" ] ||'
+    . ' { echo "nginx: [emerg] unknown directive \"sticky\" in nginx.conf:1"; exit 1; }');
+mkdir "$dir/etc";
+mkdir "$dir/etc/modules-enabled";
+
+write_file("$dir/etc/nginx.conf", "user nobody;\n  $loads");
+($status, $said) = run("'$tools/uninstall' '$dir/m/'");
+is($status >> 8, 1, 'nginx.conf loads the module');
+is($said, "sticky: $dir/etc/nginx.conf loads it: remove that line first, then run this again\n", 'said');
+ok(-e "$dir/m/ngx_http_sticky_rs.so", 'nothing is removed');
+
+write_file("$dir/etc/nginx.conf", "user nobody;\n# $loads");
+write_file("$dir/etc/modules-enabled/60-sticky-rs.conf", "$loads# more\nenv A;\n");
+($status, $said) = run("'$tools/uninstall' '$dir/m'");
+is($status >> 8, 1, 'a file of modules-enabled does more than that');
+ok(-e "$dir/m/ngx_http_sticky_rs.so", 'nothing is removed');
+
+write_file("$dir/etc/modules-enabled/60-sticky-rs.conf", "# Sessions.\n$loads\n");
+($status, $said) = run("'$tools/uninstall' '$dir/m'");
+is($status, 0, 'a file of modules-enabled, and a configuration that needs the module');
+like($said, qr{^sticky: removed \Q$dir\E/m/ngx_http_sticky_rs.so \Q$dir\E/etc/modules-enabled/60-sticky-rs.conf$}m,
+    'what is removed');
+like($said, qr/^sticky: nginx -t: unknown directive "sticky" in nginx.conf:1$/m, 'what is wrong now');
+ok(!-e "$dir/m/ngx_http_sticky_rs.so", 'the module is gone');
+ok(!-e "$dir/etc/modules-enabled/60-sticky-rs.conf", 'the file is gone');
+ok(-e "$dir/etc/nginx.conf", 'nginx.conf is not');
+
+($status, $said) = run("'$tools/uninstall' '$dir/m'");
+is("$status $said", "0 sticky: no $dir/m/ngx_http_sticky_rs.so: nothing to remove\n", 'again');
+
+write_file("$dir/m/ngx_http_sticky_rs.so", '');
+$ENV{RIGHT} = 1;
+($status, $said) = run("'$tools/uninstall' '$dir/m'");
+is("$status $said", "0 sticky: removed $dir/m/ngx_http_sticky_rs.so\n", 'nothing else to say');
+
+mkdir "$dir/other";
+write_file("$dir/other/ngx_http_sticky_rs.so", '');
+write_file("$dir/etc/nginx.conf", $loads);
+($status, $said) = run("'$tools/uninstall' '$dir/other'");
+is("$status $said", "0 sticky: removed $dir/other/ngx_http_sticky_rs.so\n", 'the folder of another nginx');
+ok(-e "$dir/etc/nginx.conf", 'whose configuration is not looked at');
+
 sub packages {
     return run(join ' ', "'$tools/packages'", 'testing', @_);
 }
@@ -113,6 +174,14 @@ sub calls {
     my $calls = do { local $/; <$in> };
     unlink "$dir/calls";
     return $calls;
+}
+
+sub write_file {
+    my ($name, $text) = @_;
+    open my $out, '>', $name or die "$name: $!\n";
+    print $out $text;
+    close $out;
+    return;
 }
 
 sub stand_in {
