@@ -290,7 +290,7 @@ impl<'a> Table<'a> {
     pub fn end(&self, key: Key, holder: PeerId, limits: &Limits, now: Tick) -> bool {
         let mut ended = None;
         let mut is_any_removed = false;
-        let mut noted = None;
+        let mut noted: Option<(Noted, u128)> = None;
         for _ in 0..ATTEMPTS {
             let view = self.find(key, limits, now);
             let Current::Live(index, session) = view.current else {
@@ -302,7 +302,11 @@ impl<'a> Table<'a> {
             if session.peer != holder || ended.is_some_and(|ended| ended != bits) {
                 break;
             }
-            noted = noted.or_else(|| self.note_end(key, &session, now));
+            // Once more if it has changed: the first note may have returned, and be over.
+            if noted.is_none_or(|(_, of)| of != bits) {
+                self.take_back(noted.map(|(noted, _)| noted));
+                noted = self.note_end(key, &session, now).map(|noted| (noted, bits));
+            }
             // First: without the highest one, another copy would be the session.
             for (other, copy) in view.words.iter().enumerate() {
                 if other != index && Word::from_bits(*copy).key() == Some(key) {
@@ -318,7 +322,7 @@ impl<'a> Table<'a> {
             }
         }
         if ended.is_none() {
-            self.take_back(noted);
+            self.take_back(noted.map(|(noted, _)| noted));
         }
         ended.is_some()
     }
