@@ -5,6 +5,11 @@ use super::header_value::{trim_end, trim_start};
 /// Whether a Set-Cookie header deletes the cookie, or sets one that expires at once: by its
 /// Max-Age, else by its Expires (RFC 6265, 5.3). `now` is Unix time in seconds.
 pub fn is_deletion(header_value: &[u8], now: i64) -> bool {
+    // Mostly it has neither attribute, the names of which both have this letter.
+    let attributes = memchr::memchr(b';', header_value).and_then(|at| header_value.get(at..));
+    if attributes.is_none_or(|all| memchr::memchr2(b'x', b'X', all).is_none()) {
+        return false;
+    }
     let mut by_age = None;
     let mut by_date = None;
     for attribute in header_value.split(|byte| *byte == b';').skip(1) {

@@ -15,6 +15,8 @@ fn cookies_are_deleted_by_a_time_that_has_passed() {
         ("; Max-Age=0", true),
         ("; max-age = 000 ", true),
         ("; Max-Age=-1", true),
+        ("; MAX-AGE=0", true),
+        ("; EXPIRES=Thu, 01 Jan 1970 00:00:00 GMT", true),
         ("; Max-Age=x", false),
         ("; Max-Age=-", false),
         ("; Max-Age=1; Max-Age=0", true),
