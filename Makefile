@@ -247,6 +247,8 @@ test-long: packages
 	STICKY_SEED=$(SEED) STICKY_STEPS=30000000 STICKY_DEATHS=100 $(CARGO) test --locked -p sticky-core \
 		--features steps --target-dir target/core --test table_simulation --test table_killed --test table_work
 	STICKY_SITE_WORDS=64512 $(CARGO) test --locked -p sticky-core --features steps --target-dir target/core --test table_full
+	STICKY_SEED=$(SEED) STICKY_CLUSTER_STEPS=1000000 STICKY_SWITCHES=2 $(CARGO) test --locked -p sticky-core \
+		--features steps --target-dir target/core --test cluster_simulation --test cluster_orders
 	LOOM_MAX_PREEMPTIONS=4 $(CARGO) test --locked -p sticky-core --features model --target-dir target/core --test table_orders
 
 ## For tsan and miri: tells cargo to use a nightly Rust; empty where cargo is one

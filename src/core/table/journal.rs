@@ -150,7 +150,7 @@ impl Note {
     fn bits(&self) -> u128 {
         let number = |peer: PeerId| u64::from(peer.get()) & mask(NUMBER_BITS);
         let low = number(self.server) << SERVER_SHIFT
-            | self.from_bits() << FROM_SHIFT
+            | self.origin() << FROM_SHIFT
             | (self.change as u64) << CHANGE_SHIFT
             | if self.is_taken_back { TAKEN_BACK } else { 0 }
             | (u64::from(self.scope) & mask(SCOPE_BITS)) << SCOPE_SHIFT
@@ -179,7 +179,8 @@ impl Note {
         })
     }
 
-    fn from_bits(&self) -> u64 {
+    /// What stands in the place of `from`.
+    fn origin(&self) -> u64 {
         match self.change {
             Change::Moved => u64::from(self.from.get()) & mask(NUMBER_BITS),
             _ => u64::from(self.second) & mask(NUMBER_BITS),
