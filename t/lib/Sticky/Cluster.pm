@@ -20,7 +20,7 @@ use Sticky::Client qw/ eventually served_by status /;
 our @EXPORT = qw/ node /;
 
 # A node that is running. Of %options, `sticky` are more words for the upstream, `cluster` for the
-# directive, `workers` how many there are, `http` lines of the http block.
+# directive, `url` another one than that of the store's socket, `workers` how many there are, `http` lines of the http block.
 sub node {
     my ($t, $name, $port, %options) = @_;
     my $self = bless {
@@ -47,7 +47,7 @@ sub configure {
     my ($self, %options) = @_;
     $self->{$_} = $options{$_} for keys %options;
     my $t = $self->{t};
-    my $socket = $self->{store}->socket();
+    my $url = $self->{url} // 'unix:' . $self->{store}->socket();
     my $dir = $t->testdir();
     # The module, and who may read the folder of the test.
     my $globals = $ENV{TEST_NGINX_GLOBALS} // '';
@@ -71,7 +71,7 @@ http {
     access_log off;
     $self->{http}
 
-    sticky_cluster unix:$socket key_file=$dir/cluster.key $self->{cluster};
+    sticky_cluster $url key_file=$dir/cluster.key $self->{cluster};
 
     upstream u {
         sticky mode=query zone=u:1m $self->{sticky};

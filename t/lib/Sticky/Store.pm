@@ -55,20 +55,28 @@ sub pid { return $_[0]{pid} }
 # Starts it, empty but for what its file has.
 sub start {
     my ($self) = @_;
+    my %own = %{ $self->{options} };
+    # A sentinel writes into its configuration.
+    my @first = exists $own{sentinel} ? ("$self->{dir}/$self->{name}.conf", '--sentinel') : ();
+    my $lines = delete $own{sentinel};
+    if (defined $lines) {
+        open my $file, '>', $first[0] or die "Can't write: $!";
+        print {$file} $lines;
+        close $file;
+    }
     my %all = (
         port => 0,
         unixsocket => $self->{socket},
         dir => $self->{dir},
-        dbfilename => "$self->{name}.rdb",
-        save => '',
+        @first ? () : (dbfilename => "$self->{name}.rdb", save => ''),
         daemonize => 'no',
         logfile => "$self->{dir}/$self->{name}.log",
-        %{ $self->{options} },
+        %own,
     );
     my $pid = fork() // die "Can't fork: $!";
     if ($pid == 0) {
         # No destructor, no END: those are the test's.
-        exec $self->{program}, map { ("--$_" => $all{$_}) } sort keys %all
+        exec $self->{program}, @first, map { ("--$_" => $all{$_}) } sort keys %all
             or POSIX::_exit(127);
     }
     $self->{pid} = $pid;
@@ -95,6 +103,10 @@ sub resume { return CORE::kill('CONT', $_[0]{pid}) }
 sub ask {
     my ($self, @words) = @_;
     my $server = IO::Socket::UNIX->new(Peer => $self->{socket}) or die "Can't connect: $!\n";
+    if (defined(my $password = $self->{options}{requirepass})) {
+        print {$server} "*2${CRLF}\$4${CRLF}AUTH${CRLF}\$" . length($password) . "$CRLF$password$CRLF";
+        answer($server);
+    }
     print {$server} '*' . @words . $CRLF, map { '$' . length($_) . "$CRLF$_$CRLF" } @words;
     return answer($server);
 }
