@@ -44,21 +44,12 @@ const LEASE_LASTS: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// When the next snapshot is to be written.
+#[derive(Default)]
 pub struct Snapshots {
     looked: Option<Instant>,
     /// The one that this node has heard of last, and when.
     known: Option<(u64, Instant)>,
     changes: u64,
-}
-
-impl Default for Snapshots {
-    fn default() -> Self {
-        Self {
-            looked: None,
-            known: None,
-            changes: 0,
-        }
-    }
 }
 
 impl Snapshots {

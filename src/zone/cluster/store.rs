@@ -327,7 +327,7 @@ impl Store {
         let Some(Value::Array(entries)) = entries else {
             return Err(StoreError::Odd("XREAD"));
         };
-        let entries = entries.into_iter().map(|entry| entry_of(entry));
+        let entries = entries.into_iter().map(entry_of);
         let entries: Option<Vec<_>> = entries.collect();
         entries.ok_or(StoreError::Odd("XREAD"))
     }

@@ -20,7 +20,7 @@ use Sticky::Client qw/ eventually served_by status /;
 our @EXPORT = qw/ node /;
 
 # A node that is running. Of %options, `sticky` are more words for the upstream, `cluster` for the
-# directive, `url` another one than that of the store's socket, `workers` how many there are, `http` lines of the http block.
+# directive, which `alone` leaves out, `url` another one than that of the store's socket, `workers` how many there are, `http` lines of the http block.
 sub node {
     my ($t, $name, $port, %options) = @_;
     my $self = bless {
@@ -51,6 +51,7 @@ sub configure {
     my $dir = $t->testdir();
     # The module, and who may read the folder of the test.
     my $globals = $ENV{TEST_NGINX_GLOBALS} // '';
+    my $line = $self->{alone} ? '' : "sticky_cluster $url key_file=$dir/cluster.key $self->{cluster};";
     my $n = 0;
     my $servers = join "\n        ", map { $n++; "server 127.0.0.1:$_ route=s$n max_fails=0;" } 8081 .. 8083;
     $t->write_file_expand("$self->{name}/nginx.conf", <<"EOC");
@@ -71,7 +72,7 @@ http {
     access_log off;
     $self->{http}
 
-    sticky_cluster $url key_file=$dir/cluster.key $self->{cluster};
+    $line
 
     upstream u {
         sticky mode=query zone=u:1m $self->{sticky};
