@@ -77,11 +77,11 @@ else
 $(error NGINX=$(NGINX): expected debian, vendored, source, or a suite of Debian such as trixie)
 endif
 
-.PHONY: all module dev module-path install uninstall deb test-deb demo clean help packages \
+.PHONY: all module dev module-path install uninstall deb test-deb demo demo-cluster clean help packages \
 	test test-core test-worst test-layout test-nginx test-apps test-killed test-static test-msrv test-long \
 	tsan miri fuzz matrix matrix-row lint cargo-deny screenshot \
 	bench bench-core bench-worst bench-scale bench-nginx bench-instructions bench-reload bench-tenants \
-	compare-apps compare-haproxy
+	bench-cluster compare-apps compare-haproxy
 
 ## The module, for nginx's load_module; plain make does this
 module: packages
@@ -138,6 +138,12 @@ PORT ?=
 demo: module
 	@tools/packages 'the demo' $(RUN_PACKAGES) perl
 	@demo/run $(if $(KEEP),--keep $(PORT:%=--port %)) $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
+
+## Two nginx with one set of sessions, and a store between them that dies and comes back
+demo-cluster: module
+	@tools/packages 'the demo' $(RUN_PACKAGES) perl
+	@command -v valkey-server >/dev/null || tools/packages 'the demo' redis-server
+	@demo/cluster $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
 
 ## Installs the Debian packages that the build needs; part of every target that builds
 packages:
@@ -397,6 +403,12 @@ bench-tenants: module
 	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl wrk taskset=util-linux
 	@BENCH_ROUNDS=$(BENCH_ROUNDS) BENCH_SECONDS=$(BENCH_SECONDS) BENCH_TENANTS=$(or $(BENCH_TENANTS),1000) \
 		tools/bench-tenants $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
+
+## Two nginx with one set of sessions: lags, sessions learned a second, memory
+bench-cluster: module
+	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl wrk taskset=util-linux
+	@command -v valkey-server >/dev/null || tools/packages 'the benchmark' redis-server
+	@tools/bench-cluster $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
 
 ##@ Comparing
 

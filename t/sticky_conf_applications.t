@@ -35,10 +35,10 @@ for (@applications) {
     }
 }
 
-# The other way round, too: of each file all lines. The three modes, the log, the router and the page for
-# operators are no applications, and both files for PHP have one line.
+# The other way round, too: of each file all lines. The three modes, the log, the router, the page for
+# operators and the cluster are no applications, and both files for PHP have one line.
 my %no_application = map { $_ => 1 }
-    qw/ query.conf cookie.conf rewrite.conf log.conf router.conf status.conf /;
+    qw/ query.conf cookie.conf rewrite.conf log.conf router.conf status.conf cluster.conf /;
 my @unnamed = grep { text("$FindBin::Bin/../README.md") !~ /\(nginx-conf\/\Q$_\E\)/ } published();
 is_deeply(\@unnamed, [], 'every file is named');
 $in_table{'php-fpm.conf'} = $in_table{'php.conf'};

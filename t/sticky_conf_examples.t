@@ -74,9 +74,9 @@ $walk{'status.conf'} = sub {
 # Where new sessions begin.
 my %start = ('uploads.conf' => '/files/');
 # With real applications, see t/apps; Guacamole in sticky_patterns_tunnels.t, the router and
-# tenants in sticky_conf_router.t and sticky_conf_tenants.t.
+# tenants in sticky_conf_router.t and sticky_conf_tenants.t, the cluster in tools_demo_cluster.t.
 my %elsewhere = map { ("$_.conf" => 1) } qw/
-    a2a bosh digest guacamole llm mcp oidc php php-fpm python-apps realtime router socketio tenants tomcat
+    a2a bosh cluster digest guacamole llm mcp oidc php php-fpm python-apps realtime router socketio tenants tomcat
     trino
 /;
 my @files = sort grep { !$elsewhere{$_} } map { /([^\/]+)$/ } glob "$examples/*.conf";

@@ -63,7 +63,7 @@ sub program {
     my ($name, $given) = @_;
 
     for my $candidate ($given // (map { "$_/$name" } File::Spec->path(), '/usr/sbin')) {
-        return abs_path($candidate) if -x $candidate && !-d _;
+        return File::Spec->rel2abs($candidate) if -x $candidate && !-d _;
     }
 
     return undef;
