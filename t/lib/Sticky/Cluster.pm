@@ -53,8 +53,10 @@ sub configure {
     my $globals = $ENV{TEST_NGINX_GLOBALS} // '';
     my $line = $self->{alone} ? '' : "sticky_cluster $url key_file=$dir/cluster.key $self->{cluster};";
     my $n = 0;
-    my $servers = join "\n        ", map { $n++; "server 127.0.0.1:$_ route=s$n max_fails=0;" } 8081 .. 8083;
-    $t->write_file_expand("$self->{name}/nginx.conf", <<"EOC");
+    my $servers = join "\n        ", map { $n++; "server 127.0.0.1:$_ route=s$n max_fails=0;" } map { port($_) } 8081 .. 8083;
+    my $globals_http = $ENV{TEST_NGINX_GLOBALS_HTTP} // '';
+    # Its ports are those of this test already.
+    $t->write_file("$self->{name}/nginx.conf", <<"EOC");
 
 $globals
 
@@ -67,7 +69,7 @@ events {
 }
 
 http {
-    %%TEST_GLOBALS_HTTP%%
+    $globals_http
 
     access_log off;
     $self->{http}
@@ -103,7 +105,7 @@ sub start {
             or POSIX::_exit(127);
     }
     $self->{pid} = $pid;
-    $t->waitforsocket("127.0.0.1:$self->{port}") or die "node $self->{name} did not start\n";
+    $t->waitforsocket("127.0.0.1:$self->{port}") or die "node $self->{name} did not start:\n" . $self->log();
     return $self;
 }
 
