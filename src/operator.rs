@@ -145,7 +145,11 @@ fn with_page<'r, T>(r: Request<'r>, f: impl FnOnce(&StatusPage<'r>) -> T) -> Opt
 fn show(r: Request<'_>, form: Form, status: u16, notice: Option<Notice>) -> Reply {
     let shown = with_page(r, |page| {
         let shows_all = page.rule.upstreams.is_empty();
-        (page.upstreams.clone(), hands::may_act(r, page).ok(), shows_all)
+        (
+            page.upstreams.clone(),
+            hands::may_act(r, page).ok(),
+            shows_all,
+        )
     });
     let Some((upstreams, operator, shows_all)) = shown else {
         return Reply::of(Code::FAILED);

@@ -66,16 +66,18 @@ fn text() -> TextLearner {
 /// The ids in a compressed body. In pieces, a bound may be reached earlier than in the whole body,
 /// and more may be read before the damage of a broken one. The ids are the same up to there.
 fn read(choice: u8, packed: &[u8], seed: u32) -> Vec<Vec<u8>> {
-    let inflating = |learner| InflatingLearner::new(coding(choice), learner);
-    let whole = pieces::new_ids(&[packed], inflating(Box::new(text())));
+    fn inflating<L: Learner>(choice: u8, learner: L) -> InflatingLearner<L> {
+        InflatingLearner::new(coding(choice), learner)
+    }
+    let whole = pieces::new_ids(&[packed], inflating(choice, text()));
     for cut in pieces::cuts(packed, seed) {
-        let ids = pieces::new_ids(&cut, inflating(Box::new(text())));
+        let ids = pieces::new_ids(&cut, inflating(choice, text()));
         let is_prefix = whole.starts_with(&ids) || ids.starts_with(&whole);
         assert!(is_prefix, "{:?}", pieces::shown(&ids));
 
         let unpacked = Rc::new(Cell::new(0));
         let counting = Counting(Rc::clone(&unpacked));
-        pieces::read(&cut, inflating(Box::new(counting)));
+        pieces::read(&cut, inflating(choice, counting));
         assert!(
             unpacked.get() <= MAX_UNPACKED.min((MAX_RATIO * packed.len() as u64).max(SMALL as u64))
         );

@@ -28,6 +28,9 @@ pub struct TableKeys {
     pub old: Option<(u64, u64)>,
 }
 
+/// What servers are called, by whose sessions they have.
+pub type NamesOfServers = BTreeMap<Box<[u8]>, BTreeSet<Vec<u8>>>;
+
 /// What the module keeps for each zone.
 #[derive(Default)]
 pub struct ZoneConf {
@@ -37,7 +40,7 @@ pub struct ZoneConf {
     pub keys: OnceCell<TableKeys>,
     /// What servers are called in the table, by whose sessions they have: as far as it is needed after
     /// a change of the key.
-    pub names: RefCell<BTreeMap<Box<[u8]>, BTreeSet<Vec<u8>>>>,
+    pub names: RefCell<NamesOfServers>,
     /// `state=`.
     pub snapshot: OnceCell<Snapshot>,
     /// Progress of the sweep of the table.

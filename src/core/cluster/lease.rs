@@ -18,7 +18,7 @@ const GENERATION_BITS: u32 = 64 - TERM_BITS - PID_BITS;
 #[repr(C)]
 #[derive(Debug, Default)]
 pub struct LeaseCells {
-    /// 0: nobody has ever held it. See [`Holder`].
+    /// 0: nobody has ever held it. See [`Lease`].
     holder: AtomicU64,
     /// When the holder was last heard of, in milliseconds of the monotonic clock.
     beat: AtomicU64,

@@ -19,6 +19,7 @@ pub struct NodeCells {
 }
 
 impl NodeCells {
+    #[cfg(not(feature = "model"))]
     pub(super) const fn new() -> NodeCells {
         NodeCells {
             known: AtomicU64::new(0),

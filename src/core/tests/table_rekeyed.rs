@@ -154,7 +154,7 @@ fn other_nodes_are_told_of_the_key_and_not_that_the_old_one_has_ended() {
     let learned = table.learn_of(key(9), &server, claim, &HOUR, 200, &mut none_unusable);
     assert_eq!(learned, NEW);
     let note = journal.at(1).expect("it is noted");
-    assert_eq!((note.change, note.key), (Some(Change::Learned), key(9)));
+    assert_eq!((note.change, note.key), (Change::Learned, key(9)));
     assert_eq!((note.server, journal.tail()), (peer(2), 2));
 
     assert!(table.with_journal(None).end(key(1), peer(2), &HOUR, 200));
