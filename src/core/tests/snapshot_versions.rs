@@ -20,7 +20,7 @@ fn unknown_sections_are_skipped_and_kept() {
     let strange = [
         section(77, b"counters"),
         section(1 << 31, &long),
-        section(4, b""),
+        section(78, b""),
     ];
     let bytes = built(&[
         strange[0].clone(),
