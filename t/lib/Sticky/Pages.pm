@@ -56,6 +56,9 @@ sub backends {
         absolute_redirect   off;
         default_type        text/html;
         client_max_body_size 8m;
+        # Else, while nginx is reloaded, an old worker here closes connections that a new one has kept
+        # (nginx keeps them by itself since 1.29.7), and its server has failed.
+        keepalive_timeout   0;
 
         add_header  X-Server         $letter                   always;
         add_header  Content-Location  $http_x_content_location  always;
