@@ -1,20 +1,21 @@
 //! The sessions of an upstream, in a shared zone, or in the worker's own memory with `zone=off`.
 
-use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+mod keys;
+mod servers;
+
+use std::cell::{Cell, OnceCell};
 use std::fmt;
 
 use portable_atomic::AtomicU128;
-use sticky_core::peer_id;
 use sticky_core::table::{
-    tick_at, Asked, Claim, Epoch, Fingerprint, Key, Keyer, Learned, Limits, LocalTable, LookUp,
-    PeerId, Predecessor, Registration, Registry, ScopedKeyer, Table, Tick, ZoneHeader,
-    ZoneIdentity,
+    tick_at, Asked, Claim, Epoch, Key, Learned, Limits, LocalTable, LookUp, PeerId, Predecessor,
+    Registration, Registry, Table, Tick, ZoneHeader, ZoneIdentity,
 };
 
 use crate::ngx::clock::monotonic_seconds;
 use crate::ngx::log::{Level, Log};
 
+use self::keys::Keys;
 use super::cluster::Noted;
 use super::succession;
 use super::table_zone::{epoch, random_key, table_of, Parts, TableZone};
@@ -31,9 +32,6 @@ const FULL_FOR: u64 = 60;
 /// Seconds for which the workers of two configurations take requests at once: nginx starts the new
 /// ones, waits for 0.1 s and tells the old ones to quit (ngx_master_process_cycle()).
 const OVERLAP: Tick = 5;
-
-/// Names of servers of one scope that are noted for the time after a change of the key.
-const MOST_NAMES: usize = 1 << 14;
 
 /// Name of what stands for no server: none has it.
 const NOBODY: &[u8] = b"";
@@ -79,29 +77,6 @@ pub struct Sessions<'c> {
     limits: Cell<Limits>,
     /// Where their changes are noted, if other nginx have them, too.
     noted: OnceCell<Noted<'c>>,
-}
-
-/// From ids to keys.
-struct Keys {
-    /// The SipHash key, as it was at the first use. A worker goes on with it when a newer configuration
-    /// changes it.
-    sip_keys: (u64, u64),
-    keyer: ScopedKeyer,
-    /// Those under which sessions are looked for as well.
-    previous: Vec<PreviousKeys>,
-    /// Whether any of them still counts.
-    has_previous: Cell<bool>,
-}
-
-/// The same by a SipHash key that the zone had before, or that other nginx still have.
-struct PreviousKeys {
-    sip_keys: (u64, u64),
-    keyer: ScopedKeyer,
-    /// The tick from which on it does not count any more. `None`: as long as it is configured.
-    until: Option<Tick>,
-    /// From how many names, and from what servers are registered as, under this key or that of the zone,
-    /// to what they are under that of the zone.
-    servers: RefCell<(usize, BTreeMap<Fingerprint, Fingerprint>)>,
 }
 
 struct Opened<'c> {
@@ -193,174 +168,6 @@ impl<'c> Sessions<'c> {
         }
     }
 
-    /// The key of a session id. `None`: the zone does not exist yet.
-    #[inline]
-    pub fn key(&self, id: &[u8]) -> Option<Key> {
-        let keys = self.keys()?;
-        let key = keys.keyer.key(id);
-        if keys.has_previous.get() {
-            return Some(self.found_key(keys, id, key));
-        }
-        Some(key)
-    }
-
-    #[inline(always)]
-    fn keys(&self) -> Option<&Keys> {
-        self.keys.get().or_else(|| self.read_keys())
-    }
-
-    #[cold]
-    fn read_keys(&self) -> Option<&Keys> {
-        let scope = self.scope.name();
-        let keys = match &self.storage {
-            Storage::Local { keys, .. } => {
-                let (k0, k1) = *keys;
-                Keys {
-                    sip_keys: *keys,
-                    keyer: Keyer::new(k0, k1).scope(scope),
-                    previous: Vec::new(),
-                    has_previous: Cell::new(false),
-                }
-            }
-            Storage::Shared(zone) => {
-                let (header, _) = zone.split::<ZoneHeader, AtomicU128>()?;
-                let (k0, k1) = header.identity.sip_keys();
-                let of_zone = header.previous.get();
-                let of_zone = of_zone.map(|(keys, until)| (keys, Some(until)));
-                let configured = zone.conf().keys.get().and_then(|keys| keys.old);
-                let all = configured
-                    .map(|keys| (keys, None))
-                    .into_iter()
-                    .chain(of_zone);
-                let mut previous: Vec<PreviousKeys> = Vec::new();
-                for (sip_keys, until) in all {
-                    let is_known = previous.iter().any(|known| known.sip_keys == sip_keys);
-                    if sip_keys != (k0, k1) && !is_known {
-                        previous.push(PreviousKeys {
-                            sip_keys,
-                            keyer: Keyer::new(sip_keys.0, sip_keys.1).scope(scope),
-                            until,
-                            servers: RefCell::default(),
-                        });
-                    }
-                }
-                Keys {
-                    sip_keys: (k0, k1),
-                    keyer: Keyer::new(k0, k1).scope(scope),
-                    has_previous: Cell::new(!previous.is_empty()),
-                    previous,
-                }
-            }
-        };
-        Some(self.keys.get_or_init(|| keys))
-    }
-
-    /// The key under which a session is found, if not under that of the zone: it is put under that one.
-    /// Where that cannot be done, it is used as it is.
-    #[cold]
-    #[inline(never)]
-    fn found_key(&self, keys: &Keys, id: &[u8], key: Key) -> Key {
-        let limits = self.limits();
-        let (LookUp::Unknown | LookUp::Expired, Some(now)) =
-            (self.look_up(key, &limits), self.now())
-        else {
-            return key;
-        };
-        let mut any = false;
-        for previous in &keys.previous {
-            if previous.until.is_some_and(|until| now >= until) {
-                continue;
-            }
-            any = true;
-            let old = previous.keyer.key(id);
-            let LookUp::Found(session) = self.look_up(old, &limits) else {
-                continue;
-            };
-            let Some(server) = self.registered_anew(keys, previous, session.peer) else {
-                return old;
-            };
-            let claim = Claim::Rekeyed(session);
-            return match self.learn(key, &server, claim, &limits, &mut |_| false) {
-                Learned::Refused => old,
-                _ => {
-                    self.drop_old(old, session.peer, &limits);
-                    key
-                }
-            };
-        }
-        keys.has_previous.set(any);
-        key
-    }
-
-    /// The server of a session that is under another key, as it is registered under that of the zone.
-    /// `None`: this process does not know it, or not yet.
-    fn registered_anew(
-        &self,
-        keys: &Keys,
-        previous: &PreviousKeys,
-        number: PeerId,
-    ) -> Option<Registration> {
-        let (Some(registry), Storage::Shared(zone)) = (self.registry(), &self.storage) else {
-            return None;
-        };
-        let names = zone.conf().names.borrow();
-        let names = names.get(self.scope.name());
-        let count = names.map_or(0, BTreeSet::len) + 1;
-        let mut servers = previous.servers.borrow_mut();
-        if servers.0 != count {
-            let of = |keys, name: &[u8]| Fingerprint::new(keys, self.scope.name(), name);
-            let names = names.into_iter().flatten().map(Vec::as_slice);
-            let pairs = names.chain([NOBODY]).flat_map(|name| {
-                let new = of(keys.sip_keys, name);
-                [(of(previous.sip_keys, name), new), (new, new)]
-            });
-            *servers = (count, pairs.collect());
-        }
-        let known = registry.registration(number)?.fingerprint()?;
-        let new = servers.1.get(&known)?;
-        registry.register(&[*new]).pop().flatten()
-    }
-
-    /// Removes a session that is under the key of the zone by now. Other nginx that have the old key
-    /// are not told: there it is still in use.
-    fn drop_old(&self, old: Key, holder: PeerId, limits: &Limits) {
-        match self.open() {
-            Some(Open::Shared(table, now)) => {
-                table.with_journal(None).end(old, holder, limits, now);
-            }
-            Some(Open::Parted(table, before, now)) => {
-                before.end(&table.with_journal(None), old, holder, limits, now);
-            }
-            Some(Open::Local(..)) | None => {}
-        }
-    }
-
-    /// Notes what servers are called in the table, if a change of the key makes that necessary.
-    pub fn note_names<'n>(&self, names: impl IntoIterator<Item = &'n [u8]>) {
-        let Storage::Shared(zone) = &self.storage else {
-            return;
-        };
-        let mut known = zone.conf().names.borrow_mut();
-        let known = known.entry(self.scope.name().into()).or_default();
-        for name in names {
-            if known.len() < MOST_NAMES {
-                known.insert(name.to_vec());
-            }
-        }
-    }
-
-    /// Whether sessions may be under another key than that of the zone. Not before the configuration
-    /// is complete.
-    pub fn has_previous_keys(&self) -> bool {
-        self.keys().is_some_and(|keys| keys.has_previous.get())
-    }
-
-    /// What logs show of a session, see [`Keyer::shown`]. `None`: the zone does not exist yet.
-    pub fn shown(&self, key: Key) -> Option<u32> {
-        let (k0, k1) = self.keys()?.sip_keys;
-        Some(Keyer::new(k0, k1).shown(key))
-    }
-
     /// For how many seconds a live session has existed.
     pub fn age(&self, key: Key, limits: &Limits) -> Option<Tick> {
         let now = match self.open()? {
@@ -398,51 +205,6 @@ impl<'c> Sessions<'c> {
             }
             Storage::Local { .. } => None,
         }
-    }
-
-    /// What the registry knows the server of that name or `route=` by.
-    pub fn fingerprint(&self, server: &[u8]) -> Option<Fingerprint> {
-        self.zone()?;
-        let keys = self.keys()?.sip_keys;
-        Some(Fingerprint::new(keys, self.scope.name(), server))
-    }
-
-    /// What it may be known by as well, of sessions that are under other keys.
-    pub fn earlier_fingerprints(&self, server: &[u8]) -> Vec<Fingerprint> {
-        let keys = self.keys().filter(|keys| keys.has_previous.get());
-        let previous = keys.into_iter().flat_map(|keys| &keys.previous);
-        let of = |keys| Fingerprint::new(keys, self.scope.name(), server);
-        previous.map(|previous| of(previous.sip_keys)).collect()
-    }
-
-    /// Whether the registry knows that server by this.
-    pub fn is_known_by(&self, server: &[u8], known: Fingerprint) -> bool {
-        Some(known) == self.fingerprint(server)
-            || self.earlier_fingerprints(server).contains(&known)
-    }
-
-    /// The registration of a server that is not among the upstream's: it has left while it answered.
-    /// Its sessions are known, so that the next request of each begins anew elsewhere.
-    #[cold]
-    pub fn registration_of(&self, server: &[u8]) -> Option<Registration> {
-        match self.registry() {
-            Some(registry) => registry.register(&[self.fingerprint(server)?]).pop()?,
-            None => Some(Registration::unregistered(peer_id::peer_id(server))),
-        }
-    }
-
-    /// Logs that a server has no number, so that its sessions are not kept.
-    #[cold]
-    pub fn log_no_number(&self) {
-        Log::cycle().write(
-            Level::Error,
-            format_args!(
-                "sticky: the zone knows as many servers as it can, sessions of others are not kept, \
-                 a larger zone can know more, zone \"{}\", {}",
-                self.zone_name().unwrap_or(b"off").escape_ascii(),
-                self.scope
-            ),
-        );
     }
 
     /// Looks up the session of an id that a request has sent, and tells whether it is to be
@@ -505,36 +267,6 @@ impl<'c> Sessions<'c> {
             }
             LookUp::Unknown | LookUp::Expired => false,
         }
-    }
-
-    /// What stands for no server at all, where an operator puts sessions that the next request of each
-    /// takes along to wherever it is balanced.
-    pub fn nobody(&self) -> Option<Registration> {
-        self.registration_of(NOBODY)
-    }
-
-    /// Whether a number stands for no server.
-    pub fn is_at_nobody(&self, number: PeerId) -> bool {
-        self.is_called(number, NOBODY)
-    }
-
-    /// Whether a number stands for the server of that name or `route=`.
-    pub fn is_called(&self, number: PeerId, server: &[u8]) -> bool {
-        let registered = || self.registry()?.registration(number)?.fingerprint();
-        registered().is_some_and(|known| self.is_known_by(server, known))
-    }
-
-    /// All numbers that stand for servers of these names.
-    pub fn numbers_of(&self, servers: &[Vec<u8>]) -> Vec<PeerId> {
-        let names = servers.iter().flat_map(|name| {
-            let earlier = self.earlier_fingerprints(name);
-            self.fingerprint(name).into_iter().chain(earlier)
-        });
-        let names: Vec<_> = names.collect();
-        let all = self.registry().into_iter();
-        let all = all.flat_map(|registry| registry.registrations());
-        let is_one = |it: &Registration| it.fingerprint().is_some_and(|it| names.contains(&it));
-        all.filter(is_one).map(|it| it.number).collect()
     }
 
     /// See [`Table::touch`].
