@@ -622,6 +622,9 @@ unsafe extern "C" fn awaited_body(
         });
         return code.map_or(sys::ERROR, Code::as_int);
     }
-    guard((), || learn::body::read(context, pieces));
-    next(chain)
+    if guard(true, || learn::body::read(context, pieces)) {
+        return next(chain);
+    }
+    let code = guard(None, || learn::body::go_on(context, pieces, &next));
+    code.map_or(sys::ERROR, Code::as_int)
 }

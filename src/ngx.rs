@@ -24,6 +24,7 @@ pub mod hook;
 pub mod log;
 pub mod open;
 pub mod owned;
+pub mod pace;
 pub mod peers;
 pub mod pool;
 pub mod process;

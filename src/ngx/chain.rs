@@ -11,8 +11,10 @@ use rustix::io::{pread, retry_on_intr};
 use super::pool::Pool;
 use super::sys;
 
+mod held;
 mod input;
 
+pub use held::Held;
 pub use input::Input;
 
 /// Sizes of buffers for a body that is replaced, in bytes.
@@ -228,6 +230,11 @@ impl Output {
     /// Whether a chain that was sent before is not all out yet.
     pub fn is_busy(&self) -> bool {
         !self.busy.get().is_null()
+    }
+
+    /// What the buffers that are not all out have room for, in bytes.
+    pub fn room(&self) -> usize {
+        self.busy().room
     }
 
     /// How many bytes are out, of all that were sent.

@@ -320,6 +320,16 @@ impl<'r> Request<'r> {
         }
     }
 
+    /// Whether the filters after ours have something of the response that they have not sent. Only then
+    /// are they to be called without a buffer: `ngx_http_write_filter()` takes it for an error otherwise.
+    pub fn is_pending(self) -> bool {
+        // SAFETY: fields of a live request and its connection.
+        unsafe {
+            let r = &*self.raw();
+            r.buffered() != 0 || !r.out.is_null() || (*r.connection).buffered() != 0
+        }
+    }
+
     /// The headers of the response that will be sent.
     pub fn response_headers(self) -> impl Iterator<Item = Header<'r>> {
         // SAFETY: ngx_http_alloc_request() and ngx_http_subrequest() initialise the list.

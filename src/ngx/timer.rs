@@ -20,7 +20,7 @@ pub trait Repeated {
 
 /// An event, and a connection: nginx's debug log takes every event to have one (ngx_event_ident()).
 pub struct Slot {
-    event: UnsafeCell<MaybeUninit<sys::ngx_event_t>>,
+    pub(super) event: UnsafeCell<MaybeUninit<sys::ngx_event_t>>,
     connection: UnsafeCell<MaybeUninit<sys::ngx_connection_t>>,
 }
 

@@ -18,9 +18,10 @@ use crate::config::peer_index::{IndexView, Peer, PeerIndex};
 use crate::config::share;
 use crate::config::types::{Rule, Sticky};
 use crate::ngx::accel_redirect::SavedFinalize;
-use crate::ngx::chain::{Input, Output};
+use crate::ngx::chain::{Held, Input, Output};
 use crate::ngx::header::Header;
 use crate::ngx::open::{self, Place};
+use crate::ngx::pace;
 use crate::ngx::peers::PeerList;
 use crate::ngx::request::Request;
 
@@ -362,6 +363,24 @@ pub struct LearnedIds<'r> {
     pub scanner: Cell<Option<&'r Scanner>>,
     /// How far it has read, once it is not there any more.
     pub read: Cell<ReadBody>,
+    /// What of the body waits until it is read.
+    pub waiting: Cell<Option<&'r Waiting>>,
+}
+
+/// The rest of a body that is read in a later turn of the event loop.
+#[derive(Default)]
+pub struct Waiting {
+    /// Its buffers.
+    pub held: RefCell<Held>,
+    /// Where the request waits.
+    pub place: pace::Place,
+}
+
+impl Waiting {
+    /// Whether there is any.
+    pub fn is_any(&self) -> bool {
+        !self.held.borrow().is_empty()
+    }
 }
 
 /// What reads a response's body, until it has read enough.
@@ -378,6 +397,7 @@ impl LearnedIds<'_> {
             begun: Default::default(),
             scanner: Cell::default(),
             read: Cell::default(),
+            waiting: Cell::default(),
         }
     }
 
@@ -422,7 +442,7 @@ impl LearnedIds<'_> {
     }
 
     /// Calls a function with what reads the body, while it is there.
-    fn with_learner<T>(&self, f: impl FnOnce(&BodyLearner) -> T) -> Option<T> {
+    pub fn with_learner<T>(&self, f: impl FnOnce(&BodyLearner) -> T) -> Option<T> {
         let scanner = self.scanner.get()?;
         let learner = scanner.take()?;
         let value = f(&learner);
@@ -446,6 +466,8 @@ pub struct Page {
     pub output: Output,
     /// A part of it has come and is not rewritten yet.
     pub is_held: Cell<bool>,
+    /// Where the request waits if there was no time for it.
+    pub place: pace::Place,
     /// How many bytes of it were read.
     pub bytes: Cell<u64>,
     /// How far it was read, once it has ended.

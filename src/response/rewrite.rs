@@ -19,6 +19,7 @@ use crate::config::types::MainConf;
 use crate::ngx::chain::{Chain, Code, Filling, Marks, Next, Output};
 use crate::ngx::log::Level;
 use crate::ngx::owned::Owned;
+use crate::ngx::pace;
 use crate::ngx::request::Request;
 use crate::request::context::{Page, RequestContext};
 
@@ -104,6 +105,7 @@ pub fn header<'r>(
             input: RefCell::default(),
             output: Output::new(RequestContext::module()),
             is_held: Cell::new(false),
+            place: pace::Place::default(),
             bytes: Cell::default(),
             end: Cell::default(),
         };
@@ -159,7 +161,7 @@ pub fn body<'r>(
         r.set_body_is_held(false);
     }
     let mut code = Code::default();
-    let mut push_on = chain.is_empty() || page.output.is_busy();
+    let mut push_on = page.output.is_busy() || chain.is_empty() && r.is_pending();
     loop {
         let filling = rewrite(r, context, page)?;
         let is_over = filling.is_empty() && !push_on;
@@ -176,6 +178,9 @@ pub fn body<'r>(
     }
     if page.is_held.get() {
         r.set_body_is_held(true);
+        if page.output.room() < MAX_BUSY {
+            page.place.wait(r);
+        }
         if code.is_ok() {
             code = Code::AGAIN;
         }
@@ -196,6 +201,9 @@ fn rewrite<'r>(
         let Some(piece) = input.piece(STEP) else {
             break;
         };
+        if !piece.bytes.is_empty() && !pace::may_read(piece.bytes.len()) {
+            break;
+        }
         let mut pushed = Some(());
         let mut pass = |bytes: &[u8]| pushed = pushed.and_then(|()| filling.push(bytes));
         if !piece.bytes.is_empty() {

@@ -5,6 +5,9 @@ use super::{Found, Learner};
 use crate::events::{BodyEnd, Reader};
 use crate::read_body::ReadBody;
 
+/// So much text is read at once, in bytes: even the dearest takes less than a millisecond.
+pub const PART: usize = 16 * 1024;
+
 /// Reads the body of one response, and knows how far each source has read it.
 pub struct BodyLearner {
     read_as: ReadAs,
@@ -53,15 +56,39 @@ impl BodyLearner {
     }
 }
 
-impl Learner for BodyLearner {
-    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
+impl BodyLearner {
+    /// Reads a piece as long as it may: before each part of at most [`PART`] bytes of text,
+    /// `may_read` is asked for so many. `None`: all is read. Otherwise it has stopped behind so many
+    /// bytes, and what comes next is to be the rest, even if that has no bytes.
+    #[inline]
+    pub fn feed_while(
+        &mut self,
+        piece: &[u8],
+        may_read: &mut dyn FnMut(usize) -> bool,
+        found: &mut Found<'_>,
+    ) -> Option<usize> {
         match &mut self.read_as {
             ReadAs::Plain(sources, bytes) => {
-                *bytes += piece.len() as u64;
-                sources.feed(piece, found);
+                let mut read = 0;
+                for part in piece.chunks(PART) {
+                    if !may_read(part.len()) {
+                        return Some(read);
+                    }
+                    *bytes += part.len() as u64;
+                    sources.feed(part, found);
+                    read += part.len();
+                }
+                None
             }
-            ReadAs::Compressed(learner) => learner.feed(piece, found),
+            ReadAs::Compressed(learner) => learner.feed_while(piece, may_read, found),
         }
+    }
+}
+
+impl Learner for BodyLearner {
+    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
+        let read = self.feed_while(piece, &mut |_| true, found);
+        debug_assert_eq!(read, None, "it may read all");
     }
 
     fn end(&mut self, found: &mut Found<'_>) {

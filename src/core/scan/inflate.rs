@@ -158,12 +158,23 @@ impl<L: Learner> InflatingLearner<L> {
     }
 }
 
-impl<L: Learner> Learner for InflatingLearner<L> {
-    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
+impl<L: Learner> InflatingLearner<L> {
+    /// Reads on as long as it may, as [`BodyLearner::feed_while`](super::body::BodyLearner::feed_while)
+    /// does.
+    pub fn feed_while(
+        &mut self,
+        piece: &[u8],
+        may_read: &mut dyn FnMut(usize) -> bool,
+        found: &mut Found<'_>,
+    ) -> Option<usize> {
         let mut rest = piece;
         self.compressed += piece.len() as u64;
         let mut buffer = [0; STEP];
         while let Some(decoder) = &mut self.decoder {
+            if !may_read(STEP) {
+                self.compressed -= rest.len() as u64;
+                return Some(piece.len() - rest.len());
+            }
             let input = rest.get(..STEP_IN).unwrap_or(rest);
             let Some(Unpacked {
                 read,
@@ -196,6 +207,14 @@ impl<L: Learner> Learner for InflatingLearner<L> {
                 break;
             }
         }
+        None
+    }
+}
+
+impl<L: Learner> Learner for InflatingLearner<L> {
+    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
+        let read = self.feed_while(piece, &mut |_| true, found);
+        debug_assert_eq!(read, None, "it may read all");
     }
 
     fn end(&mut self, found: &mut Found<'_>) {

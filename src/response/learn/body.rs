@@ -6,22 +6,118 @@ use sticky_core::scan::body::BodyLearner;
 use sticky_core::scan::inflate::Coding;
 use sticky_core::scan::readers::Readers;
 use sticky_core::scan::source::{Body, MAX_SHORT};
-use sticky_core::scan::{FoundIn, Learner};
+use sticky_core::scan::{Found, FoundIn, Learner};
 
 use crate::config::types::Rule;
-use crate::ngx::chain::Chain;
+use crate::ngx::chain::{Chain, Code, Next};
+use crate::ngx::guard::guard;
 use crate::ngx::log::Level;
+use crate::ngx::pace;
 use crate::ngx::request::Request;
-use crate::request::context::RequestContext;
+use crate::request::context::{LearnedIds, RequestContext, Waiting};
 
 use super::ids::{learn_id, learned_ids};
 use super::{note_met, site};
 
-/// Scans a piece of the response's body.
-pub fn read(context: &RequestContext<'_>, chain: Chain<'_>) {
+/// Reads the next buffers of a response's body. False: not all of them, [`go_on`] is to be called
+/// instead of passing them on.
+pub fn read(context: &RequestContext<'_>, chain: Chain<'_>) -> bool {
     let Some(ids) = context.learned.get() else {
-        return;
+        return true;
     };
+    if ids.waiting.get().is_some_and(Waiting::is_any) {
+        return false;
+    }
+    let mut stopped = None;
+    read_with(context, ids, |learner, found| {
+        for (count, buffer) in chain.buffers().enumerate() {
+            if let Some(bytes) = buffer.bytes() {
+                if let Some(read) = learner.feed_while(bytes, &mut pace::may_read, found) {
+                    stopped = Some((count, read));
+                    return false;
+                }
+            }
+            if buffer.ends_response() {
+                return true;
+            }
+        }
+        false
+    });
+    let Some((buffers, bytes)) = stopped else {
+        return true;
+    };
+    let pool = context.request.pool();
+    let waiting = ids.waiting.get();
+    let waiting = waiting.or_else(|| pool?.keep(Waiting::default()));
+    if let Some(waiting) = waiting {
+        waiting.held.borrow_mut().was_read(buffers, bytes);
+    }
+    ids.waiting.set(waiting);
+    if waiting.is_none() {
+        // Without memory for it, the rest is passed on without being read.
+        ids.scanner.set(None);
+    }
+    waiting.is_none()
+}
+
+/// Reads what waits, as far as there is time for it, and passes on what was read. `None`: it cannot.
+pub fn go_on(context: &RequestContext<'_>, chain: Chain<'_>, next: Next<'_>) -> Option<Code> {
+    let r = context.request;
+    let ids = context.learned.get()?;
+    let waiting = ids.waiting.get()?;
+    let mut held = waiting.held.borrow_mut();
+    let was_held = !held.is_empty();
+    held.add(chain, r.pool()?)?;
+    // What waits is passed on in any case.
+    guard((), || {
+        read_with(context, ids, |learner, found| {
+            while let Some((bytes, ends_response)) = held.unread() {
+                if let Some(read) = learner.feed_while(bytes, &mut pace::may_read, found) {
+                    held.advance(read);
+                    break;
+                }
+                held.go_behind();
+                if ends_response {
+                    return true;
+                }
+            }
+            false
+        });
+    });
+    if ids.with_learner(|_| ()).is_none() {
+        held.read_all();
+    }
+    // Other modules may use the same bit. They set it again when they are called.
+    if was_held {
+        r.set_body_is_held(false);
+    }
+    let mut code = Code::default();
+    if held.has_read() || r.is_pending() {
+        code = held.send(r.pool()?, next)?;
+    }
+    if !held.is_empty() {
+        r.set_body_is_held(true);
+        waiting.place.wait(r);
+        if context.trace.get().is_some() {
+            r.log().debug(format_args!(
+                "sticky: the rest of the body is read in a later turn of the event loop"
+            ));
+        }
+        if code.is_ok() {
+            code = Code::AGAIN;
+        }
+    }
+    Some(code)
+}
+
+/// Has a function read with the learner of a response, as long as there is one. It tells whether it has
+/// come to the end.
+#[inline(always)]
+fn read_with<'r>(
+    context: &RequestContext<'r>,
+    ids: &LearnedIds<'r>,
+    read: impl FnOnce(&mut BodyLearner, &mut Found<'_>) -> bool,
+) {
     let Some(scanner) = ids.scanner.get() else {
         return;
     };
@@ -33,16 +129,9 @@ pub fn read(context: &RequestContext<'_>, chain: Chain<'_>) {
         return;
     };
     let mut found = |id: &[u8], found_in: FoundIn| learn_id(context, ids, id, found_in);
-    let mut is_over = false;
-    for buffer in chain.buffers() {
-        if let Some(bytes) = buffer.bytes() {
-            learner.feed(bytes, &mut found);
-        }
-        if buffer.ends_response() {
-            learner.end(&mut found);
-            is_over = true;
-            break;
-        }
+    let is_over = read(&mut learner, &mut found);
+    if is_over {
+        learner.end(&mut found);
     }
     // Also when all places are taken: ids of live sessions and the request's own need none.
     // The line of the response is written when there is no learner any more.
