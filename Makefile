@@ -80,7 +80,7 @@ endif
 .PHONY: all module dev module-path install uninstall deb test-deb demo demo-cluster clean help packages \
 	test test-core test-worst test-layout test-nginx test-apps test-killed test-static test-msrv test-long \
 	tsan miri fuzz matrix matrix-row lint cargo-deny screenshot \
-	bench bench-core bench-worst bench-scale bench-nginx bench-instructions bench-reload bench-tenants \
+	bench bench-core bench-worst bench-turns bench-scale bench-nginx bench-instructions bench-reload bench-tenants \
 	bench-cluster compare-apps compare-haproxy
 
 ## The module, for nginx's load_module; plain make does this
@@ -356,6 +356,11 @@ WORST_SEED ?=
 bench-worst: packages
 	@tools/packages 'the benchmark' valgrind
 	$(CARGO) bench --locked -p sticky-core --bench worst --target-dir target/core
+
+## How long the dearest bodies keep a worker busy in one turn of its event loop
+bench-turns: module
+	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl gcc
+	@tools/bench-turns $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
 
 ## A session and a whole table, from 10 thousand to 50 million sessions: 5 GB of memory
 bench-scale: packages
