@@ -8,12 +8,18 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Sticky::Test;
 use Sticky::Pages;
+use Sticky::Peers qw/ needs curl /;
 
 use Digest::MD5 qw/ md5_hex /;
 use IO::Compress::Gzip qw/ gzip /;
 use IO::Uncompress::Gunzip qw/ gunzip /;
 
-my $t = Test::Nginx->new()->has(qw/ http proxy rewrite ssi gzip /)->plan(39);
+needs('curl with HTTP/2');
+
+my $t = Test::Nginx->new()->has(qw/ http http_v2 proxy rewrite ssi gzip /)->plan(41);
+
+# nginx has said so in a directive of its own since 1.25.1.
+my ($listen, $http_2) = $t->has_version('1.25.1') ? ('', 'http2 on;') : (' http2', '');
 
 my $locations = join '', map {
     my ($path, $what) = @$_;
@@ -70,6 +76,8 @@ http {
 
     server {
         listen       127.0.0.1:8080 sndbuf=32k;
+        listen       127.0.0.1:8083$listen;
+        $http_2
         server_name  localhost;
         add_header   X-Status \$sticky_status;
         error_log    %%TESTDIR%%/debug.log debug;
@@ -144,6 +152,13 @@ is(http_content(get('/buffered/short')), 'short', 'others are served');
 my %seen;
 $seen{ md5_hex(http_content(reply_of($_))) }++ for @clients;
 is_deeply(\%seen, { map { (md5_hex($body{$_}) => 10) } qw/ page.html events / }, 'all arrive');
+
+# A stream of HTTP/2.
+my $origin = 'http://127.0.0.1:' . port(8083);
+for my $name (qw/ page.html events /) {
+    my $text = curl('--http2-prior-knowledge', "$origin/large/$name");
+    is(md5_hex($text), md5_hex($body{$name}), "/large/$name over HTTP/2");
+}
 
 # While the worker is replaced.
 @clients = map { get('/large/page.html', { start => 1 }) } 1 .. 4;
