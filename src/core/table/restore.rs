@@ -1,5 +1,7 @@
 //! Filling a table that is not in use yet, with sessions that may be too many for it.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::copy::Imported;
 use super::eviction::EvictionPolicy;
 use super::key::Key;
@@ -17,6 +19,10 @@ const NO_EXPIRY: Limits = Limits {
 
 /// Percentage of the words that can be filled without long searches.
 const EASILY_FILLED: usize = 92;
+
+/// Sessions that are inserted at a time. The memory of all is fetched before: one by one, each waits for
+/// its own, which is most of the time.
+const BATCH: usize = 32;
 
 /// Ranges into which the times of last use are divided.
 const RANGES: usize = 4096;
@@ -43,31 +49,58 @@ impl Table<'_> {
             let imported = self.import(key, session, &NO_EXPIRY, 0, policy, change);
             restored += usize::from(matches!(imported, Imported::Inserted(None)));
         };
+        // Those that `chosen` chooses.
+        let mut import_all = |chosen: &dyn Fn(&Session) -> bool, policy: &EvictionPolicy| {
+            let mut batch = Vec::with_capacity(BATCH);
+            all(&mut |key, session| {
+                if chosen(session) {
+                    batch.push((key, *session));
+                }
+                if batch.len() == BATCH {
+                    self.fetch(&batch);
+                    for (key, session) in batch.drain(..) {
+                        import(key, &session, policy);
+                    }
+                }
+            })?;
+            for (key, session) in batch {
+                import(key, &session, policy);
+            }
+            Ok(())
+        };
         let space = self.capacity() * EASILY_FILLED / 100;
         if seen.count <= space {
-            all(&mut |key, session| import(key, session, &EvictionPolicy::Copy))?;
+            import_all(&|_| true, &EvictionPolicy::Copy)?;
             return Ok(restored);
         }
 
         let mut histogram = Histogram::new(seen);
         all(&mut |_, session| histogram.add(session))?;
         let least = histogram.least_of(space);
-        all(&mut |key, session| {
-            if seen.priority(session) >= least {
-                import(key, session, &EvictionPolicy::Copy);
-            }
-        })?;
+        let is_first = |session: &Session| seen.priority(session) >= least;
+        import_all(&is_first, &EvictionPolicy::Copy)?;
         let rest = EvictionPolicy::Merge {
             limits: NO_EXPIRY,
             now: 0,
             is_thorough: false,
         };
-        all(&mut |key, session| {
-            if seen.priority(session) < least {
-                import(key, session, &rest);
-            }
-        })?;
+        import_all(&|session| !is_first(session), &rest)?;
         Ok(restored)
+    }
+
+    /// Reads a word of each line that these sessions may be put into.
+    fn fetch(&self, sessions: &[(Key, Session)]) {
+        let mut any = 0;
+        for (key, _) in sessions {
+            let (first, second) = self.lines_of(*key);
+            let lines = [first, second]
+                .into_iter()
+                .filter_map(|line| self.line(line));
+            for word in lines.filter_map(|line| line.first()) {
+                any |= word.load(Relaxed);
+            }
+        }
+        std::hint::black_box(any);
     }
 }
 
