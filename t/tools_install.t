@@ -14,7 +14,7 @@ use FindBin;
 
 my $tools = "$FindBin::Bin/../tools";
 plan(skip_all => 'tools are not there') unless -x "$tools/packages" && -x "$tools/check-fit";
-plan(tests => 41);
+plan(tests => 43);
 
 # Commands that stand in for those of the machine: they write down how they were called.
 my $dir = tempdir(CLEANUP => 1);
@@ -147,6 +147,15 @@ write_file("$dir/etc/nginx.conf", $loads);
 ($status, $said) = run("'$tools/uninstall' '$dir/other'");
 is("$status $said", "0 sticky: removed $dir/other/ngx_http_sticky_rs.so\n", 'the folder of another nginx');
 ok(-e "$dir/etc/nginx.conf", 'whose configuration is not looked at');
+
+# The manual page goes with the module.
+
+write_file("$dir/m/ngx_http_sticky_rs.so", '');
+write_file("$dir/m/ngx_http_sticky_rs.5", '');
+write_file("$dir/etc/nginx.conf", '');
+($status, $said) = run("'$tools/uninstall' '$dir/m' '$dir/m/ngx_http_sticky_rs.5'");
+is("$status $said", "0 sticky: removed $dir/m/ngx_http_sticky_rs.so $dir/m/ngx_http_sticky_rs.5\n", 'the manual page');
+ok(!-e "$dir/m/ngx_http_sticky_rs.5", 'which is gone');
 
 sub packages {
     return run(join ' ', "'$tools/packages'", 'testing', @_);
