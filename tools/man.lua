@@ -5,14 +5,18 @@ local function plain(inlines)
   return pandoc.utils.stringify(inlines)
 end
 
+-- The pages that are in the manual page themselves, see tools/man.
+local here = { directives = 1, sessions = 1, variables = 1, promises = 1, limits = 1, security = 1 }
+
 function Link(link)
-  local text = plain(link.content)
-  -- Where the text is the name of a page, the reader needs its folder, too.
-  if text:match('^[%w-]+%.md$') then
-    local folder = link.target:match('^%.%./') and '' or 'docs/'
-    return pandoc.Strong(folder .. text)
-  end
-  return link.content
+  local up, page = link.target:match('^(%.?%.?/?)([%w-]+)%.md')
+  if not page or here[page] then return link.content end
+  local file = pandoc.Strong((up == '../' and '' or 'docs/') .. page .. '.md')
+  -- Where the text is the name of the page, the reader needs its folder alone.
+  if plain(link.content):match('^[%w-]+%.md$') then return file end
+  local text = pandoc.List(link.content)
+  text:extend({ pandoc.Space(), pandoc.Str('('), file, pandoc.Str(')') })
+  return text
 end
 
 function Code(code)
@@ -33,7 +37,8 @@ function RawInline(inline)
   if inline.format == 'html' then return {} end
 end
 
--- Each row: its first cell, and below it the others, the third and later ones with their headings.
+-- Each row: its first cell, and below it the others, from the third on with their headings; the
+-- second, too, where the first has none, as in a comparison.
 function Table(tbl)
   local simple = pandoc.utils.to_simple_table(tbl)
   local items = {}
@@ -44,7 +49,7 @@ function Table(tbl)
       local cell, heading = row[column][1], plain(simple.headers[column])
       if cell then
         if #text > 0 then table.insert(text, pandoc.Str('.')) table.insert(text, pandoc.Space()) end
-        if #row > 2 and column > 2 and heading ~= '' then
+        if #row > 2 and heading ~= '' and (column > 2 or plain(simple.headers[1]) == '') then
           table.insert(text, pandoc.Emph({ pandoc.Str(heading .. ':') }))
           table.insert(text, pandoc.Space())
         end
