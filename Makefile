@@ -1,6 +1,6 @@
 # Builds the module for Debian's nginx, or, with NGINX=vendored, for the nginx 1.28 of crate
 # nginx-src, or, with NGINX=trixie and the like, for that of another Debian suite; for another
-# nginx, see README.md. What is missing is installed with apt, on a terminal after a question
+# nginx, see docs/install.md. What is missing is installed with apt, on a terminal after a question
 # (ASSUME_YES=1: without).
 #
 # A comment of two ## above a target or a variable is its line in make help; ##@ begins a section.
@@ -77,7 +77,7 @@ else
 $(error NGINX=$(NGINX): expected debian, vendored, source, or a suite of Debian such as trixie)
 endif
 
-.PHONY: all module dev module-path install uninstall deb test-deb demo demo-cluster clean help packages \
+.PHONY: all module dev module-path man book install uninstall deb test-deb demo demo-cluster clean help packages \
 	test test-core test-worst test-layout test-nginx test-apps test-killed test-static test-msrv test-long \
 	tsan miri fuzz matrix matrix-row lint cargo-deny screenshot \
 	bench bench-core bench-worst bench-turns bench-scale bench-nginx bench-instructions bench-reload bench-tenants \
@@ -99,24 +99,45 @@ module-path:
 	@test -e $(MODULE) || { echo 'sticky: not built yet, run make NGINX=$(NGINX)' >&2; exit 1; }
 	@echo $(CURDIR)/$(MODULE)
 
+override MANUAL := target/man/ngx_http_sticky_rs.5
+
+## The manual page ngx_http_sticky_rs(5) in target/man, made of the pages in docs/
+man:
+	@tools/packages 'the manual page' pandoc
+	tools/man $(MANUAL)
+
+## The pages in docs/ as a static site in target/book/html
+book:
+	@CARGO='$(CARGO)' tools/book target/book
+
 ## Folder of nginx's modules: as its build says, or under its prefix
 MODULES_PATH ?= $(shell "$(NGINX_BINARY)" -V 2>&1 | tr ' ' '\n' | sed -n 's/^--modules-path=//p' | grep . || echo /usr/lib/nginx/modules)
 
-## Put before MODULES_PATH, for packagers
+## Folder of manual pages
+MAN_PATH ?= /usr/local/share/man
+
+## Put before MODULES_PATH and MAN_PATH, for packagers
 DESTDIR ?=
 
-# Not as a dependency: root often has no cargo.
-## Copies the module into MODULES_PATH, if it fits the nginx of that folder
+# Not as dependencies: root often has no cargo, and not everybody pandoc.
+## Copies the module into MODULES_PATH, if it fits the nginx of that folder, and the manual page into
+## MAN_PATH, if pandoc is there to make it
 install:
 	@test -e $(MODULE) || $(MAKE) module NGINX=$(NGINX)
 	@test -n '$(DESTDIR)' || tools/check-fit $(MODULE) $(MODULES_PATH)
 	install -D -m 0644 $(MODULE) $(DESTDIR)$(MODULES_PATH)/ngx_http_sticky_rs.so
+	@if test -e $(MANUAL) || { command -v pandoc >/dev/null && tools/man $(MANUAL); }; then \
+		install -D -m 0644 $(MANUAL) $(DESTDIR)$(MAN_PATH)/man5/ngx_http_sticky_rs.5; \
+	else echo 'sticky: without a manual page: pandoc is not installed, see make man'; fi
 	@test -d /etc/nginx/modules-enabled && echo 'sticky: load it with: echo "load_module modules/ngx_http_sticky_rs.so;" > /etc/nginx/modules-enabled/60-sticky-rs.conf' \
 		|| echo 'sticky: load it with: load_module modules/ngx_http_sticky_rs.so;'
 
-## Undoes make install: the file in MODULES_PATH, and that of modules-enabled which loads it
+override INSTALLED = $(MODULES_PATH)/ngx_http_sticky_rs.so $(MAN_PATH)/man5/ngx_http_sticky_rs.5
+
+## Undoes make install: the files in MODULES_PATH and MAN_PATH, and that of modules-enabled which
+## loads it
 uninstall:
-	$(if $(DESTDIR),rm -f $(DESTDIR)$(MODULES_PATH)/ngx_http_sticky_rs.so,@tools/uninstall $(MODULES_PATH))
+	$(if $(DESTDIR),rm -f $(addprefix $(DESTDIR),$(INSTALLED)),@tools/uninstall $(MODULES_PATH) $(lastword $(INSTALLED)))
 
 ## For deb: any value builds twice, and fails unless the packages are equal
 TWICE ?=
@@ -308,12 +329,15 @@ matrix-row: test-layout test-nginx
 ## For lint: a clone of the RustSec advisory database; without it no advisories are checked
 ADVISORY_DB ?=
 
-## Format, floors, clippy, documentation, shell scripts, this file, versions and licences of crates
+## Format, floors, clippy, documentation, links of pages, snippets, shell scripts, this file, versions and
+## licences of crates
 lint: packages
 	@tools/packages 'checking' perl shellcheck
 	tools/make-help --check Makefile
 	shellcheck $$(grep -lsE '^#!.*sh$$' tools/* demo/* .ci/run)
 	tools/check-floors
+	tools/check-links
+	tools/snippets --check
 	@CARGO='$(CARGO)' tools/rust-versions
 	@CARGO='$(CARGO)' tools/deny $(ADVISORY_DB)
 	$(CARGO) fmt --all --check

@@ -169,7 +169,7 @@ is(logged($reply), '- MISS', 'twenty-eight new ids');
 ok(holds($reply, "/?sid=$own"), 'and that of the request');
 is(logged(full('/', fresh(1))), 'cap NEW', 'twenty-nine');
 
-# What is not kept, as README.md says.
+# What is not kept, as docs/variables.md says.
 
 my @many = fresh(9);
 $reply = get('/', 'X-Page' => links(@many));

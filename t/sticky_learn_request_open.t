@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 
-# Tests for what README's section Security says that learn=request opens; without these, who follows
+# Tests for what docs/security.md says that learn=request opens; without these, who follows
 # it would be wrong about who can fix which id to a server, and how to take static words out.
 
 use FindBin;

@@ -14,7 +14,7 @@ use FindBin;
 
 my $tools = "$FindBin::Bin/../tools";
 plan(skip_all => 'tools are not there') unless -x "$tools/packages" && -x "$tools/check-fit";
-plan(tests => 41);
+plan(tests => 44);
 
 # Commands that stand in for those of the machine: they write down how they were called.
 my $dir = tempdir(CLEANUP => 1);
@@ -107,7 +107,7 @@ write_file("$dir/m/ngx_http_sticky_rs.so", '');
 my $loads = "load_module modules/ngx_http_sticky_rs.so;\n";
 stand_in('nginx', 'if [ "$1" = -V ]; then echo "configure arguments: --conf-path=' . $dir
     . '/etc/nginx.conf --modules-path=' . $dir . '/m" >&2; exit; fi; [ -n "${RIGHT:-}" ] ||'
-    . ' { echo "nginx: [emerg] unknown directive \"sticky\" in nginx.conf:1"; exit 1; }');
+    . ' { echo "${TIME-nginx:} [emerg] ${TIME:+7#7: }unknown directive \"sticky\" in nginx.conf:1"; exit 1; }');
 mkdir "$dir/etc";
 mkdir "$dir/etc/modules-enabled";
 
@@ -136,6 +136,13 @@ ok(-e "$dir/etc/nginx.conf", 'nginx.conf is not');
 ($status, $said) = run("'$tools/uninstall' '$dir/m'");
 is("$status $said", "0 sticky: no $dir/m/ngx_http_sticky_rs.so: nothing to remove\n", 'again');
 
+{
+    local $ENV{TIME} = '2026/11/27 23:58:36';
+    write_file("$dir/m/ngx_http_sticky_rs.so", '');
+    ($status, $said) = run("'$tools/uninstall' '$dir/m'");
+    like($said, qr/^sticky: nginx -t: unknown directive "sticky" in nginx.conf:1$/m, 'with the time before it');
+}
+
 write_file("$dir/m/ngx_http_sticky_rs.so", '');
 $ENV{RIGHT} = 1;
 ($status, $said) = run("'$tools/uninstall' '$dir/m'");
@@ -147,6 +154,15 @@ write_file("$dir/etc/nginx.conf", $loads);
 ($status, $said) = run("'$tools/uninstall' '$dir/other'");
 is("$status $said", "0 sticky: removed $dir/other/ngx_http_sticky_rs.so\n", 'the folder of another nginx');
 ok(-e "$dir/etc/nginx.conf", 'whose configuration is not looked at');
+
+# The manual page goes with the module.
+
+write_file("$dir/m/ngx_http_sticky_rs.so", '');
+write_file("$dir/m/ngx_http_sticky_rs.5", '');
+write_file("$dir/etc/nginx.conf", '');
+($status, $said) = run("'$tools/uninstall' '$dir/m' '$dir/m/ngx_http_sticky_rs.5'");
+is("$status $said", "0 sticky: removed $dir/m/ngx_http_sticky_rs.so $dir/m/ngx_http_sticky_rs.5\n", 'the manual page');
+ok(!-e "$dir/m/ngx_http_sticky_rs.5", 'which is gone');
 
 sub packages {
     return run(join ' ', "'$tools/packages'", 'testing', @_);

@@ -63,7 +63,7 @@ pub fn joined(page: &Url, link: &str) -> Result<Url, ParseError> {
     page.join(link)
 }
 
-/// Whether [`site`] has this host, according to the README.
+/// Whether [`site`] has this host, according to docs/directives.md.
 pub fn is_own_host(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     // A host that is nothing but what stands behind a name is none.
