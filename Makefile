@@ -416,7 +416,7 @@ bench-instructions: module
 
 ## For bench-reload: reloads of each kind
 BENCH_RELOADS ?= 3
-## For bench-reload: 1 keeps the sessions in a state file, too
+## For bench-reload: 1 keeps the sessions in a state file, too, and ends and starts nginx
 BENCH_STATE ?=
 
 ## How long requests wait while nginx reloads with ten million sessions
