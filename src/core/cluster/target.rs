@@ -88,7 +88,7 @@ impl<'t, 'a> Target<'t, 'a> {
         let put = table.put(key, found, new);
         if let (Some(before), Put::Done) = (self.before, put) {
             if !std::ptr::eq(table, self.table) {
-                before.spread(self.table, key, &self.liveness.limits, found.now());
+                before.spread(self.table, table, key, &self.liveness.limits, found.now());
             }
         }
         put
