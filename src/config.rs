@@ -1,6 +1,7 @@
 //! Configuration: directives to types, and the index of an upstream's peers.
 
 pub mod cluster;
+pub mod cluster_drains;
 pub mod cluster_zone;
 pub mod clustered;
 pub mod cookie_variables;

@@ -218,6 +218,9 @@ impl Repeated for Clustering {
         // SAFETY: as in Housekeeping.
         if let Some(running) = unsafe { Cycle::from_ptr(sys::ngx_cycle) } {
             cluster::tick(running);
+            if process::role() == Role::Worker(0) && !process::is_draining() {
+                cluster_zone::carry_out_drains(running);
+            }
         }
     }
 }
@@ -433,6 +436,7 @@ unsafe extern "C" fn init_process(cycle: *mut sys::ngx_cycle_t) -> ngx_int_t {
             housekeeping::enter(running);
             counters::enter(running);
             cluster::enter(running);
+            cluster_zone::carry_out_drains(running);
         }
         if matches!(process::role(), Role::Worker(_) | Role::Single) {
             Housekeeping::tick();

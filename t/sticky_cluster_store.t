@@ -47,8 +47,8 @@ ok(eventually(sub { $first->log() =~ /the store may forget what is in it, its ma
 
 # As a user who may do what is needed, and no more.
 
-$store->ask(qw/ ACL SETUSER sticky on >other ~shop:* +xadd +xread +xrange +xinfo|stream +xtrim +get +set
-    +pexpire +time +info +select +config|get /);
+$store->ask(qw/ ACL SETUSER sticky on >other ~shop:* +xadd +xread +xrange +xrevrange +xinfo|stream
+    +xtrim +zadd +zcard +zremrangebyscore +get +set +pexpire +time +info +select +config|get /);
 $_->stop() for $first, $second;
 ($first, $second) = pair($store, "redis://sticky:other\@127.0.0.1:$port/3", 'prefix=shop:');
 both('user', $first, $second);

@@ -1,21 +1,27 @@
 //! The zone of the cluster, and what its threads need to know of the configuration.
 
+use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use sticky_core::cluster::Liveness;
 use sticky_core::directive::cluster::StoreAddress;
+use sticky_core::table::Fingerprint;
 
 use crate::ngx::conf::Conf;
 use crate::ngx::cycle::Cycle;
 use crate::ngx::process;
 use crate::ngx::shm::ZoneError;
+use crate::ngx::upstream::Upstream;
+use crate::zone::cluster::drains::AgreedDrains;
 use crate::zone::cluster::plan::{Plan, ScopePlan, TablePlan};
 use crate::zone::cluster::store::{Access, Address, Tls};
 use crate::zone::cluster::{self, Noted};
 use crate::zone::journals::NotedScope;
+use crate::zone::table_zone::TableKeys;
 
 use super::cluster::{ClusterConf, ClusteredScope, ClusteredZone};
+use super::cluster_drains::{ClusterDrains, DrainableServer};
 use super::error::Refusal;
 use super::share;
 use super::types::{MainConf, UpstreamConf};
@@ -49,6 +55,15 @@ pub fn add<'c>(cf: Conf<'c>, main: &MainConf<'c>) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Called when a worker starts, and five times a second in every worker: what operators have ordered at
+/// other nodes is done.
+pub fn carry_out_drains(running: Cycle<'_>) {
+    let main = running.main_conf::<MainConf<'_>>();
+    if let Some(drains) = main.and_then(|main| main.cluster_drains.get()) {
+        drains.carry_out();
+    }
+}
+
 /// The configuration is complete, also when it is only tested.
 pub fn begin(new: Cycle<'_>) {
     let Some(main) = new.main_conf::<MainConf<'_>>() else {
@@ -61,6 +76,12 @@ pub fn begin(new: Cycle<'_>) {
     ) {
         let clustered = main.clustered.borrow();
         cluster::begin(zone, plan(conf, &clustered));
+        drop(clustered);
+        if let Some(agreed) = AgreedDrains::of(zone) {
+            // It is empty: a configuration is complete once.
+            let drains = ClusterDrains::of(agreed, drainable(main));
+            let _ = main.cluster_drains.set(drains);
+        }
     }
 }
 
@@ -110,4 +131,45 @@ fn scope_plan(scope: &ClusteredScope<'_>) -> ScopePlan {
         liveness: Liveness::of(&scope.limits),
         servers: servers.map(|(_, name)| name).collect(),
     }
+}
+
+/// The servers of all upstreams that take part.
+fn drainable<'c>(main: &MainConf<'c>) -> Vec<DrainableServer<'c>> {
+    let mut servers = Vec::new();
+    for zone in main.clustered.borrow().iter() {
+        if let Some(keys) = zone.zone.conf().keys.get() {
+            let upstreams = zone.scopes.iter().flat_map(|scope| &scope.upstreams);
+            let of_zone = upstreams.filter_map(|us| drainable_in(*us, *keys));
+            servers.extend(of_zone.flatten());
+        }
+    }
+    servers
+}
+
+fn drainable_in<'c>(us: Upstream<'c>, keys: TableKeys) -> Option<Vec<DrainableServer<'c>>> {
+    let conf = us.srv_conf::<UpstreamConf<'c>>()?;
+    let counters = conf.active()?.counters.get()?;
+    let mut names: BTreeMap<&'c [u8], Vec<u8>> = BTreeMap::new();
+    for (label, name) in share::labelled_names(us) {
+        names.entry(label).or_insert(name);
+    }
+    // Those that are resolved at run time are drained by the name in their line.
+    let routes = conf.routes.borrow();
+    for (at, label) in us.placed_labels() {
+        let route = routes.get(at).and_then(Option::as_deref);
+        let name = || route.unwrap_or(label).to_vec();
+        names.entry(label).or_insert_with(name);
+    }
+    let servers = names.into_iter().filter_map(|(label, name)| {
+        let of = |keys| Fingerprint::new(keys, us.name(), &name);
+        Some(DrainableServer {
+            upstream: us.name(),
+            counters,
+            label,
+            place: counters.server(label)?,
+            current: of(keys.current),
+            old: keys.old.map(of),
+        })
+    });
+    Some(servers.collect())
 }

@@ -26,6 +26,7 @@ use crate::zone::counters::{self, CountersZone, UpstreamCounters};
 use crate::zone::sessions::Sessions;
 
 use super::cluster::{ClusterConf, ClusteredZone};
+use super::cluster_drains::ClusterDrains;
 use super::cookie_variables::CookieVariables;
 use super::doubts::Doubt;
 use super::nginx_forms::NginxForm;
@@ -385,6 +386,8 @@ pub struct MainConf<'c> {
     pub cluster_zone: OnceCell<&'c ClusterZone>,
     /// The zones whose sessions other nginx have, too, once all are known.
     pub clustered: RefCell<Vec<ClusteredZone<'c>>>,
+    /// The servers whose drains other nginx have, too, once the configuration is complete.
+    pub cluster_drains: OnceCell<ClusterDrains<'c>>,
 }
 
 /// What a `sticky_status` directive says.

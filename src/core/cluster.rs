@@ -10,12 +10,14 @@
 pub mod clock;
 mod fold;
 mod follower;
+pub mod hand_drains;
 pub mod header;
 pub mod keys;
 pub mod lease;
 mod liveness;
 pub mod manifest;
 pub mod nodes;
+pub mod place;
 mod recent;
 mod record;
 mod sending;

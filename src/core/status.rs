@@ -353,7 +353,7 @@ pub struct Cluster<'a> {
     pub is_up: bool,
     /// When it has last answered, in seconds since 1970. `None`: it never has.
     pub last_contact: Option<u64>,
-    /// How many nginx take part by what was heard of them in the last minutes, with this one.
+    /// How many nginx are there, with this one.
     pub nodes: u64,
     /// Milliseconds from when another one has sent the latest records to when they were applied.
     pub lag: u64,

@@ -33,6 +33,7 @@ pub mod bulk;
 mod census;
 mod change;
 mod claim;
+mod clock_settings;
 mod copy;
 mod eviction;
 mod fingerprint;

@@ -6,7 +6,7 @@ mod running;
 use sticky_core::directive::status::Rw;
 use sticky_core::http::header_value::is_value;
 use sticky_core::operator::access::{check_here, says_yes, Origin, Refusal, Visitor};
-use sticky_core::operator::action::{Order, MAX_BODY};
+use sticky_core::operator::action::{Action, Order, MAX_BODY};
 use sticky_core::operator::token;
 use sticky_core::status::Done;
 
@@ -139,6 +139,10 @@ pub fn carry_out(r: Request<'_>, page: &StatusPage<'_>) -> Result<Outcome, Refus
     }
     let done = by_hand.act(&order.action)?;
     if let Some(main) = r.main_conf::<MainConf<'_>>() {
+        if let Action::Drain { server, .. } | Action::Undrain { server } = &order.action {
+            let drains = main.cluster_drains.get();
+            drains.inspect(|drains| drains.ordered(&order.upstream, server));
+        }
         // Whoever looks next sees what has come of it.
         counted::start_counts(main, &[sticky.us]);
     }

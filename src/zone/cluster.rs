@@ -26,6 +26,7 @@ use super::journals::{journal_in, NotedScope};
 use super::table_zone::{random_key, Parts, TableZone, ZoneConf};
 
 mod applying;
+pub mod drains;
 mod known;
 mod link;
 pub mod plan;

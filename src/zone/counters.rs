@@ -296,6 +296,13 @@ impl<'c> UpstreamCounters<'c> {
         Some(())
     }
 
+    /// An operator has drained a server at another nginx at that second, until then or for good.
+    pub fn follow_drain(&self, server: Place, until: Option<u64>, since: u64) {
+        if let (Some(cells), Some(mark)) = (self.drain_cells(server), self.mark) {
+            cells.begin_elsewhere(until, since, now(), mark);
+        }
+    }
+
     /// An operator puts a server back. Returns what it was.
     pub fn undrain(&self, server: Place) -> Option<Drain> {
         self.drain_cells(server)?.end_by_hand()

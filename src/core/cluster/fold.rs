@@ -60,7 +60,7 @@ impl Liveness {
         let live = before.filter(is_live);
         let now = Held::begun(record, at);
         let Some(held) = live else {
-            let begins = record.change != Change::Forgotten && record.change != Change::Drained;
+            let begins = record.change != Change::Forgotten && record.change.is_of_session();
             return (begins && is_live(&now)).then_some(now);
         };
         let is_its_server = held.server == record.server;
@@ -71,7 +71,7 @@ impl Liveness {
             }),
             Change::Forgotten => (!is_its_server).then_some(held),
             Change::Learned | Change::Moved | Change::Alive if !is_its_server => Some(held),
-            Change::Drained => Some(held),
+            Change::Drained | Change::DrainKnown => Some(held),
             _ if !is_live(&now) => Some(held),
             Change::Learned | Change::Moved | Change::Alive => Some(held.used(&now)),
             Change::Known if is_its_server => Some(held.used(&Held {

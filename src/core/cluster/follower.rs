@@ -16,8 +16,8 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
 use crate::table::{
-    test_points, Change, Fingerprint, Found, Journal, Kept, Key, Put, Registration, Session, Stage,
-    Table, Word,
+    test_points, Fingerprint, Found, Journal, Kept, Key, Put, Registration, Session, Stage, Table,
+    Word,
 };
 
 use super::fold::Held;
@@ -86,7 +86,7 @@ impl<'j> Follower<'j> {
         }
     }
 
-    /// Applies a record of an entry that the store has taken at the second `at`. Of this node's own
+    /// Applies a record of a session, of an entry that the store has taken at the second `at`. Of this node's own
     /// records, which are applied in the order of their positions, `own` is the position.
     pub fn apply(
         &mut self,
@@ -99,13 +99,7 @@ impl<'j> Follower<'j> {
         if own.is_some_and(|position| position < self.journal.returned()) {
             return Applied::Before;
         }
-        let applied = match record.change {
-            Change::Drained => {
-                self.scan(scopes, at);
-                Applied::Done
-            }
-            _ => self.fold(scopes, target, record, at, own.is_some()),
-        };
+        let applied = self.fold(scopes, target, record, at, own.is_some());
         if let Some(position) = own {
             self.pass(scopes, position, at);
         }
@@ -188,8 +182,7 @@ impl<'j> Follower<'j> {
             let Some(note) = self.journal.at(position) else {
                 continue;
             };
-            let is_of_session = note.change != Change::Drained;
-            let Some(target) = scopes(note.scope).filter(|_| is_of_session) else {
+            let Some(target) = scopes(note.scope) else {
                 continue;
             };
             let said = target.said(0, &note, now);

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering
 use std::sync::atomic::{Ordering::Release, Ordering::SeqCst};
 
 use super::clock::StoreClock;
+use super::hand_drains::{HandDrainCells, HandDrains, MOST_DRAINS};
 use super::lease::LeaseCells;
 use super::nodes::{NodeCells, Nodes};
+use super::record::Seconds;
 use super::statistics::StatisticsCells;
 use super::wire::NodeId;
 use crate::table::sync::AtomicU128;
@@ -15,7 +17,7 @@ use crate::table::{Journal, JournalHead, Slot, SLOTS};
 const MAGIC: u64 = u64::from_le_bytes(*b"stickycl");
 
 /// Must change with everything that changes the meaning of the bytes.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// Scopes that a node can tell apart: as many as a slot of the journal has numbers for.
 pub const MOST_SCOPES: usize = 1 << 14;
@@ -35,7 +37,7 @@ pub enum Flag {
     ToldAway = 4,
     /// The operator was told that the store may forget what is in it.
     ToldPolicy = 8,
-    /// The whole table is to be sent: the store has lost it, or the journal could not keep all.
+    /// Sessions are to be sent, see [`ClusterHeader::must_fill`].
     MustFill = 16,
     /// Its tables are used, and have more than their state files had.
     InUse = 32,
@@ -52,19 +54,23 @@ pub struct ClusterHeader {
     node: [AtomicU64; 2],
     generation: AtomicU64,
     flags: AtomicU64,
-    /// See [`ClusterHeader::note_run`].
+    /// See [`ClusterHeader::run`].
     run: AtomicU64,
     /// Which worker speaks to the store.
     pub lease: LeaseCells,
     /// The store's clock.
     pub clock: StoreClock,
-    spare: [AtomicU64; 2],
+    /// See [`HandDrains::changes`].
+    drain_changes: AtomicU64,
+    /// See [`ClusterHeader::must_fill`].
+    fill: AtomicU64,
     position: AtomicU128,
     journal: JournalHead,
     /// What is counted.
     pub statistics: StatisticsCells,
     nodes: [NodeCells; MOST_NODES],
     scopes: [AtomicU64; MOST_SCOPES],
+    drains: [HandDrainCells; MOST_DRAINS],
 }
 
 /// What was applied of the stream: the entry, and how many of its records.
@@ -115,12 +121,14 @@ impl ClusterHeader {
             run: AtomicU64::new(0),
             lease: LeaseCells::default(),
             clock: StoreClock::default(),
-            spare: Default::default(),
+            drain_changes: AtomicU64::new(0),
+            fill: AtomicU64::new(0),
             position: AtomicU128::new(0),
             journal: JournalHead::default(),
             statistics: StatisticsCells::default(),
             nodes: [const { NodeCells::new() }; MOST_NODES],
             scopes: [const { AtomicU64::new(0) }; MOST_SCOPES],
+            drains: [const { HandDrainCells::new() }; MOST_DRAINS],
         })
     }
 
@@ -136,15 +144,21 @@ impl ClusterHeader {
     pub fn begin(&self, slots: &[Slot], node: (u64, u64), is_zero: bool) {
         self.magic.store(0, Release);
         if !is_zero {
-            let words = [&self.generation, &self.flags, &self.run];
+            let words = [
+                &self.generation,
+                &self.flags,
+                &self.run,
+                &self.drain_changes,
+                &self.fill,
+            ];
             words.iter().for_each(|word| word.store(0, Relaxed));
-            self.spare.iter().for_each(|word| word.store(0, Relaxed));
             self.lease.clear();
             self.clock.clear();
             self.position.store(0, Relaxed);
             self.statistics.clear();
             self.nodes.iter().for_each(NodeCells::clear);
             self.scopes.iter().for_each(|word| word.store(0, Relaxed));
+            self.drains.iter().for_each(HandDrainCells::clear);
         }
         self.version.store(VERSION, Relaxed);
         self.slots.store(slots.len() as u64, Relaxed);
@@ -191,10 +205,28 @@ impl ClusterHeader {
         before & flag as u64 != 0
     }
 
-    /// Notes a digest of the run of the server that is the store. Returns that of the one before, 0 for
-    /// none.
-    pub fn note_run(&self, digest: u64) -> u64 {
-        self.run.swap(digest, Relaxed)
+    /// All sessions that were used at that second or later are to be sent: the store has lost them, or
+    /// the journal could not keep them.
+    pub fn must_fill(&self, since: Seconds) {
+        // New memory says that there are none.
+        self.fill.fetch_max(!since, SeqCst);
+        self.set(Flag::MustFill, true);
+    }
+
+    /// Since when sessions are to be sent, if they are. Whoever takes it sends them.
+    pub fn take_fill(&self) -> Option<Seconds> {
+        self.set(Flag::MustFill, false)
+            .then(|| !self.fill.swap(0, SeqCst))
+    }
+
+    /// A digest of the run of the server that is the store, as far as is known; 0: none.
+    pub fn run(&self) -> u64 {
+        self.run.load(Relaxed)
+    }
+
+    /// Notes that.
+    pub fn note_run(&self, digest: u64) {
+        self.run.store(digest, Relaxed);
     }
 
     /// What was applied of the stream.
@@ -210,6 +242,11 @@ impl ClusterHeader {
     /// How far the journals of nodes were applied.
     pub fn nodes(&self) -> Nodes<'_> {
         Nodes::new(&self.nodes)
+    }
+
+    /// Servers that operators have drained or put back.
+    pub fn drains(&self) -> HandDrains<'_> {
+        HandDrains::new(&self.drains, &self.drain_changes)
     }
 
     /// The journal, with the slots behind the header.

@@ -2,21 +2,24 @@
 //! when they were written.
 //!
 //! ```text
-//!    0  version 1    1  zero 3      4  zones 4     8  nodes 8
+//!    0  version 1    1  zero 3      4  zones 4     8  nodes 4     12  drains 4
 //!   16  id 8        24  written 8  32  position: ms 8, sequence 8
 //!   48  zones, each: length of its name 4, pieces 4, sessions 8, bytes 8, its name
 //!    …  nodes, each: id 16, first position that was not applied 8
+//!    …  drains, each: server 9, drain 8, when it was ordered 8, when it began 8
 //!    …  tag 16
 //! ```
 //!
-//! Numbers are little-endian. A piece is its bytes and a tag, under a name that tells which it is.
+//! Numbers are little-endian. A drain is what the key of its record is. A piece is its bytes and a tag, under a name that tells which it is.
 
 use thiserror::Error;
 
+use super::hand_drains::{HandDrain, MOST_DRAINS};
 use super::header::{Position, MOST_NODES};
 use super::keys::{KeyAge, Seal, Sealed, Seals, Tag, TAG_SIZE};
-use super::record::Seconds;
+use super::record::{Change, Record, Seconds};
 use super::wire::NodeId;
+use crate::table::{Fingerprint, Key};
 
 /// Bytes of a piece without its tag.
 pub const PIECE: usize = 512 << 10;
@@ -27,9 +30,13 @@ const VERSION: u8 = 1;
 const HEAD_SIZE: usize = 48;
 const ZONE_SIZE: usize = 24;
 const NODE_SIZE: usize = 24;
+const SERVER_SIZE: usize = 9;
 
 /// Zones of a snapshot.
 const MOST_ZONES: usize = 1 << 14;
+
+/// What a drain is here, as in records.
+const DRAIN: Change = Change::DrainKnown;
 
 /// Bytes of a name.
 const LONGEST_NAME: usize = 1 << 10;
@@ -47,6 +54,8 @@ pub struct Manifest {
     pub zones: Vec<ZonePieces>,
     /// How far the journal of each node was applied.
     pub nodes: Vec<(NodeId, u64)>,
+    /// What operators have ordered of servers.
+    pub drains: Vec<(Fingerprint, HandDrain)>,
 }
 
 /// The pieces of a zone.
@@ -84,7 +93,12 @@ impl Manifest {
         bytes.extend((zones.len() as u32).to_le_bytes());
         let nodes = self.nodes.iter().take(MOST_NODES);
         let Position { ms, sequence, .. } = self.position;
-        let numbers = [nodes.len() as u64, self.id, self.written, ms, sequence];
+        let drains = self.drains.iter().take(MOST_DRAINS);
+        let drains = drains.filter_map(|(server, drain)| drain.record(*server, DRAIN));
+        let drains: Vec<Record> = drains.collect();
+        bytes.extend((nodes.len() as u32).to_le_bytes());
+        bytes.extend((drains.len() as u32).to_le_bytes());
+        let numbers = [self.id, self.written, ms, sequence];
         numbers.iter().for_each(|it| bytes.extend(it.to_le_bytes()));
         for zone in zones {
             bytes.extend((zone.name.len() as u32).to_le_bytes());
@@ -96,6 +110,12 @@ impl Manifest {
         for (node, next) in nodes {
             bytes.extend(node.0);
             bytes.extend(next.to_le_bytes());
+        }
+        for drain in drains {
+            let server = drain.server.bits().to_le_bytes();
+            bytes.extend(server.iter().take(SERVER_SIZE));
+            let numbers = [drain.key.get(), drain.seen, drain.created];
+            numbers.iter().for_each(|it| bytes.extend(it.to_le_bytes()));
         }
         bytes.extend(seal.tag(Sealed::Manifest, &[], &bytes));
         bytes
@@ -168,8 +188,9 @@ impl<'a> Reader<'a> {
             return None;
         };
         let zones = u32::from_le_bytes(self.take()?) as usize;
-        let nodes = usize::try_from(self.long()?).ok()?;
-        if zones > MOST_ZONES || nodes > MOST_NODES {
+        let nodes = u32::from_le_bytes(self.take()?) as usize;
+        let drains = u32::from_le_bytes(self.take()?) as usize;
+        if zones > MOST_ZONES || nodes > MOST_NODES || drains > MOST_DRAINS {
             return None;
         }
         let mut manifest = Manifest {
@@ -182,6 +203,7 @@ impl<'a> Reader<'a> {
             },
             zones: Vec::new(),
             nodes: Vec::new(),
+            drains: Vec::new(),
         };
         for _ in 0..zones {
             let length = u32::from_le_bytes(self.take()?) as usize;
@@ -204,7 +226,27 @@ impl<'a> Reader<'a> {
             let node = NodeId(self.take()?);
             manifest.nodes.push((node, self.long()?));
         }
+        for _ in 0..drains {
+            manifest.drains.push(self.drain()?);
+        }
         self.0.is_empty().then_some(manifest)
+    }
+
+    fn drain(&mut self) -> Option<(Fingerprint, HandDrain)> {
+        let mut server = [0; 16];
+        let bytes: [u8; SERVER_SIZE] = self.take()?;
+        server.first_chunk_mut().map(|place| *place = bytes)?;
+        let record = Record {
+            change: DRAIN,
+            key: Key::from_bits(self.long()?)?,
+            scope: 0,
+            server: Fingerprint::from_bits(u128::from_le_bytes(server))?,
+            from: None,
+            seen: self.long()?,
+            created: self.long()?,
+            confirmed: false,
+        };
+        Some((record.server, HandDrain::of_record(&record)?))
     }
 
     fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
@@ -224,5 +266,5 @@ impl<'a> Reader<'a> {
     }
 }
 
-const _: () = assert!(HEAD_SIZE == 4 + 4 + 5 * 8);
+const _: () = assert!(HEAD_SIZE == 4 + 4 + 4 + 4 + 4 * 8);
 const _: () = assert!(ZONE_SIZE == 4 + 4 + 8 + 8 && NODE_SIZE == 16 + 8);

@@ -103,14 +103,6 @@ impl<'a> Nodes<'a> {
         cells.filter_map(|cells| Some((cells.id()?, cells.next.load(Relaxed))))
     }
 
-    /// How many were heard of since then.
-    pub fn heard_since(&self, since: u64) -> usize {
-        let known = self.0.iter().filter(|cells| cells.id().is_some());
-        known
-            .filter(|cells| cells.heard.load(Relaxed) >= since)
-            .count()
-    }
-
     /// Nothing is known of any.
     pub fn forget(&self) {
         self.0.iter().for_each(NodeCells::clear);

@@ -42,10 +42,7 @@ impl Target<'_, '_> {
     pub(super) fn said(&self, scope: u64, note: &Note, now: Seconds) -> Option<Record> {
         let change = note.change;
         let server = self.server_of(note.server)?;
-        let there = match change {
-            Change::Drained => None,
-            _ => self.look_up(note.key, now),
-        };
+        let there = self.look_up(note.key, now);
         let there = there.filter(|there| there.server == server);
         let seen = match (change, there) {
             (Change::Moved, Some(there)) => there.seen,

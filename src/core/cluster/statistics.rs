@@ -50,7 +50,7 @@ statistics! {
     begun_anew,
     /// Milliseconds from when an entry was made to when it was applied, the latest.
     lag,
-    /// Nodes that were heard of in the last minutes.
+    /// Nodes that are there.
     nodes,
     /// When the store has answered last, in seconds since 1970 by its clock.
     last_contact,

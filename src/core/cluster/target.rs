@@ -88,7 +88,7 @@ impl<'t, 'a> Target<'t, 'a> {
         let put = table.put(key, found, new);
         if let (Some(before), Put::Done) = (self.before, put) {
             if !std::ptr::eq(table, self.table) {
-                before.spread(self.table, key, &self.liveness.limits, found.now());
+                before.spread(self.table, table, key, &self.liveness.limits, found.now());
             }
         }
         put
@@ -133,12 +133,12 @@ impl<'t, 'a> Target<'t, 'a> {
     /// What a session was in the stream, as far as the first of its notes tells, at the second `now`.
     pub(super) fn before_note(&self, note: &Note, now: Seconds) -> Option<Held> {
         let server = match note.change {
-            Change::Learned | Change::Known | Change::Drained => return None,
             Change::Moved => self.server_of(note.from)?,
             Change::Forgotten | Change::Alive => self.server_of(note.server)?,
+            _ => return None,
         };
         let period = u64::from(self.liveness.period.max(1));
-        let seen = note.period_until(now / period) * period;
+        let seen = note.used_before(period, now);
         let there = match note.change {
             Change::Forgotten => None,
             _ => self.look_up(note.key, now),

@@ -215,6 +215,12 @@ impl DrainCells<'_> {
         self.begin(Drain { by, until }, now, mark, |_| true);
     }
 
+    /// An operator has drained the server at another nginx, whoever has drained it before.
+    pub fn begin_elsewhere(&self, until: Option<u64>, since: u64, now: u64, mark: Mark<'_>) {
+        self.begin_by_hand(until, now, mark);
+        self.since.store(since, Relaxed);
+    }
+
     /// The server announces that it wants no new sessions. Returns whether that begins a drain: the
     /// one of an operator stays as it is.
     pub fn begin_by_server(&self, now: u64, mark: Mark<'_>) -> bool {

@@ -195,7 +195,7 @@ const CLUSTER_NODES: Family = family(
     "nginx_sticky_cluster_nodes",
     GAUGE,
     &[],
-    "Nodes of the cluster that were heard of in the last minutes, with this one.",
+    "Nodes of the cluster that were there in the last 15 seconds, with this one.",
 );
 const CLUSTER_LAG: Family = family(
     "nginx_sticky_cluster_lag_seconds",

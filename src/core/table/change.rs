@@ -15,20 +15,29 @@ pub enum Change {
     Alive = 4,
     /// What a node has, of old, after the store has lost it.
     Known = 5,
-    /// The server gets no new sessions, or gets them again. Not of a session.
+    /// An operator has ordered that the server gets no new sessions, or gets them again. Not of a
+    /// session.
     Drained = 6,
+    /// What a node has of that, of old, after the store has lost it.
+    DrainKnown = 7,
 }
 
 impl Change {
     /// All, in the order of their numbers.
-    pub const ALL: [Change; 6] = [
+    pub const ALL: [Change; 7] = [
         Change::Learned,
         Change::Moved,
         Change::Forgotten,
         Change::Alive,
         Change::Known,
         Change::Drained,
+        Change::DrainKnown,
     ];
+
+    /// Whether it is of a session, as all of the journal are.
+    pub fn is_of_session(self) -> bool {
+        !matches!(self, Change::Drained | Change::DrainKnown)
+    }
 
     /// The one with that number.
     pub fn of_number(number: u8) -> Option<Change> {

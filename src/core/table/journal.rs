@@ -27,6 +27,7 @@
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 use super::change::Change;
+use super::clock_settings::ClockSettings;
 use super::key::Key;
 use super::registry::Numbers;
 use super::session::{PeerId, Session, Stage};
@@ -82,7 +83,8 @@ pub struct JournalHead {
     returned: AtomicU64,
     /// How many sessions were left in `latest`.
     left: AtomicU64,
-    more: [AtomicU64; 5],
+    clock: ClockSettings,
+    more: [AtomicU64; 4],
     /// What the follower has made of sessions lately, see [`Journal::remember`].
     latest: [Slot; LATEST],
 }
@@ -101,6 +103,7 @@ impl Default for JournalHead {
             sent: AtomicU64::new(0),
             returned: AtomicU64::new(0),
             left: AtomicU64::new(0),
+            clock: ClockSettings::default(),
             more: Default::default(),
             latest: std::array::from_fn(|_| Slot::default()),
         }
@@ -132,7 +135,7 @@ pub struct Note {
     pub change: Change,
     /// Or has not: another worker was faster.
     pub is_taken_back: bool,
-    /// Which session. Of [`Change::Drained`], the server's drain as a number.
+    /// Which session.
     pub key: Key,
     /// Whose session, by the number of this node.
     pub scope: u16,
@@ -144,6 +147,9 @@ pub struct Note {
     pub second: u16,
     /// In which period it was last used before: the lowest bits of the period's number.
     pub period: u16,
+    /// By how many seconds the clock was set forward since then. `second` is by the clock of now,
+    /// `period` is not. No part of a place.
+    pub set: i64,
 }
 
 impl Note {
@@ -161,7 +167,8 @@ impl Note {
     fn of_bits(bits: u128) -> Option<Note> {
         let low = bits as u64;
         let part = |shift: u32, bits: u32| low >> shift & mask(bits);
-        let change = Change::of_number(part(CHANGE_SHIFT, CHANGE_BITS) as u8)?;
+        let change = Change::of_number(part(CHANGE_SHIFT, CHANGE_BITS) as u8);
+        let change = change.filter(|change| change.is_of_session())?;
         let from = part(FROM_SHIFT, NUMBER_BITS);
         let (from, second) = match change {
             Change::Moved => (from as u32, 0),
@@ -176,6 +183,7 @@ impl Note {
             from: PeerId::new(from),
             second,
             period: part(PERIOD_SHIFT, PERIOD_BITS) as u16,
+            set: 0,
         })
     }
 
@@ -195,10 +203,26 @@ impl Note {
         latest.saturating_sub(back).min(now)
     }
 
-    /// The latest period with these lowest bits that is not after `last`.
-    pub fn period_until(&self, last: u64) -> u64 {
+    /// When the period began in which it was last used before, as seen at the second `now`. A period
+    /// has so many seconds.
+    pub fn used_before(&self, period: u64, now: u64) -> u64 {
+        let last = now.saturating_add_signed(-self.set) / period.max(1);
         let back = last.wrapping_sub(u64::from(self.period)) & mask(PERIOD_BITS);
-        last.saturating_sub(back)
+        let began = last.saturating_sub(back).saturating_mul(period);
+        began.saturating_add_signed(self.set).min(now)
+    }
+
+    /// The same after the clock was set forward by so many seconds.
+    fn by_clock(self, set: i64) -> Note {
+        let second = match self.change {
+            Change::Moved => 0,
+            _ => u64::from(self.second).wrapping_add_signed(set) & mask(NUMBER_BITS),
+        };
+        Note {
+            second: second as u16,
+            set,
+            ..self
+        }
     }
 }
 
@@ -250,6 +274,7 @@ impl<'a> Journal<'a> {
         ] {
             cell.store(0, SeqCst);
         }
+        head.clock.clear();
     }
 
     /// Where the next note will be.
@@ -266,6 +291,12 @@ impl<'a> Journal<'a> {
     /// Sets what [`Journal::sent`] returns. For the one sender.
     pub fn set_sent(&self, position: u64) {
         self.head.sent.store(position, Release);
+    }
+
+    /// What has not returned may have been lost on its way: it is to be sent again. For the one sender,
+    /// while it does not send.
+    pub fn send_unreturned(&self) {
+        self.set_sent(self.returned().min(self.sent()));
     }
 
     /// Notes before this have been seen in the stream.
@@ -318,14 +349,17 @@ impl<'a> Journal<'a> {
         let known = self.ahead().saturating_mul(1000).saturating_add(500);
         if known.abs_diff(milliseconds) > CLOCK_PLAY {
             let seconds = milliseconds.div_euclid(1000);
-            self.head.ahead.store(seconds as u64, Relaxed);
+            let set = seconds.saturating_sub(self.ahead());
+            self.head.ahead.store(seconds as u64, Release);
+            self.head.clock.note(self.tail(), set);
         }
     }
 
     /// The note at that position. `None`: it is not there yet, or not any more.
     pub fn at(&self, position: u64) -> Option<Note> {
         let bits = self.slot(position)?.note.load(Acquire);
-        (lap_of(bits) == self.lap(position)).then(|| Note::of_bits(bits))?
+        let note = (lap_of(bits) == self.lap(position)).then(|| Note::of_bits(bits))??;
+        Some(note.by_clock(self.head.clock.since(position)))
     }
 
     /// Adds a note. `None`: there is no place for it.
@@ -593,11 +627,6 @@ impl<'a> JournalOf<'a> {
         self.note(Change::Forgotten, key, (server, server), (seen, now))
     }
 
-    /// Notes that the server of that number is drained, or not any more: `drain` is not 0.
-    pub fn note_drain(&self, server: PeerId, drain: Key, now: Tick) -> Option<Noted> {
-        self.note(Change::Drained, drain, (server, server), (now, now))
-    }
-
     fn note(
         &self,
         change: Change,
@@ -614,6 +643,7 @@ impl<'a> JournalOf<'a> {
             from,
             second: (self.second_of(after) & mask(NUMBER_BITS)) as u16,
             period: (self.period_of(before) & mask(PERIOD_BITS)) as u16,
+            set: 0,
         })
     }
 

@@ -120,14 +120,23 @@ impl<'a> Predecessor<'a> {
         }
     }
 
-    /// After the session of a key was written in the table that decides, if it is one before `new`:
-    /// writes that into the others.
-    pub(crate) fn spread(&self, new: &Table, key: Key, limits: &Limits, now: Tick) {
+    /// After the session of a key was written in `written`, the table that decides, if it is one before
+    /// `new`: writes that into those that have replaced it.
+    pub(crate) fn spread(
+        &self,
+        new: &Table,
+        written: &Table,
+        key: Key,
+        limits: &Limits,
+        now: Tick,
+    ) {
         if let Some(before) = self.passed_over() {
-            return before.spread(new, key, limits, now);
+            return before.spread(new, written, key, limits, now);
         }
-        if let Some(before) = self.before() {
-            before.spread(&self.table, key, limits, now);
+        // Those before the one that decides do not have the session.
+        let before = self.before();
+        if let Some(before) = before.filter(|_| !std::ptr::eq(written, &self.table)) {
+            before.spread(&self.table, written, key, limits, now);
         }
         match self.own_look_up(key, limits, now) {
             LookUp::Found(_) => drop(self.follow_change(new, key, limits, now)),

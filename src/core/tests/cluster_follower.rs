@@ -46,7 +46,7 @@ fn record(change: Change, from: Option<u32>, of: u32, seen: u64) -> Record {
 
 #[test]
 fn records_make_of_a_session_what_the_rules_say() {
-    use Change::{Alive, Drained, Forgotten, Known, Learned, Moved};
+    use Change::{Alive, DrainKnown, Drained, Forgotten, Known, Learned, Moved};
     // A session at server 1, last used at `seen`; then the record; then the server, and when it was
     // last used.
     let (young, old) = (NOW - 200, NOW - 1900);
@@ -97,6 +97,12 @@ fn records_make_of_a_session_what_the_rules_say() {
         ),
         (Some(young), record(Drained, None, 1, NOW), Some((1, young))),
         (None, record(Drained, None, 1, NOW), None),
+        (
+            Some(young),
+            record(DrainKnown, None, 2, NOW),
+            Some((1, young)),
+        ),
+        (None, record(DrainKnown, None, 1, NOW), None),
     ];
     let liveness = Liveness::of(&LIMITS);
     for (seen, record, expected) in cases {

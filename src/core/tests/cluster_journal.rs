@@ -37,7 +37,7 @@ impl Ring {
 }
 
 fn note(number: u64) -> Note {
-    let change = Change::ALL[number as usize % 6];
+    let change = Change::ALL[number as usize % 5];
     let (from, second) = match change {
         Change::Moved => ((number % 16384) as u32, 0),
         _ => (0, (number % 16384) as u16),
@@ -51,6 +51,7 @@ fn note(number: u64) -> Note {
         from: peer(from),
         second,
         period: (number % 2048) as u16,
+        set: 0,
     }
 }
 
@@ -420,8 +421,12 @@ fn use_is_noted_in_each_period_and_when_it_is_confirmed() {
     let journal = node.ring.journal();
     let last = journal.at(journal.tail() - 1).unwrap();
     let table = node.table();
-    let period = |tick| table.journal().unwrap().period_of(tick);
-    assert_eq!(last.period_until(period(NOW + 202)), period(NOW + 102));
+    let second = |tick| table.journal().unwrap().second_of(tick);
+    let period = u64::from(PERIOD);
+    assert_eq!(
+        last.used_before(period, second(NOW + 202)),
+        second(NOW + 102) / period * period
+    );
 }
 
 #[test]

@@ -70,6 +70,7 @@ fn note(worker: u16, count: u64) -> Note {
         from: peer((count as u32 + 1) % 16384),
         second: 0,
         period: (count % 2048) as u16,
+        set: 0,
     }
 }
 

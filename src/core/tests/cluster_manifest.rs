@@ -1,12 +1,14 @@
 //! What tells where a snapshot is in the store: read as it was written, and nothing of what nobody with
 //! the key has written, or what was changed, cut, or put in another place.
 
+use sticky_core::cluster::hand_drains::{HandDrain, MOST_DRAINS};
 use sticky_core::cluster::header::Position;
 use sticky_core::cluster::keys::{ClusterKey, Seals};
 use sticky_core::cluster::manifest::{
     open_piece, seal_piece, Manifest, ManifestError, ZonePieces, PIECE,
 };
 use sticky_core::cluster::wire::NodeId;
+use sticky_core::table::Fingerprint;
 
 fn seals(key: &[u8]) -> Seals {
     let key = ClusterKey::of_file(key).expect("long enough");
@@ -37,7 +39,18 @@ fn manifest() -> Manifest {
             zone(b"other", 3 * PIECE as u64 + 1),
         ],
         nodes: vec![(NodeId([7; 16]), 42), (NodeId([8; 16]), u64::MAX)],
+        drains: vec![drain(1, Some(1_800_003_600)), drain(u128::MAX, None)],
     }
+}
+
+fn drain(server: u128, until: Option<u64>) -> (Fingerprint, HandDrain) {
+    let drain = HandDrain {
+        is_drained: until.is_some(),
+        until,
+        since: 1_799_999_000,
+        ordered: 1_799_999_990,
+    };
+    (Fingerprint::from_bits(server).unwrap(), drain)
 }
 
 #[test]
@@ -46,9 +59,16 @@ fn it_is_read_as_it_was_written() {
     let empty = Manifest {
         zones: Vec::new(),
         nodes: Vec::new(),
+        drains: Vec::new(),
         ..manifest()
     };
-    for manifest in [manifest(), empty] {
+    let full = Manifest {
+        drains: (1..=MOST_DRAINS as u128)
+            .map(|it| drain(it, None))
+            .collect(),
+        ..manifest()
+    };
+    for manifest in [manifest(), empty, full] {
         let bytes = manifest.encode(&seals.current);
         let decoded = Manifest::decode(&bytes, &seals);
         assert_eq!(decoded.map(|(manifest, _)| manifest), Ok(manifest));
@@ -102,12 +122,18 @@ fn with_the_key_it_may_still_be_malformed() {
     let decoded = Manifest::decode(&sealed(&newer), &seals);
     assert_eq!(decoded, Err(ManifestError::Newer(9)));
     // Counts that nobody could hold.
-    for at in [4, 8] {
+    for at in [4, 8, 12] {
         let mut many = body.to_vec();
         many[at..at + 4].fill(0xff);
         let decoded = Manifest::decode(&sealed(&many), &seals);
         assert_eq!(decoded, Err(ManifestError::Malformed));
     }
+    // A drain that is none.
+    let mut odd = body.to_vec();
+    let key = body.len() - 3 * 8;
+    odd[key] = 3;
+    let decoded = Manifest::decode(&sealed(&odd), &seals);
+    assert_eq!(decoded, Err(ManifestError::Malformed));
     let longer = [body, &[0]].concat();
     let decoded = Manifest::decode(&sealed(&longer), &seals);
     assert_eq!(decoded, Err(ManifestError::Malformed));

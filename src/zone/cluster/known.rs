@@ -1,16 +1,17 @@
 //! What this node knows, for a store that has lost it, or that has never known it.
 
-use sticky_core::cluster::Record;
+use sticky_core::cluster::place::is_told;
+use sticky_core::cluster::{Record, Seconds};
 
 use super::applying::{Tables, WhoseServers};
 use super::shared::Context;
 
-/// All sessions of this node, as records.
+/// Sessions of this node, as records.
 pub struct Known<'c>(Box<dyn Iterator<Item = Record> + 'c>);
 
 impl<'c> Known<'c> {
-    /// Of all tables.
-    pub fn of<'t: 'c>(context: &Context<'_>, tables: &'c Tables<'t>) -> Self {
+    /// Of all tables, those that were used at that second or later.
+    pub fn of<'t: 'c>(context: &Context<'_>, tables: &'c Tables<'t>, since: Seconds) -> Self {
         let now = context.store_seconds();
         let all = tables.all.iter().flat_map(move |here| {
             let scopes = WhoseServers::of(here.plan, here.header.identity.sip_keys());
@@ -25,7 +26,8 @@ impl<'c> Known<'c> {
                     let scope = scopes.scope(server)?;
                     let record = tables.known(scope, key, &session)?;
                     let is_live = scope.liveness.is_live(record.seen, record.created, now);
-                    is_live.then_some(record)
+                    let is_told = is_told(&record, since, &scope.liveness);
+                    (is_live && is_told).then_some(record)
                 })
         });
         Self(Box::new(all))

@@ -7,9 +7,10 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use sticky_core::cluster::header::{Flag, Position};
+use sticky_core::cluster::place::lost_since;
 use sticky_core::cluster::statistics::add;
-use sticky_core::cluster::wire::{DecodeError, Entry};
-use sticky_core::cluster::Seconds;
+use sticky_core::cluster::wire::{DecodeError, Entry, NodeId};
+use sticky_core::cluster::{Change, Record, Seconds};
 
 use crate::ngx::clock::monotonic_now;
 use crate::ngx::log::Level;
@@ -30,8 +31,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What was sent within so many seconds is sent again after the store has lost its place.
 const SENT_AGAIN: usize = 10;
 
-/// A node is counted that was heard of in so many milliseconds.
-const NODE_LASTS: u64 = 180_000;
+/// A node is counted that has said that it is there in so many seconds. It does so with each look.
+const NODE_LASTS: u64 = 15;
+
+/// The list of nodes in the store, behind the prefix.
+const NODES: &[u8] = b"nodes";
 
 /// Works until the lease is lost.
 pub fn run(context: &Context<'_>) {
@@ -71,9 +75,14 @@ impl Receiver<'_, '_> {
         self.look_at_clock(&mut store)?;
         self.look_at_policy(&mut store)?;
         let run = run_of(&mut store)?;
-        self.find_place(&mut store)?;
+        let is_other_run = context.header.run() != run;
+        self.find_place(&mut store, is_other_run)?;
         context.header.set(Flag::Joined, true);
         context.header.note_run(run);
+        if is_other_run {
+            self.send_unreturned();
+        }
+        self.attend(&mut store)?;
         context.shared.fit.store(run, Release);
         found(context);
         *backoff = Backoff::new();
@@ -87,6 +96,7 @@ impl Receiver<'_, '_> {
                     // Begins anew.
                     return Ok(());
                 }
+                self.attend(&mut store)?;
                 self.mark();
                 self.snapshots
                     .look(context, &mut store, &mut self.applying)?;
@@ -100,14 +110,29 @@ impl Receiver<'_, '_> {
         let asked = monotonic_now();
         let (time, took) = store.time()?;
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        context.header.clock.set(time, asked * 1000, took);
-        let ahead = context.header.clock.milliseconds(0) as i64;
+        let clock = &context.header.clock;
+        let guessed = (!clock.is_set()).then(|| context.store_milliseconds());
+        clock.set(time, asked * 1000, took);
+        let ahead = clock.milliseconds(0) as i64;
         context.journal().see_clock(ahead);
+        if let Some(guessed) = guessed {
+            let ahead = context.store_milliseconds() as i64 - guessed as i64;
+            context.header.drains().shift(ahead / 1000);
+        }
         let statistics = &context.header.statistics;
         statistics.last_contact.store(time / 1_000_000, Relaxed);
-        let since = monotonic_now().saturating_sub(NODE_LASTS);
-        let nodes = context.header.nodes().heard_since(since);
-        statistics.nodes.store(nodes as u64, Relaxed);
+        Ok(())
+    }
+
+    /// Says that this node is there, and counts those that do.
+    fn attend(&self, store: &mut Store) -> Result<(), StoreError> {
+        let context = self.context;
+        let NodeId(node) = context.header.node();
+        let name: String = node.iter().map(|byte| format!("{byte:02x}")).collect();
+        let list = context.plan.key(NODES);
+        let now = context.store_seconds();
+        let count = store.attend(&list, name.as_bytes(), now, NODE_LASTS)?;
+        context.header.statistics.nodes.store(count, Relaxed);
         Ok(())
     }
 
@@ -143,7 +168,7 @@ impl Receiver<'_, '_> {
 
     /// Finds the place in the stream from which to follow it. For a node that has just begun, gets what
     /// the others have first.
-    fn find_place(&mut self, store: &mut Store) -> Result<(), StoreError> {
+    fn find_place(&mut self, store: &mut Store, is_other_run: bool) -> Result<(), StoreError> {
         let context = self.context;
         let header = context.header;
         let is_new = !header.is(Flag::Joined);
@@ -161,12 +186,13 @@ impl Receiver<'_, '_> {
             if snapshots::may_empty(header) {
                 snapshots::empty(context);
             } else {
-                header.set(Flag::MustFill, true);
+                header.must_fill(0);
             }
         }
         if is_empty {
-            header.set(Flag::MustFill, true);
+            header.must_fill(0);
         }
+        let before = header.position();
         let mut position = Position::default();
         let mut count = 0;
         if let Some(manifest) = &manifest {
@@ -177,11 +203,24 @@ impl Receiver<'_, '_> {
                 let heard = monotonic_now();
                 header.nodes().set(*node, (*next).max(known), heard);
             }
+            for (server, drain) in &manifest.drains {
+                if let Some(record) = drain.record(*server, Change::DrainKnown) {
+                    self.apply_drain(&record, false);
+                }
+            }
+        }
+        // Else the stream was trimmed behind a snapshot that has what was applied.
+        let is_lost = is_other_run || position < before;
+        if !is_new && !is_empty && is_lost {
+            // Others may not have what was applied from entries that are lost.
+            let last = store.last_until(&context.plan.stream(), StreamId::of(before))?;
+            header.must_fill(lost_since(before.ms, last.map(|last| last.ms)));
         }
         header.set_position(position);
         if !is_new {
             add(&header.statistics.begun_anew, 1);
             self.send_again(is_empty);
+            header.drains().tell_all();
         }
         drop(sending);
         // A node that has just begun serves when it has what was there.
@@ -220,6 +259,14 @@ impl Receiver<'_, '_> {
         };
         let from = from.min(back).max(oldest);
         journal.set_sent(from.min(journal.sent()));
+    }
+
+    /// What was sent and has not come back may be missing in another server: it is sent again.
+    fn send_unreturned(&self) {
+        let sending = self.context.shared.sending.lock();
+        let _sending = sending.unwrap_or_else(PoisonError::into_inner);
+        self.context.journal().send_unreturned();
+        self.context.header.drains().send_again();
     }
 
     /// Notes where the journal is by now.
@@ -311,7 +358,11 @@ impl Receiver<'_, '_> {
                     self.applying.pass(position, second);
                 }
             } else {
-                if !self.applying.apply(record, second, own) {
+                let is_applied = match record.change.is_of_session() {
+                    true => self.applying.apply(record, second, own),
+                    false => self.apply_drain(record, is_own),
+                };
+                if !is_applied {
                     add(&header.statistics.refused_records, 1);
                 }
                 self.snapshots.note_change();
@@ -322,6 +373,18 @@ impl Receiver<'_, '_> {
             }
             applied(at as u32 + 1);
         }
+        self.note_applied(entry, next);
+    }
+
+    /// Applies what a node has told of a drain.
+    fn apply_drain(&self, record: &Record, is_own: bool) -> bool {
+        let now = monotonic_now() / 1000;
+        self.context.header.drains().apply(record, is_own, now)
+    }
+
+    /// Notes how far the journal of a node was applied.
+    fn note_applied(&self, entry: &Entry, next: Option<u64>) {
+        let header = self.context.header;
         let end = entry.first.map(|first| first + entry.records.len() as u64);
         let known = next.unwrap_or_default();
         let end = end.unwrap_or_default().max(known);

@@ -1,20 +1,23 @@
 //! The thread that puts what workers have noted into the stream.
 
 use std::sync::atomic::Ordering::Acquire;
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sticky_core::cluster::header::Flag;
+use sticky_core::cluster::hand_drains::ToSend;
 use sticky_core::cluster::statistics::add;
 use sticky_core::cluster::wire::{Entry, MOST_RECORDS};
-use sticky_core::cluster::Record;
+use sticky_core::cluster::{Record, Seconds};
 
 use super::applying::Tables;
 use super::known::Known;
 use super::link::{run_of, Backoff};
 use super::shared::Context;
 use super::store::{Store, StoreError};
+
+/// Between two looks at the orders of operators, if nobody has said that there are some.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Entries of one round trip.
 const MOST_ENTRIES: usize = 16;
@@ -53,23 +56,38 @@ fn serve<'a>(
         return Ok(());
     }
     *backoff = Backoff::new();
+    let mut known = None;
+    let sent = send(context, tables, &mut store, fit, &mut known);
+    if let Some((since, _)) = known {
+        context.header.must_fill(since);
+    }
+    sent
+}
+
+/// Sends what there is to send, as long as the receiver finds the store fit. What is left of `known`
+/// when it ends was not sent.
+fn send<'t>(
+    context: &Context<'_>,
+    tables: &'t Tables<'_>,
+    store: &mut Store,
+    fit: u64,
+    known: &mut Option<(Seconds, Known<'t>)>,
+) -> Result<(), StoreError> {
     let mut busy_until = Instant::now();
-    let mut known: Option<Known<'_>> = None;
+    let mut drains = Drains::default();
     while context.goes_on() && context.shared.fit.load(Acquire) == fit {
-        let mut is_busy = send_notes(context, tables, &mut store)?;
+        let mut is_busy = send_notes(context, tables, store, fit)?;
+        drains.send(context, store, fit)?;
         if context.journal().take_overflow() {
-            context.header.set(Flag::MustFill, true);
+            context.header.must_fill(0);
         }
-        if known.is_none() && context.header.set(Flag::MustFill, false) {
-            known = Some(Known::of(context, tables));
+        if known.is_none() {
+            let since = context.header.take_fill();
+            *known = since.map(|since| (since, Known::of(context, tables, since)));
         }
-        if let Some(all) = &mut known {
-            let sent = send_known(context, &mut store, all);
-            if sent.is_err() {
-                context.header.set(Flag::MustFill, true);
-            }
-            if !sent? {
-                known = None;
+        if let Some((_, all)) = known {
+            if !send_known(context, store, all)? {
+                *known = None;
             }
             is_busy = true;
         }
@@ -80,10 +98,59 @@ fn serve<'a>(
             thread::sleep(if now < busy_until { SHORT_NAP } else { NAP });
         }
     }
-    if known.is_some() {
-        context.header.set(Flag::MustFill, true);
-    }
     Ok(())
+}
+
+/// What operators have ordered.
+#[derive(Default)]
+struct Drains {
+    changes: u64,
+    looked: Option<Instant>,
+}
+
+impl Drains {
+    /// Sends what there is to send.
+    fn send(
+        &mut self,
+        context: &Context<'_>,
+        store: &mut Store,
+        fit: u64,
+    ) -> Result<(), StoreError> {
+        let drains = context.header.drains();
+        let changes = drains.changes();
+        // A worker that has ended before it could say so is the reason to look without that.
+        let is_due = self.looked.is_none_or(|at| at.elapsed() >= LOOK_EVERY);
+        if changes == self.changes && !is_due {
+            return Ok(());
+        }
+        let _sending = sending(context);
+        if context.shared.fit.load(Acquire) != fit {
+            return Ok(());
+        }
+        let all: Vec<ToSend> = drains.to_send().collect();
+        for some in all.chunks(MOST_RECORDS) {
+            let records = some
+                .iter()
+                .filter_map(|it| it.drain.record(it.server, it.change));
+            let mut entries = Vec::new();
+            seal(context, &mut entries, None, records.collect());
+            append(context, store, &entries)?;
+            if !context.goes_on() {
+                return Ok(());
+            }
+            some.iter().for_each(|it| drains.note_sent(it));
+            add(&context.header.statistics.records_out, some.len() as u64);
+        }
+        self.changes = changes;
+        self.looked = Some(Instant::now());
+        Ok(())
+    }
+}
+
+/// While the receiver goes back to what was sent before, nothing is sent.
+fn sending<'c>(context: &'c Context<'_>) -> MutexGuard<'c, ()> {
+    let sending = context.shared.sending.lock();
+    sending.unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Sends what was noted, some entries of it. Returns whether there was anything.
@@ -91,14 +158,14 @@ fn send_notes(
     context: &Context<'_>,
     tables: &Tables<'_>,
     store: &mut Store,
+    fit: u64,
 ) -> Result<bool, StoreError> {
     let journal = context.journal();
-    // While the receiver goes back to what was sent before, nothing is sent.
-    let _sending = context
-        .shared
-        .sending
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+    let _sending = sending(context);
+    // The receiver has gone on with another store meanwhile, or another run of it.
+    if context.shared.fit.load(Acquire) != fit {
+        return Ok(false);
+    }
     let from = journal.sent();
     let waiting = journal.tail().wrapping_sub(from);
     if waiting == 0 {
@@ -116,7 +183,7 @@ fn send_notes(
             let record = tables.record_of(&note, now);
             // A scope of another configuration: what it says is in the table.
             record.or_else(|| {
-                context.header.set(Flag::MustFill, true);
+                context.header.must_fill(0);
                 tables.nothing(&note, now)
             })
         });

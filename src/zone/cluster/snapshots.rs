@@ -155,6 +155,7 @@ fn write(
         position: header.position(),
         zones: Vec::new(),
         nodes: header.nodes().all().collect(),
+        drains: header.drains().agreed().collect(),
     };
     let mut all = 0;
     for at in 0..applying.tables.all.len() {

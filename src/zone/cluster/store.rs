@@ -343,6 +343,41 @@ impl Store {
         }
     }
 
+    /// The place of the last entry of the stream up to that one.
+    pub fn last_until(&mut self, stream: &[u8], id: StreamId) -> Answer<Option<StreamId>> {
+        let mut command = redis::cmd("XREVRANGE");
+        command.arg(stream).arg(id.to_string()).arg("-");
+        command.arg("COUNT").arg(1);
+        let Value::Array(entries) = self.ask(&command)? else {
+            return Err(StoreError::Odd("XREVRANGE"));
+        };
+        let entry = entries.into_iter().next();
+        Ok(entry.and_then(entry_of).map(|(id, _)| id))
+    }
+
+    /// Notes in a list that a member is there at that second, forgets members that were not there for
+    /// so many seconds, and the whole list when none is there any more. Returns how many are left.
+    pub fn attend(&mut self, list: &[u8], member: &[u8], now: u64, lasts: u64) -> Answer<u64> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("ZADD").arg(list).arg(now).arg(member);
+        let over = now.saturating_sub(lasts);
+        let end = pipeline.cmd("ZREMRANGEBYSCORE");
+        end.arg(list).arg("-inf").arg(over);
+        pipeline.cmd("PEXPIRE").arg(list).arg(lasts * 1000);
+        pipeline.cmd("ZCARD").arg(list);
+        let packed = pipeline.get_packed_pipeline();
+        let answers = self.connection.req_packed_commands(&packed, 0, 4)?;
+        for answer in &answers {
+            if let Value::ServerError(error) = answer {
+                return Err(RedisError::from(error.clone()).into());
+            }
+        }
+        match answers.last() {
+            Some(Value::Int(count)) => Ok(u64::try_from(*count).unwrap_or_default()),
+            _ => Err(StoreError::Odd("ZCARD")),
+        }
+    }
+
     /// What is known of the stream. `None`: there is none.
     pub fn stream(&mut self, stream: &[u8]) -> Answer<Option<StreamState>> {
         let parts = match self.ask(redis::cmd("XINFO").arg("STREAM").arg(stream)) {

@@ -20,7 +20,9 @@ use Sticky::Client qw/ eventually served_by status /;
 our @EXPORT = qw/ node /;
 
 # A node that is running. Of %options, `sticky` are more words for the upstream, `cluster` for the
-# directive, which `alone` leaves out, `url` another one than that of the store's socket, `workers` how many there are, `http` lines of the http block.
+# directive, which `alone` leaves out, `url` another one than that of the store's socket, `workers` how many there are,
+# `http` and `server` lines of the blocks of that name, `zone` the
+# name and size of the zone.
 sub node {
     my ($t, $name, $port, %options) = @_;
     my $self = bless {
@@ -33,6 +35,8 @@ sub node {
         sticky => '',
         cluster => '',
         http => '',
+        server => '',
+        zone => 'u:1m',
         %options,
     }, __PACKAGE__;
     mkdir $self->{dir};
@@ -77,7 +81,7 @@ http {
     $line
 
     upstream u {
-        sticky mode=query zone=u:1m $self->{sticky};
+        sticky mode=query zone=$self->{zone} $self->{sticky};
         $servers
     }
 
@@ -85,6 +89,7 @@ http {
         listen       127.0.0.1:$self->{port};
         server_name  localhost;
         add_header   X-Status  \$sticky_status  always;
+        $self->{server}
 
         location / {
             proxy_pass http://u;

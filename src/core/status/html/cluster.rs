@@ -52,7 +52,7 @@ fn verdict(it: &Cluster<'_>, now: u64) -> (&'static str, String) {
     match (it.is_up, it.last_contact) {
         (true, _) => {
             let nodes = match it.nodes {
-                0 | 1 => "No other nginx was heard of yet.".to_owned(),
+                0 | 1 => "No other nginx is there.".to_owned(),
                 nodes => format!("{} nginx share their sessions.", grouped(nodes)),
             };
             (

@@ -17,8 +17,8 @@ use sticky_core::table::{
 #[derive(Clone, Copy, Debug)]
 pub struct Placed {
     pub node: usize,
-    /// Its position in the journal of that node.
-    pub position: u64,
+    /// Its position in the journal of that node; `None`: what it knows of old.
+    pub position: Option<u64>,
     /// When the store has taken it.
     pub at: Seconds,
     pub record: Record,
@@ -43,11 +43,11 @@ impl Store {
         self.clock.load(SeqCst)
     }
 
-    pub fn add(&self, node: usize, first: u64, records: Vec<Record>) {
+    pub fn add(&self, node: usize, first: Option<u64>, records: Vec<Record>) {
         let at = self.now();
-        let placed = (first..).zip(records).map(|(position, record)| Placed {
+        let placed = (0..).zip(records).map(|(index, record)| Placed {
             node,
-            position,
+            position: first.map(|first| first + index),
             at,
             record,
         });
@@ -78,10 +78,12 @@ pub struct Memory {
     slots: Vec<Slot>,
     /// Second of the node's clock that is tick 0, and how far the store's clock is ahead of it.
     epoch: u64,
-    ahead: u64,
+    pub ahead: u64,
     pub liveness: Liveness,
     /// How many records of the stream were applied.
     pub position: AtomicU64,
+    /// When the store has taken the last of them.
+    pub last_applied: AtomicU64,
     /// How many of each node.
     applied: Vec<AtomicU64>,
     pub store: Arc<Store>,
@@ -107,6 +109,7 @@ impl Memory {
             ahead: 100_000 - 1000 * name as u64,
             liveness: Liveness::of(limits),
             position: AtomicU64::new(0),
+            last_applied: AtomicU64::new(0),
             applied: (0..nodes).map(|_| AtomicU64::new(0)).collect(),
             store: Arc::clone(store),
         };
@@ -168,7 +171,7 @@ impl Memory {
         let (journal, table) = (self.journal(), self.table());
         let target = Target::of(&table, self.liveness);
         let first = journal.sent();
-        let end = journal.tail().min(first + most);
+        let end = journal.tail().min(first.saturating_add(most));
         let records = (first..end).map(|position| {
             let note = journal.at(position).unwrap();
             assert_eq!(note.scope, NUMBER);
@@ -179,7 +182,7 @@ impl Memory {
         if records.is_empty() {
             return false;
         }
-        self.store.add(self.name, first, records);
+        self.store.add(self.name, Some(first), records);
         step();
         journal.set_sent(end);
         true
@@ -202,17 +205,18 @@ impl Memory {
                 at,
                 record,
             } = placed;
-            let own = (node == self.name).then_some(position);
+            let own = position.filter(|_| node == self.name);
             let applied = &self.applied[node];
-            if own.is_some() || position >= applied.load(SeqCst) {
+            if own.is_some() || position.is_none_or(|position| position >= applied.load(SeqCst)) {
                 let outcome = follower.apply(&scopes, &target, &record, at, own);
                 assert!(
                     matches!(outcome, Applied::Done | Applied::Before),
                     "{outcome:?}"
                 );
-                applied.store(position + 1, SeqCst);
+                position.inspect(|position| applied.store(position + 1, SeqCst));
             }
             self.position.store(place + 1, SeqCst);
+            self.last_applied.store(at, SeqCst);
         }
         most
     }
@@ -238,10 +242,12 @@ impl Fold {
                 record,
             } = placed;
             let applied = self.applied.entry(node).or_default();
-            if position < *applied {
-                continue;
+            if let Some(position) = position {
+                if position < *applied {
+                    continue;
+                }
+                *applied = position + 1;
             }
-            *applied = position + 1;
             let held = self.held.entry(record.key).or_default();
             let before = *held;
             *held = liveness.fold(before, &record, at);

@@ -530,9 +530,10 @@ impl Simulation {
         let stream = self.store.stream.lock().unwrap();
         let mut last = HashMap::new();
         for placed in stream.iter() {
+            let position = placed.position.unwrap();
             let next = last.entry(placed.node).or_insert(0);
-            self.totals.twice += u64::from(placed.position < *next);
-            *next = placed.position + 1;
+            self.totals.twice += u64::from(position < *next);
+            *next = position + 1;
         }
     }
 }
