@@ -32,17 +32,20 @@ sub program {
 # Why there is none.
 sub missing { return join(' or ', @NAMES) . ' not found' }
 
-# A store that is running. %options go into its configuration.
+# A store that is running. %options go into its configuration; `host` is where it runs, if not here, a
+# Sticky::Net::Host.
 sub new {
     my ($class, $t, %options) = @_;
     my $program = program() // return undef;
     my $name = delete $options{name} // 'store';
+    my $host = delete $options{host};
     my $self = bless {
         program => $program,
         dir => $t->testdir(),
         name => $name,
         socket => $t->testdir() . "/$name.sock",
         owner => $$,
+        there => $host ? [$host->prefix()] : [],
         options => \%options,
     }, $class;
     $self->start();
@@ -76,7 +79,7 @@ sub start {
     my $pid = fork() // die "Can't fork: $!";
     if ($pid == 0) {
         # No destructor, no END: those are the test's.
-        exec $self->{program}, @first, map { ("--$_" => $all{$_}) } sort keys %all
+        exec @{ $self->{there} }, $self->{program}, @first, map { ("--$_" => $all{$_}) } sort keys %all
             or POSIX::_exit(127);
     }
     $self->{pid} = $pid;
