@@ -78,7 +78,7 @@ $(error NGINX=$(NGINX): expected debian, vendored, source, or a suite of Debian 
 endif
 
 .PHONY: all module dev module-path install uninstall deb test-deb demo demo-cluster clean help packages \
-	test test-core test-worst test-layout test-nginx test-apps test-killed test-static test-msrv test-long \
+	test test-core test-worst test-layout test-nginx test-valkey test-apps test-killed test-static test-msrv test-long \
 	tsan miri fuzz matrix matrix-row lint cargo-deny screenshot \
 	bench bench-core bench-worst bench-scale bench-nginx bench-instructions bench-reload bench-tenants \
 	bench-cluster compare-apps compare-haproxy
@@ -197,6 +197,14 @@ test-nginx: module
 	@tools/test-packages || true
 	@tools/test-browser target/browser || true
 	@tools/test-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" $(T)
+
+# Redis is what Debian 12 has. T= chooses among the files.
+## The tests of sticky_cluster with the Valkey of Debian 13, unpacked in target
+test-valkey: module
+	@tools/packages 'testing' $(RUN_PACKAGES) perl
+	@tools/suite-unpack trixie target/valkey usr/bin/valkey-server valkey-tools valkey-server
+	@STICKY_STORE=$$(cat target/valkey/binary) tools/test-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" \
+		$(or $(T),$(wildcard t/sticky_cluster*.t))
 
 ## real applications behind the configurations of nginx-conf
 test-apps: module

@@ -42,7 +42,7 @@ my $agree = sub {
         my @others = grep { $_ != $node } @nodes;
         ok($node->heard_by(@others), "$when: $node->{name} is heard");
     }
-    is(astray(\%home, @nodes), 0, "$when: none astray");
+    is(strayed(\%home, @nodes), 0, "$when: none astray");
 };
 
 $_->hand_out_to(\%home, $_->{name}, 20) for @nodes;
@@ -56,7 +56,7 @@ ok(eventually(sub { !grep { $_->log() !~ /the store cannot be used/ } @nodes }),
 $_->hand_out_to(\%home, "off-$_->{name}", 20) for @nodes;
 for my $node (@nodes) {
     my %own = map { $_ => $home{$_} } grep { /-$node->{name}/ } keys %home;
-    is(astray(\%own, $node), 0, "the store is cut off: $node->{name} goes on");
+    is(strayed(\%own, $node), 0, "the store is cut off: $node->{name} goes on");
 }
 $net->mend($vault, 'back');
 $agree->('the store is back');
@@ -79,7 +79,7 @@ $agree->('the store is empty');
 ok(eventually(sub { $store->ask('EXISTS', 'sticky:snapshot') }), 'the store is empty: a snapshot is written');
 $node{d} = $begin->('d');
 push @nodes, $node{d};
-is(astray(\%home, $node{d}), 0, 'a node that comes late has all at once');
+is(strayed(\%home, $node{d}), 0, 'a node that comes late has all at once');
 $node{d}->hand_out_to(\%home, 'late', 20);
 $agree->('four');
 pop @nodes;
@@ -92,9 +92,9 @@ ok($node{c}->heard_by(@node{qw/ a b /}), 'c is heard');
 $node{c}->stop('KILL');
 $node{a}->hand_out_to(\%home, 'killed', 20);
 ok($node{a}->heard_by($node{b}), 'c is killed: a is heard');
-is(astray(\%home, @node{qw/ a b /}), 0, 'c is killed: what it had learned is known');
+is(strayed(\%home, @node{qw/ a b /}), 0, 'c is killed: what it had learned is known');
 $node{c}->start();
-is(astray(\%home, $node{c}), 0, 'c begins again: it has all at once');
+is(strayed(\%home, $node{c}), 0, 'c begins again: it has all at once');
 
 # While the store is cut off, one is killed and begins with nothing, one is upgraded.
 

@@ -52,7 +52,7 @@ my $agree = sub {
         my @others = grep { $_ != $node } @nodes;
         ok($node->heard_by(@others), "$when: $node->{name} is heard");
     }
-    is(astray(\%home, @nodes), 0, "$when: none astray");
+    is(strayed(\%home, @nodes), 0, "$when: none astray");
 };
 $_->hand_out_to(\%home, $_->{name}, 20) for @nodes;
 $agree->('before');
@@ -70,7 +70,7 @@ $agree->('the old one is back');
 
 ok(eventually(sub { $replica->ask('EXISTS', 'sticky:snapshot') }), 'a snapshot is there');
 $node{d} = $begin->('d');
-is(astray(\%home, $node{d}), 0, 'a node that comes late has all at once');
+is(strayed(\%home, $node{d}), 0, 'a node that comes late has all at once');
 is(join('', map { $_->failures() } values %node), '', 'no process has failed');
 $_->stop() for values %node;
 undef $_ for @nodes, values %node, $begin, $agree, $sentinel, $replica, $main;

@@ -45,7 +45,7 @@ my $agree = sub {
         my @others = grep { $_ != $node } @nodes;
         ok($node->heard_by(@others), "$when: $node->{name} is heard");
     }
-    is(astray(\%home, @nodes), 0, "$when: none astray");
+    is(strayed(\%home, @nodes), 0, "$when: none astray");
 };
 $_->hand_out_to(\%home, $_->{name}, 20) for @nodes;
 $agree->('a quick line');
@@ -78,7 +78,7 @@ $began = time();
 $node{d} = $begin->('d');
 $node{d}->get('/');
 diag(sprintf 'a node with a slow line serves after %.2f s', time() - $began);
-is(astray(\%home, $node{d}), 0, 'a slow line: a node that comes late has all at once');
+is(strayed(\%home, $node{d}), 0, 'a slow line: a node that comes late has all at once');
 push @nodes, $node{d};
 
 # One is killed, one is upgraded.

@@ -17,7 +17,7 @@ use POSIX ();
 use Test::Nginx;
 use Sticky::Client qw/ eventually served_by status /;
 
-our @EXPORT = qw/ node astray /;
+our @EXPORT = qw/ node strayed /;
 
 # A node that is running. Of %options, `sticky` are more words for the upstream, `cluster` for the
 # directive, which `alone` leaves out, `url` another one than that of the store's socket, `workers`
@@ -189,7 +189,7 @@ sub heard_by {
 }
 
 # How many requests of sessions go elsewhere than where these are, at nodes that are asked once.
-sub astray {
+sub strayed {
     my ($home, @nodes) = @_;
     my $count = 0;
     for my $node (@nodes) {

@@ -19,8 +19,9 @@ my @NAMES = qw/ redis-server valkey-server /;
 
 my $CRLF = "\x0d\x0a";
 
-# The program: Debian 12 has Redis, Debian 13 Valkey.
+# The program: that of STICKY_STORE, or what there is. Debian 12 has Redis, Debian 13 Valkey.
 sub program {
+    return $ENV{STICKY_STORE} if defined $ENV{STICKY_STORE};
     for my $name (@NAMES) {
         for my $folder (split(/:/, $ENV{PATH} // ''), '/usr/bin', '/usr/local/bin') {
             return "$folder/$name" if -x "$folder/$name";
