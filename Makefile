@@ -81,7 +81,7 @@ endif
 	test test-core test-worst test-layout test-nginx test-valkey test-apps test-killed test-static test-msrv test-long \
 	tsan miri fuzz matrix matrix-row lint cargo-deny screenshot \
 	bench bench-core bench-worst bench-scale bench-nginx bench-instructions bench-reload bench-tenants \
-	bench-cluster compare-apps compare-haproxy
+	bench-cluster bench-cluster-instructions bench-cluster-scale compare-apps compare-haproxy
 
 ## The module, for nginx's load_module; plain make does this
 module: packages
@@ -412,11 +412,21 @@ bench-tenants: module
 	@BENCH_ROUNDS=$(BENCH_ROUNDS) BENCH_SECONDS=$(BENCH_SECONDS) BENCH_TENANTS=$(or $(BENCH_TENANTS),1000) \
 		tools/bench-tenants $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
 
-## Two nginx with one set of sessions: lags, sessions learned a second, memory
+## Nginx with one set of sessions: lags, learns a second, how fast one joins, what each costs
 bench-cluster: module
 	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl wrk taskset=util-linux
 	@command -v valkey-server >/dev/null || tools/packages 'the benchmark' redis-server
 	@tools/bench-cluster $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
+
+## What a learn and a hit cost more in a cluster, in instructions
+bench-cluster-instructions: module
+	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl valgrind
+	@command -v valkey-server >/dev/null || tools/packages 'the benchmark' redis-server
+	@tools/bench-instructions --cluster $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
+
+## Virtual nodes of a cluster, 3 to 200, and up to 4 million sessions in use: 1 GB of memory
+bench-cluster-scale: packages
+	$(CARGO) bench --locked -p sticky-core --bench cluster --target-dir target/core
 
 ##@ Comparing
 

@@ -34,7 +34,7 @@ sentinel monitor shop $first $port 1
 sentinel down-after-milliseconds shop 1000
 sentinel failover-timeout shop 3000
 EOC
-ok(eventually(sub { $main->ask('INFO', 'replication') =~ /slave0:.*state=online/ }), 'a replica');
+ok(eventually(sub { $main->replicates(qr/slave0:.*state=online/) }), 'a replica');
 ok(eventually(sub { @{ $sentinel->ask(qw/ SENTINEL REPLICAS shop /) } }), 'known to the sentinel');
 
 my $begin = sub {
@@ -59,13 +59,13 @@ $agree->('before');
 
 $net->cut($vault[0], 'back');
 $_->hand_out_to(\%home, "cut-$_->{name}", 20) for @nodes;
-ok(eventually(sub { $replica->ask('INFO', 'replication') =~ /role:master/ }), 'failed over');
+ok(eventually(sub { $replica->replicates(qr/role:master/) }), 'failed over');
 $_->hand_out_to(\%home, "over-$_->{name}", 20) for @nodes;
 $agree->('failed over');
 
 $net->mend($vault[0], 'back');
 $_->hand_out_to(\%home, "back-$_->{name}", 20) for @nodes;
-ok(eventually(sub { $main->ask('INFO', 'replication') =~ /role:slave/ }), 'the old one is the replica now');
+ok(eventually(sub { $main->replicates(qr/role:slave/) }), 'the old one is the replica now');
 $agree->('the old one is back');
 
 ok(eventually(sub { $replica->ask('EXISTS', 'sticky:snapshot') }), 'a snapshot is there');

@@ -115,6 +115,12 @@ sub ask {
     return answer($server);
 }
 
+# Whether it says that of its replication; not while it changes its role, when it closes connections.
+sub replicates {
+    my ($self, $pattern) = @_;
+    return (eval { $self->ask('INFO', 'replication') } // '') =~ $pattern;
+}
+
 sub answer {
     my ($server) = @_;
     my $line = do { local $/ = $CRLF; <$server> } // die "no answer\n";
