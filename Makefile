@@ -424,7 +424,7 @@ bench-cluster-instructions: module
 	@command -v valkey-server >/dev/null || tools/packages 'the benchmark' redis-server
 	@tools/bench-instructions --cluster $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
 
-## Virtual nodes of a cluster, 3 to 200, and up to 4 million sessions in use: 1 GB of memory
+## Virtual nodes of a cluster, 3 to 200, and up to a million sessions in use
 bench-cluster-scale: packages
 	$(CARGO) bench --locked -p sticky-core --bench cluster --target-dir target/core
 

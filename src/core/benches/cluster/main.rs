@@ -9,11 +9,13 @@
 
 #[path = "../../tests/cluster_node/mod.rs"]
 mod cluster_node;
+mod outcome;
 mod simulation;
 #[path = "../../tests/table_zone/mod.rs"]
 mod table_zone;
 
-use simulation::{run, Link, Outcome, Setting};
+use outcome::Outcome;
+use simulation::{run, Link, Setting};
 
 const NEAR: Link = Link {
     round_trip: 200,
@@ -90,9 +92,12 @@ fn as_measured() {
         ),
         ("the store, % of a processor", second(outcome.storing) / 1e7),
         ("the first one's work, % of a processor", {
-            second(outcome.sending + outcome.applying / 3) / 1e7
+            second(outcome.sending.spent() + outcome.applying.spent() / 3) / 1e7
         }),
-        ("that of another one", second(outcome.applying / 3) / 1e7),
+        (
+            "that of another one",
+            second(outcome.applying.spent() / 3) / 1e7,
+        ),
         ("lag, median, ms", lag(&outcome, 0.5)),
         ("lag, 99 %, ms", lag(&outcome, 0.99)),
     ];
@@ -136,7 +141,7 @@ fn head() {
 fn row(what: &str, setting: &Setting, outcome: &Outcome) {
     let seconds = setting.seconds as f64;
     let node = setting.nodes as f64 * seconds;
-    let work = (outcome.sending + outcome.applying) as f64;
+    let work = (outcome.sending.spent() + outcome.applying.spent()) as f64;
     let bytes = (outcome.bytes_in + outcome.bytes_out) as f64;
     println!(
         "| {what} | {:.1} | {:.2} | {:.0} | {:.0} | {:.2} | {:.2} | {:.2} |",
@@ -197,7 +202,7 @@ fn by_sessions() {
          processor, % | node: KB/s | table of a node, MB |"
     );
     println!("|{}", "---:|".repeat(8));
-    for sessions in [10_000, 100_000, 1_000_000, 4_000_000] {
+    for sessions in [10_000, 100_000, 1_000_000] {
         let setting = Setting {
             sessions,
             every: 20,
@@ -208,13 +213,13 @@ fn by_sessions() {
         let outcome = outcome(setting);
         let seconds = setting.seconds as f64;
         let node = setting.nodes as f64 * seconds;
-        let work = (outcome.sending + outcome.applying) as f64;
+        let work = (outcome.sending.spent() + outcome.applying.spent()) as f64;
         println!(
             "| {sessions} | {:.0} | {} | {:.0} | {:.0} | {:.2} | {:.1} | {:.1} |",
             outcome.records as f64 / seconds,
             outcome.most,
-            outcome.sending as f64 / outcome.records.max(1) as f64,
-            outcome.applying as f64 / outcome.applied.max(1) as f64,
+            outcome.sending.spent() as f64 / outcome.records.max(1) as f64,
+            outcome.applying.spent() as f64 / outcome.applying.records().max(1) as f64,
             work / node / 1e7,
             (outcome.bytes_in + outcome.bytes_out) as f64 / node / 1e3,
             // 0.6 full, as in this simulation.

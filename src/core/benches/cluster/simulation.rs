@@ -14,6 +14,7 @@ use sticky_core::cluster::{Applied, Follower, Target};
 use sticky_core::table::{Claim, Key, Limits, LookUp, Table};
 
 use crate::cluster_node::{Memory, Store, SCOPE};
+use crate::outcome::{Outcome, Time};
 use crate::table_zone::{key, none_unusable, Random};
 
 pub const LIMITS: Limits = Limits {
@@ -24,8 +25,6 @@ pub const LIMITS: Limits = Limits {
 /// Second of the store's clock at which a simulation begins: the first of a period.
 const START: u64 = 225 * 8_000;
 
-/// Microseconds.
-type Time = u64;
 const SECOND: Time = 1_000_000;
 const SHORT_NAP: Time = 1_000;
 const NAP: Time = 10_000;
@@ -87,32 +86,6 @@ pub struct Setting {
     pub link: Link,
 }
 
-/// What came of it.
-#[derive(Default)]
-pub struct Outcome {
-    pub records: u64,
-    pub entries: u64,
-    /// Nanoseconds for all records at the node that sends them, and at all that apply them.
-    pub sending: u64,
-    pub applying: u64,
-    pub applied: u64,
-    /// Round trips of all nodes.
-    pub round_trips: u64,
-    /// Nanoseconds of the store.
-    pub storing: u64,
-    /// Bytes that the store gets, and sends to all nodes.
-    pub bytes_in: u64,
-    pub bytes_out: u64,
-    /// Records of the second that has most.
-    pub most: u64,
-    /// Microseconds from a learn until another node has it, in order.
-    pub lags: Vec<Time>,
-    /// Sessions that were looked at in the end, and those on which nodes do not agree.
-    pub compared: u64,
-    pub apart: u64,
-    pub dropped: u64,
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Learn,
@@ -133,6 +106,7 @@ enum Event {
 struct Batch {
     /// Bytes of each entry.
     entries: Vec<Vec<u8>>,
+    records: u64,
     /// Where the sender's journal is then.
     to: u64,
 }
@@ -193,7 +167,7 @@ pub fn run(setting: Setting) -> Outcome {
         events: BinaryHeap::new(),
         count: 0,
         now: 0,
-        random: Random::seeded(1),
+        random: Random(1 << 20),
         learned: HashMap::new(),
         numbers: setting.sessions as u64,
         second: (0, 0),
@@ -376,7 +350,7 @@ impl Simulation<'_> {
             let nap = if is_busy { SHORT_NAP } else { NAP };
             return self.at(now + nap, Event::Wake(index));
         };
-        self.outcome.sending += began.elapsed().as_nanos() as u64;
+        self.outcome.sending.note(began, batch.records);
         self.nodes[index].busy_until = now + BUSY;
         let bytes: u64 = batch
             .entries
@@ -397,7 +371,7 @@ impl Simulation<'_> {
         let target = Target::of(&node.table, node.memory.liveness);
         let (from, tail) = (journal.sent(), journal.tail());
         let to = tail.min(from + (MOST_SENT * MOST_RECORDS) as u64);
-        let mut entries = Vec::new();
+        let (mut entries, mut all) = (Vec::new(), 0);
         for first in (from..to).step_by(MOST_RECORDS) {
             let positions = first..to.min(first + MOST_RECORDS as u64);
             let records = positions.filter_map(|position| {
@@ -410,7 +384,7 @@ impl Simulation<'_> {
                 first: Some(first),
                 records: records.collect(),
             };
-            self.outcome.records += entry.records.len() as u64;
+            all += entry.records.len() as u64;
             let second = self.now / SECOND;
             if self.second.0 != second {
                 self.second = (second, 0);
@@ -420,7 +394,12 @@ impl Simulation<'_> {
             entries.extend(entry.encode(&self.seals.current));
         }
         self.outcome.entries += entries.len() as u64;
-        (!entries.is_empty()).then_some(Batch { entries, to })
+        self.outcome.records += all;
+        (!entries.is_empty()).then_some(Batch {
+            entries,
+            records: all,
+            to,
+        })
     }
 
     fn add(&mut self, index: usize, batch: usize) {
@@ -476,6 +455,7 @@ impl Simulation<'_> {
         let node = &mut self.nodes[index];
         let target = Target::of(&node.table, node.memory.liveness);
         let scopes = |_: u16| Some(target);
+        let (mut heard, mut all) = (Vec::with_capacity(256), 0);
         let began = Instant::now();
         for placed in &self.stream[node.position..to] {
             let second = START + placed.at / SECOND;
@@ -489,13 +469,14 @@ impl Simulation<'_> {
                 let applied = node.follower.apply(&scopes, &target, record, second, own);
                 assert!(matches!(applied, Applied::Done), "{applied:?}");
                 if !is_own {
-                    let learned = self.learned.get(&record.key);
-                    self.outcome.lags.extend(learned.map(|at| self.now - at));
+                    heard.push(record.key);
                 }
             }
-            self.outcome.applied += entry.records.len() as u64;
+            all += entry.records.len() as u64;
         }
-        self.outcome.applying += began.elapsed().as_nanos() as u64;
+        self.outcome.applying.note(began, all);
+        let learned = heard.iter().filter_map(|key| self.learned.get(key));
+        self.outcome.lags.extend(learned.map(|at| self.now - at));
         node.position = to;
         let asked = self.now + self.one_way(READING);
         self.at(asked, Event::Ask(index));
