@@ -103,18 +103,27 @@ $node{c}->stop('KILL');
 $node{a}->hand_out_to(\%home, 'dark', 20);
 $node{c}->configure(cluster => 'wait=500ms')->start();
 $node{c}->hand_out_to(\%home, 'begun', 20);
-ok($node{b}->upgrade(sub { $node{b}->hand_out_to(\%home, "dark-$_[0]", 20) }), 'no store: b is upgraded');
+my $can_upgrade = $node{b}->can_upgrade();
+SKIP: {
+    skip 'this nginx cannot start itself again', 1 if !$can_upgrade;
+    my $between = sub { $node{b}->hand_out_to(\%home, "dark-$_[0]", 20) };
+    ok($node{b}->upgrade($between), 'no store: b is upgraded');
+}
 $node{b}->hand_out_to(\%home, 'upgraded', 20);
 $net->mend($vault, 'back');
 $agree->('the store is back, with other nodes');
 
 # One is upgraded while all goes well.
 
-ok($node{a}->upgrade(sub {
-    my ($which) = @_;
-    $_->hand_out_to(\%home, "$which-$_->{name}", 20) for @nodes;
-    $agree->("upgraded, $which");
-}), 'a is upgraded');
+SKIP: {
+    skip 'this nginx cannot start itself again', 9 if !$can_upgrade;
+    my $between = sub {
+        my ($which) = @_;
+        $_->hand_out_to(\%home, "$which-$_->{name}", 20) for @nodes;
+        $agree->("upgraded, $which");
+    };
+    ok($node{a}->upgrade($between), 'a is upgraded');
+}
 $agree->('upgraded');
 
 is(join('', map { $_->failures() } values %node), '', 'no process has failed');

@@ -86,9 +86,14 @@ push @nodes, $node{d};
 $node{c}->hand_out_to(\%home, 'last', 20);
 ok($node{c}->heard_by(@node{qw/ a b d /}), 'a slow line: c is heard');
 $node{c}->stop('KILL');
-ok($node{b}->upgrade(sub {
-    $_->hand_out_to(\%home, "upgraded-$_[0]-$_->{name}", 20) for @node{qw/ a b d /};
-}), 'a slow line: b is upgraded');
+SKIP: {
+    skip 'this nginx cannot start itself again', 1 if !$node{b}->can_upgrade();
+    my $between = sub {
+        my ($which) = @_;
+        $_->hand_out_to(\%home, "upgraded-$which-$_->{name}", 20) for @node{qw/ a b d /};
+    };
+    ok($node{b}->upgrade($between), 'a slow line: b is upgraded');
+}
 $node{c}->start();
 $agree->('c begins again, b is another one');
 

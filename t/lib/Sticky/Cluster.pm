@@ -131,6 +131,10 @@ sub pid_of {
     return (<$file> // '') =~ /(\d+)/ ? $1 : undef;
 }
 
+# Whether it can start itself again: not if it was started by way of a dynamic linker that is not the
+# system's.
+sub can_upgrade { return (readlink("/proc/$_[0]{pid}/exe") // '') !~ /\/ld-[^\/]*$/ }
+
 # Another nginx takes the place of this one, a daemon: USR2, WINCH, QUIT. `between` is called with
 # "both" when both serve, and with "new" when the old one's workers have gone. Returns whether it has.
 sub upgrade {
