@@ -78,10 +78,10 @@ $(error NGINX=$(NGINX): expected debian, vendored, source, or a suite of Debian 
 endif
 
 .PHONY: all module dev module-path man book install uninstall deb test-deb demo demo-cluster clean help packages \
-	test test-core test-worst test-layout test-nginx test-apps test-killed test-static test-msrv test-long \
+	test test-core test-worst test-layout test-nginx test-valkey test-apps test-killed test-static test-msrv test-long \
 	tsan miri fuzz matrix matrix-row lint cargo-deny screenshot \
 	bench bench-core bench-worst bench-turns bench-scale bench-nginx bench-instructions bench-reload bench-tenants \
-	bench-cluster compare-apps compare-haproxy
+	bench-cluster bench-cluster-instructions bench-cluster-scale compare-apps compare-haproxy
 
 ## The module, for nginx's load_module; plain make does this
 module: packages
@@ -218,6 +218,14 @@ test-nginx: module
 	@tools/test-packages || true
 	@tools/test-browser target/browser || true
 	@tools/test-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" $(T)
+
+# Redis is what Debian 12 has. T= chooses among the files.
+## The tests of sticky_cluster with the Valkey of Debian 13, unpacked in target
+test-valkey: module
+	@tools/packages 'testing' $(RUN_PACKAGES) perl
+	@tools/suite-unpack trixie target/valkey usr/bin/valkey-server valkey-tools valkey-server
+	@STICKY_STORE=$$(cat target/valkey/binary) tools/test-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" \
+		$(or $(T),$(wildcard t/sticky_cluster*.t))
 
 ## real applications behind the configurations of nginx-conf
 test-apps: module
@@ -433,11 +441,21 @@ bench-tenants: module
 	@BENCH_ROUNDS=$(BENCH_ROUNDS) BENCH_SECONDS=$(BENCH_SECONDS) BENCH_TENANTS=$(or $(BENCH_TENANTS),1000) \
 		tools/bench-tenants $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
 
-## Two nginx with one set of sessions: lags, sessions learned a second, memory
+## Nginx with one set of sessions: lags, learns a second, how fast one joins, what each costs
 bench-cluster: module
 	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl wrk taskset=util-linux
 	@command -v valkey-server >/dev/null || tools/packages 'the benchmark' redis-server
 	@tools/bench-cluster $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
+
+## What a learn and a hit cost more in a cluster, in instructions
+bench-cluster-instructions: module
+	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl valgrind
+	@command -v valkey-server >/dev/null || tools/packages 'the benchmark' redis-server
+	@tools/bench-instructions --cluster $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
+
+## Virtual nodes of a cluster, 3 to 200, and up to a million sessions in use
+bench-cluster-scale: packages
+	$(CARGO) bench --locked -p sticky-core --bench cluster --target-dir target/core
 
 ##@ Comparing
 

@@ -116,14 +116,14 @@ sentinel monitor shop 127.0.0.1 $ports[0] 1
 sentinel down-after-milliseconds shop 500
 sentinel failover-timeout shop 3000
 EOC
-ok(eventually(sub { $main->ask('INFO', 'replication') =~ /connected_slaves:1/ }), 'a replica');
+ok(eventually(sub { $main->replicates(qr/connected_slaves:1/) }), 'a replica');
 ok(eventually(sub { @{ $sentinel->ask(qw/ SENTINEL REPLICAS shop /) } }), 'known to the sentinel');
 ($first, $second) = pair($main, "redis+sentinel://127.0.0.1:$ports[2]/shop");
 both('sentinel', $first, $second);
 %home = map { $_ => $first->hand_out($_) } map { "over$_" } 1 .. 20;
 $main->kill('KILL');
 $home{$_} = $second->hand_out($_) for map { "alone$_" } 1 .. 20;
-ok(eventually(sub { $replica->ask('INFO', 'replication') =~ /role:master/ }), 'failed over');
+ok(eventually(sub { $replica->replicates(qr/role:master/) }), 'failed over');
 for my $node ($first, $second) {
     ok(eventually(sub { !grep { $node->visit("/?sid=$_") ne "$home{$_} HIT" } keys %home }),
         "failed over: $node->{name} has all");

@@ -363,7 +363,7 @@ impl<'a> Journal<'a> {
     }
 
     /// Adds a note. `None`: there is no place for it.
-    #[inline(never)]
+    #[inline]
     pub fn note(&self, note: &Note) -> Option<Noted> {
         let change = note.change;
         let bits = note.bits();
@@ -627,6 +627,8 @@ impl<'a> JournalOf<'a> {
         self.note(Change::Forgotten, key, (server, server), (seen, now))
     }
 
+    // Once, and with `Journal::note` in it: a learn has few instructions to spare.
+    #[inline(never)]
     fn note(
         &self,
         change: Change,

@@ -244,6 +244,22 @@ impl Table<'_> {
     fn is_alone(&self, key: Key, word: Word, limits: &Limits, now: Tick) -> Result<(), Lost> {
         // As in wins_insertion().
         fence(SeqCst);
+        if self.copies_of(key) == (word.bits() as u64, 1) {
+            test_points::at("learn: looked again");
+            return Ok(());
+        }
+        self.alone_of_several(key, word, limits, now)
+    }
+
+    /// The same where there are other words of the key, or none.
+    #[cold]
+    fn alone_of_several(
+        &self,
+        key: Key,
+        word: Word,
+        limits: &Limits,
+        now: Tick,
+    ) -> Result<(), Lost> {
         let (first, second) = self.lines_of(key);
         let mut words = [0; 2 * LINE];
         let places = self.read(first, second, key, &mut words);

@@ -17,12 +17,13 @@ use POSIX ();
 use Test::Nginx;
 use Sticky::Client qw/ eventually served_by status /;
 
-our @EXPORT = qw/ node /;
+our @EXPORT = qw/ node strayed /;
 
 # A node that is running. Of %options, `sticky` are more words for the upstream, `cluster` for the
-# directive, which `alone` leaves out, `url` another one than that of the store's socket, `workers` how many there are,
-# `http` and `server` lines of the blocks of that name, `zone` the
-# name and size of the zone.
+# directive, which `alone` leaves out, `url` another one than that of the store's socket, `workers`
+# how many there are, `http` and `server` lines of the blocks of that name, `zone` the name and size of
+# the zone, `host` where it runs if not here, a Sticky::Net::Host, whose network `front` the servers are
+# on, at the address `servers`. As a `daemon` it is no child of the test, and can be upgraded.
 sub node {
     my ($t, $name, $port, %options) = @_;
     my $self = bless {
@@ -37,8 +38,11 @@ sub node {
         http => '',
         server => '',
         zone => 'u:1m',
+        servers => '127.0.0.1',
+        daemon => 0,
         %options,
     }, __PACKAGE__;
+    $self->{address} = $self->{host} ? $self->{host}->address('front') : '127.0.0.1';
     mkdir $self->{dir};
     $t->write_file('cluster.key', "a key for all nodes of this test\n");
     $self->configure();
@@ -57,14 +61,16 @@ sub configure {
     my $globals = $ENV{TEST_NGINX_GLOBALS} // '';
     my $line = $self->{alone} ? '' : "sticky_cluster $url key_file=$dir/cluster.key $self->{cluster};";
     my $n = 0;
-    my $servers = join "\n        ", map { $n++; "server 127.0.0.1:$_ route=s$n max_fails=0;" } map { port($_) } 8081 .. 8083;
+    my $servers = join "\n        ",
+        map { $n++; "server $self->{servers}:$_ route=s$n max_fails=0;" } map { port($_) } 8081 .. 8083;
+    my $daemon = $self->{daemon} ? 'on' : 'off';
     my $globals_http = $ENV{TEST_NGINX_GLOBALS_HTTP} // '';
     # Its ports are those of this test already.
     $t->write_file("$self->{name}/nginx.conf", <<"EOC");
 
 $globals
 
-daemon off;
+daemon $daemon;
 pid $self->{dir}/nginx.pid;
 worker_processes $self->{workers};
 error_log $self->{dir}/error.log notice;
@@ -86,7 +92,7 @@ http {
     }
 
     server {
-        listen       127.0.0.1:$self->{port};
+        listen       $self->{address}:$self->{port};
         server_name  localhost;
         add_header   X-Status  \$sticky_status  always;
         $self->{server}
@@ -106,25 +112,55 @@ sub start {
     my $t = $self->{t};
     my $pid = fork() // die "Can't fork: $!";
     if ($pid == 0) {
-        exec $Test::Nginx::NGINX, '-p', "$self->{dir}/", '-c', 'nginx.conf', '-e', "$self->{dir}/error.log"
+        my @there = $self->{host} ? $self->{host}->prefix() : ();
+        exec @there, $Test::Nginx::NGINX, '-p', "$self->{dir}/", '-c', 'nginx.conf', '-e', "$self->{dir}/error.log"
             or POSIX::_exit(127);
     }
     $self->{pid} = $pid;
-    $t->waitforsocket("127.0.0.1:$self->{port}") or die "node $self->{name} did not start:\n" . $self->log();
+    if ($self->{daemon}) {
+        waitpid $pid, 0;
+        $self->{pid} = eventually(sub { $self->pid_of('nginx.pid') });
+    }
+    $t->waitforsocket("$self->{address}:$self->{port}") or die "node $self->{name} did not start:\n" . $self->log();
     return $self;
 }
 
 sub pid { return $_[0]{pid} }
 
+# The process that a file of this node names.
+sub pid_of {
+    my ($self, $name) = @_;
+    open my $file, '<', "$self->{dir}/$name" or return undef;
+    return (<$file> // '') =~ /(\d+)/ ? $1 : undef;
+}
+
+# Whether it can start itself again: not if it was started by way of a dynamic linker that is not the
+# system's.
+sub can_upgrade { return (readlink("/proc/$_[0]{pid}/exe") // '') !~ /\/ld-[^\/]*$/ }
+
+# Another nginx takes the place of this one, a daemon: USR2, WINCH, QUIT. `between` is called with
+# "both" when both serve, and with "new" when the old one's workers have gone. Returns whether it has.
+sub upgrade {
+    my ($self, $between) = @_;
+    my ($old, @workers) = ($self->{pid}, $self->workers());
+    kill 'USR2', $old;
+    my $new = eventually(sub {
+        my $pid = $self->pid_of('nginx.pid');
+        return $pid && $pid != $old && $self->workers() > @workers && $pid;
+    }) || return 0;
+    $between->('both');
+    kill 'WINCH', $old;
+    eventually(sub { !grep { kill 0, $_ } @workers }) || return 0;
+    $between->('new');
+    kill 'QUIT', $old;
+    $self->{pid} = $new;
+    return eventually(sub { !kill 0, $old });
+}
+
 # An answer of this node.
 sub get {
     my ($self, @request) = @_;
-    return get_from($self->{port}, @request);
-}
-
-sub get_from {
-    my ($port, @request) = @_;
-    return eval { Sticky::Client::get(@request, { PeerAddr => "127.0.0.1:$port" }) } // '';
+    return eval { Sticky::Client::get(@request, { PeerAddr => "$self->{address}:$self->{port}" }) } // '';
 }
 
 # Where a session is, and what becomes of the request: "A HIT".
@@ -140,11 +176,46 @@ sub hand_out {
     return served_by($self->get('/', 'X-Page' => "<a href=?sid=$id>")) // '';
 }
 
+# Has ids handed out, so many, and notes where they are.
+sub hand_out_to {
+    my ($self, $home, $prefix, $count) = @_;
+    $home->{$_} = $self->hand_out($_) for map { "$prefix$_" } 1 .. $count;
+    return;
+}
+
+my $markers = 0;
+
+# Waits until other nodes have heard of all that this one has learned so far: of one more session, as
+# the stream keeps the order. False: one has not, within a minute.
+sub heard_by {
+    my ($self, @others) = @_;
+    my $id = "marker$$-" . $markers++;
+    my $home;
+    eventually(sub { $home = $self->hand_out($id) }) || return 0;
+    return eventually(sub { !grep { $_->visit("/?sid=$id") ne "$home HIT" } @others });
+}
+
+# How many requests of sessions go elsewhere than where these are, at nodes that are asked once.
+sub strayed {
+    my ($home, @nodes) = @_;
+    my $count = 0;
+    for my $node (@nodes) {
+        $count += grep { $node->visit("/?sid=$_") ne "$home->{$_} HIT" } sort keys %$home;
+    }
+    return $count;
+}
+
 sub log {
     my ($self) = @_;
     open my $file, '<', "$self->{dir}/error.log" or return '';
     local $/;
     return <$file> // '';
+}
+
+# Lines of the log about processes that have ended as none should: by themselves, or by a panic.
+sub failures {
+    my ($self) = @_;
+    return join "\n", $self->log() =~ /^.*(?:exited on signal (?!9\b)|exited with (?:fatal )?code (?!0\b)|panicked|\[emerg\]).*$/gm;
 }
 
 # The workers that are alive.
@@ -168,8 +239,9 @@ sub stop {
     my $pid = delete $self->{pid} // return;
     my @all = $self->workers();
     kill $signal // 'QUIT', $pid;
-    waitpid $pid, 0;
-    my $status = $?;
+    # Of a daemon nobody knows the status.
+    my $status = waitpid($pid, 0) == $pid ? $? : 0;
+    eventually(sub { !kill 0, $pid });
     if (($signal // '') eq 'KILL') {
         kill 'KILL', @all;
         eventually(sub { !grep { kill 0, $_ } @all });

@@ -17,7 +17,8 @@ package Sticky::Pages;
 # file `failed_A`, it answers 500.
 #
 # three_servers() is what an upstream has of them, upstreams() are upstreams of all three, each with
-# its lines. apart() starts them in an nginx of their own, which neither reloads nor is killed.
+# its lines. apart() starts them in an nginx of their own, which neither reloads nor is killed, if need
+# be at another address.
 #
 # handing_out() is a server that sends X-Page, as a daemon: unlike backends(), which are in the nginx
 # under test, it does not fail when nginx reloads.
@@ -103,9 +104,11 @@ sub upstreams {
 }
 
 sub apart {
-    my ($t) = @_;
+    my ($t, $address) = @_;
     my $user = $> == 0 ? 'user root;' : '';
-    $t->write_file_expand('backends.conf', backends());
+    my $backends = backends();
+    $backends =~ s/127\.0\.0\.1:(80\d\d)/"$address:" . port($1)/ge if defined $address;
+    $t->write_file_expand('backends.conf', $backends);
     $t->write_file_expand('servers.conf', <<"EOC");
 
 $user

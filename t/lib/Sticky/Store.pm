@@ -19,8 +19,9 @@ my @NAMES = qw/ redis-server valkey-server /;
 
 my $CRLF = "\x0d\x0a";
 
-# The program: Debian 12 has Redis, Debian 13 Valkey.
+# The program: that of STICKY_STORE, or what there is. Debian 12 has Redis, Debian 13 Valkey.
 sub program {
+    return $ENV{STICKY_STORE} if defined $ENV{STICKY_STORE};
     for my $name (@NAMES) {
         for my $folder (split(/:/, $ENV{PATH} // ''), '/usr/bin', '/usr/local/bin') {
             return "$folder/$name" if -x "$folder/$name";
@@ -32,17 +33,20 @@ sub program {
 # Why there is none.
 sub missing { return join(' or ', @NAMES) . ' not found' }
 
-# A store that is running. %options go into its configuration.
+# A store that is running. %options go into its configuration; `host` is where it runs, if not here, a
+# Sticky::Net::Host.
 sub new {
     my ($class, $t, %options) = @_;
     my $program = program() // return undef;
     my $name = delete $options{name} // 'store';
+    my $host = delete $options{host};
     my $self = bless {
         program => $program,
         dir => $t->testdir(),
         name => $name,
         socket => $t->testdir() . "/$name.sock",
         owner => $$,
+        there => $host ? [$host->prefix()] : [],
         options => \%options,
     }, $class;
     $self->start();
@@ -76,7 +80,7 @@ sub start {
     my $pid = fork() // die "Can't fork: $!";
     if ($pid == 0) {
         # No destructor, no END: those are the test's.
-        exec $self->{program}, @first, map { ("--$_" => $all{$_}) } sort keys %all
+        exec @{ $self->{there} }, $self->{program}, @first, map { ("--$_" => $all{$_}) } sort keys %all
             or POSIX::_exit(127);
     }
     $self->{pid} = $pid;
@@ -109,6 +113,12 @@ sub ask {
     }
     print {$server} '*' . @words . $CRLF, map { '$' . length($_) . "$CRLF$_$CRLF" } @words;
     return answer($server);
+}
+
+# Whether it says that of its replication; not while it changes its role, when it closes connections.
+sub replicates {
+    my ($self, $pattern) = @_;
+    return (eval { $self->ask('INFO', 'replication') } // '') =~ $pattern;
 }
 
 sub answer {

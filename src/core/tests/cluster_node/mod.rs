@@ -135,6 +135,11 @@ impl Memory {
             .with_journal(Some(journal))
     }
 
+    /// The same table, of whose changes nothing is noted.
+    pub fn table_unnoted(&self) -> Table<'_> {
+        self.table().with_journal(None)
+    }
+
     pub fn tick(&self) -> Tick {
         (self.store.now() - self.ahead - self.epoch) as Tick
     }
