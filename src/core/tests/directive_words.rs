@@ -48,7 +48,7 @@ fn any_other_unknown_parameter_gets_the_whole_list() {
                   \"hmac_key_file=FILE\", \"text=raw\", \"domain=DOMAIN\", \"path=PATH\", \"expires=TIME\", \"secure\", \
                   \"httponly\", \"samesite=strict|lax|none|$VARIABLE\", \"partitioned\", \"transfer\", \
                   \"delimiter=TEXT\", \"cacheable=on|off\", \"hide_cookie\", \"on_failure=move|keep\", \
-                  \"no_fallback\"";
+                  \"dry_run\", \"no_fallback\"";
     let query =
         "expected \"mode=cookie|query|rewrite\", \"name=NAME\", \"from=cookie,path,query,form\", \
                  \"learn=html,location,cookie\", \"forget=$VARIABLE\", \"types=SOURCE:TYPE\", \
@@ -57,7 +57,7 @@ fn any_other_unknown_parameter_gets_the_whole_list() {
                  \"zone=NAME[:SIZE]|off\", \"state=FILE\", \"share=NAME\", \"cluster=off\", \
                  \"hosts=HOST\", \
                  \"on_failure=move|keep\", \"balance_factor=PERCENT\", \"max_sessions=NUMBER\", \
-                 \"no_fallback\"";
+                 \"dry_run\", \"no_fallback\"";
     for (line, word, expected) in [
         ("timeout=1h", "timeout=1h", cookie),
         ("=", "=", cookie),
@@ -218,6 +218,7 @@ fn a_repeated_parameter_is_a_duplicate() {
         "delimiter=.",
         "hide_cookie",
         "on_failure=keep",
+        "dry_run",
         "no_fallback",
         "mode=cookie",
     ];
@@ -231,6 +232,7 @@ fn a_repeated_parameter_is_a_duplicate() {
         "share=a",
         "on_failure=move",
         "max_sessions=1",
+        "dry_run",
         "no_fallback",
     ];
     let cookie = cookie.iter().map(|word| (*word, "mode=cookie"));
