@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# Tests for mode=discover: applications that hand ids out in all the usual places are walked through, and
-# then once more with the line that was proposed; without them the line may be one that loses sessions.
+# Tests for mode=discover: applications that hand ids out in all the usual places are walked
+# through, and then once more with the line that was proposed; without them the line may be one that
+# loses sessions.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Tests for what mode=discover must not do: steer, show the names of a few clients, or anything odd that
-# one has sent, watch for longer than it should, or forget what it has seen at a reload.
+# Tests for what mode=discover must not do: steer, show the names of a few clients, or anything odd
+# that one has sent, watch for longer than it should, or forget what it has seen at a reload.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -1,7 +1,8 @@
 #!/usr/bin/perl
 
-# Tests for dry_run, which says what a directive would do: without them a dry run may steer requests or
-# set cookies on a site that was only to be looked at, or say of requests what would not come true.
+# Tests for dry_run, which says what a directive would do: without them a dry run may steer requests
+# or set cookies on a site that was only to be looked at, or say of requests what would not come
+# true.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# Tests for tools/sticky-discover, which proposes a line for a site from outside; without them it may
-# propose one that loses sessions, or walk where it should not.
+# Tests for tools/sticky-discover, which proposes a line for a site from outside; without them it
+# may propose one that loses sessions, or walk where it should not.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";

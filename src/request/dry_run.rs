@@ -1,8 +1,8 @@
 //! `dry_run`: what would have become of a request with a session, which nothing but the balancer
 //! steers.
 //!
-//! The session stays where it is, as it would if the request had gone there, unless its server cannot
-//! be used. What a server answers that the session is not at, changes nothing for it.
+//! The session stays where it is, as it would if the request had gone there, unless its server
+//! cannot be used. What a server answers that the session is not at, changes nothing for it.
 
 use sticky_core::events::{Skip, Source, Status};
 use sticky_core::table::{Claim, Learned, LookUp, Stage};
@@ -103,8 +103,8 @@ impl RequestContext<'_> {
         }
     }
 
-    /// With `learn=request`, enters the session of a request that has none, or whose own has lost its
-    /// server before any answer has kept it.
+    /// With `learn=request`, enters the session of a request that has none, or whose own has lost
+    /// its server before any answer has kept it.
     fn enter_at(&self, peer: PeerKey) {
         let (Rule::Query(rule, sessions, _), Some(key)) =
             (&self.sticky.rule, self.request_key.get())

@@ -56,8 +56,8 @@ pub(super) fn header<'r>(r: Request<'r>, context: &'r RequestContext<'r>, name: 
     }
 }
 
-/// The next pieces of the body have come: they are looked at together, when all have, or no more are
-/// kept.
+/// The next pieces of the body have come: they are looked at together, when all have, or no more
+/// are kept.
 pub fn body(r: Request<'_>, watched: &Watched<'_>, chain: Chain<'_>) {
     let Some(mut body) = watched.body.take() else {
         return;

@@ -1,5 +1,5 @@
-//! The first responses of an upstream whose directive finds no ids: the error log says once what they
-//! had instead.
+//! The first responses of an upstream whose directive finds no ids: the error log says once what
+//! they had instead.
 
 use std::fmt::Write;
 

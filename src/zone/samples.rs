@@ -1,5 +1,5 @@
-//! The zone of what `mode=discover` has seen. Its tag is that of no module, as a tag has zones of one
-//! type.
+//! The zone of what `mode=discover` has seen. Its tag is that of no module, as a tag has zones of
+//! one type.
 
 use std::sync::atomic::AtomicU64;
 

@@ -1,5 +1,5 @@
-//! What the first responses of an upstream had, as long as none of them has given an id and no request
-//! has had one: an operator whose directive finds nothing is told once what there was.
+//! What the first responses of an upstream had, as long as none of them has given an id and no
+//! request has had one: an operator whose directive finds nothing is told once what there was.
 //!
 //! ```text
 //! words:  0 the directive   1 responses, and whether it is over   2 kinds of bodies, redirects
@@ -23,8 +23,8 @@ const COOKIES: usize = 2;
 /// A bit of the word with the number of responses.
 const OVER: u64 = 1 << 63;
 
-/// Bits of a count beside the digest of a name: no count exceeds [`FIRST_RESPONSES`] by more than the
-/// number of workers.
+/// Bits of a count beside the digest of a name: no count exceeds [`FIRST_RESPONSES`] by more than
+/// the number of workers.
 const COUNT_BITS: u32 = 16;
 
 /// The body of a response by its kind.
@@ -58,7 +58,8 @@ pub struct Seen {
     pub json: u64,
     /// Redirects.
     pub redirects: u64,
-    /// Names of cookies, safe in a line of a log, and how often each was set: those that came first.
+    /// Names of cookies, safe in a line of a log, and how often each was set: those that came
+    /// first.
     pub cookies: Vec<(String, u64)>,
 }
 
@@ -76,8 +77,8 @@ pub fn digest(text: &[u8]) -> u64 {
 }
 
 impl FirstCells<'_> {
-    /// A configuration is complete in which the directive has that [`digest`]: begins anew if it was
-    /// another one.
+    /// A configuration is complete in which the directive has that [`digest`]: begins anew if it
+    /// was another one.
     pub fn begin(&self, directive: u64) {
         let [known, rest @ ..] = self.0;
         if known.load(Relaxed) != directive {

@@ -15,8 +15,8 @@ pub struct Member<'a> {
     pub value: &'a [u8],
 }
 
-/// Calls `visit` with each string of a text that has no escapes, until it returns `false`. An integer
-/// is none: ids of applications are strings, but for a few.
+/// Calls `visit` with each string of a text that has no escapes, until it returns `false`. An
+/// integer is none: ids of applications are strings, but for a few.
 pub fn strings(text: &[u8], visit: &mut dyn FnMut(Member<'_>) -> bool) {
     /// A container that is open.
     enum Open<'a> {

@@ -1,8 +1,8 @@
 //! Tells session ids from all other values, and proposes a directive.
 //!
-//! Places that have the same values belong together. Their values are session ids where each is handed
-//! out to one client, and comes back from this one. A value that many clients get, an article or an
-//! image, is none; one that never comes back, a token for one form, is of no use.
+//! Places that have the same values belong together. Their values are session ids where each is
+//! handed out to one client, and comes back from this one. A value that many clients get, an
+//! article or an image, is none; one that never comes back, a token for one form, is of no use.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,8 +17,8 @@ const SHOWN: usize = 8;
 /// So many values must have come back.
 const LEAST_VALUES: usize = 20;
 
-/// Places belong together that have so many values in common, and so many per cent of those of the one
-/// that has fewer.
+/// Places belong together that have so many values in common, and so many per cent of those of the
+/// one that has fewer.
 const COMMON_VALUES: usize = 5;
 const COMMON_PERCENT: usize = 30;
 
@@ -189,8 +189,8 @@ fn clusters(known: &Known) -> Vec<BTreeSet<usize>> {
 /// What the values of some places are like.
 #[derive(Default)]
 struct Judged {
-    /// Places where they are handed out and come back, with the number of values there that did both,
-    /// or that a client has made.
+    /// Places where they are handed out and come back, with the number of values there that did
+    /// both, or that a client has made.
     out: BTreeMap<usize, usize>,
     back: BTreeMap<usize, usize>,
     made_back: BTreeMap<usize, usize>,

@@ -170,8 +170,8 @@ fn label(part: Part) -> &'static str {
     }
 }
 
-/// A place as `from=` and `learn=` write it, with its name: `query:sid`, and for what a response has
-/// in links, what has the links: `html query:sid`.
+/// A place as `from=` and `learn=` write it, with its name: `query:sid`, and for what a response
+/// has in links, what has the links: `html query:sid`.
 pub(super) fn in_words(place: &KnownPlace) -> String {
     let Kind { part, source } = place.kind;
     let mut words = String::new();

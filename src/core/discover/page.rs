@@ -1,7 +1,7 @@
 //! The links, fields and object literals of a page, or of the beginning of one.
 //!
-//! This is no parser of HTML: it finds what looks like a tag. What it finds too much is no id, or does
-//! not come back.
+//! This is no parser of HTML: it finds what looks like a tag. What it finds too much is no id, or
+//! does not come back.
 
 use memchr::memmem;
 

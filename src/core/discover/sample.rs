@@ -10,8 +10,8 @@
 //!         3 server, client, flags   4 handed out, came back, astray, time; 16 bits each
 //! ```
 //!
-//! A worker that dies, and two that write at once, cost a sighting or two. Whatever the words are, they
-//! are numbers, and no walk is longer than the memory.
+//! A worker that dies, and two that write at once, cost a sighting or two. Whatever the words are,
+//! they are numbers, and no walk is longer than the memory.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
@@ -148,7 +148,8 @@ impl<'a> Sample<'a> {
         &self.header[at]
     }
 
-    /// Begins anew at the time `now`, for so many seconds, unless it has begun for the same directive.
+    /// Begins anew at the time `now`, for so many seconds, unless it has begun for the same
+    /// directive.
     pub fn begin(&self, directive: u64, now: u64, seconds: u64) {
         if self.header(DIRECTIVE).load(Relaxed) == directive {
             return;
@@ -174,7 +175,8 @@ impl<'a> Sample<'a> {
         self.header(UNTIL).load(Relaxed)
     }
 
-    /// Whether a line for the log is due: once a minute, and once in the end. Tells one caller alone.
+    /// Whether a line for the log is due: once a minute, and once in the end. Tells one caller
+    /// alone.
     pub fn is_line_due(&self, now: u64) -> bool {
         let word = self.header(LOGGED);
         let (last, until) = (word.load(Relaxed).max(self.begun()), self.until());
@@ -210,8 +212,8 @@ impl<'a> Sample<'a> {
         count < AT_ONCE
     }
 
-    /// Notes an exchange: what its request brought, and what its response handed out, which may be a
-    /// page.
+    /// Notes an exchange: what its request brought, and what its response handed out, which may be
+    /// a page.
     pub fn note(
         &self,
         who: Exchange,

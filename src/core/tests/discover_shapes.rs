@@ -1,6 +1,7 @@
-//! Tests for `mode=discover` on the shapes of real applications, as they were seen on the wire; without
-//! them it may propose a line that loses sessions, or none where there is one. `--nocapture` shows the
-//! table: the application, what is proposed, and the line that is known to be right.
+//! Tests for `mode=discover` on the shapes of real applications, as they were seen on the wire;
+//! without them it may propose a line that loses sessions, or none where there is one.
+//! `--nocapture` shows the table: the application, what is proposed, and the line that is known to
+//! be right.
 
 use std::sync::atomic::AtomicU64;
 
@@ -15,9 +16,9 @@ const CLIENTS: u64 = 30;
 const SERVERS: u64 = 3;
 const NOW: u64 = 1_700_000_000;
 
-/// An application: its name, the line that is known to be right, the line that is proposed, and what a
-/// session does. `{id}` is its id, `{two}` another value of its own, `{once}` a value of this step,
-/// `{all}` one that all sessions have.
+/// An application: its name, the line that is known to be right, the line that is proposed, and
+/// what a session does. `{id}` is its id, `{two}` another value of its own, `{once}` a value of
+/// this step, `{all}` one that all sessions have.
 struct Shape {
     name: &'static str,
     right: &'static str,

@@ -1,8 +1,8 @@
 package Sticky::Shapes;
 
-# Applications of all shapes for the tests of mode=discover: where they hand the id of a session out and
-# where clients bring it back. server() is a server of all of them; the first part of the path says which.
-# walk() has visitors walk through one of them, each from an address of its own.
+# Applications of all shapes for the tests of mode=discover: where they hand the id of a session out
+# and where clients bring it back. server() is a server of all of them; the first part of the path
+# says which. walk() has visitors walk through one of them, each from an address of its own.
 
 use strict;
 use warnings;
@@ -21,8 +21,8 @@ use constant CRLF => "\x0d\x0a";
 # The visitors of a walk.
 use constant VISITORS => 26;
 
-# Of each: what the first answer has for an id, the request that brings an id back, the words of `sticky`
-# that are proposed, and whether they are certain.
+# Of each: what the first answer has for an id, the request that brings an id back, the words of
+# `sticky` that are proposed, and whether they are certain.
 my %shapes = (
     link => {
         hands_out => sub { html("<a href=\"/link/a?sid=$_[0]&amp;x=1\">a</a><form><input type=hidden name=sid value=$_[0]></form>") },
