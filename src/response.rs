@@ -67,11 +67,7 @@ fn read_header<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
             }
             rewrite_header(r, context, rule, name);
         }
-        Rule::Discover(_) => {
-            if is_new {
-                discover::header(r, context, name);
-            }
-        }
+        Rule::Discover(_) => discover::header(r, context, name),
         Rule::NginxForm(_) => {
             if is_new {
                 observe_nginx_form(context);
@@ -111,7 +107,8 @@ pub fn observe<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
         }
         Rule::Cookie(rule, _) => observe_cookie(r, context, rule),
         Rule::Rewrite(_) => observe_rewrite(r, context),
-        Rule::Discover(_) => discover::header(r, context, name),
+        // The header filter does that, which knows how the body is compressed.
+        Rule::Discover(_) => {}
         Rule::NginxForm(_) => observe_nginx_form(context),
     }
 }

@@ -47,11 +47,11 @@ my @accepted = (
 );
 
 # Every parameter of the mode, as a message lists them.
-my $all = 'expected "mode=cookie|query|rewrite", "name=NAME", "hash=index|md5|sha1|sha256",'
+my $all = 'expected "mode=cookie|query|rewrite|discover", "name=NAME", "hash=index|md5|sha1|sha256",'
     . ' "hmac=md5|sha1|sha256", "hmac_key=KEY", "hmac_key_file=FILE", "text=raw", "domain=DOMAIN",'
     . ' "path=PATH", "expires=TIME", "secure", "httponly", "samesite=strict|lax|none|$VARIABLE", "partitioned",'
     . ' "transfer", "delimiter=TEXT", "cacheable=on|off", "hide_cookie", "on_failure=move|keep",'
-    . ' "no_fallback"';
+    . ' "dry_run", "no_fallback"';
 
 my $in = 'in "sticky" directive';
 my $header_safe = 'expected a value without spaces, control characters, ";" and ","';

@@ -29,6 +29,8 @@ pub struct Watched<'r> {
     pub brought: RefCell<Vec<Sighting>>,
     /// Who has answered, once the header of the response has come.
     pub who: Cell<Option<Exchange>>,
+    /// How often what has come of a stream was looked at.
+    pub looks: Cell<u8>,
     /// The body of the response, if it is read.
     pub body: RefCell<Option<Body>>,
 }
@@ -79,6 +81,7 @@ pub(super) fn begin<'r>(
             watch,
             client,
             who: Cell::new(None),
+            looks: Cell::new(0),
             body: RefCell::new(None),
         };
         context.watched.set(r.pool()?.keep(watched));

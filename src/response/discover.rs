@@ -13,6 +13,9 @@ use crate::zone::counters;
 
 use super::learn;
 
+/// So often a stream is looked at: ids come with its first events.
+const LOOKS: u8 = 16;
+
 /// The header of a response of the peer called `name` has come.
 pub(super) fn header<'r>(r: Request<'r>, context: &'r RequestContext<'r>, name: &[u8]) {
     let Some(watched) = context.watched.get() else {
@@ -73,6 +76,10 @@ pub fn body(r: Request<'_>, watched: &Watched<'_>, chain: Chain<'_>) {
     // A stream may never end. What comes later is looked at with it, and counts once more.
     if is_stream {
         note(r, watched, &body);
+        watched.looks.set(watched.looks.get() + 1);
+        if watched.looks.get() == LOOKS {
+            return;
+        }
     }
     watched.body.replace(Some(body));
 }

@@ -76,8 +76,7 @@ pub fn judge(sample: &Sample<'_>) -> Findings {
     let known = sample.read();
     let mut found = Vec::new();
     let mut has_out = false;
-    for cluster in clusters(&known) {
-        let judged = Judged::of(&known, &cluster);
+    for judged in Judged::all(&known) {
         has_out |= judged.handed_out > 0;
         found.extend(judged.candidate(&known));
     }
@@ -141,45 +140,49 @@ fn names_session(candidate: &Candidate) -> bool {
     })
 }
 
-/// Places that belong together, by their numbers.
-fn clusters(known: &Known) -> Vec<BTreeSet<usize>> {
-    let is_shown = |at: &usize| {
-        let place = known.places.get(*at).and_then(Option::as_ref);
+/// The number of the cluster of each place, by the number of the place: places that belong together
+/// have one number. `None`: the place is not shown.
+fn clusters(known: &Known) -> Vec<Option<usize>> {
+    let count = known.places.len();
+    let is_shown = |at: usize| {
+        let place = known.places.get(at).and_then(Option::as_ref);
         place.is_some_and(|place| place.clients >= LEAST_CLIENTS)
     };
-    let mut of_place: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut common: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+    let shown: Vec<bool> = (0..count).map(is_shown).collect();
+    // How many values each two places have in common; a place has its own in common with itself.
+    let mut common = vec![0u32; count * count];
     for value in &known.values {
-        let places: BTreeSet<usize> = value.out.iter().chain(&value.back).copied().collect();
-        let places: Vec<usize> = places.into_iter().filter(is_shown).collect();
-        for (at, one) in places.iter().enumerate() {
-            *of_place.entry(*one).or_default() += 1;
-            for other in places.iter().skip(at + 1) {
-                *common.entry((*one, *other)).or_default() += 1;
+        let places = value.out.iter().chain(&value.back).copied();
+        let places: Vec<usize> = places.filter(|at| shown.get(*at) == Some(&true)).collect();
+        for one in &places {
+            for other in &places {
+                if let Some(count) = common.get_mut(one * count + other) {
+                    *count += 1;
+                }
             }
         }
     }
-    let mut clusters: Vec<BTreeSet<usize>> = of_place
-        .keys()
-        .map(|place| BTreeSet::from([*place]))
+    let in_common = |one: usize, other: usize| {
+        common
+            .get(one * count + other)
+            .map_or(0, |count| *count as usize)
+    };
+    let mut clusters: Vec<Option<usize>> = (0..count)
+        .map(|at| (in_common(at, at) > 0).then_some(at))
         .collect();
-    for ((one, other), count) in common {
-        let fewer = of_place
-            .get(&one)
-            .min(of_place.get(&other))
-            .copied()
-            .unwrap_or(0);
-        if count < COMMON_VALUES || count * 100 < fewer * COMMON_PERCENT {
-            continue;
-        }
-        let at = |place| clusters.iter().position(|cluster| cluster.contains(&place));
-        if let (Some(first), Some(second)) = (at(one), at(other)) {
-            if first != second {
-                let (low, high) = (first.min(second), first.max(second));
-                let mut joined = clusters.swap_remove(high);
-                if let Some(cluster) = clusters.get_mut(low) {
-                    cluster.append(&mut joined);
-                }
+    for one in 0..count {
+        for other in 0..one {
+            let fewer = in_common(one, one).min(in_common(other, other));
+            let both = in_common(one, other);
+            if both < COMMON_VALUES || both * 100 < fewer * COMMON_PERCENT {
+                continue;
+            }
+            let (from, to) = (clusters.get(one).copied(), clusters.get(other).copied());
+            if let (Some(from @ Some(_)), Some(to @ Some(_))) = (from, to) {
+                clusters
+                    .iter_mut()
+                    .filter(|it| **it == from)
+                    .for_each(|it| *it = to);
             }
         }
     }
@@ -210,19 +213,24 @@ struct Judged {
 }
 
 impl Judged {
-    fn of(known: &Known, cluster: &BTreeSet<usize>) -> Self {
-        let mut judged = Judged::default();
-        let within = |places: &[usize]| -> Vec<usize> {
-            places
-                .iter()
-                .copied()
-                .filter(|it| cluster.contains(it))
-                .collect()
-        };
+    /// Those of each cluster.
+    fn all(known: &Known) -> Vec<Self> {
+        let clusters = clusters(known);
+        let of = |place: &usize| clusters.get(*place).copied().flatten();
+        let mut all: Vec<Judged> = clusters.iter().map(|_| Judged::default()).collect();
         for value in &known.values {
-            judged.add(value, &within(&value.out), &within(&value.back));
+            let own: BTreeSet<usize> = value.out.iter().chain(&value.back).filter_map(of).collect();
+            for cluster in own {
+                let within = |places: &[usize]| -> Vec<usize> {
+                    let places = places.iter().copied();
+                    places.filter(|place| of(place) == Some(cluster)).collect()
+                };
+                if let Some(judged) = all.get_mut(cluster) {
+                    judged.add(value, &within(&value.out), &within(&value.back));
+                }
+            }
         }
-        judged
+        all
     }
 
     fn add(&mut self, value: &KnownValue, out: &[usize], back: &[usize]) {

@@ -281,7 +281,7 @@ fn parts_of(path: &[u8], query: &[u8], source: Option<Source>, visit: &mut Visit
         let value: Cow<'_, [u8]> = percent_decode(own).into();
         // `/` is no prefix that tells anything from anything else.
         let is_id = looks_like_id(&value);
-        if is_absolute && is_id && prefix.len() > 1 && prefix.len() < MAX_NAME {
+        if is_absolute && is_id && prefix.len() > 1 && is_shown(&prefix) {
             visit(kind(Part::Segment), &prefix, &value);
         }
         match is_id || is_number(own) {

@@ -179,12 +179,10 @@ impl<'a> Sample<'a> {
     /// alone.
     pub fn is_line_due(&self, now: u64) -> bool {
         let word = self.header(LOGGED);
-        let (last, until) = (word.load(Relaxed).max(self.begun()), self.until());
-        let is_due = now >= last.saturating_add(60) && last < until;
-        is_due
-            && word
-                .compare_exchange(word.load(Relaxed), now, Relaxed, Relaxed)
-                .is_ok()
+        let known = word.load(Relaxed);
+        let last = known.max(self.begun());
+        let is_due = now >= last.saturating_add(60) && last < self.until();
+        is_due && word.compare_exchange(known, now, Relaxed, Relaxed).is_ok()
     }
 
     /// Whether a request of this client is looked at: all requests of a client are, or none, and as
