@@ -120,7 +120,8 @@ sub server {
             my $id = new_id();
             @answer = $shape->{hands_out}->($id);
             $status = '302 Found' if grep { /^Location/ } @answer;
-            unshift @answer, "X-Id: $id";
+            # Not the id itself, which would be handed out here, too.
+            unshift @answer, "X-Di: " . reverse $id;
         }
         my $page = pop @answer;
         print {$client} join CRLF, "HTTP/1.0 $status", "X-Server: $letter",
@@ -150,7 +151,7 @@ sub walk {
             }
             my $reply = as($visitor, %$request, uri => $base . $request->{uri});
             my $server = served_by($reply);
-            $id{$visitor} //= header('X-Id', $reply);
+            $id{$visitor} //= reverse header("X-Di", $reply);
             $home{$visitor} //= $server;
             next if $round == 0;
             $all++;
