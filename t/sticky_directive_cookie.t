@@ -89,7 +89,7 @@ my @refused = (
         . ' "off"'],
 
     # nothing behind the =
-    ['sticky mode=;' => qq{no value for "mode" $in, expected "mode=cookie", "mode=query" or "mode=rewrite"}],
+    ['sticky mode=;' => qq{no value for "mode" $in, expected "mode=cookie", "mode=query", "mode=rewrite" or "mode=discover"}],
     ['sticky name=;' => qq{no value for "name" $in, expected "name=NAME"}],
     ['sticky hash=;' => qq{no value for "hash" $in, expected "hash=index|md5|sha1|sha256"}],
     ['sticky hmac=;' => qq{no value for "hmac" $in, expected "hmac=md5|sha1|sha256"}],
@@ -103,7 +103,7 @@ my @refused = (
 
     # wrong values
     ['sticky mode=url;' =>
-        qq{invalid value "url" of parameter "mode" $in, expected "cookie", "query" or "rewrite"}],
+        qq{invalid value "url" of parameter "mode" $in, expected "cookie", "query", "rewrite" or "discover"}],
     ['sticky "name=a b";' => qq{invalid value "a b" of parameter "name" $in, $cookie_name}],
     ['sticky "name=a;b";' => qq{invalid value "a;b" of parameter "name" $in, $cookie_name}],
     ['sticky name=a=b;' => qq{invalid value "a=b" of parameter "name" $in, $cookie_name}],

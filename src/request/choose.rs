@@ -226,6 +226,9 @@ impl RequestContext<'_> {
     #[cold]
     #[inline(never)]
     fn avoid(&self, attempt: &Attempt<'_>) {
+        if self.sticky.is_dry_run {
+            return;
+        }
         let index = self.peer_index();
         let (mut drained, mut full) = (Vec::new(), Vec::new());
         let mut has_room = false;
