@@ -7,6 +7,7 @@ pub mod clustered;
 pub mod cookie_variables;
 pub mod counted;
 pub mod directives;
+pub mod discovery;
 pub mod doubts;
 pub mod error;
 pub mod key_file;

@@ -15,10 +15,11 @@ use portable_atomic::AtomicU128;
 use sticky_core::cluster::header::ClusterHeader;
 use sticky_core::cluster::Slot as NoteSlot;
 use sticky_core::counters::CountersHeader;
+use sticky_core::discover::sample::SamplesHeader;
 use sticky_core::table::ZoneHeader;
 
 use crate::config::types::{LocationConf, MainConf, UpstreamConf};
-use crate::config::{cluster_zone, clustered, counted, directives, status_page};
+use crate::config::{cluster_zone, clustered, counted, directives, discovery, status_page};
 use crate::ngx::background_task;
 use crate::ngx::chain::{Chain, Code};
 use crate::ngx::conf::Conf;
@@ -37,11 +38,12 @@ use crate::operator;
 use crate::request::context::RequestContext;
 use crate::request::count::Rest;
 use crate::request::{count, open, steer, usable};
-use crate::response::{self, learn, rewrite, AccelRedirect};
+use crate::response::{self, discover, learn, rewrite, AccelRedirect};
 use crate::zone::cluster::{self, ClusterZoneConf};
 use crate::zone::counters::CountersConf;
+use crate::zone::samples::SamplesConf;
 use crate::zone::table_zone::ZoneConf;
-use crate::zone::{adopt, counters, housekeeping};
+use crate::zone::{adopt, counters, housekeeping, samples};
 
 mod commands;
 mod variables;
@@ -57,6 +59,8 @@ unsafe impl Shareable for AtomicU128 {}
 unsafe impl Shareable for CountersHeader {}
 // SAFETY: an atomic of 8 bytes, for which any bytes are a value.
 unsafe impl Shareable for AtomicU64 {}
+// SAFETY: as ZoneHeader.
+unsafe impl Shareable for SamplesHeader {}
 // SAFETY: `repr(C)` structures of atomics of 8 and 16 bytes, for which any bytes are a value. The two
 // that are in front of the first of 16 bytes are padding that nobody reads.
 unsafe impl Shareable for ClusterHeader {}
@@ -142,6 +146,25 @@ unsafe impl Adopt for ClusterZoneConf {
 
     fn is_usable(block: &OldBlock) -> bool {
         cluster::is_usable(block)
+    }
+}
+
+// SAFETY: SAMPLES is no module of nginx, so it has nothing in its configurations; a zone of its tag has
+// what Zone::add() is called for, which is the one Adopt that it is the module of.
+unsafe impl owned::Owned for SamplesConf {
+    fn module() -> *const ngx_module_t {
+        SAMPLES.0.get()
+    }
+}
+
+// SAFETY: no other type is Adopt with that module, and only Zone::add() gives zones its tag.
+unsafe impl Adopt for SamplesConf {
+    fn adopt(zone: &Zone<Self>, memory: Memory) -> bool {
+        samples::adopt(zone, memory)
+    }
+
+    fn is_usable(block: &OldBlock) -> bool {
+        samples::is_usable(block)
     }
 }
 
@@ -287,6 +310,9 @@ static FILTER: NginxTable<ngx_module_t> = NginxTable::new(ngx_module_t {
 /// tags and looks at no more of them (ngx_shared_memory_add(), ngx_init_cycle()).
 static CLUSTER: NginxTable<ngx_module_t> = NginxTable::new(ngx_module_t::default());
 
+/// The same for the zone of `mode=discover`.
+static SAMPLES: NginxTable<ngx_module_t> = NginxTable::new(ngx_module_t::default());
+
 /// Pointers that ngx_load_module() reads. A module that is linked into nginx has none: configure writes
 /// tables of these names.
 #[cfg(not(feature = "static"))]
@@ -412,12 +438,14 @@ unsafe extern "C" fn init_module(cycle: *mut sys::ngx_cycle_t) -> ngx_int_t {
             shm::end_of_configuration(!zones.is_empty());
             Zone::keep_for_older_requests(&zones);
             Zone::keep_for_older_requests(&new.zones::<CountersConf>());
+            Zone::keep_for_older_requests(&new.zones::<SamplesConf>());
         });
         guard((), || {
             housekeeping::settle_keys(new);
             clustered::begin(new);
         });
         guard((), || counted::begin(new));
+        guard((), || discovery::begin(new));
         guard((), || housekeeping::begin(new));
         guard((), || cluster_zone::begin(new));
         guard((), || directives::warn(new));
@@ -435,6 +463,10 @@ unsafe extern "C" fn init_process(cycle: *mut sys::ngx_cycle_t) -> ngx_int_t {
         if let Some(running) = running.filter(|_| process::role() != Role::Single) {
             housekeeping::enter(running);
             counters::enter(running);
+            running
+                .zones::<SamplesConf>()
+                .iter()
+                .for_each(|zone| zone.close_file());
             cluster::enter(running);
             cluster_zone::carry_out_drains(running);
         }
@@ -625,6 +657,10 @@ unsafe extern "C" fn awaited_body(
             rewrite::body(request, context, page, pieces, &next)
         });
         return code.map_or(sys::ERROR, Code::as_int);
+    }
+    if let Some(watched) = context.watched.get() {
+        guard((), || discover::body(request, watched, pieces));
+        return next(chain);
     }
     if guard(true, || learn::body::read(context, pieces)) {
         return next(chain);

@@ -1,5 +1,6 @@
 //! What operators see: the answers of a location with `sticky_status`.
 
+mod discovery;
 mod gather;
 pub mod hands;
 mod servers;
@@ -38,6 +39,7 @@ pub fn tick(running: Cycle<'_>) {
     statsd::tick(main);
     if matches!(process::role(), Role::Worker(0) | Role::Single) {
         hands::see_drains(main);
+        discovery::tick(main);
         if !process::is_draining() {
             counted::see_limits(main);
         }

@@ -4,6 +4,8 @@ mod begin;
 mod choose;
 pub mod context;
 pub mod count;
+pub mod discover;
+mod dry_run;
 mod enter;
 pub mod lookup;
 pub mod nginx_forms;

@@ -14,7 +14,9 @@ use crate::request::origin;
 use crate::zone::sessions::Sessions;
 
 pub mod cookie;
+pub mod discover;
 mod drain;
+mod first;
 pub mod learn;
 pub mod rewrite;
 mod trace;
@@ -45,6 +47,9 @@ fn read_header<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
             }
             if is_new {
                 learn::header(r, context, rule, sessions, name);
+                if context.sticky.watches_first.get() {
+                    first::response(r, context, rule);
+                }
             }
             if learn::body::is_read(r, context, readers) {
                 learn::body::begin(r, context, rule, readers, name);
@@ -62,6 +67,7 @@ fn read_header<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
             }
             rewrite_header(r, context, rule, name);
         }
+        Rule::Discover(_) => discover::header(r, context, name),
         Rule::NginxForm(_) => {
             if is_new {
                 observe_nginx_form(context);
@@ -94,10 +100,15 @@ pub fn observe<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
             answered(r, context, sessions, name);
             if may_learn(r, context) {
                 learn::header(r, context, rule, sessions, name);
+                if context.sticky.watches_first.get() {
+                    first::response(r, context, rule);
+                }
             }
         }
         Rule::Cookie(rule, _) => observe_cookie(r, context, rule),
         Rule::Rewrite(_) => observe_rewrite(r, context),
+        // The header filter does that, which knows how the body is compressed.
+        Rule::Discover(_) => {}
         Rule::NginxForm(_) => observe_nginx_form(context),
     }
 }

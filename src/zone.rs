@@ -8,6 +8,7 @@ pub mod counted_servers;
 pub mod counters;
 pub mod housekeeping;
 pub mod journals;
+pub mod samples;
 pub mod session_counts;
 pub mod sessions;
 pub mod snapshot;

@@ -47,11 +47,11 @@ my @accepted = (
 );
 
 # Every parameter of the mode, as a message lists them.
-my $all = 'expected "mode=cookie|query|rewrite", "name=NAME", "hash=index|md5|sha1|sha256",'
+my $all = 'expected "mode=cookie|query|rewrite|discover", "name=NAME", "hash=index|md5|sha1|sha256",'
     . ' "hmac=md5|sha1|sha256", "hmac_key=KEY", "hmac_key_file=FILE", "text=raw", "domain=DOMAIN",'
     . ' "path=PATH", "expires=TIME", "secure", "httponly", "samesite=strict|lax|none|$VARIABLE", "partitioned",'
     . ' "transfer", "delimiter=TEXT", "cacheable=on|off", "hide_cookie", "on_failure=move|keep",'
-    . ' "no_fallback"';
+    . ' "dry_run", "no_fallback"';
 
 my $in = 'in "sticky" directive';
 my $header_safe = 'expected a value without spaces, control characters, ";" and ","';
@@ -89,7 +89,7 @@ my @refused = (
         . ' "off"'],
 
     # nothing behind the =
-    ['sticky mode=;' => qq{no value for "mode" $in, expected "mode=cookie", "mode=query" or "mode=rewrite"}],
+    ['sticky mode=;' => qq{no value for "mode" $in, expected "mode=cookie", "mode=query", "mode=rewrite" or "mode=discover"}],
     ['sticky name=;' => qq{no value for "name" $in, expected "name=NAME"}],
     ['sticky hash=;' => qq{no value for "hash" $in, expected "hash=index|md5|sha1|sha256"}],
     ['sticky hmac=;' => qq{no value for "hmac" $in, expected "hmac=md5|sha1|sha256"}],
@@ -103,7 +103,7 @@ my @refused = (
 
     # wrong values
     ['sticky mode=url;' =>
-        qq{invalid value "url" of parameter "mode" $in, expected "cookie", "query" or "rewrite"}],
+        qq{invalid value "url" of parameter "mode" $in, expected "cookie", "query", "rewrite" or "discover"}],
     ['sticky "name=a b";' => qq{invalid value "a b" of parameter "name" $in, $cookie_name}],
     ['sticky "name=a;b";' => qq{invalid value "a;b" of parameter "name" $in, $cookie_name}],
     ['sticky name=a=b;' => qq{invalid value "a=b" of parameter "name" $in, $cookie_name}],

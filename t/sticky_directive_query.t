@@ -55,10 +55,10 @@ my @accepted = map { "sticky mode=query $_;" } (
 );
 unshift @accepted, 'sticky mode=query;', 'sticky name=sid mode=query;';
 
-my $all = 'expected "mode=cookie|query|rewrite", "name=NAME", "from=cookie,path,query,form", "learn=html,location,cookie",'
+my $all = 'expected "mode=cookie|query|rewrite|discover", "name=NAME", "from=cookie,path,query,form", "learn=html,location,cookie",'
     . ' "forget=$VARIABLE", "types=SOURCE:TYPE", "id_delimiter=CHARACTER", "expires=TIME", "lifetime=TIME", "zone=NAME[:SIZE]|off", "state=FILE", "share=NAME", "cluster=off", "hosts=HOST",'
     . ' "on_failure=move|keep", "balance_factor=PERCENT",'
-    . ' "max_sessions=NUMBER", "no_fallback"';
+    . ' "max_sessions=NUMBER", "dry_run", "no_fallback"';
 
 my $in = 'in "sticky" directive';
 my $name = 'expected 1 to 64 of the characters A-Z a-z 0-9 - _ . ~ ! $ * @ :,'

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sticky_core::counters::{KeptDrain, Named, Place, SessionLimit};
+use sticky_core::counters::{first_digest, KeptDrain, Named, Place, SessionLimit};
+use sticky_core::scan::learn_set::LearnSet;
 
 use crate::ngx::conf::Conf;
 use crate::ngx::cycle::Cycle;
@@ -18,7 +19,7 @@ use crate::zone::table_zone::ZoneConf;
 
 use super::error::Refusal;
 use super::share;
-use super::types::{MainConf, Sticky, UpstreamConf};
+use super::types::{MainConf, Rule, Sticky, UpstreamConf};
 
 /// Makes the zone of counters, if any upstream is sticky. Called when all have been read.
 pub fn add_zone<'c>(cf: Conf<'c>, main: &MainConf<'c>) -> Result<(), Refusal> {
@@ -63,6 +64,7 @@ pub fn begin(new: Cycle<'_>) {
             if counters.has_limits() {
                 count_arrivals(sticky);
             }
+            watch_first(conf, sticky, &counters);
             // It is empty: a configuration is complete once.
             let _ = sticky.counters.set(counters);
         }
@@ -88,6 +90,20 @@ pub fn begin(new: Cycle<'_>) {
         let _ = zone.conf().servers.set(Arc::new(servers));
     }
     begin_sending(new, main, zone);
+}
+
+/// Has the first responses of an upstream looked at, if its directive should find ids in them.
+fn watch_first(conf: &UpstreamConf<'_>, sticky: &Sticky<'_>, counters: &UpstreamCounters<'_>) {
+    let Rule::Query(rule, ..) = &sticky.rule else {
+        return;
+    };
+    if let Some(first) = counters
+        .first()
+        .filter(|_| rule.learn != LearnSet::default())
+    {
+        first.begin(first_digest(&conf.shown.borrow().concat()));
+        sticky.watches_first.set(!first.is_over());
+    }
 }
 
 /// What was counted while no configuration had `sticky_statsd` is not sent.

@@ -27,6 +27,7 @@ use super::cluster_zone;
 use super::clustered;
 use super::cookie_variables::CookieVariables;
 use super::counted;
+use super::discovery;
 use super::doubts::Doubt;
 use super::error::Refusal;
 use super::key_file;
@@ -35,7 +36,7 @@ use super::share;
 use super::state_file;
 use super::statsd;
 use super::status_page;
-use super::types::{HidingConfs, LocationConf, MainConf, Rule, Sticky, UpstreamConf};
+use super::types::{Discovery, HidingConfs, LocationConf, MainConf, Rule, Sticky, UpstreamConf};
 
 /// The bit in `down` of a server that gets only the requests of its own sessions: that of
 /// NGX_HTTP_UPSTREAM_DRAINING (since nginx 1.29.6). Balancers before that take it for `down`.
@@ -57,6 +58,7 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
         cf.warn(format_args!("{doubt}"));
     }
     note_cookie(cf, &mode)?;
+    let is_dry_run = mode.is_dry_run();
     let rule = match mode {
         Mode::Cookie(rule) => {
             let variables = CookieVariables::new(cf, &rule, us.name()).ok_or(Refusal::Reported)?;
@@ -76,18 +78,24 @@ pub fn sticky<P: Policy>(cf: Conf<'_>) -> Result<(), Refusal> {
             Rule::Query(*rule, sessions, readers)
         }
         Mode::Rewrite(rule) => Rule::Rewrite(rule),
-        Mode::Nginx(rule) => Rule::NginxForm(nginx_form::<P>(cf, us, rule)?),
+        Mode::Discover(rule) => Rule::Discover(Discovery {
+            rule,
+            watch: OnceCell::new(),
+        }),
+        Mode::Nginx { rule, .. } => Rule::NginxForm(nginx_form::<P>(cf, us, rule, is_dry_run)?),
     };
     let sticky = Sticky {
         us,
         upstream: us.name(),
         rule,
+        is_dry_run,
         at: cf.position(),
         sharers: OnceCell::new(),
         sharers_servers: OnceCell::new(),
         counters: OnceCell::new(),
         own_counters: OnceCell::new(),
         counts_arrivals: Cell::new(false),
+        watches_first: Cell::new(false),
         fixed: OnceCell::new(),
         changing: RefCell::default(),
         attributes: RefCell::default(),
@@ -115,7 +123,10 @@ fn note_cookie(cf: Conf<'_>, mode: &Mode) -> Result<(), Refusal> {
         // The application's own cookie has that name.
         Mode::Cookie(rule) if rule.transfer => return Ok(()),
         Mode::Cookie(rule) => &rule.name,
-        Mode::Nginx(NginxRule::Cookie(rule)) => &rule.name,
+        Mode::Nginx {
+            rule: NginxRule::Cookie(rule),
+            ..
+        } => &rule.name,
         _ => return Ok(()),
     };
     let main = cf.main_conf::<MainConf<'_>>().ok_or(Refusal::Reported)?;
@@ -153,12 +164,17 @@ fn nginx_form<'c, P: Policy>(
     cf: Conf<'c>,
     us: Upstream<'c>,
     rule: NginxRule,
+    is_dry_run: bool,
 ) -> Result<NginxForm<'c>, Refusal> {
     #[cfg(nginx_since = "1.29.6")]
-    let is_ours = matches!(&rule, NginxRule::Learn(learn)
-        if learn.norefresh || learn.max_sessions.is_some());
+    let is_ours = is_dry_run
+        || matches!(&rule, NginxRule::Learn(learn)
+            if learn.norefresh || learn.max_sessions.is_some());
     #[cfg(not(nginx_since = "1.29.6"))]
-    let is_ours = true;
+    let is_ours = {
+        let _ = is_dry_run;
+        true
+    };
     #[cfg(nginx_since = "1.29.6")]
     if !is_ours {
         hook::beside_built_in::<P>(us, || cf.pass_on(<UpstreamConf<'_> as Owned>::module()))
@@ -465,6 +481,7 @@ pub fn complete<'c, P: Policy>(cf: Conf<'c>, main: &MainConf<'c>) -> Result<(), 
     share::complete(cf)?;
     clustered::complete(cf, main)?;
     cluster_zone::add(cf, main)?;
+    discovery::add_zone(cf, main)?;
     counted::add_zone(cf, main)
 }
 

@@ -6,6 +6,7 @@ use std::os::raw::c_char;
 use sticky_core::directive::server_parameters::ServerError;
 use sticky_core::directive::status::StatusError;
 use sticky_core::directive::DirectiveError;
+use sticky_core::discover::sample::MOST_UPSTREAMS;
 use thiserror::Error;
 
 use super::cluster::ClusterRefusal;
@@ -96,6 +97,9 @@ pub enum Refusal {
         /// The upstream that uses it.
         upstream: Vec<u8>,
     },
+    /// More upstreams are to be watched than there is memory for.
+    #[error("too many upstreams with \"sticky mode=discover\", expected {MOST_UPSTREAMS} at most")]
+    TooManyWatched,
     /// A parameter that is not the same in all upstreams of a share.
     #[error(
         "\"{parameter}\" in upstream \"{}\" is not that of upstream \"{}\"{at}, expected the same \

@@ -8,7 +8,7 @@ use sticky_core::counters::{Drain, OwnCounters, SessionLimit};
 use sticky_core::digest;
 use sticky_core::directive::status::StatusRule;
 use sticky_core::directive::{
-    CookieRule, NoFallback, OnFailure, QueryRule, RewriteRule, ZoneChoice,
+    CookieRule, DiscoverRule, NoFallback, OnFailure, QueryRule, RewriteRule, ZoneChoice,
 };
 use sticky_core::scan::readers::Readers;
 use sticky_core::table::Fingerprint;
@@ -23,6 +23,7 @@ use crate::ngx::peers::PeerList;
 use crate::ngx::upstream::Upstream;
 use crate::zone::cluster::ClusterZone;
 use crate::zone::counters::{self, CountersZone, UpstreamCounters};
+use crate::zone::samples::{SamplesZone, Watch};
 use crate::zone::sessions::Sessions;
 
 use super::cluster::{ClusterConf, ClusteredZone};
@@ -83,7 +84,11 @@ impl<'c> UpstreamConf<'c> {
                     || self.limited_at.get().is_some()
                     || self.is_clustered.get()
             };
-            if !learn.is_some_and(is_ours) && self.secret.get().is_none() && !self.is_strict() {
+            if !sticky.is_dry_run
+                && !learn.is_some_and(is_ours)
+                && self.secret.get().is_none()
+                && !self.is_strict()
+            {
                 return None;
             }
         }
@@ -99,6 +104,8 @@ pub struct Sticky<'c> {
     pub upstream: &'c [u8],
     /// How requests find their server.
     pub rule: Rule<'c>,
+    /// Requests are not steered, and nothing is sent: `dry_run`.
+    pub is_dry_run: bool,
     /// Where the directive stands.
     pub at: Position<'c>,
     /// The other upstreams that have the same sessions (`share=`), once all are known.
@@ -112,6 +119,9 @@ pub struct Sticky<'c> {
     /// Whether it is counted which of its servers sessions come to: here, or in another upstream of the
     /// share, some may have so many only.
     pub counts_arrivals: Cell<bool>,
+    /// Its first responses are looked at, none of which has given an id so far, see
+    /// [`FirstCells`](sticky_core::counters::FirstCells).
+    pub watches_first: Cell<bool>,
     /// The index of peers that never change, from the first use on.
     pub(super) fixed: OnceCell<PeerIndex<'c>>,
     /// The index of peers that come and go (`resolve`).
@@ -137,6 +147,15 @@ impl Sticky<'_> {
     #[inline]
     pub fn is_in_share(&self) -> bool {
         self.sharers.get().is_some_and(|others| !others.is_empty())
+    }
+
+    /// An id was seen: its first responses are not looked at any more.
+    #[cold]
+    pub fn end_watch(&self) {
+        self.watches_first.set(false);
+        if let Some(first) = self.counters.get().and_then(UpstreamCounters::first) {
+            first.end();
+        }
     }
 
     /// Whether some of its servers may be drained: they get no new sessions.
@@ -277,15 +296,25 @@ pub enum Rule<'c> {
     Query(QueryRule, Sessions<'c>, Readers),
     /// `mode=rewrite`.
     Rewrite(RewriteRule),
+    /// `mode=discover`.
+    Discover(Discovery<'c>),
     /// One of nginx's own forms.
     NginxForm(NginxForm<'c>),
+}
+
+/// What `mode=discover` needs.
+pub struct Discovery<'c> {
+    /// As the directive says.
+    pub rule: DiscoverRule,
+    /// What was seen, once the configuration is complete.
+    pub watch: OnceCell<Watch<'c>>,
 }
 
 impl<'c> Rule<'c> {
     /// The session table, where there is one.
     pub fn sessions(&self) -> Option<&Sessions<'c>> {
         match self {
-            Rule::Cookie(..) | Rule::Rewrite(_) => None,
+            Rule::Cookie(..) | Rule::Rewrite(_) | Rule::Discover(_) => None,
             Rule::Query(_, sessions, _) => Some(sessions),
             Rule::NginxForm(form) => form.learn.as_ref()?.sessions.get(),
         }
@@ -294,7 +323,7 @@ impl<'c> Rule<'c> {
     /// Whether all workers know how many sessions each server has.
     pub fn counts_sessions(&self) -> bool {
         match self {
-            Rule::Cookie(..) | Rule::Rewrite(_) => false,
+            Rule::Cookie(..) | Rule::Rewrite(_) | Rule::Discover(_) => false,
             Rule::Query(rule, ..) => rule.zone != ZoneChoice::Off,
             Rule::NginxForm(form) => form.learn.is_some(),
         }
@@ -303,7 +332,7 @@ impl<'c> Rule<'c> {
     /// How many sessions each server may have that does not say so itself.
     pub fn max_sessions(&self) -> Option<SessionLimit> {
         match self {
-            Rule::Cookie(..) | Rule::Rewrite(_) => None,
+            Rule::Cookie(..) | Rule::Rewrite(_) | Rule::Discover(_) => None,
             Rule::Query(rule, ..) => rule.max_sessions,
             Rule::NginxForm(form) => form.learn.as_ref()?.rule.max_sessions,
         }
@@ -330,7 +359,7 @@ impl<'c> Rule<'c> {
                 value: rule.recipe.value(position, name),
                 ..ClientView::default()
             },
-            Rule::Query(..) => ClientView::default(),
+            Rule::Query(..) | Rule::Discover(_) => ClientView::default(),
             Rule::NginxForm(_) => ClientView {
                 value: route.map_or_else(|| digest::server_id(name), <[u8]>::into_vec),
                 ..ClientView::default()
@@ -344,7 +373,7 @@ impl<'c> Rule<'c> {
             Rule::Cookie(rule, _) => rule.on_failure,
             Rule::Query(rule, ..) => rule.on_failure,
             Rule::Rewrite(rule) => rule.on_failure,
-            Rule::NginxForm(_) => OnFailure::Move,
+            Rule::Discover(_) | Rule::NginxForm(_) => OnFailure::Move,
         }
     }
 
@@ -354,7 +383,7 @@ impl<'c> Rule<'c> {
             Rule::Cookie(rule, _) => rule.no_fallback,
             Rule::Query(rule, ..) => rule.no_fallback,
             Rule::Rewrite(rule) => rule.no_fallback,
-            Rule::NginxForm(_) => None,
+            Rule::Discover(_) | Rule::NginxForm(_) => None,
         }
     }
 }
@@ -366,6 +395,8 @@ pub struct MainConf<'c> {
     pub doubts: RefCell<Vec<Doubt<'c>>>,
     /// The zone of counters, if any upstream is sticky.
     pub counters: OnceCell<&'c CountersZone>,
+    /// The zone of what `mode=discover` has seen, if any upstream has it.
+    pub samples: OnceCell<&'c SamplesZone>,
     /// The sticky upstreams.
     pub sticky: RefCell<Vec<Upstream<'c>>>,
     /// The upstreams that have their sessions in each zone.

@@ -23,6 +23,7 @@ mod cells;
 mod digest;
 mod drain;
 mod entry;
+mod first;
 mod layout;
 mod room;
 mod unsent;
@@ -31,6 +32,10 @@ pub use cells::{HitCounter, OwnCounters, ServerSums, UpstreamSums};
 pub use digest::{Digest, Kind};
 pub use drain::{Drain, DrainCells, DrainedBy, KeptDrain, Mark, FORGOTTEN_AFTER};
 pub use entry::SessionCounts;
+pub use first::{
+    digest as first_digest, FirstCells, Kind as FirstKind, Response as FirstResponse,
+    Seen as FirstSeen, FIRST_RESPONSES,
+};
 pub use layout::{CountersHeader, Named, Shape, ZONE_COUNTS};
 pub use room::{RoomCells, SessionLimit};
 pub use unsent::{Counted, Unsent};
@@ -207,6 +212,11 @@ impl<'a> Counters<'a> {
     /// The mark of an upstream some of whose servers may get no new sessions.
     pub fn mark(&self, upstream: Place) -> Option<Mark<'a>> {
         Some(self.entry(Kind::Upstream, upstream)?.mark())
+    }
+
+    /// What the first responses of an upstream had.
+    pub fn first(&self, upstream: Place) -> Option<FirstCells<'a>> {
+        Some(self.entry(Kind::Upstream, upstream)?.first())
     }
 
     /// How many sessions a server has by now.

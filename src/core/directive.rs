@@ -8,12 +8,14 @@
 //! ```text
 //! sticky [mode=cookie] [name=NAME] [hash=… | hmac=… hmac_key=KEY | text=raw] …;
 //! sticky mode=query [name=NAME …] [from=query,form,…] [learn=html,location,…] …;
+//! sticky mode=discover [for=TIME];
 //! sticky mode=rewrite [name=NAME] [hash=… | hmac=… hmac_key=KEY | text=raw] …;
 //! sticky cookie NAME …;   sticky route $VARIABLE …;   sticky learn create=… lookup=… zone=… …;
 //! ```
 
 pub mod cluster;
 mod cookie;
+mod discover;
 mod elsewhere;
 mod error;
 mod from;
@@ -64,8 +66,29 @@ pub enum Mode {
     Query(Box<QueryRule>),
     /// The module puts the name of the server into the links of its pages.
     Rewrite(RewriteRule),
+    /// The module watches, to find out what the line should be.
+    Discover(DiscoverRule),
     /// One of the forms that nginx itself has since 1.29.6.
-    Nginx(NginxRule),
+    Nginx {
+        /// Its rule.
+        rule: NginxRule,
+        /// As in the other modes.
+        is_dry_run: bool,
+    },
+}
+
+impl Mode {
+    /// Whether the directive only says what it would do: `dry_run`.
+    pub fn is_dry_run(&self) -> bool {
+        match self {
+            Mode::Cookie(rule) => rule.is_dry_run,
+            Mode::Query(rule) => rule.is_dry_run,
+            Mode::Rewrite(rule) => rule.is_dry_run,
+            Mode::Nginx { is_dry_run, .. } => *is_dry_run,
+            // It steers nothing anyway.
+            Mode::Discover(_) => false,
+        }
+    }
 }
 
 /// The rule of `mode=cookie`, compatible with nginx-sticky-module-ng.
@@ -108,6 +131,8 @@ pub struct CookieRule {
     pub on_failure: OnFailure,
     /// A request whose server is not available is refused, not balanced.
     pub no_fallback: Option<NoFallback>,
+    /// Nothing is steered, sent or rewritten, only learned and counted: `dry_run`.
+    pub is_dry_run: bool,
 }
 
 /// The rule of `mode=query`.
@@ -130,8 +155,8 @@ pub struct QueryRule {
     pub learn: LearnSet,
     /// Whether one of them is [`Place::Cookie`].
     pub is_from_cookie: bool,
-    /// Whether requests begin sessions, or pass by their servers: `learn=request`,
-    /// `balance_factor`.
+    /// Whether requests begin sessions, pass by their servers, or are not steered: `learn=request`,
+    /// `balance_factor`, `dry_run`.
     pub is_special: bool,
     /// Whether an answer may do more than to hand ids out in its header and body: it keeps a session or
     /// ends one, is asked for variables, or has cookies that the client gets with another one
@@ -170,6 +195,8 @@ pub struct QueryRule {
     pub max_sessions: Option<SessionLimit>,
     /// Other nginx do not learn of the sessions, although there is `sticky_cluster`: `cluster=off`.
     pub is_apart: bool,
+    /// Nothing is steered, sent or rewritten, only learned and counted: `dry_run`.
+    pub is_dry_run: bool,
 }
 
 /// The rule of `mode=rewrite`.
@@ -186,6 +213,15 @@ pub struct RewriteRule {
     pub on_failure: OnFailure,
     /// A request whose server is not available is refused, not balanced.
     pub no_fallback: Option<NoFallback>,
+    /// Nothing is steered, sent or rewritten, only learned and counted: `dry_run`.
+    pub is_dry_run: bool,
+}
+
+/// The rule of `mode=discover`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiscoverRule {
+    /// For how many seconds it watches, 60 to 604,800.
+    pub seconds: u64,
 }
 
 /// Where a request has the session id.
@@ -398,10 +434,16 @@ pub fn parse_with_key(words: &[&[u8]], key_file: &[u8]) -> Result<Mode, Directiv
     // Only as the first word, as in nginx's own directive.
     if let Some((first, rest)) = words.split_first() {
         if let Some(form) = NginxForm::named(first) {
-            return nginx_forms::rule(form, rest)
-                .map(Mode::Nginx)
-                .map_err(DirectiveError::Nginx);
+            let read = || {
+                let (words, is_dry_run) = nginx_forms::without_dry_run(form, rest)?;
+                let rule = nginx_forms::rule(form, &words)?;
+                Ok(Mode::Nginx { rule, is_dry_run })
+            };
+            return read().map_err(DirectiveError::Nginx);
         }
+    }
+    if let Some(rule) = discover::rule(words)? {
+        return Ok(Mode::Discover(rule));
     }
     let parameters = Parameters::read(words, key_file)?;
     match parameters.mode() {

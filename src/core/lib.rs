@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod counters;
 pub mod digest;
 pub mod directive;
+pub mod discover;
 pub mod events;
 pub mod happened;
 pub mod http;

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use crate::discover::judge::Findings;
 use crate::events::{BodyEnd, Forget, Move, Reader, Skip, Source, Status};
 
 mod address;
@@ -160,6 +161,10 @@ pub struct Upstream<'a> {
     pub mode: Mode,
     /// nginx itself carries the directive out, since 1.29.6: nothing is known of its sessions.
     pub is_nginx: bool,
+    /// Nothing is steered or sent, see
+    /// [`Mode::is_dry_run`](crate::directive::Mode::is_dry_run): the outcomes are what would have
+    /// become of requests.
+    pub is_dry_run: bool,
     /// Place in [`Report::zones`] of the zone with its sessions, where it has one.
     pub zone: Option<usize>,
     /// `share=`.
@@ -170,6 +175,8 @@ pub struct Upstream<'a> {
     pub readers: Vec<Reader>,
     /// What became of its requests.
     pub sums: Option<Sums>,
+    /// What `mode=discover` has found out.
+    pub discovered: Option<Findings>,
 }
 
 impl Upstream<'_> {
@@ -193,6 +200,8 @@ pub enum Mode {
     Query,
     /// `mode=rewrite`.
     Rewrite,
+    /// `mode=discover`.
+    Discover,
     /// `sticky cookie`, `sticky route`.
     Nginx,
     /// `sticky learn`.
@@ -206,6 +215,7 @@ impl Mode {
             Mode::Cookie => "cookie",
             Mode::Query => "query",
             Mode::Rewrite => "rewrite",
+            Mode::Discover => "discover",
             Mode::Nginx => "nginx",
             Mode::Learn => "learn",
         }

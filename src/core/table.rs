@@ -53,7 +53,7 @@ mod registry;
 mod relocation;
 mod restore;
 mod session;
-mod siphash;
+pub(crate) mod siphash;
 mod sweep;
 pub mod sync;
 mod tally;

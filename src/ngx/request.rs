@@ -172,6 +172,19 @@ impl<'r> Request<'r> {
         }
     }
 
+    /// The client's address as bytes: without a port.
+    pub fn client_address(self) -> &'r [u8] {
+        // SAFETY: a request has a connection, whose addr_text ngx_event_accept() sets, and
+        // ngx_http_realip_set_addr() when it replaces the address.
+        unsafe { sys::bytes((*(*self.raw()).connection).addr_text) }
+    }
+
+    /// The headers of the request.
+    pub fn request_headers(self) -> impl Iterator<Item = Header<'r>> {
+        // SAFETY: as in header_values().
+        unsafe { headers(&raw const (*self.raw()).headers_in.headers) }
+    }
+
     /// The values of the request's headers of this name, in any case.
     pub fn header_values(self, name: &[u8]) -> impl Iterator<Item = &'r [u8]> + use<'r, '_> {
         // SAFETY: ngx_http_alloc_request() zeroes the list, which makes it an empty one.

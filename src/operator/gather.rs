@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use portable_atomic::AtomicU128;
 use sticky_core::counters::{DrainedBy, Place, ServerSums, SessionCounts};
 use sticky_core::digest;
+use sticky_core::discover::judge::judge;
 use sticky_core::events::Reader;
 use sticky_core::status::{self, Mode, Report, Server, ServerDrain, StateFile, Sums, View, Wanted};
 use sticky_core::table::ZoneHeader;
@@ -134,10 +135,12 @@ fn upstream<'c>(
             Rule::Cookie(..) => Mode::Cookie,
             Rule::Query(..) => Mode::Query,
             Rule::Rewrite(_) => Mode::Rewrite,
+            Rule::Discover(_) => Mode::Discover,
             Rule::NginxForm(form) if form.learn.is_some() => Mode::Learn,
             Rule::NginxForm(_) => Mode::Nginx,
         },
         is_nginx: conf.active().is_none(),
+        is_dry_run: sticky.is_dry_run,
         zone,
         ..status::Upstream::default()
     };
@@ -145,7 +148,7 @@ fn upstream<'c>(
         shown.readers = match &sticky.rule {
             Rule::Query(_, _, readers) => readers.readers().collect(),
             Rule::Rewrite(_) => vec![Reader::Rewrite],
-            Rule::Cookie(..) | Rule::NginxForm(_) => Vec::new(),
+            Rule::Cookie(..) | Rule::Discover(_) | Rule::NginxForm(_) => Vec::new(),
         };
         shown.sums = sticky.counters.get().and_then(sums);
     }
@@ -155,6 +158,9 @@ fn upstream<'c>(
         Wanted::Sums => {}
     }
     if wanted == Wanted::All {
+        if let Rule::Discover(discovery) = &sticky.rule {
+            shown.discovered = discovery.watch.get().map(|watch| judge(&watch.sample));
+        }
         shown.directives = conf.shown.borrow().clone();
         shown.share = match &sticky.rule {
             Rule::Query(rule, ..) => rule.share.as_deref(),

@@ -38,6 +38,7 @@ pub(super) fn context<'r>(
         answered: Cell::new(None),
         learned: Cell::new(None),
         page: Cell::new(None),
+        watched: Cell::new(None),
         #[cfg(not(nginx_since = "1.29.6"))]
         nginx_sticky: None,
         tries: Tries::begin(r, session.status != Status::None),
@@ -60,7 +61,7 @@ pub(super) fn begin_unsteered<'r>(
     sticky: &Sticky<'_>,
     context: impl FnOnce() -> RequestContext<'r>,
 ) -> Option<&'r RequestContext<'r>> {
-    if sticky.may_avoid() {
+    if sticky.may_avoid() && !sticky.is_dry_run {
         return Steered::begin(r, exchange, context, Balanced);
     }
     let context = r.pool()?.vacant()?.fill(context());

@@ -40,6 +40,14 @@ pub(super) struct Entering;
 pub(super) struct Balanced;
 
 impl<'r, By: 'r> Steered<'r, By> {
+    pub(super) fn context(&self) -> &RequestContext<'r> {
+        &self.context
+    }
+
+    pub(super) fn interposed(&self) -> &Balancer {
+        &self.balancer
+    }
+
     fn chosen(&self, choice: Choice) -> Choice {
         if choice == Choice::Taken {
             self.context.tries.hit(self.context.request);
@@ -218,6 +226,9 @@ impl RequestContext<'_> {
     #[cold]
     #[inline(never)]
     fn avoid(&self, attempt: &Attempt<'_>) {
+        if self.sticky.is_dry_run {
+            return;
+        }
         let index = self.peer_index();
         let (mut drained, mut full) = (Vec::new(), Vec::new());
         let mut has_room = false;
@@ -239,7 +250,7 @@ impl RequestContext<'_> {
 
     /// Whether also the sessions of the holder go elsewhere.
     #[cold]
-    fn is_holder_drained(&self) -> bool {
+    pub(super) fn is_holder_drained(&self) -> bool {
         match (self.found.get(), self.holder.get()) {
             (Some(peer), _) => self.sticky.is_drained(peer),
             (None, Some(holder)) => {
@@ -295,8 +306,10 @@ impl RequestContext<'_> {
                 self.holder_state.set(HolderState::Steered);
                 true
             }
-            Some(Err(why)) => self.without_holder(attempt, Some(why)),
-            None => self.without_holder(attempt, None),
+            Some(Err(why)) => {
+                self.without_holder(Some(why), &|peer| self.take_bounded(attempt, peer))
+            }
+            None => self.without_holder(None, &|peer| self.take_bounded(attempt, peer)),
         };
         if is_taken {
             return Choice::Taken;
@@ -356,7 +369,7 @@ impl RequestContext<'_> {
     pub(super) fn balance_factor(&self) -> Option<u32> {
         match &self.sticky.rule {
             Rule::Query(rule, ..) => rule.balance_factor.filter(|_| self.must_stay().is_none()),
-            Rule::Cookie(..) | Rule::Rewrite(_) | Rule::NginxForm(_) => None,
+            Rule::Cookie(..) | Rule::Rewrite(_) | Rule::Discover(_) | Rule::NginxForm(_) => None,
         }
     }
 
@@ -388,7 +401,11 @@ impl RequestContext<'_> {
     /// decides at the first attempt, if there is one whose server can be taken: true. Else what
     /// becomes of the session is noted.
     #[cold]
-    fn without_holder(&self, attempt: &Attempt<'_>, why: Option<Unavailable>) -> bool {
+    pub(super) fn without_holder(
+        &self,
+        why: Option<Unavailable>,
+        take: &dyn Fn(PeerHandle) -> Result<(), Unavailable>,
+    ) -> bool {
         let holder_state = self.holder_state.get();
         let mut why = why;
         if holder_state == HolderState::Foreign {
@@ -410,7 +427,7 @@ impl RequestContext<'_> {
             }
             self.touch();
             if is_other {
-                match self.target().map(|peer| self.take_bounded(attempt, peer)) {
+                match self.target().map(take) {
                     Some(Ok(())) => return true,
                     Some(Err(other)) => why = Some(other),
                     None => why = None,
@@ -471,7 +488,7 @@ impl RequestContext<'_> {
 
     /// Whether the request must not go to another server (`no_fallback`), and what it gets.
     #[cold]
-    fn refusal(&self) -> Option<NoFallback> {
+    pub(super) fn refusal(&self) -> Option<NoFallback> {
         // It counts once an answer has kept the session, and not against an operator's wish.
         (self.entry.get() == Entry::None && !self.is_holder_drained())
             .then(|| self.must_stay())

@@ -25,6 +25,7 @@ use crate::ngx::pace;
 use crate::ngx::peers::PeerList;
 use crate::ngx::request::Request;
 
+use super::discover::Watched;
 use super::status::Tries;
 use super::trace::Trace;
 use super::usable::{self, Unavailable};
@@ -55,6 +56,8 @@ pub struct RequestContext<'r> {
     pub learned: Cell<Option<&'r LearnedIds<'r>>>,
     /// Its page while it is being rewritten.
     pub page: Cell<Option<&'r Page>>,
+    /// What `mode=discover` has seen of it.
+    pub watched: Cell<Option<&'r Watched<'r>>>,
     /// State of nginx's own form of the directive, if the upstream has one.
     #[cfg(not(nginx_since = "1.29.6"))]
     pub nginx_sticky: Option<&'r NginxSticky<'r>>,
@@ -182,6 +185,9 @@ impl<'r> RequestContext<'r> {
     #[inline]
     pub fn note_learned(&self, key: Key, source: Source) {
         self.noted.learn(source);
+        if self.sticky.watches_first.get() {
+            self.sticky.end_watch();
+        }
         if let Some(trace) = self.trace.get() {
             trace.learn(source, self.hash_of(key));
         }

@@ -260,7 +260,7 @@ pub fn another<'r>(context: &RequestContext<'r>, is_foreign: bool) -> Option<Req
         }
         Rule::Cookie(rule, _) => by_any_cookie(r, rule, &index, is_usable)?,
         Rule::Rewrite(rule) => by_any_value(r, rule, &index, is_usable)?,
-        Rule::NginxForm(_) => return None,
+        Rule::Discover(_) | Rule::NginxForm(_) => return None,
     };
     let is_usable = |holder| usable::is_usable(sticky, &index, context.peers, holder);
     session.holder.is_some_and(is_usable).then_some(session)

@@ -162,6 +162,11 @@ impl<'r> NginxSticky<'r> {
         let is_drained = found.as_ref().is_some_and(|(_, _, is_drained)| *is_drained);
         let taken = match &found {
             Some(_) if is_drained => Err(Unavailable::Drained),
+            Some((_, candidates, _)) if context.sticky.is_dry_run => {
+                let peer = candidates.primary.or(candidates.backup);
+                let peer = peer.ok_or(Unavailable::Left);
+                peer.and_then(|peer| usable::check(context.peers, peer))
+            }
             Some((sid, candidates, _)) => take(attempt, context.peers, sid, *candidates),
             None => Err(Unavailable::Left),
         };
@@ -174,6 +179,7 @@ impl<'r> NginxSticky<'r> {
             Err(_) => Status::Miss,
         });
         match taken {
+            _ if context.sticky.is_dry_run => Choice::Balance,
             Ok(()) => Choice::Taken,
             Err(_) if self.strict && !is_drained => Choice::Refuse,
             Err(_) => Choice::Balance,
@@ -205,6 +211,12 @@ impl<'r> NginxSticky<'r> {
             return Some(());
         };
         let r = context.request;
+        if context.sticky.is_dry_run {
+            if context.status.get() == Status::None {
+                context.status.set(Status::New);
+            }
+            return Some(());
+        }
         let domain = match cookie.domain {
             Some(domain) => domain.evaluate(r)?,
             None => &[],
@@ -268,7 +280,10 @@ impl<'r> NginxSticky<'r> {
         let from = self.holder.get().filter(|_| is_of_request);
         let is_ahead = || !context.peers.may_change() && sessions.is_ahead(key, limits);
         let is_unknown = |from| context.peer_index().by_number(from).is_none();
+        // In a dry run the request has not gone to its server, which could have been used.
+        let is_there = context.sticky.is_dry_run && context.status.get() == Status::Hit;
         let stays = self.is_full.get()
+            || is_there
             || from.is_some_and(|from| from == peer.number || is_unknown(from) && is_ahead());
         match from {
             Some(from) if !stays && may_learn => {

@@ -46,7 +46,7 @@ pub fn place(r: Request<'_>) -> Option<Vec<u8>> {
 pub fn is_known(r: Request<'_>) -> Option<bool> {
     if let Some(context) = r.context::<RequestContext<'_>>() {
         return match context.sticky.rule {
-            Rule::NginxForm(_) => None,
+            Rule::Discover(_) | Rule::NginxForm(_) => None,
             // A request that has entered its session itself has found none.
             _ => Some(context.holder.get().is_some() && context.status.get() != Status::Miss),
         };
@@ -55,7 +55,7 @@ pub fn is_known(r: Request<'_>) -> Option<bool> {
         Rule::Query(rule, sessions, _) => {
             Some(lookup::by_any_id(r, rule, sessions).holder.is_some())
         }
-        Rule::Cookie(..) | Rule::Rewrite(_) | Rule::NginxForm(_) => None,
+        Rule::Cookie(..) | Rule::Rewrite(_) | Rule::Discover(_) | Rule::NginxForm(_) => None,
     }
 }
 
@@ -124,6 +124,6 @@ fn place_of_server(r: Request<'_>, sticky: &Sticky<'_>) -> Option<Vec<u8>> {
                 None => NONE.to_vec(),
             })
         }
-        Rule::Query(..) | Rule::NginxForm(_) => None,
+        Rule::Query(..) | Rule::Discover(_) | Rule::NginxForm(_) => None,
     }
 }

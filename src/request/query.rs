@@ -15,6 +15,7 @@ use crate::zone::sessions::Sessions;
 use super::begin::{begin_unsteered, context};
 use super::choose::{Bounded, Entering, Holder, Steered};
 use super::context::{Entry, RequestContext};
+use super::dry_run;
 use super::lookup::{self, RequestSession};
 use super::session_id::{self, First};
 use super::usable;
@@ -170,7 +171,7 @@ fn begin_by_any<'r>(
     }
 }
 
-/// A request with an id, of an upstream with `learn=request` or `balance_factor`.
+/// A request with an id, of an upstream with `learn=request`, `balance_factor` or `dry_run`.
 #[inline(never)]
 fn begin_special<'r>(
     r: Request<'r>,
@@ -201,12 +202,14 @@ fn begin_special<'r>(
             ..RequestSession::without_session(status)
         };
         let context = context(r, sticky, exchange.peers(), session);
-        if is_entered {
+        if is_entered && !sticky.is_dry_run {
             context.entry.set(Entry::Found);
         }
         context
     };
-    if enters {
+    if sticky.is_dry_run {
+        dry_run::begin(r, exchange, context)
+    } else if enters {
         Steered::begin(r, exchange, context, Entering)
     } else if rule.balance_factor.is_some() {
         Steered::begin(r, exchange, context, Bounded)

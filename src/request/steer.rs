@@ -19,6 +19,8 @@ use crate::ngx::upstream::Upstream;
 use super::begin::{begin_unsteered, context};
 use super::choose::{Holder, Steered};
 use super::context::{NginxSticky, RequestContext};
+use super::discover;
+use super::dry_run;
 use super::lookup::{self, RequestSession};
 use super::query;
 
@@ -63,7 +65,9 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
             let session = lookup::by_cookie(r, rule, &sticky.peer_index(peers));
             let has_holder = session.holder.is_some();
             let context = || context(r, sticky, peers, session);
-            if has_holder {
+            if has_holder && sticky.is_dry_run {
+                dry_run::begin(r, exchange, context)?;
+            } else if has_holder {
                 Steered::begin(r, exchange, context, Holder)?;
             } else {
                 let context = begin_unsteered(r, exchange, sticky, context)?;
@@ -72,6 +76,9 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
                     accel_redirect::watch::<A>(r, context);
                 }
             }
+        }
+        Rule::Discover(discovery) => {
+            discover::begin(r, exchange, sticky, discovery)?;
         }
         Rule::Rewrite(rule) => begin_rewrite(r, exchange, sticky, rule)?,
         Rule::NginxForm(form) => begin_nginx_form(r, exchange, conf, sticky, form)?,
@@ -90,7 +97,9 @@ fn begin_rewrite<'r>(
     let session = lookup::by_value(r, rule, &sticky.peer_index(peers));
     let has_holder = session.holder.is_some();
     let context = || context(r, sticky, peers, session);
-    if has_holder {
+    if has_holder && sticky.is_dry_run {
+        dry_run::begin(r, exchange, context)?;
+    } else if has_holder {
         Steered::begin(r, exchange, context, Holder)?;
     } else {
         begin_unsteered(r, exchange, sticky, context)?;

@@ -45,6 +45,7 @@ impl<'r> RequestContext<'r> {
         line += &match outcome {
             Outcome::Peer(peer) => {
                 let by = match self.tries.is_hit(self.request) {
+                    _ if self.sticky.is_dry_run => "the balancer in a dry run",
                     true => "its session",
                     false => "the balancer",
                 };

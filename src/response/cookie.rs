@@ -70,7 +70,9 @@ pub fn set<'r>(
         }
         if let Some(value) = cookie::value_set(header.value(), &rule.name) {
             theirs = Some(value);
-            header.hide();
+            if !context.sticky.is_dry_run {
+                header.hide();
+            }
         }
     }
     if !is_wanted(r, rule) {
@@ -78,6 +80,9 @@ pub fn set<'r>(
     }
     if is_kept_by_caches(r, rule, theirs.is_some()) {
         context.noted.skip(Skip::Shared);
+        return;
+    }
+    if context.sticky.is_dry_run {
         return;
     }
     let line = line

@@ -63,6 +63,9 @@ pub fn header<'r>(
     rule: &RewriteRule,
     answered: &[u8],
 ) {
+    if context.sticky.is_dry_run {
+        return;
+    }
     let index = context.peer_index();
     let Some(peer) = context.peer_to_show(&index, answered) else {
         return;

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use portable_atomic::AtomicU128;
 use sticky_core::counters::{
-    Counted, Counters, CountersHeader, Digest, Drain, DrainCells, KeptDrain, Kind, Mark, Named,
-    OwnCounters, Place, RoomCells, ServerSums, SessionCounts, SessionLimit, Shape, Unsent,
-    UpstreamSums, ZONE_COUNTS,
+    Counted, Counters, CountersHeader, Digest, Drain, DrainCells, FirstCells, KeptDrain, Kind,
+    Mark, Named, OwnCounters, Place, RoomCells, ServerSums, SessionCounts, SessionLimit, Shape,
+    Unsent, UpstreamSums, ZONE_COUNTS,
 };
 use sticky_core::table::ZoneHeader;
 
@@ -230,6 +230,11 @@ impl<'c> UpstreamCounters<'c> {
     /// How many sessions a server may have.
     pub fn limit(&self, server: Place) -> Option<SessionLimit> {
         self.limits.get(&server).copied()
+    }
+
+    /// What its first responses had.
+    pub fn first(&self) -> Option<FirstCells<'c>> {
+        self.counters.first(self.place?)
     }
 
     /// How many sessions a server has by now.

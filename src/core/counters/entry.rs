@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Orderin
 
 use super::digest::Digest;
 use super::drain::{DrainCells, Mark};
+use super::first::FirstCells;
 use super::layout::{ENTRY_WORDS, ZONE_COUNTS};
 use super::room::RoomCells;
 
@@ -50,6 +51,12 @@ impl<'a> Entry<'a> {
 
     pub(super) fn mark(self) -> Mark<'a> {
         Mark(&self.0[4])
+    }
+
+    /// Of an upstream, which has neither drains nor sessions.
+    pub(super) fn first(self) -> FirstCells<'a> {
+        let [_, _, _, _, _, words @ ..] = self.0;
+        FirstCells(words)
     }
 
     pub(super) fn room(self) -> RoomCells<'a> {

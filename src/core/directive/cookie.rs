@@ -30,6 +30,7 @@ pub fn rule(given: &Parameters) -> Result<CookieRule, DirectiveError> {
         cacheable: cacheable(given)?,
         on_failure: on_failure(given)?,
         no_fallback: no_fallback(given)?,
+        is_dry_run: given.has("dry_run"),
     };
     let insecure = |parameter| DirectiveError::Without {
         parameter,

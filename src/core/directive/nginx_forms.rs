@@ -98,6 +98,22 @@ const MIN_ZONE_SIZE: usize = 32 << 10;
 /// Idle limit of `sticky learn` without `timeout=`: 10 minutes.
 const DEFAULT_TIMEOUT: u64 = 600_000;
 
+/// The words behind the form without our own `dry_run`, and whether that is among them. The name of a
+/// cookie may be the same word.
+pub(super) fn without_dry_run<'a>(
+    form: NginxForm,
+    words: &[&'a [u8]],
+) -> Result<(Vec<&'a [u8]>, bool), NginxError> {
+    let first = usize::from(form == NginxForm::Cookie);
+    let is_ours = |(at, word): (usize, &&[u8])| at >= first && *word == b"dry_run";
+    let found = words.iter().enumerate().filter(|it| is_ours(*it)).count();
+    if found > 1 {
+        return Err(NginxError::Text("parameter \"dry_run\" is duplicate"));
+    }
+    let others = words.iter().enumerate().filter(|it| !is_ours(*it));
+    Ok((others.map(|(_, word)| *word).collect(), found == 1))
+}
+
 /// Reads the words behind `sticky cookie`, `sticky route` or `sticky learn`.
 pub(super) fn rule(form: NginxForm, words: &[&[u8]]) -> Result<NginxRule, NginxError> {
     let Some((&first, rest)) = words.split_first() else {

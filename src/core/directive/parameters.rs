@@ -72,7 +72,7 @@ const fn parameter(
     }
 }
 
-const MODE: Option<Shape> = Some(Once("cookie|query|rewrite"));
+const MODE: Option<Shape> = Some(Once("cookie|query|rewrite|discover"));
 const HASH: Option<Shape> = Some(Once("index|md5|sha1|sha256"));
 const HMAC: Option<Shape> = Some(Once("md5|sha1|sha256"));
 const KEY: Option<Shape> = Some(Once("KEY"));
@@ -86,7 +86,7 @@ const NO_FALLBACK: Option<Shape> = Some(FlagOr("503"));
 
 /// In the order in which messages list them.
 #[rustfmt::skip]
-const PARAMETERS: [Specification; 33] = [
+const PARAMETERS: [Specification; 34] = [
     parameter("mode",        MODE,                           MODE,                           MODE),
     parameter("name",        NAME,                           Some(Often("NAME")),            NAME),
     parameter("hash",        HASH,                           None,                           HASH),
@@ -119,6 +119,7 @@ const PARAMETERS: [Specification; 33] = [
     parameter("on_failure",  ON_FAILURE,                     ON_FAILURE,                     ON_FAILURE),
     parameter("balance_factor", None,                        Some(Once("PERCENT")),          None),
     parameter("max_sessions", None,                          Some(Once("NUMBER")),           None),
+    parameter("dry_run",     FLAG,                           FLAG,                           FLAG),
     parameter("no_fallback", NO_FALLBACK,                    NO_FALLBACK,                    NO_FALLBACK),
 ];
 
@@ -133,11 +134,13 @@ pub struct Parameters<'a> {
 impl<'a> Parameters<'a> {
     pub fn read(words: &[&'a [u8]], key_file: &'a [u8]) -> Result<Self, DirectiveError> {
         let named = words.iter().find_map(|word| word.strip_prefix(b"mode="));
-        let expected = "\"cookie\", \"query\" or \"rewrite\"";
+        let expected = "\"cookie\", \"query\", \"rewrite\" or \"discover\"";
         let mode = match named {
             None => ModeName::Cookie,
             Some(b"") => {
-                let expected = "\"mode=cookie\", \"mode=query\" or \"mode=rewrite\"".to_owned();
+                let expected =
+                    "\"mode=cookie\", \"mode=query\", \"mode=rewrite\" or \"mode=discover\""
+                        .to_owned();
                 return Err(DirectiveError::NoValue {
                     parameter: "mode",
                     expected,

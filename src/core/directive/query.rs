@@ -71,7 +71,7 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
     let rule = QueryRule {
         response_names: Arc::new(names.clone()),
         names: Arc::new(names),
-        is_special: learn.request || balance_factor.is_some(),
+        is_special: learn.request || balance_factor.is_some() || given.has("dry_run"),
         awaits_end: learn.request
             || !learn.cookies.is_empty()
             || !learn.variables.is_empty()
@@ -96,6 +96,7 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
         balance_factor,
         max_sessions: max_sessions(given)?,
         is_apart: is_apart(given)?,
+        is_dry_run: given.has("dry_run"),
     };
     if rule.balance_factor.is_some() && rule.no_fallback.is_some() {
         return Err(DirectiveError::Together {

@@ -23,5 +23,6 @@ pub fn rule(given: &Parameters) -> Result<RewriteRule, DirectiveError> {
         hosts: hosts(given)?,
         on_failure: on_failure(given)?,
         no_fallback: no_fallback(given)?,
+        is_dry_run: given.has("dry_run"),
     })
 }

@@ -73,7 +73,7 @@ pub fn warnings(mode: &Mode, words: &[&[u8]]) -> Vec<Warning> {
     let recipe = match mode {
         Mode::Cookie(rule) => Some(&rule.recipe),
         Mode::Rewrite(rule) => Some(&rule.recipe),
-        Mode::Query(_) | Mode::Nginx(_) => None,
+        Mode::Query(_) | Mode::Discover(_) | Mode::Nginx { .. } => None,
     };
     let mut doubts = Vec::new();
     if let Some(Recipe::Hmac(_, key)) = recipe {
@@ -87,7 +87,7 @@ pub fn warnings(mode: &Mode, words: &[&[u8]]) -> Vec<Warning> {
             doubts.extend(of_cookies(rule).or_else(|| of_bodies(rule, words)));
             of_names(rule, words, &mut doubts);
         }
-        Mode::Rewrite(_) | Mode::Nginx(_) => {}
+        Mode::Rewrite(_) | Mode::Discover(_) | Mode::Nginx { .. } => {}
     }
     doubts
 }

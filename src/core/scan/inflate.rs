@@ -120,7 +120,7 @@ impl<L: Learner> InflatingLearner<L> {
     }
 
     /// What gets the text.
-    pub(super) fn learner(&self) -> &L {
+    pub fn learner(&self) -> &L {
         &self.learner
     }
 

@@ -2,6 +2,7 @@
 
 mod bars;
 mod cluster;
+mod discovered;
 mod hands;
 mod overview;
 mod servers;
@@ -18,7 +19,7 @@ use sha2::{Digest, Sha256};
 use super::address::{Form, Query};
 use super::pieces::Pieces;
 use super::time::{ago, date, grouped};
-use super::{shown, Report, Standing, Sums, Upstream, Verdict, View, Wanted};
+use super::{shown, Mode, Report, Standing, Sums, Upstream, Verdict, View, Wanted};
 use crate::events::{BodyEnd, Forget, Move, Skip, Source, Status};
 
 use bars::Row;
@@ -210,10 +211,10 @@ fn upstream(at: usize, it: &Upstream<'_>, view: &dyn View, pieces: &mut Pieces<'
         pieces,
         "<section data-k=\"{0}\" aria-labelledby=\"u{at}\"><h2 id=\"u{at}\">{0}{1}</h2>",
         shown::html(it.name),
-        if it.is_nginx {
-            "<small>by nginx itself, read-only</small>"
-        } else {
-            ""
+        match (it.is_nginx, it.is_dry_run) {
+            (true, _) => "<small>by nginx itself, read-only</small>",
+            (false, true) => "<small>dry run: nothing is steered or sent</small>",
+            (false, false) => "",
         }
     );
     let verdict = Verdict::of(it, zone, report.now);
@@ -228,7 +229,11 @@ fn upstream(at: usize, it: &Upstream<'_>, view: &dyn View, pieces: &mut Pieces<'
                 sums.judged()
             )
         }),
-        verdict.standing.word(),
+        match (it.is_dry_run, it.mode) {
+            (true, _) => "Dry run.",
+            (false, Mode::Discover) => "Discovery.",
+            (false, _) => verdict.standing.word(),
+        },
         shown::html(verdict.text.as_bytes())
     );
     if let Some(cause) = verdict.cause {
@@ -243,6 +248,9 @@ fn upstream(at: usize, it: &Upstream<'_>, view: &dyn View, pieces: &mut Pieces<'
         pieces.push(shown::html(line));
     }
     pieces.push("</code></pre>\n");
+    if let Some(findings) = &it.discovered {
+        discovered::findings(findings, report.now, pieces);
+    }
     pieces.push("<div class=\"grid\">\n");
     servers::servers(it, report, pieces);
     if let (Some(token), false) = (&report.token, it.is_nginx) {
@@ -267,7 +275,13 @@ fn counts(it: &Upstream<'_>, sums: &Sums, now: u64, pieces: &mut Pieces<'_>) {
         "Requests",
         &since,
         &[
-            Row::new("Steered to their session’s server", sums.steered()),
+            Row::new(
+                match it.is_dry_run {
+                    true => "Would go to their session’s server",
+                    false => "Steered to their session’s server",
+                },
+                sums.steered(),
+            ),
             Row::new("Left to the balancer", sums.balanced()).second(),
         ],
         pieces,

@@ -5,6 +5,7 @@ use super::{
     shown, Cluster, Done, Found, Server, Sessions, StateFile, Sums, Upstream, Verdict, View,
     Wanted, Zone,
 };
+use crate::discover::judge::Findings;
 use crate::events::{BodyEnd, Forget, Move, Skip, Source, Status};
 
 /// Version of the schema: it changes when a member goes or means something else, not when one is
@@ -200,6 +201,9 @@ fn upstream(it: &Upstream<'_>, view: &dyn View, pieces: &mut Pieces<'_>) {
     });
     object.text("mode", it.mode.name().as_bytes());
     object.truth("by_nginx", it.is_nginx);
+    if it.is_dry_run {
+        object.truth("dry_run", true);
+    }
     if let Some(zone) = zone {
         object.text("zone", zone.name);
     }
@@ -217,8 +221,39 @@ fn upstream(it: &Upstream<'_>, view: &dyn View, pieces: &mut Pieces<'_>) {
     if let Some(sums) = &it.sums {
         write_sums(sums, it, &mut object);
     }
+    if let Some(findings) = &it.discovered {
+        object.object("discover", |object| discovered(findings, object));
+    }
     object.list("servers", &it.servers, server);
     object.end();
+}
+
+fn discovered(it: &Findings, object: &mut Object<'_, '_>) {
+    object.number("begun", it.begun);
+    object.number("until", it.until);
+    object.number("requests", it.requests);
+    object.number("clients", it.clients);
+    object.list("candidates", &it.candidates, |it, pieces| {
+        let mut object = Object::begin(pieces);
+        object.text("directive", it.directive.as_bytes());
+        if let Some(why) = it.uncertain {
+            object.text("uncertain", why.as_bytes());
+        }
+        object.list("out", &it.out, |place, pieces| {
+            pieces.push(shown::json(place.as_bytes()));
+        });
+        object.list("back", &it.back, |place, pieces| {
+            pieces.push(shown::json(place.as_bytes()));
+        });
+        object.number("seen", it.seen);
+        object.number("returned", it.returned);
+        object.number("requests", it.requests);
+        object.number("astray", it.astray);
+        object.end();
+    });
+    if let Some(why) = it.why {
+        object.text("why", why.as_bytes());
+    }
 }
 
 fn write_sums(sums: &Sums, it: &Upstream<'_>, object: &mut Object<'_, '_>) {

@@ -1,5 +1,6 @@
 //! Whether the sessions of an upstream hold, in a plain sentence.
 
+use crate::discover::judge::Findings;
 use crate::events::Status;
 
 use super::time::{ago, grouped, per_cent, tenths};
@@ -66,6 +67,9 @@ const FAIR: u64 = 800;
 impl Verdict {
     /// That of an upstream whose sessions are in `zone`.
     pub fn of(upstream: &Upstream<'_>, zone: Option<&Zone<'_>>, now: u64) -> Verdict {
+        if upstream.mode == Mode::Discover {
+            return of_discovery(upstream.discovered.as_ref());
+        }
         if upstream.is_nginx {
             return Verdict {
                 standing: Standing::Unknown,
@@ -78,6 +82,9 @@ impl Verdict {
             Some(sums) => of_sums(sums, upstream.mode),
             None => of_sessions(zone),
         };
+        if upstream.is_dry_run {
+            verdict.text = verdict.text.replace("went to", "would have gone to");
+        }
         let Some(zone) = zone else { return verdict };
         if let Some(trouble) = zone.trouble(now) {
             verdict.standing = verdict.standing.max(Standing::Look);
@@ -113,6 +120,27 @@ fn sessions(count: u64) -> String {
     match count {
         1 => "1 session".to_owned(),
         count => format!("{} sessions", grouped(count)),
+    }
+}
+
+/// An upstream that is watched, whose requests nothing steers.
+fn of_discovery(findings: Option<&Findings>) -> Verdict {
+    let best = findings.and_then(|it| it.candidates.first());
+    let text = match best {
+        None => "Nothing is steered, requests are watched.".to_owned(),
+        Some(best) => format!(
+            "Nothing is steered. {} line: {}",
+            match best.uncertain {
+                None => "The best",
+                Some(_) => "An uncertain",
+            },
+            best.directive
+        ),
+    };
+    Verdict {
+        standing: Standing::Unknown,
+        text,
+        cause: None,
     }
 }
 

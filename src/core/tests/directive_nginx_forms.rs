@@ -14,7 +14,7 @@ use sticky_core::table::{Limits, LAST_TICK};
 fn rule(line: &str) -> NginxRule {
     let words: Vec<_> = line.split(' ').map(str::as_bytes).collect();
     match parse(&words) {
-        Ok(Mode::Nginx(rule)) => rule,
+        Ok(Mode::Nginx { rule, .. }) => rule,
         other => panic!("sticky {line}: {other:?}"),
     }
 }

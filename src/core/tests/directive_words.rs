@@ -43,21 +43,21 @@ fn a_misspelled_parameter_gets_a_suggestion() {
 
 #[test]
 fn any_other_unknown_parameter_gets_the_whole_list() {
-    let cookie = "expected \"mode=cookie|query|rewrite\", \"name=NAME\", \
+    let cookie = "expected \"mode=cookie|query|rewrite|discover\", \"name=NAME\", \
                   \"hash=index|md5|sha1|sha256\", \"hmac=md5|sha1|sha256\", \"hmac_key=KEY\", \
                   \"hmac_key_file=FILE\", \"text=raw\", \"domain=DOMAIN\", \"path=PATH\", \"expires=TIME\", \"secure\", \
                   \"httponly\", \"samesite=strict|lax|none|$VARIABLE\", \"partitioned\", \"transfer\", \
                   \"delimiter=TEXT\", \"cacheable=on|off\", \"hide_cookie\", \"on_failure=move|keep\", \
-                  \"no_fallback\"";
+                  \"dry_run\", \"no_fallback\"";
     let query =
-        "expected \"mode=cookie|query|rewrite\", \"name=NAME\", \"from=cookie,path,query,form\", \
+        "expected \"mode=cookie|query|rewrite|discover\", \"name=NAME\", \"from=cookie,path,query,form\", \
                  \"learn=html,location,cookie\", \"forget=$VARIABLE\", \"types=SOURCE:TYPE\", \
                  \"id_delimiter=CHARACTER\", \"expires=TIME\", \
                  \"lifetime=TIME\", \
                  \"zone=NAME[:SIZE]|off\", \"state=FILE\", \"share=NAME\", \"cluster=off\", \
                  \"hosts=HOST\", \
                  \"on_failure=move|keep\", \"balance_factor=PERCENT\", \"max_sessions=NUMBER\", \
-                 \"no_fallback\"";
+                 \"dry_run\", \"no_fallback\"";
     for (line, word, expected) in [
         ("timeout=1h", "timeout=1h", cookie),
         ("=", "=", cookie),
@@ -95,12 +95,12 @@ fn a_flag_takes_no_value_and_others_need_one() {
         ),
         (
             "mode",
-            "invalid parameter \"mode\" in \"sticky\" directive, expected \"mode=cookie|query|rewrite\"",
+            "invalid parameter \"mode\" in \"sticky\" directive, expected \"mode=cookie|query|rewrite|discover\"",
         ),
         (
             "learn=html mode=",
             "no value for \"mode\" in \"sticky\" directive, \
-             expected \"mode=cookie\", \"mode=query\" or \"mode=rewrite\"",
+             expected \"mode=cookie\", \"mode=query\", \"mode=rewrite\" or \"mode=discover\"",
         ),
         (
             "mode=query zone=",
@@ -192,7 +192,7 @@ fn a_mode_that_does_not_exist_is_refused() {
             refusal_of(&[b"name=sid", word.as_bytes()]),
             format!(
                 "invalid value \"{mode}\" of parameter \"mode\" in \"sticky\" directive, \
-                 expected \"cookie\", \"query\" or \"rewrite\""
+                 expected \"cookie\", \"query\", \"rewrite\" or \"discover\""
             )
         );
     }
@@ -218,6 +218,7 @@ fn a_repeated_parameter_is_a_duplicate() {
         "delimiter=.",
         "hide_cookie",
         "on_failure=keep",
+        "dry_run",
         "no_fallback",
         "mode=cookie",
     ];
@@ -231,6 +232,7 @@ fn a_repeated_parameter_is_a_duplicate() {
         "share=a",
         "on_failure=move",
         "max_sessions=1",
+        "dry_run",
         "no_fallback",
     ];
     let cookie = cookie.iter().map(|word| (*word, "mode=cookie"));

@@ -93,7 +93,10 @@ fn a_cookie_is_written_as_nginx_writes_it() {
         ),
     ];
     for (line, domain, samesite, expected) in cases {
-        let Mode::Nginx(NginxRule::Cookie(rule)) = mode(&line.split(' ').collect::<Vec<_>>())
+        let Mode::Nginx {
+            rule: NginxRule::Cookie(rule),
+            ..
+        } = mode(&line.split(' ').collect::<Vec<_>>())
         else {
             panic!("sticky {line}; is no cookie");
         };

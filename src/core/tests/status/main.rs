@@ -2,6 +2,7 @@
 //! the configuration could run as a script, and a tool could read what the next version has
 //! renamed.
 
+mod discovered;
 mod forms;
 mod hands;
 mod names;
