@@ -77,8 +77,8 @@ else
 $(error NGINX=$(NGINX): expected debian, vendored, source, or a suite of Debian such as trixie)
 endif
 
-.PHONY: all module dev module-path install uninstall deb test-deb demo demo-cluster clean help packages \
-	test test-core test-worst test-layout test-nginx test-apps test-killed test-static test-msrv test-long \
+.PHONY: all module dev module-path for-nginx install uninstall deb test-deb demo demo-cluster clean help packages \
+	test test-core test-worst test-layout test-nginx test-apps test-killed test-static test-for-nginx test-msrv test-long \
 	tsan miri fuzz matrix matrix-row lint cargo-deny screenshot \
 	bench bench-core bench-worst bench-scale bench-nginx bench-instructions bench-reload bench-tenants \
 	bench-cluster compare-apps compare-haproxy
@@ -98,6 +98,17 @@ dev:
 module-path:
 	@test -e $(MODULE) || { echo 'sticky: not built yet, run make NGINX=$(NGINX)' >&2; exit 1; }
 	@echo $(CURDIR)/$(MODULE)
+
+## For for-nginx: the nginx that is to load the module
+BINARY ?=
+## For for-nginx: a folder with the source of that nginx, where it is neither in crate nginx-src nor in
+## a source package of apt
+SOURCE ?=
+
+## The module for any nginx, which BINARY names: nginx.org's, your own, one of a container
+for-nginx: packages
+	@test -n '$(BINARY)' || { echo 'sticky: BINARY= names the nginx: make for-nginx BINARY=/usr/sbin/nginx' >&2; exit 1; }
+	@CARGO='$(CARGO)' tools/for-nginx '$(BINARY)' '$(SOURCE)'
 
 ## Folder of nginx's modules: as its build says, or under its prefix
 MODULES_PATH ?= $(shell "$(NGINX_BINARY)" -V 2>&1 | tr ' ' '\n' | sed -n 's/^--modules-path=//p' | grep . || echo /usr/lib/nginx/modules)
@@ -236,6 +247,17 @@ STATIC_SOURCE ?= $(shell $(CARGO) metadata --locked --format-version 1 --feature
 test-static: packages
 	@tools/packages 'testing' perl
 	@tools/test-static "$(STATIC_SOURCE)" target/static $(T)
+
+# That of this machine, whose source is apt's; one that is built here without --with-compat, whose
+# source is the crate's; one of another suite, with the source of its nginx-dev.
+## make for-nginx for three binaries, which load what is built
+test-for-nginx: packages
+	@tools/packages 'testing' /usr/sbin/nginx=nginx perl dpkg-buildflags=dpkg-dev
+	@tools/nginx-without-compat "$(STATIC_SOURCE)" target/without-compat
+	@tools/nginx-suite trixie target/trixie/nginx >/dev/null
+	@STICKY_FOR_NGINX="/usr/sbin/nginx $(CURDIR)/target/without-compat/nginx \
+		$$(cat target/trixie/nginx/binary)=$(CURDIR)/target/trixie/nginx/root/usr/share/nginx/src" \
+		prove t/tools_for_nginx.t
 
 # Such as tools/rust-msrv fetches. The lints that are not known to it are in bindgen's output.
 ## Builds the module and tests the core with an old Rust of Debian, unpacked in target
