@@ -77,9 +77,9 @@ else
 $(error NGINX=$(NGINX): expected debian, vendored, source, or a suite of Debian such as trixie)
 endif
 
-.PHONY: all module dev module-path for-nginx install uninstall deb test-deb demo demo-cluster clean help packages \
+.PHONY: all module dev module-path for-nginx install uninstall deb test-deb dist sbom demo demo-cluster clean help packages \
 	test test-core test-worst test-layout test-nginx test-apps test-killed test-static test-for-nginx test-msrv test-long \
-	tsan miri fuzz matrix matrix-row lint cargo-deny screenshot \
+	tsan miri fuzz matrix matrix-row lint check-packaging cargo-deny screenshot \
 	bench bench-core bench-worst bench-scale bench-nginx bench-instructions bench-reload bench-tenants \
 	bench-cluster compare-apps compare-haproxy
 
@@ -139,6 +139,21 @@ KEEP_TREE ?=
 deb:
 	$(if $(filter vendored source,$(NGINX)),$(error NGINX=$(NGINX): a package is for an nginx of Debian))
 	@CARGO='$(CARGO)' TWICE='$(TWICE)' KEEP_TREE='$(KEEP_TREE)' tools/make-deb target/deb $(NGINX:debian=)
+
+## For dist: for which nginx there are packages: debian, that of this machine; bookworm and so on, as
+## root, those of suites; none: NO
+DIST_SUITES ?= debian
+
+## What a release consists of, in target/dist: the source with its crates, the bill of materials, Debian's
+## packages, checksums; TWICE=1 makes all of it twice and fails unless it is equal
+dist: packages
+	@CARGO='$(CARGO)' TWICE='$(TWICE)' KEEP_TREE='$(KEEP_TREE)' tools/make-dist target/dist $(filter-out NO,$(DIST_SUITES))
+
+## The bill of materials (CycloneDX) in target/sbom.cdx.json
+sbom:
+	@mkdir -p target
+	@CARGO='$(CARGO)' tools/sbom >target/sbom.cdx.json.new && mv target/sbom.cdx.json.new target/sbom.cdx.json
+	@echo 'sticky: written target/sbom.cdx.json'
 
 ## For demo: any value leaves a page open for a browser, both shops side by side
 KEEP ?=
@@ -348,6 +363,12 @@ lint: packages
 ## Installs cargo-deny in target/tools, where lint finds it
 cargo-deny:
 	@CARGO='$(CARGO)' tools/deny --install
+
+## Dockerfiles, spec files, the files for Kubernetes and the bill of materials, by tools of PyPI and Debian
+check-packaging: packages
+	@tools/packages 'checking' rpm rpmlint
+	@tools/packaging-tools target/packaging-tools
+	@CARGO='$(CARGO)' tools/check-packaging target/packaging-tools
 
 # With the fonts of this machine.
 ## The pictures in docs/images, as Chromium paints them
