@@ -78,7 +78,7 @@ $(error NGINX=$(NGINX): expected debian, vendored, source, or a suite of Debian 
 endif
 
 .PHONY: all module dev module-path for-nginx install uninstall deb test-deb dist sbom demo demo-cluster clean help packages \
-	test test-core test-worst test-layout test-nginx test-apps test-killed test-static test-for-nginx test-msrv test-long \
+	test test-core test-worst test-layout test-nginx test-apps test-killed test-static test-for-nginx test-arm64 test-msrv test-long \
 	tsan miri fuzz matrix matrix-row lint check-packaging cargo-deny screenshot \
 	bench bench-core bench-worst bench-scale bench-nginx bench-instructions bench-reload bench-tenants \
 	bench-cluster compare-apps compare-haproxy
@@ -131,6 +131,8 @@ uninstall:
 
 ## For deb: any value builds twice, and fails unless the packages are equal
 TWICE ?=
+## For deb: arm64 builds for that architecture by a cross compiler, with a suite as NGINX
+ARCH ?=
 ## For deb and test-deb: any value keeps the trees of Debian suites in target
 KEEP_TREE ?=
 
@@ -138,7 +140,7 @@ KEEP_TREE ?=
 ## NGINX=bookworm, trixie, forky, testing or sid, for that of the suite, in a tree of it
 deb:
 	$(if $(filter vendored source,$(NGINX)),$(error NGINX=$(NGINX): a package is for an nginx of Debian))
-	@CARGO='$(CARGO)' TWICE='$(TWICE)' KEEP_TREE='$(KEEP_TREE)' tools/make-deb target/deb $(NGINX:debian=)
+	@CARGO='$(CARGO)' ARCH='$(ARCH)' TWICE='$(TWICE)' KEEP_TREE='$(KEEP_TREE)' tools/make-deb target/deb $(NGINX:debian=)
 
 ## For dist: for which nginx there are packages: debian, that of this machine; bookworm and so on, as
 ## root, those of suites; none: NO
@@ -273,6 +275,11 @@ test-for-nginx: packages
 	@STICKY_FOR_NGINX="/usr/sbin/nginx $(CURDIR)/target/without-compat/nginx \
 		$$(cat target/trixie/nginx/binary)=$(CURDIR)/target/trixie/nginx/root/usr/share/nginx/src" \
 		prove t/tools_for_nginx.t
+
+# The core's tests and some of t, under qemu-user.
+## The module for arm64 on another machine, cross-compiled, in Debian's nginx for arm64; as root
+test-arm64:
+	@CARGO='$(CARGO)' KEEP_TREE='$(KEEP_TREE)' tools/test-arm64 target/arm64 $(T)
 
 # Such as tools/rust-msrv fetches. The lints that are not known to it are in bindgen's output.
 ## Builds the module and tests the core with an old Rust of Debian, unpacked in target
