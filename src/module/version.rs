@@ -14,16 +14,17 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The nginx that it is built for, such as `nginx/1.22.1`.
 const BUILT_FOR: &str = env!("NGINX_BUILT_FOR");
 
+// A line of its own, whatever stands before and behind it in the file.
 const TEXT: &str = concat!(
-    "ngx_http_sticky_rs/",
+    "\nngx_http_sticky_rs/",
     env!("CARGO_PKG_VERSION"),
     " for ",
     env!("NGINX_BUILT_FOR"),
-    "\0"
+    "\n\0"
 );
 
-/// Tells of a file which version it is and for which nginx, to whoever does not load it: `strings`
-/// shows this text, and `objdump -T` its name.
+/// Tells of a file which version it is and for which nginx, to whoever does not load it: `grep -a
+/// ^ngx_http_sticky_rs/` and `strings` show this text, `objdump -T` its name.
 #[no_mangle]
 #[allow(non_upper_case_globals)]
 pub static ngx_http_sticky_rs_version: [u8; TEXT.len()] = {
