@@ -19,6 +19,8 @@ chdir $top or die "$top: $!\n";
 
 my ($version) = text('Cargo.toml') =~ /^version = "(.*)"/m;
 for (['fuzz/Cargo.toml', qr/^version = "(.*)"/m],
+    ['fuzz/Cargo.lock', qr/^name = "sticky-fuzz"\nversion = "(.*)"/m],
+    ['fuzz/Cargo.lock', qr/^name = "sticky-core"\nversion = "(.*)"/m],
     ['Cargo.lock', qr/^name = "ngx_http_sticky_rs"\nversion = "(.*)"/m],
     ['packaging/rpm/nginx-mod-http-sticky-rs.spec', qr/^Version: +(\S+)$/m],
     ['packaging/rpm/nginx-mod-http-sticky-rs.spec', qr/^%changelog\n\* .* - (\S+)-1$/m],
