@@ -77,9 +77,9 @@ else
 $(error NGINX=$(NGINX): expected debian, vendored, source, or a suite of Debian such as trixie)
 endif
 
-.PHONY: all module dev module-path man book install uninstall deb test-deb demo demo-cluster clean help packages \
-	test test-core test-worst test-layout test-nginx test-valkey test-apps test-killed test-static test-msrv test-long \
-	tsan miri fuzz matrix matrix-row lint cargo-deny screenshot \
+.PHONY: all module dev module-path for-nginx man book install uninstall deb test-deb dist sbom demo demo-cluster \
+	clean help packages test test-core test-worst test-layout test-nginx test-valkey test-apps test-killed test-static \
+	test-for-nginx test-arm64 test-msrv test-long tsan miri fuzz matrix matrix-row lint check-packaging cargo-deny screenshot \
 	bench bench-core bench-worst bench-turns bench-scale bench-nginx bench-instructions bench-reload bench-tenants \
 	bench-cluster bench-cluster-instructions bench-cluster-scale compare-apps compare-haproxy
 
@@ -109,6 +109,17 @@ man:
 ## The pages in docs/ as a static site in target/book/html
 book:
 	@CARGO='$(CARGO)' tools/book target/book
+
+## For for-nginx: the nginx that is to load the module
+BINARY ?=
+## For for-nginx: a folder with the source of that nginx, where it is neither in crate nginx-src nor in
+## a source package of apt
+SOURCE ?=
+
+## The module for any nginx, which BINARY names: nginx.org's, your own, one of a container
+for-nginx: packages
+	@test -n '$(BINARY)' || { echo 'sticky: BINARY= names the nginx: make for-nginx BINARY=/usr/sbin/nginx' >&2; exit 1; }
+	@CARGO='$(CARGO)' tools/for-nginx '$(BINARY)' '$(SOURCE)'
 
 ## Folder of nginx's modules: as its build says, or under its prefix
 MODULES_PATH ?= $(shell "$(NGINX_BINARY)" -V 2>&1 | tr ' ' '\n' | sed -n 's/^--modules-path=//p' | grep . || echo /usr/lib/nginx/modules)
@@ -141,6 +152,8 @@ uninstall:
 
 ## For deb: any value builds twice, and fails unless the packages are equal
 TWICE ?=
+## For deb: arm64 builds for that architecture by a cross compiler, with a suite as NGINX
+ARCH ?=
 ## For deb and test-deb: any value keeps the trees of Debian suites in target
 KEEP_TREE ?=
 
@@ -148,7 +161,22 @@ KEEP_TREE ?=
 ## NGINX=bookworm, trixie, forky, testing or sid, for that of the suite, in a tree of it
 deb:
 	$(if $(filter vendored source,$(NGINX)),$(error NGINX=$(NGINX): a package is for an nginx of Debian))
-	@CARGO='$(CARGO)' TWICE='$(TWICE)' KEEP_TREE='$(KEEP_TREE)' tools/make-deb target/deb $(NGINX:debian=)
+	@CARGO='$(CARGO)' ARCH='$(ARCH)' TWICE='$(TWICE)' KEEP_TREE='$(KEEP_TREE)' tools/make-deb target/deb $(NGINX:debian=)
+
+## For dist: for which nginx there are packages: debian, that of this machine; bookworm and so on, as
+## root, those of suites; none: NO
+DIST_SUITES ?= debian
+
+## What a release consists of, in target/dist: the source with its crates, the bill of materials, Debian's
+## packages, checksums; TWICE=1 makes all of it twice and fails unless it is equal
+dist: packages
+	@CARGO='$(CARGO)' TWICE='$(TWICE)' KEEP_TREE='$(KEEP_TREE)' tools/make-dist target/dist $(filter-out NO,$(DIST_SUITES))
+
+## The bill of materials (CycloneDX) in target/sbom.cdx.json
+sbom:
+	@mkdir -p target
+	@CARGO='$(CARGO)' tools/sbom >target/sbom.cdx.json.new && mv target/sbom.cdx.json.new target/sbom.cdx.json
+	@echo 'sticky: written target/sbom.cdx.json'
 
 ## For demo: any value leaves a page open for a browser, both shops side by side
 KEEP ?=
@@ -266,6 +294,22 @@ test-static: packages
 	@tools/packages 'testing' perl
 	@tools/test-static "$(STATIC_SOURCE)" target/static $(T)
 
+# That of this machine, whose source is apt's; one that is built here without --with-compat, whose
+# source is the crate's; one of another suite, with the source of its nginx-dev.
+## make for-nginx for three binaries, which load what is built
+test-for-nginx: packages
+	@tools/packages 'testing' /usr/sbin/nginx=nginx perl dpkg-buildflags=dpkg-dev
+	@tools/nginx-without-compat "$(STATIC_SOURCE)" target/without-compat
+	@tools/nginx-suite trixie target/trixie/nginx >/dev/null
+	@STICKY_FOR_NGINX="/usr/sbin/nginx $(CURDIR)/target/without-compat/nginx \
+		$$(cat target/trixie/nginx/binary)=$(CURDIR)/target/trixie/nginx/root/usr/share/nginx/src" \
+		prove t/tools_for_nginx.t
+
+# The core's tests and some of t, under qemu-user.
+## The module for arm64 on another machine, cross-compiled, in Debian's nginx for arm64; as root
+test-arm64:
+	@CARGO='$(CARGO)' KEEP_TREE='$(KEEP_TREE)' tools/test-arm64 target/arm64 $(T)
+
 # Such as tools/rust-msrv fetches. The lints that are not known to it are in bindgen's output.
 ## Builds the module and tests the core with an old Rust of Debian, unpacked in target
 test-msrv: packages
@@ -358,6 +402,12 @@ lint: packages
 ## Installs cargo-deny in target/tools, where lint finds it
 cargo-deny:
 	@CARGO='$(CARGO)' tools/deny --install
+
+## Dockerfiles, spec files, the files for Kubernetes and the bill of materials, by tools of PyPI and Debian
+check-packaging: packages
+	@tools/packages 'checking' rpm rpmlint
+	@tools/packaging-tools target/packaging-tools
+	@CARGO='$(CARGO)' tools/check-packaging target/packaging-tools
 
 # With the fonts of this machine.
 ## The pictures in docs/images, as Chromium paints them

@@ -75,6 +75,8 @@ fn main() {
 
     // For tests/layout.rs, which compiles a C probe against the same headers.
     println!("cargo::rustc-env=NGINX_INCLUDE={}", metadata("INCLUDE"));
+    // What the file says of itself.
+    println!("cargo::rustc-env=NGINX_BUILT_FOR={}", metadata("VERSION"));
     // For the Makefile: where a vendored nginx was built.
     println!(
         "cargo::rustc-env=NGINX_BUILD_DIR_USED={}",

@@ -47,6 +47,7 @@ use crate::zone::{adopt, counters, housekeeping, samples};
 
 mod commands;
 mod variables;
+mod version;
 
 use commands::{refuse, COMMANDS};
 use variables::add_variables;
@@ -433,6 +434,7 @@ unsafe extern "C" fn init_module(cycle: *mut sys::ngx_cycle_t) -> ngx_int_t {
     guard((), background_task::stop_all);
     // SAFETY: ngx_init_cycle() passes the new cycle, which is complete (ngx_init_modules()).
     if let Some(new) = unsafe { Cycle::from_ptr(cycle) } {
+        guard((), || version::announce(new));
         guard((), || {
             let zones = new.zones::<ZoneConf>();
             shm::end_of_configuration(!zones.is_empty());

@@ -8,6 +8,8 @@ use crate::request::context::RequestContext;
 use crate::request::origin;
 use crate::response::{self, cookie, rewrite};
 
+use super::version::sticky_version;
+
 /// Registers the variables.
 ///
 /// # Safety
@@ -28,6 +30,7 @@ pub unsafe extern "C" fn add_variables(cf: *mut ngx_conf_t) -> ngx_int_t {
         (&b"sticky_cookies"[..], sticky_cookies),
         (&b"sticky_from"[..], sticky_from),
         (&b"sticky_known"[..], sticky_known),
+        (&b"sticky_version"[..], sticky_version),
     ] {
         let mut name = sys::string(name);
         // SAFETY: ngx_http_add_variable() copies the name. It returns NULL, after it wrote why, or

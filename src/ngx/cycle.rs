@@ -4,6 +4,7 @@ use std::ffi::CStr;
 use std::os::raw::c_int;
 
 use super::conf::Conf;
+use super::log::Log;
 use super::owned::MainConf;
 use super::shm::{Adopt, Zone};
 use super::sys;
@@ -25,6 +26,12 @@ impl<'c> Cycle<'c> {
         // SAFETY: ngx_init_cycle() sets conf.cycle to the new cycle, which the configuration lives
         // in.
         unsafe { Self::from_ptr((*cf.as_ptr()).cycle) }
+    }
+
+    /// Its error log, also while it is not the running one yet.
+    pub fn log(self) -> Option<Log> {
+        // SAFETY: ngx_init_cycle() points log at new_log, which is a part of the cycle.
+        unsafe { Log::from_ptr(self.0.log) }
     }
 
     /// What a module keeps for the whole of `http`. `None`: the configuration has no such block.
