@@ -25,10 +25,10 @@ use crate::ngx::pace;
 use crate::ngx::peers::PeerList;
 use crate::ngx::request::Request;
 
-use super::discover::Watched;
 use super::status::Tries;
 use super::trace::Trace;
 use super::usable::{self, Unavailable};
+use super::watched::Watched;
 
 /// What is remembered of a request while it is served. Every request of a sticky upstream has one:
 /// the larger it is, the more often nginx needs another block of memory for a request.

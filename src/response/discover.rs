@@ -8,7 +8,7 @@ use sticky_core::scan::inflate::{Coding, InflatingLearner};
 use crate::ngx::chain::Chain;
 use crate::ngx::request::Request;
 use crate::request::context::RequestContext;
-use crate::request::discover::{noting, Body, Watched};
+use crate::request::watched::{noting, Body, Watched};
 use crate::zone::counters;
 
 use super::learn;

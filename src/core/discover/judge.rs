@@ -23,7 +23,7 @@ const COMMON_VALUES: usize = 5;
 const COMMON_PERCENT: usize = 30;
 
 /// Of the values so many per cent may be of several clients: they post links, and share addresses.
-const SHARED_PERCENT: usize = 10;
+const SHARED_PERCENT: usize = 20;
 
 /// A place counts that has so many per cent of the values that came back.
 const PLACE_PERCENT: usize = 5;

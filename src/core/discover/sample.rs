@@ -420,7 +420,7 @@ fn count(word: &AtomicU64, shift: u32, now: u64) {
         0xffff => known,
         _ => known.wrapping_add(1 << shift),
     };
-    let stamped = counted & (1 << 48) - 1 | (now / STEP & 0xffff) << 48;
+    let stamped = (counted & ((1 << 48) - 1)) | ((now / STEP & 0xffff) << 48);
     // Of two at once, one counts.
     let _ = word.compare_exchange(known, stamped, Relaxed, Relaxed);
 }

@@ -75,7 +75,7 @@ fn every_mode_has_a_dry_run() {
     ] {
         assert!(!mode(line).is_dry_run(), "{line}");
         assert!(mode(&format!("{line} dry_run")).is_dry_run(), "{line}");
-        let message = refusal(&format!("{line} dry_run dry_run"));
+        let message = refusal(format!("{line} dry_run dry_run").trim_start());
         assert!(message.ends_with("\"dry_run\" is duplicate"), "{message}");
     }
     // Anywhere but where a cookie has its name.
