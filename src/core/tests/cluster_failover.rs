@@ -205,14 +205,12 @@ fn what_any_node_knows_all_know_in_the_end() {
         let all: Vec<_> = (1..=ids).map(known).collect();
         settle(&nodes);
         for (number, known) in (1..).zip(all) {
-            for node in &nodes {
-                assert_eq!(
-                    held(node, number),
-                    known,
-                    "id {number} at node {}",
-                    node.name
-                );
-            }
+            let held = nodes.iter().map(|node| held(node, number));
+            let held: Vec<_> = held.collect();
+            // What a node has sent before it ended may be in the stream still.
+            let first = held.first().copied().flatten();
+            assert!(first >= known, "id {number}: {held:?}, known {known:?}");
+            assert!(held.iter().all(|it| *it == first), "id {number}: {held:?}");
         }
     }
     assert!(failed > 300 && ended > 300, "{failed} {ended}");
