@@ -50,7 +50,7 @@ pub fn read(context: &RequestContext<'_>, chain: Chain<'_>) {
         context.noted.skip(Skip::GivenUp);
     }
     match is_over {
-        true => ids.read.set(learner.read()),
+        true => ids.end(learner.read()),
         false => scanner.set(Some(learner)),
     }
     note_met(context, rule);
