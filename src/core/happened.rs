@@ -25,9 +25,10 @@ use crate::table::Tick;
 /// ```
 #[derive(Default)]
 pub struct Happened {
-    skipped: Cell<Skips>,
-    /// What else is noted: [`LEARNED`], [`MOVED`], [`FORGOTTEN`], [`READ`].
-    noted: Cell<u8>,
+    /// All in short, so that one look tells what is to be counted of most requests: the reasons for which
+    /// something was skipped, as bits; [`MOVED`] and so on; [`READ`]; and in the bits above that, 1 more
+    /// than the number of the first source that has shown a session.
+    noted: Cell<u32>,
     learned: [Cell<u8>; Source::COUNT],
     moved: [Cell<u8>; Move::COUNT],
     forgotten: [Cell<u8>; Forget::COUNT],
@@ -35,17 +36,33 @@ pub struct Happened {
     age: Cell<Option<Tick>>,
 }
 
-const LEARNED: u8 = 1;
-const MOVED: u8 = 2;
-const FORGOTTEN: u8 = 4;
-const READ: u8 = 8;
+const MOVED: u32 = 1 << 16;
+const FORGOTTEN: u32 = 1 << 17;
+/// Ids got no place: see [`Happened::refuse_place`].
+const PLACE_REFUSED: u32 = 1 << 18;
+/// More than one session has begun.
+const SEVERAL_LEARNED: u32 = 1 << 19;
 
-const _: () = assert!(Skip::COUNT <= u16::BITS as usize);
+const READ: u32 = 1 << READ_BIT;
+const READ_BIT: u32 = 27;
+const FIRST_LEARNED: u32 = READ_BIT + 1;
+
+/// What is not counted at once.
+const MUCH: u32 = MOVED | FORGOTTEN | PLACE_REFUSED | SEVERAL_LEARNED;
+
+const _: () = {
+    assert!(Skip::COUNT <= u16::BITS as usize);
+    assert!(Source::COUNT < 1 << (u32::BITS - FIRST_LEARNED));
+};
 
 impl Happened {
     /// A session has begun, which `source` has shown.
     pub fn learn(&self, source: Source) {
-        self.count(LEARNED, self.learned.get(source.number()));
+        let what = match self.noted.get() >> FIRST_LEARNED {
+            0 => (source.number() as u32 + 1) << FIRST_LEARNED,
+            _ => SEVERAL_LEARNED,
+        };
+        self.count(what, self.learned.get(source.number()));
     }
 
     /// A session has moved.
@@ -61,13 +78,20 @@ impl Happened {
     /// The body of the response is read, which is counted in the end.
     #[inline]
     pub fn read_body(&self) {
-        self.noted.set(self.noted.get() | READ);
+        self.note(READ);
+    }
+
+    /// New ids got no place among those that are learned: only in the end it is known whether one of
+    /// them is left without.
+    #[inline]
+    pub fn refuse_place(&self) {
+        self.note(PLACE_REFUSED);
     }
 
     /// An id was not learned, or the response not read.
     #[inline]
     pub fn skip(&self, why: impl Into<Skips>) {
-        self.skipped.set(Skips(self.skipped.get().0 | why.into().0));
+        self.note(why.into().0.into());
     }
 
     /// The session of the request has ended at this age.
@@ -75,8 +99,13 @@ impl Happened {
         self.age.set(Some(age));
     }
 
-    fn count(&self, what: u8, count: Option<&Cell<u8>>) {
+    #[inline]
+    fn note(&self, what: u32) {
         self.noted.set(self.noted.get() | what);
+    }
+
+    fn count(&self, what: u32, count: Option<&Cell<u8>>) {
+        self.note(what);
         if let Some(count) = count {
             count.set(count.get().saturating_add(1));
         }
@@ -85,19 +114,21 @@ impl Happened {
     /// The numbers of the reasons for which something was skipped, as bits.
     #[inline]
     pub fn skipped_bits(&self) -> u16 {
-        self.skipped.get().0
+        self.noted.get() as u16
     }
 
-    /// Whether anything else has happened.
-    #[inline]
-    pub fn has_more(&self) -> bool {
-        self.noted.get() != 0
+    /// All that is to be counted, if it is little: at most one session that has begun, beside what was
+    /// skipped and the body that was read. `None`: more has happened, or more may turn out to have.
+    #[inline(always)]
+    pub fn few(&self) -> Option<Few> {
+        let noted = self.noted.get();
+        (noted & MUCH == 0).then_some(Few(noted))
     }
 
     /// Calls a function with each source that has shown sessions which have begun, and with their number.
     #[inline]
     pub fn each_learned(&self, mut f: impl FnMut(usize, u8)) {
-        if self.noted.get() & LEARNED != 0 {
+        if self.noted.get() >> FIRST_LEARNED != 0 {
             each(&self.learned, &mut f);
         }
     }
@@ -121,7 +152,7 @@ impl Happened {
     /// Whether there is nothing to count.
     #[inline]
     pub fn is_nothing(&self) -> bool {
-        self.skipped.get().0 == 0 && self.noted.get() == 0
+        self.noted.get() == 0
     }
 
     /// Whether the body of the response was read.
@@ -147,7 +178,7 @@ impl Happened {
 
     /// Whether something was skipped for this reason.
     pub fn has_skipped(&self, why: Skip) -> bool {
-        self.skipped.get().have(why)
+        self.skipped().have(why)
     }
 
     /// The age of the request's session when it ended.
@@ -162,7 +193,34 @@ impl Happened {
 
     /// The reasons for which something was skipped: displays as `host, cap`.
     pub fn skipped(&self) -> Skips {
-        self.skipped.get()
+        Skips(self.skipped_bits())
+    }
+}
+
+/// What has happened where that is little: see [`Happened::few`].
+#[derive(Clone, Copy)]
+pub struct Few(u32);
+
+impl Few {
+    /// Whether it is only that the body of the response is of a type that is not read: so it is with
+    /// most.
+    #[inline(always)]
+    pub fn is_type_only(self) -> bool {
+        self.0 == 1 << Skip::Type.number()
+    }
+
+    /// Whether the body of the response was read, and 1 more than the number of the source that has
+    /// shown the session that has begun; 0: none has. `None`: neither.
+    #[inline(always)]
+    pub fn read_and_learned(self) -> Option<(bool, usize)> {
+        let both = self.0 >> READ_BIT;
+        (both != 0).then_some((both & 1 != 0, (both >> 1) as usize))
+    }
+
+    /// The numbers of the reasons for which something was skipped, as bits.
+    #[inline(always)]
+    pub fn skipped_bits(self) -> u16 {
+        self.0 as u16
     }
 }
 
@@ -235,6 +293,35 @@ mod tests {
         }
         assert_eq!(happened.count_learned(Source::Request), u8::MAX);
         assert_eq!(happened.learned().to_string(), "request:255");
+    }
+
+    #[test]
+    fn few_is_one_session_and_what_was_skipped() {
+        let happened = Happened::default();
+        assert!(happened.few().is_some_and(|few| !few.is_type_only()));
+        happened.skip(Skip::Type);
+        assert!(happened.few().is_some_and(|few| few.is_type_only()));
+        happened.learn(Source::Create);
+        let few = happened.few().expect("one session is few");
+        let learned = Source::Create.number() + 1;
+        assert_eq!(few.read_and_learned(), Some((false, learned)));
+        assert_eq!(few.skipped_bits(), happened.skipped_bits());
+        assert!(!few.is_type_only());
+        happened.read_body();
+        let few = happened.few().expect("a body that is read is little");
+        assert_eq!(few.read_and_learned(), Some((true, learned)));
+        let more: [fn(&Happened); 4] = [
+            |happened| happened.learn(Source::Create),
+            |happened| happened.move_session(super::Move::Left),
+            |happened| happened.forget(super::Forget::Ended),
+            Happened::refuse_place,
+        ];
+        for much in more {
+            let happened = Happened::default();
+            happened.learn(Source::Create);
+            much(&happened);
+            assert!(happened.few().is_none());
+        }
     }
 
     #[test]

@@ -593,15 +593,12 @@ fn is_one_plain_pair(query: &[u8]) -> bool {
     false
 }
 
-/// Whether a query certainly has no other separators than `&` and nothing to decode. Also false for
-/// fewer than 16 bytes.
+/// Whether a query certainly has nothing to decode. Also false for fewer than 16 bytes.
 fn is_unescaped(query: &[u8]) -> bool {
-    #[inline(always)]
-    fn is_plain(block: &[u8; 16]) -> bool {
-        let is_odd = |b: u8| (b == b';') | (b == b'%') | (b == b'+');
-        !block.iter().fold(false, |any, b| any | is_odd(*b))
-    }
-    are_all(query, is_plain)
+    are_all(query, |block: &[u8; 16]| {
+        let block = u8x16::new(*block);
+        (block.cmp_eq(u8x16::splat(b'%')) | block.cmp_eq(u8x16::splat(b'+'))).none()
+    })
 }
 
 /// Nearly all paths are short.

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 
+use sticky_core::counters::BodyCounter;
 use sticky_core::directive::OnFailure;
 use sticky_core::events::{BodyEnd, Move, Reader, Skip, Source, Status};
 use sticky_core::happened::Happened;
@@ -368,7 +369,9 @@ pub struct LearnedIds<'r> {
     /// What reads the body.
     pub scanner: Cell<Option<&'r Scanner>>,
     /// How far it has read, once it is not there any more.
-    pub read: Cell<ReadBody>,
+    read: Cell<ReadBody>,
+    /// Where that is counted, if it is one reader.
+    counter: Cell<Option<BodyCounter>>,
     /// What of the body waits until it is read.
     pub waiting: Cell<Option<&'r Waiting>>,
 }
@@ -403,8 +406,21 @@ impl LearnedIds<'_> {
             begun: Default::default(),
             scanner: Cell::default(),
             read: Cell::default(),
+            counter: Cell::default(),
             waiting: Cell::default(),
         }
+    }
+
+    /// What reads the body has come to an end.
+    pub fn end(&self, read: ReadBody) {
+        self.read.set(read);
+        self.counter.set(BodyCounter::of(read));
+    }
+
+    /// Where a body is counted that one reader has read, now at its end, and how many bytes it had.
+    #[inline(always)]
+    pub fn read_by_one(&self) -> Option<(BodyCounter, u64)> {
+        Some((self.counter.get()?, self.read.get().bytes()))
     }
 
     /// Whether the session of `key` was noted as settled.

@@ -36,11 +36,11 @@ pub fn ended(context: &RequestContext<'_>) -> Rest {
         (Status::Gone, _) => return Rest::Happened,
         _ => {}
     }
-    if context.learned.get().is_some() || context.noted.has_more() {
-        return Rest::Happened;
+    let body = || context.learned.get()?.read_by_one();
+    match own.few(&context.noted, body) {
+        true => Rest::Nothing,
+        false => Rest::Happened,
     }
-    own.skipped(context.noted.skipped_bits());
-    Rest::Nothing
 }
 
 /// Counts the rest.

@@ -7,6 +7,7 @@
 //! server:    0 hits
 //! ```
 
+use std::num::NonZeroU8;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::layout::{SERVER_CELLS, UPSTREAM_CELLS};
@@ -53,6 +54,24 @@ impl<'a> UpstreamCells<'a> {
             Counted::Planned => PLANNED,
         }]
     }
+
+    #[inline(always)]
+    fn add(self, at: usize, count: u64) {
+        if let Some(cell) = self.0.get(at) {
+            cell.fetch_add(count, Relaxed);
+        }
+    }
+
+    /// Something was skipped for these reasons, bits by their numbers. Mostly it is one: responses of a
+    /// type that is not read.
+    #[inline(always)]
+    fn skipped(self, reasons: u16) {
+        let mut left = reasons;
+        while left != 0 {
+            self.add(SKIPPED + left.trailing_zeros() as usize, 1);
+            left &= left - 1;
+        }
+    }
 }
 
 /// The place of a reader and an end among those of bodies.
@@ -79,6 +98,20 @@ impl HitCounter {
     pub fn of(server: Option<Place>) -> HitCounter {
         let first = server.map(|server| server.index() * SERVER_CELLS + HITS);
         HitCounter(first.unwrap_or(usize::MAX))
+    }
+}
+
+/// Where a body is counted that one reader has read, in the slot of any worker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BodyCounter(NonZeroU8);
+
+impl BodyCounter {
+    /// That of a body which was read so far. `None`: several readers have read it, or none.
+    pub fn of(read: ReadBody) -> Option<BodyCounter> {
+        let mut ends = read.ends();
+        let (reader, end) = ends.next().filter(|_| ends.next().is_none())?;
+        let at = u8::try_from(BODIES + body(reader, end)).ok()?;
+        NonZeroU8::new(at).map(BodyCounter)
     }
 }
 
@@ -111,50 +144,75 @@ impl<'a> OwnCounters<'a> {
 
     /// That request has found its server gone because an operator wanted it so.
     pub fn planned(&self) {
-        self.add(PLANNED, 1);
+        self.upstream.add(PLANNED, 1);
     }
 
     /// An operator has moved so many sessions.
     pub fn moved_by_hand(&self, count: u64) {
-        self.add(MOVED + Move::Hand.number(), count);
+        self.upstream.add(MOVED + Move::Hand.number(), count);
     }
 
     /// An operator has forgotten so many sessions.
     pub fn forgotten_by_hand(&self, count: u64) {
-        self.add(FORGOTTEN + Forget::Hand.number(), count);
+        self.upstream.add(FORGOTTEN + Forget::Hand.number(), count);
     }
 
-    fn add(&self, at: usize, count: u64) {
-        if let Some(cell) = self.upstream.0.get(at) {
-            cell.fetch_add(count, Relaxed);
-        }
-    }
-
-    /// Something was skipped for these reasons, bits by their numbers. Mostly it is one: responses of a
-    /// type that is not read.
+    /// Counts what has happened while a request was served, where that is little, as it mostly is;
+    /// `body` tells of the body, if that was read by one reader to its end, and how many bytes it had.
+    /// Returns whether it is counted.
     #[inline(always)]
-    pub fn skipped(&self, reasons: u16) {
-        let mut left = reasons;
-        while left != 0 {
-            self.add(SKIPPED + left.trailing_zeros() as usize, 1);
-            left &= left - 1;
+    pub fn few(
+        &self,
+        happened: &Happened,
+        body: impl FnOnce() -> Option<(BodyCounter, u64)>,
+    ) -> bool {
+        const TYPE: usize = SKIPPED + Skip::Type.number();
+
+        let Some(few) = happened.few() else {
+            return false;
+        };
+        // So that it need not be looked up again behind each addition.
+        let upstream = self.upstream;
+        if few.is_type_only() {
+            upstream.add(TYPE, 1);
+            return true;
         }
+        match few.read_and_learned() {
+            None => {}
+            Some((false, learned)) => upstream.add(LEARNED - 1 + learned, 1),
+            Some((true, learned)) => {
+                let Some((counter, bytes)) = body() else {
+                    return false;
+                };
+                upstream.add(counter.0.get().into(), 1);
+                upstream.add(BODY_BYTES, bytes);
+                if learned != 0 {
+                    upstream.add(LEARNED - 1 + learned, 1);
+                }
+            }
+        }
+        match few.skipped_bits() {
+            reasons if reasons == 1 << Skip::Type.number() => upstream.add(TYPE, 1),
+            reasons => upstream.skipped(reasons),
+        }
+        true
     }
 
     /// The body of a response was read so far.
     pub fn body(&self, read: ReadBody) {
         for (reader, end) in read.ends() {
-            self.add(BODIES + body(reader, end), 1);
+            self.upstream.add(BODIES + body(reader, end), 1);
         }
-        self.add(BODY_BYTES, read.bytes());
+        self.upstream.add(BODY_BYTES, read.bytes());
     }
 
     /// What has happened to sessions while a request was served.
     pub fn happened(&self, happened: &Happened) {
-        self.skipped(happened.skipped_bits());
-        happened.each_learned(|number, count| self.add(LEARNED + number, count.into()));
-        happened.each_moved(|number, count| self.add(MOVED + number, count.into()));
-        happened.each_forgotten(|number, count| self.add(FORGOTTEN + number, count.into()));
+        self.upstream.skipped(happened.skipped_bits());
+        happened.each_learned(|number, count| self.upstream.add(LEARNED + number, count.into()));
+        happened.each_moved(|number, count| self.upstream.add(MOVED + number, count.into()));
+        happened
+            .each_forgotten(|number, count| self.upstream.add(FORGOTTEN + number, count.into()));
     }
 }
 

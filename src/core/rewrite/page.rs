@@ -5,11 +5,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use lol_html::html_content::{ContentType, Element};
-use lol_html::{element, AsciiCompatibleEncoding, HtmlRewriter, Settings};
+use lol_html::{AsciiCompatibleEncoding, HtmlRewriter, Settings};
 
 use super::{Notation, RouteParameter};
 use crate::scan::character_references::decoded;
-use crate::scan::html_parser::{self, attribute_bytes, text_of, TagNames, NO_MARKUP};
+use crate::scan::html_parser::{self, attribute_bytes, on, text_of, TagNames, NO_MARKUP};
 use crate::url::Site;
 
 /// Puts the parameter into one page, piece by piece. Everything that comes in goes out, at the
@@ -118,36 +118,36 @@ fn settings(
     };
     let base = {
         let handlers = Rc::clone(handlers);
-        element!("base[href]", move |base| {
+        on("base[href]", move |base| {
             handlers.rebase(base);
             Ok(())
         })
     };
     let form = {
         let handlers = Rc::clone(handlers);
-        element!("form", move |form| {
+        on("form", move |form| {
             handlers.form(form);
             Ok(())
         })
     };
     let refresh = {
         let handlers = Rc::clone(handlers);
-        element!("meta[http-equiv][content]", move |meta| {
+        on("meta[http-equiv][content]", move |meta| {
             handlers.refresh(meta);
             Ok(())
         })
     };
     Settings::new()
         .append_element_content_handler(base)
-        .append_element_content_handler(element!("a[href], area[href]", links("href")))
-        .append_element_content_handler(element!("frame[src], iframe[src]", links("src")))
-        .append_element_content_handler(element!(
+        .append_element_content_handler(on("a[href], area[href]", links("href")))
+        .append_element_content_handler(on("frame[src], iframe[src]", links("src")))
+        .append_element_content_handler(on(
             "input[formaction], button[formaction]",
-            links("formaction")
+            links("formaction"),
         ))
         .append_element_content_handler(form)
         .append_element_content_handler(refresh)
-        .append_element_content_handler(element!(NO_MARKUP, |_| Ok(())))
+        .append_element_content_handler(on(NO_MARKUP, |_| Ok(())))
         .with_encoding(encoding)
         .with_adjust_charset_on_meta_tag(false)
         .with_memory_settings(html_parser::memory())

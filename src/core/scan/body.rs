@@ -115,14 +115,14 @@ pub(super) enum Sources {
 }
 
 impl Sources {
-    /// `None`: there are none.
-    pub(super) fn of(mut all: Vec<(Reader, Box<dyn Learner>)>) -> Option<Self> {
-        match all.len() {
-            0 => None,
-            1 => all
-                .pop()
-                .map(|(reader, learner)| Self::One(reader, learner)),
-            _ => Some(Self::Several(all)),
+    pub(super) fn of(
+        first: (Reader, Box<dyn Learner>),
+        others: impl Iterator<Item = (Reader, Box<dyn Learner>)>,
+    ) -> Self {
+        let mut others = others.peekable();
+        match others.peek() {
+            None => Self::One(first.0, first.1),
+            Some(_) => Self::Several(std::iter::once(first).chain(others).collect()),
         }
     }
 

@@ -1,6 +1,8 @@
 //! Character references in attribute values (HTML Standard, 13.2.5.72 to 13.2.5.80), as far as
 //! applications write them in URLs: all numeric ones, and the names of all ASCII characters.
 
+use super::search::ends::places_of;
+
 /// The length of the longest name.
 const MAX_NAME: usize = 16;
 
@@ -11,7 +13,7 @@ pub(in crate::scan) fn are_separators(url: &[u8], path_counts: bool) -> bool {
         true => memchr::memchr(b'?', url).unwrap_or(url.len()),
         false => 0,
     };
-    memchr::memchr_iter(b'&', url).all(|at| {
+    places_of(url, b'&').all(|at| {
         let body = url.get(at + 1..).unwrap_or_default();
         at >= query
             && (body.starts_with(b"amp;")

@@ -7,10 +7,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use lol_html::errors::RewritingError;
-use lol_html::{element, AsciiCompatibleEncoding, HtmlRewriter, Settings};
+use lol_html::{AsciiCompatibleEncoding, HtmlRewriter, Settings};
 
 use super::character_references::decoded;
-use super::html_parser::{self, attribute_bytes, TagNames, NO_MARKUP};
+use super::html_parser::{self, attribute_bytes, on, TagNames, NO_MARKUP};
 use super::{Found, FoundIn, IdClass, Learner};
 use crate::events::Source;
 use crate::url::{ExtractedId, Names, Site};
@@ -177,7 +177,7 @@ fn parser(
     // Selectors with an attribute would have the elements matched twice.
     let base = {
         let site = Rc::clone(&site);
-        element!("base", move |base| {
+        on("base", move |base| {
             let mut site = site.borrow_mut();
             // Only the first counts.
             if !site.1 && base.has_attribute("href") {
@@ -190,7 +190,7 @@ fn parser(
     };
     let action = {
         let (names, ids, site) = (Arc::clone(&names), Rc::clone(ids), Rc::clone(&site));
-        element!("form", move |form| {
+        on("form", move |form| {
             let action = attribute_bytes(form, "action");
             ids.borrow_mut().link(action, &names, &site.borrow().0);
             Ok(())
@@ -198,7 +198,7 @@ fn parser(
     };
     let field = {
         let ids = Rc::clone(ids);
-        element!("input, button", move |field| {
+        on("input, button", move |field| {
             let mut ids = ids.borrow_mut();
             let action = attribute_bytes(field, "formaction");
             ids.link(action, &names, &site.borrow().0);
@@ -212,7 +212,7 @@ fn parser(
         .append_element_content_handler(base)
         .append_element_content_handler(action)
         .append_element_content_handler(field)
-        .append_element_content_handler(element!(NO_MARKUP, |_| Ok(())))
+        .append_element_content_handler(on(NO_MARKUP, |_| Ok(())))
         .with_encoding(encoding)
         .with_adjust_charset_on_meta_tag(false)
         .with_memory_settings(html_parser::memory())

@@ -121,6 +121,11 @@ impl Examine for PageExaminer {
         PageExaminer::examine(self, window, name, window_start, found)
     }
 
+    #[inline(always)]
+    fn is_known(&self, bytes: &[u8], name: Match) -> bool {
+        PageExaminer::is_known(self, bytes, name)
+    }
+
     fn first_needed(&self, carry: &[u8], piece: &[u8]) -> usize {
         carry_over::first_needed(carry, piece, self.string_end())
     }

@@ -5,9 +5,13 @@
 //! back. So a page keeps its bytes whatever its charset is, and what ends a tag or a value stays
 //! the same.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
+
 use encoding_rs::{Encoding, X_USER_DEFINED};
 use lol_html::html_content::{Attribute, Element};
-use lol_html::{AsciiCompatibleEncoding, MemorySettings};
+use lol_html::{element, AsciiCompatibleEncoding, MemorySettings};
+use lol_html::{ElementContentHandlers, HandlerResult, Selector};
 
 /// What lol_html may hold of one page, in bytes: the current tag, and 128 for each element without
 /// an end tag so far. Valid pages omit those of `li`, `td` or `option`, so thousands may be open.
@@ -123,6 +127,28 @@ pub(crate) fn encoding(charset: Option<&[u8]>) -> Option<AsciiCompatibleEncoding
     is_readable
         .then(|| AsciiCompatibleEncoding::new(X_USER_DEFINED))
         .flatten()
+}
+
+thread_local! {
+    /// The selectors that were used so far: those of this module's two users.
+    static SELECTORS: RefCell<Vec<(&'static str, Cow<'static, Selector>)>> = RefCell::default();
+}
+
+/// Has a handler called with each element of a selector, which is parsed once in a thread: that costs
+/// more than to read a small page.
+pub(crate) fn on(
+    selector: &'static str,
+    handler: impl FnMut(&mut Element<'_, '_>) -> HandlerResult + 'static,
+) -> (Cow<'static, Selector>, ElementContentHandlers<'static>) {
+    let parsed = SELECTORS.with_borrow_mut(|known| {
+        if let Some((_, parsed)) = known.iter().find(|(text, _)| *text == selector) {
+            return parsed.clone();
+        }
+        let (parsed, _): (_, ElementContentHandlers<'static>) = element!(selector, |_| Ok(()));
+        known.push((selector, Cow::clone(&parsed)));
+        parsed
+    });
+    (parsed, ElementContentHandlers::default().element(handler))
 }
 
 pub(crate) fn memory() -> MemorySettings {

@@ -9,7 +9,6 @@ use super::learn_set::{LearnSet, MediaType};
 use super::literals::LiteralNames;
 use super::source::{Body, LearnerContext, Source, JSON, SOURCES};
 use super::xml::XmlNames;
-use super::Learner;
 use crate::events::{self, Reader, Skip};
 use crate::happened::Skips;
 use crate::http::header_value::is_value;
@@ -214,15 +213,13 @@ impl Readers {
             elements: &self.elements,
             literals: &self.literals,
         };
-        let mut all: Vec<(Reader, Box<dyn Learner>)> = Vec::new();
         let mut are_urls_read = false;
-        for source in &self.sources {
-            if self.is_used(source, body.media_type, are_urls_read) {
-                are_urls_read |= source.finds_urls;
-                all.push((source.read_as, (source.learner)(&context)));
-            }
-        }
-        let sources = Sources::of(all)?;
+        let mut learners = self.sources.iter().filter_map(|source| {
+            let is_used = self.is_used(source, body.media_type, are_urls_read);
+            are_urls_read |= is_used && source.finds_urls;
+            is_used.then(|| (source.read_as, (source.learner)(&context)))
+        });
+        let sources = Sources::of(learners.next()?, learners);
         Some(BodyLearner::new(sources, body.coding))
     }
 }

@@ -9,7 +9,7 @@ use std::iter::Peekable;
 
 use super::json::JsonLearner;
 use super::search::matches::{Match, Matches, Needles};
-use super::text::TextLearner;
+use super::text::{is_in_word, TextLearner};
 use super::{Found, FoundIn, Learner, Restart};
 use crate::events::Source;
 
@@ -33,6 +33,20 @@ pub struct SseLearner {
     /// are collected, because each reading costs something, however short the line is.
     data: Vec<u8>,
     state: LineState,
+}
+
+/// Where an event may have an id.
+#[derive(Clone, Copy)]
+struct Within {
+    urls: bool,
+    json: bool,
+}
+
+impl Within {
+    const BOTH: Self = Self {
+        urls: true,
+        json: true,
+    };
 }
 
 #[derive(Clone, Copy)]
@@ -74,7 +88,8 @@ impl SseLearner {
         }
     }
 
-    fn read(&mut self, data: &[u8], found: &mut Found<'_>) {
+    /// Reads data, as far as it may have an id in a URL or in JSON.
+    fn read(&mut self, data: &[u8], within: Within, found: &mut Found<'_>) {
         let last = &mut self.last;
         let mut found = |id: &[u8], found_in: FoundIn| {
             let is_last = *last == id;
@@ -89,15 +104,19 @@ impl SseLearner {
             }
             is_done
         };
-        self.urls.feed(data, &mut found);
-        self.json.feed(data, &mut found);
+        if within.urls {
+            self.urls.feed(data, &mut found);
+        }
+        if within.json {
+            self.json.feed(data, &mut found);
+        }
     }
 
     /// Reads the lines that were collected.
-    fn read_collected(&mut self, found: &mut Found<'_>) {
+    fn read_collected(&mut self, within: Within, found: &mut Found<'_>) {
         if !self.data.is_empty() {
             let mut data = std::mem::take(&mut self.data);
-            self.read(&data, found);
+            self.read(&data, within, found);
             data.clear();
             self.data = data;
         }
@@ -110,11 +129,15 @@ impl Learner for SseLearner {
         // Small pieces are not searched for events to skip.
         let mut named = match members.are_searched() && piece.len() >= MIN_SEARCHED {
             true => Some((
-                matches(&*names, piece).peekable(),
+                matches(&*names, piece)
+                    .filter(|name| !is_in_word(&names, piece, *name))
+                    .peekable(),
                 matches(&*members, piece).peekable(),
             )),
             false => None,
         };
+        // Where the current event begins, if it does in this piece and its names are known.
+        let mut begun = None;
         let mut rest = piece;
         while let Some((byte, after)) = rest.split_first() {
             let ends_line = matches!(byte, b'\r' | b'\n');
@@ -130,7 +153,17 @@ impl Learner for SseLearner {
                 } if *byte == b'\n' => (LineState::start(false, begins_event), after),
                 LineState::Start { begins_event, .. } if ends_line => {
                     if !begins_event {
-                        self.read_collected(found);
+                        let end = piece.len() - rest.len();
+                        // Each of its lines has ended, so that one reader need not know of what
+                        // only the other one reads.
+                        let within = match (named.as_mut(), begun.take()) {
+                            (Some((in_urls, in_json)), Some(begin)) => Within {
+                                urls: first_behind(in_urls, begin) <= end,
+                                json: first_behind(in_json, begin) <= end,
+                            },
+                            _ => Within::BOTH,
+                        };
+                        self.read_collected(within, found);
                         self.json.restart();
                     }
                     (LineState::start(*byte == b'\r', true), after)
@@ -139,6 +172,7 @@ impl Learner for SseLearner {
                     let at = piece.len() - rest.len();
                     let nameless = match named.as_mut().filter(|_| begins_event) {
                         Some((in_urls, in_json)) => {
+                            begun = Some(at);
                             first_behind(in_urls, at).min(first_behind(in_json, at))
                         }
                         None => at,
@@ -148,7 +182,10 @@ impl Learner for SseLearner {
                         Some((events, left)) => {
                             (LineState::start(events.ends_with(b"\r"), true), left)
                         }
-                        None => (LineState::Field(0), rest),
+                        None => match rest.strip_prefix(b"data: ") {
+                            Some(value) => (LineState::Data, value),
+                            None => (LineState::Field(0), rest),
+                        },
                     }
                 }
                 LineState::Field(len) => match FIELD.get(len) {
@@ -166,7 +203,7 @@ impl Learner for SseLearner {
                     let after_cr = end.is_some() && line.ends_with(b"\r");
                     if matches!(self.state, LineState::Data) {
                         if left.is_empty() && self.data.is_empty() && !after_cr {
-                            self.read(line, found);
+                            self.read(line, Within::BOTH, found);
                         } else {
                             let value = line.strip_suffix(b"\r").filter(|_| after_cr);
                             self.data.extend_from_slice(value.unwrap_or(line));
@@ -180,7 +217,7 @@ impl Learner for SseLearner {
             self.state = state;
             rest = left;
         }
-        self.read_collected(found);
+        self.read_collected(Within::BOTH, found);
     }
 
     fn end(&mut self, _: &mut Found<'_>) {

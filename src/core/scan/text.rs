@@ -17,18 +17,20 @@
 
 use std::sync::Arc;
 
+use wide::u8x16;
+
 use super::character_references::decoded;
 use super::html::last_id::{hand_out, LastId, ValueEnd};
 use super::html::strings::link_in;
 use super::script_escapes::unescaped;
-use super::search::ends::{is_any, set_of, Ends, FindEnd};
+use super::search::ends::{pair, same, set_of, up_from, up_to, Ends, FindEnd};
 use super::search::matches::Match;
 use super::search::string_bounds::StringBounds;
 use super::search::window::{Progress, Window};
 use super::search::windowed::{Examine, WindowedSearch};
 use super::{Found, FoundIn, Learner};
 use crate::events::Source;
-use crate::url::{Names, Role, Site, MAX_NAME};
+use crate::url::{Name, Names, Role, Site, MAX_NAME};
 
 /// How far a string may reach to each side of a name, in bytes.
 pub const STRING_RADIUS: usize = 8 * 1024;
@@ -97,10 +99,24 @@ struct CurrentString {
     read_to: u64,
 }
 
+/// Whether a match of a name certainly is no parameter: what follows it belongs to a longer word.
+#[inline(always)]
+pub(super) fn is_in_word(names: &Names, bytes: &[u8], name: Match) -> bool {
+    let is_parameter = names.nth(name.needle).is_some_and(Name::is_parameter);
+    let after = bytes.get(name.end);
+    // "=" may be escaped.
+    is_parameter && after.is_some_and(|after| !matches!(after, b'=' | b'\\' | b'&'))
+}
+
 impl Examine for TextExaminer {
     type Needles = Names;
 
     const BACK: usize = STRING_RADIUS + MAX_NAME;
+
+    #[inline(always)]
+    fn is_known(&self, bytes: &[u8], name: Match) -> bool {
+        is_in_word(&self.names, bytes, name)
+    }
 
     fn examine(
         &mut self,
@@ -233,11 +249,23 @@ const fn ends_string_with_letter(byte: u8) -> bool {
         | ((byte >= b'{') & (byte <= b'}'))
 }
 
-static AROUND_NAMES: Ends = Ends::new(set_of!(ends_string), |block| is_any(block, ends_string));
+static AROUND_NAMES: Ends = Ends::new(set_of!(ends_string), |block| {
+    (around_letters(block) | pair(block, b')', 1)).move_mask()
+});
 
 static AROUND_LETTERS: Ends = Ends::new(set_of!(ends_string_with_letter), |block| {
-    is_any(block, ends_string_with_letter)
+    around_letters(block).move_mask()
 });
+
+/// [`ends_string_with_letter`] of sixteen bytes.
+#[inline(always)]
+fn around_letters(block: u8x16) -> u8x16 {
+    let quotes = same(block, b'"') | same(block, b'\'') | same(block, b'`');
+    let brackets = same(block, b'[') | same(block, b']') | same(block, b'^');
+    let braces = up_to(block, b'}') & up_from(block, b'{');
+    // "<" and ">" differ in one bit.
+    up_to(block, b' ') | quotes | brackets | braces | pair(block, b'>', 2)
+}
 
 /// What ends a string around a name, or around a letter in parentheses.
 fn string_end(letter: bool) -> &'static Ends {
@@ -259,4 +287,14 @@ fn without_punctuation(url: &[u8]) -> &[u8] {
 
 fn is_punctuation(byte: u8) -> bool {
     matches!(byte, b'.' | b',' | b';' | b':' | b'!' | b'?')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AROUND_LETTERS, AROUND_NAMES};
+
+    #[test]
+    fn the_ends_of_strings_are_the_same_one_by_one_and_sixteen_at_a_time() {
+        assert!(AROUND_NAMES.agree() && AROUND_LETTERS.agree());
+    }
 }

@@ -108,6 +108,30 @@ const PATH_PARTS: &[&[u8]] = &[
     b"&semi;",
 ];
 
+/// The same id again and again, and what looks nearly like it.
+const REPEATED_PARTS: &[&[u8]] = &[
+    b"<a href=\"/a?sid=f6\">",
+    b"<a href=\"/a?b=c&amp;sid=f6\">",
+    b"<a href=\"/a;sid=f6\">",
+    b"<a href='/a?sid=f6'>",
+    b"<a href=\"/a?sid=f66\">",
+    b"<a href=\"/a?sid=f6&amp;b=c\">",
+    b"<a href=\"//other.example/?sid=f6\">",
+    b"?sid=f6\"",
+    b"&sid=f6\"",
+    b"&amp;sid=f6\"",
+    b"&#38sid=f6\"",
+    b"&amp",
+    b";sid=f6\"",
+    b"sid=f6\"",
+    b"SID=f6\"",
+    b"inside",
+    b"sid ",
+    b"<input name=\"sid\" value=\"f6\">",
+    b"<input name=sid value=g7>",
+    b"plain text between the links, longer than most parts\n",
+];
+
 fn read<'a>(
     pieces: impl Iterator<Item = &'a [u8]>,
     names: &Arc<Names>,
@@ -140,7 +164,7 @@ fn read<'a>(
 fn random_pages_read_the_same_in_any_pieces_and_no_id_is_missed() {
     let sid = Names::new(vec![b"sid"[..].into()]);
     assert!(
-        read_random_pages(sid, PARTS) > 300,
+        read_random_pages(sid, PARTS, 80) > 300,
         "hardly an id in these pages"
     );
 }
@@ -154,13 +178,25 @@ fn random_pages_with_ids_in_paths_do_too() {
         vec![LinkPart::Query, LinkPart::Path],
     ] {
         let names = Names::new(vec![b"sid"[..].into(), b"(S)"[..].into()]);
-        let found = read_random_pages(names.in_parts(order), &parts);
+        let found = read_random_pages(names.in_parts(order), &parts, 80);
         assert!(found > 300, "hardly an id in these pages");
     }
 }
 
-/// Returns how many ids the parser finds.
-fn read_random_pages(names: Names, parts: &[&[u8]]) -> usize {
+/// What stands around an id is read only where it is not the last one again. In small pieces that is
+/// told elsewhere than in large ones.
+#[test]
+fn random_pages_that_repeat_ids_do_too() {
+    let parts = [REPEATED_PARTS, REPEATED_PARTS, PARTS].concat();
+    for order in [vec![LinkPart::Query], vec![LinkPart::Path, LinkPart::Query]] {
+        let names = Names::new(vec![b"sid"[..].into()]);
+        let found = read_random_pages(names.in_parts(order), &parts, 200);
+        assert!(found > 300, "hardly an id in these pages");
+    }
+}
+
+/// Returns how many ids the parser finds. A page has fewer than so many parts.
+fn read_random_pages(names: Names, parts: &[&[u8]], most: usize) -> usize {
     let rounds = std::env::var("STICKY_RANDOM_PAGES")
         .ok()
         .and_then(|n| n.parse().ok())
@@ -171,7 +207,7 @@ fn read_random_pages(names: Names, parts: &[&[u8]]) -> usize {
     for seed in 0..rounds {
         let mut random = Random(seed);
         let mut page = Vec::new();
-        for _ in 0..random.below(80) {
+        for _ in 0..random.below(most) {
             page.extend_from_slice(random.pick(parts));
             // Sometimes as long as the bounds of the learner.
             if random.below(400) == 0 {

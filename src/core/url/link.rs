@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use wide::u8x16;
+
 use super::are_all;
 
 /// The reference without the C0 controls and spaces at both ends.
@@ -66,8 +68,10 @@ pub(super) fn split(link: &[u8]) -> (Target<'_>, PathAndQuery<'_>) {
 pub(super) fn split_plain(link: &[u8]) -> Option<PathAndQuery<'_>> {
     #[inline(always)]
     fn is_plain(block: &[u8; 16]) -> bool {
-        let is_odd = |b: u8| (b <= b'#') | (b == b':') | (b == b'\\');
-        !block.iter().fold(false, |any, b| any | is_odd(*b))
+        let block = u8x16::new(*block);
+        let is_low = block.min(u8x16::splat(b'#')).cmp_eq(block);
+        let is_colon = block.cmp_eq(u8x16::splat(b':'));
+        (is_low | is_colon | block.cmp_eq(u8x16::splat(b'\\'))).none()
     }
     if link.starts_with(b"//") || !are_all(link, is_plain) {
         return None;

@@ -107,6 +107,12 @@ impl Name {
         }
     }
 
+    /// Whether it is a name of parameters, whose literal is the whole name.
+    #[inline]
+    pub(crate) fn is_parameter(&self) -> bool {
+        self.literal_is_name && self.letter.is_none()
+    }
+
     /// The same with another role.
     pub(super) fn with_role(self, role: Role) -> Self {
         Self {
@@ -129,8 +135,7 @@ impl Name {
         pair.strip_prefix(&*self.bytes)?.strip_prefix(b"=")
     }
 
-    /// The values of this name in a query that is separated by `&` only and has nothing to decode.
-    /// The literal must be the name.
+    /// The values of this name in a query that has nothing to decode. The literal must be the name.
     pub(super) fn values_in_unescaped<'a, 'n>(
         &'n self,
         query: &'a [u8],
@@ -141,10 +146,10 @@ impl Name {
             from = at + self.bytes.len();
             let is_first = at
                 .checked_sub(1)
-                .is_none_or(|before| query.get(before) == Some(&b'&'));
+                .is_none_or(|before| matches!(query.get(before), Some(b'&' | b';')));
             if is_first && query.get(from) == Some(&b'=') {
                 let value = query.get(from + 1..)?;
-                let end = memchr::memchr(b'&', value).unwrap_or(value.len());
+                let end = memchr::memchr2(b'&', b';', value).unwrap_or(value.len());
                 from += 1 + end;
                 return value.get(..end);
             }

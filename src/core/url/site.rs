@@ -1,5 +1,7 @@
 //! Which hosts belong to the site. An id in a link to any other host is not one of its sessions.
 
+use std::sync::Arc;
+
 use super::link::{self, Target};
 use super::name::unescaped;
 
@@ -15,7 +17,7 @@ use super::name::unescaped;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Site {
-    host: Box<[u8]>,
+    host: Arc<[u8]>,
     others: Vec<Box<[u8]>>,
     relative_is_own: bool,
     /// The path of the page, or of its base, where that matters.
@@ -89,7 +91,16 @@ impl Site {
     }
 
     /// The parts of a reference without line breaks, if it leads to the site.
+    #[inline]
     pub(super) fn own<'a>(&self, link: &'a [u8]) -> Option<link::PathAndQuery<'a>> {
+        match link::split_plain(link) {
+            Some(parts) if self.relative_is_own => Some(parts),
+            _ => self.own_of_any_kind(link),
+        }
+    }
+
+    #[inline(never)]
+    fn own_of_any_kind<'a>(&self, link: &'a [u8]) -> Option<link::PathAndQuery<'a>> {
         let (target, parts) = link::split(link);
         self.is_own_target(&target).then_some(parts)
     }

@@ -139,7 +139,7 @@ fn read_with<'r>(
         context.noted.skip(Skip::GivenUp);
     }
     match is_over {
-        true => ids.read.set(learner.read()),
+        true => ids.end(learner.read()),
         false => scanner.set(Some(learner)),
     }
     note_met(context, rule);

@@ -126,6 +126,7 @@ fn is_foreign_by_now(
 #[cold]
 fn is_repeated<'r>(context: &RequestContext<'r>, ids: &LearnedIds<'r>, key: Key) -> bool {
     if ids.refused.get().is_none() {
+        context.noted.refuse_place();
         let pool = context.request.pool();
         ids.refused
             .set(pool.and_then(|pool| pool.place(RefusedIds::default())));

@@ -122,21 +122,24 @@ impl BaseFinder {
         None
     }
 
-    /// Whether a word behind a `<` that begins like this may change the state.
-    fn may_matter(&self, start: [u8; 5]) -> bool {
-        let start = start.map(|byte| byte.to_ascii_lowercase());
+    /// Whether a word behind a `<` that begins like this may change the state: a quick look, which also
+    /// takes some other bytes for these.
+    #[inline(always)]
+    fn may_matter(&self, start: [u8; 3]) -> bool {
+        // In lower case; `/`, `!` and `-` stay the same.
+        let [first, second, third] = start.map(|byte| byte | 0x20);
         match self.state {
-            HeadState::Raw(name) => name.starts_with(&start),
+            HeadState::Raw(_) => first == b'/',
             _ => matches!(
-                start,
-                [b'b', b'a', b's', b'e', _]
-                    | [b'b', b'o', b'd', b'y', _]
-                    | [b'f', b'r', ..]
-                    | [b's', b'c', ..]
-                    | [b's', b't', b'y', ..]
-                    | [b't', b'i', ..]
-                    | [b'/', b'h', ..]
-                    | [b'!', b'-', b'-', ..]
+                (first, second, third),
+                (b'b', b'a', b's')
+                    | (b'b', b'o', b'd')
+                    | (b'f', b'r', _)
+                    | (b's', b'c', b'r')
+                    | (b's', b't', b'y')
+                    | (b't', b'i', b't')
+                    | (b'/', b'h', b'e')
+                    | (b'!', b'-', b'-')
             ),
         }
     }
@@ -144,6 +147,7 @@ impl BaseFinder {
     /// Takes the word behind a `<`, and returns how much of `rest` it was.
     fn begin_word(&mut self, rest: &[u8]) -> usize {
         self.tag.clear();
+        self.tag.reserve(MAX_WORD + 1);
         if let HeadState::Raw(name) = self.state {
             let is_same = |(own, byte): &(&u8, &u8)| own.eq_ignore_ascii_case(byte);
             let len = name.iter().zip(rest).take_while(is_same).count();
@@ -159,13 +163,13 @@ impl BaseFinder {
             self.state = HeadState::Comment(b'-', b'-');
             return 3;
         }
-        let word = rest
-            .iter()
-            .take(MAX_WORD)
-            .take_while(|byte| is_in_word(**byte));
-        self.tag.extend(word.map(u8::to_ascii_lowercase));
+        let word = rest.iter().take(MAX_WORD);
+        let len = word.take_while(|byte| is_in_word(**byte)).count();
+        self.tag
+            .extend_from_slice(rest.get(..len).unwrap_or_default());
+        self.tag.make_ascii_lowercase();
         self.state = HeadState::Word;
-        self.tag.len()
+        len
     }
 
     fn after_word_byte(&mut self, byte: u8) -> HeadState {

@@ -11,14 +11,22 @@ use super::links::{class_in, Links};
 use super::name_boundary::{ends_parameter_name, ends_segment, is_whole_value, starts_parameter};
 use super::occurrence::Occurrence;
 use super::strings::{string_around, string_end};
-use super::tag::{field_value, Part, Tag, TagState};
+use super::tag::{field_value, is_space, Part, Tag, TagState};
 use super::{MAX_QUOTED, MAX_TAG};
-use crate::scan::search::ends::Ends;
+use crate::scan::search::ends::{set_of, Ends};
 use crate::scan::search::matches::Match;
 use crate::scan::search::string_bounds::StringBounds;
 use crate::scan::search::window::{Progress, Window};
 use crate::scan::{Found, IdClass};
 use crate::url::{Names, Role, Site};
+
+/// The bytes that may follow a name that is a parameter's or a whole value.
+static MAY_FOLLOW: [bool; 256] = {
+    const fn may_follow(after: u8) -> bool {
+        ends_parameter_name(after) | is_space(after) | matches!(after, b'"' | b'\'' | b'>')
+    }
+    set_of!(may_follow)
+};
 
 /// What a `<` costs, in bytes, whether or not it begins a tag.
 const CANDIDATE_COST: usize = 1;
@@ -106,6 +114,30 @@ impl PageExaminer {
     /// The test for what ends every string that a name may stand in.
     pub(super) fn string_end(&self) -> &'static Ends {
         string_end(self.names.have_letters())
+    }
+
+    /// Whether a match of a name certainly shows no new id: what follows it is part of a longer word,
+    /// or it is a parameter with the id that was handed out last, in quotes and behind another parameter
+    /// or at the start of the query, as in most links.
+    #[inline(always)]
+    pub(super) fn is_known(&self, bytes: &[u8], name: Match) -> bool {
+        let Match { end, needle } = name;
+        let name = self.names.nth(needle).filter(|name| name.is_parameter());
+        let (Some(name), Some(after)) = (name, bytes.get(end)) else {
+            return false;
+        };
+        if !MAY_FOLLOW[usize::from(*after)] {
+            return true;
+        }
+        if !self.links.last.is_written_at(bytes, end) || self.waiting.is_some() {
+            return false;
+        }
+        let at = end.checked_sub(name.literal.needle().len());
+        match at.and_then(|at| bytes.get(..at)) {
+            Some([.., b'?' | b'&'] | [.., b'&', b'a', b'm', b'p', b';']) => true,
+            Some([.., b';']) => !self.names.are_in_paths(),
+            _ => false,
+        }
     }
 
     /// Examines a match of a name; `window_start` is where the window begins in the page.

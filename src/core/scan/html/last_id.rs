@@ -1,9 +1,12 @@
 //! The id that was handed out last. Most pages have one id in all their links: it is handed out
 //! once, and where it is repeated, nothing around it is read.
 
+use wide::u8x16;
+
 use super::strings::spaces_and;
 use super::tag::is_space;
 use crate::scan::script_escapes::ends_value;
+use crate::scan::search::ends::{same, up_from, up_to};
 use crate::scan::search::window::{Progress, Window};
 use crate::scan::{Found, FoundIn};
 use crate::url::{ExtractedId, Name, Names, Role};
@@ -14,6 +17,8 @@ pub(in crate::scan) struct LastId {
     id: Vec<u8>,
     /// Links have its bytes as they are, not encoded.
     is_plain: bool,
+    /// How a parameter with it ends whose link is in quotes. Empty unless it is plain.
+    written: Vec<u8>,
 }
 
 impl LastId {
@@ -64,6 +69,13 @@ impl LastId {
         }
     }
 
+    /// Whether the id stands at `at`, behind a `=` and before a `"`.
+    #[inline(always)]
+    pub(in crate::scan) fn is_written_at(&self, bytes: &[u8], at: usize) -> bool {
+        let written = bytes.get(at..at + self.written.len());
+        !self.written.is_empty() && written == Some(&self.written)
+    }
+
     /// The last byte of the id.
     pub(in crate::scan) fn end(&self) -> Option<u8> {
         self.id.last().copied()
@@ -73,9 +85,35 @@ impl LastId {
     pub(in crate::scan) fn remember(&mut self, id: &[u8]) {
         self.id.clear();
         self.id.extend_from_slice(id);
-        let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_.,:*!$".contains(b);
-        self.is_plain = !id.is_empty() && id.iter().all(is_plain);
+        self.is_plain = !id.is_empty() && is_plain(id);
+        self.written.clear();
+        if self.is_plain {
+            self.written.reserve(id.len() + 2);
+            self.written.push(b'=');
+            self.written.extend_from_slice(id);
+            self.written.push(b'"');
+        }
     }
+}
+
+/// Whether links have all bytes of an id as they are.
+fn is_plain(id: &[u8]) -> bool {
+    let is_byte = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.,:*!$".contains(byte);
+    let (blocks, rest) = id.as_chunks();
+    blocks.iter().all(are_plain)
+        && (id.last_chunk().is_some_and(are_plain) || rest.iter().all(is_byte))
+}
+
+/// The same for sixteen bytes.
+#[inline(always)]
+fn are_plain(bytes: &[u8; 16]) -> bool {
+    let block = u8x16::new(*bytes);
+    let is_within = |block, first, last| up_from(block, first) & up_to(block, last);
+    let is_letter = is_within(block | u8x16::splat(0x20), b'a', b'z');
+    // The colon stands behind the digits.
+    let is_digit = is_within(block, b'0', b':');
+    let is_mark = same(block, b'_') | same(block, b'*') | same(block, b'!') | same(block, b'$');
+    (is_letter | is_digit | is_mark | is_within(block, b',', b'.')).all()
 }
 
 /// The bytes that tell whether a URL is still in its path: the start of a string or of a query. The
@@ -169,4 +207,23 @@ pub(in crate::scan) fn hand_out(
         last.remember(&id);
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plain;
+
+    #[test]
+    fn ids_are_plain_in_which_all_bytes_are() {
+        let is_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.,:*!$".contains(&byte);
+        for len in 0..40 {
+            for at in 0..len {
+                for byte in 0..=u8::MAX {
+                    let mut id = vec![b'x'; len];
+                    id[at] = byte;
+                    assert_eq!(is_plain(&id), is_byte(byte), "{}", id.escape_ascii());
+                }
+            }
+        }
+    }
 }

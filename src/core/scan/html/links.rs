@@ -11,6 +11,7 @@ use super::tag::{Attribute, Tag};
 use crate::events::Source;
 use crate::scan::character_references::{are_separators, decoded};
 use crate::scan::script_escapes::{has_escape, unescaped};
+use crate::scan::search::ends::has_byte;
 use crate::scan::{Found, FoundIn, IdClass};
 use crate::url::{refresh_target, ExtractedId, Names, Site};
 
@@ -204,7 +205,7 @@ impl Links {
         let string = string.unwrap_or_default();
         let site = site_at(site, based, name.place);
         let mut had_id = false;
-        let is_escaped = memchr::memchr(b'\\', string).is_some();
+        let is_escaped = has_byte(string, b'\\');
         if !is_escaped && are_separators(string, names.are_in_paths() || names.have_segments()) {
             let id = names.in_clean_link(link_in(string, names), site);
             had_id = hand_out(id, of_class(class), last, found);

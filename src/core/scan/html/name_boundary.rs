@@ -19,7 +19,7 @@ pub(super) fn is_whole_value(before: u8, after: u8) -> bool {
 
 /// Whether the name of a parameter ends here: at `=`, which may be written as a reference or as an
 /// escape of a script, or at a line break, which browsers drop from URLs.
-pub(super) fn ends_parameter_name(after: u8) -> bool {
+pub(super) const fn ends_parameter_name(after: u8) -> bool {
     matches!(after, b'=' | b'&' | b'\\' | b'\t' | b'\r' | b'\n')
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// White space of HTML. A CR counts, because browsers turn it into a line feed.
-pub(in crate::scan) fn is_space(byte: u8) -> bool {
+pub(in crate::scan) const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0c')
 }
 

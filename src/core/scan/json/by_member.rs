@@ -246,7 +246,7 @@ impl ByMember {
 
     fn skip(&mut self, rest: &[u8]) -> usize {
         let skipped = &mut self.skipped;
-        let mut closes = |_, byte, _| {
+        let mut closes = |_, byte| {
             match byte {
                 b'{' | b'[' => *skipped += 1,
                 b'}' | b']' => *skipped -= 1,
@@ -256,13 +256,13 @@ impl ByMember {
         };
         // Many are empty, or nearly so.
         let (near, far) = rest.split_at_checked(FEW).unwrap_or((rest, &[]));
-        let end = match self.brackets.read_few(near, &mut closes) {
-            None => self
-                .brackets
-                .read(far, &mut closes)
-                .map(|at| near.len() + at),
-            end => end,
-        };
+        let near_end = self
+            .brackets
+            .read_few(near, |at, byte, in_string| !in_string && closes(at, byte));
+        let end = near_end.or_else(|| {
+            let end = self.brackets.read_outside(far, &mut closes);
+            end.map(|at| near.len() + at)
+        });
         match end {
             Some(at) => {
                 self.after_value();

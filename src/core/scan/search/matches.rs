@@ -40,8 +40,10 @@ impl Needles for Names {
 /// order, whether or not the piece ends between their ends.
 pub(in crate::scan) struct Matches<'a, N> {
     needles: &'a N,
-    /// The next match of each needle.
-    next: [Option<Match>; MAX_NEEDLES],
+    /// Where the next match of the first needle ends; mostly there is no other.
+    first: usize,
+    /// The same of the others, and how many these are.
+    others: [usize; MAX_NEEDLES - 1],
     count: usize,
 }
 
@@ -53,42 +55,87 @@ pub(in crate::scan) struct Match {
 }
 
 impl<'a, N: Needles> Matches<'a, N> {
-    /// The matches from `first` on.
-    pub(in crate::scan) fn new(needles: &'a N, bytes: &[u8], first: Match) -> Self {
+    /// The matches from `from` on.
+    #[inline(always)]
+    pub(in crate::scan) fn new(needles: &'a N, bytes: &[u8], from: Match) -> Self {
+        let end = from.end + usize::from(0 < from.needle);
         let mut matches = Self {
             needles,
-            next: [None; MAX_NEEDLES],
+            first: match needles.nth(0) {
+                Some(needle) => find(needle, bytes, end.saturating_sub(needle.needle().len())),
+                None => NOWHERE,
+            },
+            others: [NOWHERE; MAX_NEEDLES - 1],
             count: 0,
         };
-        for (index, next) in matches.next.iter_mut().enumerate() {
-            let Some(needle) = needles.nth(index) else {
-                break;
-            };
-            matches.count += 1;
-            let end = first.end + usize::from(index < first.needle);
-            *next = find(
-                needle,
-                index,
-                bytes,
-                end.saturating_sub(needle.needle().len()),
-            );
+        if needles.nth(1).is_some() {
+            matches.find_others(bytes, from);
         }
         matches
     }
 
-    /// The next match. `bytes` must be the same as before, though their address may have changed.
-    #[inline]
-    pub(in crate::scan) fn next(&mut self, bytes: &[u8]) -> Option<Match> {
-        let next = self.next.get(..self.count)?;
-        let found = next.iter().flatten().min().copied()?;
-        let next = self.next.get_mut(found.needle);
-        if let Some((next, needle)) = next.zip(self.needles.nth(found.needle)) {
-            let from = (found.end + 1).saturating_sub(needle.needle().len());
-            *next = find(needle, found.needle, bytes, from);
+    #[inline(never)]
+    fn find_others(&mut self, bytes: &[u8], from: Match) {
+        for (next, index) in self.others.iter_mut().zip(1..) {
+            let Some(needle) = self.needles.nth(index) else {
+                break;
+            };
+            self.count = index;
+            let end = from.end + usize::from(index < from.needle);
+            *next = find(needle, bytes, end.saturating_sub(needle.needle().len()));
         }
-        Some(found)
+    }
+
+    /// The next match. `bytes` must be the same as before, though their address may have changed.
+    #[inline(always)]
+    pub(in crate::scan) fn next(&mut self, bytes: &[u8]) -> Option<Match> {
+        if self.count != 0 {
+            return self.nearest(bytes);
+        }
+        let end = self.first;
+        if end == NOWHERE {
+            return None;
+        }
+        if let Some(needle) = self.needles.nth(0) {
+            self.first = find(
+                needle,
+                bytes,
+                (end + 1).saturating_sub(needle.needle().len()),
+            );
+        }
+        Some(Match { end, needle: 0 })
+    }
+
+    /// The same of several needles.
+    #[inline(never)]
+    fn nearest(&mut self, bytes: &[u8]) -> Option<Match> {
+        let mut nearest = Match {
+            end: self.first,
+            needle: 0,
+        };
+        for (end, needle) in self.others.iter().take(self.count).zip(1..) {
+            nearest = nearest.min(Match { end: *end, needle });
+        }
+        let Match { end, needle } = nearest;
+        let place = match needle.checked_sub(1) {
+            None => Some(&mut self.first),
+            Some(other) => self.others.get_mut(other),
+        };
+        let (place, literal) = place.zip(self.needles.nth(needle))?;
+        if end == NOWHERE {
+            return None;
+        }
+        *place = find(
+            literal,
+            bytes,
+            (end + 1).saturating_sub(literal.needle().len()),
+        );
+        Some(nearest)
     }
 }
+
+/// Where a match ends that is not there.
+const NOWHERE: usize = usize::MAX;
 
 /// The same in a body of which more and more comes: what has been searched is not searched again.
 /// Offsets count in the body.
@@ -216,10 +263,10 @@ fn find_by_comparing(needle: &[u8], bytes: &[u8]) -> Option<usize> {
     places.position(|place| place.last() == needle.last() && place == needle)
 }
 
-fn find(needle: &Finder<'_>, index: usize, bytes: &[u8], from: usize) -> Option<Match> {
-    let at = from + needle.find(bytes.get(from..)?)?;
-    Some(Match {
-        end: at + needle.needle().len(),
-        needle: index,
-    })
+/// Where the first match from there on ends.
+#[inline(always)]
+fn find(needle: &Finder<'_>, bytes: &[u8], from: usize) -> usize {
+    let rest = bytes.get(from..).unwrap_or_default();
+    let at = needle.find(rest);
+    at.map_or(NOWHERE, |at| from + at + needle.needle().len())
 }

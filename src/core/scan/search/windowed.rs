@@ -32,6 +32,12 @@ pub(in crate::scan) trait Examine {
         found: &mut Found<'_>,
     ) -> Progress;
 
+    /// Whether a match certainly shows nothing new: a quick look at the bytes next to it.
+    #[inline(always)]
+    fn is_known(&self, _bytes: &[u8], _next: Match) -> bool {
+        false
+    }
+
     /// The place, counted over both, before which a match in later bytes needs nothing.
     fn first_needed(&self, carry: &[u8], piece: &[u8]) -> usize;
 }
@@ -218,6 +224,9 @@ impl<E: Examine> WindowedSearch<E> {
         let start = self.offset + carried as u64;
         let mut matches = Matches::new(&*needles, piece, first);
         while let Some(next) = matches.next(piece) {
+            if self.examiner.is_known(piece, next) {
+                continue;
+            }
             let joined = Match {
                 end: carried + next.end,
                 ..next
@@ -294,9 +303,11 @@ impl<E: Examine> WindowedSearch<E> {
         self.resume.end -= keep;
         match keep.checked_sub(carried) {
             Some(from) => {
+                let kept = piece.get(from..).unwrap_or_default();
                 self.carry.clear();
-                self.carry
-                    .extend_from_slice(piece.get(from..).unwrap_or_default());
+                // With room for the beginning of the next piece.
+                self.carry.reserve(kept.len() + STEP);
+                self.carry.extend_from_slice(kept);
             }
             None => {
                 self.carry.extend_from_slice(piece);

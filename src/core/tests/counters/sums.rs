@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::mem::size_of;
 use std::sync::atomic::Ordering::Relaxed;
 
-use sticky_core::counters::{CountersHeader, Digest, HitCounter, Kind, UpstreamSums};
+use sticky_core::counters::{BodyCounter, CountersHeader, Digest, HitCounter, Kind, UpstreamSums};
 use sticky_core::events::{BodyEnd, Forget, Move, Reader, Skip, Source, Status};
 use sticky_core::happened::Happened;
 use sticky_core::read_body::ReadBody;
@@ -58,9 +58,26 @@ fn whatever_happens_to_sessions_has_a_counter_of_its_own() {
         own.happened(&happened);
         expect(&mut expected);
         assert_eq!(counters.upstream_sums(place), expected);
+        // As requests are counted: at once, where it is little.
+        if !own.few(&happened, || None) {
+            own.happened(&happened);
+        }
+        expect(&mut expected);
+        assert_eq!(counters.upstream_sums(place), expected);
     };
     happens(&|_| {}, &|_| {});
     for source in Source::ALL {
+        happens(&|it| it.learn(*source), &|sums| {
+            sums.learned[source.number()] += 1;
+        });
+        let learn = |it: &Happened| {
+            it.learn(*source);
+            Skip::ALL.iter().for_each(|why| it.skip(*why));
+        };
+        happens(&learn, &|sums| {
+            sums.learned[source.number()] += 1;
+            sums.skipped.iter_mut().for_each(|sum| *sum += 1);
+        });
         happens(&|it| (0..3).for_each(|_| it.learn(*source)), &|sums| {
             sums.learned[source.number()] += 3;
         });
@@ -101,8 +118,12 @@ fn whatever_happens_to_sessions_has_a_counter_of_its_own() {
             let mut body = ReadBody::of_bytes(100);
             body.note(*reader, *end);
             own.body(body);
-            expected.bodies[reader.number()][end.number()] += 1;
-            expected.body_bytes += 100;
+            let happened = Happened::default();
+            happened.read_body();
+            assert!(!own.few(&happened, || None));
+            assert!(own.few(&happened, || Some((BodyCounter::of(body)?, body.bytes()))));
+            expected.bodies[reader.number()][end.number()] += 2;
+            expected.body_bytes += 200;
             assert_eq!(
                 counters.upstream_sums(place),
                 expected,
@@ -110,6 +131,11 @@ fn whatever_happens_to_sessions_has_a_counter_of_its_own() {
             );
         }
     }
+    let mut read_by_two = ReadBody::of_bytes(100);
+    assert_eq!(BodyCounter::of(read_by_two), None);
+    read_by_two.note(Reader::Json, BodyEnd::Whole);
+    read_by_two.note(Reader::Html, BodyEnd::Whole);
+    assert_eq!(BodyCounter::of(read_by_two), None);
     own.planned();
     expected.planned = 1;
     assert_eq!(counters.upstream_sums(place), expected);
