@@ -49,7 +49,7 @@ http {
 EOC
 
 $t->write_file_expand('nginx.conf', $as_installed);
-$t->write_file_expand('case.conf', here(snippet('query.conf')));
+$t->write_file('case.conf', here(snippet('query.conf')));
 $t->run();
 
 my ($first) = served_by(get('/', 'X-Page' => '<a href="/?sid=one">more</a>'));
