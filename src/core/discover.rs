@@ -4,7 +4,7 @@
 //! [`look`] finds values that look like ids: in cookies, headers, the parameters and segments of
 //! links, forms, members of JSON. [`sample`] keeps, in memory that all workers share, a keyed hash
 //! of each, who handed it out and who brought it back. [`judge`] tells sessions from all else by
-//! that: an id is handed out to one client, which brings it back. [`line`] writes the directive.
+//! that: an id is handed out to one client, which brings it back. [`mod@line`] writes the directive.
 //!
 //! Nothing here keeps a value, and names are shown only when many clients had values under them.
 

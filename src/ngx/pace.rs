@@ -83,7 +83,7 @@ pub struct Place(Cell<Option<sys::RequestPtr>>);
 impl Place {
     /// Has the filters of the request called without a buffer in the next turn.
     pub fn wait(&self, r: Request<'_>) {
-        if self.0.get().is_some_and(|r| is_waiting(r)) {
+        if self.0.get().is_some_and(is_waiting) {
             return;
         }
         self.0.set(Some(r.as_ptr()));

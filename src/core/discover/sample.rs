@@ -276,7 +276,7 @@ impl<'a> Sample<'a> {
     fn value(&self, value: u64, now: u64, is_new_welcome: bool) -> Option<&'a [AtomicU64]> {
         let count = self.values.len() / VALUE_WORDS;
         let hash = value | 1;
-        let stamp = now / STEP & 0xffff;
+        let stamp = (now / STEP) & 0xffff;
         let mut oldest = None;
         for probe in 0..PROBES {
             let at = (value >> 8) as usize;
@@ -420,7 +420,7 @@ fn count(word: &AtomicU64, shift: u32, now: u64) {
         0xffff => known,
         _ => known.wrapping_add(1 << shift),
     };
-    let stamped = (counted & ((1 << 48) - 1)) | ((now / STEP & 0xffff) << 48);
+    let stamped = (counted & ((1 << 48) - 1)) | (((now / STEP) & 0xffff) << 48);
     // Of two at once, one counts.
     let _ = word.compare_exchange(known, stamped, Relaxed, Relaxed);
 }

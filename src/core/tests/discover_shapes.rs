@@ -581,7 +581,7 @@ fn counts_say_how_many_went_astray() {
 fn any_words_and_any_names_do_no_harm() {
     for fill in [0, 1, u64::MAX, 0x0101_0101_0101_0101, 0x7fff_ffff_ffff_ffff] {
         let words: Vec<_> = (0..LEAST_WORDS + 100)
-            .map(|at| AtomicU64::new(fill ^ hash(&[at as u8, fill as u8]) * u64::from(fill != 0)))
+            .map(|at| AtomicU64::new(fill ^ (hash(&[at as u8, fill as u8]) * u64::from(fill != 0))))
             .collect();
         let sample = Sample::of(&words).expect("enough words");
         judge(&sample);

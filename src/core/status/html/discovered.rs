@@ -10,9 +10,9 @@ use crate::discover::judge::Findings;
 
 /// Writes them.
 pub fn findings(it: &Findings, now: u64, pieces: &mut Pieces<'_>) {
-    let _ = write!(
+    let _ = writeln!(
         pieces,
-        "<p>Watched {} of about {} since {}, {} {}.</p>\n",
+        "<p>Watched {} of about {} since {}, {} {}.</p>",
         count(it.requests, "request"),
         count(it.clients, "client"),
         ago(now, it.begun),
