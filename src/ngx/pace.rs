@@ -130,7 +130,6 @@ unsafe extern "C" fn next_turn(_: *mut sys::ngx_event_t) {
             let Some(r) = PACE.waiting.borrow_mut().pop_front() else {
                 break;
             };
-            PACE.is_resuming.set(true);
             // SAFETY: a request that ends has left the queue before (Place::drop()).
             guard((), || unsafe { resume(r) });
             PACE.is_resuming.set(false);
@@ -151,8 +150,14 @@ unsafe fn resume(r: sys::RequestPtr) {
     // are those of the request in whose turn it is; another one is posted, and run like those that the
     // filters may have posted (ngx_http_request_handler()), which may be the end of both.
     unsafe {
+        // Perhaps it has gone on by another call meanwhile.
+        if !Request::of_callback(r).is_body_held() {
+            return;
+        }
         let connection = (*r.cast::<sys::ngx_http_request_s>()).connection;
+        PACE.is_resuming.set(true);
         sys::ngx_http_output_filter(r, std::ptr::null_mut());
+        PACE.is_resuming.set(false);
         if !is_waiting(r) {
             if (*connection).data == r.cast() {
                 sys::ngx_post_event((*connection).write, &raw mut sys::ngx_posted_events);

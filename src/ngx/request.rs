@@ -21,6 +21,9 @@ pub use order::{Reply, WithBody};
 pub use reply::{nginx_version, Head, Method};
 pub use turns::Turns;
 
+/// The bit of `r->buffered` that says so, see [`Request::set_body_is_held`].
+const HELD: u32 = 0x08;
+
 /// A request of nginx, alive for `'r`.
 #[derive(Clone, Copy)]
 pub struct Request<'r>(NonNull<sys::ngx_http_request_s>, PhantomData<&'r ()>);
@@ -324,7 +327,6 @@ impl<'r> Request<'r> {
     /// `NGX_HTTP_SUB_BUFFERED`, `NGX_HTTP_COPY_BUFFERED`). The bits of the connection do not do:
     /// ngx_http_finalize_request() does not look at them at the end of a subrequest.
     pub fn set_body_is_held(self, is_held: bool) {
-        const HELD: u32 = 0x08;
         // SAFETY: a bit-field of a live request, which filters set and clear.
         unsafe {
             let r = &mut *self.raw();
@@ -333,13 +335,20 @@ impl<'r> Request<'r> {
         }
     }
 
+    /// Whether a part of the body was held back, see [`Request::set_body_is_held`].
+    pub fn is_body_held(self) -> bool {
+        // SAFETY: a bit-field of a live request.
+        unsafe { (*self.raw()).buffered() & HELD != 0 }
+    }
+
     /// Whether the filters after ours have something of the response that they have not sent. Only then
-    /// are they to be called without a buffer: `ngx_http_write_filter()` takes it for an error otherwise.
+    /// are they to be called without a buffer, while we hold one: `ngx_http_write_filter()` takes it for an error otherwise.
     pub fn is_pending(self) -> bool {
         // SAFETY: fields of a live request and its connection.
         unsafe {
             let r = &*self.raw();
-            r.buffered() != 0 || !r.out.is_null() || (*r.connection).buffered() != 0
+            let is_kept = r.buffered() != 0 || !r.out.is_null() || !r.postponed.is_null();
+            is_kept || (*r.connection).buffered() != 0
         }
     }
 

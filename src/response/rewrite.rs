@@ -160,11 +160,14 @@ pub fn body<'r>(
 ) -> Option<Code> {
     page.input.borrow_mut().add(chain);
     // Other modules may use the same bit. They set it again when they are called.
-    if page.is_held.take() {
+    let was_held = page.is_held.take();
+    if was_held {
         r.set_body_is_held(false);
     }
     let mut code = Code::default();
-    let mut push_on = page.output.is_busy() || chain.is_empty() && r.is_pending();
+    // Where nothing is held, a call without buffers is not for this filter.
+    let is_passed = chain.is_empty() && (!was_held || r.is_pending());
+    let mut push_on = page.output.is_busy() || is_passed;
     loop {
         let filling = rewrite(r, context, page)?;
         let is_over = filling.is_empty() && !push_on;
