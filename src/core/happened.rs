@@ -202,6 +202,12 @@ impl Happened {
 pub struct Few(u32);
 
 impl Few {
+    /// Whether there is nothing to count.
+    #[inline(always)]
+    pub fn is_nothing(self) -> bool {
+        self.0 == 0
+    }
+
     /// Whether it is only that the body of the response is of a type that is not read: so it is with
     /// most.
     #[inline(always)]

@@ -177,6 +177,9 @@ impl<'a> OwnCounters<'a> {
             upstream.add(TYPE, 1);
             return true;
         }
+        if few.is_nothing() {
+            return true;
+        }
         match few.read_and_learned() {
             None => {}
             Some((false, learned)) => upstream.add(LEARNED - 1 + learned, 1),

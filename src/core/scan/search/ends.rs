@@ -38,10 +38,32 @@ pub(in crate::scan) trait FindEnd {
 }
 
 impl FindEnd for Ends {
-    #[inline(never)]
+    #[inline]
     fn first(&self, bytes: &[u8]) -> Option<usize> {
+        match bytes.len() < BLOCK {
+            true => bytes.iter().position(|byte| self.has(*byte)),
+            false => self.first_in_blocks(bytes),
+        }
+    }
+
+    #[inline]
+    fn last(&self, bytes: &[u8]) -> Option<usize> {
+        match bytes.len() < BLOCK {
+            true => bytes.iter().rposition(|byte| self.has(*byte)),
+            false => self.last_in_blocks(bytes),
+        }
+    }
+}
+
+/// How many bytes are tested at once.
+const BLOCK: usize = 16;
+
+impl Ends {
+    // Not inlined, as what is searched where pieces are small is shorter.
+    #[inline(never)]
+    fn first_in_blocks(&self, bytes: &[u8]) -> Option<usize> {
         let mut rest = bytes;
-        while let Some((block, after)) = rest.split_first_chunk() {
+        while let Some((block, after)) = rest.split_first_chunk::<BLOCK>() {
             let ends = (self.among)(u8x16::new(*block));
             if ends != 0 {
                 return Some(bytes.len() - rest.len() + ends.trailing_zeros() as usize);
@@ -53,9 +75,9 @@ impl FindEnd for Ends {
     }
 
     #[inline(never)]
-    fn last(&self, bytes: &[u8]) -> Option<usize> {
+    fn last_in_blocks(&self, bytes: &[u8]) -> Option<usize> {
         let mut rest = bytes;
-        while let Some((before, block)) = rest.split_last_chunk() {
+        while let Some((before, block)) = rest.split_last_chunk::<BLOCK>() {
             let ends = (self.among)(u8x16::new(*block));
             if let Some(at) = ends.checked_ilog2() {
                 return Some(before.len() + at as usize);
