@@ -46,14 +46,7 @@ my %node = map { $_ => $begin->($_) } qw/ a b c /;
 my @nodes = @node{qw/ a b c /};
 
 my %home;
-my $agree = sub {
-    my ($when) = @_;
-    for my $node (@nodes) {
-        my @others = grep { $_ != $node } @nodes;
-        ok($node->heard_by(@others), "$when: $node->{name} is heard");
-    }
-    is(strayed(\%home, @nodes), 0, "$when: none astray");
-};
+my $agree = sub { agree(\%home, $_[0], @nodes) };
 $_->hand_out_to(\%home, $_->{name}, 20) for @nodes;
 $agree->('before');
 

@@ -14,10 +14,11 @@ use warnings;
 use Exporter qw/ import /;
 use POSIX ();
 
+use Test::More;
 use Test::Nginx;
 use Sticky::Client qw/ eventually served_by status /;
 
-our @EXPORT = qw/ node strayed /;
+our @EXPORT = qw/ agree node strayed /;
 
 # A node that is running. Of %options, `sticky` are more words for the upstream, `cluster` for the
 # directive, which `alone` leaves out, `url` another one than that of the store's socket, `workers`
@@ -193,6 +194,17 @@ sub heard_by {
     my $home;
     eventually(sub { $home = $self->hand_out($id) }) || return 0;
     return eventually(sub { !grep { $_->visit("/?sid=$id") ne "$home HIT" } @others });
+}
+
+# Tests that all nodes hear of each other, and that no request goes astray then; %$home is as for
+# strayed().
+sub agree {
+    my ($home, $when, @nodes) = @_;
+    for my $node (@nodes) {
+        my @others = grep { $_ != $node } @nodes;
+        ok($node->heard_by(@others), "$when: $node->{name} is heard");
+    }
+    return is(strayed($home, @nodes), 0, "$when: none astray");
 }
 
 # How many requests of sessions go elsewhere than where these are, at nodes that are asked once.
