@@ -24,6 +24,7 @@
 //! An insertion reads its lines again. Of two workers that insert one key at once, at least one
 //! sees both words, and their rank decides which one is removed.
 
+use std::ops::Range;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, SeqCst};
 
 use look_up::{places, rank, Current, View};
@@ -46,6 +47,7 @@ mod lines;
 mod local;
 mod look_up;
 mod noting;
+mod parts;
 mod placement;
 mod predecessor;
 mod put;
@@ -355,17 +357,26 @@ impl<'a> Table<'a> {
     /// All sessions, live or not, in no order. A session that is relocated during the walk may
     /// come twice or not at all.
     pub fn sessions(&self) -> impl Iterator<Item = (Key, Session)> + 'a {
+        let words = self.words_in(0..self.words.len());
+        words.map(|found| (found.key, found.word.session()))
+    }
+
+    /// The words of sessions in some places.
+    fn words_in(&self, places: Range<usize>) -> impl Iterator<Item = FoundWord> + 'a {
         let table = *self;
-        self.words
-            .iter()
-            .enumerate()
-            .filter_map(move |(place, word)| {
-                let word = Word::from_bits(word.load(Acquire));
-                let key = word.key()?;
-                let (first, second) = table.lines_of(key);
-                let line = place / LINE;
-                (line == first || line == second).then(|| (key, word.session()))
+        let first_place = places.start;
+        let words = self.words.get(places).unwrap_or_default().iter();
+        words.enumerate().filter_map(move |(number, word)| {
+            let word = Word::from_bits(word.load(Acquire));
+            let key = word.key()?;
+            let (first, second) = table.lines_of(key);
+            let line = (first_place + number) / LINE;
+            (line == first || line == second).then_some(FoundWord {
+                key,
+                word,
+                is_second: line == second,
             })
+        })
     }
 
     /// Replaces the live session of `key` by what `change` returns, which may be called several
@@ -494,6 +505,15 @@ impl<'a> Table<'a> {
     fn count_relocation(&self) {
         self.counters.relocated.fetch_add(1, AcqRel);
     }
+}
+
+/// A word of a session, found on a walk through a table.
+#[derive(Clone, Copy)]
+struct FoundWord {
+    key: Key,
+    word: Word,
+    /// In which of the two lines of its key.
+    is_second: bool,
 }
 
 /// A session that was touched, last used so early that no use in the next period is missed.

@@ -78,7 +78,7 @@ impl Drop for Counted {
 
 /// Runs `body` with all signals blocked. A thread that it starts inherits that: nginx's signals
 /// must reach the thread of the event loop, to wake it.
-pub(super) fn without_signals<T>(body: impl FnOnce() -> T) -> T {
+pub fn without_signals<T>(body: impl FnOnce() -> T) -> T {
     let mut all = MaybeUninit::<sys::sigset_t>::zeroed();
     let mut before = MaybeUninit::<sys::sigset_t>::zeroed();
     // SAFETY: zeroes are a value of sigset_t. sigfillset() and pthread_sigmask() fail for wrong

@@ -1,13 +1,16 @@
 //! Taking a zone into use: kept over a reload or an upgrade of nginx, made from the zone of another
 //! size that it replaces, or from its state file.
 
+use std::num::NonZero;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
 
 use portable_atomic::AtomicU128;
 use sticky_core::snapshot::{KeyBefore, Moment};
 use sticky_core::table::{tick_at, Tick, ZoneHeader, LAST_TICK};
 
+use crate::ngx::background_task;
 use crate::ngx::clock::monotonic_seconds;
 use crate::ngx::log::Level;
 use crate::ngx::process;
@@ -16,6 +19,9 @@ use crate::ngx::shm::{Memory, OldBlock};
 use super::snapshot;
 use super::succession;
 use super::table_zone::{epoch, parts_of, random_key, TableZone};
+
+/// So many threads copy a table at most: the workers go on with requests meanwhile.
+const COPYING_THREADS: usize = 4;
 
 /// Whether a block is a zone of this version of the module. See [`crate::ngx::shm::Adopt`].
 pub fn is_usable(block: &OldBlock) -> bool {
@@ -138,7 +144,9 @@ fn replace(
     identity.init(rest.len(), k0, k1, old.identity.epoch());
     header.previous.set(old.previous.get());
     if !old.counters.is_unused() {
-        header.table(rest).copy_from(&old.table(old_rest));
+        let (new, old) = (header.table(rest), old.table(old_rest));
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        background_task::without_signals(|| new.copy_from_in(&old, threads.min(COPYING_THREADS)));
     }
     *zone.conf().replaces.borrow_mut() = before.first().cloned();
 

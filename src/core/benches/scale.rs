@@ -7,6 +7,7 @@
 
 use std::fs::{remove_file, File};
 use std::io;
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use sticky_core::snapshot::{
@@ -160,8 +161,10 @@ fn sweep(table: &Table, sessions: usize) -> f64 {
 /// Copies a table into one of so many words. Returns how many sessions that has, and the time.
 fn copy(table: &Table, words: usize) -> (usize, Duration) {
     let other = Population::empty(words, 1);
+    // As the module does it.
+    let threads = available_parallelism().map_or(1, |count| count.get().min(4));
     let begin = Instant::now();
-    other.table().copy_from(table);
+    other.table().copy_from_in(table, threads);
     let spent = begin.elapsed();
     (other.table().sessions().count(), spent)
 }

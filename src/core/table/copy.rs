@@ -1,25 +1,62 @@
 //! From one table into another: a reload has changed the size of the zone, nginx was started again,
 //! or two nginx serve side by side while the binary is upgraded.
 
-use std::convert::Infallible;
-use std::sync::atomic::Ordering::Acquire;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use super::claim::{Evicted, Learned};
 use super::eviction::{EvictionPolicy, Placed};
 use super::key::Key;
 use super::limits::Limits;
+use super::lines;
 use super::look_up::Current;
+use super::parts::in_parts;
 use super::registry::Registration;
+use super::restore::{Histogram, Import, SeenRange};
 use super::session::{PeerId, Session};
 use super::tick::Tick;
 use super::translation::Translation;
 use super::word::Word;
-use super::{Table, ATTEMPTS};
+use super::{FoundWord, Table, ATTEMPTS, LINE};
 
 /// A walk misses a session that a worker of a table in use relocates from ahead of the walk to
 /// behind it. So the walk is repeated as long as there were relocations, and misses a session only
 /// if it moved at the wrong moment in every walk.
 const WALKS: usize = 4;
+
+/// The words of another table, by the numbers that peers have in this one.
+struct Source<'s, 'a> {
+    table: &'s Table<'a>,
+    /// By their numbers there. `None`: the same.
+    peers: Option<Vec<Option<PeerId>>>,
+    threads: usize,
+}
+
+impl Source<'_, '_> {
+    /// Does work on all words, in so many threads.
+    fn in_parts<R: Send>(
+        &self,
+        work: impl Fn(&mut dyn Iterator<Item = FoundWord>) -> R + Sync,
+    ) -> Vec<R> {
+        in_parts(self.table.capacity(), self.threads, |part| {
+            let words = self.table.words_in(part);
+            work(&mut words.filter_map(|found| self.as_here(found)))
+        })
+    }
+
+    /// None of a server that was registered this moment: the next walk has it, if any.
+    #[inline]
+    fn as_here(&self, found: FoundWord) -> Option<FoundWord> {
+        let Some(peers) = &self.peers else {
+            return Some(found);
+        };
+        let there = found.word.peer().get() as usize;
+        let peer = peers.get(there).copied().flatten()?;
+        Some(FoundWord {
+            word: found.word.with_peer(peer),
+            ..found
+        })
+    }
+}
 
 /// The result of merging a session of another table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,7 +76,14 @@ impl Table<'_> {
     /// SipHash key and epoch. See [`Table::restore`]; of two words of one key, the one that ranks
     /// higher stays. Returns how many sessions were added.
     pub fn copy_from(&self, other: &Table) -> usize {
+        self.copy_from_in(other, 1)
+    }
+
+    /// The same in so many threads at once. In a process of nginx, all signals are to be blocked.
+    pub fn copy_from_in(&self, other: &Table, threads: usize) -> usize {
         let mut copied = 0;
+        // Nothing is there yet that a word could be a copy of.
+        let mut is_empty = self.is_unused();
         let numbers = Translation::into(self.registry);
         for _ in 0..WALKS {
             let before = other.counters.relocated.load(Acquire);
@@ -49,21 +93,86 @@ impl Table<'_> {
                     .filter_map(|server| Some((server.number, server.fingerprint()?)));
                 numbers.learn(&all.collect::<Vec<_>>());
             }
-            let Ok::<_, Infallible>(count) = self.restore(|take| {
-                for (key, session) in other.sessions() {
-                    // Of a server that was registered this moment: the next walk has it, if any.
-                    if let Some(session) = numbers.session(&session) {
-                        take(key, &session);
-                    }
-                }
-                Ok(())
-            });
-            copied += count;
+            let source = Source {
+                table: other,
+                peers: self.registry.map(|_| numbers.peers()),
+                threads,
+            };
+            copied += self.fill_from(&source, is_empty);
+            is_empty = false;
             if other.counters.relocated.load(Acquire) == before {
                 break;
             }
         }
         copied
+    }
+
+    /// One walk through another table.
+    fn fill_from(&self, source: &Source<'_, '_>, is_empty: bool) -> usize {
+        let seen = source.in_parts(|words| {
+            let mut seen = SeenRange::default();
+            words.for_each(|found| seen.add(found.word.seen()));
+            seen
+        });
+        let nothing = SeenRange::default();
+        let seen = seen.into_iter().fold(nothing, SeenRange::and);
+        let histogram = (seen.count > self.easily_filled()).then(|| {
+            let histograms = source.in_parts(|words| {
+                let mut histogram = Histogram::new(seen);
+                words.for_each(|found| histogram.add(found.word.seen(), found.word.is_in_use()));
+                histogram
+            });
+            let nothing = Histogram::new(seen);
+            histograms.iter().fold(nothing, Histogram::and)
+        });
+        self.counters.note_use();
+        let mut copied = 0;
+        for (number, pass) in self.passes(seen, histogram).iter().enumerate() {
+            let is_first = is_empty && number == 0;
+            let counts = source.in_parts(|words| {
+                let mut import = Import::new(self, &pass.policy);
+                let (mut put, mut newcomers) = (0, 0);
+                for found in words {
+                    if !pass.has(found.word.seen(), found.word.is_in_use()) {
+                        continue;
+                    }
+                    match is_first && self.put_in_order(&found) {
+                        true => {
+                            put += 1;
+                            newcomers += u64::from(found.word.is_newcomer());
+                        }
+                        false => import.add(found.key, &found.word.session()),
+                    }
+                }
+                self.counters.newcomers.fetch_add(newcomers, Relaxed);
+                put + import.finish()
+            });
+            copied += counts.into_iter().sum::<usize>();
+        }
+        copied
+    }
+
+    /// Puts a word into the line here that corresponds to the one in which it is there, if that has a
+    /// free place. The lines of both tables are in the order of the same bits of keys, so that both
+    /// are walked through in that order, and no memory is waited for. Whether it is done.
+    fn put_in_order(&self, found: &FoundWord) -> bool {
+        let (first, second) = self.lines_of(found.key);
+        let index = if found.is_second { second } else { first };
+        let Some(line) = self.line(index) else {
+            return false;
+        };
+        let mut words = [0; 2 * LINE];
+        // Both halves are the same line.
+        let places = lines::load(line, line, found.key.get(), &mut words);
+        let free = places.empty.trailing_zeros() as usize;
+        // Of another copy of it, the higher one stays.
+        let is_free = free < LINE && places.of_key == 0;
+        is_free
+            && self.exchange(
+                index * LINE + free,
+                words.get(free).copied().unwrap_or_default(),
+                found.word.bits(),
+            )
     }
 
     /// [`Table::merge`] of a session whose registered peer here is `peer`.

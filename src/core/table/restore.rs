@@ -40,59 +40,66 @@ impl Table<'_> {
         all: impl Fn(&mut dyn FnMut(Key, &Session)) -> Result<(), E>,
     ) -> Result<usize, E> {
         let mut seen = SeenRange::default();
-        all(&mut |_, session| seen.add(session))?;
-
-        let mut restored = 0;
-        let mut import = |key, session: &Session, policy: &EvictionPolicy| {
-            let rank = |word| rank(word, &NO_EXPIRY, 0);
-            let change = |known, word| (rank(word) > rank(known)).then_some(*session);
-            let imported = self.import(key, session, &NO_EXPIRY, 0, policy, change);
-            restored += usize::from(matches!(imported, Imported::Inserted(None)));
+        all(&mut |_, session| seen.add(session.seen))?;
+        let priorities = match seen.count <= self.easily_filled() {
+            true => None,
+            false => {
+                let mut histogram = Histogram::new(seen);
+                all(&mut |_, session| histogram.add(session.seen, session.is_in_use()))?;
+                Some(histogram)
+            }
         };
-        // Those that `chosen` chooses.
-        let mut import_all = |chosen: &dyn Fn(&Session) -> bool, policy: &EvictionPolicy| {
-            let mut batch = Vec::with_capacity(BATCH);
+        let mut restored = 0;
+        for pass in self.passes(seen, priorities) {
+            let mut import = Import::new(self, &pass.policy);
             all(&mut |key, session| {
-                if chosen(session) {
-                    batch.push((key, *session));
-                }
-                if batch.len() == BATCH {
-                    self.fetch(&batch);
-                    for (key, session) in batch.drain(..) {
-                        import(key, &session, policy);
-                    }
+                if pass.has(session.seen, session.is_in_use()) {
+                    import.add(key, session);
                 }
             })?;
-            for (key, session) in batch {
-                import(key, &session, policy);
-            }
-            Ok(())
-        };
-        let space = self.capacity() * EASILY_FILLED / 100;
-        if seen.count <= space {
-            import_all(&|_| true, &EvictionPolicy::Copy)?;
-            return Ok(restored);
+            restored += import.finish();
         }
+        Ok(restored)
+    }
 
-        let mut histogram = Histogram::new(seen);
-        all(&mut |_, session| histogram.add(session))?;
-        let least = histogram.least_of(space);
-        let is_first = |session: &Session| seen.priority(session) >= least;
-        import_all(&is_first, &EvictionPolicy::Copy)?;
+    /// How many sessions there can be without long searches.
+    pub(super) fn easily_filled(&self) -> usize {
+        self.capacity() * EASILY_FILLED / 100
+    }
+
+    /// In which order sessions are inserted, if there is not enough space for all, by their priorities.
+    pub(super) fn passes(&self, seen: SeenRange, priorities: Option<Histogram>) -> Vec<Pass> {
+        let Some(histogram) = priorities else {
+            return vec![Pass {
+                seen,
+                priorities: 0..=usize::MAX,
+                policy: EvictionPolicy::Copy,
+            }];
+        };
+        let least = histogram.least_of(self.easily_filled());
         let rest = EvictionPolicy::Merge {
             limits: NO_EXPIRY,
             now: 0,
             is_thorough: false,
         };
-        import_all(&|session| !is_first(session), &rest)?;
-        Ok(restored)
+        let first = Pass {
+            seen,
+            priorities: least..=usize::MAX,
+            policy: EvictionPolicy::Copy,
+        };
+        let last = least.checked_sub(1).map(|last| Pass {
+            seen,
+            priorities: 0..=last,
+            policy: rest,
+        });
+        [first].into_iter().chain(last).collect()
     }
 
     /// Reads a word of each line that these sessions may be put into.
-    fn fetch(&self, sessions: &[(Key, Session)]) {
+    pub(super) fn fetch(&self, keys: impl Iterator<Item = Key>) {
         let mut any = 0;
-        for (key, _) in sessions {
-            let (first, second) = self.lines_of(*key);
+        for key in keys {
+            let (first, second) = self.lines_of(key);
             let lines = [first, second]
                 .into_iter()
                 .filter_map(|line| self.line(line));
@@ -104,52 +111,133 @@ impl Table<'_> {
     }
 }
 
+/// Sessions that are inserted one after the other, before those with a lower priority.
+pub(super) struct Pass {
+    seen: SeenRange,
+    priorities: std::ops::RangeInclusive<usize>,
+    pub policy: EvictionPolicy,
+}
+
+impl Pass {
+    /// Whether a session last seen then is inserted.
+    #[inline]
+    pub fn has(&self, seen: Tick, is_in_use: bool) -> bool {
+        *self.priorities.start() == 0 && *self.priorities.end() == usize::MAX
+            || self
+                .priorities
+                .contains(&self.seen.priority(seen, is_in_use))
+    }
+}
+
+/// Inserts sessions, by a policy.
+pub(super) struct Import<'t, 'a> {
+    table: &'t Table<'a>,
+    policy: &'t EvictionPolicy,
+    batch: Vec<(Key, Session)>,
+    /// How many were added, and none had to go for.
+    added: usize,
+}
+
+impl<'t, 'a> Import<'t, 'a> {
+    pub fn new(table: &'t Table<'a>, policy: &'t EvictionPolicy) -> Self {
+        Self {
+            table,
+            policy,
+            batch: Vec::with_capacity(BATCH),
+            added: 0,
+        }
+    }
+
+    /// Inserts one, now or later.
+    #[inline]
+    pub fn add(&mut self, key: Key, session: &Session) {
+        self.batch.push((key, *session));
+        if self.batch.len() == BATCH {
+            self.insert();
+        }
+    }
+
+    /// Inserts all that were added. Returns how many sessions the table has more.
+    pub fn finish(mut self) -> usize {
+        self.insert();
+        self.added
+    }
+
+    fn insert(&mut self) {
+        let table = self.table;
+        table.fetch(self.batch.iter().map(|(key, _)| *key));
+        let rank = |word| rank(word, &NO_EXPIRY, 0);
+        for (key, session) in self.batch.drain(..) {
+            let change = |known, word| (rank(word) > rank(known)).then_some(session);
+            let imported = table.import(key, &session, &NO_EXPIRY, 0, self.policy, change);
+            self.added += usize::from(matches!(imported, Imported::Inserted(None)));
+        }
+    }
+}
+
 /// When sessions were last seen.
 #[derive(Clone, Copy, Default)]
-struct SeenRange {
-    count: usize,
+pub(super) struct SeenRange {
+    pub count: usize,
     first: Option<Tick>,
     last: Tick,
 }
 
 impl SeenRange {
-    fn add(&mut self, session: &Session) {
+    #[inline]
+    pub fn add(&mut self, seen: Tick) {
         self.count += 1;
-        self.first = Some(
-            self.first
-                .map_or(session.seen, |seen| seen.min(session.seen)),
-        );
-        self.last = self.last.max(session.seen);
+        self.first = Some(self.first.map_or(seen, |first| first.min(seen)));
+        self.last = self.last.max(seen);
+    }
+
+    /// Both together.
+    pub fn and(self, other: SeenRange) -> SeenRange {
+        SeenRange {
+            count: self.count + other.count,
+            first: self.first.into_iter().chain(other.first).min(),
+            last: self.last.max(other.last),
+        }
     }
 
     /// The later a session was seen, the higher; one in use is higher than any other.
-    fn priority(&self, session: &Session) -> usize {
+    #[inline]
+    fn priority(&self, seen: Tick, is_in_use: bool) -> usize {
         let first = self.first.unwrap_or_default();
         let length = u64::from(self.last.saturating_sub(first)) + 1;
-        let since = u64::from(session.seen.saturating_sub(first));
+        let since = u64::from(seen.saturating_sub(first));
         let range = (since * RANGES as u64 / length) as usize;
-        range.min(RANGES - 1) + RANGES * usize::from(session.is_in_use())
+        range.min(RANGES - 1) + RANGES * usize::from(is_in_use)
     }
 }
 
 /// How many sessions there are of each priority.
-struct Histogram {
+pub(super) struct Histogram {
     seen: SeenRange,
     counts: Vec<usize>,
 }
 
 impl Histogram {
-    fn new(seen: SeenRange) -> Self {
+    pub fn new(seen: SeenRange) -> Self {
         Self {
             seen,
             counts: vec![0; 2 * RANGES],
         }
     }
 
-    fn add(&mut self, session: &Session) {
-        if let Some(count) = self.counts.get_mut(self.seen.priority(session)) {
+    #[inline]
+    pub fn add(&mut self, seen: Tick, is_in_use: bool) {
+        if let Some(count) = self.counts.get_mut(self.seen.priority(seen, is_in_use)) {
             *count += 1;
         }
+    }
+
+    /// Both together.
+    pub fn and(mut self, other: &Histogram) -> Histogram {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self
     }
 
     /// The lowest priority such that there is space for all sessions of this and higher ones.

@@ -68,6 +68,13 @@ impl<'a> Translation<'a> {
         server.here
     }
 
+    /// The numbers here of all that are known, by the numbers there.
+    pub fn peers(&self) -> Vec<Option<PeerId>> {
+        let count = self.servers.borrow().len();
+        let peers = (0..count).map(|there| self.registration(PeerId::new(there as u32)));
+        peers.map(|peer| Some(peer?.number)).collect()
+    }
+
     /// The session as it is here.
     pub fn session(&self, there: &Session) -> Option<Session> {
         let registration = self.registration(there.peer)?;

@@ -53,6 +53,8 @@ const ENTERED_EXPONENT: u32 = 1;
 const KEPT_EXPONENT: u32 = 2;
 const LAST_MARKED_EXPONENT: u32 = EXPONENT_MASK - 1;
 
+const PEER_MASK: u128 = (1 << PEER_BITS) - 1;
+
 /// Only such words have an exponent other than 0 and fewer periods.
 const MARKED_BELOW: u32 = 1 << (AGE_BITS - 1);
 
@@ -110,6 +112,13 @@ impl Word {
     #[inline]
     pub fn with_key(key: Key, low: u64) -> Word {
         Word(u128::from(key.get()) << 64 | u128::from(low))
+    }
+
+    /// The same session at another peer.
+    #[inline]
+    pub fn with_peer(self, peer: PeerId) -> Word {
+        let others = self.0 & !(PEER_MASK << PEER_SHIFT);
+        Word(others | u128::from(peer.get()) << PEER_SHIFT)
     }
 
     /// The key, or `None` when the place is empty.

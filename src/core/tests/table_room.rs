@@ -374,9 +374,10 @@ fn a_copy_into_a_larger_table_keeps_every_session() {
         };
         learn(&small.table(), number, claim, &HOUR, number as u32);
     }
-    for words in [4096, 5000, 65_536] {
+    for (words, threads) in [(4096, 1), (4096, 3), (5000, 1), (5000, 2), (65_536, 7)] {
         let large = Zone::new(words);
-        assert_eq!(large.table().copy_from(&small.table()), 3500);
+        let copied = large.table().copy_from_in(&small.table(), threads);
+        assert_eq!(copied, 3500, "{words} words, {threads} threads");
         for number in 0..3500 {
             let session = small.table().look_up(key(number), &HOUR, 3599);
             assert!(matches!(session, LookUp::Found(_)));
@@ -385,6 +386,7 @@ fn a_copy_into_a_larger_table_keeps_every_session() {
         assert_eq!(large.table().sessions().count(), 3500);
         assert_eq!(large.table().copy_from(&small.table()), 0, "nothing is new");
         assert_eq!(large.evicted(), (0, 0));
+        assert_eq!(large.newcomers(), large.newcomers_counted());
     }
 }
 
@@ -401,23 +403,27 @@ fn a_copy_into_a_smaller_table_keeps_those_seen_last() {
     for (number, seen) in (0..).zip(&seen) {
         learn(&large.table(), number, CARRIED, &long, *seen);
     }
-    let small = Zone::new(4096);
-    let copied = small.table().copy_from(&large.table());
-    assert_eq!(small.table().sessions().count(), copied);
-    assert!(copied > 4000, "{copied}");
+    for threads in [1, 3] {
+        let small = Zone::new(4096);
+        let copied = small.table().copy_from_in(&large.table(), threads);
+        assert_eq!(small.table().sessions().count(), copied);
+        assert!(copied > 4000, "{copied}");
 
-    let kept = |range: std::ops::Range<u32>| {
-        let all = (0..).zip(&seen).filter(|(_, seen)| range.contains(seen));
-        let (mut kept, mut total) = (0, 0);
-        for (number, _) in all {
-            total += 1;
-            kept += u32::from(is_found(&small.table(), number, &long, 100_000));
-        }
-        f64::from(kept) / f64::from(total)
-    };
-    // Half of them fit: nearly all of the newest, hardly any of the oldest.
-    assert!(kept(70_000..100_000) > 0.99, "{}", kept(70_000..100_000));
-    assert!(kept(0..25_000) < 0.1, "{}", kept(0..25_000));
+        let kept = |range: std::ops::Range<u32>| {
+            let all = (0..).zip(&seen).filter(|(_, seen)| range.contains(seen));
+            let (mut kept, mut total) = (0, 0);
+            for (number, _) in all {
+                total += 1;
+                kept += u32::from(is_found(&small.table(), number, &long, 100_000));
+            }
+            f64::from(kept) / f64::from(total)
+        };
+        // Half of them fit: nearly all of the newest, hardly any of the oldest.
+        let newest = kept(70_000..100_000);
+        assert!(newest > 0.99, "{newest}, {threads} threads");
+        let oldest = kept(0..25_000);
+        assert!(oldest < 0.1, "{oldest}, {threads} threads");
+    }
 }
 
 #[test]

@@ -230,6 +230,25 @@ fn a_word_returns_the_session_packed() {
     }
 }
 
+/// As a copy of a table writes it, in which servers have other numbers.
+#[test]
+fn a_word_at_another_peer_is_that_of_the_same_session_there() {
+    let mut random = Random::seeded(7);
+    for _ in 0..rounds(20_000) {
+        let word = Word::from_bits(u128::from(random.bits()) << 64 | u128::from(random.bits()));
+        let (Some(key), peer) = (word.key(), PeerId::new(random.below(1 << 20))) else {
+            continue;
+        };
+        let moved = word.with_peer(peer);
+        let there = Session {
+            peer,
+            ..word.session()
+        };
+        assert_eq!((moved.key(), moved.session()), (Some(key), there));
+        assert_eq!(moved.with_peer(word.peer()), word);
+    }
+}
+
 #[test]
 fn created_stays_exact_while_a_session_is_used_for_years() {
     for created in [0, 1, 1_234_567, 77_777_777] {
