@@ -46,6 +46,7 @@ mod limits;
 mod lines;
 mod local;
 mod look_up;
+mod moving;
 mod noting;
 mod parts;
 mod placement;

@@ -305,5 +305,11 @@ fn free_unused(zone: &ZoneHeader, replaced: &[Rc<OldBlock>]) {
     let used = in_use(zone, replaced)
         .last()
         .map_or(0, |(place, _)| place + 1);
-    replaced.iter().skip(used).for_each(|block| block.free());
+    for block in replaced.iter().skip(used).filter(|block| block.is_own()) {
+        // Another process may be in the middle of something with it.
+        if let Some((header, _)) = parts_of(block) {
+            header.identity.give_up();
+        }
+        block.free();
+    }
 }

@@ -87,8 +87,11 @@ impl<'t, 'a> Target<'t, 'a> {
     ) -> Put {
         let put = table.put(key, found, new);
         if let (Some(before), Put::Done) = (self.before, put) {
-            if !std::ptr::eq(table, self.table) {
-                before.spread(self.table, table, key, &self.liveness.limits, found.now());
+            let limits = &self.liveness.limits;
+            if !std::ptr::eq(table, self.table)
+                && !before.spread(self.table, table, key, limits, found.now())
+            {
+                return Put::Raced;
             }
         }
         put

@@ -14,10 +14,10 @@
 
 #[cfg(not(feature = "model"))]
 use std::mem::{offset_of, size_of};
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 use super::registry::{entries_of, Registry, RegistryHead};
-use super::sync::{AtomicU128, AtomicU64};
+use super::sync::{fence, AtomicU128, AtomicU64};
 use super::tick::Tick;
 use super::word::Word;
 use super::Table;
@@ -135,6 +135,20 @@ impl ZoneIdentity {
     /// Has the zone passed over from now on. Returns whether it was whole until then.
     pub fn skip(&self) -> bool {
         self.succession.fetch_or(SKIPPED, AcqRel) & PARTED == 0
+    }
+
+    /// The memory of the zone is about to be given back to the system: all sessions are in the one
+    /// that has replaced it. From then on its words may be zeroes.
+    pub fn give_up(&self) {
+        self.magic.store(0, SeqCst);
+    }
+
+    /// Whether the memory may have been given back. To be asked after its words were read: then
+    /// nothing follows from a session that was not found.
+    pub fn is_given_up(&self) -> bool {
+        // After the words.
+        fence(Acquire);
+        self.magic.load(Acquire) != MAGIC
     }
 
     fn set(&self, bit: u64, is_set: bool) {

@@ -16,14 +16,17 @@
 //!    ([`Predecessor::move_into`]). Only when that is done do the others leave the old table, each with
 //!    its next request ([`ZoneIdentity::is_whole`](super::ZoneIdentity::is_whole)).
 //!
+//! Then the old table's memory is given back to the system, while a worker, or the master that makes
+//! yet another table, may be in the middle of something with it: to them, all of its words become zero.
+//! So 4. **nothing follows from a session that the old table has not, if it has been given up
+//! meanwhile** ([`ZoneIdentity::is_given_up`](super::ZoneIdentity::is_given_up)): the new one has them
+//! all.
+//!
 //! Servers have other numbers there. A predecessor may have a predecessor, which decides for it.
 //! One in between that no worker has as its latest is passed over
 //! ([`ZoneIdentity::skip`](super::ZoneIdentity::skip)), while an older one is still in use. Before
 //! that, what stands there alone is copied into the one that has replaced it
 //! ([`Predecessor::move_own_into`]).
-
-use std::cell::RefCell;
-use std::sync::atomic::Ordering::Acquire;
 
 use super::claim::{Claim, Learned};
 use super::eviction::EvictionPolicy;
@@ -35,13 +38,11 @@ use super::registry::Registration;
 use super::session::{PeerId, Session, Stage};
 use super::tick::Tick;
 use super::{test_points, Table, ATTEMPTS};
-
-/// How often [`Predecessor::move_into`] walks through a table in which sessions are relocated.
-const WALKS: usize = 8;
+use std::cell::RefCell;
 
 /// The table that another one replaces.
 pub struct Predecessor<'a> {
-    table: Table<'a>,
+    pub(super) table: Table<'a>,
     identity: &'a ZoneIdentity,
     /// The one that it replaces itself, if it is not whole.
     before: Option<Box<Predecessor<'a>>>,
@@ -94,7 +95,9 @@ impl<'a> Predecessor<'a> {
     /// kept is none: an older worker may have removed it.
     fn only_in(&self, new: &Table, key: Key, limits: &Limits, now: Tick) -> LookUp {
         match new.look_up(key, limits, now) {
-            LookUp::Found(session) if session.stage == Stage::Entered => LookUp::Unknown,
+            LookUp::Found(session) if session.stage == Stage::Entered && !self.is_given_up() => {
+                LookUp::Unknown
+            }
             found => found,
         }
     }
@@ -113,6 +116,7 @@ impl<'a> Predecessor<'a> {
         let is_in = |found| matches!(found, LookUp::Found(_));
         let is_old = is_in(self.own_look_up(key, limits, now))
             || !is_in(self.only_in(new, key, limits, now));
+        let is_old = is_old && !self.is_given_up();
         match (is_old, self.before()) {
             (false, _) => new,
             (true, Some(before)) => before.deciding(&self.table, key, limits, now),
@@ -121,7 +125,8 @@ impl<'a> Predecessor<'a> {
     }
 
     /// After the session of a key was written in `written`, the table that decides, if it is one before
-    /// `new`: writes that into those that have replaced it.
+    /// `new`: writes that into those that have replaced it. False: meanwhile another table decides, and
+    /// what was written may be lost.
     pub(crate) fn spread(
         &self,
         new: &Table,
@@ -129,19 +134,25 @@ impl<'a> Predecessor<'a> {
         key: Key,
         limits: &Limits,
         now: Tick,
-    ) {
+    ) -> bool {
         if let Some(before) = self.passed_over() {
             return before.spread(new, written, key, limits, now);
         }
         // Those before the one that decides do not have the session.
-        let before = self.before();
-        if let Some(before) = before.filter(|_| !std::ptr::eq(written, &self.table)) {
-            before.spread(&self.table, written, key, limits, now);
+        if !std::ptr::eq(written, &self.table) {
+            let is_spread = self
+                .before()
+                .is_some_and(|before| before.spread(&self.table, written, key, limits, now));
+            if !is_spread {
+                return false;
+            }
         }
         match self.own_look_up(key, limits, now) {
             LookUp::Found(_) => drop(self.follow_change(new, key, limits, now)),
+            LookUp::Unknown | LookUp::Expired if self.is_given_up() => {}
             LookUp::Unknown | LookUp::Expired => drop(new.forget(key)),
         }
+        !self.is_given_up()
     }
 
     /// Calls a function with the keys in the old tables, some of them several times, until it returns
@@ -189,6 +200,7 @@ impl<'a> Predecessor<'a> {
         if session.peer != from {
             return false;
         }
+        let new_peer = to;
         let Some(to) = self.old_of(new, to) else {
             let mut change = || new.reassign_to(key, from, to, limits, now);
             let moved = self.hand_over(new, key, limits, now, &mut change, |moved| *moved);
@@ -199,7 +211,15 @@ impl<'a> Predecessor<'a> {
             None => self.table.reassign_to(key, there.peer, &to, limits, now),
         };
         self.follow_change(new, key, limits, now);
-        done
+        if !self.is_given_up() {
+            return done;
+        }
+        // Whoever has copied it then may have copied that it has moved.
+        let has_moved = || {
+            let found = new.look_up(key, limits, now);
+            matches!(found, LookUp::Found(session) if session.peer == new_peer.number)
+        };
+        new.reassign_to(key, from, new_peer, limits, now) || done || has_moved()
     }
 
     /// [`Table::end`] in both. Where a worker that has only the old table has ended it, the new one
@@ -226,6 +246,9 @@ impl<'a> Predecessor<'a> {
         }
         // It was not the holder's any more, or has begun anew.
         self.follow_change(new, key, limits, now);
+        if !done && self.is_given_up() {
+            return new.end(key, holder, limits, now);
+        }
         done
     }
 
@@ -297,7 +320,7 @@ impl<'a> Predecessor<'a> {
                     .learn_of(key, &old_peer, old_claim, limits, now, &mut is_old_unusable)
             }
         };
-        if learned == Learned::Refused {
+        if learned == Learned::Refused || self.is_given_up() {
             return new.learn_of(key, peer, claim, limits, now, is_unusable);
         }
         let followed = self.follow_change(new, key, limits, now);
@@ -314,6 +337,9 @@ impl<'a> Predecessor<'a> {
             },
             Learned::Kept { holder } => match number(holder) {
                 Some(holder) => Learned::Kept { holder },
+                None if self.is_given_up() => {
+                    new.learn_of(key, peer, claim, limits, now, is_unusable)
+                }
                 None => Learned::Refused,
             },
             Learned::Same | Learned::Refused => learned,
@@ -367,72 +393,8 @@ impl<'a> Predecessor<'a> {
         if matches!(self.own_look_up(key, limits, now), LookUp::Found(_)) {
             return forgotten;
         }
-        new.forget_entered(key, limits, now);
-        forgotten
-    }
-
-    /// Copies into the new table what it has not, or has otherwise, in several walks: workers go on
-    /// relocating sessions in the old one meanwhile. To be called when only workers that
-    /// have both tables are left. May take long; `false` when `is_stopped` has ended it.
-    pub fn move_into(
-        &self,
-        new: &Table,
-        limits: &Limits,
-        now: Tick,
-        is_stopped: &dyn Fn() -> bool,
-    ) -> bool {
-        if let Some(before) = self.before() {
-            if !before.move_into(&self.table, limits, now, is_stopped) {
-                return false;
-            }
-        }
-        self.move_own_into(new, limits, now, is_stopped)
-    }
-
-    /// [`Predecessor::move_into`] of what stands in this table, whatever stands in those before it:
-    /// some workers may still have only them.
-    pub fn move_own_into(
-        &self,
-        new: &Table,
-        limits: &Limits,
-        now: Tick,
-        is_stopped: &dyn Fn() -> bool,
-    ) -> bool {
-        let mut is_roomy = true;
-        for _ in 0..WALKS {
-            let relocated = self.table.counters.relocated.load(Acquire);
-            for (count, (key, session)) in self.table.sessions().enumerate() {
-                if count % 1024 == 0 && is_stopped() {
-                    return false;
-                }
-                if limits.is_live(&session, now) {
-                    // No live session has to go for one that had no room when the table was made.
-                    // And once a full search has found no room, another one for each session would
-                    // take minutes.
-                    let policy = EvictionPolicy::Merge {
-                        limits: *limits,
-                        now,
-                        is_thorough: is_roomy,
-                    };
-                    let followed = self.follow(new, key, limits, &policy, now);
-                    is_roomy &= followed != Some(Learned::Refused);
-                }
-            }
-            if self.table.counters.relocated.load(Acquire) == relocated {
-                break;
-            }
-        }
-        // What older workers have removed.
-        for (count, (key, session)) in new.sessions().enumerate() {
-            if count % 1024 == 0 && is_stopped() {
-                return false;
-            }
-            let is_known = || matches!(self.own_look_up(key, limits, now), LookUp::Found(_));
-            if session.stage == Stage::Entered && !is_known() {
-                new.forget_entered(key, limits, now);
-            }
-        }
-        true
+        let is_here = new.forget_entered(key, limits, now);
+        forgotten || (is_here && self.is_given_up())
     }
 
     /// The one before, if this one is passed over.
@@ -442,13 +404,18 @@ impl<'a> Predecessor<'a> {
     }
 
     /// Another worker may have copied all that was missing, and freed the one before.
-    fn before(&self) -> Option<&Predecessor<'a>> {
+    pub(super) fn before(&self) -> Option<&Predecessor<'a>> {
         let before = self.before.as_deref();
         before.filter(|_| !self.identity.is_whole())
     }
 
+    /// Rule 4, after a look at the old table.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.identity.is_given_up()
+    }
+
     /// The session of a key in the old table, by the numbers there.
-    fn own_look_up(&self, key: Key, limits: &Limits, now: Tick) -> LookUp {
+    pub(super) fn own_look_up(&self, key: Key, limits: &Limits, now: Tick) -> LookUp {
         match self.before() {
             Some(before) => before.look_up(&self.table, key, limits, now),
             None => self.table.look_up(key, limits, now),
@@ -475,7 +442,7 @@ impl<'a> Predecessor<'a> {
 
     /// Writes the session of a key in the old table into the new one, by that policy if it is not
     /// there.
-    fn follow(
+    pub(super) fn follow(
         &self,
         new: &Table,
         key: Key,
@@ -501,7 +468,7 @@ impl<'a> Predecessor<'a> {
                 break;
             }
             // Or has ended it in both.
-            if again == LookUp::Unknown {
+            if again == LookUp::Unknown && !self.is_given_up() {
                 new.without_journal().end(key, peer.number, limits, now);
             }
             found = again;
@@ -511,7 +478,7 @@ impl<'a> Predecessor<'a> {
 
     /// A server of the old table in the new one. `None`: there is no number left for it, or the
     /// number was another's when its word was read.
-    fn new_of(&self, new: &Table, old: PeerId) -> Option<Registration> {
+    pub(super) fn new_of(&self, new: &Table, old: PeerId) -> Option<Registration> {
         let registry = new.registry()?;
         let old_registry = self.table.registry()?;
         let known = known(&self.by_old, old);

@@ -44,6 +44,7 @@ impl Zone {
             header: ZoneHeader::default(),
             rest: (0..words).map(|_| AtomicU128::new(0)).collect(),
         };
+        zone.header.identity.init(words, 1, 2, 0);
         for number in 0..5 {
             zone.registered((first + number) % 5);
         }

@@ -26,6 +26,7 @@ impl Zone {
             header: ZoneHeader::default(),
             rest,
         };
+        zone.header.identity.init(16_384, 1, 2, 0);
         for server in servers {
             zone.server(*server);
         }

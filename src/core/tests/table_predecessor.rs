@@ -35,6 +35,7 @@ impl Zone {
             header: ZoneHeader::default(),
             rest,
         };
+        zone.header.identity.init(words, 1, 2, 0);
         for number in 0..SERVERS {
             zone.server((first + number) % SERVERS);
         }
