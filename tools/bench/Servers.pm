@@ -76,19 +76,48 @@ sub start {
 
     my $dir = $self->{dir};
     my $file = $self->configure($name, $workers, $main, $http);
+    my @command = ($nginx, '-p', "$dir/", '-c', $file, '-e', "$dir/$name.log");
+    return $self->start_program($name, $processors, sub { -s "$dir/$name.pid" }, @command);
+}
+
+# Starts a HAProxy of one thread, with these frontends and backends, which listens on a port then.
+# Returns the process.
+sub start_haproxy {
+    my ($self, $name, $haproxy, $processors, $port, $proxies) = @_;
+
+    write_file("$self->{dir}/$name.cfg", <<"END");
+global
+    nbthread 1
+    maxconn 8192
+defaults
+    mode http
+    maxconn 8192
+    timeout connect 10s
+    timeout client 1h
+    timeout server 1h
+    http-reuse always
+$proxies
+END
+
+    my $listens = sub { IO::Socket::INET->new(Proto => 'tcp', PeerAddr => "127.0.0.1:$port") };
+    return $self->start_program($name, $processors, $listens, $haproxy, '-db', '-f', "$self->{dir}/$name.cfg");
+}
+
+# Starts a program in the foreground, on these processors, until it is ready. Returns its process.
+sub start_program {
+    my ($self, $name, $processors, $is_ready, @command) = @_;
+
     my $pid = fork() // give_up("cannot fork: $!");
     if ($pid == 0) {
         open STDIN, '<', File::Spec->devnull();
-        open STDOUT, '>>', "$dir/$name.out";
+        open STDOUT, '>>', "$self->{dir}/$name.out";
         open STDERR, '>&', \*STDOUT;
-        exec('taskset', '-c', $processors, $nginx, '-p', "$dir/", '-c', $file,
-            '-e', "$dir/$name.log")
-            or POSIX::_exit(127);
+        exec('taskset', '-c', $processors, @command) or POSIX::_exit(127);
     }
 
     $self->keep($pid);
     for (1 .. 400) {
-        return $pid if -s "$dir/$name.pid";
+        return $pid if $is_ready->();
         $self->give_up_with($name, 'does not start') if waitpid($pid, WNOHANG) == $pid;
         sleep 0.05;
     }
@@ -192,6 +221,17 @@ sub workers {
     return @workers;
 }
 
+# The only worker of a master, which may not have started it yet.
+sub worker {
+    my ($master) = @_;
+    for (1 .. 400) {
+        my ($worker) = workers($master);
+        return $worker if defined $worker;
+        sleep 0.05;
+    }
+    return give_up('nginx starts no worker');
+}
+
 # Nanoseconds that a process was on a processor.
 sub on_cpu {
     my ($pid) = @_;
@@ -209,7 +249,7 @@ sub give_up_with {
 
     my @files = grep { -s } map { "$self->{dir}/$name.$_" } qw/ out log /;
     my $said = join '', map { read_file($_) } @files;
-    return give_up("nginx of $name $why\n$said");
+    return give_up("$name $why\n$said");
 }
 
 sub stop {
