@@ -81,7 +81,8 @@ endif
 	clean help packages test test-core test-worst test-layout test-nginx test-valkey test-apps test-killed test-static \
 	test-for-nginx test-arm64 test-msrv test-long tsan miri fuzz matrix matrix-row lint check-packaging cargo-deny screenshot \
 	bench bench-core bench-worst bench-turns bench-scale bench-nginx bench-instructions bench-reload bench-tenants \
-	bench-cluster bench-cluster-instructions bench-cluster-scale compare-apps compare-haproxy
+	bench-cluster bench-cluster-instructions bench-cluster-scale check-instructions performance compare-apps \
+	compare-haproxy
 
 ## The module, for nginx's load_module; plain make does this
 module: packages
@@ -458,19 +459,44 @@ BENCH_CONNECTIONS ?= 32
 BENCH_SESSIONS ?=
 ## For bench-nginx: a build of nginx-sticky-module-ng to compare with
 STICKY_MODULE_NG ?=
+## For bench-nginx: a HAProxy to compare with; that of the PATH unless given
+HAPROXY ?=
+## For bench-nginx: the binary of an Angie to compare with
+ANGIE ?=
 
 ## Whole requests, beside round robin and what else there is
 bench-nginx: module
 	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl wrk taskset=util-linux
 	@tools/bench-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
 
+## For bench-instructions: requests or pages alone
+BENCH_PART ?= requests pages
+
 # Under callgrind: repeatable, whatever else the machine does.
 ## What the module adds to a request and to a page, in instructions
 bench-instructions: module
 	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl valgrind
-	@status=0; for part in '' --pages; do \
-		tools/bench-instructions $$part $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" || status=1; \
+	@status=0; for part in $(BENCH_PART); do \
+		if [ $$part = pages ]; then part=--pages; echo; else part=; fi; \
+		tools/bench-instructions $$part $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" || status=$$?; \
 	done; exit $$status
+
+# Of requests the module's own alone, at the shortest header.
+## Whether a request or a page costs more instructions than docs/performance.md says
+check-instructions: module
+	@tools/packages 'the check' $(RUN_PACKAGES) perl valgrind
+	@for part in own "pages --only ^.?4.KB"; do \
+		tools/bench-instructions --$$part --requests 60 $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" \
+			> $(OUT)/instructions.$${part%% *} || [ $$? = 1 ] || exit; \
+	done
+	@tools/check-instructions docs/performance.md $(OUT)/instructions.own $(OUT)/instructions.pages
+
+## For performance: which benchmarks (tools/performance --list), instead of all
+BENCHES ?=
+
+## Runs the benchmarks, and writes what they print into docs/performance.md
+performance:
+	@MAKE='$(MAKE)' tools/performance --run $(BENCHES)
 
 ## For bench-reload: reloads of each kind
 BENCH_RELOADS ?= 3

@@ -27,6 +27,8 @@ sub median { return quantile(0.5, @_) }
 sub grouped {
     my $number = reverse sprintf '%.0f', $_[0];
     $number =~ s/(\d{3})(?=\d)/$1,/g;
+    # Of little less than nothing.
+    $number = '0' if $number eq '0-';
     return scalar reverse $number;
 }
 

@@ -49,10 +49,13 @@ enum Method {
 
 /// Prints the table.
 pub fn measure() {
-    println!("\nDocuments of {} KB, instructions per KB", SIZE / 1024);
     println!(
-        "{:22} {:>12} {:>12} {:>12}",
-        "with an id in", IDS[0], IDS[1], IDS[2]
+        "\nDocuments of {} KB, with an id in none, one or all of their records\n",
+        SIZE / 1024
+    );
+    println!(
+        "| documents, instructions per KB | {} |\n|---|---:|---:|---:|",
+        IDS.join(" | ")
     );
     for (row, (name, ..)) in ROWS.iter().enumerate() {
         let counts = [0, 1, 2].map(|ids| {
@@ -60,10 +63,7 @@ pub fn measure() {
             let count = instructions(&["document", &row.to_string(), &ids.to_string()]);
             count.map_or("-".into(), |count| (count * 1024 / size).to_string())
         });
-        println!(
-            "{name:22} {:>12} {:>12} {:>12}",
-            counts[0], counts[1], counts[2]
-        );
+        println!("| {} | {} |", name.trim(), counts.join(" | "));
     }
 }
 

@@ -112,6 +112,7 @@ fn report(inputs: &[Input], slack: Option<u64>) -> bool {
     let shown = slack.map_or(SHOWN, |_| 1);
     let costs = costs(inputs, SIZE);
     let mut keeps = true;
+    let mut summary = String::new();
     println!(
         "{:10} {:>9}  {:>6}  {:>5}  {:5}  text",
         "reader", "instr/KB", "piece", "names", "in"
@@ -137,8 +138,10 @@ fn report(inputs: &[Input], slack: Option<u64>) -> bool {
             false => "EXCEEDS",
         };
         println!("{reader:10} {worst:>9}  {verdict} the bound of {bound}\n");
+        summary += &format!("| {reader} | {worst} | {bound} |\n");
         keeps &= is_kept;
     }
+    println!("| reader | worst | bound |\n|---|---:|---:|\n{summary}");
     keeps
 }
 
