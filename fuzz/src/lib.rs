@@ -7,6 +7,7 @@ pub mod json;
 pub mod oracle;
 pub mod pairs;
 pub mod pieces;
+pub mod seals;
 #[path = "../../src/core/tests/xml/mod.rs"]
 pub mod xml;
 

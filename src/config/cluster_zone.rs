@@ -18,18 +18,23 @@ use crate::zone::cluster::plan::{Plan, ScopePlan, TablePlan};
 use crate::zone::cluster::store::{Access, Address, Tls};
 use crate::zone::cluster::{self, Noted};
 use crate::zone::journals::NotedScope;
+use crate::zone::sessions::Sessions;
 use crate::zone::table_zone::TableKeys;
 
 use super::cluster::{ClusterConf, ClusteredScope, ClusteredZone};
 use super::cluster_drains::{ClusterDrains, DrainableServer};
+use super::clustered;
 use super::error::Refusal;
 use super::share;
 use super::types::{MainConf, UpstreamConf};
 
-/// Makes the zone, if any sessions are shared. Called when all upstreams have been read.
+/// The name of a zone that there is not: its keys are those of servers of upstreams without a zone.
+const NO_ZONE: &[u8] = b"";
+
+/// Makes the zone, if anything is shared. Called when all upstreams have been read.
 pub fn add<'c>(cf: Conf<'c>, main: &MainConf<'c>) -> Result<(), Refusal> {
     let clustered = main.clustered.borrow();
-    if main.cluster.get().is_none() || clustered.is_empty() {
+    if main.cluster.get().is_none() || (clustered.is_empty() && without_zone(main).is_empty()) {
         return Ok(());
     }
     let zone = cluster::add(cf);
@@ -79,7 +84,7 @@ pub fn begin(new: Cycle<'_>) {
         drop(clustered);
         if let Some(agreed) = AgreedDrains::of(zone) {
             // It is empty: a configuration is complete once.
-            let drains = ClusterDrains::of(agreed, drainable(main));
+            let drains = ClusterDrains::of(agreed, drainable(conf, main));
             let _ = main.cluster_drains.set(drains);
         }
     }
@@ -133,8 +138,22 @@ fn scope_plan(scope: &ClusteredScope<'_>) -> ScopePlan {
     }
 }
 
-/// The servers of all upstreams that take part.
-fn drainable<'c>(main: &MainConf<'c>) -> Vec<DrainableServer<'c>> {
+/// The upstreams that have no sessions in common with other nodes, but drains: those without a zone of
+/// sessions that do not say `cluster=off`.
+fn without_zone<'c>(main: &MainConf<'c>) -> Vec<Upstream<'c>> {
+    let all = main.sticky.borrow();
+    let has_none = |us: &&Upstream<'c>| {
+        let sticky = us.srv_conf::<UpstreamConf<'c>>();
+        sticky.and_then(UpstreamConf::active).is_some_and(|sticky| {
+            let zone = sticky.rule.sessions().and_then(Sessions::zone);
+            zone.is_none() && !clustered::is_apart(sticky)
+        })
+    };
+    all.iter().filter(has_none).copied().collect()
+}
+
+/// The servers whose drains all nodes have in common.
+fn drainable<'c>(conf: &ClusterConf<'c>, main: &MainConf<'c>) -> Vec<DrainableServer<'c>> {
     let mut servers = Vec::new();
     for zone in main.clustered.borrow().iter() {
         if let Some(keys) = zone.zone.conf().keys.get() {
@@ -142,6 +161,17 @@ fn drainable<'c>(main: &MainConf<'c>) -> Vec<DrainableServer<'c>> {
             let of_zone = upstreams.filter_map(|us| drainable_in(*us, *keys));
             servers.extend(of_zone.flatten());
         }
+    }
+    let keys = TableKeys {
+        current: conf.key.table_key(NO_ZONE),
+        old: conf.old_key.as_ref().map(|key| key.table_key(NO_ZONE)),
+    };
+    for us in without_zone(main) {
+        // Nobody was warned of them.
+        let local = clustered::local_servers(us);
+        let is_local = |label: &[u8]| local.iter().any(|server| server.name == label);
+        let of_upstream = drainable_in(us, keys).into_iter().flatten();
+        servers.extend(of_upstream.filter(|server| !is_local(server.label)));
     }
     servers
 }

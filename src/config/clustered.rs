@@ -10,6 +10,7 @@ use crate::ngx::conf::{Conf, Position};
 use crate::ngx::cycle::Cycle;
 use crate::ngx::log::{Level, Log};
 use crate::ngx::process::{self, Role};
+use crate::ngx::upstream::{Address, Upstream};
 use crate::zone::sessions::Sessions;
 use crate::zone::table_zone::TableKeys;
 
@@ -105,7 +106,7 @@ pub fn begin(new: Cycle<'_>) {
 }
 
 /// `cluster=off`.
-fn is_apart(sticky: &Sticky<'_>) -> bool {
+pub(super) fn is_apart(sticky: &Sticky<'_>) -> bool {
     matches!(&sticky.rule, Rule::Query(rule, ..) if rule.is_apart)
 }
 
@@ -161,11 +162,12 @@ fn warn_of_local(cf: Conf<'_>, sticky: &Sticky<'_>) {
     }
 }
 
-/// Warns of servers whose address means another one on each node.
-fn warn_of_names(cf: Conf<'_>, sticky: &Sticky<'_>) {
-    let routes = sticky.us.srv_conf::<UpstreamConf<'_>>();
+/// The servers of an upstream whose address means another one on each node.
+pub(super) fn local_servers<'c>(us: Upstream<'c>) -> Vec<Address<'c>> {
+    let routes = us.srv_conf::<UpstreamConf<'_>>();
     let routes = routes.map(|conf| conf.routes.borrow());
-    let local = sticky.us.addresses().into_iter().find(|address| {
+    let mut servers = us.addresses();
+    servers.retain(|address| {
         let route = routes
             .as_ref()
             .and_then(|all| all.get(address.position)?.as_ref());
@@ -173,7 +175,12 @@ fn warn_of_names(cf: Conf<'_>, sticky: &Sticky<'_>) {
         let is_local = [&b"127."[..], b"[::1]", b"unix:"];
         !is_named && is_local.iter().any(|local| address.name.starts_with(local))
     });
-    if let Some(server) = local {
+    servers
+}
+
+/// Warns of such servers.
+fn warn_of_names(cf: Conf<'_>, sticky: &Sticky<'_>) {
+    if let Some(server) = local_servers(sticky.us).first() {
         cf.warn_elsewhere(format_args!(
             "server \"{}\" is another one on each nginx of \"sticky_cluster\", expected \"route=NAME\", \
              upstream \"{}\"{}",

@@ -12,9 +12,43 @@
 //! compare with.
 #![warn(missing_docs)]
 
-use std::sync::atomic::Ordering::Acquire;
+use std::sync::atomic::Ordering::{Acquire, SeqCst};
 
 use portable_atomic::AtomicU128;
+
+/// A word.
+#[inline(always)]
+pub fn read(word: &AtomicU128) -> u128 {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    if wide::is_available() {
+        // SAFETY: that is what is_available() has told.
+        return unsafe { wide::read_one(word) };
+    }
+    read_otherwise(word)
+}
+
+#[cold]
+#[inline(never)]
+fn read_otherwise(word: &AtomicU128) -> u128 {
+    word.load(Acquire)
+}
+
+/// Replaces a word that has not changed, sequentially consistent; whether it has not.
+#[inline(always)]
+pub fn swap(word: &AtomicU128, old: u128, new: u128) -> bool {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    if wide::is_available() {
+        // SAFETY: that is what is_available() has told.
+        return unsafe { wide::swap(word, old, new) };
+    }
+    swap_otherwise(word, old, new)
+}
+
+#[cold]
+#[inline(never)]
+fn swap_otherwise(word: &AtomicU128, old: u128, new: u128) -> bool {
+    word.compare_exchange(old, new, SeqCst, Acquire).is_ok()
+}
 
 /// Words in a line.
 pub const LINE: usize = 4;
@@ -88,6 +122,8 @@ mod wide {
     use std::mem::transmute;
     use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
+    use portable_atomic::AtomicU128;
+
     use super::{Line, Places, LINE};
 
     const UNKNOWN: u8 = 0;
@@ -116,6 +152,52 @@ mod wide {
             STATE.store(state, Relaxed);
         }
         STATE.load(Relaxed) == AVAILABLE
+    }
+
+    /// # Safety
+    /// The processor has AVX.
+    #[inline(always)]
+    pub unsafe fn read_one(word: &AtomicU128) -> u128 {
+        let (low, high): (u64, u64);
+        // SAFETY: as in read(), of one word.
+        unsafe {
+            asm!(
+                "vmovdqa {word}, xmmword ptr [{at}]",
+                "vmovq {low}, {word}",
+                "vpextrq {high}, {word}, 1",
+                at = in(reg) word.as_ptr(),
+                word = out(xmm_reg) _,
+                low = out(reg) low,
+                high = out(reg) high,
+                options(nostack, preserves_flags),
+            );
+        }
+        u128::from(high) << 64 | u128::from(low)
+    }
+
+    /// # Safety
+    /// The processor has cmpxchg16b.
+    #[inline(always)]
+    pub unsafe fn swap(word: &AtomicU128, old: u128, new: u128) -> bool {
+        let is_swapped: u64;
+        // SAFETY: a word is aligned to 16 bytes and may be written at any time, whole, as this does:
+        // nothing that is said to be unchanged by this may be memory. The compiler needs RBX for
+        // itself, so that is as before at the end; RDI is named for another register than that.
+        unsafe {
+            asm!(
+                "xchg rbx, {low}",
+                "lock cmpxchg16b xmmword ptr [rdi]",
+                "sete al",
+                "mov rbx, {low}",
+                low = inout(reg) new as u64 => _,
+                in("rcx") (new >> 64) as u64,
+                inout("rax") old as u64 => is_swapped,
+                inout("rdx") (old >> 64) as u64 => _,
+                in("rdi") word.as_ptr(),
+                options(nostack),
+            );
+        }
+        is_swapped as u8 != 0
     }
 
     /// # Safety
@@ -264,6 +346,45 @@ mod tests {
                 assert_eq!((places, words), (as_expected, expected), "{key:x}");
             }
         }
+    }
+
+    #[test]
+    fn a_word_is_replaced_if_it_is_as_expected() {
+        let values = [0, 1, u128::MAX, 1 << 64, u128::from(u64::MAX), 7 << 64 | 5];
+        for before in values {
+            for old in values {
+                for new in values {
+                    let word = AtomicU128::new(before);
+                    assert_eq!(read(&word), before);
+                    assert_eq!(swap(&word, old, new), old == before);
+                    let expected = if old == before { new } else { before };
+                    assert_eq!((read(&word), word.load(SeqCst)), (expected, expected));
+                }
+            }
+        }
+    }
+
+    /// Each adds one to both halves, so often, and sees no halves that differ.
+    #[test]
+    fn words_that_several_replace_are_replaced_whole() {
+        const TIMES: u64 = 100_000;
+        let word = AtomicU128::new(0);
+        let add = || {
+            let mut done = 0;
+            while done < TIMES {
+                let old = read(&word);
+                assert_eq!(old as u64, (old >> 64) as u64);
+                done += u64::from(swap(&word, old, old.wrapping_add(1 << 64 | 1)));
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(add);
+            scope.spawn(add);
+        });
+        assert_eq!(
+            word.load(SeqCst),
+            u128::from(2 * TIMES) << 64 | u128::from(2 * TIMES)
+        );
     }
 
     #[test]

@@ -6,16 +6,6 @@
 //! filled at once: a worker that dies before has done nothing, and one that dies after that, before
 //! it has moved the tail on, is helped by the next one.
 //!
-//! ```text
-//!   127           64 63       50 49     36 35     33 32      19 18        8 7       6       0
-//!  +----------------+-----------+---------+---------+----------+-----------+-------+---------+
-//!  | key            | server 14 | from 14 | change 3| scope 14 | period 11 | taken | lap   7 |
-//!  |                |           |         |         |          |           | back  |         |
-//!  +----------------+-----------+---------+---------+----------+-----------+-------+---------+
-//! ```
-//!
-//! "from" is of a move; else it is when this was: the lowest bits of the second.
-//!
 //! A position counts notes from 0 on. The lap says of which round over the ring a note is, so that
 //! whoever was stopped writes over no newer one. A worker takes a note back when another one was
 //! faster; what it tells of the session before it still holds.
@@ -30,42 +20,24 @@ use super::change::Change;
 use super::clock_settings::ClockSettings;
 use super::key::Key;
 use super::registry::Numbers;
-use super::session::{PeerId, Session, Stage};
-use super::sync::{AtomicU128, AtomicU64};
-use super::tick::{tick_at, Tick, LAST_TICK};
+use super::sync::{self, AtomicU128, AtomicU64};
 use super::{test_points, ATTEMPTS};
+
+mod kept;
+mod note;
+mod scoped;
+
+pub use kept::Kept;
+pub use note::{Note, MOST_SCOPES};
+pub use scoped::JournalOf;
+
+use note::{lap_of, mask, LAP_BITS, SCOPE_BITS, TAKEN_BACK};
 
 /// Places of the ring in a zone.
 pub const SLOTS: usize = 1 << 16;
 
-/// Bits of a server's number here. A registry has no more.
-const NUMBER_BITS: u32 = 14;
-const SCOPE_BITS: u32 = 14;
-const CHANGE_BITS: u32 = 3;
-const PERIOD_BITS: u32 = 11;
-const LAP_BITS: u32 = 7;
-
-const TAKEN_BACK: u64 = 1 << LAP_BITS;
-const PERIOD_SHIFT: u32 = LAP_BITS + 1;
-const SCOPE_SHIFT: u32 = PERIOD_SHIFT + PERIOD_BITS;
-const CHANGE_SHIFT: u32 = SCOPE_SHIFT + SCOPE_BITS;
-const FROM_SHIFT: u32 = CHANGE_SHIFT + CHANGE_BITS;
-const SERVER_SHIFT: u32 = FROM_SHIFT + NUMBER_BITS;
-
-const _: () = assert!(SERVER_SHIFT + NUMBER_BITS == 64);
-
-/// Scopes that a journal can tell apart.
-pub const MOST_SCOPES: usize = 1 << SCOPE_BITS;
-
 /// A clock that differs by less from what is known of it has not changed: milliseconds.
 const CLOCK_PLAY: u64 = 1000;
-
-/// By so many seconds the clock may be set back.
-const CLOCK_SET: u64 = 1024;
-
-const fn mask(bits: u32) -> u64 {
-    (1 << bits) - 1
-}
 
 /// What workers and threads must agree on of the journal.
 #[repr(C, align(64))]
@@ -90,7 +62,12 @@ pub struct JournalHead {
 }
 
 /// Sessions that a follower leaves to the next one: as many as a busy tenth of a second has.
+#[cfg(not(feature = "model"))]
 const LATEST: usize = 4096;
+
+/// Loom keeps an account of each atomic.
+#[cfg(feature = "model")]
+const LATEST: usize = 1;
 
 impl Default for JournalHead {
     fn default() -> JournalHead {
@@ -126,108 +103,6 @@ impl Default for Slot {
             kept: AtomicU128::new(0),
         }
     }
-}
-
-/// A change of this node.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Note {
-    /// What has happened.
-    pub change: Change,
-    /// Or has not: another worker was faster.
-    pub is_taken_back: bool,
-    /// Which session.
-    pub key: Key,
-    /// Whose session, by the number of this node.
-    pub scope: u16,
-    /// Its server; the one that had it, if it has ended.
-    pub server: PeerId,
-    /// The server that it has left, of [`Change::Moved`] alone.
-    pub from: PeerId,
-    /// When this was, but for [`Change::Moved`]: the lowest bits of the second by the store's clock.
-    pub second: u16,
-    /// In which period it was last used before: the lowest bits of the period's number.
-    pub period: u16,
-    /// By how many seconds the clock was set forward since then. `second` is by the clock of now,
-    /// `period` is not. No part of a place.
-    pub set: i64,
-}
-
-impl Note {
-    fn bits(&self) -> u128 {
-        let number = |peer: PeerId| u64::from(peer.get()) & mask(NUMBER_BITS);
-        let low = number(self.server) << SERVER_SHIFT
-            | self.origin() << FROM_SHIFT
-            | (self.change as u64) << CHANGE_SHIFT
-            | if self.is_taken_back { TAKEN_BACK } else { 0 }
-            | (u64::from(self.scope) & mask(SCOPE_BITS)) << SCOPE_SHIFT
-            | (u64::from(self.period) & mask(PERIOD_BITS)) << PERIOD_SHIFT;
-        u128::from(self.key.get()) << 64 | u128::from(low)
-    }
-
-    fn of_bits(bits: u128) -> Option<Note> {
-        let low = bits as u64;
-        let part = |shift: u32, bits: u32| low >> shift & mask(bits);
-        let change = Change::of_number(part(CHANGE_SHIFT, CHANGE_BITS) as u8);
-        let change = change.filter(|change| change.is_of_session())?;
-        let from = part(FROM_SHIFT, NUMBER_BITS);
-        let (from, second) = match change {
-            Change::Moved => (from as u32, 0),
-            _ => (0, from as u16),
-        };
-        Some(Note {
-            change,
-            is_taken_back: low & TAKEN_BACK != 0,
-            key: Key::from_bits((bits >> 64) as u64)?,
-            scope: part(SCOPE_SHIFT, SCOPE_BITS) as u16,
-            server: PeerId::new(part(SERVER_SHIFT, NUMBER_BITS) as u32),
-            from: PeerId::new(from),
-            second,
-            period: part(PERIOD_SHIFT, PERIOD_BITS) as u16,
-            set: 0,
-        })
-    }
-
-    /// What stands in the place of `from`.
-    fn origin(&self) -> u64 {
-        match self.change {
-            Change::Moved => u64::from(self.from.get()) & mask(NUMBER_BITS),
-            _ => u64::from(self.second) & mask(NUMBER_BITS),
-        }
-    }
-
-    /// When this was, as seen at the second `now`, which is hours later at most. The clock may have
-    /// been set meanwhile.
-    pub fn second_until(&self, now: u64) -> u64 {
-        let latest = now.saturating_add(CLOCK_SET);
-        let back = latest.wrapping_sub(u64::from(self.second)) & mask(NUMBER_BITS);
-        latest.saturating_sub(back).min(now)
-    }
-
-    /// When the period began in which it was last used before, as seen at the second `now`. A period
-    /// has so many seconds.
-    pub fn used_before(&self, period: u64, now: u64) -> u64 {
-        let last = now.saturating_add_signed(-self.set) / period.max(1);
-        let back = last.wrapping_sub(u64::from(self.period)) & mask(PERIOD_BITS);
-        let began = last.saturating_sub(back).saturating_mul(period);
-        began.saturating_add_signed(self.set).min(now)
-    }
-
-    /// The same after the clock was set forward by so many seconds.
-    fn by_clock(self, set: i64) -> Note {
-        let second = match self.change {
-            Change::Moved => 0,
-            _ => u64::from(self.second).wrapping_add_signed(set) & mask(NUMBER_BITS),
-        };
-        Note {
-            second: second as u16,
-            set,
-            ..self
-        }
-    }
-}
-
-fn lap_of(bits: u128) -> u64 {
-    bits as u64 & mask(LAP_BITS)
 }
 
 /// The journal, in memory that it does not own.
@@ -322,6 +197,7 @@ impl<'a> Journal<'a> {
     }
 
     /// How many notes there is room for.
+    #[inline(always)]
     pub fn capacity(&self) -> u64 {
         self.slots.len() as u64
     }
@@ -363,54 +239,79 @@ impl<'a> Journal<'a> {
     }
 
     /// Adds a note. `None`: there is no place for it.
-    #[inline]
+    #[inline(always)]
     pub fn note(&self, note: &Note) -> Option<Noted> {
         let change = note.change;
-        let bits = note.bits();
-        let is_small = |peer: PeerId| u64::from(peer.get()) <= mask(NUMBER_BITS);
-        if is_small(note.server) && is_small(note.from) {
-            for _ in 0..ATTEMPTS {
-                let position = self.tail();
-                if position.wrapping_sub(self.returned()) >= self.capacity() {
-                    break;
-                }
-                let lap = self.lap(position);
-                let Some(slot) = self.slot(position) else {
-                    break;
-                };
-                let before = slot.note.load(Acquire);
-                test_points::at("journal: a place read");
-                if lap_of(before) == lap {
-                    // Whoever has filled it may have died before it has moved the tail on.
-                    self.move_tail(position);
-                    continue;
-                }
-                if self.tail() != position {
-                    continue;
-                }
-                let new = bits | u128::from(lap);
-                if slot
-                    .note
-                    .compare_exchange(before, new, SeqCst, Acquire)
-                    .is_ok()
-                {
-                    test_points::at("journal: noted");
-                    self.move_tail(position);
-                    test_points::at("journal: tail moved");
-                    return Some(Noted { position, change });
-                }
-            }
+        let position = match note.is_writable() {
+            true => self.append(note.key, note.low())?,
+            false => self.drop_one()?,
+        };
+        Some(Noted { position, change })
+    }
+
+    /// Adds the note of a key with that lower half, without its lap, and returns where.
+    // No part of a learn: it would take more registers there than it saves instructions.
+    #[inline(never)]
+    fn append(&self, key: Key, low: u64) -> Option<u64> {
+        match self.try_to_append(key, low) {
+            Some(position) => Some(position),
+            None => self.append_later(key, low),
         }
-        self.drop_one();
+    }
+
+    /// The further attempts, after a lost race or where there seems to be no place.
+    #[cold]
+    #[inline(never)]
+    fn append_later(&self, key: Key, low: u64) -> Option<u64> {
+        let mut attempts = (1..ATTEMPTS).take_while(|_| self.has_room(self.tail()));
+        let position = attempts.find_map(|_| self.try_to_append(key, low));
+        position.or_else(|| self.drop_one())
+    }
+
+    /// Few instructions: a learn has none to spare.
+    #[inline(always)]
+    fn try_to_append(&self, key: Key, low: u64) -> Option<u64> {
+        let position = self.tail();
+        if !self.has_room(position) {
+            return None;
+        }
+        let lap = self.lap(position);
+        let slot = self.slot(position)?;
+        let before = sync::read(&slot.note);
+        test_points::at("journal: a place read");
+        if lap_of(before) == lap {
+            // Whoever has filled it may have died before it has moved the tail on.
+            self.move_tail(position);
+            return None;
+        }
+        if self.tail() != position {
+            return None;
+        }
+        let new = u128::from(key.get()) << 64 | u128::from(low | lap);
+        if !sync::swap(&slot.note, before, new) {
+            return None;
+        }
+        test_points::at("journal: noted");
+        self.move_tail(position);
+        test_points::at("journal: tail moved");
+        Some(position)
+    }
+
+    #[inline(always)]
+    fn has_room(&self, position: u64) -> bool {
+        position.wrapping_sub(self.returned()) < self.capacity()
+    }
+
+    /// There is no place for a note.
+    #[cold]
+    #[inline(never)]
+    fn drop_one(&self) -> Option<u64> {
+        self.head.dropped.fetch_add(1, Relaxed);
+        self.head.overflowed.store(1, Release);
         None
     }
 
-    #[cold]
-    fn drop_one(&self) {
-        self.head.dropped.fetch_add(1, Relaxed);
-        self.head.overflowed.store(1, Release);
-    }
-
+    #[inline(always)]
     fn move_tail(&self, position: u64) {
         let next = position.wrapping_add(1);
         // Else another worker has done so.
@@ -492,173 +393,16 @@ impl<'a> Journal<'a> {
         }
     }
 
+    #[inline(always)]
     fn slot(&self, position: u64) -> Option<&'a Slot> {
         let mask = self.slots.len().wrapping_sub(1);
         self.slots.get(position as usize & mask)
     }
 
     /// The round over the ring that a position is in. New memory is of the one before the first.
+    #[inline(always)]
     fn lap(&self, position: u64) -> u64 {
         let rounds = position >> self.slots.len().max(1).trailing_zeros();
         rounds.wrapping_add(1) & mask(LAP_BITS)
-    }
-}
-
-/// A session as the stream has it, while the table may have it otherwise: what the follower keeps with
-/// the first of its notes that has not returned.
-///
-/// ```text
-///   127  126        125 118    112 111 77    64 63                    0
-///  +----+-----------+---+--------+---+----------+-----------------------+
-///  | set| a session | 0 | lap  7 | 0 | scope 14 | the session, see Word |
-///  +----+-----------+---+--------+---+----------+-----------------------+
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kept {
-    /// There is none.
-    None,
-    /// The lower 64 bits of its [`Word`](super::Word).
-    Session(u64),
-}
-
-impl Kept {
-    const SCOPE_SHIFT: u32 = 64;
-    const LAP_SHIFT: u32 = 112;
-    const IS_SET: u128 = 1 << 127;
-    const IS_SESSION: u128 = 1 << 126;
-
-    fn bits(self) -> u128 {
-        match self {
-            Kept::None => Self::IS_SET,
-            Kept::Session(low) => Self::IS_SET | Self::IS_SESSION | u128::from(low),
-        }
-    }
-
-    fn of_bits(bits: u128) -> Option<Kept> {
-        let is_session = bits & Self::IS_SESSION != 0;
-        (bits & Self::IS_SET != 0).then_some(match is_session {
-            true => Kept::Session(bits as u64),
-            false => Kept::None,
-        })
-    }
-}
-
-/// The journal for the sessions of one scope in a table.
-#[derive(Clone, Copy)]
-pub struct JournalOf<'a> {
-    journal: Journal<'a>,
-    scope: u16,
-    /// The second of the monotonic clock that is tick 0 of the table.
-    epoch: u64,
-    /// See [`JournalOf::period_of`].
-    period: Tick,
-}
-
-impl<'a> JournalOf<'a> {
-    /// For the scope with that number, in a table of that epoch. Other nodes are told once in each
-    /// period of so many seconds that a session is in use.
-    pub fn new(journal: Journal<'a>, scope: u16, epoch: u64, period: Tick) -> JournalOf<'a> {
-        JournalOf {
-            journal,
-            scope,
-            epoch,
-            period: period.max(1),
-        }
-    }
-
-    /// The journal of all scopes.
-    pub fn journal(&self) -> Journal<'a> {
-        self.journal
-    }
-
-    /// The number of the scope.
-    pub fn scope(&self) -> u16 {
-        self.scope
-    }
-
-    /// The second by the store's clock at a tick.
-    #[inline]
-    pub fn second_of(&self, tick: Tick) -> u64 {
-        self.epoch
-            .wrapping_add_signed(self.journal.ahead())
-            .wrapping_add(u64::from(tick))
-    }
-
-    /// The number of the period in which a tick lies, the same at all nodes.
-    #[inline]
-    pub fn period_of(&self, tick: Tick) -> u64 {
-        self.second_of(tick) / u64::from(self.period)
-    }
-
-    /// The tick at a second by the store's clock.
-    pub fn tick_of(&self, second: u64) -> Tick {
-        let first = self.second_of(0);
-        tick_at(first, second).min(LAST_TICK)
-    }
-
-    /// Notes what becomes of a session, where other nodes are to know.
-    #[inline]
-    pub(super) fn note_change(&self, key: Key, old: &Session, new: &Session) -> Option<Noted> {
-        if new.stage == Stage::Entered {
-            return None;
-        }
-        let change = if old.stage == Stage::Entered {
-            Change::Learned
-        } else if old.peer != new.peer {
-            Change::Moved
-        } else if old.confirmed != new.confirmed || self.has_period_ended(old.seen, new.seen) {
-            Change::Alive
-        } else {
-            return None;
-        };
-        self.note(change, key, (new.peer, old.peer), (old.seen, new.seen))
-    }
-
-    /// Notes that a session has begun.
-    #[inline]
-    pub(super) fn note_begin(&self, key: Key, session: &Session) -> Option<Noted> {
-        let (server, seen) = (session.peer, session.seen);
-        self.note(Change::Learned, key, (server, server), (seen, seen))
-    }
-
-    /// Notes that a session has ended.
-    pub(super) fn note_end(&self, key: Key, session: &Session, now: Tick) -> Option<Noted> {
-        let (server, seen) = (session.peer, session.seen);
-        self.note(Change::Forgotten, key, (server, server), (seen, now))
-    }
-
-    // Once, and with `Journal::note` in it: a learn has few instructions to spare.
-    #[inline(never)]
-    fn note(
-        &self,
-        change: Change,
-        key: Key,
-        (server, from): (PeerId, PeerId),
-        (before, after): (Tick, Tick),
-    ) -> Option<Noted> {
-        self.journal.note(&Note {
-            change,
-            is_taken_back: false,
-            key,
-            scope: self.scope,
-            server,
-            from,
-            second: (self.second_of(after) & mask(NUMBER_BITS)) as u16,
-            period: (self.period_of(before) & mask(PERIOD_BITS)) as u16,
-            set: 0,
-        })
-    }
-
-    fn has_period_ended(&self, before: Tick, after: Tick) -> bool {
-        before != after && self.period_of(before) != self.period_of(after)
-    }
-
-    /// `seen`, so early that the next use is written if it is in another period: a use that comes
-    /// sooner after the last one than `interval` is not written, and other nodes must not miss it.
-    pub(super) fn early_enough(&self, seen: Tick, interval: Tick) -> Tick {
-        let second = self.second_of(seen);
-        let end = (self.period_of(seen) + 1).saturating_mul(u64::from(self.period));
-        let early = end.saturating_sub(u64::from(interval));
-        seen.saturating_sub(second.saturating_sub(early) as Tick)
     }
 }

@@ -20,6 +20,8 @@ use super::{test_points, Table, ATTEMPTS, LINE};
 struct Attempt<'a> {
     key: Key,
     peer: PeerId,
+    /// That of the peer, if it is in a registry.
+    registration: Option<&'a Registration>,
     claim: Claim,
     limits: &'a Limits,
     now: Tick,
@@ -44,10 +46,16 @@ impl Table<'_> {
         now: Tick,
         is_unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned {
-        if !self.may_note(peer) {
-            return Learned::Refused;
-        }
-        let learned = self.learn(key, peer.number, claim, limits, now, is_unusable);
+        let attempt = Attempt {
+            key,
+            peer: peer.number,
+            registration: Some(peer),
+            claim,
+            limits,
+            now,
+            may_relocate: true,
+        };
+        let learned = self.learn_by(attempt, is_unusable);
         let is_kept = match learned {
             Learned::New { .. } => self.keep_if_held(peer, || {
                 self.note_end(key, &claim.begun(peer.number, now), now);
@@ -78,19 +86,29 @@ impl Table<'_> {
         now: Tick,
         is_unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned {
-        // The first attempt by itself: one in a loop carries what all of them need.
-        let mut earlier = Earlier::default();
         let attempt = Attempt {
             key,
             peer,
+            registration: None,
             claim,
             limits,
             now,
             may_relocate: true,
         };
+        self.learn_by(attempt, is_unusable)
+    }
+
+    #[inline(always)]
+    fn learn_by(
+        &self,
+        attempt: Attempt<'_>,
+        is_unusable: &mut dyn FnMut(PeerId) -> bool,
+    ) -> Learned {
+        // The first attempt by itself: one in a loop carries what all of them need.
+        let mut earlier = Earlier::NONE;
         match self.try_to_learn(&attempt, &mut earlier, is_unusable) {
             Some(learned) => learned,
-            None => self.try_again(attempt, &mut earlier, is_unusable),
+            None => self.try_again(attempt, earlier, is_unusable),
         }
     }
 
@@ -100,9 +118,10 @@ impl Table<'_> {
     fn try_again(
         &self,
         mut attempt: Attempt<'_>,
-        earlier: &mut Earlier,
+        mut earlier: Earlier,
         is_unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned {
+        let earlier = &mut earlier;
         for number in 1..ATTEMPTS {
             attempt.may_relocate = number < ATTEMPTS / 2;
             let session = (attempt.key, attempt.peer);
@@ -112,7 +131,7 @@ impl Table<'_> {
                 return learned;
             }
         }
-        self.take_back(earlier.noted.map(|(noted, _)| noted));
+        self.take_back(earlier.noted);
         self.refuse()
     }
 
@@ -133,6 +152,7 @@ impl Table<'_> {
         let Attempt {
             key,
             peer,
+            registration,
             claim,
             limits,
             now,
@@ -153,8 +173,11 @@ impl Table<'_> {
                 // There was no session a moment ago.
                 return None;
             }
-            let noted = self.note_change(key, &session, &new);
-            earlier.noted = noted.map(|noted| (noted, learned));
+            if registration.is_some_and(|peer| !self.may_note(peer)) {
+                return Some(Learned::Refused);
+            }
+            earlier.noted = self.note_change(key, &session, &new);
+            earlier.learned = learned;
             self.replace(&view, key, index, &new, limits, now)?;
             if matches!(learned, Learned::Moved { .. }) {
                 Counters::count(&self.counters.moved);
@@ -165,11 +188,10 @@ impl Table<'_> {
         let begun = claim.begun(peer, now);
         let word = Word::new(key, &begun);
         if earlier.noted.is_none() {
-            let learned = Learned::New { evicted: None };
-            let noted = self.note_begin(key, &begun);
-            earlier.noted = noted.map(|noted| (noted, learned));
+            earlier.noted = self.note_begin(key, &begun);
+            earlier.learned = Learned::New { evicted: None };
         }
-        let noted = earlier.noted.map(|(noted, _)| noted);
+        let noted = earlier.noted;
         let policy = EvictionPolicy::Learn {
             limits: self.zone_limits.unwrap_or(*limits),
             now,

@@ -14,12 +14,22 @@ use super::tick::Tick;
 use super::{Change, Table};
 
 /// What earlier attempts at learning have left.
-#[derive(Default)]
 pub(super) struct Earlier {
     /// A word was inserted, and removed or overtaken; what it has evicted.
     pub entered: Option<Option<super::Evicted>>,
-    /// What was noted, and the result that it stands for.
-    pub noted: Option<(Noted, Learned)>,
+    /// What was noted.
+    pub noted: Option<Noted>,
+    /// The result that it stands for.
+    pub learned: Learned,
+}
+
+impl Earlier {
+    /// There was none.
+    pub const NONE: Earlier = Earlier {
+        entered: None,
+        noted: None,
+        learned: Learned::New { evicted: None },
+    };
 }
 
 impl<'a> Table<'a> {
@@ -45,6 +55,10 @@ impl<'a> Table<'a> {
 
     /// Before notes with the number of a server are made: it is not to be given to another one before
     /// they have returned. False: that has happened already.
+    ///
+    /// Not before a session begins, which has no instructions to spare: whoever has written its word
+    /// looks whether the number is still the server's, and else notes its end. Until then no client
+    /// knows the id, so it does not matter that other nodes have it at another server for that moment.
     #[inline]
     pub(super) fn may_note(&self, server: &Registration) -> bool {
         match (&self.journal, &self.registry) {
@@ -60,7 +74,7 @@ impl<'a> Table<'a> {
     }
 
     /// Notes that a session begins.
-    #[inline]
+    #[inline(always)]
     pub(super) fn note_begin(&self, key: Key, new: &Session) -> Option<Noted> {
         let journal = self.journal.as_ref()?;
         if new.stage == Stage::Entered {
@@ -86,13 +100,19 @@ impl<'a> Table<'a> {
     }
 
     /// After a word was inserted: if its note has returned before, the follower has not met the word.
-    #[inline]
+    #[inline(always)]
     pub(super) fn note_late(&self, noted: Option<Noted>, key: Key, new: &Session) {
         if let (Some(journal), Some(noted)) = (&self.journal, noted) {
             if journal.journal().returned() > noted.position {
-                self.note_begin(key, new);
+                self.note_again(key, new);
             }
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note_again(&self, key: Key, new: &Session) {
+        self.note_begin(key, new);
     }
 
     /// Before another attempt at learning: what has become of the note of the one before. The result,
@@ -104,12 +124,12 @@ impl<'a> Table<'a> {
         limits: &Limits,
         now: Tick,
     ) -> Option<Learned> {
-        let (noted, learned) = earlier.noted?;
+        let noted = earlier.noted?;
         match self.find(key, limits, now).current {
             Current::Live(_, session)
                 if session.peer == peer && session.stage != Stage::Entered =>
             {
-                return Some(learned);
+                return Some(earlier.learned);
             }
             Current::Expired | Current::Absent if noted.change == Change::Learned => return None,
             _ => {}

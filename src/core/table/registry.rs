@@ -31,7 +31,7 @@ use std::sync::atomic::Ordering::{Acquire, SeqCst};
 
 use super::fingerprint::Fingerprint;
 use super::session::{PeerId, PEER_BITS};
-use super::sync::{fence, AtomicU128, AtomicU64};
+use super::sync::{self, fence, AtomicU128, AtomicU64};
 use super::ATTEMPTS;
 
 /// Bits of the number of a sweep, and of a generation.
@@ -251,7 +251,7 @@ impl<'a> Registry<'a> {
     #[inline]
     pub fn hold(&self, registration: &Registration) -> bool {
         match self.entry(registration.number) {
-            Some(entry) if entry.load(SeqCst) == registration.bits() => true,
+            Some(entry) if sync::read(entry) == registration.bits() => true,
             Some(entry) => unmark(entry, |entry| entry.without_mark().0 == registration.bits()),
             None => false,
         }

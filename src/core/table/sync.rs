@@ -7,10 +7,13 @@ pub use portable_atomic::AtomicU128;
 #[cfg(not(feature = "model"))]
 pub use std::sync::atomic::{fence, AtomicU64};
 
+#[cfg(not(feature = "model"))]
+pub use sticky_words::{read, swap};
+
 #[cfg(feature = "model")]
 pub use loom::sync::atomic::{fence, AtomicU64};
 #[cfg(feature = "model")]
-pub use model::AtomicU128;
+pub use model::{read, swap, AtomicU128};
 
 #[cfg(feature = "model")]
 mod model {
@@ -61,6 +64,17 @@ mod model {
                 .map(value_of)
                 .map_err(value_of)
         }
+    }
+
+    /// See sticky-words, here and below.
+    pub fn read(word: &AtomicU128) -> u128 {
+        word.load(Ordering::Acquire)
+    }
+
+    #[allow(missing_docs)]
+    pub fn swap(word: &AtomicU128, old: u128, new: u128) -> bool {
+        word.compare_exchange(old, new, Ordering::SeqCst, Ordering::Acquire)
+            .is_ok()
     }
 
     fn number_of(value: u128) -> u64 {

@@ -24,7 +24,8 @@ our @EXPORT = qw/ agree node strayed /;
 # directive, which `alone` leaves out, `url` another one than that of the store's socket, `workers`
 # how many there are, `http` and `server` lines of the blocks of that name, `zone` the name and size of
 # the zone, `host` where it runs if not here, a Sticky::Net::Host, whose network `front` the servers are
-# on, at the address `servers`. As a `daemon` it is no child of the test, and can be upgraded.
+# on, at the address `servers`, `env` what is in its environment besides, `key` the file of its key. As
+# a `daemon` it is no child of the test, and can be upgraded.
 sub node {
     my ($t, $name, $port, %options) = @_;
     my $self = bless {
@@ -41,6 +42,8 @@ sub node {
         zone => 'u:1m',
         servers => '127.0.0.1',
         daemon => 0,
+        env => {},
+        key => 'cluster.key',
         %options,
     }, __PACKAGE__;
     $self->{address} = $self->{host} ? $self->{host}->address('front') : '127.0.0.1';
@@ -60,16 +63,20 @@ sub configure {
     my $dir = $t->testdir();
     # The module, and who may read the folder of the test.
     my $globals = $ENV{TEST_NGINX_GLOBALS} // '';
-    my $line = $self->{alone} ? '' : "sticky_cluster $url key_file=$dir/cluster.key $self->{cluster};";
+    my $line = $self->{alone} ? '' : "sticky_cluster $url key_file=$dir/$self->{key} $self->{cluster};";
     my $n = 0;
     my $servers = join "\n        ",
         map { $n++; "server $self->{servers}:$_ route=s$n max_fails=0;" } map { port($_) } 8081 .. 8083;
+    # Else nginx keeps it from its workers.
+    my $env = join "\n", map { "env $_;" } sort keys %{ $self->{env} };
     my $daemon = $self->{daemon} ? 'on' : 'off';
     my $globals_http = $ENV{TEST_NGINX_GLOBALS_HTTP} // '';
     # Its ports are those of this test already.
     $t->write_file("$self->{name}/nginx.conf", <<"EOC");
 
 $globals
+
+$env
 
 daemon $daemon;
 pid $self->{dir}/nginx.pid;
@@ -114,6 +121,7 @@ sub start {
     my $pid = fork() // die "Can't fork: $!";
     if ($pid == 0) {
         my @there = $self->{host} ? $self->{host}->prefix() : ();
+        @ENV{ keys %{ $self->{env} } } = values %{ $self->{env} };
         exec @there, $Test::Nginx::NGINX, '-p', "$self->{dir}/", '-c', 'nginx.conf', '-e', "$self->{dir}/error.log"
             or POSIX::_exit(127);
     }

@@ -246,6 +246,30 @@ pub fn race<A, B>(
     A: 'static,
     B: 'static + Debug,
 {
+    both(
+        switches,
+        zone,
+        here,
+        there,
+        move |zone: &Zone, here, there| {
+            zone.expect_newcomers();
+            after(zone, here, there);
+        },
+    );
+}
+
+/// The same on anything else.
+pub fn both<Z, A, B>(
+    switches: usize,
+    begin: fn() -> Z,
+    here: fn(&Z) -> A,
+    there: fn(&Z) -> B,
+    after: impl Fn(&Z, A, B) + Send + Sync + 'static,
+) where
+    Z: 'static,
+    A: 'static,
+    B: 'static + Debug,
+{
     let mut builder = Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(switches));
     builder.max_branches = 20_000;
@@ -253,13 +277,12 @@ pub fn race<A, B>(
     let count = Arc::clone(&orders);
     builder.check(move || {
         count.fetch_add(1, Relaxed);
-        let zone = loom::sync::Arc::new(zone());
-        let other = zone.clone();
+        let shared = loom::sync::Arc::new(begin());
+        let other = shared.clone();
         let there = thread::spawn(move || there(&other));
-        let here = here(&zone);
+        let here = here(&shared);
         let there = there.join().unwrap();
-        zone.expect_newcomers();
-        after(&zone, here, there);
+        after(&shared, here, there);
     });
     println!("{} orders", orders.load(Relaxed));
 }
