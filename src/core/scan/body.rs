@@ -35,6 +35,22 @@ impl BodyLearner {
         }
     }
 
+    /// The same of a body that is complete and that one source has read, without decompressing it: so it
+    /// mostly is.
+    #[inline(always)]
+    pub fn read_by_one(&self) -> Option<(Reader, BodyEnd, u64)> {
+        match &self.read_as {
+            ReadAs::Plain(Sources::One(reader, learner), bytes) if self.is_over => {
+                let end = match learner.has_given_up() {
+                    true => BodyEnd::GivenUp,
+                    false => BodyEnd::Whole,
+                };
+                Some((*reader, end, *bytes))
+            }
+            _ => None,
+        }
+    }
+
     /// How far the body was read by now.
     pub fn read(&self) -> ReadBody {
         let (sources, bytes, stopped) = match &self.read_as {

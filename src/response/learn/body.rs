@@ -15,6 +15,7 @@ use crate::ngx::log::Level;
 use crate::ngx::pace;
 use crate::ngx::request::Request;
 use crate::request::context::{LearnedIds, RequestContext, Waiting};
+use crate::request::count;
 
 use super::ids::{learn_id, learned_ids};
 use super::{note_met, site};
@@ -139,7 +140,7 @@ fn read_with<'r>(
         context.noted.skip(Skip::GivenUp);
     }
     match is_over {
-        true => ids.end(learner.read()),
+        true => count::body(context, ids, &learner),
         false => scanner.set(Some(learner)),
     }
     note_met(context, rule);
