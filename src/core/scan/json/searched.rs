@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 use super::escapes::hexadecimal;
 use super::member::{Member, MemberPaths};
 use crate::scan::search::matches::Needles;
-use crate::url::{LastBytes, NeedleSet, MAX_NAMES};
+use crate::url::{NeedleIndex, MAX_NAMES};
 
 /// The members that are session ids, prepared once per configuration.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub struct Members {
     pub(super) read: Vec<Arc<MemberPaths>>,
     /// The start of an escape that stands for an ASCII character.
     escape: Finder<'static>,
-    last_bytes: LastBytes,
+    index: NeedleIndex,
 }
 
 /// The names that lead to a member.
@@ -58,7 +58,7 @@ impl Members {
         let first = paths.iter().filter_map(|path| path.steps.first());
         let needles = first.map(|step| &step.quoted).chain([&escape]);
         Self {
-            last_bytes: LastBytes::of(needles),
+            index: NeedleIndex::of(needles),
             read: read.collect(),
             paths,
             escape,
@@ -123,8 +123,8 @@ impl Step {
 
 impl Needles for Members {
     #[inline]
-    fn ending_in(&self, byte: u8) -> NeedleSet {
-        self.last_bytes.ending_in(byte)
+    fn index(&self) -> &NeedleIndex {
+        &self.index
     }
 
     fn nth(&self, index: usize) -> Option<&Finder<'static>> {
