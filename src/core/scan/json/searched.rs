@@ -6,7 +6,7 @@ use memchr::memmem::Finder;
 
 use super::escapes::hexadecimal;
 use super::member::{Member, MemberPaths};
-use crate::scan::search::matches::Needles;
+use crate::scan::search::matches::{Match, Needles};
 use crate::url::{NeedleIndex, MAX_NAMES};
 
 /// The members that are session ids, prepared once per configuration.
@@ -76,6 +76,29 @@ impl Members {
     /// Whether a text without [needles](Needles) has none of them.
     pub(in crate::scan) fn are_searched(&self) -> bool {
         self.read.is_empty() && self.are_few()
+    }
+
+    /// Whether all are names that count anywhere, and `is_searched` as such.
+    pub(in crate::scan) fn are_named_as(&self, is_searched: impl Fn(&[u8]) -> bool) -> bool {
+        let mut names = self.paths.iter().flat_map(|path| &path.steps);
+        self.can_be_searched_by_name() && names.all(|step| is_searched(&step.name))
+    }
+
+    /// Which needle has this name in quotes.
+    pub(in crate::scan) fn named(&self, name: &[u8]) -> Option<usize> {
+        let mut paths = self.paths.iter();
+        paths.position(|path| path.has_step(0, name))
+    }
+
+    /// The first escape behind `at` that may be part of a name. Most texts have no backslash, which costs
+    /// less to find.
+    pub(in crate::scan) fn escape_behind(&self, bytes: &[u8], at: usize) -> Option<Match> {
+        let first = at + memchr::memchr(b'\\', bytes.get(at..)?)?;
+        let found = self.escape.find(bytes.get(first..)?)?;
+        Some(Match {
+            end: first + found + self.escape.needle().len(),
+            needle: self.paths.len(),
+        })
     }
 
     /// Whether those that are searched are few enough to be searched at once.
