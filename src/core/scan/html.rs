@@ -69,15 +69,20 @@ pub struct HtmlLearner {
 const MAX_IDLE: usize = 16;
 const MAX_IDLE_BYTES: usize = 32 * 1024;
 
+/// Learners that were set aside.
+#[expect(clippy::vec_box, reason = "a learner is handed out in its box")]
+struct Idle(Vec<Box<HtmlLearner>>);
+
 thread_local! {
-    static IDLE: RefCell<Vec<Box<HtmlLearner>>> = const { RefCell::new(Vec::new()) };
+    static IDLE: RefCell<Idle> = const { RefCell::new(Idle(Vec::new())) };
 }
 
 impl HtmlLearner {
     /// The same as [`new`](Self::new) and [`knowing`](Self::knowing), in the memory of one that was set
     /// aside, if there is any.
     pub fn begin(names: &Arc<Names>, site: &Site, known: &[u8]) -> Box<Self> {
-        let idle = IDLE.try_with(|idle| idle.borrow_mut().pop()).ok().flatten();
+        let idle = IDLE.try_with(|idle| idle.borrow_mut().0.pop());
+        let idle = idle.ok().flatten();
         let mut learner = match idle {
             Some(mut learner) => {
                 learner.search.restart_with(names);
@@ -136,7 +141,7 @@ impl Learner for HtmlLearner {
         if bytes <= MAX_IDLE_BYTES {
             // It cannot where the thread ends.
             let _ = IDLE.try_with(|idle| {
-                let mut idle = idle.borrow_mut();
+                let Idle(idle) = &mut *idle.borrow_mut();
                 if idle.len() < MAX_IDLE {
                     idle.push(self);
                 }

@@ -375,3 +375,95 @@ fn find(needle: &Finder<'_>, bytes: &[u8], from: usize) -> usize {
     let at = needle.find(rest);
     at.map_or(NOWHERE, |at| from + at + needle.needle().len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Several(Vec<Finder<'static>>, NeedleIndex);
+
+    impl Several {
+        fn of(needles: &[&str]) -> Self {
+            let needles = needles
+                .iter()
+                .map(|needle| Finder::new(needle).into_owned());
+            let needles: Vec<_> = needles.collect();
+            let index = NeedleIndex::of(needles.iter());
+            Self(needles, index)
+        }
+    }
+
+    impl Needles for Several {
+        fn nth(&self, index: usize) -> Option<&Finder<'static>> {
+            self.0.get(index)
+        }
+
+        fn longest(&self) -> usize {
+            let lengths = self.0.iter().map(|needle| needle.needle().len());
+            lengths.max().unwrap_or(0)
+        }
+
+        fn index(&self) -> &NeedleIndex {
+            &self.1
+        }
+    }
+
+    /// All matches from `from` on, compared at each place.
+    fn naive(needles: &Several, text: &[u8], from: Match) -> Vec<(usize, usize)> {
+        let mut matches = Vec::new();
+        for end in 0..=text.len() {
+            for (needle, literal) in needles.0.iter().enumerate() {
+                if text[..end].ends_with(literal.needle()) && (Match { end, needle }) >= from {
+                    matches.push((end, needle));
+                }
+            }
+        }
+        matches
+    }
+
+    #[test]
+    fn matches_come_in_the_order_of_their_ends_however_the_needles_overlap() {
+        let nested = (1..=12).map(|len| "a".repeat(len)).collect::<Vec<_>>();
+        let nested: Vec<&str> = nested.iter().map(String::as_str).collect();
+        let sets: [&[&str]; 7] = [
+            &["sid"],
+            &["sid", "token"],
+            &["sid", "token", "cart"],
+            &["sid", "jsid", "jsessionid", "sidsid", "dsi"],
+            &["abc", "ab", "bc", "c", "cab"],
+            &["token", "ticket", "tok", "ken", "ent"],
+            &nested,
+        ];
+        let mut seed = 1_u64;
+        let mut random = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) as usize % below
+        };
+        let mut count = 0;
+        for set in sets {
+            let needles = Several::of(set);
+            assert!(set.len() > 2 || needles.index().at_once().is_none());
+            for _ in 0..400 {
+                let mut text = Vec::new();
+                for _ in 0..random(30) {
+                    match random(3) {
+                        0 => text.extend_from_slice(&b"-----------------------"[..random(23)]),
+                        1 => text.push(b"sidabcken"[random(9)]),
+                        _ => text.extend_from_slice(set[random(set.len())].as_bytes()),
+                    }
+                }
+                let from = Match {
+                    end: random(2) * random(text.len() + 2),
+                    needle: random(set.len()),
+                };
+                let mut matches = Matches::new(&needles, &text, from);
+                let found = std::iter::from_fn(|| matches.next(&text));
+                let found: Vec<_> = found.map(|found| (found.end, found.needle)).collect();
+                let expected = naive(&needles, &text, from);
+                assert_eq!(found, expected, "{set:?} in {}", text.escape_ascii());
+                count += found.len();
+            }
+        }
+        assert!(count > 10_000);
+    }
+}
