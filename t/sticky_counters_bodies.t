@@ -17,7 +17,7 @@ my %learn = (
     text => 'text', script => 'script', several => 'html,json,script', none => 'location',
 );
 
-my $t = Test::Nginx->new()->has(qw/ http proxy rewrite ssi /)->plan(55);
+my $t = Test::Nginx->new()->has(qw/ http proxy rewrite ssi /)->plan(56);
 
 my $upstreams = join '', map { <<"EOC" } sort keys %learn;
     upstream $_ {
@@ -154,6 +154,9 @@ is(added('html', sub { send_request('GET', '/cached/', script_of("Content-Type: 
 is(added('html', sub {
     get('/to/html', script_of("Content-Type: text/html\r\n\r\n<!--# include virtual=\"/to/several\" -->"));
 }), 'html.whole=1 bytes=39', 'a subrequest is none');
+my $included = '<!--# include virtual="/to/html" -->';
+is(added('html', sub { get('/to/html', script_of("Content-Type: text/html\r\n\r\n$included")) }),
+    'html.whole=1 bytes=' . length $included, 'nor is one whose body one source alone reads');
 my $json = json();
 my %upstream = map { $_->{name} => $_ } @{ $json->{upstreams} };
 is(join(' ', map { exists $upstream{$_}{bodies} || 0 } qw/ none cookie html /), '0 0 1',

@@ -28,7 +28,7 @@ mod layout;
 mod room;
 mod unsent;
 
-pub use cells::{BodyCounter, HitCounter, OwnCounters, ServerSums, UpstreamSums};
+pub use cells::{HitCounter, OwnCounters, ServerSums, UpstreamSums};
 pub use digest::{Digest, Kind};
 pub use drain::{Drain, DrainCells, DrainedBy, KeptDrain, Mark, FORGOTTEN_AFTER};
 pub use entry::SessionCounts;

@@ -43,12 +43,13 @@ const PLACE_REFUSED: u32 = 1 << 18;
 /// More than one session has begun.
 const SEVERAL_LEARNED: u32 = 1 << 19;
 
-const READ: u32 = 1 << READ_BIT;
-const READ_BIT: u32 = 27;
-const FIRST_LEARNED: u32 = READ_BIT + 1;
+/// The body of the response was read, and is not counted yet.
+const READ: u32 = 1 << 20;
+
+const FIRST_LEARNED: u32 = 28;
 
 /// What is not counted at once.
-const MUCH: u32 = MOVED | FORGOTTEN | PLACE_REFUSED | SEVERAL_LEARNED;
+const MUCH: u32 = MOVED | FORGOTTEN | PLACE_REFUSED | SEVERAL_LEARNED | READ;
 
 const _: () = {
     assert!(Skip::COUNT <= u16::BITS as usize);
@@ -75,10 +76,16 @@ impl Happened {
         self.count(FORGOTTEN, self.forgotten.get(why.number()));
     }
 
-    /// The body of the response is read, which is counted in the end.
+    /// The body of the response is read, which is to be counted.
     #[inline]
     pub fn read_body(&self) {
         self.note(READ);
+    }
+
+    /// That is counted.
+    #[inline]
+    pub fn count_body(&self) {
+        self.noted.set(self.noted.get() & !READ);
     }
 
     /// New ids got no place among those that are learned: only in the end it is known whether one of
@@ -118,7 +125,7 @@ impl Happened {
     }
 
     /// All that is to be counted, if it is little: at most one session that has begun, beside what was
-    /// skipped and the body that was read. `None`: more has happened, or more may turn out to have.
+    /// skipped. `None`: more has happened, or more may turn out to have.
     #[inline(always)]
     pub fn few(&self) -> Option<Few> {
         let noted = self.noted.get();
@@ -155,7 +162,7 @@ impl Happened {
         self.noted.get() == 0
     }
 
-    /// Whether the body of the response was read.
+    /// Whether the body of the response was read, and is to be counted.
     #[inline]
     pub fn has_read_body(&self) -> bool {
         self.noted.get() & READ != 0
@@ -215,12 +222,12 @@ impl Few {
         self.0 == 1 << Skip::Type.number()
     }
 
-    /// Whether the body of the response was read, and 1 more than the number of the source that has
-    /// shown the session that has begun; 0: none has. `None`: neither.
+    /// The number of the source that has shown the session that has begun.
     #[inline(always)]
-    pub fn read_and_learned(self) -> Option<(bool, usize)> {
-        let both = self.0 >> READ_BIT;
-        (both != 0).then_some((both & 1 != 0, (both >> 1) as usize))
+    pub fn learned(self) -> Option<usize> {
+        (self.0 >> FIRST_LEARNED)
+            .checked_sub(1)
+            .map(|number| number as usize)
     }
 
     /// The numbers of the reasons for which something was skipped, as bits.
@@ -309,13 +316,13 @@ mod tests {
         assert!(happened.few().is_some_and(|few| few.is_type_only()));
         happened.learn(Source::Create);
         let few = happened.few().expect("one session is few");
-        let learned = Source::Create.number() + 1;
-        assert_eq!(few.read_and_learned(), Some((false, learned)));
+        assert_eq!(few.learned(), Some(Source::Create.number()));
         assert_eq!(few.skipped_bits(), happened.skipped_bits());
         assert!(!few.is_type_only());
         happened.read_body();
-        let few = happened.few().expect("a body that is read is little");
-        assert_eq!(few.read_and_learned(), Some((true, learned)));
+        assert!(happened.few().is_none() && happened.has_read_body());
+        happened.count_body();
+        assert!(happened.few().is_some() && !happened.has_read_body());
         let more: [fn(&Happened); 4] = [
             |happened| happened.learn(Source::Create),
             |happened| happened.move_session(super::Move::Left),

@@ -176,29 +176,30 @@ pub fn without<'a>(names: &Names, query: &'a [u8]) -> Cow<'a, [u8]> {
 }
 
 fn without_pairs<'a>(names: &Names, query: &'a [u8], notation: Notation) -> Cow<'a, [u8]> {
+    // As most have none of them.
+    if !pairs(query, notation).any(|(_, pair)| names.have_pair(pair)) {
+        return Cow::Borrowed(query);
+    }
     let mut kept = Vec::new();
-    let mut is_unchanged = true;
-    let mut rest = query;
-    let mut separator = &b""[..];
-    loop {
+    for (separator, pair) in pairs(query, notation).filter(|(_, pair)| !names.have_pair(pair)) {
+        if !kept.is_empty() {
+            kept.extend_from_slice(separator);
+        }
+        kept.extend_from_slice(pair);
+    }
+    Cow::Owned(kept)
+}
+
+/// The pairs of a query, each with the separator before it.
+fn pairs(query: &[u8], notation: Notation) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let mut next = Some((&b""[..], query));
+    std::iter::from_fn(move || {
+        let (separator, rest) = next.take()?;
         let (end, len) = notation.separator(rest).unwrap_or((rest.len(), 0));
         let (pair, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
-        if names.have_pair(pair) {
-            is_unchanged = false;
-        } else {
-            if !kept.is_empty() {
-                kept.extend_from_slice(separator);
-            }
-            kept.extend_from_slice(pair);
+        if !after.is_empty() {
+            next = Some(after.split_at_checked(len).unwrap_or((after, &[])));
         }
-        if after.is_empty() {
-            break;
-        }
-        (separator, rest) = after.split_at_checked(len).unwrap_or((after, &[]));
-    }
-    if is_unchanged {
-        Cow::Borrowed(query)
-    } else {
-        Cow::Owned(kept)
-    }
+        Some((separator, pair))
+    })
 }

@@ -74,6 +74,9 @@ pub trait Learner {
     fn has_given_up(&self) -> bool {
         false
     }
+
+    /// Its body is over, whether or not it was complete: its memory may serve another one.
+    fn set_aside(self: Box<Self>) {}
 }
 
 impl<L: Learner + ?Sized> Learner for Box<L> {
@@ -87,6 +90,10 @@ impl<L: Learner + ?Sized> Learner for Box<L> {
 
     fn has_given_up(&self) -> bool {
         (**self).has_given_up()
+    }
+
+    fn set_aside(self: Box<Self>) {
+        (*self).set_aside();
     }
 }
 

@@ -5,9 +5,9 @@
 //! Nothing here fails: what cannot be read has no id.
 
 mod candidates;
-mod last_bytes;
 mod link;
 mod name;
+mod needle_index;
 mod path;
 mod segment;
 mod site;
@@ -20,11 +20,11 @@ use wide::u8x16;
 
 use name::{decoded, unescaped};
 
-pub(crate) use last_bytes::{LastBytes, NeedleSet};
 pub use link::refresh_target;
 pub(crate) use link::{is_absolute, trimmed};
 pub use name::BytePair;
 pub(crate) use name::{Name, Role};
+pub(crate) use needle_index::{NeedleIndex, NeedleSet};
 pub use segment::{SegmentPrefix, MAX_PREFIX, MAX_PREFIXES};
 pub use site::Site;
 
@@ -99,7 +99,7 @@ pub struct Names {
     pairs_in_cookies: Vec<BytePair>,
     /// What bodies are searched for: the names, in their order, and their other spellings.
     needles: Vec<Name>,
-    last_bytes: LastBytes,
+    index: NeedleIndex,
     parts: Vec<LinkPart>,
     segments: Vec<SegmentPrefix>,
     has_letters: bool,
@@ -143,7 +143,7 @@ impl Names {
         let names: Vec<Name> = names.take(MAX_NAMES).map(Name::new).collect();
         let names = Self {
             needles: Vec::new(),
-            last_bytes: LastBytes::of([].into_iter()),
+            index: NeedleIndex::of([].into_iter()),
             has_letters: names.iter().any(|name| name.letter.is_some()),
             pairs_in_cookies: Vec::new(),
             names,
@@ -181,7 +181,7 @@ impl Names {
                     is_last: segment.is_last,
                 }));
         }
-        self.last_bytes = LastBytes::of(self.needles.iter().map(|needle| &needle.literal));
+        self.index = NeedleIndex::of(self.needles.iter().map(|needle| &needle.literal));
         self
     }
 
@@ -479,10 +479,10 @@ impl Names {
         self.needles.get(index)
     }
 
-    /// The names whose literals end in this byte.
+    /// What is known of all literals that a body is searched for.
     #[inline]
-    pub(crate) fn literals_ending_in(&self, byte: u8) -> NeedleSet {
-        self.last_bytes.ending_in(byte)
+    pub(crate) fn needle_index(&self) -> &NeedleIndex {
+        &self.index
     }
 
     /// The length of the longest literal that a body is searched for; 0 without names.

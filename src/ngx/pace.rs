@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::ptr::null_mut;
 use std::time::{Duration, Instant};
 
 use super::guard::guard;
@@ -13,7 +14,7 @@ use super::request::Request;
 use super::sys;
 use super::timer::Slot;
 
-/// So much is read without a look at the clock, in bytes.
+/// So much is read between two looks at the clock, in bytes.
 const FREE: usize = 16 * 1024;
 
 /// So long a turn may read beyond that. It ends with what exceeds it.
@@ -26,12 +27,19 @@ struct Pace {
     /// `ngx_current_msec` when something was read last: it is another one in a later turn, but for turns
     /// that are shorter, which count as one.
     at: Cell<sys::ngx_msec_t>,
-    /// Since when the turn reads, from [`FREE`] on.
+    /// Up to so many of them no look at the clock is needed.
+    free: Cell<usize>,
+    /// Since when the turn reads, from the first look on.
     since: Cell<Option<Instant>>,
-    /// Those that go on in the next turn, in order.
+    /// Those that go on in the next turn, in order; NULL for one that has given its place up. The first
+    /// one has not.
     waiting: RefCell<VecDeque<sys::RequestPtr>>,
-    /// One of them goes on now.
-    is_resuming: Cell<bool>,
+    /// The number of the first of these places, and that of the next one that is given.
+    first: Cell<u64>,
+    next: Cell<u64>,
+    /// The one that goes on now, or NULL, and whether it waits again.
+    resumed: Cell<sys::RequestPtr>,
+    waits_again: Cell<bool>,
     event: Slot,
 }
 
@@ -41,67 +49,127 @@ unsafe impl Sync for Pace {}
 static PACE: Pace = Pace {
     read: Cell::new(0),
     at: Cell::new(0),
+    free: Cell::new(FREE),
     since: Cell::new(None),
     waiting: RefCell::new(VecDeque::new()),
-    is_resuming: Cell::new(false),
+    first: Cell::new(0),
+    next: Cell::new(0),
+    resumed: Cell::new(null_mut()),
+    waits_again: Cell::new(false),
     event: Slot::new(),
 };
 
+impl Pace {
+    #[inline(always)]
+    fn is_any_waiting(&self) -> bool {
+        self.first.get() != self.next.get()
+    }
+
+    fn push(&self, r: sys::RequestPtr) -> u64 {
+        self.waiting.borrow_mut().push_back(r);
+        self.next.replace(self.next.get() + 1)
+    }
+
+    fn pop(&self) -> Option<sys::RequestPtr> {
+        let mut waiting = self.waiting.borrow_mut();
+        let r = waiting.pop_front()?;
+        self.first.set(self.first.get() + 1);
+        self.skip_vacant(&mut waiting);
+        Some(r)
+    }
+
+    fn leave(&self, number: u64) {
+        let mut waiting = self.waiting.borrow_mut();
+        let at = number.checked_sub(self.first.get());
+        if let Some(r) = at.and_then(|at| waiting.get_mut(at as usize)) {
+            *r = null_mut();
+            self.skip_vacant(&mut waiting);
+        }
+    }
+
+    fn skip_vacant(&self, waiting: &mut VecDeque<sys::RequestPtr>) {
+        while waiting.front().is_some_and(|r| r.is_null()) {
+            waiting.pop_front();
+            self.first.set(self.first.get() + 1);
+        }
+    }
+}
+
 /// Whether a request may read so many more bytes in this turn. If not, it is to [wait](Place::wait).
+#[inline]
 pub fn may_read(bytes: usize) -> bool {
     // SAFETY: a number that only this thread changes.
     let now = unsafe { sys::ngx_current_msec };
     if PACE.at.replace(now) != now {
-        PACE.read.set(0);
-        PACE.since.set(None);
+        begin_turn();
     }
-    let is_before_others = PACE.is_resuming.get() || PACE.waiting.borrow().is_empty();
-    if !is_before_others || !has_time() {
+    let is_before_others = !PACE.is_any_waiting() || !PACE.resumed.get().is_null();
+    if !is_before_others || !has_time(bytes) {
         return false;
     }
     PACE.read.set(PACE.read.get() + bytes);
     true
 }
 
-fn has_time() -> bool {
-    if PACE.read.get() < FREE {
-        return true;
-    }
-    match PACE.since.get() {
+fn begin_turn() {
+    PACE.read.set(0);
+    PACE.free.set(FREE);
+    PACE.since.set(None);
+}
+
+/// Whether the turn may read so many more bytes.
+#[inline(always)]
+fn has_time(bytes: usize) -> bool {
+    PACE.read.get() + bytes <= PACE.free.get() || is_turn_left()
+}
+
+#[cold]
+#[inline(never)]
+fn is_turn_left() -> bool {
+    let is_left = match PACE.since.get() {
         Some(since) => since.elapsed() < TURN,
         None => {
             PACE.since.set(Some(Instant::now()));
             true
         }
+    };
+    if is_left {
+        PACE.free.set(PACE.read.get() + FREE);
     }
+    is_left
 }
 
-/// The place of a request among those that wait. The request gives it up when it ends.
+/// The place of a request among those that wait, by its number. The request gives it up when it ends.
 #[derive(Default)]
-pub struct Place(Cell<Option<sys::RequestPtr>>);
+pub struct Place(Cell<Option<u64>>);
 
 impl Place {
     /// Has the filters of the request called without a buffer in the next turn.
     pub fn wait(&self, r: Request<'_>) {
-        if self.0.get().is_some_and(is_waiting) {
+        if PACE.resumed.get() == r.as_ptr() {
+            PACE.waits_again.set(true);
+        }
+        if self.is_taken() {
             return;
         }
-        self.0.set(Some(r.as_ptr()));
-        PACE.waiting.borrow_mut().push_back(r.as_ptr());
+        self.0.set(Some(PACE.push(r.as_ptr())));
         post();
+    }
+
+    /// Whether the request waits there: its turn has not come yet.
+    fn is_taken(&self) -> bool {
+        self.0
+            .get()
+            .is_some_and(|number| number >= PACE.first.get())
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(own) = self.0.get() {
-            PACE.waiting.borrow_mut().retain(|r| *r != own);
+        if let Some(number) = self.0.get() {
+            PACE.leave(number);
         }
     }
-}
-
-fn is_waiting(r: sys::RequestPtr) -> bool {
-    PACE.waiting.borrow().contains(&r)
 }
 
 fn post() {
@@ -120,22 +188,18 @@ unsafe extern "C" fn next_turn(_: *mut sys::ngx_event_t) {
         // SAFETY: as in may_read().
         PACE.at.set(unsafe { sys::ngx_current_msec });
         // So whoever goes on first reads something in any case.
-        PACE.read.set(0);
-        PACE.since.set(None);
-        let count = PACE.waiting.borrow().len();
-        for _ in 0..count {
-            if !has_time() {
-                break;
-            }
-            let Some(r) = PACE.waiting.borrow_mut().pop_front() else {
+        begin_turn();
+        let end = PACE.next.get();
+        while PACE.first.get() < end && has_time(1) {
+            let Some(r) = PACE.pop() else {
                 break;
             };
             // SAFETY: a request that ends has left the queue before (Place::drop()).
             guard((), || unsafe { resume(r) });
-            PACE.is_resuming.set(false);
+            PACE.resumed.set(null_mut());
         }
     });
-    if !PACE.waiting.borrow().is_empty() {
+    if PACE.is_any_waiting() {
         post();
     }
 }
@@ -155,14 +219,15 @@ unsafe fn resume(r: sys::RequestPtr) {
             return;
         }
         let connection = (*r.cast::<sys::ngx_http_request_s>()).connection;
-        PACE.is_resuming.set(true);
-        sys::ngx_http_output_filter(r, std::ptr::null_mut());
-        PACE.is_resuming.set(false);
-        if !is_waiting(r) {
+        PACE.resumed.set(r);
+        PACE.waits_again.set(false);
+        sys::ngx_http_output_filter(r, null_mut());
+        PACE.resumed.set(null_mut());
+        if !PACE.waits_again.get() {
             if (*connection).data == r.cast() {
                 sys::ngx_post_event((*connection).write, &raw mut sys::ngx_posted_events);
             } else {
-                sys::ngx_http_post_request(r, std::ptr::null_mut());
+                sys::ngx_http_post_request(r, null_mut());
             }
         }
         sys::ngx_http_run_posted_requests(connection);

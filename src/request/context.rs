@@ -3,7 +3,6 @@
 
 use std::cell::{Cell, RefCell};
 
-use sticky_core::counters::BodyCounter;
 use sticky_core::directive::OnFailure;
 use sticky_core::events::{BodyEnd, Move, Reader, Skip, Source, Status};
 use sticky_core::happened::Happened;
@@ -368,10 +367,8 @@ pub struct LearnedIds<'r> {
     begun: [Cell<Option<Key>>; BEGUN],
     /// What reads the body.
     pub scanner: Cell<Option<&'r Scanner>>,
-    /// How far it has read, once it is not there any more.
+    /// How far it has read, once it is not there any more and that is not counted yet.
     read: Cell<ReadBody>,
-    /// Where that is counted, if it is one reader.
-    counter: Cell<Option<BodyCounter>>,
     /// What of the body waits until it is read.
     pub waiting: Cell<Option<&'r Waiting>>,
 }
@@ -406,7 +403,6 @@ impl LearnedIds<'_> {
             begun: Default::default(),
             scanner: Cell::default(),
             read: Cell::default(),
-            counter: Cell::default(),
             waiting: Cell::default(),
         }
     }
@@ -414,13 +410,6 @@ impl LearnedIds<'_> {
     /// What reads the body has come to an end.
     pub fn end(&self, read: ReadBody) {
         self.read.set(read);
-        self.counter.set(BodyCounter::of(read));
-    }
-
-    /// Where a body is counted that one reader has read, now at its end, and how many bytes it had.
-    #[inline(always)]
-    pub fn read_by_one(&self) -> Option<(BodyCounter, u64)> {
-        Some((self.counter.get()?, self.read.get().bytes()))
     }
 
     /// Whether the session of `key` was noted as settled.

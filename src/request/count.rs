@@ -1,9 +1,10 @@
-//! Counts a request when it is logged, once.
+//! Counts a request when it is logged, once, and the body of its response when it was read.
 
 use sticky_core::counters::HitCounter;
 use sticky_core::events::Status;
+use sticky_core::scan::body::BodyLearner;
 
-use super::context::RequestContext;
+use super::context::{LearnedIds, RequestContext};
 
 /// What is still to be counted of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,10 +37,22 @@ pub fn ended(context: &RequestContext<'_>) -> Rest {
         (Status::Gone, _) => return Rest::Happened,
         _ => {}
     }
-    let body = || context.learned.get()?.read_by_one();
-    match own.few(&context.noted, body) {
+    match own.few(&context.noted) {
         true => Rest::Nothing,
         false => Rest::Happened,
+    }
+}
+
+/// The body of the response was read to its end: counts it, or has it counted with the rest. That of a
+/// subrequest counts only where nginx logs it.
+#[inline(always)]
+pub fn body(context: &RequestContext<'_>, ids: &LearnedIds<'_>, learner: &BodyLearner) {
+    match (context.sticky.own_counters.get(), learner.read_by_one()) {
+        (Some(own), Some((reader, end, bytes))) if context.request.is_main() => {
+            own.body_of_one(reader, end, bytes);
+            context.noted.count_body();
+        }
+        _ => ids.end(learner.read()),
     }
 }
 

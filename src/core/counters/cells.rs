@@ -7,7 +7,6 @@
 //! server:    0 hits
 //! ```
 
-use std::num::NonZeroU8;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::layout::{SERVER_CELLS, UPSTREAM_CELLS};
@@ -101,20 +100,6 @@ impl HitCounter {
     }
 }
 
-/// Where a body is counted that one reader has read, in the slot of any worker.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct BodyCounter(NonZeroU8);
-
-impl BodyCounter {
-    /// That of a body which was read so far. `None`: several readers have read it, or none.
-    pub fn of(read: ReadBody) -> Option<BodyCounter> {
-        let mut ends = read.ends();
-        let (reader, end) = ends.next().filter(|_| ends.next().is_none())?;
-        let at = u8::try_from(BODIES + body(reader, end)).ok()?;
-        NonZeroU8::new(at).map(BodyCounter)
-    }
-}
-
 /// Where a worker counts what happens in an upstream.
 #[derive(Clone, Copy, Debug)]
 pub struct OwnCounters<'a> {
@@ -157,15 +142,10 @@ impl<'a> OwnCounters<'a> {
         self.upstream.add(FORGOTTEN + Forget::Hand.number(), count);
     }
 
-    /// Counts what has happened while a request was served, where that is little, as it mostly is;
-    /// `body` tells of the body, if that was read by one reader to its end, and how many bytes it had.
+    /// Counts what has happened while a request was served, where that is little, as it mostly is.
     /// Returns whether it is counted.
     #[inline(always)]
-    pub fn few(
-        &self,
-        happened: &Happened,
-        body: impl FnOnce() -> Option<(BodyCounter, u64)>,
-    ) -> bool {
+    pub fn few(&self, happened: &Happened) -> bool {
         const TYPE: usize = SKIPPED + Skip::Type.number();
 
         let Some(few) = happened.few() else {
@@ -180,25 +160,23 @@ impl<'a> OwnCounters<'a> {
         if few.is_nothing() {
             return true;
         }
-        match few.read_and_learned() {
-            None => {}
-            Some((false, learned)) => upstream.add(LEARNED - 1 + learned, 1),
-            Some((true, learned)) => {
-                let Some((counter, bytes)) = body() else {
-                    return false;
-                };
-                upstream.add(counter.0.get().into(), 1);
-                upstream.add(BODY_BYTES, bytes);
-                if learned != 0 {
-                    upstream.add(LEARNED - 1 + learned, 1);
-                }
-            }
+        if let Some(learned) = few.learned() {
+            upstream.add(LEARNED + learned, 1);
         }
         match few.skipped_bits() {
             reasons if reasons == 1 << Skip::Type.number() => upstream.add(TYPE, 1),
             reasons => upstream.skipped(reasons),
         }
         true
+    }
+
+    /// A body of so many bytes was read by one reader.
+    #[inline(always)]
+    pub fn body_of_one(&self, reader: Reader, end: BodyEnd, bytes: u64) {
+        // So that it need not be looked up again.
+        let upstream = self.upstream;
+        upstream.add(BODIES + body(reader, end), 1);
+        upstream.add(BODY_BYTES, bytes);
     }
 
     /// The body of a response was read so far.

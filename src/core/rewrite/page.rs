@@ -109,6 +109,7 @@ fn settings(
     handlers: &Rc<Handlers>,
     encoding: AsciiCompatibleEncoding,
 ) -> Settings<'static, 'static> {
+    // Selectors with an attribute would have the elements matched twice.
     let links = |attribute: &'static str| {
         let handlers = Rc::clone(handlers);
         move |element: &mut Element<'_, '_>| {
@@ -118,8 +119,10 @@ fn settings(
     };
     let base = {
         let handlers = Rc::clone(handlers);
-        on("base[href]", move |base| {
-            handlers.rebase(base);
+        on("base", move |base| {
+            if base.has_attribute("href") {
+                handlers.rebase(base);
+            }
             Ok(())
         })
     };
@@ -132,19 +135,16 @@ fn settings(
     };
     let refresh = {
         let handlers = Rc::clone(handlers);
-        on("meta[http-equiv][content]", move |meta| {
+        on("meta", move |meta| {
             handlers.refresh(meta);
             Ok(())
         })
     };
     Settings::new()
         .append_element_content_handler(base)
-        .append_element_content_handler(on("a[href], area[href]", links("href")))
-        .append_element_content_handler(on("frame[src], iframe[src]", links("src")))
-        .append_element_content_handler(on(
-            "input[formaction], button[formaction]",
-            links("formaction"),
-        ))
+        .append_element_content_handler(on("a, area", links("href")))
+        .append_element_content_handler(on("frame, iframe", links("src")))
+        .append_element_content_handler(on("input, button", links("formaction")))
         .append_element_content_handler(form)
         .append_element_content_handler(refresh)
         .append_element_content_handler(on(NO_MARKUP, |_| Ok(())))

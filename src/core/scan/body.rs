@@ -35,6 +35,22 @@ impl BodyLearner {
         }
     }
 
+    /// The same of a body that is complete and that one source has read, without decompressing it: so it
+    /// mostly is.
+    #[inline(always)]
+    pub fn read_by_one(&self) -> Option<(Reader, BodyEnd, u64)> {
+        match &self.read_as {
+            ReadAs::Plain(Sources::One(reader, learner), bytes) if self.is_over => {
+                let end = match learner.has_given_up() {
+                    true => BodyEnd::GivenUp,
+                    false => BodyEnd::Whole,
+                };
+                Some((*reader, end, *bytes))
+            }
+            _ => None,
+        }
+    }
+
     /// How far the body was read by now.
     pub fn read(&self) -> ReadBody {
         let (sources, bytes, stopped) = match &self.read_as {
@@ -64,10 +80,21 @@ impl BodyLearner {
     pub fn feed_while(
         &mut self,
         piece: &[u8],
-        may_read: &mut dyn FnMut(usize) -> bool,
+        mut may_read: impl FnMut(usize) -> bool,
         found: &mut Found<'_>,
     ) -> Option<usize> {
         match &mut self.read_as {
+            // As most pieces are.
+            ReadAs::Plain(Sources::One(_, learner), bytes) if piece.len() <= PART => {
+                if !piece.is_empty() {
+                    if !may_read(piece.len()) {
+                        return Some(0);
+                    }
+                    *bytes += piece.len() as u64;
+                    learner.feed(piece, found);
+                }
+                None
+            }
             ReadAs::Plain(sources, bytes) => {
                 let mut read = 0;
                 for part in piece.chunks(PART) {
@@ -80,14 +107,14 @@ impl BodyLearner {
                 }
                 None
             }
-            ReadAs::Compressed(learner) => learner.feed_while(piece, may_read, found),
+            ReadAs::Compressed(learner) => learner.feed_while(piece, &mut may_read, found),
         }
     }
 }
 
 impl Learner for BodyLearner {
     fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
-        let read = self.feed_while(piece, &mut |_| true, found);
+        let read = self.feed_while(piece, |_| true, found);
         debug_assert_eq!(read, None, "it may read all");
     }
 
@@ -110,28 +137,65 @@ impl Learner for BodyLearner {
 /// Learners of the same body, each of another source.
 pub(super) enum Sources {
     /// Mostly it is one.
-    One(Reader, Box<dyn Learner>),
-    Several(Vec<(Reader, Box<dyn Learner>)>),
+    One(Reader, OwnLearner),
+    Several(Vec<(Reader, OwnLearner)>),
+}
+
+/// A learner, which is set aside in the end.
+pub(super) struct OwnLearner(Option<Box<dyn Learner>>);
+
+impl From<Box<dyn Learner>> for OwnLearner {
+    fn from(learner: Box<dyn Learner>) -> Self {
+        Self(Some(learner))
+    }
+}
+
+impl Drop for OwnLearner {
+    fn drop(&mut self) {
+        if let Some(learner) = self.0.take() {
+            learner.set_aside();
+        }
+    }
+}
+
+impl Learner for OwnLearner {
+    #[inline]
+    fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
+        if let Some(learner) = &mut self.0 {
+            learner.feed(piece, found);
+        }
+    }
+
+    #[inline]
+    fn end(&mut self, found: &mut Found<'_>) {
+        if let Some(learner) = &mut self.0 {
+            learner.end(found);
+        }
+    }
+
+    #[inline]
+    fn has_given_up(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|learner| learner.has_given_up())
+    }
 }
 
 impl Sources {
     pub(super) fn of(
-        first: (Reader, Box<dyn Learner>),
-        others: impl Iterator<Item = (Reader, Box<dyn Learner>)>,
+        first: (Reader, OwnLearner),
+        mut others: impl Iterator<Item = (Reader, OwnLearner)>,
     ) -> Self {
-        let mut others = others.peekable();
-        match others.peek() {
+        match others.next() {
             None => Self::One(first.0, first.1),
-            Some(_) => Self::Several(std::iter::once(first).chain(others).collect()),
+            Some(second) => Self::Several([first, second].into_iter().chain(others).collect()),
         }
     }
 
     fn each(&self, f: &mut dyn FnMut(Reader, &dyn Learner)) {
         match self {
-            Self::One(reader, learner) => f(*reader, &**learner),
-            Self::Several(all) => all
-                .iter()
-                .for_each(|(reader, learner)| f(*reader, &**learner)),
+            Self::One(reader, learner) => f(*reader, learner),
+            Self::Several(all) => all.iter().for_each(|(reader, learner)| f(*reader, learner)),
         }
     }
 }

@@ -30,6 +30,8 @@ pub(crate) fn decoded<'a>(value: &'a [u8], scratch: &'a mut Vec<u8>) -> &'a [u8]
         return value;
     };
     scratch.clear();
+    // It gets no longer.
+    scratch.reserve(value.len());
     let mut rest = value;
     loop {
         let (plain, reference) = rest.split_at_checked(at).unwrap_or((rest, &[]));

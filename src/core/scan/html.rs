@@ -37,6 +37,7 @@ mod occurrence;
 pub(super) mod strings;
 pub(super) mod tag;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use self::base_href::BaseFinder;
@@ -63,7 +64,38 @@ pub struct HtmlLearner {
     base: BaseFinder,
 }
 
+/// So many learners at most are kept in a thread for other pages, each with so many bytes at most that
+/// it has allocated. Most pages need less than 1 KB.
+const MAX_IDLE: usize = 16;
+const MAX_IDLE_BYTES: usize = 32 * 1024;
+
+/// Learners that were set aside.
+#[expect(clippy::vec_box, reason = "a learner is handed out in its box")]
+struct Idle(Vec<Box<HtmlLearner>>);
+
+thread_local! {
+    static IDLE: RefCell<Idle> = const { RefCell::new(Idle(Vec::new())) };
+}
+
 impl HtmlLearner {
+    /// The same as [`new`](Self::new) and [`knowing`](Self::knowing), in the memory of one that was set
+    /// aside, if there is any.
+    pub fn begin(names: &Arc<Names>, site: &Site, known: &[u8]) -> Box<Self> {
+        let idle = IDLE.try_with(|idle| idle.borrow_mut().0.pop());
+        let idle = idle.ok().flatten();
+        let mut learner = match idle {
+            Some(mut learner) => {
+                learner.search.restart_with(names);
+                learner.search.examiner.restart(names, site);
+                learner.base.restart();
+                learner
+            }
+            None => Box::new(Self::new(Arc::clone(names), site.clone())),
+        };
+        learner.search.examiner.links.know(known);
+        learner
+    }
+
     /// A learner for one response.
     pub fn new(names: Arc<Names>, site: Site) -> Self {
         let examiner = PageExaminer::new(Arc::clone(&names), site);
@@ -102,6 +134,19 @@ impl Learner for HtmlLearner {
 
     fn has_given_up(&self) -> bool {
         self.search.examiner.budget.is_exceeded()
+    }
+
+    fn set_aside(self: Box<Self>) {
+        let bytes = self.search.allocated() + self.search.examiner.allocated();
+        if bytes <= MAX_IDLE_BYTES {
+            // It cannot where the thread ends.
+            let _ = IDLE.try_with(|idle| {
+                let Idle(idle) = &mut *idle.borrow_mut();
+                if idle.len() < MAX_IDLE {
+                    idle.push(self);
+                }
+            });
+        }
     }
 }
 

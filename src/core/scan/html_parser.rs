@@ -182,6 +182,9 @@ pub(crate) fn attribute_bytes(element: &Element<'_, '_>, name: &str) -> Option<V
 
 /// The characters of these bytes.
 pub(crate) fn text_of(bytes: &[u8]) -> String {
+    if bytes.is_ascii() {
+        return String::from_utf8(bytes.to_vec()).unwrap_or_default();
+    }
     X_USER_DEFINED
         .decode_without_bom_handling(bytes)
         .0

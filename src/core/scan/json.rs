@@ -33,7 +33,9 @@ use std::sync::Arc;
 use self::by_member::ByMember;
 use self::by_name::ByName;
 use self::by_path::ByPath;
-use super::search::windowed::WindowedSearch;
+use super::search::matches::Match;
+use super::search::window::{Progress, Window};
+use super::search::windowed::{Examine, WindowedSearch};
 use super::{Found, FoundIn, Learner, Restart};
 use crate::events::Source;
 use crate::url::Names;
@@ -79,6 +81,31 @@ impl JsonLearner {
     pub fn knowing(mut self, id: &[u8]) -> Self {
         self.last = id.to_vec();
         self
+    }
+
+    /// Reads a text that is complete, as far as it is known, and in which these are the
+    /// [needles](Self::needles). Others were not begun.
+    pub(super) fn read_whole(&mut self, text: &[u8], needles: &[Match], found: &mut Found<'_>) {
+        let MemberSearch::ByName(search) = &mut self.search else {
+            self.feed(text, found);
+            self.restart();
+            return;
+        };
+        let mut found = handing_out(&self.names, &mut self.last, found);
+        let window = Window {
+            bytes: text,
+            from_start: true,
+            to_end: false,
+        };
+        for needle in needles {
+            let is_known = search.examiner.is_known(text, *needle);
+            if !is_known
+                && search.examiner.examine(&window, *needle, 0, &mut found) != Progress::Done
+            {
+                break;
+            }
+        }
+        search.examiner.restart();
     }
 
     /// The needles without which a text has no id: the first name of each path, and the start of an

@@ -17,7 +17,7 @@ use super::search::window::{Progress, Window};
 use super::search::windowed::{Examine, WindowedSearch};
 use super::{Found, FoundIn, Learner, Restart};
 use crate::events::Source;
-use crate::url::{LastBytes, Names, NeedleSet, MAX_ID, MAX_NAME, MAX_NAMES};
+use crate::url::{Names, NeedleIndex, MAX_ID, MAX_NAME, MAX_NAMES};
 
 /// How much white space may stand before and behind the name and the colon, in bytes.
 const MAX_SPACE: usize = 256;
@@ -29,7 +29,7 @@ const MAX_WRITTEN: usize = 6 * MAX_ID;
 #[derive(Debug, Clone)]
 pub struct LiteralNames {
     names: Vec<Finder<'static>>,
-    last_bytes: LastBytes,
+    index: NeedleIndex,
 }
 
 impl LiteralNames {
@@ -38,7 +38,7 @@ impl LiteralNames {
         let names = names.iter().take(MAX_NAMES);
         let names: Vec<_> = names.map(|name| Finder::new(name).into_owned()).collect();
         Self {
-            last_bytes: LastBytes::of(names.iter()),
+            index: NeedleIndex::of(names.iter()),
             names,
         }
     }
@@ -55,8 +55,8 @@ impl Needles for LiteralNames {
     }
 
     #[inline]
-    fn ending_in(&self, byte: u8) -> NeedleSet {
-        self.last_bytes.ending_in(byte)
+    fn index(&self) -> &NeedleIndex {
+        &self.index
     }
 }
 

@@ -1,6 +1,6 @@
 //! Chooses the learners for a body by its media type and by the directive.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use super::body::{BodyLearner, Sources};
@@ -70,6 +70,8 @@ pub struct Readers {
     /// Whether there is more than the types of the sources.
     has_more: bool,
     latest: LatestType,
+    /// The site that was asked for last: mostly it is asked for again.
+    latest_site: RefCell<Option<Site>>,
 }
 
 /// The media type that was asked for last, if it is short, and whether it is read: mostly it is asked
@@ -81,6 +83,8 @@ struct LatestType {
     /// 0: there was none.
     length: Cell<usize>,
     is_read: Cell<bool>,
+    /// What reads it, if that is one source alone.
+    reader: Cell<Option<&'static Source>>,
 }
 
 impl LatestType {
@@ -98,11 +102,12 @@ impl LatestType {
         is_same.then(|| self.is_read.get())
     }
 
-    fn set(&self, media_type: &[u8], is_read: bool) {
+    fn set(&self, media_type: &[u8], is_read: bool, reader: Option<&'static Source>) {
         if let (Some(ends), 8..=16) = (Self::ends_of(media_type), media_type.len()) {
             self.ends.set(ends);
             self.length.set(media_type.len());
             self.is_read.set(is_read);
+            self.reader.set(reader);
         }
     }
 }
@@ -123,6 +128,7 @@ impl Readers {
             },
             names: Arc::clone(names),
             latest: LatestType::default(),
+            latest_site: RefCell::default(),
             has_more: !learn.types.is_empty() || learn.bodies.contains(&&JSON),
             sources: all.filter(|one| learn.bodies.contains(one)).collect(),
         }
@@ -140,7 +146,9 @@ impl Readers {
     #[inline(never)]
     fn find(&self, media_type: &[u8]) -> bool {
         let is_read = self.reads_type(media_type);
-        self.latest.set(media_type, is_read);
+        let mut readers = self.used(media_type);
+        let reader = readers.next().filter(|_| readers.next().is_none());
+        self.latest.set(media_type, is_read, reader);
         is_read
     }
 
@@ -181,13 +189,19 @@ impl Readers {
 
     /// The sources of `learn=` that read a body of this type.
     pub fn sources_of(&self, media_type: &[u8]) -> impl Iterator<Item = events::Source> + '_ {
+        let used: Vec<_> = self.used(media_type).collect();
+        used.into_iter().map(|source| source.counted_as)
+    }
+
+    /// Those that read a body of this type.
+    fn used<'a>(&'a self, media_type: &'a [u8]) -> impl Iterator<Item = &'static Source> + 'a {
         let mut are_urls_read = false;
-        let media_type = media_type.to_vec();
-        self.sources.iter().filter_map(move |source| {
-            let is_used = self.is_used(source, &media_type, are_urls_read);
+        let mut used = move |source: &'static Source| {
+            let is_used = self.is_used(source, media_type, are_urls_read);
             are_urls_read |= is_used && source.finds_urls;
-            is_used.then_some(source.counted_as)
-        })
+            is_used.then_some(source)
+        };
+        self.sources.iter().filter_map(move |source| used(source))
     }
 
     /// Of the sources that find URLs, one is enough.
@@ -213,13 +227,24 @@ impl Readers {
             elements: &self.elements,
             literals: &self.literals,
         };
-        let mut are_urls_read = false;
-        let mut learners = self.sources.iter().filter_map(|source| {
-            let is_used = self.is_used(source, body.media_type, are_urls_read);
-            are_urls_read |= is_used && source.finds_urls;
-            is_used.then(|| (source.read_as, (source.learner)(&context)))
-        });
-        let sources = Sources::of(learners.next()?, learners);
+        let begin = |source: &'static Source| (source.read_as, (source.learner)(&context).into());
+        let is_latest = self.latest.is_read(body.media_type) == Some(true);
+        let sources = match self.latest.reader.get().filter(|_| is_latest) {
+            Some(reader) => Sources::of(begin(reader), std::iter::empty()),
+            None => {
+                let mut learners = self.used(body.media_type).map(begin);
+                Sources::of(learners.next()?, learners)
+            }
+        };
         Some(BodyLearner::new(sources, body.coding))
+    }
+
+    /// The site of a request to this host; `hosts` are those of the directive, always the same.
+    pub fn site(&self, host: &[u8], hosts: &[Box<[u8]>]) -> Site {
+        let mut latest = self.latest_site.borrow_mut();
+        match &*latest {
+            Some(site) if site.is_of(host) => site.clone(),
+            _ => latest.insert(Site::new(host, hosts)).clone(),
+        }
     }
 }

@@ -32,10 +32,7 @@ pub static HTML: Source = Source {
     reads_short: |_| false,
     finds_urls: true,
     finds_members: false,
-    learner: |of| {
-        let learner = HtmlLearner::new(Arc::clone(of.names), of.site.clone());
-        Box::new(learner.knowing(of.body.known))
-    },
+    learner: |of| HtmlLearner::begin(of.names, of.site, of.body.known),
 };
 
 /// `learn=forms`: the forms of a page.

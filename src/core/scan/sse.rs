@@ -5,11 +5,14 @@
 //! between them. An empty line ends the event. Other fields and comments are not read. Events
 //! without one of the names, as most are, are skipped as a whole.
 
-use std::iter::Peekable;
+mod named;
 
+use std::ops::Range;
+
+use self::named::{Named, NamedIn};
 use super::json::JsonLearner;
-use super::search::matches::{Match, Matches, Needles};
-use super::text::{is_in_word, TextLearner};
+use super::search::matches::Match;
+use super::text::TextLearner;
 use super::{Found, FoundIn, Learner, Restart};
 use crate::events::Source;
 
@@ -21,7 +24,11 @@ const FIELD: &[u8] = b"data";
 /// How long a piece must be to be searched for events that are skipped, in bytes.
 const MIN_SEARCHED: usize = 128;
 
-const FIRST: Match = Match { end: 0, needle: 0 };
+/// An event that begins so shortly before a name is probably the one with it.
+const NEAR: usize = 512;
+
+/// So many members of one event are read where they stand.
+const MAX_MEMBERS: usize = 8;
 
 /// Learns the session ids of one event stream.
 pub struct SseLearner {
@@ -47,6 +54,21 @@ impl Within {
         urls: true,
         json: true,
     };
+
+    /// As the names up to there tell.
+    fn up_to(end: usize, named: &mut NamedIn<'_>) -> Self {
+        let mut within = Self {
+            urls: false,
+            json: false,
+        };
+        while let Some(name) = named.take_up_to(end) {
+            match name {
+                Named::InUrl(_) => within.urls = true,
+                Named::Member(_) => within.json = true,
+            }
+        }
+        within
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -90,26 +112,57 @@ impl SseLearner {
 
     /// Reads data, as far as it may have an id in a URL or in JSON.
     fn read(&mut self, data: &[u8], within: Within, found: &mut Found<'_>) {
-        let last = &mut self.last;
-        let mut found = |id: &[u8], found_in: FoundIn| {
-            let is_last = *last == id;
-            let found_in = FoundIn {
-                source: Source::Sse,
-                ..found_in
-            };
-            let is_done = is_last || found(id, found_in);
-            if is_done && !is_last {
-                last.clear();
-                last.extend_from_slice(id);
-            }
-            is_done
-        };
+        let mut found = handing_out(&mut self.last, found);
         if within.urls {
             self.urls.feed(data, &mut found);
         }
         if within.json {
             self.json.feed(data, &mut found);
         }
+    }
+
+    /// Reads an event at `at` of a piece without CR that is complete there and has its data in one line, as
+    /// most do. Returns where it ends. `None`: it is another one.
+    #[inline]
+    fn read_event(
+        &mut self,
+        piece: &[u8],
+        at: usize,
+        named: &mut NamedIn<'_>,
+        found: &mut Found<'_>,
+    ) -> Option<usize> {
+        let (data, end) = one_line(piece, at)?;
+        // With the line feed.
+        let text = piece.get(data.start..data.end + 1)?;
+        let mut has_url = false;
+        let mut members = [Match { end: 0, needle: 0 }; MAX_MEMBERS];
+        let mut count = 0;
+        while let Some(name) = named.take_up_to(end) {
+            match name {
+                Named::InUrl(_) => has_url = true,
+                Named::Member(name) if name.end > data.start && name.end <= data.end => {
+                    if let Some(place) = members.get_mut(count) {
+                        place.end = name.end - data.start;
+                        place.needle = name.needle;
+                    }
+                    count += 1;
+                }
+                Named::Member(_) => {}
+            }
+        }
+        let mut found = handing_out(&mut self.last, found);
+        if has_url {
+            self.urls.feed(text, &mut found);
+        }
+        match members.get(..count) {
+            Some([]) => {}
+            Some(members) => self.json.read_whole(text, members, &mut found),
+            None => {
+                self.json.feed(text, &mut found);
+                self.json.restart();
+            }
+        }
+        Some(end)
     }
 
     /// Reads the lines that were collected.
@@ -128,14 +181,11 @@ impl Learner for SseLearner {
         let (names, members) = (self.urls.needles(), self.json.needles());
         // Small pieces are not searched for events to skip.
         let mut named = match members.are_searched() && piece.len() >= MIN_SEARCHED {
-            true => Some((
-                matches(&*names, piece)
-                    .filter(|name| !is_in_word(&names, piece, *name))
-                    .peekable(),
-                matches(&*members, piece).peekable(),
-            )),
+            true => Some(NamedIn::new(piece, &names, &members)),
             false => None,
         };
+        // Whether the piece has a CR, once that was asked for.
+        let mut has_cr_known = None;
         // Where the current event begins, if it does in this piece and its names are known.
         let mut begun = None;
         let mut rest = piece;
@@ -157,10 +207,7 @@ impl Learner for SseLearner {
                         // Each of its lines has ended, so that one reader need not know of what
                         // only the other one reads.
                         let within = match (named.as_mut(), begun.take()) {
-                            (Some((in_urls, in_json)), Some(begin)) => Within {
-                                urls: first_behind(in_urls, begin) <= end,
-                                json: first_behind(in_json, begin) <= end,
-                            },
+                            (Some(named), Some(_)) => Within::up_to(end, named),
                             _ => Within::BOTH,
                         };
                         self.read_collected(within, found);
@@ -170,15 +217,23 @@ impl Learner for SseLearner {
                 }
                 LineState::Start { begins_event, .. } => {
                     let at = piece.len() - rest.len();
-                    let nameless = match named.as_mut().filter(|_| begins_event) {
-                        Some((in_urls, in_json)) => {
+                    let read = match named.as_mut().filter(|_| begins_event) {
+                        Some(named) => {
                             begun = Some(at);
-                            first_behind(in_urls, at).min(first_behind(in_json, at))
+                            let first = named.first_behind(at).min(piece.len());
+                            let is_near = first < piece.len() && first - at < NEAR;
+                            let has_cr = || memchr::memchr(b'\r', piece).is_some();
+                            let read = match is_near && !*has_cr_known.get_or_insert_with(has_cr) {
+                                true => self.read_event(piece, at, named, found),
+                                false => None,
+                            };
+                            // Events before the first name are skipped, however they are written.
+                            let nameless = || piece.get(at..first).and_then(events_in);
+                            read.map(|end| end - at).or_else(nameless)
                         }
-                        None => at,
+                        None => None,
                     };
-                    let nameless = piece.get(at..nameless.min(piece.len())).unwrap_or_default();
-                    match events_in(nameless).and_then(|len| rest.split_at_checked(len)) {
+                    match read.and_then(|len| rest.split_at_checked(len)) {
                         Some((events, left)) => {
                             (LineState::start(events.ends_with(b"\r"), true), left)
                         }
@@ -230,15 +285,46 @@ impl Learner for SseLearner {
     }
 }
 
-fn matches<'a, N: Needles>(needles: &'a N, bytes: &'a [u8]) -> impl Iterator<Item = Match> + 'a {
-    let mut matches = Matches::new(needles, bytes, FIRST);
-    std::iter::from_fn(move || matches.next(bytes))
+/// Hands out ids, of the same in a row only the first.
+fn handing_out<'a>(
+    last: &'a mut Vec<u8>,
+    found: &'a mut Found<'a>,
+) -> impl FnMut(&[u8], FoundIn) -> bool + 'a {
+    |id, found_in| {
+        let is_last = *last == id;
+        let found_in = FoundIn {
+            source: Source::Sse,
+            ..found_in
+        };
+        let is_done = is_last || found(id, found_in);
+        if is_done && !is_last {
+            last.clear();
+            last.extend_from_slice(id);
+        }
+        is_done
+    }
 }
 
-/// Where the first match ends that ends behind `at`.
-fn first_behind(matches: &mut Peekable<impl Iterator<Item = Match>>, at: usize) -> usize {
-    while matches.next_if(|next| next.end <= at).is_some() {}
-    matches.peek().map_or(usize::MAX, |next| next.end)
+/// The data of an event at `at`, and where it ends, if one of its lines has data. Lines end with LF.
+#[inline]
+fn one_line(piece: &[u8], at: usize) -> Option<(Range<usize>, usize)> {
+    let mut at = at;
+    let mut data = None;
+    loop {
+        let rest = piece.get(at..)?;
+        let len = memchr::memchr(b'\n', rest)?;
+        let line = rest.get(..len)?;
+        if line.is_empty() {
+            return data.map(|data| (data, at + 1));
+        }
+        if let Some(value) = line.strip_prefix(b"data:") {
+            let value = value.strip_prefix(b" ").unwrap_or(value);
+            if data.replace(at + len - value.len()..at + len).is_some() {
+                return None;
+            }
+        }
+        at += len + 1;
+    }
 }
 
 /// The length of the events that end in these bytes. `None`: none does.

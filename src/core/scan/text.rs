@@ -103,9 +103,15 @@ struct CurrentString {
 #[inline(always)]
 pub(super) fn is_in_word(names: &Names, bytes: &[u8], name: Match) -> bool {
     let is_parameter = names.nth(name.needle).is_some_and(Name::is_parameter);
+    is_parameter && is_word_behind(bytes, name)
+}
+
+/// The same of the name of a parameter.
+#[inline(always)]
+pub(super) fn is_word_behind(bytes: &[u8], name: Match) -> bool {
     let after = bytes.get(name.end);
     // "=" may be escaped.
-    is_parameter && after.is_some_and(|after| !matches!(after, b'=' | b'\\' | b'&'))
+    after.is_some_and(|after| !matches!(after, b'=' | b'\\' | b'&'))
 }
 
 impl Examine for TextExaminer {

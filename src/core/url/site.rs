@@ -18,7 +18,7 @@ use super::name::unescaped;
 #[derive(Debug, Clone)]
 pub struct Site {
     host: Arc<[u8]>,
-    others: Vec<Box<[u8]>>,
+    others: Arc<[Box<[u8]>]>,
     relative_is_own: bool,
     /// The path of the page, or of its base, where that matters.
     path: Box<[u8]>,
@@ -38,6 +38,22 @@ impl Site {
             relative_is_own: true,
             path: Box::default(),
         }
+    }
+
+    /// Whether it is that of a request to this host, as [`new`](Self::new) takes it: a quick look, which
+    /// does not know all ways to write a host.
+    pub(crate) fn is_of(&self, host: &[u8]) -> bool {
+        *self.host == *host
+    }
+
+    /// Whether it is a clone of that one: a quick look.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.host, &other.host)
+            && Arc::ptr_eq(&self.others, &other.others)
+            && self.path.is_empty()
+            && other.path.is_empty()
+            && self.relative_is_own
+            && other.relative_is_own
     }
 
     /// The same for a page at this path, as the client has sent it: relative links lead from there.

@@ -15,9 +15,10 @@ use crate::ngx::log::Level;
 use crate::ngx::pace;
 use crate::ngx::request::Request;
 use crate::request::context::{LearnedIds, RequestContext, Waiting};
+use crate::request::count;
 
 use super::ids::{learn_id, learned_ids};
-use super::{note_met, site};
+use super::note_met;
 
 /// Reads the next buffers of a response's body. False: not all of them, [`go_on`] is to be called
 /// instead of passing them on.
@@ -32,7 +33,7 @@ pub fn read(context: &RequestContext<'_>, chain: Chain<'_>) -> bool {
     read_with(context, ids, |learner, found| {
         for (count, buffer) in chain.buffers().enumerate() {
             if let Some(bytes) = buffer.bytes() {
-                if let Some(read) = learner.feed_while(bytes, &mut pace::may_read, found) {
+                if let Some(read) = learner.feed_while(bytes, pace::may_read, found) {
                     stopped = Some((count, read));
                     return false;
                 }
@@ -72,7 +73,7 @@ pub fn go_on(context: &RequestContext<'_>, chain: Chain<'_>, next: Next<'_>) -> 
     guard((), || {
         read_with(context, ids, |learner, found| {
             while let Some((bytes, ends_response)) = held.unread() {
-                if let Some(read) = learner.feed_while(bytes, &mut pace::may_read, found) {
+                if let Some(read) = learner.feed_while(bytes, pace::may_read, found) {
                     held.advance(read);
                     break;
                 }
@@ -139,7 +140,7 @@ fn read_with<'r>(
         context.noted.skip(Skip::GivenUp);
     }
     match is_over {
-        true => ids.end(learner.read()),
+        true => count::body(context, ids, &learner),
         false => scanner.set(Some(learner)),
     }
     note_met(context, rule);
@@ -231,7 +232,12 @@ fn body_learner(
         coding,
         known,
     };
-    readers.learner(&body, &site(r, rule))
+    let site = readers.site(r.host(), &rule.hosts);
+    let site = match rule.response_names.have_segments() {
+        true => site.at(r.unparsed_path()),
+        false => site,
+    };
+    readers.learner(&body, &site)
 }
 
 /// Logged once for each upstream and worker.

@@ -47,6 +47,12 @@ impl BaseFinder {
         }
     }
 
+    /// Begins another page.
+    pub(super) fn restart(&mut self) {
+        self.state = HeadState::Text;
+        self.left = SEARCHED;
+    }
+
     /// Takes the next piece. Returns where in it a `<base href>` ends, and the `href` as it is
     /// written; once per page.
     pub(super) fn feed(&mut self, piece: &[u8]) -> Option<(usize, &[u8])> {
@@ -146,6 +152,12 @@ impl BaseFinder {
 
     /// Takes the word behind a `<`, and returns how much of `rest` it was.
     fn begin_word(&mut self, rest: &[u8]) -> usize {
+        if matches!(self.state, HeadState::Text) {
+            if let Some((state, len)) = whole_word(rest) {
+                self.state = state;
+                return len;
+            }
+        }
         self.tag.clear();
         self.tag.reserve(MAX_WORD + 1);
         if let HeadState::Raw(name) = self.state {
@@ -184,21 +196,15 @@ impl BaseFinder {
                 HeadState::Word
             };
         }
-        match self.tag.as_slice() {
-            b"base" => {
-                self.tag.push(byte);
-                match TagState::Element.after(byte) {
-                    // "<base>" has no href.
-                    TagState::Ended => HeadState::Text,
-                    state => HeadState::Base(state),
-                }
-            }
-            b"body" | b"frameset" | b"/head" => HeadState::Done,
-            b"script" => HeadState::Raw(b"/script"),
-            b"style" => HeadState::Raw(b"/style"),
-            b"title" => HeadState::Raw(b"/title"),
-            _ => HeadState::Text,
+        if self.tag == b"base" {
+            self.tag.push(byte);
+            return match TagState::Element.after(byte) {
+                // "<base>" has no href.
+                TagState::Ended => HeadState::Text,
+                state => HeadState::Base(state),
+            };
         }
+        behind_word(&self.tag)
     }
 
     fn after_raw_byte(&mut self, byte: u8, name: &'static [u8]) -> HeadState {
@@ -208,6 +214,31 @@ impl BaseFinder {
             Some(_) => HeadState::RawWord(name),
             None => HeadState::Raw(name),
         }
+    }
+}
+
+/// The state behind a word that ends in `rest`, where that is known at once, and its length.
+fn whole_word(rest: &[u8]) -> Option<(HeadState, usize)> {
+    let len = rest
+        .iter()
+        .take(MAX_WORD)
+        .position(|byte| !is_in_word(*byte))?;
+    let word = rest.get(..len)?;
+    let is_at_once = !word.starts_with(b"!") && !word.eq_ignore_ascii_case(b"base");
+    is_at_once.then(|| (behind_word(word), len))
+}
+
+/// The state behind any other word than `base`.
+fn behind_word(word: &[u8]) -> HeadState {
+    let is = |name: &[u8]| word.eq_ignore_ascii_case(name);
+    match word.len() {
+        4 if is(b"body") => HeadState::Done,
+        5 if is(b"/head") => HeadState::Done,
+        5 if is(b"style") => HeadState::Raw(b"/style"),
+        5 if is(b"title") => HeadState::Raw(b"/title"),
+        6 if is(b"script") => HeadState::Raw(b"/script"),
+        8 if is(b"frameset") => HeadState::Done,
+        _ => HeadState::Text,
     }
 }
 

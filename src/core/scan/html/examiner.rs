@@ -111,6 +111,24 @@ impl PageExaminer {
         }
     }
 
+    /// Begins another page, of these names and this site.
+    pub(super) fn restart(&mut self, names: &Arc<Names>, site: &Site) {
+        if !Arc::ptr_eq(&self.names, names) {
+            self.names = Arc::clone(names);
+        }
+        self.links.restart(names, site);
+        self.fields.clear();
+        self.bounds = Default::default();
+        self.budget = Budget::default();
+        self.unfinished = None;
+        self.waiting = None;
+    }
+
+    /// How many bytes it has allocated.
+    pub(super) fn allocated(&self) -> usize {
+        self.fields.capacity() * size_of::<Range<usize>>() + self.links.allocated()
+    }
+
     /// The test for what ends every string that a name may stand in.
     pub(super) fn string_end(&self) -> &'static Ends {
         string_end(self.names.have_letters())

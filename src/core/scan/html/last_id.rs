@@ -81,6 +81,11 @@ impl LastId {
         self.id.last().copied()
     }
 
+    /// How many bytes it has allocated.
+    pub(in crate::scan) fn allocated(&self) -> usize {
+        self.id.capacity() + self.written.capacity()
+    }
+
     /// Takes an id that need not be handed out; an empty one means none.
     pub(in crate::scan) fn remember(&mut self, id: &[u8]) {
         self.id.clear();

@@ -94,6 +94,27 @@ impl Links {
         }
     }
 
+    /// Begins another page, of these names and this site.
+    pub(super) fn restart(&mut self, names: &Arc<Names>, site: &Site) {
+        if !Arc::ptr_eq(&self.names, names) {
+            self.names = Arc::clone(names);
+        }
+        if !self.site.is_same(site) {
+            self.site = site.clone();
+        }
+        self.based = None;
+        self.last.remember(&[]);
+        self.read = Default::default();
+        self.is_second_next = false;
+        self.settled = 0..0;
+    }
+
+    /// How many bytes it has allocated.
+    pub(super) fn allocated(&self) -> usize {
+        let scratch = [&self.scratch].into_iter().chain(&self.script_scratch);
+        scratch.map(Vec::capacity).sum::<usize>() + self.last.allocated()
+    }
+
     /// Takes an id that need not be handed out.
     pub(super) fn know(&mut self, id: &[u8]) {
         self.last.remember(id);

@@ -26,6 +26,9 @@ pub(super) struct ByName {
     scratch: Vec<u8>,
     opening: LastOpening,
     read: LastRead,
+    /// The value that was read last and need not be read again, with all that stands before it behind its
+    /// name, as most have it. Empty: none.
+    known: Vec<u8>,
 }
 
 /// What has been searched for the quote that opens a string. Offsets count in the text.
@@ -78,10 +81,11 @@ impl ByName {
             scratch: Vec::new(),
             opening: LastOpening::default(),
             read: LastRead::default(),
+            known: Vec::new(),
         }
     }
 
-    /// Begins a new text.
+    /// Begins a new text. What is known of values stays.
     pub(super) fn restart(&mut self) {
         self.opening = LastOpening::default();
         self.read = LastRead::default();
@@ -136,8 +140,16 @@ impl ByName {
                 let limit = MAX_WRITTEN_VALUE;
                 if let Some(closing) = closing_quote(window, window_start, from, limit, value)? {
                     let written = window.bytes.get(from..closing).unwrap_or_default();
-                    if let Some(value) = unescaped(written, &mut self.scratch) {
-                        found(value, MEMBER);
+                    let value = unescaped(written, &mut self.scratch);
+                    let is_done = value.is_some_and(|value| {
+                        let is_plain = value.len() == written.len();
+                        found(value, MEMBER) && is_plain
+                    });
+                    if is_done {
+                        self.known.clear();
+                        self.known.extend_from_slice(b":\"");
+                        self.known.extend_from_slice(written);
+                        self.known.push(b'"');
                     }
                 }
             }
@@ -213,6 +225,12 @@ impl Examine for ByName {
 
     /// An escape is followed back to the start of its string.
     const BACK: usize = MAX_WRITTEN_NAME + 1;
+
+    #[inline(always)]
+    fn is_known(&self, bytes: &[u8], name: Match) -> bool {
+        let value = bytes.get(name.end..name.end + self.known.len());
+        !self.known.is_empty() && value == Some(&self.known) && !self.members.is_escape(name.needle)
+    }
 
     fn examine(
         &mut self,

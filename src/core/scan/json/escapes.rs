@@ -1,11 +1,18 @@
 //! Decodes the strings of JSON (RFC 8259, 7).
 
+use wide::u8x16;
+
+use crate::scan::search::ends::{same, up_to};
+
 /// The longest escape of one character: `\u0041`.
 pub(super) const MAX_ESCAPE: usize = 6;
 
 /// The value of a string that is written like this between its quotes; in `scratch` when it has
 /// escapes. `None`: it is not a valid string.
 pub(super) fn unescaped<'a>(written: &'a [u8], scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+    if is_plain(written) {
+        return Some(written);
+    }
     if written.iter().any(|byte| *byte < b' ') {
         return None;
     }
@@ -27,6 +34,21 @@ pub(super) fn unescaped<'a>(written: &'a [u8], scratch: &'a mut Vec<u8>) -> Opti
     }
     scratch.extend_from_slice(rest);
     Some(scratch)
+}
+
+/// Whether a string has neither escapes nor control characters.
+fn is_plain(written: &[u8]) -> bool {
+    let is_byte = |byte: &u8| *byte >= b' ' && *byte != b'\\';
+    let (blocks, rest) = written.as_chunks();
+    blocks.iter().all(are_plain)
+        && (written.last_chunk().is_some_and(are_plain) || rest.iter().all(is_byte))
+}
+
+/// The same for sixteen bytes.
+#[inline(always)]
+fn are_plain(bytes: &[u8; 16]) -> bool {
+    let block = u8x16::new(*bytes);
+    (up_to(block, b' ' - 1) | same(block, b'\\')).none()
 }
 
 /// How far a string goes on without an escape, and the byte that stands there, if any: a quote or a
@@ -74,4 +96,24 @@ pub(super) fn hexadecimal(digits: &[u8]) -> Option<u16> {
         let digit = char::from(*digit).to_digit(16)?;
         Some(number << 4 | digit as u16)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plain;
+
+    #[test]
+    fn strings_are_plain_in_which_all_bytes_are() {
+        for len in 0..40 {
+            assert!(is_plain(&vec![b'x'; len]));
+            for at in 0..len {
+                for byte in 0..=u8::MAX {
+                    let mut text = vec![b'x'; len];
+                    text[at] = byte;
+                    let expected = byte >= b' ' && byte != b'\\';
+                    assert_eq!(is_plain(&text), expected, "{}", text.escape_ascii());
+                }
+            }
+        }
+    }
 }

@@ -6,8 +6,8 @@ use memchr::memmem::Finder;
 
 use super::escapes::hexadecimal;
 use super::member::{Member, MemberPaths};
-use crate::scan::search::matches::Needles;
-use crate::url::{LastBytes, NeedleSet, MAX_NAMES};
+use crate::scan::search::matches::{Match, Needles};
+use crate::url::{NeedleIndex, MAX_NAMES};
 
 /// The members that are session ids, prepared once per configuration.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub struct Members {
     pub(super) read: Vec<Arc<MemberPaths>>,
     /// The start of an escape that stands for an ASCII character.
     escape: Finder<'static>,
-    last_bytes: LastBytes,
+    index: NeedleIndex,
 }
 
 /// The names that lead to a member.
@@ -58,7 +58,7 @@ impl Members {
         let first = paths.iter().filter_map(|path| path.steps.first());
         let needles = first.map(|step| &step.quoted).chain([&escape]);
         Self {
-            last_bytes: LastBytes::of(needles),
+            index: NeedleIndex::of(needles),
             read: read.collect(),
             paths,
             escape,
@@ -76,6 +76,29 @@ impl Members {
     /// Whether a text without [needles](Needles) has none of them.
     pub(in crate::scan) fn are_searched(&self) -> bool {
         self.read.is_empty() && self.are_few()
+    }
+
+    /// Whether all are names that count anywhere, and `is_searched` as such.
+    pub(in crate::scan) fn are_named_as(&self, is_searched: impl Fn(&[u8]) -> bool) -> bool {
+        let mut names = self.paths.iter().flat_map(|path| &path.steps);
+        self.can_be_searched_by_name() && names.all(|step| is_searched(&step.name))
+    }
+
+    /// Which needle has this name in quotes.
+    pub(in crate::scan) fn named(&self, name: &[u8]) -> Option<usize> {
+        let mut paths = self.paths.iter();
+        paths.position(|path| path.has_step(0, name))
+    }
+
+    /// The first escape behind `at` that may be part of a name. Most texts have no backslash, which costs
+    /// less to find.
+    pub(in crate::scan) fn escape_behind(&self, bytes: &[u8], at: usize) -> Option<Match> {
+        let first = at + memchr::memchr(b'\\', bytes.get(at..)?)?;
+        let found = self.escape.find(bytes.get(first..)?)?;
+        Some(Match {
+            end: first + found + self.escape.needle().len(),
+            needle: self.paths.len(),
+        })
     }
 
     /// Whether those that are searched are few enough to be searched at once.
@@ -123,8 +146,8 @@ impl Step {
 
 impl Needles for Members {
     #[inline]
-    fn ending_in(&self, byte: u8) -> NeedleSet {
-        self.last_bytes.ending_in(byte)
+    fn index(&self) -> &NeedleIndex {
+        &self.index
     }
 
     fn nth(&self, index: usize) -> Option<&Finder<'static>> {

@@ -2,7 +2,7 @@
 
 use memchr::memmem::Finder;
 
-use crate::url::{Names, NeedleSet, MAX_NAMES, MAX_PREFIXES};
+use crate::url::{Names, NeedleIndex, NeedleSet, MAX_NAMES, MAX_PREFIXES};
 
 /// What a body is searched for, [`MAX_NEEDLES`] at most, prepared once per configuration.
 pub(in crate::scan) trait Needles {
@@ -11,8 +11,8 @@ pub(in crate::scan) trait Needles {
     /// The length of the longest one; 0 without any.
     fn longest(&self) -> usize;
 
-    /// Those that end in this byte.
-    fn ending_in(&self, byte: u8) -> NeedleSet;
+    /// What is known of all of them.
+    fn index(&self) -> &NeedleIndex;
 }
 
 /// Each name in three spellings, and a part of each prefix. Of JSON there are fewer: the names, and
@@ -31,8 +31,8 @@ impl Needles for Names {
     }
 
     #[inline]
-    fn ending_in(&self, byte: u8) -> NeedleSet {
-        self.literals_ending_in(byte)
+    fn index(&self) -> &NeedleIndex {
+        self.needle_index()
     }
 }
 
@@ -40,11 +40,16 @@ impl Needles for Names {
 /// order, whether or not the piece ends between their ends.
 pub(in crate::scan) struct Matches<'a, N> {
     needles: &'a N,
-    /// Where the next match of the first needle ends; mostly there is no other.
+    /// Where the next match of the first needle ends, if it is the only one: mostly it is.
     first: usize,
-    /// The same of the others, and how many these are.
-    others: [usize; MAX_NEEDLES - 1],
-    count: usize,
+    several: Option<Box<Several>>,
+}
+
+/// The same of several needles.
+enum Several {
+    AtOnce(AtOnceMatches),
+    /// Where the next match of each needle ends, and how many these are.
+    Each([usize; MAX_NEEDLES], usize),
 }
 
 /// A match of a needle, ordered by where it ends.
@@ -58,39 +63,28 @@ impl<'a, N: Needles> Matches<'a, N> {
     /// The matches from `from` on.
     #[inline(always)]
     pub(in crate::scan) fn new(needles: &'a N, bytes: &[u8], from: Match) -> Self {
-        let end = from.end + usize::from(0 < from.needle);
-        let mut matches = Self {
-            needles,
-            first: match needles.nth(0) {
-                Some(needle) => find(needle, bytes, end.saturating_sub(needle.needle().len())),
-                None => NOWHERE,
-            },
-            others: [NOWHERE; MAX_NEEDLES - 1],
-            count: 0,
+        let several = needles.nth(1).is_some();
+        let first = || {
+            let needle = needles.nth(0)?;
+            let end = from.end + usize::from(0 < from.needle);
+            let start = end.saturating_sub(needle.needle().len());
+            Some(find(needle, bytes, start))
         };
-        if needles.nth(1).is_some() {
-            matches.find_others(bytes, from);
-        }
-        matches
-    }
-
-    #[inline(never)]
-    fn find_others(&mut self, bytes: &[u8], from: Match) {
-        for (next, index) in self.others.iter_mut().zip(1..) {
-            let Some(needle) = self.needles.nth(index) else {
-                break;
-            };
-            self.count = index;
-            let end = from.end + usize::from(index < from.needle);
-            *next = find(needle, bytes, end.saturating_sub(needle.needle().len()));
+        Self {
+            needles,
+            several: several.then(|| Several::new(needles, bytes, from)),
+            first: match several {
+                true => NOWHERE,
+                false => first().unwrap_or(NOWHERE),
+            },
         }
     }
 
     /// The next match. `bytes` must be the same as before, though their address may have changed.
     #[inline(always)]
     pub(in crate::scan) fn next(&mut self, bytes: &[u8]) -> Option<Match> {
-        if self.count != 0 {
-            return self.nearest(bytes);
+        if let Some(several) = &mut self.several {
+            return several.next(self.needles, bytes);
         }
         let end = self.first;
         if end == NOWHERE {
@@ -105,32 +99,137 @@ impl<'a, N: Needles> Matches<'a, N> {
         }
         Some(Match { end, needle: 0 })
     }
+}
 
-    /// The same of several needles.
+impl Several {
     #[inline(never)]
-    fn nearest(&mut self, bytes: &[u8]) -> Option<Match> {
-        let mut nearest = Match {
-            end: self.first,
-            needle: 0,
-        };
-        for (end, needle) in self.others.iter().take(self.count).zip(1..) {
-            nearest = nearest.min(Match { end: *end, needle });
+    fn new<N: Needles>(needles: &N, bytes: &[u8], from: Match) -> Box<Self> {
+        Box::new(match needles.index().at_once() {
+            Some(_) => Self::AtOnce(AtOnceMatches::new(needles.longest(), from)),
+            None => Self::each(needles, bytes, from),
+        })
+    }
+
+    fn each<N: Needles>(needles: &N, bytes: &[u8], from: Match) -> Self {
+        let mut ends = [NOWHERE; MAX_NEEDLES];
+        let mut count = 0;
+        for (index, next) in ends.iter_mut().enumerate() {
+            let Some(needle) = needles.nth(index) else {
+                break;
+            };
+            count += 1;
+            let end = from.end + usize::from(index < from.needle);
+            *next = find(needle, bytes, end.saturating_sub(needle.needle().len()));
         }
-        let Match { end, needle } = nearest;
-        let place = match needle.checked_sub(1) {
-            None => Some(&mut self.first),
-            Some(other) => self.others.get_mut(other),
+        Self::Each(ends, count)
+    }
+
+    #[inline(never)]
+    fn next<N: Needles>(&mut self, needles: &N, bytes: &[u8]) -> Option<Match> {
+        if let Self::AtOnce(matches) = self {
+            match matches.next(needles, bytes) {
+                Ok(next) => return next,
+                // There are too many in one place.
+                Err(from) => *self = Self::each(needles, bytes, from),
+            }
+        }
+        let Self::Each(ends, count) = self else {
+            return None;
         };
-        let (place, literal) = place.zip(self.needles.nth(needle))?;
-        if end == NOWHERE {
+        let ends = ends.get_mut(..*count)?;
+        let matches = ends.iter().zip(0..);
+        let nearest = matches
+            .map(|(end, needle)| Match { end: *end, needle })
+            .min()?;
+        if nearest.end == NOWHERE {
             return None;
         }
-        *place = find(
-            literal,
-            bytes,
-            (end + 1).saturating_sub(literal.needle().len()),
-        );
+        let literal = needles.nth(nearest.needle)?;
+        let start = (nearest.end + 1).saturating_sub(literal.needle().len());
+        *ends.get_mut(nearest.needle)? = find(literal, bytes, start);
         Some(nearest)
+    }
+}
+
+/// So many matches may wait for others that end earlier.
+const MAX_AHEAD: usize = 8;
+
+/// The matches of several needles, searched in one pass, which finds them in the order of their
+/// beginnings.
+struct AtOnceMatches {
+    /// What was found and not handed out, in the order of the ends.
+    ahead: [Match; MAX_AHEAD],
+    count: usize,
+    /// All that begin before are found.
+    searched: usize,
+    /// The next match is this one or a later one.
+    from: Match,
+}
+
+impl AtOnceMatches {
+    /// The matches from `from` on, the longest needle having so many bytes.
+    fn new(longest: usize, from: Match) -> Self {
+        Self {
+            ahead: [Match { end: 0, needle: 0 }; MAX_AHEAD],
+            count: 0,
+            searched: from.end.saturating_sub(longest),
+            from,
+        }
+    }
+
+    /// `Err`: there are too many, from this one on.
+    fn next<N: Needles>(&mut self, needles: &N, bytes: &[u8]) -> Result<Option<Match>, Match> {
+        let Some(at_once) = needles.index().at_once() else {
+            return Err(self.from);
+        };
+        loop {
+            let first = self.ahead.first().filter(|_| self.count > 0).copied();
+            // What begins later ends later.
+            if let Some(first) = first.filter(|first| self.searched + at_once.shortest > first.end)
+            {
+                self.count -= 1;
+                self.ahead.copy_within(1.., 0);
+                self.from = Match {
+                    end: first.end,
+                    needle: first.needle + 1,
+                };
+                return Ok(Some(first));
+            }
+            let Some(start) = at_once.find(bytes, self.searched) else {
+                if first.is_none() {
+                    return Ok(None);
+                }
+                self.searched = bytes.len();
+                continue;
+            };
+            self.searched = start + 1;
+            let rest = bytes.get(start..).unwrap_or_default();
+            for needle in 0..MAX_NEEDLES {
+                let Some(literal) = needles.nth(needle).map(Finder::needle) else {
+                    break;
+                };
+                let end = start + literal.len();
+                let next = Match { end, needle };
+                if rest.starts_with(literal) && next >= self.from && !self.insert(next) {
+                    return Err(self.from);
+                }
+            }
+        }
+    }
+
+    /// False: there is no room.
+    fn insert(&mut self, next: Match) -> bool {
+        if self.count == MAX_AHEAD {
+            return false;
+        }
+        let known = self.ahead.get(..self.count).unwrap_or_default();
+        let at = known.partition_point(|other| *other < next);
+        self.ahead.copy_within(at..MAX_AHEAD - 1, at + 1);
+        if let Some(place) = self.ahead.get_mut(at) {
+            *place = next;
+        }
+        self.count += 1;
+        true
     }
 }
 
@@ -157,23 +256,29 @@ const NONE: u64 = u64::MAX;
 const FEW: usize = 8;
 
 impl NextMatches {
-    /// The matches from `first` on, which counts in bytes that begin at `offset`.
-    pub(in crate::scan) fn new<N: Needles>(needles: &N, offset: u64, first: Match) -> Self {
-        let mut matches = Self {
+    /// Those of no needle.
+    pub(in crate::scan) fn none() -> Self {
+        Self {
             ends: [NONE; MAX_NEEDLES],
             from: [0; MAX_NEEDLES],
             count: 0,
             searched: 0,
-        };
-        for (index, from) in matches.from.iter_mut().enumerate() {
+        }
+    }
+
+    /// The matches from `first` on, which counts in bytes that begin at `offset`.
+    pub(in crate::scan) fn start<N: Needles>(&mut self, needles: &N, offset: u64, first: Match) {
+        self.count = 0;
+        self.searched = 0;
+        for (index, (from, known)) in self.from.iter_mut().zip(&mut self.ends).enumerate() {
             let Some(needle) = needles.nth(index) else {
                 break;
             };
-            matches.count += 1;
+            self.count += 1;
             let end = first.end + usize::from(index < first.needle);
             *from = offset + end.saturating_sub(needle.needle().len()) as u64;
+            *known = NONE;
         }
-        matches
     }
 
     /// The next match in these bytes, which begin at `offset` of the body.
@@ -188,7 +293,7 @@ impl NextMatches {
             self.search_few(needles, bytes, offset);
         } else {
             self.searched = end;
-            for index in 0..MAX_NEEDLES {
+            for index in 0..self.count {
                 let Some(needle) = needles.nth(index) else {
                     break;
                 };
@@ -216,7 +321,7 @@ impl NextMatches {
         self.searched = offset + bytes.len() as u64;
         while let Some(byte) = bytes.get(at) {
             at += 1;
-            for index in needles.ending_in(*byte) {
+            for index in needles.index().ending_in(*byte) {
                 let Some(needle) = needles.nth(index).map(Finder::needle) else {
                     continue;
                 };
@@ -269,4 +374,96 @@ fn find(needle: &Finder<'_>, bytes: &[u8], from: usize) -> usize {
     let rest = bytes.get(from..).unwrap_or_default();
     let at = needle.find(rest);
     at.map_or(NOWHERE, |at| from + at + needle.needle().len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Several(Vec<Finder<'static>>, NeedleIndex);
+
+    impl Several {
+        fn of(needles: &[&str]) -> Self {
+            let needles = needles
+                .iter()
+                .map(|needle| Finder::new(needle).into_owned());
+            let needles: Vec<_> = needles.collect();
+            let index = NeedleIndex::of(needles.iter());
+            Self(needles, index)
+        }
+    }
+
+    impl Needles for Several {
+        fn nth(&self, index: usize) -> Option<&Finder<'static>> {
+            self.0.get(index)
+        }
+
+        fn longest(&self) -> usize {
+            let lengths = self.0.iter().map(|needle| needle.needle().len());
+            lengths.max().unwrap_or(0)
+        }
+
+        fn index(&self) -> &NeedleIndex {
+            &self.1
+        }
+    }
+
+    /// All matches from `from` on, compared at each place.
+    fn naive(needles: &Several, text: &[u8], from: Match) -> Vec<(usize, usize)> {
+        let mut matches = Vec::new();
+        for end in 0..=text.len() {
+            for (needle, literal) in needles.0.iter().enumerate() {
+                if text[..end].ends_with(literal.needle()) && (Match { end, needle }) >= from {
+                    matches.push((end, needle));
+                }
+            }
+        }
+        matches
+    }
+
+    #[test]
+    fn matches_come_in_the_order_of_their_ends_however_the_needles_overlap() {
+        let nested = (1..=12).map(|len| "a".repeat(len)).collect::<Vec<_>>();
+        let nested: Vec<&str> = nested.iter().map(String::as_str).collect();
+        let sets: [&[&str]; 7] = [
+            &["sid"],
+            &["sid", "token"],
+            &["sid", "token", "cart"],
+            &["sid", "jsid", "jsessionid", "sidsid", "dsi"],
+            &["abc", "ab", "bc", "c", "cab"],
+            &["token", "ticket", "tok", "ken", "ent"],
+            &nested,
+        ];
+        let mut seed = 1_u64;
+        let mut random = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) as usize % below
+        };
+        let mut count = 0;
+        for set in sets {
+            let needles = Several::of(set);
+            assert!(set.len() > 2 || needles.index().at_once().is_none());
+            for _ in 0..400 {
+                let mut text = Vec::new();
+                for _ in 0..random(30) {
+                    match random(3) {
+                        0 => text.extend_from_slice(&b"-----------------------"[..random(23)]),
+                        1 => text.push(b"sidabcken"[random(9)]),
+                        _ => text.extend_from_slice(set[random(set.len())].as_bytes()),
+                    }
+                }
+                let from = Match {
+                    end: random(2) * random(text.len() + 2),
+                    needle: random(set.len()),
+                };
+                let mut matches = Matches::new(&needles, &text, from);
+                let found = std::iter::from_fn(|| matches.next(&text));
+                let found: Vec<_> = found.map(|found| (found.end, found.needle)).collect();
+                let expected = naive(&needles, &text, from);
+                assert_eq!(found, expected, "{set:?} in {}", text.escape_ascii());
+                count += found.len();
+            }
+        }
+        assert!(count > 10_000);
+    }
 }

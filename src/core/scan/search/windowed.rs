@@ -56,8 +56,10 @@ pub(in crate::scan) struct WindowedSearch<E: Examine> {
     resume: Match,
     /// It is this one: it needs more bytes.
     is_waiting: bool,
-    /// In small pieces, the matches behind it; otherwise they are searched anew in each piece.
-    next: Option<NextMatches>,
+    /// In small pieces, the matches behind it, if they are known; otherwise they are searched anew in
+    /// each piece.
+    next: NextMatches,
+    is_next_known: bool,
     ended: bool,
 }
 
@@ -71,9 +73,23 @@ impl<E: Examine> WindowedSearch<E> {
             needed: 0,
             resume: Match { end: 0, needle: 0 },
             is_waiting: false,
-            next: None,
+            next: NextMatches::none(),
+            is_next_known: false,
             ended: false,
         }
+    }
+
+    /// Begins another body with these needles. The examiner has to forget the one before.
+    pub(in crate::scan) fn restart_with(&mut self, needles: &Arc<E::Needles>) {
+        if !Arc::ptr_eq(&self.needles, needles) {
+            self.needles = Arc::clone(needles);
+        }
+        self.restart();
+    }
+
+    /// How many bytes it has allocated.
+    pub(in crate::scan) fn allocated(&self) -> usize {
+        self.carry.capacity()
     }
 
     /// Begins another body. The examiner has to forget the one before.
@@ -83,7 +99,7 @@ impl<E: Examine> WindowedSearch<E> {
         self.needed = 0;
         self.resume = Match { end: 0, needle: 0 };
         self.is_waiting = false;
-        self.next = None;
+        self.is_next_known = false;
         self.ended = false;
     }
 
@@ -112,7 +128,7 @@ impl<E: Examine> WindowedSearch<E> {
         if piece.len() < SMALL {
             return self.read_small(piece, to_end, found);
         }
-        self.next = None;
+        self.is_next_known = false;
         let carried = self.carry.len();
         let mut waiting = self.read_across(carried, piece, to_end, found);
         if waiting.is_none() {
@@ -140,15 +156,16 @@ impl<E: Examine> WindowedSearch<E> {
             progress == Progress::NeedsAfter
         };
         let needles = &*self.needles;
-        let is_waiting = self.is_waiting && self.next.is_some();
+        let is_waiting = self.is_waiting && self.is_next_known;
         let mut waiting = None;
         if is_waiting && needs_more(self.resume) {
             waiting = Some(self.resume);
         } else {
-            let (resume, offset) = (self.resume, self.offset);
-            let start = || NextMatches::new(needles, offset, resume);
-            let matches = self.next.get_or_insert_with(start);
-            while let Some(next) = matches.next(needles, window.bytes, offset) {
+            if !self.is_next_known {
+                self.next.start(needles, self.offset, self.resume);
+                self.is_next_known = true;
+            }
+            while let Some(next) = self.next.next(needles, window.bytes, self.offset) {
                 if needs_more(next) {
                     waiting = Some(next);
                     break;
