@@ -62,7 +62,9 @@ pub fn header_at_once<'r>(r: Request<'r>, context: &'r RequestContext<'r>) -> bo
 /// The same in `mode=cookie`, of one that gets a cookie which is always the same.
 #[inline(always)]
 fn cookie_at_once<'r>(r: Request<'r>, context: &'r RequestContext<'r>, rule: &CookieRule) -> bool {
-    if r.is_cached()
+    if rule.transfer
+        || rule.expires.is_some()
+        || r.is_cached()
         || context.answered.get().is_some()
         || context.trace.get().is_some()
         || context.peers.may_change()

@@ -109,6 +109,7 @@ pub fn by_only_cookie<'r>(
     let Some(header) = headers.next() else {
         return Some(RequestSession::without_session(Status::None));
     };
+    // One of `transfer` may have the application's part behind the value.
     if rule.transfer || headers.next().is_some() {
         return None;
     }
