@@ -11,7 +11,7 @@ use memchr::memmem::Finder;
 use super::cookie_expiry::civil_date;
 pub use super::cookie_expiry::{is_deletion, is_sent_to};
 use super::header_value::{trim_end, trim_start};
-use crate::url::has_semicolon;
+use crate::blocks::has_semicolon;
 
 /// The value of the first cookie `name` in the values of the Cookie headers (RFC 6265 section 5.4).
 ///

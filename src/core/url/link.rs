@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use wide::u8x16;
 
-use super::are_all;
+use crate::blocks::are_all;
 
 /// The reference without the C0 controls and spaces at both ends.
 pub(crate) fn trimmed(link: &[u8]) -> &[u8] {
