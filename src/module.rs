@@ -184,8 +184,10 @@ unsafe impl Adopt for ZoneConf {
 struct Steering;
 
 impl Policy for Steering {
-    fn hook<'c>(us: Upstream<'c>) -> Option<&'c Hook> {
-        us.srv_conf::<UpstreamConf<'_>>().map(|conf| &conf.hook)
+    type Conf<'c> = UpstreamConf<'c>;
+
+    fn hook<'a>(conf: &'a UpstreamConf<'_>) -> &'a Hook {
+        &conf.hook
     }
 
     fn is_wanted(us: Upstream<'_>) -> bool {
@@ -193,8 +195,9 @@ impl Policy for Steering {
             .is_some_and(|conf| conf.active().is_some())
     }
 
-    fn decide(r: Request<'_>, us: Upstream<'_>) {
-        steer::steer::<AccelRedirect>(r, us);
+    #[inline(always)]
+    fn decide<'r>(r: Request<'r>, us: Upstream<'r>, conf: &'r UpstreamConf<'r>) {
+        steer::steer::<AccelRedirect>(r, us, conf);
     }
 }
 
@@ -287,8 +290,8 @@ static FILTER_CONTEXT: NginxTable<ngx_http_module_t> = NginxTable::new(ngx_http_
 });
 
 // The tables that nginx's configure writes refer to the modules by these names, when they are linked
-// into nginx.
-#[export_name = "ngx_http_sticky_rs_module"]
+// into nginx. A name that others could replace would cost a step more wherever the index is read.
+#[cfg_attr(feature = "static", export_name = "ngx_http_sticky_rs_module")]
 static MODULE: NginxTable<ngx_module_t> = NginxTable::new(ngx_module_t {
     ctx: CONTEXT.0.get().cast(),
     commands: COMMANDS.0.get().cast(),
@@ -300,7 +303,7 @@ static MODULE: NginxTable<ngx_module_t> = NginxTable::new(ngx_module_t {
     ..ngx_module_t::default()
 });
 
-#[export_name = "ngx_http_sticky_rs_filter_module"]
+#[cfg_attr(feature = "static", export_name = "ngx_http_sticky_rs_filter_module")]
 static FILTER: NginxTable<ngx_module_t> = NginxTable::new(ngx_module_t {
     ctx: FILTER_CONTEXT.0.get().cast(),
     type_: sys::NGX_HTTP_MODULE as sys::ngx_uint_t,
@@ -562,14 +565,19 @@ unsafe extern "C" fn install_filters(cf: *mut ngx_conf_t) -> ngx_int_t {
 
 // Called for every response. One of an upstream that is not sticky costs a look at its context.
 unsafe extern "C" fn header_filter(r: sys::RequestPtr) -> ngx_int_t {
+    // As a C function, so that the call of it can be the last jump of this one.
     #[inline(never)]
-    fn guarded<'r>(request: Request<'r>, context: &'r RequestContext<'r>) {
-        guard((), || response::header(request, context));
+    extern "C" fn guarded<'r>(r: sys::RequestPtr, context: &'r RequestContext<'r>) -> ngx_int_t {
+        guard((), || response::header(context.request, context));
+        // SAFETY: as below.
+        unsafe { (*NEXT_HEADER_FILTER.0.get())(r) }
     }
     // SAFETY: ngx_http_send_header() passes a live request, and so do the filters before ours.
     let request = unsafe { Request::of_callback(r) };
     if let Some(context) = request.context::<RequestContext<'_>>() {
-        guarded(request, context);
+        if !guard(false, || response::header_at_once(request, context)) {
+            return guarded(r, context);
+        }
     }
     // SAFETY: install_filters() has saved the next filter, which gets nginx's arguments.
     unsafe { (*NEXT_HEADER_FILTER.0.get())(r) }

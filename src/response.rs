@@ -21,15 +21,85 @@ pub mod learn;
 pub mod rewrite;
 mod trace;
 
+/// The short way of nearly all responses: of one that has nothing for the module, notes that it has come.
+/// False: nothing has changed, and [`header`] is to be called.
+#[inline(always)]
+pub fn header_at_once<'r>(r: Request<'r>, context: &'r RequestContext<'r>) -> bool {
+    let Rule::Query(rule, _, readers) = &context.sticky.rule else {
+        return false;
+    };
+    if rule.asks_each_answer {
+        return false;
+    }
+    let Some(exchange) = r.upstream() else {
+        return false;
+    };
+    // 200: neither a failure of the server nor one that has no body, but for HEAD.
+    if r.status() != 200
+        || r.is_header_only()
+        || r.is_cached()
+        || context.answered.get().is_some()
+        || context.trace.get().is_some()
+        || context.peers.may_change()
+        || drain::may_be_announced(r)
+        || !learn::has_nothing(r, context, rule, exchange)
+    {
+        return false;
+    }
+    let (Some(name), Some(false)) = (
+        exchange.answering_peer(),
+        readers.read_at_once(r.response_type()),
+    ) else {
+        return false;
+    };
+    context.answered.set(name);
+    if r.response_length() != Some(0) && !r.is_head() {
+        context.noted.skip(readers.skipped_type());
+    }
+    true
+}
+
+/// The same in `mode=cookie`, of one that gets a cookie which is always the same.
+#[inline(always)]
+fn cookie_at_once<'r>(r: Request<'r>, context: &'r RequestContext<'r>, rule: &CookieRule) -> bool {
+    if rule.transfer
+        || rule.expires.is_some()
+        || r.is_cached()
+        || context.answered.get().is_some()
+        || context.trace.get().is_some()
+        || context.peers.may_change()
+        || drain::may_be_announced(r)
+    {
+        return false;
+    }
+    let name = r.upstream().and_then(|exchange| exchange.answering_peer());
+    let Some((name, line)) = name.zip(name.and_then(|name| cookie::line(r, context, rule, name)))
+    else {
+        return false;
+    };
+    context.answered.set(name);
+    if context.status.get() == Status::None {
+        context.status.set(Status::New);
+    }
+    cookie::add(r, line);
+    true
+}
+
 /// Called before the header of a response is sent.
 pub fn header<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
+    if let Rule::Cookie(rule, _) = &context.sticky.rule {
+        if cookie_at_once(r, context, rule) {
+            return;
+        }
+    }
     read_header(r, context);
     if let Some(trace) = context.trace.get() {
         trace::header(r, context, trace);
     }
 }
 
-#[inline(always)]
+// Apart, for it needs much memory on the stack.
+#[inline(never)]
 fn read_header<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
     let Some((name, is_new)) = answer(r, context) else {
         return;
@@ -37,24 +107,26 @@ fn read_header<'r>(r: Request<'r>, context: &'r RequestContext<'r>) {
     if is_new {
         drain::announced(r, context, name);
     }
-    match &context.sticky.rule {
-        Rule::Query(rule, sessions, readers) => {
-            if is_new && rule.awaits_end {
-                answered(r, context, sessions, name);
-            }
-            if !may_learn(r, context) {
-                return;
-            }
-            if is_new {
-                learn::header(r, context, rule, sessions, name);
-                if context.sticky.watches_first.get() {
-                    first::response(r, context, rule);
-                }
-            }
-            if learn::body::is_read(r, context, readers) {
-                learn::body::begin(r, context, rule, readers, name);
+    if let Rule::Query(rule, sessions, readers) = &context.sticky.rule {
+        if is_new && rule.awaits_end {
+            answered(r, context, sessions, name);
+        }
+        if !may_learn(r, context) {
+            return;
+        }
+        if is_new {
+            learn::header(r, context, rule, sessions, name);
+            if context.sticky.watches_first.get() {
+                first::response(r, context, rule);
             }
         }
+        if learn::body::is_read(r, context, readers) {
+            learn::body::begin(r, context, rule, readers, name);
+        }
+        return;
+    }
+    match &context.sticky.rule {
+        Rule::Query(..) => {}
         Rule::Cookie(rule, variables) => {
             if is_new {
                 observe_cookie(r, context, rule);
@@ -228,7 +300,7 @@ fn answer<'r>(r: Request<'r>, context: &'r RequestContext<'r>) -> Option<(&'r [u
     } else {
         name
     };
-    context.answered.set(Some(name));
+    context.answered.set(name);
     Some((name, true))
 }
 

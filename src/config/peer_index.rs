@@ -218,6 +218,14 @@ impl<'c> PeerIndex<'c> {
             .or_else(|| self.by_name(name))
     }
 
+    /// What a session of the peer that answers a request is to be learned under, where that is as it was
+    /// when the index was built; `None` where it may not be.
+    #[inline(always)]
+    pub fn answering_as_built(&self, r: Request<'_>) -> Option<Registration> {
+        let peer = self.by_key(r.upstream()?.peer_key())?;
+        self.numbers.registration_as_built(peer.position)
+    }
+
     /// What nginx calls a peer. `None`: another one has that name, too.
     #[cold]
     pub fn name(&self, peer: &Peer) -> Option<&[u8]> {

@@ -263,6 +263,12 @@ impl HidingConfs {
         exchange.conf_key() != self.latest.get() && self.look_up(exchange, names)
     }
 
+    /// Whether it is known of the location of `exchange` that it hides none, as that was asked last.
+    #[inline(always)]
+    pub fn hides_none_as_known(&self, exchange: Exchange<'_>) -> bool {
+        exchange.conf_key() == self.latest.get()
+    }
+
     #[cold]
     #[inline(never)]
     fn look_up<'h, N: Iterator<Item = &'h [u8]>>(

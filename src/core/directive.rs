@@ -46,6 +46,7 @@ use crate::digest::Recipe;
 use crate::http::cookie::SameSite;
 use crate::scan::json::MemberPaths;
 use crate::scan::learn_set::LearnSet;
+use crate::scan::response_headers::NameLengths;
 use crate::scan::xml::XmlNames;
 use crate::table::Limits;
 use crate::url::{Names, SegmentPrefix};
@@ -158,12 +159,19 @@ pub struct QueryRule {
     /// Whether requests begin sessions, pass by their servers, or are not steered: `learn=request`,
     /// `balance_factor`, `dry_run`.
     pub is_special: bool,
+    /// Whether it is not, and [`Place::Query`] is the first place.
+    pub is_usual: bool,
     /// Whether an answer may do more than to hand ids out in its header and body: it keeps a session or
     /// ends one, is asked for variables, or has cookies that the client gets with another one
     /// (X-Accel-Redirect).
     pub awaits_end: bool,
+    /// Whether each answer is asked for more than its header and its body tell: `learn=request`, variables,
+    /// `forget=`.
+    pub asks_each_answer: bool,
     /// Whether an answer may hand an id out in its header.
     pub reads_header: bool,
+    /// How long the names of such headers are, and of one that may end a session.
+    pub header_lengths: NameLengths,
     /// The number of the variable that ends a session, if it has a value when the header of a
     /// response has come.
     pub forget: Option<usize>,

@@ -23,7 +23,6 @@ use crate::table::Tick;
 /// assert_eq!(happened.skipped().to_string(), "host");
 /// assert_eq!(happened.count_moved(Move::Failed), 1);
 /// ```
-#[derive(Default)]
 pub struct Happened {
     /// All in short, so that one look tells what is to be counted of most requests: the reasons for which
     /// something was skipped, as bits; [`MOVED`] and so on; [`READ`]; and in the bits above that, 1 more
@@ -55,6 +54,20 @@ const _: () = {
     assert!(Skip::COUNT <= u16::BITS as usize);
     assert!(Source::COUNT < 1 << (u32::BITS - FIRST_LEARNED));
 };
+
+impl Default for Happened {
+    /// Nothing. Written out, so that it is made where it stays.
+    #[inline(always)]
+    fn default() -> Self {
+        Self {
+            noted: Cell::new(0),
+            learned: [const { Cell::new(0) }; Source::COUNT],
+            moved: [const { Cell::new(0) }; Move::COUNT],
+            forgotten: [const { Cell::new(0) }; Forget::COUNT],
+            age: Cell::new(None),
+        }
+    }
+}
 
 impl Happened {
     /// A session has begun, which `source` has shown.

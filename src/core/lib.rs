@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 pub mod availability;
+mod blocks;
 pub mod candidates;
 pub mod cluster;
 pub mod counters;

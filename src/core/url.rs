@@ -4,6 +4,7 @@
 //!
 //! Nothing here fails: what cannot be read has no id.
 
+mod at_once;
 mod candidates;
 mod link;
 mod name;
@@ -18,8 +19,12 @@ use std::sync::Arc;
 
 use wide::u8x16;
 
+use crate::blocks::{are_all, has_semicolon};
+
+use at_once::{are_plain, is_one_short_pair, lowest, Alone};
 use name::{decoded, unescaped};
 
+pub use at_once::PlainQuery;
 pub use link::refresh_target;
 pub(crate) use link::{is_absolute, trimmed};
 pub use name::BytePair;
@@ -108,6 +113,8 @@ pub struct Names {
     met: Flags,
     /// The longest id.
     max_id: usize,
+    /// What [`Names::in_query_at_once`] needs.
+    alone: Option<Alone>,
 }
 
 /// Bits of [`Met`]. Those of a clone are its own.
@@ -152,6 +159,7 @@ impl Names {
             delimiter: None,
             met: Flags::default(),
             max_id: MAX_ID,
+            alone: None,
         };
         names.with_needles()
     }
@@ -182,7 +190,7 @@ impl Names {
                 }));
         }
         self.index = NeedleIndex::of(self.needles.iter().map(|needle| &needle.literal));
-        self
+        self.with_alone()
     }
 
     /// The same, searched in these parts of links; the first one with an id decides.
@@ -219,13 +227,13 @@ impl Names {
     /// stands.
     pub fn cut_at(mut self, delimiter: Option<u8>) -> Self {
         self.delimiter = delimiter;
-        self
+        self.with_alone()
     }
 
     /// The same, with ids of any length, to find those that are too long.
     pub fn of_any_length(mut self) -> Self {
         self.max_id = usize::MAX;
-        self
+        self.with_alone()
     }
 
     /// Each name alone, and what it finds.
@@ -416,7 +424,13 @@ impl Names {
         if self.have_segments() {
             return None;
         }
-        link::split_plain(link).map(|link| self.in_parts_of(link, b""))
+        let link = link::split_plain(link)?;
+        if let (Some(LinkPart::Query), PlainQuery::Id(id)) =
+            (self.parts.first(), self.in_query_at_once(link.query))
+        {
+            return Some(ExtractedId::Id(Cow::Borrowed(id)));
+        }
+        Some(self.in_parts_of(link, b""))
     }
 
     fn in_parts_of<'a>(&self, link: link::PathAndQuery<'a>, page: &[u8]) -> ExtractedId<'a> {
@@ -571,26 +585,13 @@ fn first_of<'a, 'n>(
 }
 
 /// Whether a query certainly has neither separators nor escapes: no `&`, `;`, `%`, `+`. Also false
-/// for fewer than 8 bytes, and where a byte looks nearly like these: `$`, `'`.
+/// for fewer than 8 bytes, and where a byte is another one of those up to `+`: `$`, `!`, `*` ….
 #[inline(always)]
 fn is_one_plain_pair(query: &[u8]) -> bool {
-    /// `%` and `&` differ in two bits, `+` and `;` in one.
-    #[inline(always)]
-    fn odd(block: [u8; 16]) -> u8x16 {
-        let block = u8x16::new(block);
-        let one = (block | u8x16::splat(3)).cmp_eq(u8x16::splat(b'\''));
-        one | (block | u8x16::splat(16)).cmp_eq(u8x16::splat(b';'))
+    match query.len() {
+        0..=64 => is_one_short_pair(query),
+        _ => are_all(query, |block| are_plain(lowest(*block))),
     }
-    // Up to 32 bytes, as most have, in two blocks that overlap.
-    if let (Some(first), Some(last)) = (query.first_chunk(), query.last_chunk()) {
-        return (odd(*first) | odd(*last)).none()
-            && (query.len() <= 32 || are_all(query, |block| odd(*block).none()));
-    }
-    if let (Some(first), Some(last)) = (query.first_chunk(), query.last_chunk()) {
-        let both = u128::from(u64::from_ne_bytes(*first)) << 64;
-        return odd((both | u128::from(u64::from_ne_bytes(*last))).to_ne_bytes()).none();
-    }
-    false
 }
 
 /// Whether a query certainly has nothing to decode. Also false for fewer than 16 bytes.
@@ -599,35 +600,4 @@ fn is_unescaped(query: &[u8]) -> bool {
         let block = u8x16::new(*block);
         (block.cmp_eq(u8x16::splat(b'%')) | block.cmp_eq(u8x16::splat(b'+'))).none()
     })
-}
-
-/// Nearly all paths are short.
-#[inline(always)]
-fn has_semicolon(path: &[u8]) -> bool {
-    #[inline(always)]
-    fn has_none<const N: usize>(block: &[u8; N]) -> bool {
-        !block.iter().fold(false, |any, b| any | (*b == b';'))
-    }
-    match path.len() {
-        0..4 => path.contains(&b';'),
-        4..8 => !are_all(path, has_none::<4>),
-        8..16 => !are_all(path, has_none::<8>),
-        16..128 => !are_all(path, has_none::<16>),
-        _ => memchr::memchr(b';', path).is_some(),
-    }
-}
-
-/// Whether `test` holds for all bytes, block by block: the compiler vectorises a `test` without
-/// branches. False for less than a block.
-#[inline(always)]
-fn are_all<const N: usize>(bytes: &[u8], test: impl Fn(&[u8; N]) -> bool) -> bool {
-    let mut rest = bytes;
-    while let Some((block, after)) = rest.split_first_chunk() {
-        if !test(block) {
-            return false;
-        }
-        rest = after;
-    }
-    // The last block overlaps the one before.
-    bytes.last_chunk().is_some_and(test)
 }

@@ -222,13 +222,9 @@ impl Balancer {
     /// those that the request was initialised for.
     #[inline]
     fn tried(&self, peer: &PeerHandle) -> (*mut usize, usize) {
-        let bits = usize::BITS as usize;
         // SAFETY: RoundRobin::of() has seen what data points to.
         let tried = unsafe { (*self.data()).tried };
-        (
-            tried.wrapping_add(peer.index / bits),
-            1 << (peer.index % bits),
-        )
+        (tried.wrapping_add(peer.tried.word), peer.tried.bit)
     }
 
     /// Puts the balancer at another list of its upstream, none of whose peers has been tried, as

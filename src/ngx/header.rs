@@ -1,7 +1,7 @@
 //! The headers of a request and of its response.
 
 use std::marker::PhantomData;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 
 use super::sys;
 
@@ -17,20 +17,47 @@ pub struct Header<'r>(NonNull<sys::ngx_table_elt_t>, PhantomData<&'r ()>);
 pub(super) unsafe fn headers<'r>(list: *const sys::ngx_list_t) -> impl Iterator<Item = Header<'r>> {
     // SAFETY: the caller's promise; a field of the list.
     let mut part: *const sys::ngx_list_part_t = unsafe { &raw const (*list).part };
-    let mut index = 0;
-    std::iter::from_fn(move || loop {
-        // SAFETY: NULL, or a part that ngx_list_push() has made.
-        let this = unsafe { part.as_ref()? };
-        if index < this.nelts {
-            // SAFETY: a part has nelts elements.
-            let element = unsafe { this.elts.cast::<sys::ngx_table_elt_t>().add(index) };
-            index += 1;
-            // SAFETY: an element of the list lives as long.
-            return unsafe { Header::from_ptr(element) };
+    // The next element of the part before, and the end of that.
+    let (mut next, mut end) = (ptr::null_mut(), ptr::null_mut());
+    std::iter::from_fn(move || {
+        while ptr::eq(next, end) {
+            // SAFETY: NULL, or a part that ngx_list_push() has made.
+            let this = unsafe { part.as_ref()? };
+            next = this.elts.cast::<sys::ngx_table_elt_t>();
+            end = next.wrapping_add(this.nelts);
+            part = this.next;
         }
-        part = this.next;
-        index = 0;
+        let element = next;
+        next = next.wrapping_add(1);
+        // SAFETY: a part has nelts elements, and an element of the list lives as long.
+        unsafe { Header::from_ptr(element) }
     })
+}
+
+/// Whether `is_such` holds for the length of the name of any header of a list.
+///
+/// # Safety
+/// As [`headers`].
+#[inline(always)]
+pub(super) unsafe fn have_name_of(
+    list: *const sys::ngx_list_t,
+    is_such: impl Fn(usize) -> bool,
+) -> bool {
+    // SAFETY: the caller's promise; a part that ngx_list_push() has made has nelts elements, and is
+    // followed by another one or NULL.
+    unsafe {
+        let mut part = &raw const (*list).part;
+        while !part.is_null() {
+            let elements = (*part).elts.cast::<sys::ngx_table_elt_t>();
+            for index in 0..(*part).nelts {
+                if is_such((*elements.add(index)).key.len) {
+                    return true;
+                }
+            }
+            part = (*part).next;
+        }
+    }
+    false
 }
 
 impl<'r> Header<'r> {

@@ -14,6 +14,7 @@ use std::os::raw::c_char;
 use ngx::core::NGX_CONF_OK;
 
 use super::guard::guard;
+use super::owned::SrvConf;
 use super::request::Request;
 use super::sys;
 use super::upstream::Upstream;
@@ -34,17 +35,24 @@ pub struct Hook {
 
 /// What a module does with the requests of an upstream.
 pub trait Policy {
-    /// The hook of this upstream.
-    fn hook<'c>(us: Upstream<'c>) -> Option<&'c Hook>;
+    /// What the module keeps for an upstream.
+    type Conf<'c>: SrvConf + 'c;
+    /// The hook of an upstream.
+    fn hook<'a>(conf: &'a Self::Conf<'_>) -> &'a Hook;
     /// Whether [`decide`](Self::decide) is to be called for the upstream.
     fn is_wanted(us: Upstream<'_>) -> bool;
     /// Called for each request, after the balancer was initialised for it.
-    fn decide(r: Request<'_>, us: Upstream<'_>);
+    fn decide<'r>(r: Request<'r>, us: Upstream<'r>, conf: &'r Self::Conf<'r>);
+}
+
+/// The hook of an upstream. `None`: it is no block.
+fn hook_of<'c, P: Policy>(us: Upstream<'c>) -> Option<&'c Hook> {
+    us.srv_conf::<P::Conf<'c>>().map(|conf| P::hook(conf))
 }
 
 /// Wraps the balancer, if there is one by now; what comes next wraps both.
 pub fn below_keepalive<P: Policy>(us: Upstream<'_>) {
-    let Some(hook) = P::hook(us) else { return };
+    let Some(hook) = hook_of::<P>(us) else { return };
     if hook.is_below_keepalive.replace(true) {
         return;
     }
@@ -70,7 +78,7 @@ pub fn beside_built_in<P: Policy>(
     if code != NGX_CONF_OK {
         return Err(code);
     }
-    if let Some(hook) = P::hook(us) {
+    if let Some(hook) = hook_of::<P>(us) {
         hook.without.set(without);
         // SAFETY: as above.
         unsafe {
@@ -90,7 +98,7 @@ unsafe extern "C" fn init_either<P: Policy>(
     let Some(upstream) = (unsafe { Upstream::from_ptr(us) }) else {
         return sys::ERROR;
     };
-    let Some(hook) = P::hook(upstream) else {
+    let Some(hook) = hook_of::<P>(upstream) else {
         return sys::ERROR;
     };
     let chosen = guard(None, || {
@@ -107,7 +115,7 @@ unsafe extern "C" fn init_either<P: Policy>(
 
 /// Wraps everything. To be called before ngx_http_upstream_init_main_conf().
 pub fn outermost<P: Policy>(us: Upstream<'_>) {
-    let Some(hook) = P::hook(us) else { return };
+    let Some(hook) = hook_of::<P>(us) else { return };
     // SAFETY: ngx_http_upstream() or ngx_http_upstream_add() has made the structure, and nobody
     // else uses it meanwhile.
     let peer = unsafe { &mut (*us.as_ptr()).peer };
@@ -117,7 +125,7 @@ pub fn outermost<P: Policy>(us: Upstream<'_>) {
 
 /// Whether [`Policy::decide`] will be called for each request of the upstream.
 pub fn is_hooked<P: Policy>(us: Upstream<'_>) -> bool {
-    P::hook(us).is_some_and(|hook| hook.is_hooked.get())
+    hook_of::<P>(us).is_some_and(|hook| hook.is_hooked.get())
 }
 
 /// Calls the saved callback, then hooks `init_peer` if that has not happened further inside.
@@ -134,7 +142,7 @@ unsafe fn init<P: Policy>(
     let Some(upstream) = (unsafe { Upstream::from_ptr(us) }) else {
         return sys::ERROR;
     };
-    let Some(hook) = P::hook(upstream) else {
+    let Some(hook) = hook_of::<P>(upstream) else {
         return sys::ERROR;
     };
     let original = saved(hook).unwrap_or(sys::ngx_http_upstream_init_round_robin);
@@ -174,17 +182,17 @@ unsafe extern "C" fn init_peer<P: Policy>(
     us: *mut sys::ngx_http_upstream_srv_conf_t,
 ) -> sys::ngx_int_t {
     // SAFETY: ngx_http_upstream_init_request() passes a live request and upstream.
-    let (request, upstream) = unsafe { (Request::from_ptr(r), Upstream::from_ptr(us)) };
-    let (Some(request), Some(upstream)) = (request, upstream) else {
+    let (request, upstream) = unsafe { (Request::of_callback(r), Upstream::of_callback(us)) };
+    let Some(conf) = upstream.srv_conf::<P::Conf<'_>>() else {
         return sys::ERROR;
     };
-    let Some(original) = P::hook(upstream).and_then(|hook| hook.init_peer.get()) else {
+    let Some(original) = P::hook(conf).init_peer.get() else {
         return sys::ERROR;
     };
     // SAFETY: the balancer's own callback with nginx's arguments.
     let code = unsafe { original(r, us) };
     if code == sys::OK {
-        guard((), || P::decide(request, upstream));
+        guard((), || P::decide(request, upstream, conf));
     }
     code
 }

@@ -43,10 +43,27 @@ pub enum Identity<'a> {
 #[derive(Clone, Copy)]
 pub struct PeerHandle {
     pub(super) peer: NonNull<Peer>,
-    /// Position in its list, which is its bit in `tried`.
-    pub(super) index: usize,
+    /// Its place in `tried`.
+    pub(super) tried: TriedBit,
     pub(super) backup: bool,
     pub(super) generation: usize,
+}
+
+/// The place of a peer in the words of `tried`, by its position in its list.
+#[derive(Clone, Copy)]
+pub(super) struct TriedBit {
+    pub(super) word: usize,
+    pub(super) bit: usize,
+}
+
+impl TriedBit {
+    pub(super) fn at(position: usize) -> Self {
+        let bits = usize::BITS as usize;
+        Self {
+            word: position / bits,
+            bit: 1 << (position % bits),
+        }
+    }
 }
 
 impl PeerHandle {
@@ -102,6 +119,21 @@ impl PeerState {
                 is_full: (*peer).max_conns != 0 && (*peer).conns >= (*peer).max_conns,
             }
         }
+    }
+}
+
+/// Whether a peer can be used, where one look tells: false also for one that has failed `max_fails`
+/// times, whenever that was. `allowed` are the bits of `down` that do not matter.
+///
+/// # Safety
+/// As [`PeerState::of`].
+#[inline(always)]
+pub(super) unsafe fn is_usable_at_once(peer: *const Peer, allowed: usize) -> bool {
+    // SAFETY: as there. What is mostly so is asked first.
+    unsafe {
+        (*peer).down & !allowed == 0
+            && ((*peer).fails < (*peer).max_fails || (*peer).max_fails == 0)
+            && ((*peer).max_conns == 0 || (*peer).conns < (*peer).max_conns)
     }
 }
 
@@ -363,7 +395,7 @@ impl PeerList {
                 while let Some(at) = NonNull::new(peer) {
                     let handle = PeerHandle {
                         peer: at,
-                        index,
+                        tried: TriedBit::at(index),
                         backup: is_backup,
                         generation,
                     };

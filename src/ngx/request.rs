@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 
 use super::chain::Chain;
 use super::exchange::Exchange;
-use super::header::{headers, Header};
+use super::header::{have_name_of, headers, Header};
 use super::log::Log;
 use super::owned::{Context, LocConf, MainConf};
 use super::pool::Pool;
@@ -70,7 +70,8 @@ impl<'r> Request<'r> {
 
     /// Whether the client sent this request: it is no subrequest.
     pub fn is_main(self) -> bool {
-        self.main().0 == self.0
+        // SAFETY: as in main().
+        unsafe { std::ptr::eq((*self.raw()).main.cast(), self.raw()) }
     }
 
     /// Whether a part of the response is still to be sent, although it was passed on.
@@ -357,6 +358,14 @@ impl<'r> Request<'r> {
         // SAFETY: ngx_http_alloc_request() and ngx_http_subrequest() initialise the list.
         let headers = unsafe { headers(&raw const (*self.raw()).headers_out.headers) };
         headers.filter(|header: &Header<'r>| !header.is_hidden())
+    }
+
+    /// Whether the length of the name of any header of the response is such, also of one that will not
+    /// be sent.
+    #[inline(always)]
+    pub fn has_response_header(self, is_such: impl Fn(usize) -> bool) -> bool {
+        // SAFETY: as in response_headers().
+        unsafe { have_name_of(&raw const (*self.raw()).headers_out.headers, is_such) }
     }
 
     /// Takes back what the header says of the body's length and bytes, which will be others than

@@ -45,6 +45,16 @@ impl<'c> Upstream<'c> {
         NonNull::new(us).map(|us| Self(us, PhantomData))
     }
 
+    /// The upstream that nginx passes to a callback.
+    ///
+    /// # Safety
+    /// `us` is not NULL, and lives for `'c`.
+    #[inline(always)]
+    pub unsafe fn of_callback(us: *mut sys::ngx_http_upstream_srv_conf_t) -> Self {
+        // SAFETY: the caller's promise.
+        Self(unsafe { NonNull::new_unchecked(us) }, PhantomData)
+    }
+
     /// The pointer for nginx's own functions.
     pub fn as_ptr(self) -> *mut sys::ngx_http_upstream_srv_conf_t {
         self.0.as_ptr()

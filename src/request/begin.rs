@@ -13,7 +13,7 @@ use crate::ngx::peers::PeerList;
 use crate::ngx::request::Request;
 
 use super::choose::{Balanced, Steered};
-use super::context::{Entry, HolderState, RequestContext};
+use super::context::{Answered, Entry, HolderState, RequestContext};
 use super::lookup::RequestSession;
 use super::status::Tries;
 use super::traced::Unsteered;
@@ -35,7 +35,7 @@ pub(super) fn context<'r>(
         holder: Cell::new(session.holder),
         epoch: Cell::default(),
         found: Cell::new(session.found),
-        answered: Cell::new(None),
+        answered: Answered::default(),
         learned: Cell::new(None),
         page: Cell::new(None),
         watched: Cell::new(None),

@@ -5,6 +5,7 @@ use sticky_core::directive::{NoFallback, OnFailure};
 use sticky_core::events::Status;
 use sticky_core::table::PeerId;
 
+use crate::config::directives::DRAINING;
 use crate::config::peer_index::IndexView;
 use crate::config::types::{LocationConf, Rule, UpstreamConf};
 use crate::ngx::balancer::{
@@ -283,7 +284,7 @@ impl RequestContext<'_> {
             (found, _) => found,
         };
         let Some(peer) = peer else { return false };
-        if self.sticky.may_have_drains() || !attempt.take(&peer.handle, usable::can_be_used) {
+        if self.sticky.may_have_drains() || !attempt.take(&peer.handle, DRAINING) {
             return false;
         }
         self.found.set(Some(peer));

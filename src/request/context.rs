@@ -51,7 +51,7 @@ pub struct RequestContext<'r> {
     /// That peer, where it is known already and stays as it is.
     pub found: Cell<Option<&'r Peer>>,
     /// Name of the peer that answered.
-    pub answered: Cell<Option<&'r [u8]>>,
+    pub answered: Answered<'r>,
     /// The ids that its response has handed out.
     pub learned: Cell<Option<&'r LearnedIds<'r>>>,
     /// Its page while it is being rewritten.
@@ -81,6 +81,24 @@ pub struct RequestContext<'r> {
     pub trace: Cell<Option<&'r Trace<'r>>>,
 }
 
+/// The name of the peer that has answered, once one has. No name is empty.
+#[derive(Default)]
+pub struct Answered<'r>(Cell<&'r [u8]>);
+
+impl<'r> Answered<'r> {
+    /// The name.
+    #[inline(always)]
+    pub fn get(&self) -> Option<&'r [u8]> {
+        Some(self.0.get()).filter(|name| !name.is_empty())
+    }
+
+    /// Sets it.
+    #[inline(always)]
+    pub fn set(&self, name: &'r [u8]) {
+        self.0.set(name);
+    }
+}
+
 impl<'r> RequestContext<'r> {
     /// The upstream's peers as they are now.
     #[inline]
@@ -104,7 +122,18 @@ impl<'r> RequestContext<'r> {
 
     /// What a session is learned under that the peer called `name` has begun, which answers the
     /// request. `None`: the zone has no number left for it.
+    #[inline]
     pub fn answering(&self, name: &[u8]) -> Option<Registration> {
+        let fixed = self.sticky.fixed_index();
+        let peer = fixed.and_then(|index| index.answering_as_built(self.request));
+        match peer {
+            Some(peer) => Some(peer),
+            None => self.answering_otherwise(name),
+        }
+    }
+
+    #[inline(never)]
+    fn answering_otherwise(&self, name: &[u8]) -> Option<Registration> {
         let index = self.peer_index();
         match index.answering(self.request, name) {
             Some(peer) => self.registration(&index, peer),
@@ -189,8 +218,14 @@ impl<'r> RequestContext<'r> {
             self.sticky.end_watch();
         }
         if let Some(trace) = self.trace.get() {
-            trace.learn(source, self.hash_of(key));
+            self.trace_learned(trace, key, source);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn trace_learned(&self, trace: &Trace<'_>, key: Key, source: Source) {
+        trace.learn(source, self.hash_of(key));
     }
 
     /// For how many seconds the session of the request has existed, or had when it ended.
@@ -394,13 +429,14 @@ pub type Scanner = Cell<Option<BodyLearner>>;
 
 impl LearnedIds<'_> {
     /// None so far, of a response that `peer` gives.
+    #[inline(always)]
     pub fn none_of(peer: Registration) -> Self {
         Self {
             peer,
             places: Places::default(),
             refused: Cell::default(),
-            settled: Default::default(),
-            begun: Default::default(),
+            settled: [const { Cell::new(None) }; SETTLED],
+            begun: [const { Cell::new(None) }; BEGUN],
             scanner: Cell::default(),
             read: Cell::default(),
             waiting: Cell::default(),

@@ -43,6 +43,7 @@ pub struct RequestSession<'r> {
 
 impl<'r> RequestSession<'r> {
     /// The request has no session, or an unknown one.
+    #[inline(always)]
     pub fn without_session(status: Status) -> Self {
         Self {
             status,
@@ -94,6 +95,30 @@ impl<'r> RequestSession<'r> {
             None => Self::without_session(Status::Miss),
         }
     }
+}
+
+/// Whether a request has no cookie, or only the one of `mode=cookie` that names a server of a fixed
+/// index. `None`: there is more to look at.
+#[inline(always)]
+pub fn by_only_cookie<'r>(
+    r: Request<'r>,
+    rule: &CookieRule,
+    index: &'r PeerIndex<'r>,
+) -> Option<RequestSession<'r>> {
+    let mut headers = r.cookies();
+    let Some(header) = headers.next() else {
+        return Some(RequestSession::without_session(Status::None));
+    };
+    // One of `transfer` may have the application's part behind the value.
+    if rule.transfer || headers.next().is_some() {
+        return None;
+    }
+    let found = index.by_value(cookie::value_alone(header, &rule.name)?)?;
+    Some(RequestSession {
+        holder: Some(found.id),
+        found: Some(found),
+        ..RequestSession::without_session(Status::Hit)
+    })
 }
 
 /// Finds it by the cookie of `mode=cookie`.

@@ -1,11 +1,12 @@
 //! Begins to steer a request of `mode=query`: finds its session by its id.
 //!
-//! Nearly all requests have no id, or one in their query whose session is live. What else there may be
-//! is done in functions of its own, so that these need few registers and no memory.
+//! Nearly all requests have no id, or one in their query whose session is live or unknown. What else
+//! there may be is done in functions of its own, so that these need few registers and no memory.
 
 use sticky_core::directive::QueryRule;
 use sticky_core::events::Status;
-use sticky_core::table::{Asked, Held, Key, PeerId};
+use sticky_core::table::{Asked, FirstLook, Held, Key, Look, PeerId};
+use sticky_core::url::PlainQuery;
 
 use crate::config::types::{Rule, Sticky};
 use crate::ngx::balancer::RoundRobin;
@@ -29,39 +30,166 @@ pub(super) fn begin<'r>(
     rule: &QueryRule,
     sessions: &Sessions<'_>,
 ) -> Option<&'r RequestContext<'r>> {
-    let (status, key, id) = match session_id::first(r, rule) {
-        First::Id(id, at) => {
-            let key = sessions.key(id);
-            let asked = key.map(|key| sessions.ask(key, &sessions.limits()));
-            match (asked, key) {
-                (Some(Asked::Live(held)), Some(key)) => {
-                    if rule.is_special {
-                        return begin_special(r, exchange, sticky, key, id, Some(held));
-                    }
-                    return to_holder(r, exchange, sticky, key, id, held);
+    let whole = sessions.whole().filter(|_| rule.is_usual);
+    let Some(whole) = whole else {
+        return begin_otherwise(r, exchange, sticky);
+    };
+    match rule.names.in_query_at_once(r.args()) {
+        PlainQuery::Id(id) => {
+            let key = whole.key(id);
+            match whole.ask(key) {
+                FirstLook::Live(held) => to_holder(r, exchange, sticky, key, id, held),
+                FirstLook::Unknown if session_id::is_rest_empty(r, rule) => {
+                    left_to_balancer(r, exchange, sticky, Status::Miss, Some(key), id)
                 }
-                (Some(Asked::Due(held)), Some(key)) => {
-                    return begin_touching(r, exchange, sticky, key, id, held);
-                }
-                (Some(_), _) if !session_id::are_empty_from(r, rule, at) => {
-                    return begin_by_any(r, exchange, sticky);
-                }
-                (Some(Asked::Expired), _) => (Status::Expired, key, id),
-                (Some(_), _) => (Status::Miss, key, id),
-                _ => (Status::Miss, None, &[][..]),
+                FirstLook::Unknown => begin_by_any(r, exchange, sticky),
+                FirstLook::Untold(look) => begin_after(r, exchange, sticky, (key, id, 1), &look),
             }
         }
-        First::None => (Status::None, None, &[][..]),
-        First::InBody => return begin_by_any(r, exchange, sticky),
-    };
-    match key {
-        Some(key) if rule.is_special => {
-            let context = begin_special(r, exchange, sticky, key, id, None)?;
-            context.status.set(status);
-            Some(context)
+        PlainQuery::None if r.is_as_sent() && session_id::is_rest_empty(r, rule) => {
+            left_to_balancer(r, exchange, sticky, Status::None, None, &[])
         }
-        _ => without_session(r, exchange, sticky, rule, status, key, id),
+        PlainQuery::None => begin_otherwise(r, exchange, sticky),
+        PlainQuery::Untold => begin_by_pairs(r, exchange, sticky),
     }
+}
+
+/// The same where the query may have several pairs.
+#[inline(never)]
+fn begin_by_pairs<'r>(
+    r: Request<'r>,
+    exchange: RoundRobin<'r>,
+    sticky: &'r Sticky<'r>,
+) -> Option<&'r RequestContext<'r>> {
+    let Rule::Query(rule, sessions, _) = &sticky.rule else {
+        return None;
+    };
+    match rule.names.first_in_pairs_at_once(r.args()) {
+        // The others may have one, too.
+        Some(id) => by_id(r, exchange, sticky, rule, sessions, id, 0),
+        None => begin_otherwise(r, exchange, sticky),
+    }
+}
+
+/// The same where there is more to think about.
+#[inline(never)]
+fn begin_otherwise<'r>(
+    r: Request<'r>,
+    exchange: RoundRobin<'r>,
+    sticky: &'r Sticky<'r>,
+) -> Option<&'r RequestContext<'r>> {
+    let Rule::Query(rule, ..) = &sticky.rule else {
+        return None;
+    };
+    match session_id::first(r, rule) {
+        First::Id(id, at) => begin_by_id(r, exchange, sticky, id, at),
+        First::None => without_session(r, exchange, sticky, rule, Status::None, None, &[]),
+        First::InBody => begin_by_any(r, exchange, sticky),
+    }
+}
+
+/// The same with the first id of a request, behind which the places from the one of the index `at` on may
+/// have further ones.
+#[inline(never)]
+fn begin_by_id<'r>(
+    r: Request<'r>,
+    exchange: RoundRobin<'r>,
+    sticky: &'r Sticky<'r>,
+    id: &'r [u8],
+    at: usize,
+) -> Option<&'r RequestContext<'r>> {
+    let Rule::Query(rule, sessions, _) = &sticky.rule else {
+        return None;
+    };
+    by_id(r, exchange, sticky, rule, sessions, id, at)
+}
+
+#[inline(always)]
+fn by_id<'r>(
+    r: Request<'r>,
+    exchange: RoundRobin<'r>,
+    sticky: &'r Sticky<'r>,
+    rule: &QueryRule,
+    sessions: &Sessions<'_>,
+    id: &'r [u8],
+    at: usize,
+) -> Option<&'r RequestContext<'r>> {
+    let Some(whole) = sessions.whole().filter(|_| !rule.is_special) else {
+        return begin_by_sessions(r, exchange, sticky, id, at);
+    };
+    let key = whole.key(id);
+    match whole.ask(key) {
+        FirstLook::Live(held) => to_holder(r, exchange, sticky, key, id, held),
+        FirstLook::Unknown => begin_asked(r, exchange, sticky, (key, id, at), Asked::Unknown),
+        FirstLook::Untold(look) => begin_after(r, exchange, sticky, (key, id, at), &look),
+    }
+}
+
+/// The same where there is more than one key or table, or the session is not all that counts.
+#[inline(never)]
+fn begin_by_sessions<'r>(
+    r: Request<'r>,
+    exchange: RoundRobin<'r>,
+    sticky: &'r Sticky<'r>,
+    id: &'r [u8],
+    at: usize,
+) -> Option<&'r RequestContext<'r>> {
+    let Rule::Query(rule, sessions, _) = &sticky.rule else {
+        return None;
+    };
+    match sessions.key(id) {
+        Some(key) => {
+            let asked = sessions.ask(key, &sessions.limits());
+            begin_asked(r, exchange, sticky, (key, id, at), asked)
+        }
+        None => without_session(r, exchange, sticky, rule, Status::Miss, None, &[]),
+    }
+}
+
+/// The same where one look at the table did not tell.
+#[inline(never)]
+fn begin_after<'r>(
+    r: Request<'r>,
+    exchange: RoundRobin<'r>,
+    sticky: &'r Sticky<'r>,
+    (key, id, at): (Key, &'r [u8], usize),
+    look: &Look,
+) -> Option<&'r RequestContext<'r>> {
+    let sessions = sticky.rule.sessions()?;
+    let asked = sessions.whole()?.ask_after(*look, key, &sessions.limits());
+    begin_asked(r, exchange, sticky, (key, id, at), asked)
+}
+
+/// The same with what the table has for the first id.
+#[inline(never)]
+fn begin_asked<'r>(
+    r: Request<'r>,
+    exchange: RoundRobin<'r>,
+    sticky: &'r Sticky<'r>,
+    (key, id, at): (Key, &'r [u8], usize),
+    asked: Asked,
+) -> Option<&'r RequestContext<'r>> {
+    let Rule::Query(rule, ..) = &sticky.rule else {
+        return None;
+    };
+    let status = match asked {
+        Asked::Live(held) if rule.is_special => {
+            return begin_special(r, exchange, sticky, key, id, Some(held));
+        }
+        Asked::Live(held) => return to_holder(r, exchange, sticky, key, id, held),
+        Asked::Due(held) => return begin_touching(r, exchange, sticky, key, id, held),
+        _ if !session_id::are_empty_from(r, rule, at) => {
+            return begin_by_any(r, exchange, sticky);
+        }
+        Asked::Expired => Status::Expired,
+        Asked::Unknown => Status::Miss,
+    };
+    if rule.is_special {
+        let context = begin_special(r, exchange, sticky, key, id, None)?;
+        context.status.set(status);
+        return Some(context);
+    }
+    without_session(r, exchange, sticky, rule, status, Some(key), id)
 }
 
 /// The request goes to the server of its session.
@@ -98,6 +226,19 @@ fn without_session<'r>(
     carried: &'r [u8],
 ) -> Option<&'r RequestContext<'r>> {
     session_id::take_met(r, sticky, &rule.names);
+    left_to_balancer(r, exchange, sticky, status, request_key, carried)
+}
+
+/// The same where nothing was met that looks like an id and is none.
+#[inline(always)]
+fn left_to_balancer<'r>(
+    r: Request<'r>,
+    exchange: RoundRobin<'r>,
+    sticky: &'r Sticky<'r>,
+    status: Status,
+    request_key: Option<Key>,
+    carried: &'r [u8],
+) -> Option<&'r RequestContext<'r>> {
     let context = || {
         let session = RequestSession {
             request_key,
@@ -152,6 +293,7 @@ fn begin_by_any<'r>(
         return None;
     };
     let session = lookup::by_any_id(r, rule, sessions);
+    session_id::take_met(r, sticky, &rule.names);
     let RequestSession {
         status,
         request_key,

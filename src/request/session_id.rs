@@ -39,7 +39,7 @@ pub enum First<'r> {
 }
 
 /// The first id of a request.
-#[inline(always)]
+#[inline]
 pub fn first<'r>(r: Request<'r>, rule: &QueryRule) -> First<'r> {
     if !rule.begins_with_query {
         return first_elsewhere(r, rule);
@@ -47,7 +47,7 @@ pub fn first<'r>(r: Request<'r>, rule: &QueryRule) -> First<'r> {
     // Nearly all ids come in a plain query, where nothing needs decoding.
     match rule.names.in_plain_query(r.args()) {
         Some(Some(id)) => First::Id(id, 1),
-        Some(None) if r.is_as_sent() && rule.rest_is_in_body && !r.has_body() => First::None,
+        Some(None) if r.is_as_sent() && is_rest_empty(r, rule) => First::None,
         None => match first_in_query(r, &rule.names) {
             Some(id) => First::Id(id, 0),
             None => first_behind_query(r, rule),
@@ -233,14 +233,20 @@ fn first_in_place<'r>(r: Request<'r>, names: &Names, place: &Place) -> Option<&'
 }
 
 /// Whether it is plain that none of the places from the one of this index on has an id.
-#[inline(always)]
+#[inline]
 pub fn are_empty_from(r: Request<'_>, rule: &QueryRule, at: usize) -> bool {
     #[inline(never)]
     fn are_others_empty(r: Request<'_>, rule: &QueryRule, at: usize) -> bool {
         let places = rule.from.get(at..).unwrap_or_default();
         places.is_empty() || places.iter().all(Place::is_in_body) && !r.has_body()
     }
-    at == 1 && rule.rest_is_in_body && !r.has_body() || are_others_empty(r, rule, at)
+    at == 1 && is_rest_empty(r, rule) || are_others_empty(r, rule, at)
+}
+
+/// Whether all places but the first one are in a body that the request does not have.
+#[inline(always)]
+pub fn is_rest_empty(r: Request<'_>, rule: &QueryRule) -> bool {
+    rule.rest_is_in_body && !r.has_body()
 }
 
 /// Visits all ids.

@@ -4,7 +4,7 @@
 //! If it has one, its attempts go by `choose.rs`. A request without a session is left to the
 //! balancer alone, unless it begins one (`learn=request`, see `enter.rs`).
 
-use sticky_core::directive::RewriteRule;
+use sticky_core::directive::{CookieRule, RewriteRule};
 use sticky_core::events::Status;
 
 use crate::config::error::STEERED_BALANCERS;
@@ -26,14 +26,14 @@ use super::query;
 
 /// Steers a request of the upstream `us`, if that is sticky. Its balancer has been initialised for
 /// the request. `A` is called when the answer is an X-Accel-Redirect.
-pub fn steer<A: for<'r> OnRedirect<Context<'r> = RequestContext<'r>>>(
-    r: Request<'_>,
-    us: Upstream<'_>,
+#[inline(always)]
+pub fn steer<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
+    r: Request<'r>,
+    us: Upstream<'r>,
+    conf: &'r UpstreamConf<'r>,
 ) {
-    if let Some(conf) = us.srv_conf::<UpstreamConf<'_>>() {
-        if let Some(sticky) = conf.active() {
-            decide::<A>(r, us, conf, sticky);
-        }
+    if let Some(sticky) = conf.active() {
+        decide::<A>(r, us, conf, sticky);
     }
 }
 
@@ -58,30 +58,75 @@ fn decide<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
         }
         return Some(());
     }
+    decide_otherwise::<A>(r, exchange, conf, sticky)
+}
+
+#[inline(never)]
+fn decide_otherwise<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
+    r: Request<'r>,
+    exchange: RoundRobin<'r>,
+    conf: &'r UpstreamConf<'r>,
+    sticky: &'r Sticky<'r>,
+) -> Option<()> {
+    if let Rule::Cookie(rule, _) = &sticky.rule {
+        return begin_cookie::<A>(r, exchange, sticky, rule);
+    }
     match &sticky.rule {
-        Rule::Query(..) => {}
-        Rule::Cookie(rule, _) => {
-            let peers = exchange.peers();
-            let session = lookup::by_cookie(r, rule, &sticky.peer_index(peers));
-            let has_holder = session.holder.is_some();
-            let context = || context(r, sticky, peers, session);
-            if has_holder && sticky.is_dry_run {
-                dry_run::begin(r, exchange, context)?;
-            } else if has_holder {
-                Steered::begin(r, exchange, context, Holder)?;
-            } else {
-                let context = begin_unsteered(r, exchange, sticky, context)?;
-                // A client that has sent the cookie needs no other.
-                if !rule.hide_cookie {
-                    accel_redirect::watch::<A>(r, context);
-                }
-            }
+        Rule::Query(..) | Rule::Cookie(..) => Some(()),
+        Rule::Discover(discovery) => discover::begin(r, exchange, sticky, discovery).map(drop),
+        Rule::Rewrite(rule) => begin_rewrite(r, exchange, sticky, rule),
+        Rule::NginxForm(form) => begin_nginx_form(r, exchange, conf, sticky, form),
+    }
+}
+
+#[inline(always)]
+fn begin_cookie<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
+    r: Request<'r>,
+    exchange: RoundRobin<'r>,
+    sticky: &'r Sticky<'r>,
+    rule: &CookieRule,
+) -> Option<()> {
+    let index = sticky.fixed_index();
+    let session = index.and_then(|index| lookup::by_only_cookie(r, rule, index));
+    match session {
+        Some(session) => begin_by_cookie::<A>(r, exchange, sticky, rule, session),
+        None => begin_by_any_cookie::<A>(r, exchange, sticky, rule),
+    }
+}
+
+#[inline(never)]
+fn begin_by_any_cookie<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
+    r: Request<'r>,
+    exchange: RoundRobin<'r>,
+    sticky: &'r Sticky<'r>,
+    rule: &CookieRule,
+) -> Option<()> {
+    let known = sticky.peer_index(exchange.peers());
+    let session = lookup::by_cookie(r, rule, &known);
+    begin_by_cookie::<A>(r, exchange, sticky, rule, session)
+}
+
+#[inline(always)]
+fn begin_by_cookie<'r, A: OnRedirect<Context<'r> = RequestContext<'r>> + 'r>(
+    r: Request<'r>,
+    exchange: RoundRobin<'r>,
+    sticky: &'r Sticky<'r>,
+    rule: &CookieRule,
+    session: RequestSession<'r>,
+) -> Option<()> {
+    let peers = exchange.peers();
+    let has_holder = session.holder.is_some();
+    let context = || context(r, sticky, peers, session);
+    if has_holder && sticky.is_dry_run {
+        dry_run::begin(r, exchange, context)?;
+    } else if has_holder {
+        Steered::begin(r, exchange, context, Holder)?;
+    } else {
+        let context = begin_unsteered(r, exchange, sticky, context)?;
+        // A client that has sent the cookie needs no other.
+        if !rule.hide_cookie {
+            accel_redirect::watch::<A>(r, context);
         }
-        Rule::Discover(discovery) => {
-            discover::begin(r, exchange, sticky, discovery)?;
-        }
-        Rule::Rewrite(rule) => begin_rewrite(r, exchange, sticky, rule)?,
-        Rule::NginxForm(form) => begin_nginx_form(r, exchange, conf, sticky, form)?,
     }
     Some(())
 }

@@ -40,12 +40,6 @@ pub fn test(peer: PeerState) -> Result<(), Unavailable> {
     availability(peer).test()
 }
 
-/// The same, without a reason.
-#[inline(always)]
-pub fn can_be_used(peer: PeerState) -> bool {
-    peer.down & !DRAINING == 0 && !peer.has_failed && !peer.is_full
-}
-
 /// The same for a peer as it is now.
 pub fn check(peers: PeerList, peer: PeerHandle) -> Result<(), Unavailable> {
     test(peers.state(peer).ok_or(Unavailable::Left)?)

@@ -13,6 +13,8 @@ use crate::ngx::header::Header;
 use crate::ngx::request::Request;
 use crate::request::context::RequestContext;
 
+const SET_COOKIE: &[u8] = b"set-cookie";
+
 /// The cookies of the request without those that name a server.
 pub fn cookies_of_application(r: Request<'_>) -> Option<&[u8]> {
     let names = r.main_conf::<MainConf<'_>>()?.own_cookies.borrow();
@@ -29,7 +31,7 @@ pub fn is_shown(r: Request<'_>, rule: &CookieRule) -> bool {
 }
 
 fn is_kept_by_caches(r: Request<'_>, rule: &CookieRule, has_hidden: bool) -> bool {
-    let is_set_cookie = |header: Header<'_>| header.name().eq_ignore_ascii_case(b"set-cookie");
+    let is_set_cookie = |header: Header<'_>| header.name().eq_ignore_ascii_case(SET_COOKIE);
     !rule.cacheable
         && cache_control::is_for_all(r.cache_control())
         && !has_hidden
@@ -41,6 +43,33 @@ fn is_wanted(r: Request<'_>, rule: &CookieRule) -> bool {
         && !rule.hide_cookie
         && r.loc_conf::<LocationConf>()
             .is_none_or(|location| location.hide_cookie.get() != Some(true))
+}
+
+/// The cookie that a response of the peer called `name` gets, where that is always the same, and
+/// certainly wanted. `None`: there is more to look at.
+#[inline(always)]
+pub fn line<'r>(
+    r: Request<'r>,
+    context: &RequestContext<'r>,
+    rule: &CookieRule,
+    name: &[u8],
+) -> Option<&'r [u8]> {
+    let index = context.sticky.fixed_index()?;
+    let line = &*context.peer_to_show(index, name)?.set_cookie;
+    let has_own = || r.has_response_header(|length| length == SET_COOKIE.len());
+    let is_certain = !line.is_empty()
+        && is_wanted(r, rule)
+        && r.cache_control().next().is_none()
+        && !has_own()
+        && !context.sticky.is_dry_run;
+    is_certain.then_some(line)
+}
+
+/// Adds the cookie to a response.
+#[inline(always)]
+pub fn add<'r>(r: Request<'r>, line: &'r [u8]) {
+    // Out of memory: the response goes without the cookie, the next one sets it.
+    let _ = r.push_response_header(b"Set-Cookie", line);
 }
 
 /// Replaces the server's cookies of that name by ours, as nginx-sticky-module-ng does. `name` is the
@@ -65,7 +94,7 @@ pub fn set<'r>(
     let Some(peer) = peer else { return };
     let mut theirs = None;
     for header in r.response_headers() {
-        if !header.name().eq_ignore_ascii_case(b"set-cookie") {
+        if !header.name().eq_ignore_ascii_case(SET_COOKIE) {
             continue;
         }
         if let Some(value) = cookie::value_set(header.value(), &rule.name) {
@@ -89,8 +118,7 @@ pub fn set<'r>(
         .filter(|line| !line.is_empty())
         .or_else(|| new_line(r, context, (rule, variables), peer, theirs));
     if let Some(line) = line {
-        // Out of memory: the response goes without the cookie, the next one sets it.
-        let _ = r.push_response_header(b"Set-Cookie", line);
+        add(r, line);
     }
 }
 

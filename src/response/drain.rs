@@ -6,6 +6,13 @@ use crate::ngx::log::Level;
 use crate::ngx::request::Request;
 use crate::request::context::RequestContext;
 
+/// Whether a response of the request's location may announce anything.
+#[inline(always)]
+pub fn may_be_announced(r: Request<'_>) -> bool {
+    r.loc_conf::<LocationConf>()
+        .is_some_and(|location| location.drain_on.get().is_some())
+}
+
 /// The header of a response of the peer called `name` has come.
 #[inline(always)]
 pub fn announced(r: Request<'_>, context: &RequestContext<'_>, name: &[u8]) {

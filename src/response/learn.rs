@@ -1,6 +1,8 @@
 //! Session ids in a response: learned from its headers and its body before these are passed on. The
 //! bytes are not changed. This file reads the headers.
 
+use std::borrow::Cow;
+
 use sticky_core::directive::QueryRule;
 use sticky_core::events::{Forget, Skip, Source, Status};
 use sticky_core::scan::session_end::is_cookie_deleted;
@@ -58,6 +60,32 @@ pub fn ended(r: Request<'_>, context: &RequestContext<'_>) {
         }
         context.entry.set(Entry::None);
     }
+}
+
+/// Whether the header of a response, which comes for the first time, certainly has nothing to be learned,
+/// moved or noted.
+#[inline(always)]
+pub fn has_nothing(
+    r: Request<'_>,
+    context: &RequestContext<'_>,
+    rule: &QueryRule,
+    exchange: Exchange<'_>,
+) -> bool {
+    if context.holder_state.get() == HolderState::Lost {
+        return false;
+    }
+    // Early Hints may have had ids.
+    if cfg!(nginx_since = "1.29.0") && context.learned.get().is_some() {
+        return false;
+    }
+    if context.sticky.watches_first.get() || !r.is_main() || r.is_background() {
+        return false;
+    }
+    let hides_none = || {
+        context.status.get() == Status::Hit || context.sticky.hiding.hides_none_as_known(exchange)
+    };
+    !r.has_response_header(|length| rule.header_lengths.have(length))
+        && (!rule.reads_header || hides_none())
 }
 
 /// Learns the ids in the header of a response, which the peer called `name` gives. A session whose
@@ -235,7 +263,7 @@ fn end_session<'r>(
 #[inline(always)]
 fn read_header<'r>(r: Request<'r>, context: &'r RequestContext<'r>, rule: &QueryRule, peer: &[u8]) {
     for header in r.response_headers() {
-        if response_headers::may_hold_id(&rule.learn, header.name()) {
+        if rule.header_lengths.have(header.name().len()) {
             read_one_header(r, context, rule, peer, header);
         }
     }
@@ -271,7 +299,7 @@ fn note_hidden(context: &RequestContext<'_>, rule: &QueryRule, exchange: Exchang
     rule.response_names.take_met();
 }
 
-#[inline(never)]
+#[inline(always)]
 fn read_one_header<'r>(
     r: Request<'r>,
     context: &'r RequestContext<'r>,
@@ -279,26 +307,80 @@ fn read_one_header<'r>(
     peer: &[u8],
     header: Header<'r>,
 ) {
-    let (name, value) = (header.name(), header.value());
-    let learn = |id: &[u8], source: Source| {
-        if let Some(ids) = learned_ids(r, context, peer) {
-            learn_id(context, ids, id, in_header(source));
+    // Most that are read are this one.
+    let is_location = response_headers::is_location(header.name());
+    if is_location && rule.learn.location && rule.learn.headers.is_empty() {
+        read_location(r, context, rule, peer, header.value());
+    } else {
+        read_other_header(r, context, rule, peer, header);
+    }
+    note_met(context, rule);
+}
+
+#[inline(never)]
+fn read_location<'r>(
+    r: Request<'r>,
+    context: &'r RequestContext<'r>,
+    rule: &QueryRule,
+    peer: &[u8],
+    link: &[u8],
+) {
+    // Nearly all links are relative; then the site does not matter.
+    match rule.response_names.in_plain_link(link) {
+        Some(ExtractedId::Id(Cow::Borrowed(id))) => {
+            learn_in_header(r, context, peer, id, Source::Location);
         }
-    };
+        carried => learn_in_link(r, context, rule, peer, link, carried),
+    }
+}
+
+/// The same with what was found in a link at once.
+#[inline(never)]
+fn learn_in_link<'r>(
+    r: Request<'r>,
+    context: &'r RequestContext<'r>,
+    rule: &QueryRule,
+    peer: &[u8],
+    link: &[u8],
+    carried: Option<ExtractedId<'_>>,
+) {
+    let carried = carried.unwrap_or_else(|| rule.response_names.in_link(link, &site(r, rule)));
+    if let ExtractedId::Id(id) = carried {
+        learn_in_header(r, context, peer, &id, Source::Location);
+    }
+}
+
+#[inline(never)]
+fn read_other_header<'r>(
+    r: Request<'r>,
+    context: &'r RequestContext<'r>,
+    rule: &QueryRule,
+    peer: &[u8],
+    header: Header<'r>,
+) {
+    let (name, value) = (header.name(), header.value());
     if rule.learn.location {
         response_headers::urls_in_header(name, value, |link| {
-            // Nearly all links are relative; then the site does not matter.
-            let carried = rule.response_names.in_plain_link(link);
-            let carried =
-                carried.unwrap_or_else(|| rule.response_names.in_link(link, &site(r, rule)));
-            if let ExtractedId::Id(id) = carried {
-                learn(&id, Source::Location);
-            }
+            read_location(r, context, rule, peer, link);
         });
     }
-    let now = clock::unix_seconds;
-    response_headers::ids_in_header(&rule.learn, &rule.response_names, (name, value), now, learn);
-    note_met(context, rule);
+    let (now, names) = (clock::unix_seconds, &rule.response_names);
+    response_headers::ids_in_header(&rule.learn, names, (name, value), now, |id, source| {
+        learn_in_header(r, context, peer, id, source);
+    });
+}
+
+#[inline(always)]
+fn learn_in_header<'r>(
+    r: Request<'r>,
+    context: &'r RequestContext<'r>,
+    peer: &[u8],
+    id: &[u8],
+    source: Source,
+) {
+    if let Some(ids) = learned_ids(r, context, peer) {
+        learn_id(context, ids, id, in_header(source));
+    }
 }
 
 fn in_header(source: Source) -> FoundIn {

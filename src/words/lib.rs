@@ -58,7 +58,9 @@ pub type Line = [AtomicU128; LINE];
 
 /// The words whose high half is `key`: the bits of their low halves together, which are those of the
 /// one if it is one, and how many they are.
-#[inline(always)]
+// A function of its own, which goes on to one of two with the same arguments: where it is called, the
+// result is in registers.
+#[inline(never)]
 pub fn find(first: &Line, second: &Line, key: u64) -> (u64, u64) {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     if wide::is_available() {

@@ -2,20 +2,22 @@
 
 mod keys;
 mod servers;
+mod whole;
 
 use std::cell::{Cell, OnceCell};
 use std::fmt;
 
 use portable_atomic::AtomicU128;
 use sticky_core::table::{
-    tick_at, Asked, Claim, Epoch, Key, Learned, Limits, LocalTable, LookUp, PeerId, Predecessor,
-    Registration, Registry, Table, Tick, ZoneHeader, ZoneIdentity,
+    tick_at, Asked, Claim, Epoch, FirstLook, Key, Learned, Limits, LocalTable, LookUp, PeerId,
+    Predecessor, Registration, Registry, Table, Tick, ZoneHeader, ZoneIdentity,
 };
 
 use crate::ngx::clock::monotonic_seconds;
 use crate::ngx::log::{Level, Log};
 
 use self::keys::Keys;
+use self::whole::Whole;
 use super::cluster::Noted;
 use super::succession;
 use super::table_zone::{epoch, random_key, table_of, Parts, TableZone};
@@ -75,6 +77,8 @@ pub struct Sessions<'c> {
     read_at: u64,
     /// How long they live in the table.
     limits: Cell<Limits>,
+    /// What finds them, from the second use on, where that is one look.
+    whole: OnceCell<Whole<'c>>,
     /// Where their changes are noted, if other nginx have them, too.
     noted: OnceCell<Noted<'c>>,
 }
@@ -146,6 +150,7 @@ impl<'c> Sessions<'c> {
             opened: OnceCell::new(),
             read_at: monotonic_seconds(),
             limits: Cell::new(limits),
+            whole: OnceCell::new(),
             noted: OnceCell::new(),
         }
     }
@@ -209,20 +214,22 @@ impl<'c> Sessions<'c> {
 
     /// Looks up the session of an id that a request has sent, and tells whether it is to be
     /// [touched](Self::touch) if the request goes by it.
-    #[inline(always)]
+    #[inline]
     pub fn ask(&self, key: Key, limits: &Limits) -> Asked {
-        match self.opened.get() {
-            Some(opened) if opened.predecessor.is_none() => {
-                let table = &opened.table;
-                table.ask(key, limits, opened.epoch, monotonic_seconds)
-            }
-            _ => self.ask_otherwise(key, limits),
+        match self.whole.get() {
+            Some(whole) => match whole.ask(key) {
+                FirstLook::Live(held) => Asked::Live(held),
+                FirstLook::Unknown => Asked::Unknown,
+                FirstLook::Untold(look) => whole.ask_after(look, key, limits),
+            },
+            None => self.ask_otherwise(key, limits),
         }
     }
 
     /// The same at the first use, with two tables, and with `zone=off`.
     #[inline(never)]
     fn ask_otherwise(&self, key: Key, limits: &Limits) -> Asked {
+        self.prepare();
         match self.open() {
             Some(Open::Shared(table, now)) => {
                 let found = table.look_up(key, limits, now);
@@ -343,6 +350,7 @@ impl<'c> Sessions<'c> {
     }
 
     /// See [`Table::learn_of`]. Logs when the table begins to evict live sessions.
+    #[inline]
     pub fn learn(
         &self,
         key: Key,
@@ -351,6 +359,28 @@ impl<'c> Sessions<'c> {
         limits: &Limits,
         gone: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned {
+        let Some(whole) = self.whole.get() else {
+            return self.learn_otherwise(key, peer, claim, limits, gone);
+        };
+        let (table, now) = whole.table();
+        let learned = table.learn_of(key, peer, claim, limits, now, gone);
+        if matches!(learned, Learned::New { evicted: Some(_) }) {
+            self.evicted(now);
+        }
+        learned
+    }
+
+    /// The same where there is more than one key or table, or no zone.
+    #[inline(never)]
+    fn learn_otherwise(
+        &self,
+        key: Key,
+        peer: &Registration,
+        claim: Claim,
+        limits: &Limits,
+        gone: &mut dyn FnMut(PeerId) -> bool,
+    ) -> Learned {
+        self.prepare();
         let (learned, now) = match self.open() {
             Some(Open::Shared(table, now)) => {
                 (table.learn_of(key, peer, claim, limits, now, gone), now)
@@ -365,10 +395,19 @@ impl<'c> Sessions<'c> {
             }
             None => return Learned::Refused,
         };
-        if matches!(learned, Learned::New { evicted: Some(_) }) && self.storage.note_full(now) {
-            self.log_full();
+        if matches!(learned, Learned::New { evicted: Some(_) }) {
+            self.evicted(now);
         }
         learned
+    }
+
+    /// A live session was evicted.
+    #[cold]
+    #[inline(never)]
+    fn evicted(&self, now: Tick) {
+        if self.storage.note_full(now) {
+            self.log_full();
+        }
     }
 
     /// Logged once each time the table becomes full.

@@ -211,6 +211,19 @@ impl<'c> PeerNumbers<'c> {
         }
     }
 
+    /// The same, if it is as it was when the index was built.
+    #[inline(always)]
+    pub fn registration_as_built(&self, position: usize) -> Option<Registration> {
+        match &self.registry {
+            Some(registered)
+                if self.built.is_short || registered.registry.epoch() != self.built.epoch =>
+            {
+                None
+            }
+            _ => self.built.registrations.get(position).copied().flatten(),
+        }
+    }
+
     /// What the registry knows the peers by, each with a position.
     pub fn fingerprints(&self) -> impl Iterator<Item = (Fingerprint, usize)> + '_ {
         let registered = self.registry.iter();

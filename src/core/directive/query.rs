@@ -19,6 +19,7 @@ use super::values::number_of;
 use super::{CheapPlaces, Place, QueryRule, ZoneChoice};
 use crate::scan::json::Member;
 use crate::scan::learn_set::LearnSet;
+use crate::scan::response_headers::NameLengths;
 use crate::scan::source::JSON;
 use crate::table::{Limits, Tick};
 use crate::url::{LinkPart, Names, SegmentPrefix, MAX_NAMES};
@@ -68,19 +69,27 @@ pub fn rule(given: &Parameters) -> Result<QueryRule, DirectiveError> {
         .with_segments(segments(&from))
         .in_parts(parts(&from))
         .cut_at(delimiter(given)?);
+    let is_special = learn.request || balance_factor.is_some() || given.has("dry_run");
+    let begins_with_query = from.first() == Some(&Place::Query);
     let rule = QueryRule {
         response_names: Arc::new(names.clone()),
         names: Arc::new(names),
-        is_special: learn.request || balance_factor.is_some() || given.has("dry_run"),
+        is_special,
+        is_usual: begins_with_query && !is_special,
         awaits_end: learn.request
             || !learn.cookies.is_empty()
             || !learn.variables.is_empty()
             || is_from_cookie
             || forget.is_some(),
         reads_header: learn.reads_header(),
+        asks_each_answer: learn.request || !learn.variables.is_empty() || forget.is_some(),
+        header_lengths: match is_from_cookie {
+            true => NameLengths::of(&learn).with(b"set-cookie"),
+            false => NameLengths::of(&learn),
+        },
         is_from_cookie,
         cheap: CheapPlaces::of(&from),
-        begins_with_query: from.first() == Some(&Place::Query),
+        begins_with_query,
         rest_is_in_body: from.iter().skip(1).all(Place::is_in_body),
         from,
         learn,

@@ -11,6 +11,7 @@ use memchr::memmem::Finder;
 use super::cookie_expiry::civil_date;
 pub use super::cookie_expiry::{is_deletion, is_sent_to};
 use super::header_value::{trim_end, trim_start};
+use crate::blocks::has_semicolon;
 
 /// The value of the first cookie `name` in the values of the Cookie headers (RFC 6265 section 5.4).
 ///
@@ -31,6 +32,16 @@ pub fn find<'a>(
     name: &[u8],
 ) -> Option<&'a [u8]> {
     header_values.find_map(|header| next_value(header, name).map(|(value, _)| value))
+}
+
+/// The same in the value of a Cookie header that has this one alone, with nothing around it. `None`:
+/// it is not there, or there is more to look at.
+#[inline]
+pub fn value_alone<'a>(header_value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let value = header_value.strip_prefix(name)?.strip_prefix(b"=")?;
+    let (first, last) = (value.first()?, value.last()?);
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    (!is_blank(first) && !is_blank(last) && !has_semicolon(value)).then_some(value)
 }
 
 /// The values of all cookies `name`, by the same rules. A client may have several, for different

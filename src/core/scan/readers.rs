@@ -143,6 +143,15 @@ impl Readers {
         }
     }
 
+    /// The same where it was asked for last and nothing else decides. `None`: it is to be asked.
+    #[inline(always)]
+    pub fn read_at_once(&self, media_type: &[u8]) -> Option<bool> {
+        match self.has_more {
+            true => None,
+            false => self.latest.is_read(media_type),
+        }
+    }
+
     #[inline(never)]
     fn find(&self, media_type: &[u8]) -> bool {
         let is_read = self.reads_type(media_type);

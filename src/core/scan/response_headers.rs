@@ -1,17 +1,35 @@
 //! Finds the URLs and the session ids in the header of a response.
 
+#[cfg(test)]
+use super::learn_set::HeaderPart;
 use super::learn_set::LearnSet;
 use crate::events::Source;
 use crate::http::cookie;
 use crate::url::{refresh_target, Names};
 
-/// Whether a header of this name may hold an id: a quick check, mostly of the length.
-#[inline]
-pub fn may_hold_id(learn: &LearnSet, name: &[u8]) -> bool {
-    match name.len() {
-        4 | 7 | 8 | 16 if learn.location => true,
-        10 if !learn.cookies.is_empty() => true,
-        _ => !learn.headers.is_empty(),
+/// How long the names are of the headers that are learned from, a bit for each: most headers of a
+/// response have a name of another length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NameLengths(u64);
+
+impl NameLengths {
+    /// The longest that is told apart; all that are longer count as such.
+    const LONGEST: usize = u64::BITS as usize - 1;
+
+    /// Those of the headers that are `learn`ed from.
+    pub fn of(learn: &LearnSet) -> Self {
+        names(learn).fold(Self::default(), Self::with)
+    }
+
+    /// These, and that of another name.
+    pub fn with(self, name: &[u8]) -> Self {
+        Self(self.0 | 1 << name.len().min(Self::LONGEST))
+    }
+
+    /// Whether a name of that length is one of them.
+    #[inline(always)]
+    pub fn have(self, length: usize) -> bool {
+        self.0 >> length.min(Self::LONGEST) & 1 != 0
     }
 }
 
@@ -89,7 +107,8 @@ pub fn urls_in_header<'a>(name: &[u8], value: &'a [u8], mut visit: impl FnMut(&'
 
 /// Whether a name is that of the header which mostly has an id, in any case: all eight bytes are
 /// compared at once.
-fn is_location(name: &[u8]) -> bool {
+#[inline]
+pub fn is_location(name: &[u8]) -> bool {
     // Sets what tells a small letter from a capital, and makes no other byte a letter.
     const SMALL: u64 = u64::from_ne_bytes([b' '; 8]);
     const LOCATION: u64 = u64::from_ne_bytes(*b"location");
@@ -98,7 +117,33 @@ fn is_location(name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::urls_in_header;
+    use super::{urls_in_header, HeaderPart, LearnSet, NameLengths};
+
+    #[test]
+    fn lengths_are_those_of_the_names() {
+        let long = [b'x'; 70];
+        let header = |name: &[u8]| HeaderPart {
+            name: name.into(),
+            parameter: None,
+        };
+        let lengths = |learn: &LearnSet| {
+            let lengths = NameLengths::of(learn);
+            (0..100).filter(|n| lengths.have(*n)).collect::<Vec<_>>()
+        };
+        let mut learn = LearnSet::default();
+        assert_eq!(lengths(&learn), []);
+        learn.location = true;
+        assert_eq!(lengths(&learn), [4, 7, 8, 16]);
+        learn.cookies.push(b"sid"[..].into());
+        assert_eq!(lengths(&learn), [4, 7, 8, 10, 16]);
+        learn.headers.push(header(b"www-authenticate"));
+        learn.headers.push(header(b"x-session-id"));
+        assert_eq!(lengths(&learn), [4, 7, 8, 10, 12, 16]);
+        learn.headers.push(header(&long));
+        let all = [4, 7, 8, 10, 12, 16].into_iter().chain(63..100);
+        assert_eq!(lengths(&learn), all.collect::<Vec<_>>());
+        assert!(NameLengths::default().with(b"set-cookie").have(10));
+    }
 
     fn urls<'a>(name: &str, value: &'a str) -> Vec<&'a str> {
         let mut urls = Vec::new();

@@ -158,7 +158,8 @@ impl Table<'_> {
             now,
             may_relocate,
         } = *attempt;
-        let view = self.find(key, limits, now);
+        let mut view = View::default();
+        self.find_in(&mut view, key, limits, now);
         if let Current::Live(index, session) = view.current {
             let (new, learned) = claim.change(&session, peer, limits, now, is_unusable);
             // A second request has found the word that was inserted here.
@@ -232,6 +233,7 @@ impl Table<'_> {
     /// least one gets here after both have inserted. A worker that sees two different words removes
     /// the one that ranks lower; false when that is its own. A word equal to its own is left: it
     /// may be its own, relocated.
+    #[inline(always)]
     pub(super) fn wins_insertion(&self, key: Key, word: Word, limits: &Limits, now: Tick) -> bool {
         // Between write and reads, in both workers: a processor with a weaker memory order than x86
         // might let each read before the other's write is visible.
@@ -240,6 +242,13 @@ impl Table<'_> {
             test_points::at("learn: looked again");
             return true;
         }
+        self.wins_among_several(key, word, limits, now)
+    }
+
+    /// The same where there are other words of the key, or none.
+    #[cold]
+    #[inline(never)]
+    fn wins_among_several(&self, key: Key, word: Word, limits: &Limits, now: Tick) -> bool {
         let (first, second) = self.lines_of(key);
         let mut words = [0; 2 * LINE];
         let places = self.read(first, second, key, &mut words);

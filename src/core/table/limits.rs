@@ -4,6 +4,21 @@ use super::session::{Session, Stage};
 use super::tick::{Tick, LAST_TICK};
 use super::word::Word;
 
+/// See [`Limits::fresh`].
+#[derive(Clone, Copy, Debug)]
+pub struct Fresh(u64);
+
+impl Fresh {
+    /// Whether the session in a word is live and not due, where one look tells: it is in use, was seen
+    /// a moment ago, and nothing else ends it. Nearly all that requests ask for are so. `passed` are the
+    /// seconds since the epoch; before that, it is a negative number in two's complement.
+    #[inline(always)]
+    pub fn is(self, word: Word, passed: u64) -> bool {
+        // A `seen` that is still to come makes the difference larger than any limit.
+        passed.wrapping_sub(word.seen().into()) < self.0 && word.is_in_use()
+    }
+}
+
 /// How long a session lives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -57,15 +72,12 @@ impl Limits {
         self.is_refresh_due(session, now, true) || (now > session.seen && is_crowded())
     }
 
-    /// Whether the session in a word is live and not due, where one look tells: it is in use, was seen
-    /// a moment ago, and nothing else ends it. Nearly all that requests ask for are so. `passed` are the
-    /// seconds since the epoch; before that, it is a negative number in two's complement.
-    #[inline(always)]
-    pub fn is_fresh(&self, word: Word, passed: u64) -> bool {
-        // A `seen` that is still to come makes the difference larger than any limit.
-        word.is_in_use()
-            && passed.wrapping_sub(word.seen().into()) < u64::from(self.expires / 64)
-            && self.lifetime.is_none()
+    /// For how long one look at a word tells that its session is live and not due.
+    pub fn fresh(&self) -> Fresh {
+        Fresh(match self.lifetime {
+            None => (self.expires / 64).into(),
+            Some(_) => 0,
+        })
     }
 
     /// Limits under which a session lives as long as under either: in a zone that several upstreams

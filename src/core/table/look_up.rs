@@ -3,11 +3,11 @@
 use std::sync::atomic::Ordering::Acquire;
 
 use super::key::Key;
-use super::limits::Limits;
+use super::limits::{Fresh, Limits};
 use super::lines::{self, Places};
 use super::session::{PeerId, Session, Stage};
 use super::sync::AtomicU128;
-use super::tick::{tick_at, Tick};
+use super::tick::Tick;
 use super::word::Word;
 use super::{Table, ATTEMPTS, LINE};
 
@@ -34,6 +34,28 @@ pub enum Asked {
     Live(Held),
     /// A live session that is to be [touched](Table::touch).
     Due(Held),
+}
+
+/// What one look at the table tells.
+#[derive(Clone, Copy, Debug)]
+pub enum FirstLook {
+    /// No session.
+    Unknown,
+    /// A live session, which is not to be touched.
+    Live(Held),
+    /// Nothing, see [`Table::ask_after`].
+    Untold(Look),
+}
+
+/// What was seen of a key in the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// The low halves of its words, together.
+    low: u64,
+    /// How many these are.
+    copies: u64,
+    /// Relocations that were counted before that.
+    before: u64,
 }
 
 /// Who holds a session, and how: the half of its word that is not the key.
@@ -76,34 +98,36 @@ impl Asked {
 }
 
 impl<'a> Table<'a> {
-    /// [`Table::look_up`] for a request with the id. `clock` is asked for the second of the monotonic
-    /// clock, once the words are read, and `epoch` the one that is tick 0.
+    /// [`Table::look_up`] for a request with the id, where one look tells. `clock` is asked once the words
+    /// are read: for the seconds since the epoch, and for how long a session is fresh.
     #[inline(always)]
-    pub fn ask(&self, key: Key, limits: &Limits, epoch: u64, clock: impl Fn() -> u64) -> Asked {
+    pub fn ask_at_once(&self, key: Key, clock: impl FnOnce() -> (u64, Fresh)) -> FirstLook {
         let before = self.counters.relocated.load(Acquire);
         let (low, copies) = self.copies_of(key);
         if copies == 1 {
             let held = Held(low);
-            let passed = clock().wrapping_sub(epoch);
-            if limits.is_fresh(held.word(), passed) && !self.counters.is_rarely_crowded(passed) {
-                return Asked::Live(held);
+            let (passed, fresh) = clock();
+            if fresh.is(held.word(), passed) && !self.counters.is_rarely_crowded(passed) {
+                return FirstLook::Live(held);
             }
         } else if copies == 0 && self.counters.relocated.load(Acquire) == before {
-            return Asked::Unknown;
+            return FirstLook::Unknown;
         }
-        self.ask_about(key, limits, tick_at(epoch, clock()), (low, copies, before))
+        FirstLook::Untold(Look {
+            low,
+            copies,
+            before,
+        })
     }
 
-    /// The same with the bits and the number of the copies that were read, and what was counted before
-    /// that.
+    /// The same after a look that did not tell.
     #[inline(never)]
-    fn ask_about(
-        &self,
-        key: Key,
-        limits: &Limits,
-        now: Tick,
-        (low, copies, before): (u64, u64, u64),
-    ) -> Asked {
+    pub fn ask_after(&self, look: Look, key: Key, limits: &Limits, now: Tick) -> Asked {
+        let Look {
+            low,
+            copies,
+            before,
+        } = look;
         let session = Held(low).word().session();
         let is_found = copies == 1 && limits.is_live(&session, now);
         let found = match is_found {
@@ -170,12 +194,20 @@ impl<'a> Table<'a> {
     /// Both lines of a key, and the current copy in them.
     #[inline(always)]
     pub(super) fn find(&self, key: Key, limits: &Limits, now: Tick) -> View {
+        let mut view = View::default();
+        self.find_in(&mut view, key, limits, now);
+        view
+    }
+
+    /// The same in a view that stays where it is: it is large.
+    #[inline(always)]
+    pub(super) fn find_in(&self, view: &mut View, key: Key, limits: &Limits, now: Tick) {
         let before = self.counters.relocated.load(Acquire);
-        let view = self.view(key, limits, now);
-        match view.current {
-            Current::Live(..) => view,
-            _ if self.counters.relocated.load(Acquire) == before => view,
-            _ => self.look_again(key, limits, now),
+        self.view_in(view, key, limits, now);
+        if !matches!(view.current, Current::Live(..))
+            && self.counters.relocated.load(Acquire) != before
+        {
+            *view = self.look_again(key, limits, now);
         }
     }
 
@@ -199,18 +231,17 @@ impl<'a> Table<'a> {
 
     #[inline(always)]
     fn view(&self, key: Key, limits: &Limits, now: Tick) -> View {
-        let (first, second) = self.lines_of(key);
-        let mut view = View {
-            first,
-            second,
-            words: [0; 2 * LINE],
-            empty: 0,
-            current: Current::Absent,
-        };
-        let places = self.read(first, second, key, &mut view.words);
+        let mut view = View::default();
+        self.view_in(&mut view, key, limits, now);
+        view
+    }
+
+    #[inline(always)]
+    fn view_in(&self, view: &mut View, key: Key, limits: &Limits, now: Tick) {
+        (view.first, view.second) = self.lines_of(key);
+        let places = self.read(view.first, view.second, key, &mut view.words);
         view.empty = places.empty;
         view.current = Current::among(&view.words, places.of_key, limits, now);
-        view
     }
 
     /// Reads the words of two lines; of none in a table without lines.
@@ -253,6 +284,7 @@ impl<'a> Table<'a> {
 }
 
 /// The words of both lines of a key, as they were read once.
+#[derive(Default)]
 pub(super) struct View {
     pub first: usize,
     pub second: usize,
@@ -263,10 +295,11 @@ pub(super) struct View {
 }
 
 /// The copy of a session that counts, by its index in a [`View`].
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub(super) enum Current {
     Live(usize, Session),
     Expired,
+    #[default]
     Absent,
 }
 

@@ -1,7 +1,9 @@
 //! Tests for the Cookie and the Set-Cookie header. Without them, a client's cookie may be taken for
 //! another one, or a browser may not keep ours.
 
-use sticky_core::http::cookie::{self, find, value_set, write_date, Attributes, SameSite};
+use sticky_core::http::cookie::{
+    self, find, value_alone, value_set, write_date, Attributes, SameSite,
+};
 
 fn route(headers: &[&'static str]) -> Option<String> {
     let found = find(headers.iter().map(|header| header.as_bytes()), b"route")?;
@@ -233,5 +235,45 @@ fn values_found_by_the_bytes_of_the_name_are_those_of_all_pairs() {
             let expected = cookie::values_of([text.as_bytes()].into_iter(), b"sid");
             assert!(found.eq(expected), "{text:?}");
         }
+    }
+}
+
+#[test]
+fn a_cookie_alone_is_found_as_among_others() {
+    let mut found = 0;
+    for value in [
+        "",
+        "1",
+        "ab12",
+        "0123456789abcdef0123456789abcdef",
+        "a=b",
+        "\"a b\"",
+        "a%20b",
+    ] {
+        for before in ["", " ", "\t", "a=1; ", "route=", "x", ";"] {
+            for after in ["", " ", "\t", ";", "; ", "; b=2", ";route=2", "="] {
+                let header = format!("{before}route={value}{after}");
+                if let Some(alone) = value_alone(header.as_bytes(), b"route") {
+                    let expected = find([header.as_bytes()].into_iter(), b"route");
+                    assert_eq!(Some(alone), expected, "{header:?}");
+                    found += 1;
+                }
+            }
+        }
+    }
+    assert!(found >= 10, "{found}");
+    let alone = |header: &'static str| value_alone(header.as_bytes(), b"route");
+    assert_eq!(alone("route=ab12"), Some(&b"ab12"[..]));
+    for header in [
+        "route=ab12; a=1",
+        " route=ab12",
+        "route=ab12 ",
+        "route= ab12",
+        "route=",
+        "route",
+        "router=1",
+        "",
+    ] {
+        assert_eq!(alone(header), None, "{header:?}");
     }
 }

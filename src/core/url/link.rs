@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use wide::u8x16;
 
-use super::are_all;
+use crate::blocks::are_all;
 
 /// The reference without the C0 controls and spaces at both ends.
 pub(crate) fn trimmed(link: &[u8]) -> &[u8] {
@@ -76,7 +76,12 @@ pub(super) fn split_plain(link: &[u8]) -> Option<PathAndQuery<'_>> {
     if link.starts_with(b"//") || !are_all(link, is_plain) {
         return None;
     }
-    let end = memchr::memchr(b'?', link).unwrap_or(link.len());
+    // Mostly in the first bytes.
+    let first = u8x16::new(*link.first_chunk()?).cmp_eq(u8x16::splat(b'?'));
+    let end = match first.move_mask() {
+        0 => memchr::memchr(b'?', link).unwrap_or(link.len()),
+        signs => signs.trailing_zeros() as usize,
+    };
     let (path, rest) = link.split_at_checked(end)?;
     let query = rest.get(1..).unwrap_or_default();
     Some(PathAndQuery { path, query })

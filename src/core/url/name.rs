@@ -122,6 +122,12 @@ impl Name {
         }
     }
 
+    /// The first bytes of the name and its `=`, and a mask of the bits that count; `None` for a name
+    /// that is longer.
+    pub(super) fn whole_start(&self) -> Option<(u64, u64)> {
+        (self.bytes.len() < START && self.letter.is_none()).then_some(self.start)
+    }
+
     /// The value of a pair of at least 8 bytes with nothing to decode, if it has this name.
     #[inline]
     pub(super) fn value_in_plain<'a>(&self, pair: &'a [u8]) -> Option<&'a [u8]> {

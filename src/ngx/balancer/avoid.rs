@@ -166,7 +166,7 @@ impl Attempt<'_> {
         let is_same = ptr::eq(unsafe { (*self.data()).peers }, before.list);
         for peer in peers.iter().filter(|peer| self.is_at_list_of(peer)) {
             let (word, bit) = self.tried(*peer);
-            let old = before.words.get(peer.index / usize::BITS as usize);
+            let old = before.words.get(peer.tried.word);
             let was_tried = is_same && old.is_some_and(|old| old & bit != 0);
             if !was_tried && !self.has_chosen(peer) {
                 // SAFETY: the peers are those that tried was made for.

@@ -5,7 +5,9 @@
 
 use std::ptr::{self, NonNull};
 
-use crate::ngx::peers::{Lock, Peer, PeerData, PeerHandle, PeerKey, PeerLoad, PeerState, Peers};
+use crate::ngx::peers::{
+    Lock, Peer, PeerData, PeerHandle, PeerKey, PeerLoad, PeerState, Peers, TriedBit,
+};
 use crate::ngx::sys;
 
 use super::{Attempt, Balancer, NotTaken};
@@ -114,7 +116,7 @@ impl Attempt<'_> {
                 if peer != wanted && is_usable {
                     let other = PeerHandle {
                         peer: at,
-                        index,
+                        tried: TriedBit::at(index),
                         ..handle
                     };
                     others.push((other, PeerLoad::of(peer)));

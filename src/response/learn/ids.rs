@@ -11,16 +11,28 @@ use crate::request::context::{LearnedIds, RequestContext};
 use crate::zone::sessions::Sessions;
 
 /// The ids learned from this response, none at the first call.
+#[inline]
 pub(super) fn learned_ids<'r>(
     r: Request<'r>,
     context: &'r RequestContext<'r>,
     name: &[u8],
 ) -> Option<&'r LearnedIds<'r>> {
-    if context.learned.get().is_none() {
-        let ids = LearnedIds::none_of(context.answering(name)?);
-        context.learned.set(r.pool()?.place(ids));
+    match context.learned.get() {
+        None => begin(r, context, name),
+        ids => ids,
     }
-    context.learned.get()
+}
+
+#[inline(never)]
+fn begin<'r>(
+    r: Request<'r>,
+    context: &'r RequestContext<'r>,
+    name: &[u8],
+) -> Option<&'r LearnedIds<'r>> {
+    let peer = context.answering(name)?;
+    let ids = r.pool()?.vacant()?.fill(LearnedIds::none_of(peer));
+    context.learned.set(Some(ids));
+    Some(ids)
 }
 
 /// Enters a session that the response hands out into the table, for the peer that gives the response.
@@ -38,9 +50,11 @@ pub(super) fn learn_id<'r>(
     if id == context.carried.get() && context.holder.get() == Some(ids.peer.number) {
         return true;
     }
-    let Some(key) = sessions.key(id) else {
-        return true;
+    let key = match sessions.whole() {
+        Some(whole) => Some(whole.key(id)),
+        None => sessions.key(id),
     };
+    let Some(key) = key else { return true };
     if ids.is_settled(key) {
         return true;
     }
@@ -79,6 +93,7 @@ pub(super) fn learn_id<'r>(
         ids.places.take(class);
     }
     match learned {
+        // First: nearly all are such.
         Learned::New { .. } => {
             context.arrived(ids.peer.number);
             ids.begin(key, &context.open);

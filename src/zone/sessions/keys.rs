@@ -38,10 +38,25 @@ pub struct PreviousKeys {
     servers: RefCell<(usize, BTreeMap<Fingerprint, Fingerprint>)>,
 }
 
+impl Keys {
+    /// What makes the keys of the zone.
+    pub(super) fn keyer(&self) -> ScopedKeyer {
+        self.keyer.clone()
+    }
+}
+
 impl Sessions<'_> {
     /// The key of a session id. `None`: the zone does not exist yet.
     #[inline]
     pub fn key(&self, id: &[u8]) -> Option<Key> {
+        if let Some(whole) = self.whole() {
+            return Some(whole.key(id));
+        }
+        self.key_otherwise(id)
+    }
+
+    #[inline(never)]
+    fn key_otherwise(&self, id: &[u8]) -> Option<Key> {
         let keys = self.keys()?;
         let key = keys.keyer.key(id);
         if keys.has_previous.get() {
