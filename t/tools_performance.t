@@ -32,14 +32,16 @@ my $pages = sub {
     my (%figures) = @_;
     return "nginx 1.22.1, under callgrind of valgrind 3.19.0; instructions per KB\n\n"
         . "| page | html | sub_filter | ratio | module's own |\n|---|---:|---:|---:|---:|\n"
-        . join '', map { "| $_ | 1,100 | 6,000 | 0.17 | " . ($figures{$_} // '1,000') . " |\n" } 'a' .. 'i';
+        . join('', map { "| $_ | 1,100 | 6,000 | 0.17 | " . ($figures{$_} // '1,000') . " |\n" } 'a' .. 'i')
+        . "\n| reader | answer | per KB | goal |\n|---|---:|---:|---:|\n"
+        . join '', map { "| reader $_ | 900 | 300 | 400, met |\n" } 1 .. 13;
 };
 
 put($page, $words);
 put("$dir/pages.out", $pages->());
 like(performance('pages'), qr/has what was printed by: pages/, 'put in');
 my $now = text($page);
-like($now, qr/\A# A page\n\n<!-- bench pages -->\n\nnginx 1.22.1, .*KB\n\n\| page .*\| i \| 1,100 .*\n\n<!-- end pages -->\n\nWords, <!-- bench instructions -->\n\z/s,
+like($now, qr/\A# A page\n\n<!-- bench pages -->\n\nnginx 1.22.1, .*KB\n\n\| page .*\| i \| 1,100 .*\| reader 13 .*\n\n<!-- end pages -->\n\nWords, <!-- bench instructions -->\n\z/s,
     'between its marks, and nothing else has changed');
 unlike($now, qr/old/, 'what was there before is gone');
 performance('pages');
@@ -96,12 +98,13 @@ my %checked = (
         qr/^query: miss: measured, but not on the page/],
     'a row that was not measured' => [$requests->('889') =~ s/^\| loaded.*\n//mr, 1,
         qr/^loaded: on the page, but not measured/],
+    'another compiler' => [$requests->('950') =~ s/under/built by rustc 1.99.0, under/r, 0, qr/Not compared.*rustc 1.99.0/s],
     'another nginx' => [$requests->('889') =~ s/1.22.1/1.28.0/r, 2, qr/figures of nginx 1.22.1, .* 1.28.0/],
     'nothing' => ['', 2, qr/no table of instructions/],
     'no number' => [$requests->('many'), 2, qr/no number in the row: \| query: hit/],
     'pages, the same' => [$pages->(), 0, qr/^9 rows fit/],
     'a page that is a little dearer' => [$pages->(c => '1,020'), 0, qr/^9 rows fit/],
-    'a page of 1 MB' => [$pages->() . "| 1024 KB, with ids | 9 | 9 | 9 | 9,000 |\n", 0, qr/^9 rows fit/],
+    'a page of 1 MB' => [$pages->() =~ s/^\| i .*\n\K/| 1024 KB, with ids | 9 | 9 | 9 | 9,000 |\n/mr, 0, qr/^9 rows fit/],
     'a dearer page' => [$pages->(c => '1,021'), 1, qr/^c: dearer: 1021, on the page 1000/],
 );
 for my $what (sort keys %checked) {
