@@ -1,183 +1,52 @@
 //! What nginx sees: directives, variables, callbacks, and the tables that `load_module` reads.
 //!
-//! Two modules in one file. The first comes before nginx's upstream modules, so that it gets the
-//! directives of an upstream block first and completes its configuration before upstreams are
-//! initialised. The second is a filter: its place in ngx_module_order is after gunzip and before
-//! sub, addition and ssi have changed the body.
+//! Two modules. The first comes before nginx's upstream modules, so that it gets the directives of an
+//! upstream block first and completes its configuration before upstreams are initialised. The second is a
+//! filter: its place in ngx_module_order is after gunzip and before sub, addition and ssi have changed
+//! the body.
 
 use std::cell::UnsafeCell;
 use std::os::raw::{c_char, c_void};
 use std::ptr;
-use std::sync::atomic::AtomicU64;
 
 use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
-use portable_atomic::AtomicU128;
-use sticky_core::cluster::header::ClusterHeader;
-use sticky_core::cluster::Slot as NoteSlot;
-use sticky_core::counters::CountersHeader;
-use sticky_core::discover::sample::SamplesHeader;
-use sticky_core::table::ZoneHeader;
 
 use crate::config::types::{LocationConf, MainConf, UpstreamConf};
 use crate::config::{cluster_zone, clustered, counted, directives, discovery, status_page};
 use crate::ngx::background_task;
-use crate::ngx::chain::{Chain, Code};
 use crate::ngx::conf::Conf;
 use crate::ngx::cycle::Cycle;
 use crate::ngx::guard::guard;
 use crate::ngx::hook::{Hook, Policy};
-use crate::ngx::owned;
 use crate::ngx::pool::Pool;
 use crate::ngx::process::{self, Role};
-use crate::ngx::request::{Request, Turns};
-use crate::ngx::shm::{self, Adopt, Memory, OldBlock, Shareable, Zone};
+use crate::ngx::request::Request;
+use crate::ngx::shm::{self, Zone};
 use crate::ngx::sys::{self, ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module_t};
 use crate::ngx::timer::{self, Repeated, Slot};
 use crate::ngx::upstream::Upstream;
 use crate::operator;
-use crate::request::context::RequestContext;
-use crate::request::count::Rest;
-use crate::request::{count, open, steer, usable};
-use crate::response::{self, discover, learn, rewrite, AccelRedirect};
+use crate::request::{open, steer, usable};
+use crate::response::AccelRedirect;
 use crate::zone::cluster::{self, ClusterZoneConf};
 use crate::zone::counters::CountersConf;
 use crate::zone::samples::SamplesConf;
 use crate::zone::table_zone::ZoneConf;
-use crate::zone::{adopt, counters, housekeeping, samples};
+use crate::zone::{counters, housekeeping};
 
 mod commands;
+mod filters;
+mod owned;
 mod variables;
 mod version;
 
 use commands::{refuse, COMMANDS};
+use filters::install_filters;
 use variables::add_variables;
-
-// SAFETY: `repr(C)` structures of 64-bit atomics, for which any bytes are a value.
-unsafe impl Shareable for ZoneHeader {}
-// SAFETY: an atomic of 16 bytes, for which any bytes are a value.
-unsafe impl Shareable for AtomicU128 {}
-// SAFETY: as ZoneHeader.
-unsafe impl Shareable for CountersHeader {}
-// SAFETY: an atomic of 8 bytes, for which any bytes are a value.
-unsafe impl Shareable for AtomicU64 {}
-// SAFETY: as ZoneHeader.
-unsafe impl Shareable for SamplesHeader {}
-// SAFETY: `repr(C)` structures of atomics of 8 and 16 bytes, for which any bytes are a value. The two
-// that are in front of the first of 16 bytes are padding that nobody reads.
-unsafe impl Shareable for ClusterHeader {}
-// SAFETY: a `repr(C)` structure of atomics of 16 bytes, for which any bytes are a value.
-unsafe impl Shareable for NoteSlot {}
 
 /// The module: owner of the configurations and the contexts of requests, tag of the zones.
 fn tag() -> *const ngx_module_t {
     MODULE.0.get()
-}
-
-/// What nginx keeps for the module, and in which place.
-macro_rules! owned {
-    ($($kept:ty: $($place:ident)?;)*) => {
-        $(
-            // SAFETY: MODULE is an HTTP module. nginx keeps for it what create_main_conf(),
-            // create_srv_conf() and create_loc_conf() below make, each of them one type; a request
-            // what set_context() takes, which is the one Context of MODULE; a zone of its tag what
-            // Zone::add() is called for, which is the one Adopt.
-            unsafe impl owned::Owned for $kept {
-                fn module() -> *const ngx_module_t {
-                    tag()
-                }
-            }
-            $(
-                // SAFETY: as above.
-                unsafe impl owned::$place for $kept {}
-            )?
-        )*
-    };
-}
-
-owned! {
-    MainConf<'_>: MainConf;
-    UpstreamConf<'_>: SrvConf;
-    LocationConf: LocConf;
-    RequestContext<'_>: Context;
-    ZoneConf: ;
-}
-
-// SAFETY: FILTER keeps nothing else in a request; set_context() takes this type alone for it.
-unsafe impl owned::Owned for Turns<'_> {
-    fn module() -> *const ngx_module_t {
-        FILTER.0.get()
-    }
-}
-
-// SAFETY: as above.
-unsafe impl owned::Context for Turns<'_> {}
-
-// SAFETY: FILTER keeps nothing in nginx's configurations; a zone of its tag has what Zone::add() is
-// called for, which is the one Adopt that it is the module of.
-unsafe impl owned::Owned for CountersConf {
-    fn module() -> *const ngx_module_t {
-        FILTER.0.get()
-    }
-}
-
-// SAFETY: no other type is Adopt with that module, and only Zone::add() gives zones its tag.
-unsafe impl Adopt for CountersConf {
-    fn adopt(zone: &Zone<Self>, memory: Memory) -> bool {
-        counters::adopt(zone, memory)
-    }
-
-    fn is_usable(block: &OldBlock) -> bool {
-        counters::is_usable(block)
-    }
-}
-
-// SAFETY: CLUSTER is no module of nginx, so it has nothing in its configurations; a zone of its tag has
-// what Zone::add() is called for, which is the one Adopt that it is the module of.
-unsafe impl owned::Owned for ClusterZoneConf {
-    fn module() -> *const ngx_module_t {
-        CLUSTER.0.get()
-    }
-}
-
-// SAFETY: no other type is Adopt with that module, and only Zone::add() gives zones its tag.
-unsafe impl Adopt for ClusterZoneConf {
-    fn adopt(zone: &Zone<Self>, memory: Memory) -> bool {
-        cluster::adopt(zone, memory)
-    }
-
-    fn is_usable(block: &OldBlock) -> bool {
-        cluster::is_usable(block)
-    }
-}
-
-// SAFETY: SAMPLES is no module of nginx, so it has nothing in its configurations; a zone of its tag has
-// what Zone::add() is called for, which is the one Adopt that it is the module of.
-unsafe impl owned::Owned for SamplesConf {
-    fn module() -> *const ngx_module_t {
-        SAMPLES.0.get()
-    }
-}
-
-// SAFETY: no other type is Adopt with that module, and only Zone::add() gives zones its tag.
-unsafe impl Adopt for SamplesConf {
-    fn adopt(zone: &Zone<Self>, memory: Memory) -> bool {
-        samples::adopt(zone, memory)
-    }
-
-    fn is_usable(block: &OldBlock) -> bool {
-        samples::is_usable(block)
-    }
-}
-
-// SAFETY: no other type is Adopt with that module, and only Zone::add() gives zones its tag.
-unsafe impl Adopt for ZoneConf {
-    fn adopt(zone: &Zone<Self>, memory: Memory) -> bool {
-        adopt::adopt(zone, memory)
-    }
-
-    fn is_usable(block: &OldBlock) -> bool {
-        adopt::is_usable(block)
-    }
 }
 
 /// Steers the requests of sticky upstreams.
@@ -515,166 +384,4 @@ unsafe extern "C" fn answer_operator(r: sys::RequestPtr) -> ngx_int_t {
     guard(sys::NGX_HTTP_INTERNAL_SERVER_ERROR as ngx_int_t, || {
         operator::answer(request).as_int()
     })
-}
-
-type HeaderFilter = unsafe extern "C" fn(sys::RequestPtr) -> ngx_int_t;
-type BodyFilter = unsafe extern "C" fn(sys::RequestPtr, *mut sys::ngx_chain_t) -> ngx_int_t;
-
-static NEXT_HEADER_FILTER: NginxTable<HeaderFilter> = NginxTable::new(no_header_filter);
-static NEXT_BODY_FILTER: NginxTable<BodyFilter> = NginxTable::new(no_body_filter);
-#[cfg(nginx_since = "1.29.0")]
-static NEXT_EARLY_HINTS_FILTER: NginxTable<HeaderFilter> = NginxTable::new(no_header_filter);
-
-/// Puts the filters on top of the chains built so far, and asks for the end of each request, if any
-/// upstream is sticky.
-unsafe extern "C" fn install_filters(cf: *mut ngx_conf_t) -> ngx_int_t {
-    // SAFETY: ngx_http_block() passes the cf of the http block.
-    let Some(cf) = (unsafe { Conf::from_ptr(cf) }) else {
-        return sys::ERROR;
-    };
-    guard(sys::ERROR, || match directives::is_used::<Steering>(cf) {
-        Ok(false) => sys::OK,
-        Err(why) => {
-            cf.refuse(format_args!("{why}"));
-            sys::ERROR
-        }
-        Ok(true) if !cf.add_log_handler(log_handler) => sys::ERROR,
-        Ok(true) => {
-            // SAFETY: ngx_http_block() calls this while nobody uses the chains of filters.
-            unsafe {
-                if let Some(next) = sys::ngx_http_top_header_filter {
-                    *NEXT_HEADER_FILTER.0.get() = next;
-                }
-                sys::ngx_http_top_header_filter = Some(header_filter);
-                if let Some(next) = sys::ngx_http_top_body_filter {
-                    *NEXT_BODY_FILTER.0.get() = next;
-                }
-                sys::ngx_http_top_body_filter = Some(body_filter);
-                #[cfg(nginx_since = "1.29.0")]
-                {
-                    if let Some(next) = sys::ngx_http_top_early_hints_filter {
-                        *NEXT_EARLY_HINTS_FILTER.0.get() = next;
-                    }
-                    sys::ngx_http_top_early_hints_filter = Some(early_hints_filter);
-                }
-            }
-            sys::OK
-        }
-    })
-}
-
-// Called for every response. One of an upstream that is not sticky costs a look at its context.
-unsafe extern "C" fn header_filter(r: sys::RequestPtr) -> ngx_int_t {
-    // As a C function, so that the call of it can be the last jump of this one.
-    #[inline(never)]
-    extern "C" fn guarded<'r>(r: sys::RequestPtr, context: &'r RequestContext<'r>) -> ngx_int_t {
-        guard((), || response::header(context.request, context));
-        // SAFETY: as below.
-        unsafe { (*NEXT_HEADER_FILTER.0.get())(r) }
-    }
-    // SAFETY: ngx_http_send_header() passes a live request, and so do the filters before ours.
-    let request = unsafe { Request::of_callback(r) };
-    if let Some(context) = request.context::<RequestContext<'_>>() {
-        if !guard(false, || response::header_at_once(request, context)) {
-            return guarded(r, context);
-        }
-    }
-    // SAFETY: install_filters() has saved the next filter, which gets nginx's arguments.
-    unsafe { (*NEXT_HEADER_FILTER.0.get())(r) }
-}
-
-/// Where no filter follows, which nginx does not do.
-unsafe extern "C" fn no_header_filter(_: sys::RequestPtr) -> ngx_int_t {
-    sys::ERROR
-}
-
-/// The same.
-unsafe extern "C" fn no_body_filter(_: sys::RequestPtr, _: *mut sys::ngx_chain_t) -> ngx_int_t {
-    sys::ERROR
-}
-
-#[cfg(nginx_since = "1.29.0")]
-unsafe extern "C" fn early_hints_filter(r: sys::RequestPtr) -> ngx_int_t {
-    // SAFETY: ngx_http_send_early_hints() passes a live request, and so do the filters before ours.
-    if let Some(request) = unsafe { Request::from_ptr(r) } {
-        if let Some(context) = request.context::<RequestContext<'_>>() {
-            guard((), || response::early_hints(request, context));
-        }
-    }
-    // SAFETY: install_filters() has saved the next filter, which gets nginx's arguments.
-    unsafe { (*NEXT_EARLY_HINTS_FILTER.0.get())(r) }
-}
-
-// Called once for every request, and for a subrequest where those are logged: what is done with most of
-// them is short.
-unsafe extern "C" fn log_handler(r: sys::RequestPtr) -> ngx_int_t {
-    // As a C function, so that the call of it can be the last jump of this one.
-    #[inline(never)]
-    extern "C" fn guarded(context: &RequestContext<'_>, rest: Rest) -> ngx_int_t {
-        guard((), || count::rest(context, rest));
-        sys::OK
-    }
-    // SAFETY: ngx_http_log_request() passes a live request.
-    let request = unsafe { Request::of_callback(r) };
-    if let Some(context) = request.context::<RequestContext<'_>>() {
-        let rest = count::ended(context);
-        if rest != Rest::Nothing {
-            return guarded(context, rest);
-        }
-    }
-    sys::OK
-}
-
-// Called for each piece of every response: what is done with most of them is short.
-unsafe extern "C" fn body_filter(r: sys::RequestPtr, chain: *mut sys::ngx_chain_t) -> ngx_int_t {
-    // SAFETY: ngx_http_output_filter() passes a live request, and so do the filters before ours.
-    let request = unsafe { Request::of_callback(r) };
-    if let Some(context) = request.context::<RequestContext<'_>>() {
-        if context.awaits_body.get() {
-            // SAFETY: nginx's arguments.
-            return unsafe { awaited_body(r, context, chain) };
-        }
-    }
-    // SAFETY: nginx's arguments.
-    unsafe { next_body_filter(r, chain) }
-}
-
-/// # Safety
-/// nginx's arguments of a body filter.
-#[inline(always)]
-unsafe fn next_body_filter(r: sys::RequestPtr, chain: *mut sys::ngx_chain_t) -> ngx_int_t {
-    // SAFETY: install_filters() has saved the next filter, which gets nginx's arguments.
-    unsafe { (*NEXT_BODY_FILTER.0.get())(r, chain) }
-}
-
-/// # Safety
-/// `r` and `chain` are nginx's arguments of a body filter, `context` is that of `r`.
-// As a C function, so that the call of it can be the last jump.
-#[inline(never)]
-unsafe extern "C" fn awaited_body(
-    r: sys::RequestPtr,
-    context: &RequestContext<'_>,
-    chain: *mut sys::ngx_chain_t,
-) -> ngx_int_t {
-    let request = context.request;
-    // SAFETY: ngx_http_output_filter() passes a chain or NULL; nobody changes it before the next
-    // filter.
-    let pieces = unsafe { Chain::from_ptr(chain) };
-    // SAFETY: the next filter gets the request, and a chain or NULL.
-    let next = |chain| unsafe { next_body_filter(r, chain) };
-    if let Some(page) = context.page.get() {
-        let code = guard(None, || {
-            rewrite::body(request, context, page, pieces, &next)
-        });
-        return code.map_or(sys::ERROR, Code::as_int);
-    }
-    if let Some(watched) = context.watched.get() {
-        guard((), || discover::body(request, watched, pieces));
-        return next(chain);
-    }
-    if guard(true, || learn::body::read(context, pieces)) {
-        return next(chain);
-    }
-    let code = guard(None, || learn::body::go_on(context, pieces, &next));
-    code.map_or(sys::ERROR, Code::as_int)
 }
