@@ -3,7 +3,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use super::claim::{Evicted, Learned};
+use super::claim::Learned;
 use super::eviction::{EvictionPolicy, Placed};
 use super::key::Key;
 use super::limits::Limits;
@@ -11,7 +11,7 @@ use super::lines;
 use super::look_up::Current;
 use super::parts::in_parts;
 use super::registry::Registration;
-use super::restore::{Histogram, Import, SeenRange};
+use super::restore::{Histogram, Import, Imported, SeenRange};
 use super::session::{PeerId, Session};
 use super::tick::Tick;
 use super::translation::Translation;
@@ -127,8 +127,7 @@ impl Table<'_> {
         });
         self.counters.note_use();
         let mut copied = 0;
-        for (number, pass) in self.passes(seen, histogram).iter().enumerate() {
-            let is_first = is_empty && number == 0;
+        for pass in self.passes(seen, histogram) {
             let counts = source.in_parts(|words| {
                 let mut import = Import::new(self, &pass.policy);
                 let (mut put, mut newcomers) = (0, 0);
@@ -136,7 +135,7 @@ impl Table<'_> {
                     if !pass.has(found.word.seen(), found.word.is_in_use()) {
                         continue;
                     }
-                    match is_first && self.put_in_order(&found) {
+                    match is_empty && self.put_in_order(&found) {
                         true => {
                             put += 1;
                             newcomers += u64::from(found.word.is_newcomer());
@@ -331,45 +330,4 @@ impl Table<'_> {
             None => peer.get().into(),
         }
     }
-
-    /// Inserts a session of another table by that policy. Where the table has a live one of the key,
-    /// that becomes what `change` makes of both words, if anything.
-    pub(super) fn import(
-        &self,
-        key: Key,
-        session: &Session,
-        limits: &Limits,
-        now: Tick,
-        policy: &EvictionPolicy,
-        change: impl Fn(Word, Word) -> Option<Session>,
-    ) -> Imported {
-        let word = Word::new(key, session);
-        for _ in 0..ATTEMPTS {
-            let view = self.find(key, limits, now);
-            if let Current::Live(index, _) = view.current {
-                let known = Word::from_bits(view.bits(index));
-                let Some(new) = change(known, word) else {
-                    return Imported::Known;
-                };
-                if self.replace(&view, key, index, &new, limits, now).is_some() {
-                    return Imported::Known;
-                }
-                continue;
-            }
-            match self.insert(&view, word, policy, false) {
-                Placed::Inserted(evicted) => return Imported::Inserted(evicted),
-                Placed::Raced => {}
-                Placed::Full => break,
-            }
-        }
-        Imported::Full
-    }
-}
-
-/// The result of importing a session of another table.
-pub(super) enum Imported {
-    Inserted(Option<Evicted>),
-    /// The table has the session.
-    Known,
-    Full,
 }

@@ -29,6 +29,8 @@ pub(super) enum EvictionPolicy {
     /// Those of sessions with a lower priority: not in use before in use, then seen earlier before
     /// seen later.
     Copy,
+    /// None: only free places in its own two lines.
+    Spare,
     /// Only those of expired sessions.
     Merge {
         /// Limits for all words.
@@ -46,7 +48,7 @@ impl EvictionPolicy {
             EvictionPolicy::Learn { limits, now } | EvictionPolicy::Merge { limits, now, .. } => {
                 Expiry::new(*limits, *now)
             }
-            EvictionPolicy::Copy => Expiry {
+            EvictionPolicy::Copy | EvictionPolicy::Spare => Expiry {
                 live_from: 0,
                 lifetime: None,
             },

@@ -56,6 +56,7 @@ impl Table<'_> {
         is_patient: bool,
     ) -> Placed {
         let most_lines = match policy {
+            EvictionPolicy::Spare => return Placed::Full,
             EvictionPolicy::Learn { .. } if self.has_just_evicted(policy) => SHORT_SEARCH,
             EvictionPolicy::Merge { is_thorough, .. } if !is_thorough => SHORT_SEARCH,
             _ => SEARCH,
@@ -105,7 +106,7 @@ impl Table<'_> {
                     _ => Placed::Full,
                 }
             }
-            EvictionPolicy::Merge { .. } => Placed::Full,
+            EvictionPolicy::Merge { .. } | EvictionPolicy::Spare => Placed::Full,
         }
     }
 
@@ -116,7 +117,7 @@ impl Table<'_> {
             EvictionPolicy::Learn { now, .. } => {
                 self.counters.last_eviction.load(Relaxed) == u64::from(*now) + 1
             }
-            EvictionPolicy::Copy | EvictionPolicy::Merge { .. } => false,
+            EvictionPolicy::Copy | EvictionPolicy::Spare | EvictionPolicy::Merge { .. } => false,
         }
     }
 

@@ -2,14 +2,15 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::copy::Imported;
-use super::eviction::EvictionPolicy;
+use super::claim::Evicted;
+use super::eviction::{EvictionPolicy, Placed};
 use super::key::Key;
 use super::limits::Limits;
-use super::look_up::rank;
+use super::look_up::{rank, Current};
 use super::session::Session;
 use super::tick::Tick;
-use super::Table;
+use super::word::Word;
+use super::{Table, ATTEMPTS};
 
 /// No session expires: there is no clock, or the caller has checked.
 const NO_EXPIRY: Limits = Limits {
@@ -76,11 +77,16 @@ impl Table<'_> {
                 policy: EvictionPolicy::Copy,
             }];
         };
-        let least = histogram.least_of(self.easily_filled());
-        let rest = EvictionPolicy::Merge {
-            limits: NO_EXPIRY,
-            now: 0,
-            is_thorough: false,
+        let space = self.easily_filled();
+        let least = histogram.least_of(space);
+        // With several left for each free place, nearly all are taken without a search.
+        let rest = match seen.count.saturating_sub(space) > 2 * (self.capacity() - space) {
+            true => EvictionPolicy::Spare,
+            false => EvictionPolicy::Merge {
+                limits: NO_EXPIRY,
+                now: 0,
+                is_thorough: false,
+            },
         };
         let first = Pass {
             seen,
@@ -93,6 +99,39 @@ impl Table<'_> {
             policy: rest,
         });
         [first].into_iter().chain(last).collect()
+    }
+
+    /// Inserts a session of another table by that policy. Where the table has a live one of the key,
+    /// that becomes what `change` makes of both words, if anything.
+    pub(super) fn import(
+        &self,
+        key: Key,
+        session: &Session,
+        limits: &Limits,
+        now: Tick,
+        policy: &EvictionPolicy,
+        change: impl Fn(Word, Word) -> Option<Session>,
+    ) -> Imported {
+        let word = Word::new(key, session);
+        for _ in 0..ATTEMPTS {
+            let view = self.find(key, limits, now);
+            if let Current::Live(index, _) = view.current {
+                let known = Word::from_bits(view.bits(index));
+                let Some(new) = change(known, word) else {
+                    return Imported::Known;
+                };
+                if self.replace(&view, key, index, &new, limits, now).is_some() {
+                    return Imported::Known;
+                }
+                continue;
+            }
+            match self.insert(&view, word, policy, false) {
+                Placed::Inserted(evicted) => return Imported::Inserted(evicted),
+                Placed::Raced => {}
+                Placed::Full => break,
+            }
+        }
+        Imported::Full
     }
 
     /// Reads a word of each line that these sessions may be put into.
@@ -109,6 +148,14 @@ impl Table<'_> {
         }
         std::hint::black_box(any);
     }
+}
+
+/// The result of importing a session of another table.
+pub(super) enum Imported {
+    Inserted(Option<Evicted>),
+    /// The table has the session.
+    Known,
+    Full,
 }
 
 /// Sessions that are inserted one after the other, before those with a lower priority.
