@@ -8,7 +8,7 @@ use lib "$FindBin::Bin/lib";
 use Sticky::Test;
 use Sticky::Configuration qw/ prepare verdict /;
 
-my $t = prepare(Test::Nginx->new()->has(qw/ http /)->plan(35));
+my $t = prepare(Test::Nginx->new()->has(qw/ http /)->plan(43));
 my $dir = $t->testdir();
 
 sub emerg { return "nginx: [emerg] $_[0]\n" }
@@ -85,6 +85,29 @@ for my $case (
 is(verdict($t, "sticky_cluster rediss://10.0.0.9 key_file=key ca_file=none;\n"),
     emerg(qq{cannot read the file of parameter "ca_file" $in, expected certificates, "none": No such file }
         . 'or directory (os error 2) in case.conf:1'), 'no certificates');
+# What is in them is looked at before a store is.
+
+SKIP: {
+    my $made = system("cd $dir && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=store"
+        . ' -keyout own.key -out own.crt 2>/dev/null') == 0;
+    skip 'openssl not found', 8 if !$made;
+    my ($cert, $key) = ('a certificate', 'the key of a certificate');
+    for my $case (
+        ['ca_file=own.crt'],
+        ['ca_file=own.crt cert_file=own.crt cert_key_file=own.key'],
+        ['ca_file=key', 'ca_file', 'certificates', 'key'],
+        ['ca_file=empty', 'ca_file', 'certificates', 'empty'],
+        ['ca_file=own.key', 'ca_file', 'certificates', 'own.key'],
+        ['cert_file=own.key cert_key_file=own.crt', 'cert_file', $cert, 'own.key'],
+        ['cert_file=own.crt cert_key_file=own.crt', 'cert_key_file', $key, 'own.crt'],
+        ['cert_file=own.crt cert_key_file=empty', 'cert_key_file', $key, 'empty'])
+    {
+        my ($words, $parameter, $expected, $file) = @$case;
+        my $refused = defined $parameter && emerg(qq{the file of parameter "$parameter" $in cannot be used, }
+            . qq{expected $expected as PEM, "$file" in case.conf:1});
+        is(verdict($t, "sticky_cluster rediss://10.0.0.9 key_file=key $words;\n"), $refused || '', $words);
+    }
+}
 for my $file ('lines', 'empty') {
     is(verdict($t, "sticky_cluster redis://10.0.0.9 key_file=key password_file=$file;\n"),
         emerg(qq{the password of parameter "password_file" $in cannot be used, expected one line of text, }

@@ -16,11 +16,14 @@ use Sticky::Store;
 
 use Time::HiRes qw/ sleep time /;
 
+# Seconds, each way.
+use constant DELAY => 0.2;
+
 plan(skip_all => Sticky::Store::missing()) if !Sticky::Store::program();
 my $why = Sticky::Net::enter();
 plan(skip_all => $why) if defined $why;
 
-my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(26);
+my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(27);
 my $net = Sticky::Net->new(front => '10.77.0', back => '10.88.0');
 my $vault = $net->host('store', 2);
 my %host = map { $_ => $net->host($_, ord) } qw/ a b c d /;
@@ -45,7 +48,7 @@ $agree->('a quick line');
 
 # The line becomes slow. A request that waited for the store would take 0.4 s: of so many, most would.
 
-$link->delay(0.2);
+$link->delay(DELAY);
 my $slow = 0;
 for my $number (1 .. 40) {
     for my $node (@nodes) {
@@ -56,18 +59,24 @@ for my $number (1 .. 40) {
     }
 }
 cmp_ok($slow, '<', 60, 'a slow line: requests do not wait for it');
-my ($id, $began) = ('lag', time());
-$home{lag} = $node{a}->hand_out('lag');
-ok(eventually(sub { $node{b}->visit('/?sid=lag') eq "$home{lag} HIT" }), 'a slow line: learned at a, known at b');
-my $lag = time() - $began;
-cmp_ok($lag, '>', 0.35, 'a slow line: not before it has gone there and back');
-diag(sprintf 'lag with 200 ms each way: %.2f s', $lag);
 $agree->('a slow line');
+
+# How long it takes until another one knows, in round trips. What is learned may wait for one that is
+# under way, at both ends; questions about the store itself, and a snapshot, are asked beside those.
+# Median and longest of so many, in the seconds in which such questions are asked, too. On a machine
+# that is busy some take longer, but that is no reason for most of them.
+
+my @lags = sort { $a <=> $b } map { lag_of("lag$_") } 1 .. 15;
+my ($median, $longest) = map { $_ / (2 * DELAY) } @lags[7, 14];
+diag(sprintf 'lag with 200 ms each way: %.2f s at least, %.2f s as a median, %.2f s at most', @lags[0, 7, 14]);
+cmp_ok($lags[0], '>', 0.35, 'a slow line: not before it has gone there and back');
+cmp_ok($median, '<', 3, 'a slow line: most are known within three round trips');
+cmp_ok($longest, '<', 6, 'a slow line: and all within six');
 
 # One comes late.
 
 ok(eventually(sub { $store->ask('EXISTS', 'sticky:snapshot') }), 'a slow line: a snapshot is written');
-$began = time();
+my $began = time();
 $node{d} = $begin->('d');
 $node{d}->get('/');
 diag(sprintf 'a node with a slow line serves after %.2f s', time() - $began);
@@ -99,3 +108,15 @@ $agree->('a quick line again');
 is(join('', map { $_->failures() } @nodes), '', 'no process has failed');
 $_->stop() for @nodes;
 undef $_ for @nodes, values %node, $begin, $agree, $link, $store;
+
+# Seconds until b knows what a has learned.
+sub lag_of {
+    my ($id) = @_;
+    my $began = time();
+    $home{$id} = $node{a}->hand_out($id);
+    eventually(sub { $node{b}->visit("/?sid=$id") eq "$home{$id} HIT" });
+    my $lag = time() - $began;
+    # At another moment in the second of the next.
+    sleep 0.27;
+    return $lag;
+}

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::ngx::conf::{Conf, Position};
 use crate::ngx::upstream::Upstream;
+use crate::zone::cluster::store::Tls;
 use crate::zone::table_zone::TableZone;
 
 use super::key_file;
@@ -115,6 +116,20 @@ pub enum ClusterRefusal {
         .0.escape_ascii()
     )]
     Password(Vec<u8>),
+    /// What a file has is not what it should have.
+    #[error(
+        "the file of parameter \"{parameter}\" in \"sticky_cluster\" directive cannot be used, expected \
+         {expected} as PEM, \"{}\"",
+        .path.escape_ascii()
+    )]
+    Pem {
+        /// Its parameter.
+        parameter: &'static str,
+        /// What is to be in it.
+        expected: &'static str,
+        /// The file.
+        path: Vec<u8>,
+    },
     /// Both keys are the same.
     #[error(
         "\"old_key_file\" has the key of \"key_file\" in \"sticky_cluster\" directive, expected \
@@ -149,18 +164,23 @@ pub fn read<'c>(cf: Conf<'c>) -> Result<ClusterConf<'c>, ClusterRefusal> {
         Some(file) => Some(password(cf, file)?),
         None => rule.store.password.clone(),
     };
-    let certificates = |parameter, file: &[u8], expected| {
-        let (_, content) = content(cf, parameter, file, MAX_CERTIFICATES, expected)?;
-        Ok(content)
+    let pem = |parameter, file: &[u8], expected, is_right: fn(&[u8]) -> bool| {
+        let (path, content) = content(cf, parameter, file, MAX_CERTIFICATES, expected)?;
+        match is_right(&content) {
+            true => Ok(content),
+            false => Err(ClusterRefusal::Pem {
+                parameter,
+                expected,
+                path: path.to_vec(),
+            }),
+        }
     };
     let ca = rule.ca_file.as_deref();
-    let ca = ca.map(|file| certificates("ca_file", file, "certificates"));
+    let ca = ca.map(|file| pem("ca_file", file, "certificates", Tls::are_certificates));
     let cert = rule.cert_files.as_ref().map(|(cert, key)| {
-        let cert = certificates("cert_file", cert, "a certificate")?;
-        Ok((
-            cert,
-            certificates("cert_key_file", key, "the key of a certificate")?,
-        ))
+        let (what, key_of) = ("a certificate", "the key of a certificate");
+        let cert = pem("cert_file", cert, what, Tls::are_certificates)?;
+        Ok((cert, pem("cert_key_file", key, key_of, Tls::is_key)?))
     });
     Ok(ClusterConf {
         shown_url: cluster::shown_url(&words),

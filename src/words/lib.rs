@@ -2,8 +2,9 @@
 //!
 //! portable-atomic can do that word by word. It asks for each word anew what the processor can, and
 //! calls a function by a pointer for it, which is most of what a look-up costs. Here that is asked
-//! once for all eight, and they are compared where they are, in registers. That needs unsafe code,
-//! which is why it is a crate of its own: the core has none.
+//! once for all eight, and they are compared where they are, in registers. Where one word is read or
+//! replaced and instructions count, that is done here, too. It needs unsafe code, which is why it is a
+//! crate of its own: the core has none.
 //!
 //! Nothing else is different. Each word is read once, whole, by the instruction that portable-atomic
 //! uses as well (`vmovdqa` of 16 aligned bytes, which is atomic on processors with AVX), so that no

@@ -1,5 +1,6 @@
 //! Losing the store and finding it again.
 
+use std::sync::atomic::{Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
 use std::time::Duration;
 
 use sticky_core::cluster::header::Flag;
@@ -45,9 +46,25 @@ pub fn lost(context: &Context<'_>, error: &StoreError) {
     }
 }
 
+/// The store answers, but takes nothing of what is to be sent. Tells the operator, once.
+pub fn refused(context: &Context<'_>, error: &StoreError) {
+    context.shared.is_refused.store(true, Release);
+    lost(context, error);
+}
+
+/// The store takes what is sent.
+pub fn taken(context: &Context<'_>) {
+    if context.shared.is_refused.swap(false, AcqRel) {
+        found(context);
+    }
+}
+
 /// The store answers. Tells the operator, if he knows that it did not.
 pub fn found(context: &Context<'_>) {
     let header = context.header;
+    if context.shared.is_refused.load(Acquire) {
+        return;
+    }
     header.set(Flag::Up, true);
     if header.set(Flag::ToldAway, false) {
         let line = format!(
@@ -61,10 +78,14 @@ pub fn found(context: &Context<'_>) {
 
 /// What tells one run of the store's server from another one, as a number, not 0.
 pub fn run_of(store: &mut Store) -> Result<u64, StoreError> {
-    let run = store.run_id()?;
+    Ok(digest_of(&store.run_id()?))
+}
+
+/// The same of what the server calls it.
+pub fn digest_of(run: &str) -> u64 {
     // FNV-1a: of nobody who would want two to be the same.
     let digest = run.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| {
         (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    Ok(digest.max(1))
+    digest.max(1)
 }

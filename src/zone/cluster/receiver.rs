@@ -16,14 +16,18 @@ use crate::ngx::clock::monotonic_now;
 use crate::ngx::log::Level;
 
 use super::applying::Applying;
-use super::link::{found, lost, run_of, Backoff};
+use super::link::{digest_of, found, lost, run_of, Backoff};
 use super::shared::Context;
-use super::snapshots::{self, Snapshots};
-use super::store::{Store, StoreError, StreamId};
+use super::snapshots::{self, Asked, Snapshots};
+use super::store::{LookFor, Store, StoreError, StreamId};
 
-/// Entries of one round trip, and how long the store waits for some.
+/// Entries of one round trip.
 const MOST_ENTRIES: usize = 64;
+
+/// How long the store waits for some: as long as a round trip takes, as what comes in the other half of
+/// the time waits for the next question. At least so long, and at most.
 const WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_millis(400);
 
 /// Between two looks at the store itself: its clock, which run of the server it is.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -46,6 +50,7 @@ pub fn run(context: &Context<'_>) {
         marks: VecDeque::new(),
         snapshots: Snapshots::default(),
         told_odd: false,
+        wait: WAIT,
     };
     while context.goes_on() {
         let served = receiver.serve(&mut backoff);
@@ -66,11 +71,47 @@ struct Receiver<'a, 'c> {
     marks: VecDeque<u64>,
     snapshots: Snapshots,
     told_odd: bool,
+    /// How long the store is to wait for entries.
+    wait: Duration,
+}
+
+/// What this node is called in the list of nodes.
+struct Nodes {
+    stream: Vec<u8>,
+    list: Vec<u8>,
+    name: String,
+}
+
+impl Nodes {
+    fn of(context: &Context<'_>) -> Self {
+        let NodeId(node) = context.header.node();
+        Self {
+            stream: context.plan.stream(),
+            list: context.plan.key(NODES),
+            name: node.iter().map(|byte| format!("{byte:02x}")).collect(),
+        }
+    }
+
+    /// Says that this node is there, counts those that do, and asks whether the stream still has the
+    /// entry that was applied last.
+    fn look_for(&self, context: &Context<'_>) -> LookFor<'_> {
+        let position = context.header.position();
+        LookFor {
+            stream: &self.stream,
+            place: (position != Position::default()).then(|| StreamId::of(position)),
+            list: &self.list,
+            member: self.name.as_bytes(),
+            now: context.store_seconds(),
+            lasts: NODE_LASTS,
+        }
+    }
 }
 
 impl Receiver<'_, '_> {
     fn serve(&mut self, backoff: &mut Backoff) -> Result<(), StoreError> {
         let context = self.context;
+        self.snapshots.begin_anew();
+        self.wait = WAIT;
         let mut store = Store::connect(&context.plan.access)?;
         self.look_at_clock(&mut store)?;
         self.look_at_policy(&mut store)?;
@@ -82,37 +123,71 @@ impl Receiver<'_, '_> {
         if is_other_run {
             self.send_unreturned();
         }
-        self.attend(&mut store)?;
+        let nodes = Nodes::of(context);
+        let count = store.attend(&nodes.look_for(context))?;
+        context.header.statistics.nodes.store(count, Relaxed);
         context.shared.fit.store(run, Release);
         found(context);
         *backoff = Backoff::new();
         let mut looked = Instant::now();
         while context.goes_on() {
-            self.follow(&mut store, WAIT)?;
-            if looked.elapsed() >= LOOK_EVERY {
+            let is_due = looked.elapsed() >= LOOK_EVERY;
+            if is_due {
                 looked = Instant::now();
-                self.look_at_clock(&mut store)?;
-                if run_of(&mut store)? != run || !self.is_in_place(&mut store)? {
-                    // Begins anew.
-                    return Ok(());
-                }
-                self.attend(&mut store)?;
-                self.mark();
-                self.snapshots
-                    .look(context, &mut store, &mut self.applying)?;
+            }
+            if !self.go_on(&mut store, is_due.then_some((&nodes, run)))? {
+                // Begins anew.
+                return Ok(());
             }
         }
         Ok(())
     }
 
-    fn look_at_clock(&self, store: &mut Store) -> Result<(), StoreError> {
+    /// Applies what comes next in the stream, and looks at the store itself if that is due, in one
+    /// round trip. False: it is another run of it, or the place in the stream is lost.
+    fn go_on(&mut self, store: &mut Store, due: Option<(&Nodes, u64)>) -> Result<bool, StoreError> {
         let context = self.context;
+        let look = due.map(|(nodes, run)| (nodes.look_for(context), run));
+        let asked = match &look {
+            Some((what, _)) => Some((monotonic_now(), store.ask_look(what)?)),
+            None => None,
+        };
+        // Not at once: a snapshot on its way would make the answer about the time late.
+        let about_snapshot = match look.is_none() {
+            true => self.snapshots.ask(context, store, &mut self.applying)?,
+            false => Asked::Nothing,
+        };
+        self.ask_entries(store, self.wait)?;
+        if let (Some((what, run)), Some((asked_at, asked))) = (&look, asked) {
+            let seen = store.look(what, asked)?;
+            if digest_of(&seen.run) != *run || !seen.is_in_place {
+                return Ok(false);
+            }
+            self.set_clock(seen.time, asked_at, seen.took);
+            self.wait = seen.took.clamp(WAIT, LONGEST_WAIT);
+            store.set_wait(self.wait)?;
+            context.header.statistics.nodes.store(seen.members, Relaxed);
+            self.mark();
+        }
+        self.snapshots.hear(context, store, about_snapshot)?;
+        self.apply_entries(store)?;
+        Ok(true)
+    }
+
+    fn look_at_clock(&self, store: &mut Store) -> Result<(), StoreError> {
         let asked = monotonic_now();
         let (time, took) = store.time()?;
+        self.set_clock(time, asked, took);
+        Ok(())
+    }
+
+    /// The store has told its time, in microseconds, when asked at that millisecond.
+    fn set_clock(&self, time: u64, asked: u64, took: Duration) {
+        let context = self.context;
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let clock = &context.header.clock;
         let guessed = (!clock.is_set()).then(|| context.store_milliseconds());
-        clock.set(time, asked * 1000, took);
+        clock.set(time, asked.saturating_mul(1000), took);
         let ahead = clock.milliseconds(0) as i64;
         context.journal().see_clock(ahead);
         if let Some(guessed) = guessed {
@@ -121,19 +196,6 @@ impl Receiver<'_, '_> {
         }
         let statistics = &context.header.statistics;
         statistics.last_contact.store(time / 1_000_000, Relaxed);
-        Ok(())
-    }
-
-    /// Says that this node is there, and counts those that do.
-    fn attend(&self, store: &mut Store) -> Result<(), StoreError> {
-        let context = self.context;
-        let NodeId(node) = context.header.node();
-        let name: String = node.iter().map(|byte| format!("{byte:02x}")).collect();
-        let list = context.plan.key(NODES);
-        let now = context.store_seconds();
-        let count = store.attend(&list, name.as_bytes(), now, NODE_LASTS)?;
-        context.header.statistics.nodes.store(count, Relaxed);
-        Ok(())
     }
 
     /// Tells the operator once that the store may forget what is in it.
@@ -226,7 +288,8 @@ impl Receiver<'_, '_> {
         // A node that has just begun serves when it has what was there.
         let target = stream.map(|state| state.last).unwrap_or_default();
         while is_new && context.goes_on() && StreamId::of(header.position()) < target {
-            if self.follow(store, Duration::ZERO)? == 0 {
+            self.ask_entries(store, Duration::ZERO)?;
+            if self.apply_entries(store)? == 0 {
                 break;
             }
         }
@@ -277,15 +340,19 @@ impl Receiver<'_, '_> {
         }
     }
 
-    /// Applies what comes next in the stream. Returns how many entries.
-    fn follow(&mut self, store: &mut Store, wait: Duration) -> Result<usize, StoreError> {
+    /// Asks for what comes next in the stream.
+    fn ask_entries(&self, store: &mut Store, wait: Duration) -> Result<(), StoreError> {
         let context = self.context;
         let after = before(context.header.position());
-        let stream = context.plan.stream();
-        let entries = store.read(&stream, after, MOST_ENTRIES, wait)?;
+        store.ask_read(&context.plan.stream(), after, MOST_ENTRIES, wait)
+    }
+
+    /// Applies that. Returns how many entries.
+    fn apply_entries(&mut self, store: &mut Store) -> Result<usize, StoreError> {
+        let entries = store.read()?;
         let count = entries.len();
         for (id, bytes) in entries {
-            if !context.goes_on() {
+            if !self.context.goes_on() {
                 break;
             }
             self.apply(id, &bytes);

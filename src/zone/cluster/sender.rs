@@ -12,7 +12,7 @@ use sticky_core::cluster::{Record, Seconds};
 
 use super::applying::Tables;
 use super::known::Known;
-use super::link::{run_of, Backoff};
+use super::link::{refused, run_of, taken, Backoff};
 use super::shared::Context;
 use super::store::{Store, StoreError};
 
@@ -32,8 +32,11 @@ pub fn run(context: &Context<'_>) {
     let mut backoff = Backoff::new();
     let tables = Tables::of(context);
     while context.goes_on() {
-        // The receiver tells when the store is away.
-        if serve(context, &tables, &mut backoff).is_err() {
+        if let Err(error) = serve(context, &tables, &mut backoff) {
+            // The receiver tells when the store is away. This may be all that it refuses.
+            if let StoreError::Refused(_) = error {
+                refused(context, &error);
+            }
             context.sleep(backoff.next());
         }
     }
@@ -55,9 +58,8 @@ fn serve<'a>(
         context.sleep(NAP);
         return Ok(());
     }
-    *backoff = Backoff::new();
     let mut known = None;
-    let sent = send(context, tables, &mut store, fit, &mut known);
+    let sent = send(context, tables, &mut store, fit, &mut known, backoff);
     if let Some((since, _)) = known {
         context.header.must_fill(since);
     }
@@ -72,6 +74,7 @@ fn send<'t>(
     store: &mut Store,
     fit: u64,
     known: &mut Option<(Seconds, Known<'t>)>,
+    backoff: &mut Backoff,
 ) -> Result<(), StoreError> {
     let mut busy_until = Instant::now();
     let mut drains = Drains::default();
@@ -93,6 +96,8 @@ fn send<'t>(
         }
         let now = Instant::now();
         if is_busy {
+            // It takes what is sent.
+            *backoff = Backoff::new();
             busy_until = now + BUSY;
         } else {
             thread::sleep(if now < busy_until { SHORT_NAP } else { NAP });
@@ -233,7 +238,9 @@ fn append(context: &Context<'_>, store: &mut Store, entries: &[Vec<u8>]) -> Resu
     if entries.is_empty() || !context.goes_on() {
         return Ok(());
     }
-    store.append(&context.plan.stream(), entries)
+    store.append(&context.plan.stream(), entries)?;
+    taken(context);
+    Ok(())
 }
 
 /// Records for an entry.

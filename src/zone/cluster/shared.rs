@@ -35,6 +35,8 @@ pub struct Shared {
     pub fit: AtomicU64,
     /// Whoever has it sends, or goes back to what was sent before.
     pub sending: Mutex<()>,
+    /// The store answers, but takes nothing.
+    pub is_refused: AtomicBool,
 }
 
 impl Shared {
@@ -47,6 +49,7 @@ impl Shared {
             is_over: AtomicBool::new(false),
             fit: AtomicU64::new(0),
             sending: Mutex::new(()),
+            is_refused: AtomicBool::new(false),
         }
     }
 

@@ -1,23 +1,31 @@
 //! The store: a server of Redis or Valkey, with what is asked of it here and no more. Every call ends
 //! within a few seconds, whatever the server does.
+//!
+//! What need not be known before the next question is asked is sent with it, and the answers are read
+//! one after the other: a store that is far away is asked as much in one round trip.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::{
-    Client, ClientTlsConfig, Cmd, Connection, ConnectionAddr, ConnectionInfo, ConnectionLike,
-    ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError, TlsCertificates, Value,
+    Client, ClientTlsConfig, Cmd, Connection, ConnectionAddr, ConnectionInfo, ErrorKind,
+    IntoConnectionInfo, RedisConnectionInfo, RedisError, TlsCertificates, Value,
 };
-use sticky_core::cluster::header::Position;
 use thiserror::Error;
+
+mod look;
+mod stream;
+
+pub use look::LookFor;
+pub use stream::StreamId;
 
 /// To connect, with all that is asked first, and to wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The one field of an entry of the stream.
-const FIELD: &[u8] = b"r";
+/// So many bytes are not gathered to be sent at once.
+const MOST_UNSENT: usize = 1 << 16;
 
 /// Where a server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +43,37 @@ pub struct Tls {
     pub authorities: Option<Vec<u8>>,
     /// Certificate and key of this nginx.
     pub own: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Tls {
+    /// Whether that is certificates as PEM.
+    pub fn are_certificates(pem: &[u8]) -> bool {
+        // None at all is none that is wrong.
+        let begins = pem
+            .windows(CERTIFICATE.len())
+            .any(|text| text == CERTIFICATE);
+        begins && are_usable(Some(pem.to_vec()), None)
+    }
+
+    /// Whether that is the key of a certificate as PEM, without a password.
+    pub fn is_key(pem: &[u8]) -> bool {
+        let own = ClientTlsConfig {
+            client_cert: Vec::new(),
+            client_key: pem.to_vec(),
+        };
+        are_usable(None, Some(own))
+    }
+}
+
+const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
+fn are_usable(root_cert: Option<Vec<u8>>, client_tls: Option<ClientTlsConfig>) -> bool {
+    let certificates = TlsCertificates {
+        client_tls,
+        root_cert,
+    };
+    // Nothing is connected.
+    Client::build_with_tls("rediss://localhost", certificates).is_ok()
 }
 
 /// Where the store is, and as whom it is spoken to.
@@ -102,55 +141,16 @@ fn shown(text: &str) -> String {
     text.chars().take(200).collect()
 }
 
-/// The place of an entry in the stream: milliseconds and a number, as the store gives them.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub struct StreamId {
-    /// Milliseconds since 1970 by its clock.
-    pub ms: u64,
-    /// Of entries of one millisecond, which.
-    pub sequence: u64,
-}
+/// The result of what is asked.
+type Answer<T> = Result<T, StoreError>;
 
-impl StreamId {
-    /// That of the entry of which something was applied last.
-    pub fn of(position: Position) -> StreamId {
-        StreamId {
-            ms: position.ms,
-            sequence: position.sequence,
-        }
-    }
-
-    fn parse(bytes: &[u8]) -> Option<StreamId> {
-        let text = std::str::from_utf8(bytes).ok()?;
-        let (ms, sequence) = text.split_once('-')?;
-        Some(StreamId {
-            ms: ms.parse().ok()?,
-            sequence: sequence.parse().ok()?,
-        })
-    }
-}
-
-impl fmt::Display for StreamId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.ms, self.sequence)
-    }
-}
-
-/// What is known of the stream.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct StreamState {
-    /// The place that was given last, whether or not the entry is still there.
-    pub last: StreamId,
-    /// The first entry that is there.
-    pub first: Option<StreamId>,
-}
-
-/// A connection to the store.
+/// A connection to the store. After an error there may be answers left in it: then it is of no more
+/// use.
 pub struct Store {
     connection: Connection,
+    /// Commands that were not sent yet.
+    unsent: Vec<u8>,
 }
-
-type Answer<T> = Result<T, StoreError>;
 
 impl Store {
     /// Connects. With sentinels, to the server that one of them names and that says itself that it
@@ -238,37 +238,44 @@ impl Store {
         let connection = client.get_connection_with_timeout(TIMEOUT)?;
         connection.set_read_timeout(Some(TIMEOUT))?;
         connection.set_write_timeout(Some(TIMEOUT))?;
-        Ok(Store { connection })
+        Ok(Store {
+            connection,
+            unsent: Vec::new(),
+        })
     }
 
     fn ask(&mut self, command: &Cmd) -> Answer<Value> {
-        let answer = self.connection.req_command(command)?;
-        match answer {
-            Value::ServerError(error) => Err(RedisError::from(error).into()),
-            answer => Ok(answer),
+        self.send(command)?;
+        self.receive()
+    }
+
+    /// Sends a command, at the latest when an answer is awaited. Its answer is to be
+    /// [received](Store::receive) when those of all commands before have been.
+    fn send(&mut self, command: &Cmd) -> Answer<()> {
+        command.write_packed_command(&mut self.unsent);
+        match self.unsent.len() >= MOST_UNSENT {
+            true => self.send_all(),
+            false => Ok(()),
         }
     }
 
-    /// The time by its clock, in microseconds since 1970, and how long the answer took.
-    pub fn time(&mut self) -> Answer<(u64, Duration)> {
-        let asked = Instant::now();
-        let Value::Array(parts) = self.ask(&redis::cmd("TIME"))? else {
-            return Err(StoreError::Odd("TIME"));
-        };
-        let mut parts = parts.iter().map(|part| text_of(part)?.parse::<u64>().ok());
-        let seconds = parts.next().flatten();
-        let micros = parts.next().flatten();
-        let (seconds, micros) = seconds.zip(micros).ok_or(StoreError::Odd("TIME"))?;
-        let time = seconds.saturating_mul(1_000_000).saturating_add(micros);
-        Ok((time, asked.elapsed()))
+    /// Sends what was not sent yet.
+    fn send_all(&mut self) -> Answer<()> {
+        if !self.unsent.is_empty() {
+            self.connection.send_packed_command(&self.unsent)?;
+            self.unsent.clear();
+        }
+        Ok(())
     }
 
-    /// What tells one run of the server from another one.
-    pub fn run_id(&mut self) -> Answer<String> {
-        let answer = self.ask(redis::cmd("INFO").arg("server"))?;
-        let text = text_of(&answer).ok_or(StoreError::Odd("INFO"))?;
-        let found = text.lines().find_map(|line| line.strip_prefix("run_id:"));
-        found.map(str::to_owned).ok_or(StoreError::Odd("INFO"))
+    /// The answer to the oldest command that has none yet.
+    fn receive(&mut self) -> Answer<Value> {
+        self.send_all()?;
+        match self.connection.recv_response()? {
+            Value::ServerError(error) => Err(RedisError::from(error).into()),
+            Value::Push { .. } => Err(StoreError::Odd("what nobody has asked")),
+            answer => Ok(answer),
+        }
     }
 
     /// What it does when it has no memory left. `None`: it does not say.
@@ -282,187 +289,60 @@ impl Store {
         }
     }
 
-    /// Adds entries to the stream, in one round trip.
-    pub fn append(&mut self, stream: &[u8], entries: &[Vec<u8>]) -> Answer<()> {
-        let mut pipeline = redis::pipe();
-        for entry in entries {
-            let command = pipeline.cmd("XADD");
-            command.arg(stream).arg("*").arg(FIELD).arg(&entry[..]);
-        }
-        let packed = pipeline.get_packed_pipeline();
-        let answers = self
-            .connection
-            .req_packed_commands(&packed, 0, entries.len())?;
-        for answer in answers {
-            if let Value::ServerError(error) = answer {
-                return Err(RedisError::from(error).into());
-            }
-        }
-        Ok(())
-    }
-
-    /// The entries behind that place, so many at most; none if none comes within the time.
-    pub fn read(
-        &mut self,
-        stream: &[u8],
-        after: StreamId,
-        count: usize,
-        wait: Duration,
-    ) -> Answer<Vec<(StreamId, Vec<u8>)>> {
-        let mut command = redis::cmd("XREAD");
-        command.arg("COUNT").arg(count);
-        // 0 would wait for ever.
-        let wait = wait.as_millis() as u64;
-        if wait > 0 {
-            command.arg("BLOCK").arg(wait);
-        }
-        command.arg("STREAMS").arg(stream).arg(after.to_string());
-        let Value::Array(streams) = self.ask(&command)? else {
-            return Ok(Vec::new());
-        };
-        let entries = streams.into_iter().next().and_then(|stream| match stream {
-            Value::Array(parts) => parts.into_iter().nth(1),
-            _ => None,
-        });
-        let Some(Value::Array(entries)) = entries else {
-            return Err(StoreError::Odd("XREAD"));
-        };
-        let entries = entries.into_iter().map(entry_of);
-        let entries: Option<Vec<_>> = entries.collect();
-        entries.ok_or(StoreError::Odd("XREAD"))
-    }
-
-    /// Whether the stream has the entry of that place.
-    pub fn has(&mut self, stream: &[u8], id: StreamId) -> Answer<bool> {
-        let mut command = redis::cmd("XRANGE");
-        let id = id.to_string();
-        command.arg(stream).arg(&id).arg(&id);
-        match self.ask(&command)? {
-            Value::Array(entries) => Ok(!entries.is_empty()),
-            _ => Err(StoreError::Odd("XRANGE")),
-        }
-    }
-
-    /// The place of the last entry of the stream up to that one.
-    pub fn last_until(&mut self, stream: &[u8], id: StreamId) -> Answer<Option<StreamId>> {
-        let mut command = redis::cmd("XREVRANGE");
-        command.arg(stream).arg(id.to_string()).arg("-");
-        command.arg("COUNT").arg(1);
-        let Value::Array(entries) = self.ask(&command)? else {
-            return Err(StoreError::Odd("XREVRANGE"));
-        };
-        let entry = entries.into_iter().next();
-        Ok(entry.and_then(entry_of).map(|(id, _)| id))
-    }
-
-    /// Notes in a list that a member is there at that second, forgets members that were not there for
-    /// so many seconds, and the whole list when none is there any more. Returns how many are left.
-    pub fn attend(&mut self, list: &[u8], member: &[u8], now: u64, lasts: u64) -> Answer<u64> {
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("ZADD").arg(list).arg(now).arg(member);
-        let over = now.saturating_sub(lasts);
-        let end = pipeline.cmd("ZREMRANGEBYSCORE");
-        end.arg(list).arg("-inf").arg(over);
-        pipeline.cmd("PEXPIRE").arg(list).arg(lasts * 1000);
-        pipeline.cmd("ZCARD").arg(list);
-        let packed = pipeline.get_packed_pipeline();
-        let answers = self.connection.req_packed_commands(&packed, 0, 4)?;
-        for answer in &answers {
-            if let Value::ServerError(error) = answer {
-                return Err(RedisError::from(error.clone()).into());
-            }
-        }
-        match answers.last() {
-            Some(Value::Int(count)) => Ok(u64::try_from(*count).unwrap_or_default()),
-            _ => Err(StoreError::Odd("ZCARD")),
-        }
-    }
-
-    /// What is known of the stream. `None`: there is none.
-    pub fn stream(&mut self, stream: &[u8]) -> Answer<Option<StreamState>> {
-        let parts = match self.ask(redis::cmd("XINFO").arg("STREAM").arg(stream)) {
-            Ok(Value::Array(parts)) => parts,
-            Ok(_) => return Err(StoreError::Odd("XINFO")),
-            Err(StoreError::Refused(why)) if why.contains("no such key") => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let mut state = StreamState {
-            last: StreamId::default(),
-            first: None,
-        };
-        for pair in parts.chunks_exact(2) {
-            let [name, value] = pair else { continue };
-            match (text_of(name).as_deref(), value) {
-                (Some("last-generated-id"), Value::BulkString(id)) => {
-                    state.last = StreamId::parse(id).ok_or(StoreError::Odd("XINFO"))?;
-                }
-                (Some("first-entry"), Value::Array(entry)) => {
-                    if let Some(Value::BulkString(id)) = entry.first() {
-                        state.first = StreamId::parse(id);
-                    }
-                }
-                _ => {}
-            }
-        }
-        Ok(Some(state))
-    }
-
-    /// Forgets the entries of the stream before that one.
-    pub fn trim(&mut self, stream: &[u8], before: StreamId) -> Answer<()> {
-        let mut command = redis::cmd("XTRIM");
-        command.arg(stream).arg("MINID").arg("~");
-        self.ask(command.arg(before.to_string())).map(drop)
-    }
-
-    /// Sets a key that is not there, which goes after that time. False: it is there.
-    pub fn claim(&mut self, key: &[u8], value: &[u8], lasts: Duration) -> Answer<bool> {
+    /// Asks to set a key that is not there, which goes after that time.
+    pub fn ask_claim(&mut self, key: &[u8], value: &[u8], lasts: Duration) -> Answer<()> {
         let mut command = redis::cmd("SET");
         command.arg(key).arg(value).arg("NX");
         command.arg("PX").arg(lasts.as_millis() as u64);
-        Ok(self.ask(&command)? != Value::Nil)
+        self.send(&command)
+    }
+
+    /// The answer to that. False: it is there.
+    pub fn is_claimed(&mut self) -> Answer<bool> {
+        Ok(self.receive()? != Value::Nil)
     }
 
     /// What is at a key.
     pub fn get(&mut self, key: &[u8]) -> Answer<Option<Vec<u8>>> {
-        match self.ask(redis::cmd("GET").arg(key))? {
+        self.ask_get(key)?;
+        self.got()
+    }
+
+    /// Asks what is at a key.
+    pub fn ask_get(&mut self, key: &[u8]) -> Answer<()> {
+        self.send(redis::cmd("GET").arg(key))
+    }
+
+    /// The answer to that.
+    pub fn got(&mut self) -> Answer<Option<Vec<u8>>> {
+        match self.receive()? {
             Value::Nil => Ok(None),
             Value::BulkString(bytes) => Ok(Some(bytes)),
             _ => Err(StoreError::Odd("GET")),
         }
     }
 
-    /// Sets a key, for that time if there is one.
-    pub fn set(&mut self, key: &[u8], value: &[u8], lasts: Option<Duration>) -> Answer<()> {
+    /// Asks to set a key, for that time if there is one.
+    pub fn ask_set(&mut self, key: &[u8], value: &[u8], lasts: Option<Duration>) -> Answer<()> {
         let mut command = redis::cmd("SET");
         command.arg(key).arg(value);
         if let Some(lasts) = lasts {
             command.arg("PX").arg(lasts.as_millis() as u64);
         }
-        self.ask(&command).map(drop)
+        self.send(&command)
     }
 
-    /// Lets a key go after that time.
-    pub fn expire(&mut self, key: &[u8], after: Duration) -> Answer<()> {
+    /// Asks to let a key go after that time.
+    pub fn ask_expire(&mut self, key: &[u8], after: Duration) -> Answer<()> {
         let mut command = redis::cmd("PEXPIRE");
         command.arg(key).arg(after.as_millis() as u64);
-        self.ask(&command).map(drop)
+        self.send(&command)
     }
-}
 
-fn entry_of(entry: Value) -> Option<(StreamId, Vec<u8>)> {
-    let Value::Array(parts) = entry else {
-        return None;
-    };
-    let mut parts = parts.into_iter();
-    let (Value::BulkString(id), Value::Array(fields)) = (parts.next()?, parts.next()?) else {
-        return None;
-    };
-    // One of another program is empty here, and refused.
-    let bytes = match fields.into_iter().nth(1) {
-        Some(Value::BulkString(bytes)) => bytes,
-        _ => Vec::new(),
-    };
-    Some((StreamId::parse(&id)?, bytes))
+    /// The answers to so many commands that have nothing to say but that it is done.
+    pub fn done(&mut self, count: usize) -> Answer<()> {
+        (0..count).try_for_each(|_| self.receive().map(drop))
+    }
 }
 
 fn text_of(value: &Value) -> Option<String> {

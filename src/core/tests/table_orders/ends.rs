@@ -1,6 +1,6 @@
 //! The end of a session.
 
-use sticky_core::table::{Claim, Word};
+use sticky_core::table::{Claim, PeerId, Word};
 
 use crate::pair::*;
 

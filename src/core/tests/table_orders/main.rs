@@ -12,7 +12,7 @@ mod pair;
 mod registry;
 mod requests;
 
-use sticky_core::table::{Claim, Evicted, Learned, LookUp, Merged, PeerId, Stage, Word};
+use sticky_core::table::{Claim, Learned, Merged, PeerId, Word};
 
 use pair::*;
 
