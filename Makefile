@@ -468,7 +468,7 @@ bench-nginx: module
 ## What the module adds to a request and to a page, in instructions
 bench-instructions: module
 	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl valgrind
-	@status=0; for part in '' --pages; do \
+	@status=0; for part in '' --pages --watching; do \
 		tools/bench-instructions $$part $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" || status=1; \
 	done; exit $$status
 
