@@ -470,14 +470,14 @@ bench-nginx: module
 	@tools/bench-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
 
 ## For bench-instructions: requests or pages alone
-BENCH_PART ?= requests pages
+BENCH_PART ?= requests pages watching
 
 # Under callgrind: repeatable, whatever else the machine does.
 ## What the module adds to a request and to a page, in instructions
 bench-instructions: module
 	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl valgrind
 	@status=0; for part in $(BENCH_PART); do \
-		if [ $$part = pages ]; then part=--pages; echo; else part=; fi; \
+		if [ $$part = requests ]; then part=; else part=--$$part; echo; fi; \
 		tools/bench-instructions $$part $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" || status=$$?; \
 	done; exit $$status
 

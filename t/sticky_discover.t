@@ -8,52 +8,17 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Sticky::Test;
 use Sticky::Shapes;
+use Sticky::Upstreams qw/ configure /;
 
 my $t = Test::Nginx->new()->has(qw/http proxy/);
 my %shapes = %{ shapes() };
 my @names = sort keys %shapes;
 
-# Each in an upstream of its own.
-sub configure {
-    my (%lines) = @_;
-    my $blocks = join '', map {
-        "upstream $_ {\n$lines{$_}\nserver 127.0.0.1:8081;\nserver 127.0.0.1:8082;\nserver 127.0.0.1:8083;\n}\n"
-    } @names;
-    my $locations = join '', map { "location /$_/ {\nproxy_pass http://$_;\n}\n" } @names;
-    $t->write_file_expand('nginx.conf', <<"EOC");
-
-%%TEST_GLOBALS%%
-
-daemon off;
-worker_processes 2;
-error_log %%TESTDIR%%/error.log notice;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
-
-    proxy_http_version 1.0;
-
-    $blocks
-    server {
-        listen       127.0.0.1:8080;
-        server_name  localhost;
-
-        $locations
-        location /status { sticky_status; }
-    }
-}
-
-EOC
-    return;
-}
-
 my @letters = qw/ A B C /;
 $t->run_daemon(\&server, port(8081 + $_), $letters[$_]) for 0 .. 2;
 $t->waitforsocket('127.0.0.1:' . port(8081 + $_)) for 0 .. 2;
-configure(map { $_ => 'sticky mode=discover;' } @names);
+# Each in an upstream of its own.
+configure($t, { map { $_ => 'sticky mode=discover;' } @names }, uri => '');
 $t->try_run('no module')->plan(6 * @names + 4);
 
 my %line;
@@ -78,7 +43,7 @@ like($page, qr/Discovery\.<\/strong> Nothing is steered/, 'that nothing is steer
 
 # With these lines none goes astray.
 
-configure(%line);
+configure($t, \%line, uri => '');
 $t->reload();
 ok(eventually(sub { $t->read_file('error.log') =~ /exited with code 0.*exited with code 0/s }), 'reloaded');
 for my $name (@names) {

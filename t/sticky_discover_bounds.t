@@ -7,53 +7,23 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Sticky::Test;
 use Sticky::Shapes;
+use Sticky::Upstreams qw/ configure /;
 
 my $t = Test::Nginx->new()->has(qw/http proxy/);
 
-sub configure {
-    my ($line, $more) = @_;
-    my @names = ('u', 'few', 'odd');
-    my $blocks = join '', map { "upstream $_ {\n$line\nserver 127.0.0.1:8081;\nserver 127.0.0.1:8082;\n}\n" } @names;
-    $t->write_file_expand('nginx.conf', <<"EOC");
-
-%%TEST_GLOBALS%%
-
-daemon off;
-worker_processes 2;
-error_log %%TESTDIR%%/error.log notice;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
-
-    proxy_http_version 1.0;
-    $more
-
-    $blocks
-    server {
-        listen       127.0.0.1:8080;
-        server_name  localhost;
-        add_header   X-Status  \$sticky_status  always;
-
-        location /few/ { proxy_pass http://few/; }
-        location /odd/ { proxy_pass http://odd/; }
-        location / { proxy_pass http://u; }
-        location /status { sticky_status; }
-    }
-}
-
-EOC
-    return;
-}
+# With that line in each of three upstreams.
+my $watch = sub {
+    my ($line, $of_http) = @_;
+    configure($t, { map { $_ => $line } qw/ u few odd / }, servers => 2, of_http => $of_http // '',
+        of_server => 'add_header X-Status $sticky_status always;');
+};
 
 $t->run_daemon(\&server, port(8081 + $_), (qw/ A B /)[$_]) for 0 .. 1;
 $t->waitforsocket('127.0.0.1:' . port(8081 + $_)) for 0 .. 1;
-configure('sticky mode=discover for=10m;', '');
+$watch->('sticky mode=discover for=10m;');
 $t->try_run('no module')->plan(13);
 
-is(status(get('/link/a?sid=abc123def456')), 'NONE', 'a request has no session');
+is(status(get('/u/link/a?sid=abc123def456')), 'NONE', 'a request has no session');
 
 # Too few clients: no name is shown.
 
@@ -88,14 +58,14 @@ for my $body ('{"a":' x 5000, '[' x 20_000, '"' x 9999, "\0" x 100_000, '{"clien
 
 my $requests = discovered('odd')->{requests};
 cmp_ok($requests, '>', 300, 'requests are counted');
-configure('sticky mode=discover for=10m;', 'server_tokens off;');
+$watch->('sticky mode=discover for=10m;', 'server_tokens off;');
 $t->reload();
 ok(eventually(sub { (() = $t->read_file('error.log') =~ /exited with code 0/g) >= 2 }), 'reloaded');
 is(discovered('odd')->{requests}, $requests, 'the same configuration goes on');
 
 # Another time begins anew.
 
-configure('sticky mode=discover for=20m;', '');
+$watch->('sticky mode=discover for=20m;');
 $t->reload();
 ok(eventually(sub { (() = $t->read_file('error.log') =~ /exited with code 0/g) >= 4 }), 'reloaded again');
 $found = discovered('odd');

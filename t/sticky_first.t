@@ -7,57 +7,26 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Sticky::Test;
 use Sticky::Pages;
+use Sticky::Upstreams qw/ configure /;
 
 use IO::Socket::INET;
 
 my $t = Test::Nginx->new()->has(qw/http proxy map/);
 
 $t->write_file_expand('backends.conf', backends());
-sub configure {
-    my ($wrong) = @_;
-    my $blocks = upstreams(
-        wrong   => $wrong,
-        header  => 'sticky mode=query from=header:X-Token learn=header:X-Token;',
-        handed  => 'sticky mode=query;',
-        brought => 'sticky mode=query;',
-        few     => 'sticky mode=query;',
-        cookie  => 'sticky;',
-    );
-    my @names = qw/ wrong header handed brought few cookie /;
-    my $locations = join '', map { "location /$_/ {\nproxy_pass http://$_/;\n}\n" } @names;
-    $t->write_file_expand('nginx.conf', <<"EOC");
+my %lines = (
+    header  => 'sticky mode=query from=header:X-Token learn=header:X-Token;',
+    handed  => 'sticky mode=query;',
+    brought => 'sticky mode=query;',
+    few     => 'sticky mode=query;',
+    cookie  => 'sticky;',
+);
+my $wrong = sub {
+    configure($t, { %lines, wrong => $_[0] },
+        of_http => "include backends.conf;\naccess_log off;\nkeepalive_requests 100000;");
+};
 
-%%TEST_GLOBALS%%
-
-daemon off;
-worker_processes 2;
-
-events {
-}
-
-http {
-    %%TEST_GLOBALS_HTTP%%
-
-    keepalive_requests 100000;
-    access_log off;
-
-    include backends.conf;
-
-    $blocks
-    server {
-        listen       127.0.0.1:8080;
-        server_name  localhost;
-
-        $locations
-        location /status { sticky_status; }
-    }
-}
-
-EOC
-    return;
-}
-
-configure('sticky mode=query name=sid;');
+$wrong->('sticky mode=query name=sid;');
 $t->try_run('no module')->plan(12);
 
 many('/wrong/', 599, 'X-Page: <a href=/?other=1>');
@@ -89,7 +58,7 @@ is(lines('cookie'), 0, 'no line where none is looked for');
 # Over a reload the count goes on, and it begins anew for another directive.
 
 many('/few/', 500, 'X-Page: page');
-configure('sticky mode=query name=id;');
+$wrong->('sticky mode=query name=id;');
 $t->reload();
 ok(eventually(sub { $t->read_file('error.log') =~ /exited with code 0.*exited with code 0/s }),
     'reloaded');

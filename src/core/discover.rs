@@ -155,9 +155,17 @@ pub fn looks_like_id(value: &[u8]) -> bool {
     match (digits, letters) {
         (0, _) => false,
         (digits, 0) => digits >= SHORTEST_NUMBER && variety >= 5,
-        (1, _) => value.len() >= 16 && variety >= 8,
+        // `chapter5` is a word with a number; `kq3zvwtp`, as SockJS has them, is none.
+        (1, _) => (value.len() >= 16 && variety >= 8) || (is_digit_inside(value) && variety >= 5),
         _ => variety >= 5,
     }
+}
+
+/// Whether letters stand before and behind the only digit of letters and digits.
+fn is_digit_inside(value: &[u8]) -> bool {
+    let ends = [value.first(), value.last()];
+    value.iter().all(u8::is_ascii_alphanumeric)
+        && ends.iter().flatten().all(|byte| byte.is_ascii_alphabetic())
 }
 
 #[cfg(test)]
@@ -173,6 +181,7 @@ mod tests {
             "s%3Aj3Kx0pQ2.Vq3xYz",
             "2|8f3f7f61|0d3a9c",
             "k2x9q1zz",
+            "kq3zvwtp",
             "20260101_000000_00001_abcde",
             "resp_68af0c11b2",
             "4f1c2a9e-7d1b-4c55-9a77-2f9b0d3c5e11",
@@ -184,6 +193,9 @@ mod tests {
             "1",
             "4711",
             "article",
+            "chapter5",
+            "3columns",
+            "level-2-up",
             "contact-us",
             "20261127",
             "1700000000000",

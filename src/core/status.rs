@@ -71,6 +71,11 @@ pub trait View {
     fn zones(&self) -> usize;
     /// One of them, by its place.
     fn zone(&self, at: usize) -> Zone<'_>;
+    /// Whether what was asked for since the last call took some milliseconds: all else is for the next
+    /// turn.
+    fn took_long(&self) -> bool {
+        false
+    }
 }
 
 /// What is wanted of an upstream, beside its name and how its sessions are kept.
@@ -175,8 +180,19 @@ pub struct Upstream<'a> {
     pub readers: Vec<Reader>,
     /// What became of its requests.
     pub sums: Option<Sums>,
+    /// How far `mode=discover` has come.
+    pub watched: Option<Watched>,
     /// What `mode=discover` has found out.
     pub discovered: Option<Findings>,
+}
+
+/// How far `mode=discover` has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Watched {
+    /// Requests that were looked at.
+    pub requests: u64,
+    /// When it ends, or has ended, in seconds since 1970.
+    pub until: u64,
 }
 
 impl Upstream<'_> {

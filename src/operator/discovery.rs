@@ -1,6 +1,7 @@
 //! The lines about upstreams with `mode=discover`: one a minute, and one in the end.
 
 use sticky_core::discover::judge::{judge, Candidate, Findings};
+use sticky_core::discover::sample::MOST_UPSTREAMS;
 
 use crate::config::discovery::discovery;
 use crate::config::types::MainConf;
@@ -9,6 +10,9 @@ use crate::zone::counters;
 
 /// Called once a second in one worker.
 pub(super) fn tick(main: &MainConf<'_>) {
+    // One a second: to judge takes some milliseconds. All have their turn within the minute.
+    const _: () = assert!(MOST_UPSTREAMS < 60);
+
     if main.samples.get().is_none() {
         return;
     }
@@ -30,6 +34,7 @@ pub(super) fn tick(main: &MainConf<'_>) {
                 us.name().escape_ascii()
             ),
         );
+        return;
     }
 }
 

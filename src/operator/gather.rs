@@ -1,6 +1,7 @@
 //! From nginx's configuration, its peers and the zones to a [`Report`].
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
@@ -11,7 +12,9 @@ use sticky_core::counters::{DrainedBy, Place, ServerSums, SessionCounts};
 use sticky_core::digest;
 use sticky_core::discover::judge::judge;
 use sticky_core::events::Reader;
-use sticky_core::status::{self, Mode, Report, Server, ServerDrain, StateFile, Sums, View, Wanted};
+use sticky_core::status::{
+    self, Mode, Report, Server, ServerDrain, StateFile, Sums, View, Wanted, Watched,
+};
 use sticky_core::table::ZoneHeader;
 
 use crate::config::directives::DRAINING;
@@ -34,6 +37,8 @@ pub struct Gathered<'c> {
     zones: Vec<&'c TableZone>,
     /// Their places, by where they are.
     places: HashMap<*const TableZone, usize>,
+    /// A sample of `mode=discover` was judged.
+    has_judged: Cell<bool>,
 }
 
 impl<'c> Gathered<'c> {
@@ -49,6 +54,7 @@ impl<'c> Gathered<'c> {
             upstreams,
             zones: Vec::new(),
             places: HashMap::new(),
+            has_judged: Cell::new(false),
         };
         for us in &gathered.upstreams {
             let Some(zone) = us.srv_conf::<UpstreamConf<'c>>().and_then(zone_of) else {
@@ -119,6 +125,10 @@ impl View for Gathered<'_> {
         let zone = self.zones.get(at);
         zone.map_or_else(status::Zone::default, |zone| read(zone, self.about.now))
     }
+
+    fn took_long(&self) -> bool {
+        self.has_judged.take()
+    }
 }
 
 fn upstream<'c>(
@@ -151,6 +161,12 @@ fn upstream<'c>(
             Rule::Cookie(..) | Rule::Discover(_) | Rule::NginxForm(_) => Vec::new(),
         };
         shown.sums = sticky.counters.get().and_then(sums);
+        if let Rule::Discover(discovery) = &sticky.rule {
+            shown.watched = discovery.watch.get().map(|watch| Watched {
+                requests: watch.sample.requests(),
+                until: watch.sample.until(),
+            });
+        }
     }
     match wanted {
         Wanted::Servers | Wanted::All => shown.servers = servers(us, conf, sticky),
@@ -160,6 +176,7 @@ fn upstream<'c>(
     if wanted == Wanted::All {
         if let Rule::Discover(discovery) = &sticky.rule {
             shown.discovered = discovery.watch.get().map(|watch| judge(&watch.sample));
+            gathered.has_judged.set(true);
         }
         shown.directives = conf.shown.borrow().clone();
         shown.share = match &sticky.rule {

@@ -7,11 +7,12 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Sticky::Test;
 use Sticky::Apps qw/ apps app backends holds /;
+use Sticky::AppsDiscovered qw/ proposes /;
 
 my $folder = apps('apps-python/bin/python', '/usr/lib/apache2/modules/mod_auth_digest.so');
 my $python = "$folder/apps-python/bin/python";
 
-my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(3);
+my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(6);
 
 my $dir = $t->testdir();
 mkdir "$dir/www";
@@ -25,7 +26,12 @@ backends($t, sub {
     return ('apache2', '-f', "$dir/httpd-$port.conf", '-D', 'FOREGROUND');
 }, 8081 .. 8083);
 my $url = 'http://127.0.0.1:' . port(8080);
-holds($t, 'digest.conf', [['clients', 24, $python, app('digest/client.py'), $url, 24, 6]]);
+my $walk = ['clients', 24, $python, app('digest/client.py'), $url, 24, 6];
+holds($t, 'digest.conf', [$walk]);
+proposes($t, 'digest.conf', [{
+    title => 'Digest of httpd', upstream => 'servers', walks => [$walk],
+    line => 'sticky mode=query from=header:Authorization:nonce learn=header:Www-Authenticate:nonce;',
+}]);
 
 sub configuration {
     my ($port, $name) = @_;

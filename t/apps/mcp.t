@@ -8,11 +8,12 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Sticky::Test;
 use Sticky::Apps qw/ apps app published compared walked /;
+use Sticky::AppsDiscovered qw/ proposes /;
 
 my $folder = apps('python/bin/python');
 my $python = "$folder/python/bin/python";
 
-my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(6);
+my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(12);
 
 my %ports = ('streamable-http' => [8081 .. 8083], sse => [8084 .. 8086]);
 for my $transport (keys %ports) {
@@ -54,3 +55,17 @@ for my $transport (sort keys %ports) {
     my $result = $walk->($transport, 12, 8);
     cmp_ok($result->{good}, '<', 4, "$transport: without sticky most are lost");
 }
+$t->stop();
+
+my @commands = map { [$_, 24, $python, app('mcp/client.py'), $_, 'http://127.0.0.1:' . port(8080) . $url{$_}, 24, 8] }
+    'streamable-http', 'sse';
+proposes($t, 'mcp.conf', [
+    {
+        title => 'MCP, streamable HTTP', upstream => 'mcp', walks => [$commands[0]],
+        line => 'sticky mode=query from=header:Mcp-Session-Id learn=header:Mcp-Session-Id;',
+    },
+    {
+        title => 'MCP, server-sent events', upstream => 'mcp_sse', walks => [$commands[1]],
+        line => 'sticky mode=query name=session_id from=query learn=sse;',
+    },
+], balancer => 'hash $remote_addr;');

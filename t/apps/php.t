@@ -8,11 +8,12 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Sticky::Test;
 use Sticky::Apps qw/ apps app published compared /;
-use Sticky::AppsShops qw/ walk_all /;
+use Sticky::AppsDiscovered qw/ proposes /;
+use Sticky::AppsShops qw/ walk_all walk_two /;
 
 apps('/usr/bin/php');
 
-my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(3);
+my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(6);
 
 # PHP's own server, one process for each.
 for my $port (map { port($_) } 8081 .. 8083) {
@@ -39,3 +40,14 @@ published($t, 'php.conf', 0);
 $t->run();
 ($whole) = walk_all(20);
 cmp_ok($whole, '<', 10, 'without sticky most are lost');
+$t->stop();
+
+proposes($t, 'php.conf', [{
+    title => 'PHP', upstream => 'php', walks => [['PHP', 30, \&walk]],
+    line => 'sticky mode=query name=PHPSESSID;',
+}]);
+
+sub walk {
+    return walk_two() if $ENV{STICKY_VISITOR};
+    return { good => (walk_all(@_))[0] };
+}

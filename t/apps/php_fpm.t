@@ -8,12 +8,13 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Sticky::Test;
 use Sticky::Apps qw/ apps app published compared /;
-use Sticky::AppsShops qw/ walk_all /;
+use Sticky::AppsDiscovered qw/ proposes /;
+use Sticky::AppsShops qw/ walk_all walk_two /;
 
 my ($fpm) = glob '/usr/sbin/php-fpm*';
 apps($fpm // '/usr/sbin/php-fpm');
 
-my $t = Test::Nginx->new()->has(qw/ http fastcgi /)->plan(3);
+my $t = Test::Nginx->new()->has(qw/ http fastcgi /)->plan(6);
 my $dir = $t->testdir();
 
 # As root it must be told that this is meant.
@@ -52,3 +53,14 @@ published($t, 'php-fpm.conf', 0, %replace);
 $t->run();
 ($whole) = walk_all(20);
 cmp_ok($whole, '<', 10, 'without sticky most are lost');
+$t->stop();
+
+proposes($t, 'php-fpm.conf', [{
+    title => 'php-fpm', upstream => 'php', walks => [['php-fpm', 30, \&walk]],
+    line => 'sticky mode=query name=PHPSESSID;',
+}], replace => \%replace);
+
+sub walk {
+    return walk_two() if $ENV{STICKY_VISITOR};
+    return { good => (walk_all(@_))[0] };
+}

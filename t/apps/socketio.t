@@ -8,10 +8,11 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Sticky::Test;
 use Sticky::Apps qw/ apps app published compared walked /;
+use Sticky::AppsDiscovered qw/ proposes /;
 
 my $folder = apps(qw{ node/node_modules/socket.io node/node_modules/socket.io-client });
 
-my $t = Test::Nginx->new()->has(qw/ http proxy map /)->plan(8);
+my $t = Test::Nginx->new()->has(qw/ http proxy map /)->plan(11);
 
 $ENV{NODE_PATH} = "$folder/node/node_modules";
 for my $port (map { port($_) } 8081 .. 8083) {
@@ -46,3 +47,9 @@ published($t, 'socketio.conf', 0);
 $t->run();
 $result = walked(@client, 30, 10, 'polling');
 cmp_ok($result->{good}, '<', 15, 'without sticky most fail');
+$t->stop();
+
+proposes($t, 'socketio.conf', [{
+    title => 'Socket.IO', upstream => 'socketio', walks => [['polling', 30, @client, 30, 10, 'polling']],
+    line => 'sticky mode=query name=sid from=query learn=json;',
+}]);

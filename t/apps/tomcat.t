@@ -7,14 +7,15 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Sticky::Test;
 use Sticky::Apps qw/ apps app published compared /;
-use Sticky::AppsShops qw/ walk_all /;
+use Sticky::AppsDiscovered qw/ proposes /;
+use Sticky::AppsShops qw/ walk_all walk_two /;
 
 use File::Copy qw/ copy /;
 
 my $home = '/usr/share/tomcat10';
 apps("$home/bin/bootstrap.jar", '/usr/bin/java');
 
-my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(3);
+my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(6);
 
 for my $number (1 .. 3) {
     my $base = $t->testdir() . "/node$number";
@@ -54,3 +55,14 @@ published($t, 'tomcat.conf', 0);
 $t->run();
 ($whole) = walk_all(20);
 cmp_ok($whole, '<', 10, 'without sticky most are lost');
+$t->stop();
+
+proposes($t, 'tomcat.conf', [{
+    title => 'Tomcat', upstream => 'tomcat', walks => [['Tomcat', 30, \&walk]],
+    line => 'sticky mode=query name=JSESSIONID;',
+}]);
+
+sub walk {
+    return walk_two() if $ENV{STICKY_VISITOR};
+    return { good => (walk_all(@_))[0] };
+}

@@ -7,11 +7,12 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Sticky::Test;
 use Sticky::Apps qw/ apps app backends holds /;
+use Sticky::AppsDiscovered qw/ proposes /;
 
 my $folder = apps('apps-node/node_modules', '/usr/bin/docker-registry', '/usr/bin/skopeo');
 $ENV{NODE_PATH} = "$folder/apps-node/node_modules";
 
-my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(5);
+my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(8);
 
 my $dir = $t->testdir();
 backends($t, sub {
@@ -35,7 +36,14 @@ EOF
 
 my $images = 12;
 my $walk = app('registry/copies.py');
-holds($t, 'uploads.conf', [
+my @walks = (
     ['tus', 24, 'node', app('tus/client.js'), 'http://127.0.0.1:' . port(8080), 24],
     ['images', $images, '/usr/bin/python3', $walk, '127.0.0.1:' . port(8080), $images, "$dir/images"],
+);
+holds($t, 'uploads.conf', [@walks]);
+proposes($t, 'uploads.conf', [
+    {
+        title => 'tus', upstream => 'tus', walks => [$walks[0]],
+        line => 'sticky mode=query from=segment:/files/ learn=location;',
+    },
 ]);

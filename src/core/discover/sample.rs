@@ -175,6 +175,11 @@ impl<'a> Sample<'a> {
         self.header(UNTIL).load(Relaxed)
     }
 
+    /// How many requests were looked at.
+    pub fn requests(&self) -> u64 {
+        self.header(REQUESTS).load(Relaxed)
+    }
+
     /// Whether a line for the log is due: once a minute, and once in the end. Tells one caller
     /// alone.
     pub fn is_line_due(&self, now: u64) -> bool {
@@ -311,7 +316,12 @@ impl<'a> Sample<'a> {
         let Some(words) = self.value(value, who.now, true) else {
             return;
         };
-        add_place(&words[1], place);
+        // What was handed out and has come back is only repeated from then on, as the Responses API
+        // does with `previous_response_id`.
+        let has_come_back = words[4].load(Relaxed) >> 16 & 0xffff != 0;
+        if !has_come_back || words[1].load(Relaxed) == 0 {
+            add_place(&words[1], place);
+        }
         let owner = words[3].load(Relaxed);
         if owner == 0 {
             words[3].store(owner_of(who), Relaxed);

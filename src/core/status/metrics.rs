@@ -47,6 +47,9 @@ pub const FAMILIES: &[Family] = &[
     LEARNED,
     BODIES,
     BODY_BYTES,
+    DRY_RUN,
+    DISCOVER_REQUESTS,
+    DISCOVER_UNTIL,
     MOVED,
     FORGOTTEN,
     SERVER_HITS,
@@ -117,6 +120,24 @@ const BODY_BYTES: Family = family(
     COUNTER,
     &["upstream"],
     "Bytes of bodies that were read, as they came from the server.",
+);
+const DRY_RUN: Family = family(
+    "nginx_sticky_dry_run",
+    GAUGE,
+    &["upstream"],
+    "Always 1: with dry_run nothing is steered or sent, and counts are what would have become of requests.",
+);
+const DISCOVER_REQUESTS: Family = family(
+    "nginx_sticky_discover_requests_total",
+    COUNTER,
+    &["upstream"],
+    "Requests that mode=discover has looked at.",
+);
+const DISCOVER_UNTIL: Family = family(
+    "nginx_sticky_discover_until_timestamp_seconds",
+    GAUGE,
+    &["upstream"],
+    "When mode=discover ends to watch the upstream.",
 );
 const MOVED: Family = family(
     "nginx_sticky_sessions_moved_total",
@@ -256,6 +277,16 @@ const PASSES: &[Pass] = &[
     Pass::Upstreams(learned),
     Pass::Upstreams(bodies),
     Pass::Upstreams(body_bytes),
+    Pass::Upstreams(|it, labels, _, writer| {
+        writer.some(&DRY_RUN, labels, it.is_dry_run.then_some(1));
+    }),
+    Pass::Upstreams(|it, labels, _, writer| {
+        let requests = it.watched.map(|watched| watched.requests);
+        writer.some(&DISCOVER_REQUESTS, labels, requests);
+    }),
+    Pass::Upstreams(|it, labels, _, writer| {
+        writer.some(&DISCOVER_UNTIL, labels, it.watched.map(|watched| watched.until));
+    }),
     Pass::Sessions,
     Pass::Servers(Wanted::Counts, |server, labels, writer| {
         writer.some(&SERVER_HITS, labels, server.hits);

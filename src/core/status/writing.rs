@@ -47,7 +47,7 @@ impl Writing {
             if !has_more {
                 return false;
             }
-            if pieces.written() >= AT_ONCE {
+            if pieces.written() >= AT_ONCE || view.took_long() {
                 break;
             }
         }

@@ -140,7 +140,7 @@ const SHAPES: &[Shape] = &[
         proposed: "sticky mode=query from=json:previous_response_id,segment:/v1/responses/ learn=json:.id;",
         steps: &[
             ("POST /v1/responses\nContent-Type: application/json\n\n{\"input\":\"hello there\"}", "Content-Type: application/json\n\n{\"id\":\"resp_{id}\",\"output\":[{\"id\":\"msg_{once}\"}]}"),
-            ("POST /v1/responses\nContent-Type: application/json\n\n{\"previous_response_id\":\"resp_{id}\"}", "Content-Type: application/json\n\n{\"id\":\"resp_{two}\",\"output\":[{\"id\":\"msg_{once}\"}]}"),
+            ("POST /v1/responses\nContent-Type: application/json\n\n{\"previous_response_id\":\"resp_{id}\"}", "Content-Type: application/json\n\n{\"id\":\"resp_{two}\",\"previous_response_id\":\"resp_{id}\",\"output\":[{\"id\":\"msg_{once}\"}]}"),
             ("GET /v1/responses/resp_{two}", "Content-Type: application/json\n\n{\"id\":\"resp_{two}\"}"),
         ],
     },

@@ -14,6 +14,7 @@ use warnings;
 use Exporter qw/ import /;
 use File::Spec;
 use FindBin;
+use IO::Socket::INET;
 use JSON::PP qw/ decode_json encode_json /;
 use Test::More;
 use Test::Nginx qw/ http port /;
@@ -36,15 +37,19 @@ sub apps {
 # A file beside the test.
 sub app { return "$FindBin::Bin/$_[0]" }
 
-# Writes the configuration of that name, sticky or not, as that of the test. More to replace: texts
-# and what takes their places.
+# Writes the configuration of that name as that of the test, sticky or not, or with other sticky lines, by
+# the names of their upstreams. More to replace: texts and what takes their places.
 sub published {
-    my ($t, $name, $is_sticky, %replace) = @_;
+    my ($t, $name, $sticky, %replace) = @_;
     my $text = published_text($name);
     $text =~ s/^load_module modules\/ngx_http_sticky_rs\.so;$/%%TEST_GLOBALS%%\ndaemon off;/m
         or die "$name does not load the module\n";
     $text =~ s/^(pid|error_log) .*$//mg;
-    $text =~ s/^ *sticky\b[^;]*;$//mg unless $is_sticky;
+    if (ref $sticky) {
+        $text =~ s/^ *upstream (\S+) \{.*?\K^ *sticky\b[^;]*;$/$sticky->{$1}/msg;
+    } elsif (!$sticky) {
+        $text =~ s/^ *sticky\b[^;]*;$//mg;
+    }
     for my $old (keys %replace) {
         $text =~ s/\Q$old\E/$replace{$old}/g or die "$name has no $old\n";
     }
@@ -169,7 +174,7 @@ sub browse {
     push @head, 'Content-Type: application/x-www-form-urlencoded', 'Content-Length: ' . length $body
         if $method eq 'POST';
     push @head, 'Cookie: ' . join '; ', map { "$_=$jar->{$_}" } sort keys %$jar if $jar && %$jar;
-    my $reply = http(join("\x0d\x0a", @head, '', $body)) // '';
+    my $reply = http(join("\x0d\x0a", @head, '', $body), socket => connected($host)) // '';
     $jar->{$1} = $2 while $jar && $reply =~ /^Set-Cookie: ([^=]+)=([^;\x0d]*)/mig;
     my %page = (text => $reply);
     $page{server} = $reply =~ /^X-Backend: (\S+)/mi ? $1 : 'none';
@@ -180,6 +185,14 @@ sub browse {
     ($page{link}) = map { s/&amp;/&/gr } $reply =~ /<a href="([^"]+)"/;
     $page{forms} = [map { form_of($_) } $reply =~ /<form.*?<\/form>/gs];
     return \%page;
+}
+
+# From the address of a visitor, where there are some, see Sticky::AppsDiscovered.
+sub connected {
+    my ($host) = @_;
+    return IO::Socket::INET->new(
+        Proto => 'tcp', PeerAddr => $host, LocalAddr => $ENV{STICKY_VISITOR} // '127.0.0.1',
+    ) // die "Can't connect to $host: $!\n";
 }
 
 # Action and fields of a form, as they are sent.

@@ -10,7 +10,7 @@ use warnings;
 use Exporter qw/ import /;
 use Sticky::Apps qw/ browse /;
 
-our @EXPORT_OK = qw/ walk_all /;
+our @EXPORT_OK = qw/ walk_all walk_two /;
 
 # Walks that many sessions, one step of each at a time, so that they get in each other's way: of
 # browsers that take cookies and of such that do not, every other one, or all without. Returns how
@@ -19,6 +19,20 @@ sub walk_all {
     my ($sessions, %options) = @_;
     my $jar = sub { $options{without_cookies} || $_[0] % 2 ? undef : {} };
     my @walks = map { { id => $_, page => undef, count => 0, jar => $jar->($_) } } 1 .. $sessions;
+    return walk_these(@walks);
+}
+
+# Two sessions, of a browser that takes no cookies and of one that does, which go on where they are lost.
+sub walk_two {
+    for my $jar (undef, {}) {
+        my $page;
+        $page = step($_, $page, $jar) for qw/ first link form link login follow link /;
+    }
+    return;
+}
+
+sub walk_these {
+    my (@walks) = @_;
     my $lost = '';
     for my $step (qw/ first link form link login follow link /) {
         for my $walk (grep { !$_->{lost} } @walks) {

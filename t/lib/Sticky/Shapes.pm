@@ -179,7 +179,8 @@ sub visitors { return VISITORS }
 # What JSON says of an upstream, see docs/status.md.
 sub discovered {
     my ($upstream) = @_;
-    my $body = (split /\x0d\x0a\x0d\x0a/, get('/status/json'), 2)[1];
+    # In one piece, however many turns it takes.
+    my $body = (split /\x0d\x0a\x0d\x0a/, get('/status/json', { version => '1.0' }), 2)[1];
     my ($shown) = grep { $_->{name} eq $upstream } @{ decode_json($body)->{upstreams} };
     return $shown->{discover};
 }

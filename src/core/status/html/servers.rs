@@ -32,7 +32,7 @@ pub fn servers(it: &Upstream<'_>, report: &Report<'_>, pieces: &mut Pieces<'_>) 
         );
         let mut counted = it.servers.iter().filter_map(|it| it.sessions?.counted);
         if let Some(at) = counted.next() {
-            caption.push_str(&format!("<small>, counted {}</small>", ago(now, at)));
+            caption.push_str(&format!(" <small>counted {}</small>", ago(now, at)));
         }
     }
     let mut columns = vec![Column::words("Server")];

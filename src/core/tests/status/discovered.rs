@@ -1,8 +1,12 @@
 //! What `mode=discover` has found out, and dry runs, in the page and in JSON.
 
+use std::cell::Cell;
+
 use sticky_core::discover::judge::{Candidate, Findings};
 use sticky_core::events::Status;
-use sticky_core::status::{Mode, Report, Sums, Upstream};
+use sticky_core::status::{
+    Mode, Report, Sums, Upstream, View, Wanted, Watched, Writing, Zone,
+};
 
 use crate::sample::{json, metrics, page, NOW};
 use crate::schema::fits;
@@ -62,7 +66,69 @@ fn the_best_line_comes_first_in_all_forms() {
     assert!(html.contains("<small>uncertain: it is &quot;odd&quot; &amp; new</small>"));
     assert!(html.contains("html query:sid, cookie:sid"));
     assert!(!html.contains("name=<b>"), "{html}");
-    let _ = metrics(&report);
+}
+
+#[test]
+fn metrics_say_how_far_it_has_come() {
+    let mut report = watched(Vec::new(), None);
+    let shop = &mut report.upstreams[0];
+    shop.sums = Some(Sums::default());
+    shop.watched = Some(Watched {
+        requests: 7_000,
+        until: NOW + 3_000,
+    });
+    let text = metrics(&report);
+    assert!(text.contains("nginx_sticky_discover_requests_total{upstream=\"shop\"} 7000\n"));
+    let until = NOW + 3_000;
+    let line = format!("nginx_sticky_discover_until_timestamp_seconds{{upstream=\"shop\"}} {until}\n");
+    assert!(text.contains(&line));
+    assert!(!text.contains("nginx_sticky_dry_run"));
+}
+
+/// A view of upstreams each of which takes long.
+struct Slow(Report<'static>, Cell<bool>);
+
+impl View for Slow {
+    fn about(&self) -> &Report<'_> {
+        &self.0
+    }
+
+    fn upstreams(&self) -> usize {
+        self.0.upstreams.len()
+    }
+
+    fn upstream(&self, at: usize, wanted: Wanted) -> Upstream<'_> {
+        self.1.set(wanted == Wanted::All);
+        self.0.upstream(at, wanted)
+    }
+
+    fn zones(&self) -> usize {
+        0
+    }
+
+    fn zone(&self, _: usize) -> Zone<'_> {
+        Zone::default()
+    }
+
+    fn took_long(&self) -> bool {
+        self.1.take()
+    }
+}
+
+#[test]
+fn one_sample_is_judged_in_a_turn() {
+    let mut report = watched(Vec::new(), None);
+    report.upstreams = vec![report.upstreams[0].clone(); 5];
+    let whole = json(&report);
+    let slow = Slow(report, Cell::new(false));
+    for (mut writing, is_json) in [(Writing::json(), true), (Writing::page(b"/", None), false)] {
+        let (mut turns, mut text) = (1, Vec::new());
+        while writing.go_on(&slow, &mut |piece| text.extend_from_slice(piece)) {
+            turns += 1;
+        }
+        assert!(turns >= 5, "{turns} turns");
+        assert!(!is_json || text == whole.as_bytes());
+    }
 }
 
 #[test]
@@ -95,6 +161,7 @@ fn a_dry_run_is_marked() {
     let (text, html) = (json(&report), page(&report));
     assert_eq!(fits(&text), Ok(()));
     assert!(text.contains("\"dry_run\":true"));
+    assert!(metrics(&report).contains("nginx_sticky_dry_run{upstream=\"shop\"} 1\n"));
     assert!(html.contains("<small>dry run: nothing is steered or sent</small>"));
     assert!(
         html.contains("Dry run.</strong> 99.0 % of the requests with a session id would have gone")
