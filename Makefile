@@ -469,7 +469,7 @@ bench-nginx: module
 	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl wrk taskset=util-linux
 	@tools/bench-nginx $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
 
-## For bench-instructions: requests or pages alone
+## For bench-instructions: only some of these
 BENCH_PART ?= requests pages watching
 
 # Under callgrind: repeatable, whatever else the machine does.
