@@ -285,7 +285,11 @@ const PASSES: &[Pass] = &[
         writer.some(&DISCOVER_REQUESTS, labels, requests);
     }),
     Pass::Upstreams(|it, labels, _, writer| {
-        writer.some(&DISCOVER_UNTIL, labels, it.watched.map(|watched| watched.until));
+        writer.some(
+            &DISCOVER_UNTIL,
+            labels,
+            it.watched.map(|watched| watched.until),
+        );
     }),
     Pass::Sessions,
     Pass::Servers(Wanted::Counts, |server, labels, writer| {

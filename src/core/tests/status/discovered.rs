@@ -4,9 +4,7 @@ use std::cell::Cell;
 
 use sticky_core::discover::judge::{Candidate, Findings};
 use sticky_core::events::Status;
-use sticky_core::status::{
-    Mode, Report, Sums, Upstream, View, Wanted, Watched, Writing, Zone,
-};
+use sticky_core::status::{Mode, Report, Sums, Upstream, View, Wanted, Watched, Writing, Zone};
 
 use crate::sample::{json, metrics, page, NOW};
 use crate::schema::fits;
@@ -80,7 +78,8 @@ fn metrics_say_how_far_it_has_come() {
     let text = metrics(&report);
     assert!(text.contains("nginx_sticky_discover_requests_total{upstream=\"shop\"} 7000\n"));
     let until = NOW + 3_000;
-    let line = format!("nginx_sticky_discover_until_timestamp_seconds{{upstream=\"shop\"}} {until}\n");
+    let line =
+        format!("nginx_sticky_discover_until_timestamp_seconds{{upstream=\"shop\"}} {until}\n");
     assert!(text.contains(&line));
     assert!(!text.contains("nginx_sticky_dry_run"));
 }
