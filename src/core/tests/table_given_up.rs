@@ -150,7 +150,8 @@ mod at_any_step {
         let zones: &'static [Zone; 2] = Box::leak(Box::new([Zone::new(256), Zone::new(512)]));
         let [old, new] = zones;
         old.learn(key(1), 1, Claim::ResponseOnly);
-        (new.server(1), new.server(2));
+        new.server(1);
+        new.server(2);
         new.table().copy_from(&old.table());
         // The older worker's.
         old.table().touch(key(1), &HOUR, 12);
