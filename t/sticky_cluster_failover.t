@@ -16,7 +16,7 @@ use JSON::PP qw/ decode_json /;
 
 plan(skip_all => Sticky::Store::missing()) if !Sticky::Store::program();
 
-my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(11);
+my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(17);
 my $dir = $t->testdir();
 apart($t);
 
@@ -27,11 +27,17 @@ my $old = Sticky::Store->new($t, name => 'old', port => $port, bind => '127.0.0.
 my $new = Sticky::Store->new($t, name => 'new');
 my $path = "$dir/current.sock";
 symlink $old->socket(), $path or die "Can't link: $!\n";
-my %options = (url => "unix:$path", server => 'location /sticky { sticky_status rw; }');
+# One worker, as what it has read is known to no other one.
+my %options = (url => "unix:$path", workers => 1, server => 'location /sticky { sticky_status rw; }');
 my %node = map { $_->[0] => node($t, @$_, %options) } ['a', 8091], ['b', 8092], ['c', 8093];
 
-my %home = (before => $node{a}->hand_out('before'));
+my %home = map { $_ => $node{a}->hand_out($_) } 'before', 'gone', map { "move$_" } 1 .. 6;
 ok(eventually(sub { !astray('b') && !astray('c') }), 'known to all');
+# That they were used, too: who is told that later takes a session for one that has begun again.
+ok($node{b}->heard_by(@node{qw/ a c /}) && $node{c}->heard_by(@node{qw/ a b /}), 'and all have told of it');
+# A snapshot that has all of them.
+$old->ask('DEL', 'sticky:snapshot');
+ok(eventually(sub { $old->ask('EXISTS', 'sticky:snapshot') }), 'a snapshot is written');
 $new->ask('REPLICAOF', '127.0.0.1', $port);
 ok(eventually(sub { $new->ask('INFO', 'replication') =~ /master_link_status:up/ }), 'the replica follows');
 is($new->ask('XLEN', 'sticky:stream'), $old->ask('XLEN', 'sticky:stream'), 'and has what the store has');
@@ -43,7 +49,14 @@ my @slow = $node{c}->workers();
 kill 'STOP', @slow;
 $home{$_} = $node{a}->hand_out($_) for map { "lost$_" } 1 .. 20;
 drain('a', 'B');
-ok(eventually(sub { !astray('b') }), 'one node has read it');
+ok(eventually(sub { !astray('b') }), 'one node has read them');
+# What an operator does to sessions that the slow one knows.
+like(order('a', action => 'forget', id => 'gone'), qr/"done"/, 'one is forgotten');
+delete $home{gone};
+my ($from, $to) = ($home{move1}, $home{move1} eq 'A' ? 'C' : 'A');
+like(order('a', action => 'move', server => address($from), to => address($to)), qr/"done"/, 'some are moved');
+$home{$_} = $to for grep { $home{$_} eq $from } keys %home;
+ok(eventually(sub { !astray('b') && !knows('b', 'gone') }), 'one node has read it');
 ok(eventually(sub { drained('b') }), 'and that a server is drained');
 cmp_ok($new->ask('XLEN', 'sticky:stream'), '<', $old->ask('XLEN', 'sticky:stream'), 'the replica has not');
 $node{a}->stop('KILL');
@@ -54,6 +67,7 @@ kill 'CONT', @slow;
 
 ok(eventually(sub { !astray('c') }), 'the slow one gets it, although its sender has ended');
 ok(eventually(sub { drained('c') }), 'the drain, too');
+ok(eventually(sub { !knows('c', 'gone') }), 'and that a session is forgotten');
 is(astray('b'), 0, 'the other one still has it');
 $home{after} = $node{b}->hand_out('after');
 ok(eventually(sub { !astray('c') }), 'they go on');
@@ -67,12 +81,18 @@ sub astray {
     return scalar grep { $node{$name}->visit("/?sid=$_") ne "$home{$_} HIT" } keys %home;
 }
 
-sub drain {
-    my ($name, $server) = @_;
-    my $address = '127.0.0.1:' . port({ A => 8081, B => 8082, C => 8083 }->{$server});
-    return Sticky::Client::post('/sticky/json', "action=drain&upstream=u&server=$address",
+sub order {
+    my ($name, %parameters) = @_;
+    my %all = (%parameters, upstream => 'u');
+    return Sticky::Client::post('/sticky/json', join('&', map { "$_=$all{$_}" } sort keys %all),
         'X-Sticky' => 1, { PeerAddr => "127.0.0.1:$node{$name}{port}" });
 }
+
+sub address { return '127.0.0.1:' . port({ A => 8081, B => 8082, C => 8083 }->{$_[0]}) }
+
+sub drain { return order($_[0], action => 'drain', server => address($_[1])) }
+
+sub knows { return $node{$_[0]}->visit("/?sid=$_[1]") =~ / HIT$/ }
 
 sub drained {
     my ($name) = @_;

@@ -28,6 +28,7 @@ use super::table_zone::{random_key, Parts, TableZone, ZoneConf};
 mod applying;
 pub mod drains;
 mod known;
+mod lately;
 mod link;
 pub mod plan;
 mod receiver;

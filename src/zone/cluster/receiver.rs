@@ -16,6 +16,7 @@ use crate::ngx::clock::monotonic_now;
 use crate::ngx::log::Level;
 
 use super::applying::Applying;
+use super::lately::Lately;
 use super::link::{digest_of, found, lost, run_of, Backoff};
 use super::shared::Context;
 use super::snapshots::{self, Asked, Snapshots};
@@ -49,6 +50,7 @@ pub fn run(context: &Context<'_>) {
         applying: Applying::new(context, context.journal()),
         marks: VecDeque::new(),
         snapshots: Snapshots::default(),
+        lately: Lately::default(),
         told_odd: false,
         wait: WAIT,
     };
@@ -70,6 +72,7 @@ struct Receiver<'a, 'c> {
     /// Where the journal was in each of the last seconds.
     marks: VecDeque<u64>,
     snapshots: Snapshots,
+    lately: Lately,
     told_odd: bool,
     /// How long the store is to wait for entries.
     wait: Duration,
@@ -255,11 +258,26 @@ impl Receiver<'_, '_> {
             header.must_fill(0);
         }
         let before = header.position();
-        let mut position = Position::default();
+        let mut position = manifest.as_ref().map(|manifest| manifest.position);
+        // Else the stream was trimmed behind a snapshot that has what was applied.
+        let is_lost = is_other_run || position.is_none_or(|position| position < before);
+        let mut is_applied = false;
+        if !is_new && !is_empty && is_lost {
+            // Others may not have what was applied from entries that are lost.
+            let last = store.last_until(&context.plan.stream(), StreamId::of(before))?;
+            if let (Some(missing), Some(last)) = (self.lately.take_after(last), last) {
+                store.append(&context.plan.stream(), &missing)?;
+                // The snapshot would bring back what has ended since it was written.
+                is_applied = true;
+                position = Some(last.whole());
+            }
+            header.must_fill(lost_since(before.ms, last.map(|last| last.ms)));
+        }
         let mut count = 0;
         if let Some(manifest) = &manifest {
-            count = snapshots::load(context, store, manifest, &mut self.applying, is_new)?;
-            position = manifest.position;
+            if !is_applied {
+                count = snapshots::load(context, store, manifest, &mut self.applying, is_new)?;
+            }
             for (node, next) in &manifest.nodes {
                 let known = header.nodes().next_of(*node).unwrap_or_default();
                 let heard = monotonic_now();
@@ -271,14 +289,7 @@ impl Receiver<'_, '_> {
                 }
             }
         }
-        // Else the stream was trimmed behind a snapshot that has what was applied.
-        let is_lost = is_other_run || position < before;
-        if !is_new && !is_empty && is_lost {
-            // Others may not have what was applied from entries that are lost.
-            let last = store.last_until(&context.plan.stream(), StreamId::of(before))?;
-            header.must_fill(lost_since(before.ms, last.map(|last| last.ms)));
-        }
-        header.set_position(position);
+        header.set_position(position.unwrap_or_default());
         if !is_new {
             add(&header.statistics.begun_anew, 1);
             self.send_again(is_empty);
@@ -355,12 +366,12 @@ impl Receiver<'_, '_> {
             if !self.context.goes_on() {
                 break;
             }
-            self.apply(id, &bytes);
+            self.apply(id, bytes);
         }
         Ok(count)
     }
 
-    fn apply(&mut self, id: StreamId, bytes: &[u8]) {
+    fn apply(&mut self, id: StreamId, bytes: Vec<u8>) {
         let context = self.context;
         let header = context.header;
         let at = |records: u32| Position {
@@ -368,9 +379,10 @@ impl Receiver<'_, '_> {
             sequence: id.sequence,
             records,
         };
-        match Entry::decode(bytes, &context.plan.seals) {
+        match Entry::decode(&bytes, &context.plan.seals) {
             Ok((entry, _)) => {
                 let known = header.position();
+                let after = before(known);
                 let done = match at(0) <= known {
                     true => known.records as usize,
                     false => 0,
@@ -380,6 +392,7 @@ impl Receiver<'_, '_> {
                 });
                 let lag = context.store_milliseconds().saturating_sub(id.ms);
                 header.statistics.lag.store(lag, Relaxed);
+                self.lately.note(after, id, bytes);
             }
             Err(error) => {
                 let cell = match error {

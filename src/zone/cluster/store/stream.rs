@@ -29,6 +29,15 @@ impl StreamId {
         }
     }
 
+    /// The position behind all of that entry.
+    pub fn whole(self) -> Position {
+        Position {
+            ms: self.ms,
+            sequence: self.sequence,
+            records: Position::WHOLE,
+        }
+    }
+
     fn parse(bytes: &[u8]) -> Option<StreamId> {
         let text = std::str::from_utf8(bytes).ok()?;
         let (ms, sequence) = text.split_once('-')?;
