@@ -67,7 +67,7 @@ const LATEST: usize = 4096;
 
 /// Loom keeps an account of each atomic.
 #[cfg(feature = "model")]
-const LATEST: usize = 1;
+const LATEST: usize = 2;
 
 impl Default for JournalHead {
     fn default() -> JournalHead {
