@@ -98,6 +98,7 @@ my %checked = (
         qr/^query: miss: measured, but not on the page/],
     'a row that was not measured' => [$requests->('889') =~ s/^\| loaded.*\n//mr, 1,
         qr/^loaded: on the page, but not measured/],
+    'the same, its conditions in two lines' => [$requests->('889') =~ s/callgrind of/callgrind\nof/r, 0, qr/^2 rows fit/],
     'another compiler' => [$requests->('950') =~ s/under/built by rustc 1.99.0, under/r, 0, qr/Not compared.*rustc 1.99.0/s],
     'another nginx' => [$requests->('889') =~ s/1.22.1/1.28.0/r, 2, qr/figures of nginx 1.22.1, .* 1.28.0/],
     'nothing' => ['', 2, qr/no table of instructions/],
