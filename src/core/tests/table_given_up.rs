@@ -198,41 +198,29 @@ mod at_any_step {
         }
     }
 
+    /// The session is learned again, of that server.
+    fn learn(both: &Predecessor<'_>, new: &Zone, server: u32) -> Learned {
+        let (table, server) = (new.table(), new.server(server));
+        let claim = Claim::ResponseOnly;
+        both.learn_of(
+            &table,
+            key(1),
+            &server,
+            claim,
+            &HOUR,
+            NOW,
+            &mut none_unusable,
+        )
+    }
+
     #[test]
     fn an_answer_has_its_id() {
-        let act: Act = |both, new| {
-            let claim = Claim::ResponseOnly;
-            let (table, server) = (new.table(), new.server(1));
-            let learned = both.learn_of(
-                &table,
-                key(1),
-                &server,
-                claim,
-                &HOUR,
-                NOW,
-                &mut none_unusable,
-            );
-            learned == Learned::Same
-        };
-        all_steps(act, OLD);
+        all_steps(|both, new| learn(both, new, 1) == Learned::Same, OLD);
     }
 
     #[test]
     fn another_server_answers_with_its_id() {
-        let act: Act = |both, new| {
-            let claim = Claim::ResponseOnly;
-            let (table, server) = (new.table(), new.server(2));
-            let learned = both.learn_of(
-                &table,
-                key(1),
-                &server,
-                claim,
-                &HOUR,
-                NOW,
-                &mut none_unusable,
-            );
-            matches!(learned, Learned::Kept { .. })
-        };
+        let act: Act = |both, new| matches!(learn(both, new, 2), Learned::Kept { .. });
         all_steps(act, OLD);
     }
 
