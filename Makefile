@@ -425,10 +425,10 @@ screenshot: module
 ## bench-core and bench-nginx
 bench: bench-core bench-nginx
 
-## The session table and the page scanner
+## The session table, the page scanner, and the judge of mode=discover
 bench-core: packages
 	pages=$$(tools/pages target/pages) && \
-	env $${pages:+STICKY_PAGES="$$pages"} $(CARGO) bench --locked -p sticky-core --bench table --bench scan --target-dir target/core
+	env $${pages:+STICKY_PAGES="$$pages"} $(CARGO) bench --locked -p sticky-core --bench table --bench scan --bench judge --target-dir target/core
 
 ## For bench-worst: so many random changes of the bodies for each reader, of which the dearest are kept
 WORST_TRIES ?=
