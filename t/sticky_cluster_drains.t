@@ -15,7 +15,7 @@ use JSON::PP qw/ decode_json /;
 
 plan(skip_all => Sticky::Store::missing()) if !Sticky::Store::program();
 
-my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(43);
+my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(44);
 my $dir = $t->testdir();
 apart($t);
 my $store = Sticky::Store->new($t);
@@ -59,8 +59,13 @@ for my $round (1 .. 5) {
     order($first, action => $round % 2 ? 'drain' : 'undrain', server => 'C');
     order($second, action => $round % 2 ? 'undrain' : 'drain', server => 'C');
 }
-order($first, action => 'drain', server => 'C');
-ok(eventually(sub { drain($first, 'C') && drain($second, 'C') }), 'the last one counts at both');
+# The last one is that which is in the stream last: what the other has ordered is there before.
+order($second, action => 'drain', server => 'B');
+ok(eventually(sub { drain($first, 'B') }), 'the orders of the other have come');
+order($second, action => 'undrain', server => 'B');
+order($first, action => 'drain', server => 'C', for => '1h');
+my $has_until = sub { my ($drain) = drain($_[0], 'C'); $drain && $drain->{until} };
+ok(eventually(sub { $has_until->($first) && $has_until->($second) }), 'the last one counts at both');
 order($second, action => 'undrain', server => 'C');
 ok(eventually(sub { !drain($first, 'C') && !drain($second, 'C') }), 'and the next one');
 
