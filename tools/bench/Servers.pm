@@ -13,12 +13,16 @@ use Cwd qw/ abs_path /;
 use File::Path qw/ remove_tree /;
 use File::Spec;
 use File::Temp qw/ tempdir /;
+use IO::Compress::Gzip qw/ gzip $GzipError /;
 use IO::Socket::INET;
 use POSIX qw/ WNOHANG /;
 use Time::HiRes qw/ sleep /;
 
 # Loopback addresses of the servers behind: 127.0.1.1 and on, all of one port.
 use constant BACKENDS => 100;
+
+# Bytes of the page that they answer in gzip, before that.
+use constant PACKED => 65536;
 
 # nginx would take it for sockets to inherit.
 delete $ENV{NGINX};
@@ -176,6 +180,8 @@ sub start_backends {
     my $listen = join "\n        ", map { "listen $_;" } backends($port, BACKENDS);
     my $links = join '', map { "<a href=\"/?sid=\${arg_p}$_\">$_</a>" } 0 .. 7;
     my $workers = $self->{others} =~ tr/,// + 1;
+    mkdir "$self->{dir}/html";
+    gzip(\page_of(PACKED) => "$self->{dir}/html/packed") or give_up("gzip: $GzipError");
 
     return $self->start('backends', $nginx, $self->{others}, $workers, '', <<"END");
     server {
@@ -197,8 +203,29 @@ sub start_backends {
             add_header X-Sid \$arg_n;
             return 201 \$server_addr;
         }
+        location = /packed {
+            root $self->{dir}/html;
+            default_type text/html;
+            add_header Content-Encoding gzip;
+        }
     }
 END
+}
+
+# A page of about so many bytes, with links but without an id, always the same, which gzip makes as
+# small as pages usually are.
+sub page_of {
+    my ($size) = @_;
+    my $seed = 1;
+    my $random = sub { return ($seed = ($seed * 1103515245 + 12345) % 2147483648) >> 8 };
+    my @words = map { join '', map { ('a' .. 'z')[$random->() % 26] } 1 .. 2 + $random->() % 9 } 1 .. 600;
+    my $some = sub { return join ' ', map { $words[$random->() % @words] } 1 .. $_[0] };
+    my $page = "<!DOCTYPE html>\n<html><head><title>" . $some->(4) . "</title></head><body>\n";
+    while (length $page < $size) {
+        my $path = $some->(2) =~ tr{ }{/}r;
+        $page .= '<p class="' . $some->(1) . '">' . $some->(30) . " <a href=\"/$path\">" . $some->(2) . "</a></p>\n";
+    }
+    return $page;
 }
 
 sub backends {

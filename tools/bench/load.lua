@@ -5,6 +5,7 @@
 -- hit    an id out of SESSIONS, at random          miss   an id that nobody has handed out
 -- new    no id; the answer hands out a new one     walk   every id once, or a million of them
 -- page   teaches every id, 8 by a page             one    teaches every id, each by a header
+-- packed no id; a page in gzip
 --
 -- compare   some 2,000 of the ids, twice
 --
@@ -53,6 +54,7 @@ end
 local made = {
     hit = function() return with_id(math.random(0, sessions - 1)) end,
     miss = function() return with_id(2 ^ 44 + math.random(0, sessions - 1)) end,
+    packed = function() return "GET /packed" .. HEAD .. "\r\n" end,
 }
 
 -- Those that count.
