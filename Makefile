@@ -428,7 +428,8 @@ bench: bench-core bench-nginx
 ## The session table, the page scanner, and the judge of mode=discover
 bench-core: packages
 	pages=$$(tools/pages target/pages) && \
-	env $${pages:+STICKY_PAGES="$$pages"} $(CARGO) bench --locked -p sticky-core --bench table --bench scan --bench judge --target-dir target/core
+	env $${pages:+STICKY_PAGES="$$pages"} $(CARGO) bench --locked -p sticky-core --bench table --bench lines --bench scan --bench judge \
+		--target-dir target/core
 
 ## For bench-worst: so many random changes of the bodies for each reader, of which the dearest are kept
 WORST_TRIES ?=

@@ -77,6 +77,7 @@ impl Population {
     }
 
     /// Nanoseconds that an operation takes, on average over `span`.
+    #[allow(dead_code)] // Not every bench needs it.
     pub fn nanos(&self, span: Duration, random: &mut Random, run: Operation) -> f64 {
         let (begin, mut done, mut spent) = (Instant::now(), 0, Duration::ZERO);
         while begin.elapsed() < span {
@@ -120,6 +121,7 @@ impl Population {
     }
 
     /// Learns a few new ids, then forgets them, which is not timed.
+    #[allow(dead_code)] // Not every bench needs it.
     pub fn learn(&self, random: &mut Random) -> (usize, Duration) {
         let count = (self.sessions / 40).min(20_000);
         let ids: Vec<_> = (0..count).map(|_| id(random.next() | 1 << 63)).collect();
