@@ -441,10 +441,12 @@ bench-worst: packages
 	@tools/packages 'the benchmark' valgrind
 	$(CARGO) bench --locked -p sticky-core --bench worst --target-dir target/core
 
-## How long the dearest bodies keep a worker busy in one turn of its event loop
+## How long the dearest bodies, and thousands of upstreams, keep a worker busy in one turn of its event loop
 bench-turns: module
-	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl gcc
-	@tools/bench-turns $(CURDIR)/$(MODULE) "$(NGINX_BINARY)"
+	@tools/packages 'the benchmark' $(RUN_PACKAGES) perl gcc wrk
+	@status=0; for bench in turns upstreams; do \
+		tools/bench-$$bench $(CURDIR)/$(MODULE) "$(NGINX_BINARY)" || status=$$?; echo; \
+	done; exit $$status
 
 ## A session and a whole table, from 10 thousand to 50 million sessions: 5 GB of memory
 bench-scale: packages
