@@ -21,6 +21,7 @@ pub mod session_end;
 pub mod source;
 pub mod sse;
 pub mod text;
+pub(crate) mod unread;
 pub mod xml;
 
 use crate::events::Source;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lol_html::{element, HtmlRewriter, Settings};
+use sticky_core::rewrite::{PageRewriter, RouteParameter};
 use sticky_core::scan::forms::FormsLearner;
 use sticky_core::scan::html::HtmlLearner;
 use sticky_core::scan::inflate::{Coding, InflatingLearner};
@@ -43,13 +44,14 @@ const SAMPLE: usize = 3_000_000;
 const TIME: Duration = Duration::from_millis(400);
 
 const LEARNER: &str = "html learner";
-const READERS: [&str; 6] = [
+const READERS: [&str; 7] = [
     "memchr '<'",
     "memmem name",
     "html learner",
     "forms learner",
     "lol_html a[href]",
     "lol_html 8 selectors",
+    "mode=rewrite",
 ];
 /// For the plain pages, and for those with ids.
 const GOALS: [u64; 2] = [700, 2_800];
@@ -328,6 +330,7 @@ fn round(reader: usize, pages: &[Vec<u8>]) -> usize {
                 &mut count,
             ),
             4 => parse(&["a[href]"], pieces, &mut count),
+            6 => rewrite(&names, site.clone(), pieces, &mut count),
             _ => parse(
                 &[
                     "a[href]",
@@ -360,6 +363,23 @@ fn learn<'a>(
         learner.feed(piece, &mut found);
     }
     learner.end(&mut found);
+}
+
+/// Counts the bytes that come out.
+fn rewrite<'a>(
+    names: &Arc<Names>,
+    site: Site,
+    pieces: impl Iterator<Item = &'a [u8]>,
+    count: &mut usize,
+) {
+    let parameter = RouteParameter::new(Arc::clone(names), b"5d41402abc4b2a76b9719d911017c592");
+    let mut rewriter =
+        PageRewriter::new(parameter, site, None).expect("a charset that is readable");
+    let mut pass = |bytes: &[u8]| *count += bytes.len();
+    for piece in pieces {
+        rewriter.feed(piece, &mut pass);
+    }
+    rewriter.end(&mut pass);
 }
 
 fn parse<'a>(selectors: &[&str], pieces: impl Iterator<Item = &'a [u8]>, count: &mut usize) {

@@ -1,5 +1,5 @@
 //! Puts the parameter into the links and forms of a page. For that the elements must be parsed,
-//! which lol_html does.
+//! which lol_html does, from the first one that may be changed on.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -10,6 +10,7 @@ use lol_html::{AsciiCompatibleEncoding, HtmlRewriter, Settings};
 use super::{Notation, RouteParameter};
 use crate::scan::character_references::decoded;
 use crate::scan::html_parser::{self, attribute_bytes, on, text_of, TagNames, NO_MARKUP};
+use crate::scan::unread::Unread;
 use crate::url::Site;
 
 /// Puts the parameter into one page, piece by piece. Everything that comes in goes out, at the
@@ -24,10 +25,27 @@ use crate::url::Site;
 /// If lol_html would need more than [`MAX_MEMORY`](crate::scan::forms::MAX_MEMORY) for a page, the
 /// rest of the page passes as it is.
 pub struct PageRewriter {
-    /// `None` when the rest of the page passes as it is.
+    /// Until the parser begins; nothing is changed before.
+    unread: Option<Beginning>,
+    /// `None` before it begins, and when the rest of the page passes as it is.
     rewriter: Option<HtmlRewriter<'static, Sink>>,
     names: TagNames,
     out: Rc<RefCell<Vec<u8>>>,
+    /// So many bytes that come out have been passed before.
+    passed: usize,
+}
+
+/// The elements that may be changed, and `base`.
+const ELEMENTS: &[&[u8]] = &[
+    b"a", b"area", b"base", b"button", b"form", b"frame", b"iframe", b"input", b"meta",
+];
+
+/// What the parser needs to begin.
+struct Beginning {
+    unread: Unread,
+    parameter: RouteParameter,
+    site: Site,
+    encoding: AsciiCompatibleEncoding,
 }
 
 /// So much room is kept from piece to piece for what comes out, in bytes.
@@ -47,25 +65,54 @@ impl PageRewriter {
     /// compatible with ASCII, or browsers do not know it.
     pub fn new(parameter: RouteParameter, site: Site, charset: Option<&[u8]>) -> Option<Self> {
         let encoding = html_parser::encoding(charset)?;
-        let out = Rc::new(RefCell::new(Vec::new()));
-        let sink: Sink = {
-            let out = Rc::clone(&out);
-            Box::new(move |bytes| out.borrow_mut().extend_from_slice(bytes))
-        };
-        let handlers = Rc::new(Handlers {
-            parameter,
-            site: RefCell::new(site),
-            has_base: RefCell::new(false),
-        });
         Some(Self {
-            rewriter: Some(HtmlRewriter::new(settings(&handlers, encoding), sink)),
+            unread: Some(Beginning {
+                unread: Unread::new(ELEMENTS),
+                parameter,
+                site,
+                encoding,
+            }),
+            rewriter: None,
             names: TagNames::new(),
-            out,
+            out: Rc::default(),
+            passed: 0,
         })
     }
 
     /// Takes the next piece of the page, and gives to `pass` what can go out by now.
     pub fn feed(&mut self, piece: &[u8], pass: &mut dyn FnMut(&[u8])) {
+        if let Some(beginning) = &mut self.unread {
+            match beginning.unread.take(piece) {
+                None => {
+                    pass(piece);
+                    return;
+                }
+                Some(before) => {
+                    self.begin();
+                    self.passed = before.len();
+                    self.read(&before, pass);
+                }
+            }
+        }
+        self.read(piece, pass);
+    }
+
+    fn begin(&mut self) {
+        let Some(beginning) = self.unread.take() else {
+            return;
+        };
+        let out = Rc::clone(&self.out);
+        let sink: Sink = Box::new(move |bytes| out.borrow_mut().extend_from_slice(bytes));
+        let handlers = Rc::new(Handlers {
+            parameter: beginning.parameter,
+            site: RefCell::new(beginning.site),
+            has_base: RefCell::new(false),
+        });
+        let settings = settings(&handlers, beginning.encoding);
+        self.rewriter = Some(HtmlRewriter::new(settings, sink));
+    }
+
+    fn read(&mut self, piece: &[u8], pass: &mut dyn FnMut(&[u8])) {
         if self.rewriter.is_some() && !self.names.allow(piece) {
             self.end(pass);
         }
@@ -76,18 +123,20 @@ impl PageRewriter {
                     self.rewriter = None;
                 }
             }
-            None => pass(piece),
+            None if self.passed == 0 => pass(piece),
+            None => self.out.borrow_mut().extend_from_slice(piece),
         }
         self.hand_out(pass);
     }
 
     /// Whether the rest of the page passes as it is, because the parser cannot read it.
     pub fn has_given_up(&self) -> bool {
-        self.rewriter.is_none()
+        self.rewriter.is_none() && self.unread.is_none()
     }
 
     /// The page is complete. Gives the rest to `pass`.
     pub fn end(&mut self, pass: &mut dyn FnMut(&[u8])) {
+        self.unread = None;
         if let Some(rewriter) = self.rewriter.take() {
             // A page that ends in the middle of a tag goes out as it is.
             let _ = rewriter.end();
@@ -95,13 +144,16 @@ impl PageRewriter {
         }
     }
 
-    fn hand_out(&self, pass: &mut dyn FnMut(&[u8])) {
+    fn hand_out(&mut self, pass: &mut dyn FnMut(&[u8])) {
         let mut out = self.out.borrow_mut();
-        if !out.is_empty() {
-            pass(&out);
-            out.clear();
-            out.shrink_to(KEPT);
+        let known = self.passed.min(out.len());
+        self.passed -= known;
+        let new = out.get(known..).unwrap_or_default();
+        if !new.is_empty() {
+            pass(new);
         }
+        out.clear();
+        out.shrink_to(KEPT);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Finds the session ids in the forms of a page and nowhere else: in form actions and in fields.
 //! For that the elements must be parsed, which lol_html does; it costs a hundred times what the
-//! search of [`html`](super::html) does.
+//! search of [`html`](super::html) does, and begins only with the first element that matters.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,6 +11,7 @@ use lol_html::{AsciiCompatibleEncoding, HtmlRewriter, Settings};
 
 use super::character_references::decoded;
 use super::html_parser::{self, attribute_bytes, on, TagNames, NO_MARKUP};
+use super::unread::Unread;
 use super::{Found, FoundIn, IdClass, Learner};
 use crate::events::Source;
 use crate::url::{ExtractedId, Names, Site};
@@ -23,7 +24,9 @@ type Discard = fn(&[u8]);
 /// Learns the session ids in the forms of one page: in `<form action>`, in `formaction` of buttons
 /// and inputs, and in the value of `<input name=NAME value=…>` and of such a button.
 pub struct FormsLearner {
-    /// `None` when no more can be learned from this page.
+    /// Until the parser begins.
+    unread: Option<Beginning>,
+    /// `None` before it begins, and when no more can be learned from this page.
     parser: Option<Parser>,
     tags: TagNames,
     ids: Rc<RefCell<FoundIds>>,
@@ -43,6 +46,17 @@ const IN_FORM: FoundIn = FoundIn {
 /// Up to so many bytes are held. Each call of the parser costs as much as a few tags.
 const MAX_HELD: usize = 1024;
 
+/// A page without one of these has no id in a form, and its parser would be asked for nothing.
+const ELEMENTS: &[&[u8]] = &[b"base", b"form", b"input", b"button"];
+
+/// What the parser needs to begin.
+struct Beginning {
+    unread: Unread,
+    names: Arc<Names>,
+    site: Site,
+    encoding: AsciiCompatibleEncoding,
+}
+
 /// The ids of the current piece.
 #[derive(Default)]
 struct FoundIds {
@@ -56,17 +70,55 @@ impl FormsLearner {
     /// A learner for one response. `charset` is the parameter of its Content-Type. No id is learned
     /// from a page with a charset that is not compatible with ASCII, or that browsers do not know.
     pub fn new(names: Arc<Names>, site: Site, charset: Option<&[u8]>) -> Self {
-        let ids = Rc::new(RefCell::new(FoundIds::default()));
-        let encoding = html_parser::encoding(charset);
-        let parser = encoding.map(|encoding| parser(names, site, &ids, encoding));
+        let unread = html_parser::encoding(charset).map(|encoding| Beginning {
+            unread: Unread::new(ELEMENTS),
+            names,
+            site,
+            encoding,
+        });
         Self {
-            has_given_up: parser.is_none(),
-            parser,
+            has_given_up: unread.is_none(),
+            unread,
+            parser: None,
             tags: TagNames::new(),
-            ids,
+            ids: Rc::default(),
             last: Vec::new(),
             held: Vec::new(),
             may_end: false,
+        }
+    }
+
+    /// Has the parser begin, if this piece is the first that it has to read.
+    fn begin(&mut self, piece: &[u8], found: &mut Found<'_>) {
+        let Some(beginning) = &mut self.unread else {
+            return;
+        };
+        let Some(before) = beginning.unread.take(piece) else {
+            return;
+        };
+        if let Some(Beginning {
+            names,
+            site,
+            encoding,
+            ..
+        }) = self.unread.take()
+        {
+            self.parser = Some(parser(names, site, &self.ids, encoding));
+            self.read(&before, found);
+        }
+    }
+
+    fn read(&mut self, piece: &[u8], found: &mut Found<'_>) {
+        let is_small = self.held.len() + piece.len() <= MAX_HELD;
+        let is_held = is_small
+            && match piece {
+                [byte] => !self.may_end_with(*byte),
+                piece => !self.may_end_in(piece),
+            };
+        match piece {
+            [byte] if is_held => self.held.push(*byte),
+            piece if is_held => self.held.extend_from_slice(piece),
+            piece => self.parse(piece, is_small, found),
         }
     }
 
@@ -137,23 +189,14 @@ impl FormsLearner {
 
 impl Learner for FormsLearner {
     fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
-        if self.parser.is_none() {
-            return;
-        }
-        let is_small = self.held.len() + piece.len() <= MAX_HELD;
-        let is_held = is_small
-            && match piece {
-                [byte] => !self.may_end_with(*byte),
-                piece => !self.may_end_in(piece),
-            };
-        match piece {
-            [byte] if is_held => self.held.push(*byte),
-            piece if is_held => self.held.extend_from_slice(piece),
-            piece => self.parse(piece, is_small, found),
+        self.begin(piece, found);
+        if self.parser.is_some() {
+            self.read(piece, found);
         }
     }
 
     fn end(&mut self, found: &mut Found<'_>) {
+        self.unread = None;
         if let Some(parser) = self.parser.take() {
             // What is held has no end of a tag.
             // An error means that the page ends in the middle of a tag: no id is lost.
