@@ -51,6 +51,8 @@ FEATURES :=
 WITH_NGINX = tree=$$(tools/nginx-tree $(OUT)) && env $$tree
 NGINX_BINARY = $$(command -v nginx || echo /usr/sbin/nginx)
 RUN_PACKAGES := /usr/sbin/nginx=nginx
+# What the arguments of Debian's build come from.
+BUILD_PACKAGES += dpkg-buildflags=dpkg-dev
 else ifeq ($(NGINX),vendored)
 FEATURES := --features vendored
 # The modules of Debian's nginx that the tests need.

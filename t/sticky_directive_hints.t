@@ -28,6 +28,8 @@ my @refused = (
         . ' the workers of one nginx, leave it out'],
     ["$learn remote_action=/a;" => 'unknown parameter "remote_action=/a", which is of Angie:'
         . ' sessions are kept by nginx itself, leave it out'],
+    ['sticky cookie srv max-age=3600;' => 'unknown parameter "max-age=3600", which is of Angie,'
+        . ' expected "expires=TIME"'],
     ['server 127.0.0.1:9 sid=a;' =>
         'parameter "sid" of "server" is of Angie, expected "route="'],
     ['sticky expires=off;' =>

@@ -44,6 +44,7 @@ pub(super) fn hint(word: &[u8]) -> &'static str {
         b"remote_action" | b"remote_result" | b"remote_uri" => {
             "which is of Angie: sessions are kept by nginx itself, leave it out"
         }
+        b"max-age" => "which is of Angie, expected \"expires=TIME\"",
         b"max_sessions" if word != name => {
             "which is of \"mode=query\" and \"sticky learn\": no other mode counts sessions"
         }

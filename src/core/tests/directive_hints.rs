@@ -75,6 +75,12 @@ fn parameters_of_others() {
     }
     check_invalid("mode=query sync", "sync", sync);
     check_invalid("sid=a", "sid=a", sid);
+    let age = "which is of Angie, expected \"expires=TIME\"";
+    check(
+        "cookie srv max-age=3600",
+        &format!("unknown parameter \"max-age=3600\", {age}"),
+    );
+    check_invalid("max-age=3600", "max-age=3600", age);
     check("cookie srv nosuch", "unknown parameter \"nosuch\"");
     check("route $a nosuch", "invalid variable name \"nosuch\"");
 }
