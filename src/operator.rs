@@ -45,11 +45,7 @@ pub enum Duties {
 
 /// Does what is to be done every second in every worker, as long as it `may_go_on`, or one step of it.
 /// Returns what is left.
-pub fn go_on(
-    running: Cycle<'_>,
-    duties: Duties,
-    may_go_on: &dyn Fn() -> bool,
-) -> Option<Duties> {
+pub fn go_on(running: Cycle<'_>, duties: Duties, may_go_on: &dyn Fn() -> bool) -> Option<Duties> {
     let main = running.main_conf::<MainConf<'_>>()?;
     match duties {
         Duties::Hands => {

@@ -171,11 +171,7 @@ fn count_arrivals(sticky: &Sticky<'_>) {
 
 /// Called once a second in one worker: which servers have as many sessions as they may, and counts
 /// those that come near it. Goes on from the upstream of that number, and returns where it has stopped.
-pub fn see_limits(
-    main: &MainConf<'_>,
-    from: usize,
-    may_go_on: &dyn Fn() -> bool,
-) -> Option<usize> {
+pub fn see_limits(main: &MainConf<'_>, from: usize, may_go_on: &dyn Fn() -> bool) -> Option<usize> {
     let mut due = Vec::new();
     let next = main.each_from(from, may_go_on, |us| {
         let conf = us.srv_conf::<UpstreamConf<'_>>();
