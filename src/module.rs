@@ -26,7 +26,7 @@ use crate::ngx::sys::{self, ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module
 use crate::ngx::timer::{self, Repeated, Slot};
 use crate::ngx::upstream::Upstream;
 use crate::operator;
-use crate::request::{open, steer, usable};
+use crate::request::{steer, usable};
 use crate::response::AccelRedirect;
 use crate::zone::cluster::{self, ClusterZoneConf};
 use crate::zone::counters::CountersConf;
@@ -35,12 +35,14 @@ use crate::zone::table_zone::ZoneConf;
 use crate::zone::{counters, housekeeping};
 
 mod commands;
+mod every_second;
 mod filters;
 mod owned;
 mod variables;
 mod version;
 
 use commands::{refuse, COMMANDS};
+use every_second::EverySecond;
 use filters::install_filters;
 use variables::add_variables;
 
@@ -70,35 +72,6 @@ impl Policy for Steering {
     }
 }
 
-/// Called every second in every worker.
-struct Housekeeping;
-
-impl Repeated for Housekeeping {
-    const EVERY: u32 = 1000;
-
-    fn slot() -> &'static Slot {
-        static SLOT: Slot = Slot::new();
-        &SLOT
-    }
-
-    fn tick() {
-        open::tick();
-        // SAFETY: ngx_cycle is the running cycle while the event loop runs (main(),
-        // ngx_master_process_cycle(), ngx_single_process_cycle()).
-        if let Some(running) = unsafe { Cycle::from_ptr(sys::ngx_cycle) } {
-            housekeeping::tick(
-                running,
-                &|zone| usable::servers_of(running, zone),
-                &|zone| {
-                    let main = running.main_conf::<MainConf<'_>>();
-                    main.map_or_else(Vec::new, |main| counted::resolved(main, zone))
-                },
-            );
-            operator::tick(running);
-        }
-    }
-}
-
 /// Called five times a second in every worker of a cluster.
 struct Clustering;
 
@@ -111,7 +84,8 @@ impl Repeated for Clustering {
     }
 
     fn tick() {
-        // SAFETY: as in Housekeeping.
+        // SAFETY: ngx_cycle is the running cycle while the event loop runs (main(),
+        // ngx_master_process_cycle(), ngx_single_process_cycle()).
         if let Some(running) = unsafe { Cycle::from_ptr(sys::ngx_cycle) } {
             cluster::tick(running);
             if process::role() == Role::Worker(0) && !process::is_draining() {
@@ -345,8 +319,8 @@ unsafe extern "C" fn init_process(cycle: *mut sys::ngx_cycle_t) -> ngx_int_t {
             cluster_zone::carry_out_drains(running);
         }
         if matches!(process::role(), Role::Worker(_) | Role::Single) {
-            Housekeeping::tick();
-            timer::start::<Housekeeping>();
+            EverySecond::tick();
+            timer::start::<EverySecond>();
             if running.is_some_and(|running| !running.zones::<ClusterZoneConf>().is_empty()) {
                 timer::start::<Clustering>();
             }

@@ -30,6 +30,7 @@ pub mod pool;
 pub mod process;
 pub mod request;
 pub mod shm;
+pub mod stepped;
 pub mod sys;
 pub mod timer;
 pub mod upstream;

@@ -30,19 +30,43 @@ const ALLOW: (&[u8], &[u8]) = (b"Allow", b"GET, HEAD");
 /// Of so many upstreams a thread counts the sessions that is started at a time.
 const COUNTED_AT_ONCE: usize = 128;
 
-/// Called every second in every worker.
-pub fn tick(running: Cycle<'_>) {
-    let Some(main) = running.main_conf::<MainConf<'_>>() else {
-        return;
-    };
-    hands::tick(main);
-    statsd::tick(main);
-    if matches!(process::role(), Role::Worker(0) | Role::Single) {
-        hands::see_drains(main);
-        discovery::tick(main);
-        if !process::is_draining() {
-            counted::see_limits(main);
+/// What is left to be done in a second, in this order.
+#[derive(Clone, Copy, Default)]
+pub enum Duties {
+    #[default]
+    Hands,
+    Statsd,
+    /// From the upstream of that number on.
+    Drains(usize),
+    Discovery,
+    /// From the upstream of that number on.
+    Limits(usize),
+}
+
+/// Does what is to be done every second in every worker, as long as it `may_go_on`, or one step of it.
+/// Returns what is left.
+pub fn go_on(running: Cycle<'_>, duties: Duties, may_go_on: &dyn Fn() -> bool) -> Option<Duties> {
+    let main = running.main_conf::<MainConf<'_>>()?;
+    match duties {
+        Duties::Hands => {
+            hands::tick(main);
+            statsd::begin(main);
+            Some(Duties::Statsd)
         }
+        Duties::Statsd if statsd::go_on(main, may_go_on) => Some(Duties::Statsd),
+        Duties::Statsd => {
+            let is_first = matches!(process::role(), Role::Worker(0) | Role::Single);
+            is_first.then_some(Duties::Drains(0))
+        }
+        Duties::Drains(from) => {
+            let next = hands::see_drains(main, from, may_go_on);
+            Some(next.map_or(Duties::Discovery, Duties::Drains))
+        }
+        Duties::Discovery => {
+            discovery::tick(main);
+            (!process::is_draining()).then_some(Duties::Limits(0))
+        }
+        Duties::Limits(from) => counted::see_limits(main, from, may_go_on).map(Duties::Limits),
     }
 }
 

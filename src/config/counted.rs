@@ -170,18 +170,20 @@ fn count_arrivals(sticky: &Sticky<'_>) {
 }
 
 /// Called once a second in one worker: which servers have as many sessions as they may, and counts
-/// those that come near it.
-pub fn see_limits(main: &MainConf<'_>) {
-    let upstreams = main.sticky.borrow();
-    let is_due = |us: &Upstream<'_>| {
+/// those that come near it. Goes on from the upstream of that number, and returns where it has stopped.
+pub fn see_limits(main: &MainConf<'_>, from: usize, may_go_on: &dyn Fn() -> bool) -> Option<usize> {
+    let mut due = Vec::new();
+    let next = main.each_from(from, may_go_on, |us| {
         let conf = us.srv_conf::<UpstreamConf<'_>>();
         let counters = conf.and_then(|conf| conf.active()?.counters.get());
-        counters.is_some_and(UpstreamCounters::see_limits)
-    };
-    let due: Vec<_> = upstreams.iter().copied().filter(is_due).collect();
+        if counters.is_some_and(UpstreamCounters::see_limits) {
+            due.push(us);
+        }
+    });
     if !due.is_empty() {
         start_counts(main, &due);
     }
+    next
 }
 
 fn named_servers(us: Upstream<'_>) -> Option<Vec<NamedServer>> {

@@ -451,6 +451,27 @@ impl<'c> MainConf<'c> {
     pub fn variable(&self, number: usize) -> Option<Text<'c>> {
         self.variables.borrow().get(number).copied()
     }
+
+    /// Shows the sticky upstreams from that number on as long as it `may_go_on`, some of them in any
+    /// case. Returns the number of the next one, if there is one.
+    pub fn each_from(
+        &self,
+        from: usize,
+        may_go_on: &dyn Fn() -> bool,
+        mut show: impl FnMut(Upstream<'c>),
+    ) -> Option<usize> {
+        /// Upstreams between two looks at the clock.
+        const AT_ONCE: usize = 16;
+
+        let upstreams = self.sticky.borrow();
+        for (at, us) in upstreams.iter().enumerate().skip(from) {
+            if at != from && at % AT_ONCE == 0 && !may_go_on() {
+                return Some(at);
+            }
+            show(*us);
+        }
+        None
+    }
 }
 
 /// What the module keeps for each location. `None`: not set on this level.

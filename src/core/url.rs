@@ -36,6 +36,10 @@ pub use site::Site;
 /// The longest session id, in decoded bytes. A longer value counts as absent.
 pub const MAX_ID: usize = 4096;
 
+/// So much of one query, path or header of a request or a response is searched, in bytes: a server takes
+/// that much where it is told to.
+pub const MAX_SEARCHED: usize = 64 * 1024;
+
 /// The longest name of a parameter, in bytes.
 pub const MAX_NAME: usize = 64;
 
@@ -333,6 +337,7 @@ impl Names {
     /// [`MAX_ID`] decoded bytes, counts as absent.
     #[inline]
     pub fn in_query<'a>(&self, query: &'a [u8]) -> ExtractedId<'a> {
+        let query = searched(query, separates_pairs);
         match self.in_plain_query(query) {
             Some(None) => ExtractedId::Absent,
             Some(Some(id)) => ExtractedId::Id(Cow::Borrowed(id)),
@@ -554,6 +559,26 @@ impl Names {
             }
         }
     }
+}
+
+/// As much of a text as is searched. What is left stands whole: it ends before a separator.
+#[inline]
+fn searched(text: &[u8], is_separator: impl Fn(u8) -> bool) -> &[u8] {
+    match text.get(..=MAX_SEARCHED) {
+        None => text,
+        Some(start) => cut_before(start, is_separator),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn cut_before(text: &[u8], is_separator: impl Fn(u8) -> bool) -> &[u8] {
+    let end = text.iter().rposition(|byte| is_separator(*byte));
+    text.get(..end.unwrap_or(0)).unwrap_or_default()
+}
+
+fn separates_pairs(byte: u8) -> bool {
+    matches!(byte, b'&' | b';')
 }
 
 /// The pieces between separators; `separator` finds the next one.

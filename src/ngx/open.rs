@@ -184,18 +184,35 @@ unsafe fn remove(node: *const Node) {
     OPEN.count.set(OPEN.count.get() - 1);
 }
 
-/// Shows the contexts of the requests that are open since the last time, `most` of them at most, and
-/// of more those that were not shown for longest. Nothing that `show` does ends a request.
-pub fn each<C: Context>(most: usize, mut show: impl FnMut(&C)) {
+/// Requests that are shown between two looks whether there is time for more.
+const SHOWN_AT_ONCE: usize = 64;
+
+/// How many requests are open since the last time.
+pub fn count() -> usize {
     look();
-    for _ in 0..OPEN.count.get().min(most) {
+    OPEN.count.get()
+}
+
+/// Shows the contexts of open requests, `most` of them at most and as long as it `may_go_on`, those
+/// first that were not shown for longest. Returns how many it has shown. Nothing that `show` does ends
+/// a request.
+pub fn each<C: Context>(
+    most: usize,
+    may_go_on: &dyn Fn() -> bool,
+    mut show: impl FnMut(&C),
+) -> usize {
+    let most = OPEN.count.get().min(most);
+    for shown in 0..most {
+        if shown % SHOWN_AT_ONCE == 0 && !may_go_on() {
+            return shown;
+        }
         let node = OPEN.first.get();
         // SAFETY: nodes in the list live, and so do their requests: their pools, which both are in,
         // are not destroyed before end(). The context is of the request, or that of none after an
         // internal redirect.
         unsafe {
             let Some(r) = node.as_ref().map(|node| node.r) else {
-                return;
+                return shown;
             };
             remove(node);
             append(node);
@@ -204,4 +221,5 @@ pub fn each<C: Context>(most: usize, mut show: impl FnMut(&C)) {
             }
         }
     }
+    most
 }

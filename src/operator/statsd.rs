@@ -4,9 +4,9 @@
 //! process sends it, too; what could not be sent is given back.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::ops::Range;
 use std::os::unix::net::UnixDatagram;
 
 use sticky_core::counters::Unsent;
@@ -35,23 +35,44 @@ thread_local! {
     static LINK: RefCell<Option<Link>> = const { RefCell::new(None) };
 }
 
-/// Called every second in every worker.
-pub fn tick(main: &MainConf<'_>) {
+/// A second begins in a worker.
+pub fn begin(main: &MainConf<'_>) {
     if is_sender() && !process::is_draining() {
         with_link(main, |statsd, link| {
+            link.part = 0..0;
             if link.is_usable(statsd) {
-                let all = upstreams(main);
-                let part = link.next_part(all.len());
-                let is_first = part.start == 0;
-                let chosen = all.get(part).unwrap_or_default();
-                let mut sender = Sender::new(statsd, link);
-                if is_first {
+                link.begin_part(main.sticky.borrow().len());
+                if link.part.start == 0 {
+                    let mut sender = Sender::new(statsd, link);
                     sender.gauge("build_info", 1);
+                    sender.flush();
                 }
-                sender.send(main, chosen, true);
             }
         });
     }
+}
+
+/// Sends what was counted of the upstreams whose turn it is, as long as it `may_go_on`, of one in any
+/// case. Returns whether there are more of them.
+pub fn go_on(main: &MainConf<'_>, may_go_on: &dyn Fn() -> bool) -> bool {
+    let mut has_more = false;
+    if is_sender() && !process::is_draining() {
+        with_link(main, |statsd, link| {
+            let mut part = std::mem::take(&mut link.part);
+            let upstreams = main.sticky.borrow();
+            let mut sender = Sender::new(statsd, link);
+            while let Some(us) = part.next().and_then(|at| upstreams.get(at)) {
+                sender.send(main, *us, true);
+                if !may_go_on() {
+                    break;
+                }
+            }
+            sender.flush();
+            has_more = !part.is_empty() && !sender.has_failed;
+            link.part = part;
+        });
+    }
+    has_more
 }
 
 /// Called before a worker ends: sends what was counted since.
@@ -59,7 +80,11 @@ pub fn leave(main: &MainConf<'_>) {
     if is_sender() {
         with_link(main, |statsd, link| {
             if !link.is_failing && link.is_usable(statsd) {
-                Sender::new(statsd, link).send(main, &upstreams(main), false);
+                let mut sender = Sender::new(statsd, link);
+                for us in main.sticky.borrow().iter() {
+                    sender.send(main, *us, false);
+                }
+                sender.flush();
             }
         });
     }
@@ -85,11 +110,6 @@ fn with_link(main: &MainConf<'_>, f: impl FnOnce(&Statsd, &mut Link)) {
             f(statsd, link);
         }
     });
-}
-
-/// Those that are counted.
-fn upstreams<'c>(main: &MainConf<'c>) -> Vec<Upstream<'c>> {
-    main.sticky.borrow().clone()
 }
 
 enum Socket {
@@ -145,8 +165,10 @@ struct Link {
     is_failing: bool,
     /// Seconds without an error.
     quiet: u8,
-    /// The upstream that is next.
+    /// The upstream that is next in the second that follows.
     next: usize,
+    /// Those whose turn it is in this one.
+    part: Range<usize>,
 }
 
 impl Link {
@@ -157,6 +179,7 @@ impl Link {
             is_failing: false,
             quiet: 0,
             next: 0,
+            part: 0..0,
         }
     }
 
@@ -226,12 +249,12 @@ impl Link {
         }
     }
 
-    /// The upstreams whose turn it is.
-    fn next_part(&mut self, all: usize) -> std::ops::Range<usize> {
+    /// Now it is the turn of the next part of the upstreams.
+    fn begin_part(&mut self, all: usize) {
         let start = if self.next < all { self.next } else { 0 };
         let end = (start + all.div_ceil(ROUND)).min(all);
         self.next = end;
-        start..end
+        self.part = start..end;
     }
 }
 
@@ -254,21 +277,21 @@ impl<'l, 'c> Sender<'l, 'c> {
         }
     }
 
-    /// Sends what was counted of these upstreams and their zones; also what is no counter, unless it
-    /// is too late for that.
-    fn send(mut self, main: &MainConf<'c>, upstreams: &[Upstream<'c>], with_gauges: bool) {
-        let mut zones: HashMap<&[u8], &'c TableZone> = HashMap::new();
-        for us in upstreams {
-            let conf = us.srv_conf::<UpstreamConf<'c>>();
-            let Some(sticky) = conf.and_then(UpstreamConf::active) else {
-                continue;
-            };
-            if let Some(zone) = sticky.rule.sessions().and_then(Sessions::zone) {
-                zones.insert(zone.name(), zone);
-            }
-            let Some(counters) = sticky.counters.get() else {
-                continue;
-            };
+    /// Sends what was counted of an upstream, and of its zone if it is the first one there; also what is
+    /// no counter, unless it is too late for that.
+    fn send(&mut self, main: &MainConf<'c>, us: Upstream<'c>, with_gauges: bool) {
+        let conf = us.srv_conf::<UpstreamConf<'c>>();
+        let Some(sticky) = conf.and_then(UpstreamConf::active) else {
+            return;
+        };
+        let zone = sticky.rule.sessions().and_then(Sessions::zone);
+        let by_zone = main.by_zone.borrow();
+        let is_first = |zone: &&TableZone| {
+            let first = by_zone.get(zone.name()).and_then(|all| all.first());
+            first.is_some_and(|first| first.name() == us.name())
+        };
+        let zone = zone.filter(is_first);
+        if let Some(counters) = sticky.counters.get() {
             let name = format!("upstream.{}", safe_name(us.name()));
             for (counted, unsent) in counters.unsent() {
                 self.count(&format!("{name}.{}", counter_name(counted)), unsent);
@@ -277,30 +300,23 @@ impl<'l, 'c> Sender<'l, 'c> {
                 let server = safe_name(label);
                 self.count(&format!("{name}.server.{server}.hits"), unsent);
             }
-            if self.has_failed {
-                return;
-            }
         }
-        for (name, zone) in zones {
-            let name = format!("zone.{}", safe_name(name));
-            let unsent = main
-                .counters
-                .get()
-                .map(|of| counters::unsent_of_zone(of, zone));
+        if let Some((zone, counters)) = zone.zip(main.counters.get()) {
+            let name = format!("zone.{}", safe_name(zone.name()));
+            let unsent = counters::unsent_of_zone(counters, zone);
             let names = ["evicted.in_use", "evicted.unused", "state_errors"];
-            for (what, unsent) in names.iter().zip(unsent.into_iter().flatten()) {
+            for (what, unsent) in names.iter().zip(unsent) {
                 if let Some(unsent) = unsent {
                     self.count(&format!("{name}.{what}"), unsent);
                 }
             }
         }
         if with_gauges && !self.has_failed {
-            self.gauges(&Gathered::new(upstreams.to_vec()));
+            self.gauges(&Gathered::new(vec![us]), zone.is_some());
         }
-        self.flush();
     }
 
-    fn gauges(&mut self, view: &dyn View) {
+    fn gauges(&mut self, view: &dyn View, with_zone: bool) {
         for at in 0..view.upstreams() {
             let upstream = view.upstream(at, Wanted::Servers);
             let name = format!("upstream.{}", safe_name(upstream.name));
@@ -309,7 +325,7 @@ impl<'l, 'c> Sender<'l, 'c> {
                 self.gauges_of_server(&name, server);
             }
         }
-        for at in 0..view.zones() {
+        for at in (0..view.zones()).filter(|_| with_zone) {
             let zone = view.zone(at);
             let name = format!("zone.{}", safe_name(zone.name));
             self.gauge(&format!("{name}.capacity_sessions"), zone.capacity);

@@ -8,12 +8,22 @@ use crate::ngx::open;
 
 use super::context::{HolderState, RequestContext};
 
-/// So many open responses are looked at in a second: some milliseconds.
-const AT_ONCE: usize = 1 << 14;
+/// So many open responses are looked at in a second.
+const IN_A_SECOND: usize = 1 << 14;
 
-/// Called once a second in every worker, also in one that ends when its last request has.
-pub fn tick() {
-    open::each(AT_ONCE, RequestContext::stay_alive);
+/// How many are to be looked at, once a second in every worker, also in one that ends when its last
+/// request has.
+pub fn due() -> usize {
+    open::count().min(IN_A_SECOND)
+}
+
+/// Looks at so many open responses as long as it `may_go_on`, and returns how many are left.
+pub fn look_at(due: usize, may_go_on: &dyn Fn() -> bool) -> usize {
+    match open::each(due, may_go_on, RequestContext::stay_alive) {
+        // Others have ended meanwhile.
+        shown if shown < due && may_go_on() => 0,
+        shown => due - shown,
+    }
 }
 
 impl RequestContext<'_> {

@@ -8,7 +8,7 @@ use sticky_core::events::{Forget, Skip, Source, Status};
 use sticky_core::scan::session_end::is_cookie_deleted;
 use sticky_core::scan::{response_headers, FoundIn, IdClass};
 use sticky_core::table::Claim;
-use sticky_core::url::{ExtractedId, Site};
+use sticky_core::url::{ExtractedId, Site, MAX_SEARCHED};
 
 use crate::config::types::{MainConf, Rule};
 use crate::ngx::clock;
@@ -175,10 +175,10 @@ pub fn redirected<'r>(
     if context.holder_state.get() == HolderState::Steered && rule.may_end_sessions() {
         end_session(r, context, rule, sessions, name, exchange.headers());
     }
-    for header in exchange.headers().filter(|_| r.is_main()) {
-        if header.name().eq_ignore_ascii_case(SET_COOKIE) {
-            read_one_header(r, context, rule, name, header);
-        }
+    let is_read =
+        |header: &Header<'_>| r.is_main() && header.name().eq_ignore_ascii_case(SET_COOKIE);
+    for header in searched(context, exchange.headers().filter(is_read)) {
+        read_one_header(r, context, rule, name, header);
     }
     if r.is_main() {
         read_variables(r, context, rule, name);
@@ -262,11 +262,28 @@ fn end_session<'r>(
 /// Learns the ids in the response's header.
 #[inline(always)]
 fn read_header<'r>(r: Request<'r>, context: &'r RequestContext<'r>, rule: &QueryRule, peer: &[u8]) {
-    for header in r.response_headers() {
-        if rule.header_lengths.have(header.name().len()) {
-            read_one_header(r, context, rule, peer, header);
-        }
+    let is_read = |header: &Header<'_>| rule.header_lengths.have(header.name().len());
+    for header in searched(context, r.response_headers().filter(is_read)) {
+        read_one_header(r, context, rule, peer, header);
     }
+}
+
+/// As many headers as are searched: up to [`MAX_SEARCHED`] bytes and the one that exceeds them. A server
+/// may send as many as `proxy_buffer_size` has room for.
+#[inline(always)]
+fn searched<'h, 'a, 'c, H: Iterator<Item = Header<'h>>>(
+    context: &'a RequestContext<'c>,
+    headers: H,
+) -> impl Iterator<Item = Header<'h>> + use<'h, 'a, 'c, H> {
+    let mut left = MAX_SEARCHED;
+    headers.take_while(move |header| {
+        if left == 0 {
+            context.noted.skip(Skip::GivenUp);
+            return false;
+        }
+        left = left.saturating_sub(header.name().len() + header.value().len());
+        true
+    })
 }
 
 /// Notes an id in a header that the client does not get.
@@ -292,7 +309,8 @@ fn note_hidden(context: &RequestContext<'_>, rule: &QueryRule, exchange: Exchang
         let name = header.name().to_ascii_lowercase();
         exchange.hides(&name) && has_id(&name, header.value())
     };
-    if exchange.headers().any(is_hidden) {
+    let is_read = |header: &Header<'_>| rule.header_lengths.have(header.name().len());
+    if searched(context, exchange.headers().filter(is_read)).any(is_hidden) {
         context.noted.skip(Skip::Hidden);
     }
     // That header is nothing else.

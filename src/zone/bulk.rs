@@ -18,6 +18,9 @@ use super::table_zone::{table_of, TableZone};
 /// A table of so many words is changed at once: in three milliseconds, if all of it moves.
 const SMALL: usize = 1 << 14;
 
+/// And in so many passes over it, one for each number of the server: a name may have many addresses.
+const FEW: usize = 16;
+
 /// How long a thread waits for the journal at a time: not for ever, as the store may be away.
 const PATIENCE: Duration = Duration::from_secs(1);
 const NAP: Duration = Duration::from_millis(2);
@@ -41,7 +44,7 @@ pub fn begin(
     noted: Option<&Noted<'_>>,
 ) -> Option<Begun> {
     let (header, rest) = zone.split::<ZoneHeader, AtomicU128>()?;
-    if rest.len() <= SMALL && zone.replaced().is_empty() {
+    if rest.len() <= SMALL && parts.len() <= FEW && zone.replaced().is_empty() {
         let table = table_of((header, rest), zone.conf().longest.get());
         let table = table.with_journal(noted.and_then(|noted| noted.journal((header, rest))));
         let now = tick_at(header.identity.epoch(), monotonic_seconds());

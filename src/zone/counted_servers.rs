@@ -9,6 +9,9 @@ use sticky_core::table::{Fingerprint, ZoneHeader};
 /// What the registry of a zone knows servers by, and where their sessions are noted.
 pub type ServerPlaces = Vec<(Fingerprint, Place)>;
 
+/// Servers whose counts the event loop notes: of more, a thread does. Half a millisecond.
+const MANY: usize = 2048;
+
 /// A server that is always the same.
 pub struct NamedServer {
     /// Whose sessions those of its upstream are.
@@ -40,6 +43,11 @@ impl CountedServers {
             old,
             places: OnceLock::new(),
         }
+    }
+
+    /// Whether these, and so many that are resolved at run time, are too many for a turn of the event loop.
+    pub fn are_many(&self, resolved: usize) -> bool {
+        self.named.len() + resolved > MANY
     }
 
     /// Where they are noted, in the zone with that header.

@@ -106,7 +106,7 @@ fn sweep(
         }
         if let Some((counters, resolved)) = counters {
             let resolved = resolved(zone.name());
-            session_counts::swept(zone, (header, rest), counters, &resolved, now);
+            session_counts::swept(zone, (header, rest), counters, resolved, now);
         }
         swept = Swept::default();
         seen.clear();

@@ -108,6 +108,9 @@ pub fn sweeps(
     else {
         return;
     };
+    if servers.are_many(resolved.len()) {
+        return;
+    }
     let places = servers.places(header).iter().chain(resolved);
     let is_whole = header.identity.is_whole();
     let before = is_whole.then(|| Before::of(&counters, places, monotonic_seconds()));
@@ -115,20 +118,27 @@ pub fn sweeps(
     zone.conf().sweep_began.set(counters::now());
 }
 
-/// Notes what a whole sweep has seen, which has ended at `now`.
+/// Notes what a whole sweep has seen, which has ended at `now`. Of a zone with many servers, has a thread
+/// count instead.
 pub fn swept(
     zone: &TableZone,
     (header, rest): Parts<'_>,
     counters: &CountersZone,
-    resolved: &ServerPlaces,
+    resolved: ServerPlaces,
     now: Tick,
 ) {
-    let (Some(servers), Some(counters)) = (zone.conf().servers.get(), counters::opened(counters))
-    else {
+    let Some(servers) = zone.conf().servers.get() else {
+        return;
+    };
+    if servers.are_many(resolved.len()) {
+        start(std::iter::once((zone, resolved)), counters);
+        return;
+    }
+    let Some(counters) = counters::opened(counters) else {
         return;
     };
     let (registry, _) = header.split(rest);
-    let places = servers.places(header).iter().chain(resolved);
+    let places = servers.places(header).iter().chain(&resolved);
     let tallies = zone.conf().tallies.borrow();
     let before = zone.conf().before_sweep.take();
     note(

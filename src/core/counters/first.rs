@@ -17,6 +17,9 @@ pub const FIRST_RESPONSES: u64 = 1_000;
 /// Bytes of a name that are kept.
 const NAME: usize = 24;
 
+/// Cookies of one response that are looked at.
+const MOST_COOKIES: usize = 32;
+
 /// Cookies that are kept.
 const COOKIES: usize = 2;
 
@@ -111,9 +114,10 @@ impl FirstCells<'_> {
         };
         let redirect = u64::from(response.is_redirect) << (2 * COUNT_BITS);
         self.0[2].fetch_add(of_kind + redirect, Relaxed);
-        for (at, name) in response.cookies.iter().enumerate() {
+        let cookies = response.cookies.iter().take(MOST_COOKIES);
+        for (at, name) in cookies.clone().enumerate() {
             // A response that sets one cookie for several paths has set it once.
-            if !response.cookies.iter().take(at).any(|other| other == name) {
+            if !cookies.clone().take(at).any(|other| other == name) {
                 self.note_cookie(name);
             }
         }
@@ -192,7 +196,9 @@ mod tests {
     use std::array;
     use std::sync::atomic::AtomicU64;
 
-    use super::{digest, FirstCells, Kind, Response, Seen, FIRST_RESPONSES, FIRST_WORDS};
+    use super::{
+        digest, FirstCells, Kind, Response, Seen, FIRST_RESPONSES, FIRST_WORDS, MOST_COOKIES,
+    };
 
     fn words() -> [AtomicU64; FIRST_WORDS] {
         array::from_fn(|_| AtomicU64::new(0))
@@ -268,6 +274,21 @@ mod tests {
         let told = (0..FIRST_RESPONSES).filter_map(|_| cells.note(&page(&[b"a", b"a"])));
         let cookies: Vec<_> = told.flat_map(|seen| seen.cookies).collect();
         assert_eq!(cookies, [("a".to_owned(), FIRST_RESPONSES)]);
+    }
+
+    #[test]
+    fn few_cookies_of_a_response_are_looked_at() {
+        let is_seen = |others: usize| {
+            let words = words();
+            let cells = FirstCells(&words);
+            // All but the last one are one cookie, so that there is room for it.
+            let cookies = [&vec![&b"same"[..]; others][..], &[b"last"]].concat();
+            let told = (0..FIRST_RESPONSES).filter_map(|_| cells.note(&page(&cookies)));
+            told.flat_map(|seen| seen.cookies)
+                .any(|(name, _)| name == "last")
+        };
+        assert!(is_seen(MOST_COOKIES - 1));
+        assert!(!is_seen(MOST_COOKIES));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::learn_set::HeaderPart;
 use super::learn_set::LearnSet;
 use crate::events::Source;
 use crate::http::cookie;
-use crate::url::{refresh_target, Names};
+use crate::url::{refresh_target, Names, MAX_SEARCHED};
 
 /// How long the names are of the headers that are learned from, a bit for each: most headers of a
 /// response have a name of another length.
@@ -91,13 +91,16 @@ pub fn urls_in_header<'a>(name: &[u8], value: &'a [u8], mut visit: impl FnMut(&'
             }
         }
         4 if name.eq_ignore_ascii_case(b"link") => {
-            let mut rest = value;
+            let mut rest = value.get(..MAX_SEARCHED).unwrap_or(value);
             while let Some(start) = rest.iter().position(|&byte| byte == b'<') {
                 let after = rest.get(start + 1..).unwrap_or_default();
                 let Some(end) = after.iter().position(|&byte| byte == b'>') else {
                     break;
                 };
-                visit(after.get(..end).unwrap_or_default());
+                // One without a URL leads to the page itself.
+                if end > 0 {
+                    visit(after.get(..end).unwrap_or_default());
+                }
                 rest = after.get(end + 1..).unwrap_or_default();
             }
         }
@@ -117,7 +120,7 @@ pub fn is_location(name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{urls_in_header, HeaderPart, LearnSet, NameLengths};
+    use super::{urls_in_header, HeaderPart, LearnSet, NameLengths, MAX_SEARCHED};
 
     #[test]
     fn lengths_are_those_of_the_names() {
@@ -154,6 +157,15 @@ mod tests {
     }
 
     #[test]
+    fn so_much_of_a_header_is_searched() {
+        let links = |count: usize| "<?sid=1>".repeat(count);
+        let most = MAX_SEARCHED / links(1).len();
+        for (count, found) in [(most, most), (most + 1, most), (10 * most, most)] {
+            assert_eq!(urls("link", &links(count)).len(), found, "{count} links");
+        }
+    }
+
+    #[test]
     fn urls_are_found_in_headers() {
         for (name, value, expected) in [
             ("Location", "/a?sid=1", &["/a?sid=1"][..]),
@@ -174,6 +186,7 @@ mod tests {
                 "</a>; rel=next, <b?sid=1>; rel=\"prev\"",
                 &["/a", "b?sid=1"],
             ),
+            ("Link", "<>, </a>", &["/a"]),
             ("Link", "<unfinished", &[]),
             ("Link", "none", &[]),
             ("X-Location", "/a", &[]),

@@ -160,6 +160,16 @@ impl Registration {
     }
 }
 
+/// What servers that are to be registered are registered as.
+type Wanted = BTreeMap<Fingerprint, Option<Registration>>;
+
+/// Of several registrations of one server, the first one counts.
+fn note(known: &mut Wanted, given: Registration) {
+    if let Some(place) = given.fingerprint().and_then(|it| known.get_mut(&it)) {
+        place.get_or_insert(given);
+    }
+}
+
 impl<'a> Registry<'a> {
     /// The registry with these entries. Of more than a number can tell apart, the rest is not used.
     pub fn new(head: &'a RegistryHead, entries: &'a [AtomicU128]) -> Registry<'a> {
@@ -227,20 +237,27 @@ impl<'a> Registry<'a> {
     /// The registrations of some servers, in their order, each made if there is none. `None`: there
     /// is no number that can be given to it.
     pub fn register(&self, servers: &[Fingerprint]) -> Vec<Option<Registration>> {
-        let mut known = BTreeMap::new();
+        // There may be many others.
+        let mut known: Wanted = servers.iter().map(|server| (*server, None)).collect();
         for registration in self.registrations() {
-            if let Some(fingerprint) = registration.fingerprint() {
-                known.entry(fingerprint).or_insert(registration);
-            }
+            note(&mut known, registration);
         }
         // No entry becomes vacant again.
         let mut vacant = 0;
+        let mut is_full = false;
         let registered = servers.iter().map(|server| {
-            if let Some(registration) = known.get(server) {
-                return Some(*registration);
+            if let Some(registration) = known.get(server).copied().flatten() {
+                return Some(registration);
             }
-            let registration = self.give(*server, &mut vacant, &mut known)?;
-            known.insert(*server, registration);
+            // If there was none for the one before, it takes a sweep until there is.
+            if is_full {
+                return None;
+            }
+            let Some(registration) = self.give(*server, &mut vacant, &mut known) else {
+                is_full = true;
+                return None;
+            };
+            known.insert(*server, Some(registration));
             Some(registration)
         });
         registered.collect()
@@ -301,7 +318,7 @@ impl<'a> Registry<'a> {
         &self,
         server: Fingerprint,
         vacant: &mut usize,
-        known: &mut BTreeMap<Fingerprint, Registration>,
+        known: &mut Wanted,
     ) -> Option<Registration> {
         for _ in 0..ATTEMPTS {
             for (index, entry) in self.entries.iter().enumerate().skip(*vacant) {
@@ -315,11 +332,10 @@ impl<'a> Registry<'a> {
                     };
                 }
                 let given = Registration::of(index, Entry(bits));
-                match given.fingerprint() {
-                    Some(same) if same == server => return Some(given),
-                    Some(other) => drop(known.entry(other).or_insert(given)),
-                    None => {}
+                if given.fingerprint() == Some(server) {
+                    return Some(given);
                 }
+                note(known, given);
             }
             if let Some(given) = self.reuse(server)? {
                 return Some(given);

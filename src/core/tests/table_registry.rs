@@ -152,6 +152,29 @@ fn a_full_registry_has_no_number_for_another_server() {
 }
 
 #[test]
+fn in_a_full_registry_servers_that_have_numbers_keep_them() {
+    let memory = Memory::new(3);
+    for number in 1..=3 {
+        memory.register(number);
+    }
+    let wanted: Vec<_> = [4, 2, 5, 3, 2, 4].map(server).into();
+    let given = memory.registry().register(&wanted);
+    let numbers: Vec<_> = given
+        .iter()
+        .map(|it| it.map(|it| it.number.get()))
+        .collect();
+    assert_eq!(numbers, [None, Some(1), None, Some(2), Some(1), None]);
+    // As soon as there are numbers again, those that had none get them, both times the same.
+    memory.sweep(3, 10);
+    let given = memory.registry().register(&wanted);
+    assert!(
+        given.iter().filter(|it| it.is_some()).count() > 3,
+        "{given:?}"
+    );
+    assert_eq!(given[0].map(|it| it.number), given[5].map(|it| it.number));
+}
+
+#[test]
 fn the_number_that_was_without_sessions_for_longest_is_reused() {
     let memory = Memory::new(3);
     let given: Vec<_> = (0..3).map(|n| memory.register(n).unwrap()).collect();

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use sticky_core::url::{ExtractedId, Names, PlainQuery, MAX_ID};
+use sticky_core::url::{ExtractedId, Names, PlainQuery, MAX_ID, MAX_SEARCHED};
 
 fn names(names: &[&str]) -> Names {
     Names::new(names.iter().map(|name| name.as_bytes().into()).collect())
@@ -21,6 +21,50 @@ fn shown(extracted: ExtractedId<'_>) -> String {
 fn listed<'a>(ids: impl Iterator<Item = Cow<'a, [u8]>>) -> String {
     let ids: Vec<String> = ids.map(|id| id.escape_ascii().to_string()).collect();
     ids.join(" ")
+}
+
+#[test]
+fn so_much_of_a_query_a_path_or_a_header_is_searched() {
+    let names = names(&["sid", "other"]);
+    // Behind so many bytes, whole or not.
+    for (before, id) in [
+        (0, "1"),
+        (MAX_SEARCHED - 7, "1"),
+        (MAX_SEARCHED - 2, ""),
+        (MAX_SEARCHED, ""),
+    ] {
+        let text = |start: &str, pair: &str, end: &str| {
+            let filling = "a".repeat(before.saturating_sub(start.len()));
+            [start, &filling, pair, end].concat()
+        };
+        let query = text("x=%20", "&sid=1", "&b");
+        assert_eq!(listed(names.ids_in_query(query.as_bytes())), id, "{before}");
+        assert_eq!(
+            listed(names.first_in_query(query.as_bytes()).into_iter()),
+            id,
+            "{before}"
+        );
+        let extracted = if id.is_empty() { "-" } else { id };
+        assert_eq!(
+            shown(names.in_query(query.as_bytes())),
+            extracted,
+            "{before}"
+        );
+        let plain = text("x=", "&sid=1", "&b");
+        assert_eq!(listed(names.ids_in_query(plain.as_bytes())), id, "{before}");
+        let path = text("/", ";sid=1", "/b");
+        assert_eq!(listed(names.ids_in_path(path.as_bytes())), id, "{before}");
+        let cookies = text("x=", ";sid=1", "; b=");
+        let cookies = std::iter::once(cookies.as_bytes());
+        assert_eq!(listed(names.ids_in_cookies(cookies)), id, "{before}");
+        let header = text("x=", ",sid=1", ", b=");
+        let header = std::iter::once(header.as_bytes());
+        assert_eq!(
+            listed(names.ids_in_parameters(header, b"sid")),
+            id,
+            "{before}"
+        );
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use super::name::{decoded, unescaped, BytePair};
-use super::{is_unescaped, path, split, Names};
+use super::{is_unescaped, path, searched, separates_pairs, split, Names};
 use crate::http::cookie;
 use crate::http::credentials;
 use crate::http::multipart::Field;
@@ -16,6 +16,7 @@ use crate::http::multipart::Field;
 impl Names {
     /// The first of the [ids in a query](Names::ids_in_query).
     pub fn first_in_query<'a>(&self, query: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        let query = searched(query, separates_pairs);
         if is_unescaped(query) && self.plain().all(|name| name.literal_is_name) {
             return self.plain().find_map(|name| {
                 let mut ids = name.values_in_unescaped(query);
@@ -30,6 +31,7 @@ impl Names {
         &'n self,
         query: &'a [u8],
     ) -> impl Iterator<Item = Cow<'a, [u8]>> + use<'a, 'n> {
+        let query = searched(query, separates_pairs);
         let is_plain = is_unescaped(query) && self.plain().all(|name| name.literal_is_name);
         self.plain().flat_map(move |name| {
             let plain = is_plain.then(|| name.values_in_unescaped(query));
@@ -122,6 +124,7 @@ impl Names {
         &'n self,
         headers: H,
     ) -> impl Iterator<Item = Cow<'a, [u8]>> + use<'a, 'n, H> {
+        let headers = headers.map(|header| searched(header, |byte| byte == b';'));
         self.plain().flat_map(move |name| {
             let found = name.literal_is_name.then(|| headers.clone());
             let found = found.into_iter().flatten();
@@ -149,6 +152,7 @@ impl Names {
         values: H,
         parameter: &'n [u8],
     ) -> impl Iterator<Item = Cow<'a, [u8]>> + use<'a, 'n, H> {
+        let values = values.map(|value| searched(value, |byte| matches!(byte, b',' | b';' | b' ')));
         let values = values.flat_map(move |value| credentials::values_of(value, parameter));
         values.filter_map(|value| self.cut(value))
     }

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use super::name::{unescaped, value_in_any_case, Name};
+use super::searched;
 
 /// The values of a name in a path, decoded. The path is as it is written: an escaped `;` separates
 /// nothing.
@@ -11,6 +12,7 @@ pub(super) fn values_in<'a, 'n>(
     path: &'a [u8],
     name: &'n Name,
 ) -> impl Iterator<Item = Cow<'a, [u8]>> + use<'a, 'n> {
+    let path = searched(path, |byte| matches!(byte, b';' | b'/' | b'\\'));
     let (parameters, of_letter) = match name.letter {
         None => (Some(parameters(path)), None),
         Some(letter) => (None, Some(of_letter(path, letter))),

@@ -47,9 +47,15 @@ fn each_counters<'c>(main: &MainConf<'c>, f: &mut dyn FnMut(&[u8], &UpstreamCoun
     }
 }
 
-/// Called once a second in one worker: the servers that are drained are there.
-pub fn see_drains(main: &MainConf<'_>) {
-    each_counters(main, &mut |_, counters| counters.see_drains());
+/// Called once a second in one worker: the servers that are drained are there. Goes on from the
+/// upstream of that number, and returns where it has stopped.
+pub fn see_drains(main: &MainConf<'_>, from: usize, may_go_on: &dyn Fn() -> bool) -> Option<usize> {
+    main.each_from(from, may_go_on, |us| {
+        let conf = us.srv_conf::<UpstreamConf<'_>>();
+        if let Some(counters) = conf.and_then(|conf| conf.active()?.counters.get()) {
+            counters.see_drains();
+        }
+    })
 }
 
 /// Called once a second in every worker: what threads have done is logged and counted.
