@@ -489,23 +489,16 @@ impl<'a> Table<'a> {
     #[inline(always)]
     fn fill(&self, place: usize, old: u128, word: Word) -> bool {
         let is_filled = self.exchange(place, old, word.bits());
-        if is_filled && !word.is_in_use() {
-            Counters::count(&self.counters.newcomers);
+        if is_filled {
+            self.counters.note_filled(word);
         }
         is_filled
     }
 
     #[inline(always)]
     fn exchange(&self, place: usize, old: u128, new: u128) -> bool {
-        test_points::at("swap");
-        let is_swapped = self
-            .words
-            .get(place)
-            .is_some_and(|word| sync::swap(word, old, new));
-        if is_swapped {
-            test_points::at("swap: done");
-        }
-        is_swapped
+        let word = self.words.get(place);
+        word.is_some_and(|word| exchange(word, old, new))
     }
 
     /// Called between writing a word in one place and removing it, or one that it outranks, in
@@ -513,6 +506,17 @@ impl<'a> Table<'a> {
     fn count_relocation(&self) {
         self.counters.relocated.fetch_add(1, AcqRel);
     }
+}
+
+/// Replaces a word that has not changed.
+#[inline(always)]
+fn exchange(word: &AtomicU128, old: u128, new: u128) -> bool {
+    test_points::at("swap");
+    let is_swapped = sync::swap(word, old, new);
+    if is_swapped {
+        test_points::at("swap: done");
+    }
+    is_swapped
 }
 
 /// A word of a session, found on a walk through a table.

@@ -81,6 +81,9 @@ fn begin_otherwise<'r>(
     let Rule::Query(rule, ..) = &sticky.rule else {
         return None;
     };
+    if let Some(id) = session_id::in_only_cookie(r, rule) {
+        return begin_by_id(r, exchange, sticky, id, 1);
+    }
     match session_id::first(r, rule) {
         First::Id(id, at) => begin_by_id(r, exchange, sticky, id, at),
         First::None => without_session(r, exchange, sticky, rule, Status::None, None, &[]),

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use sticky_core::directive::QueryRule;
 use sticky_core::events::{Forget, Skip, Source, Status};
+use sticky_core::http::cookie;
 use sticky_core::scan::session_end::is_cookie_deleted;
 use sticky_core::scan::{response_headers, FoundIn, IdClass};
 use sticky_core::table::Claim;
@@ -311,10 +312,25 @@ fn read_one_header<'r>(
     let is_location = response_headers::is_location(header.name());
     if is_location && rule.learn.location && rule.learn.headers.is_empty() {
         read_location(r, context, rule, peer, header.value());
+    } else if let Some(id) = id_set(rule, header) {
+        learn_in_header(r, context, peer, id, Source::Cookie);
     } else {
         read_other_header(r, context, rule, peer, header);
     }
     note_met(context, rule);
+}
+
+/// The id in a cookie that is plainly set, where nothing else is learned from such a header.
+#[inline(always)]
+fn id_set<'r>(rule: &QueryRule, header: Header<'r>) -> Option<&'r [u8]> {
+    let ([own], true) = (&*rule.learn.cookies, rule.learn.headers.is_empty()) else {
+        return None;
+    };
+    if !response_headers::is_set_cookie(header.name()) {
+        return None;
+    }
+    let value = cookie::plain_value_set(header.value(), own)?;
+    rule.response_names.id_in(value)
 }
 
 #[inline(never)]

@@ -13,9 +13,10 @@ use super::lines::{self, Places};
 use super::look_up::{Held, Look};
 use super::placement::free_place;
 use super::session::PeerId;
+use super::sync::AtomicU128;
 use super::tick::Tick;
 use super::word::Word;
-use super::{test_points, Table, LINE};
+use super::{exchange, test_points, Table, LINE};
 
 /// The word of a live session that is to be touched, and what it becomes.
 #[derive(Clone, Copy, Debug)]
@@ -56,15 +57,18 @@ impl Table<'_> {
     #[inline(always)]
     pub fn touch_at_once(&self, due: &Due) -> bool {
         let Due { key, old, new } = *due;
-        let (first, second) = self.lines_of(key);
-        let Places { of_key, .. } = self.places_in(first, second, key);
+        let Some(lines) = self.both_lines(key) else {
+            return false;
+        };
+        let Places { of_key, .. } = lines::places(lines.0, lines.1, key.get());
         if !of_key.is_power_of_two() {
             return false;
         }
-        let place = place(first, second, of_key.trailing_zeros() as usize);
-        let bits = |low| Word::with_key(key, low).bits();
-        let is_done = self.swap(place, bits(old), bits(new));
+        let (old, new) = (Word::with_key(key, old), Word::with_key(key, new));
+        let is_done = place(lines, of_key.trailing_zeros() as usize)
+            .is_some_and(|place| exchange(place, old.bits(), new.bits()));
         if is_done {
+            self.counters.note_swap(old, new);
             test_points::at("replace: written");
         }
         is_done
@@ -88,20 +92,23 @@ impl Table<'_> {
             return false;
         }
         let before = self.counters.relocated.load(Acquire);
-        let (first, second) = self.lines_of(key);
-        let Places { of_key, empty } = self.places_in(first, second, key);
+        let Some(lines) = self.both_lines(key) else {
+            return false;
+        };
+        let Places { of_key, empty } = lines::places(lines.0, lines.1, key.get());
         // Rule 3: that there is none counts only if nothing was relocated meanwhile.
         if of_key != 0 || self.counters.relocated.load(Acquire) != before {
             return false;
         }
-        let Some(index) = free_place(empty) else {
+        let Some(place) = free_place(empty).and_then(|index| place(lines, index)) else {
             return false;
         };
         let word = Word::new(key, &claim.begun(peer, now));
         self.counters.note_use();
-        if !self.fill(place(first, second, index), Word::EMPTY.bits(), word) {
+        if !exchange(place, Word::EMPTY.bits(), word.bits()) {
             return false;
         }
+        self.counters.note_filled(word);
         test_points::at("learn: inserted");
         if !self.wins_insertion(key, word, limits, now) {
             return false;
@@ -110,25 +117,19 @@ impl Table<'_> {
         true
     }
 
-    /// Which words of two lines are of a key, and which of none.
+    /// `None`: a table without lines.
     #[inline(always)]
-    fn places_in(&self, first: usize, second: usize, key: Key) -> Places {
-        match (self.line(first), self.line(second)) {
-            (Some(first), Some(second)) => lines::places(first, second, key.get()),
-            // A table without lines, in which there is no room.
-            _ => Places {
-                of_key: 0,
-                empty: 0,
-            },
-        }
+    fn both_lines(&self, key: Key) -> Option<BothLines<'_>> {
+        let (first, second) = self.lines_of(key);
+        Some((self.line(first)?, self.line(second)?))
     }
 }
 
-/// The place in the table of the word at `index` of two lines.
+type BothLines<'a> = (&'a [AtomicU128; LINE], &'a [AtomicU128; LINE]);
+
+/// The place of the word at `index` of both.
 #[inline(always)]
-fn place(first: usize, second: usize, index: usize) -> usize {
-    match index.checked_sub(LINE) {
-        None => first * LINE + index,
-        Some(index) => second * LINE + index,
-    }
+fn place((first, second): BothLines<'_>, index: usize) -> Option<&AtomicU128> {
+    let line = if index < LINE { first } else { second };
+    line.get(index % LINE)
 }

@@ -70,7 +70,7 @@ impl Word {
     pub const EMPTY: Word = Word(0);
 
     /// Packs a session. Ticks beyond [`LAST_TICK`] become it, and `created` is at most `seen`.
-    #[inline]
+    #[inline(always)]
     pub fn new(key: Key, session: &Session) -> Word {
         let seen = session.seen.min(LAST_TICK);
         let created = session.created.min(seen);
