@@ -254,6 +254,7 @@ impl<'a> Table<'a> {
 
     /// Rule 4 of the registry, after a word was written: undoes that if its number is another
     /// server's by now.
+    #[inline(always)]
     fn keep_if_held(&self, registration: &Registration, undo: impl FnOnce()) -> bool {
         let Some(registry) = &self.registry else {
             return true;

@@ -20,7 +20,7 @@ use crate::request::context::{Entry, HolderState, LearnedIds, RequestContext};
 use crate::request::session_id;
 use crate::zone::sessions::Sessions;
 
-use ids::{learn_id, learned_ids};
+use ids::{learn_first, learn_id, learned_ids};
 
 pub mod body;
 mod ids;
@@ -313,7 +313,7 @@ fn read_one_header<'r>(
     if is_location && rule.learn.location && rule.learn.headers.is_empty() {
         read_location(r, context, rule, peer, header.value());
     } else if let Some(id) = id_set(rule, header) {
-        learn_in_header(r, context, peer, id, Source::Cookie);
+        learn_in_any_header(r, context, peer, id, Source::Cookie);
     } else {
         read_other_header(r, context, rule, peer, header);
     }
@@ -362,7 +362,7 @@ fn learn_in_link<'r>(
 ) {
     let carried = carried.unwrap_or_else(|| rule.response_names.in_link(link, &site(r, rule)));
     if let ExtractedId::Id(id) = carried {
-        learn_in_header(r, context, peer, &id, Source::Location);
+        learn_in_any_header(r, context, peer, &id, Source::Location);
     }
 }
 
@@ -382,8 +382,19 @@ fn read_other_header<'r>(
     }
     let (now, names) = (clock::unix_seconds, &rule.response_names);
     response_headers::ids_in_header(&rule.learn, names, (name, value), now, |id, source| {
-        learn_in_header(r, context, peer, id, source);
+        learn_in_any_header(r, context, peer, id, source);
     });
+}
+
+#[inline(never)]
+fn learn_in_any_header<'r>(
+    r: Request<'r>,
+    context: &'r RequestContext<'r>,
+    peer: &[u8],
+    id: &[u8],
+    source: Source,
+) {
+    learn_in_header(r, context, peer, id, source);
 }
 
 #[inline(always)]
@@ -394,6 +405,9 @@ fn learn_in_header<'r>(
     id: &[u8],
     source: Source,
 ) {
+    if learn_first(r, context, peer, id, in_header(source)) {
+        return;
+    }
     if let Some(ids) = learned_ids(r, context, peer) {
         learn_id(context, ids, id, in_header(source));
     }

@@ -12,6 +12,7 @@ use super::limits::Limits;
 use super::lines::{self, Places};
 use super::look_up::{Held, Look};
 use super::placement::free_place;
+use super::registry::Registration;
 use super::session::PeerId;
 use super::sync::AtomicU128;
 use super::tick::Tick;
@@ -72,6 +73,25 @@ impl Table<'_> {
             test_points::at("replace: written");
         }
         is_done
+    }
+
+    /// [`Table::learn_of`] where that is a new session, in a free place: whether it stays. `None`: nothing
+    /// has changed, and that is to be called.
+    #[inline(always)]
+    pub fn begin_of(
+        &self,
+        key: Key,
+        peer: &Registration,
+        claim: &Claim,
+        limits: &Limits,
+        now: Tick,
+    ) -> Option<bool> {
+        if !self.begin_at_once(key, peer.number, claim, limits, now) {
+            return None;
+        }
+        Some(self.keep_if_held(peer, || {
+            self.take_away(key, *claim, peer.number, now);
+        }))
     }
 
     /// Begins a session of which no line has a word, in a free place. False: there is another one

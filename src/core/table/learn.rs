@@ -46,9 +46,8 @@ impl Table<'_> {
         now: Tick,
         is_unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned {
-        if self.begin_at_once(key, peer.number, &claim, limits, now) {
-            let take_away = || self.take_away(key, claim, peer.number, now);
-            return match self.keep_if_held(peer, take_away) {
+        if let Some(is_kept) = self.begin_of(key, peer, &claim, limits, now) {
+            return match is_kept {
                 true => Learned::New { evicted: None },
                 false => Learned::Refused,
             };
@@ -68,7 +67,7 @@ impl Table<'_> {
     /// A session that has begun a moment ago does not stay.
     #[cold]
     #[inline(never)]
-    fn take_away(&self, key: Key, claim: Claim, peer: PeerId, now: Tick) {
+    pub(super) fn take_away(&self, key: Key, claim: Claim, peer: PeerId, now: Tick) {
         self.note_end(key, &claim.begun(peer, now), now);
         self.forget(key);
     }

@@ -2,7 +2,8 @@
 //! table.
 
 use sticky_core::table::{
-    tick_at, Asked, Due, FirstLook, Fresh, Key, Limits, Look, ScopedKeyer, Table, Tick,
+    tick_at, Asked, Claim, Due, FirstLook, Fresh, Key, Limits, Look, Registration, ScopedKeyer,
+    Table, Tick,
 };
 
 use crate::ngx::clock::monotonic_seconds;
@@ -48,6 +49,13 @@ impl<'c> Whole<'c> {
     #[inline(always)]
     pub fn touch_at_once(&self, due: &Due) -> bool {
         self.table.touch_at_once(due)
+    }
+
+    /// See [`Table::begin_of`]; of a response whose request has not carried the id.
+    #[inline(always)]
+    pub fn begin(&self, key: Key, peer: &Registration, limits: &Limits) -> Option<bool> {
+        let (table, now) = self.table();
+        table.begin_of(key, peer, &Claim::ResponseOnly, limits, now)
     }
 
     /// The table, and the time now as it has it.
