@@ -104,9 +104,17 @@ pub fn plain_value_set<'a>(header_value: &'a [u8], name: &[u8]) -> Option<&'a [u
     if !matches!(attributes, [] | [b';', ..]) {
         return None;
     }
-    // The names of the attributes that delete have this letter, and mostly no other has.
-    let has_x = has_such(attributes, |byte| byte | b' ' == b'x');
-    (!has_x && !value.is_empty()).then_some(value)
+    // The names of the attributes that delete have this letter, and no other has.
+    let may_delete =
+        has_such(attributes, |byte| byte | b' ' == b'x') && has_x_within_word(attributes);
+    (!may_delete && !value.is_empty()).then_some(value)
+}
+
+/// Unlike that of `SameSite=Lax`.
+#[inline(never)]
+fn has_x_within_word(attributes: &[u8]) -> bool {
+    let ends = |at: usize| matches!(attributes.get(at + 1), None | Some(b';'));
+    memchr::memchr2_iter(b'x', b'X', attributes).any(|at| !ends(at))
 }
 
 /// The values of the Cookie headers as one, without the cookies of these names. `None`: nothing is
