@@ -71,6 +71,7 @@ impl Default for Happened {
 
 impl Happened {
     /// A session has begun, which `source` has shown.
+    #[inline]
     pub fn learn(&self, source: Source) {
         let what = match self.noted.get() >> FIRST_LEARNED {
             0 => (source.number() as u32 + 1) << FIRST_LEARNED,

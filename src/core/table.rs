@@ -30,6 +30,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, SeqCst};
 use look_up::{places, rank, Current, View};
 use sync::{fence, AtomicU128};
 
+mod at_once;
 pub mod bulk;
 mod census;
 mod change;
@@ -67,6 +68,7 @@ mod usable;
 mod victim;
 mod word;
 
+pub use at_once::Due;
 pub use census::Census;
 pub use change::Change;
 pub use claim::{Claim, Evicted, Learned};
@@ -201,6 +203,10 @@ impl<'a> Table<'a> {
     /// Records that a request has brought the id at `now`: the session is confirmed, and `seen`
     /// advances when that is due. An unknown or expired session stays so.
     pub fn touch(&self, key: Key, limits: &Limits, now: Tick) {
+        let due = self.due_at_once(&self.look(key), key, limits, now);
+        if due.is_some_and(|due| self.touch_at_once(&due)) {
+            return;
+        }
         let is_crowded = || self.counters.is_crowded(now);
         self.update(key, limits, now, |session| {
             let touched = limits.touched(session, now, is_crowded)?;
@@ -248,6 +254,7 @@ impl<'a> Table<'a> {
 
     /// Rule 4 of the registry, after a word was written: undoes that if its number is another
     /// server's by now.
+    #[inline(always)]
     fn keep_if_held(&self, registration: &Registration, undo: impl FnOnce()) -> bool {
         let Some(registry) = &self.registry else {
             return true;
@@ -469,6 +476,7 @@ impl<'a> Table<'a> {
 
     /// Replaces a word that has not changed. Sequentially consistent: two workers that insert one
     /// key in two places and then read must not both miss the other's word.
+    #[inline(always)]
     fn swap(&self, place: usize, old: u128, new: u128) -> bool {
         let is_swapped = self.exchange(place, old, new);
         if is_swapped {
@@ -479,26 +487,19 @@ impl<'a> Table<'a> {
     }
 
     /// [`Table::swap`] of a word without a session.
-    #[inline]
+    #[inline(always)]
     fn fill(&self, place: usize, old: u128, word: Word) -> bool {
         let is_filled = self.exchange(place, old, word.bits());
-        if is_filled && !word.is_in_use() {
-            Counters::count(&self.counters.newcomers);
+        if is_filled {
+            self.counters.note_filled(word);
         }
         is_filled
     }
 
-    #[inline]
+    #[inline(always)]
     fn exchange(&self, place: usize, old: u128, new: u128) -> bool {
-        test_points::at("swap");
-        let is_swapped = self
-            .words
-            .get(place)
-            .is_some_and(|word| word.compare_exchange(old, new, SeqCst, Acquire).is_ok());
-        if is_swapped {
-            test_points::at("swap: done");
-        }
-        is_swapped
+        let word = self.words.get(place);
+        word.is_some_and(|word| exchange(word, old, new))
     }
 
     /// Called between writing a word in one place and removing it, or one that it outranks, in
@@ -506,6 +507,17 @@ impl<'a> Table<'a> {
     fn count_relocation(&self) {
         self.counters.relocated.fetch_add(1, AcqRel);
     }
+}
+
+/// Replaces a word that has not changed.
+#[inline(always)]
+fn exchange(word: &AtomicU128, old: u128, new: u128) -> bool {
+    test_points::at("swap");
+    let is_swapped = sync::swap(word, old, new);
+    if is_swapped {
+        test_points::at("swap: done");
+    }
+    is_swapped
 }
 
 /// A word of a session, found on a walk through a table.

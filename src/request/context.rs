@@ -211,7 +211,7 @@ impl<'r> RequestContext<'r> {
     }
 
     /// A session has begun, of which `source` has shown the id.
-    #[inline]
+    #[inline(always)]
     pub fn note_learned(&self, key: Key, source: Source) {
         self.noted.learn(source);
         if self.sticky.watches_first.get() {
@@ -469,6 +469,14 @@ impl LearnedIds<'_> {
         if let Some(vacant) = self.begun.iter().find(|place| place.get().is_none()) {
             vacant.set(Some(key));
         }
+    }
+
+    /// The same of its first one.
+    #[inline(always)]
+    pub fn begin_first(&self, key: Key, open: &Place<'_>) {
+        open::keep(open);
+        let [first, ..] = &self.begun;
+        first.set(Some(key));
     }
 
     /// Keys of the sessions that it has begun.

@@ -81,6 +81,9 @@ fn begin_otherwise<'r>(
     let Rule::Query(rule, ..) = &sticky.rule else {
         return None;
     };
+    if let Some(id) = session_id::in_only_cookie(r, rule) {
+        return begin_by_id(r, exchange, sticky, id, 1);
+    }
     match session_id::first(r, rule) {
         First::Id(id, at) => begin_by_id(r, exchange, sticky, id, at),
         First::None => without_session(r, exchange, sticky, rule, Status::None, None, &[]),
@@ -155,8 +158,23 @@ fn begin_after<'r>(
     (key, id, at): (Key, &'r [u8], usize),
     look: &Look,
 ) -> Option<&'r RequestContext<'r>> {
-    let sessions = sticky.rule.sessions()?;
-    let asked = sessions.whole()?.ask_after(*look, key, &sessions.limits());
+    let Rule::Query(rule, sessions, _) = &sticky.rule else {
+        return None;
+    };
+    let (whole, limits) = (sessions.whole()?, sessions.limits());
+    if !rule.is_special {
+        // The first request of a session, and now and then one more.
+        if let Some(due) = whole.due_at_once(look, key, &limits) {
+            let held = due.held();
+            match usable::is_usable_at_once(sticky, exchange.peers(), held.peer()) {
+                Some(true) if whole.touch_at_once(&due) => {}
+                Some(false) => {}
+                _ => touch(exchange, sticky, key, held.peer()),
+            }
+            return to_holder(r, exchange, sticky, key, id, held);
+        }
+    }
+    let asked = whole.ask_after(*look, key, &limits);
     begin_asked(r, exchange, sticky, (key, id, at), asked)
 }
 
@@ -271,6 +289,7 @@ fn begin_touching<'r>(
 
 /// The session is in use from now on, unless its server cannot be used: then
 /// [another](lookup::another) may be chosen.
+#[inline(never)]
 fn touch(exchange: RoundRobin<'_>, sticky: &Sticky<'_>, key: Key, holder: PeerId) {
     let peers = exchange.peers();
     let index = sticky.peer_index(peers);

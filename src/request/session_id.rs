@@ -82,6 +82,20 @@ fn first_behind_query<'r>(r: Request<'r>, rule: &QueryRule) -> First<'r> {
     }
 }
 
+/// The id of a request that has one Cookie header, with nothing in it but the session's cookie, where
+/// cookies come first. `None`: there is more to look at.
+#[inline(always)]
+pub fn in_only_cookie<'r>(r: Request<'r>, rule: &QueryRule) -> Option<&'r [u8]> {
+    if !rule.cheap.as_ref()?.begin_with_cookie {
+        return None;
+    }
+    let mut headers = r.cookies();
+    match (headers.next(), headers.next()) {
+        (Some(header), None) => rule.names.in_cookie_alone(header),
+        _ => None,
+    }
+}
+
 /// Where another place comes first.
 #[inline(never)]
 fn first_elsewhere<'r>(r: Request<'r>, rule: &QueryRule) -> First<'r> {

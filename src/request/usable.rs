@@ -56,6 +56,13 @@ pub fn is_usable(
     peer.is_some_and(|peer| check(peers, peer.handle).is_ok() && !sticky.is_drained(peer))
 }
 
+/// The same of a server that is what it was when the index of peers was built. `None`: it may not be.
+#[inline(always)]
+pub fn is_usable_at_once(sticky: &Sticky<'_>, peers: PeerList, holder: PeerId) -> Option<bool> {
+    let peer = sticky.fixed_index()?.by_number_as_built(holder)?;
+    Some(check(peers, peer.handle).is_ok() && !sticky.is_drained(peer))
+}
+
 /// The servers that have sessions in the zone of that name and can be used now, or could if they
 /// had not `max_conns` connections: of the upstreams of which this worker has met a request. None
 /// in a process that serves no requests.

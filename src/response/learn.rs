@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use sticky_core::directive::QueryRule;
 use sticky_core::events::{Forget, Skip, Source, Status};
+use sticky_core::http::cookie;
 use sticky_core::scan::session_end::is_cookie_deleted;
 use sticky_core::scan::{response_headers, FoundIn, IdClass};
 use sticky_core::table::Claim;
@@ -19,7 +20,7 @@ use crate::request::context::{Entry, HolderState, LearnedIds, RequestContext};
 use crate::request::session_id;
 use crate::zone::sessions::Sessions;
 
-use ids::{learn_id, learned_ids};
+use ids::{learn_first, learn_id, learned_ids};
 
 pub mod body;
 mod ids;
@@ -329,10 +330,25 @@ fn read_one_header<'r>(
     let is_location = response_headers::is_location(header.name());
     if is_location && rule.learn.location && rule.learn.headers.is_empty() {
         read_location(r, context, rule, peer, header.value());
+    } else if let Some(id) = id_set(rule, header) {
+        learn_in_any_header(r, context, peer, id, Source::Cookie);
     } else {
         read_other_header(r, context, rule, peer, header);
     }
     note_met(context, rule);
+}
+
+/// The id in a cookie that is plainly set, where nothing else is learned from such a header.
+#[inline(always)]
+fn id_set<'r>(rule: &QueryRule, header: Header<'r>) -> Option<&'r [u8]> {
+    let ([own], true) = (&*rule.learn.cookies, rule.learn.headers.is_empty()) else {
+        return None;
+    };
+    if !response_headers::is_set_cookie(header.name()) {
+        return None;
+    }
+    let value = cookie::plain_value_set(header.value(), own)?;
+    rule.response_names.id_in(value)
 }
 
 #[inline(never)]
@@ -364,7 +380,7 @@ fn learn_in_link<'r>(
 ) {
     let carried = carried.unwrap_or_else(|| rule.response_names.in_link(link, &site(r, rule)));
     if let ExtractedId::Id(id) = carried {
-        learn_in_header(r, context, peer, &id, Source::Location);
+        learn_in_any_header(r, context, peer, &id, Source::Location);
     }
 }
 
@@ -384,8 +400,19 @@ fn read_other_header<'r>(
     }
     let (now, names) = (clock::unix_seconds, &rule.response_names);
     response_headers::ids_in_header(&rule.learn, names, (name, value), now, |id, source| {
-        learn_in_header(r, context, peer, id, source);
+        learn_in_any_header(r, context, peer, id, source);
     });
+}
+
+#[inline(never)]
+fn learn_in_any_header<'r>(
+    r: Request<'r>,
+    context: &'r RequestContext<'r>,
+    peer: &[u8],
+    id: &[u8],
+    source: Source,
+) {
+    learn_in_header(r, context, peer, id, source);
 }
 
 #[inline(always)]
@@ -396,6 +423,9 @@ fn learn_in_header<'r>(
     id: &[u8],
     source: Source,
 ) {
+    if learn_first(r, context, peer, id, in_header(source)) {
+        return;
+    }
     if let Some(ids) = learned_ids(r, context, peer) {
         learn_id(context, ids, id, in_header(source));
     }

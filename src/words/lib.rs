@@ -91,6 +91,17 @@ pub fn load(first: &Line, second: &Line, key: u64, words: &mut [u128; 2 * LINE])
     load_one_by_one(first, second, key, words)
 }
 
+/// The same without the words.
+#[inline(always)]
+pub fn places(first: &Line, second: &Line, key: u64) -> Places {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    if wide::is_available() {
+        // SAFETY: that is what is_available() has told.
+        return unsafe { wide::places(first, second, key) };
+    }
+    load_one_by_one(first, second, key, &mut [0; 2 * LINE])
+}
+
 #[inline(never)]
 fn find_one_by_one(first: &Line, second: &Line, key: u64) -> (u64, u64) {
     let all = first.iter().chain(second).map(|word| word.load(Acquire));
@@ -247,11 +258,29 @@ mod wide {
         key: u64,
         words: &mut [u128; 2 * LINE],
     ) -> Places {
-        // SAFETY: the caller's promise; what has AVX has all that is older, too. A register has 128
-        // bits, any of which are a number.
+        // SAFETY: the caller's promise. A register has 128 bits, any of which are a number.
         unsafe {
             let read = read(first, second);
             *words = transmute::<[__m128i; 2 * LINE], [u128; 2 * LINE]>(read);
+            places_of(read, key)
+        }
+    }
+
+    /// # Safety
+    /// The processor has AVX and cmpxchg16b.
+    #[target_feature(enable = "avx")]
+    pub unsafe fn places(first: &Line, second: &Line, key: u64) -> Places {
+        // SAFETY: the caller's promise.
+        unsafe { places_of(read(first, second), key) }
+    }
+
+    /// # Safety
+    /// The processor has AVX.
+    #[inline]
+    #[target_feature(enable = "avx")]
+    unsafe fn places_of(read: [__m128i; 2 * LINE], key: u64) -> Places {
+        // SAFETY: the caller's promise; what has AVX has all that is older, too.
+        unsafe {
             let [a, b, c, d, e, f, g, h] = read;
             let (ab, cd) = (_mm_unpackhi_epi64(a, b), _mm_unpackhi_epi64(c, d));
             let (ef, gh) = (_mm_unpackhi_epi64(e, f), _mm_unpackhi_epi64(g, h));
@@ -347,6 +376,7 @@ mod tests {
                 let places = load(&first, &second, key, &mut words);
                 let as_expected = load_one_by_one(&first, &second, key, &mut expected);
                 assert_eq!((places, words), (as_expected, expected), "{key:x}");
+                assert_eq!(super::places(&first, &second, key), as_expected, "{key:x}");
             }
         }
     }

@@ -7,11 +7,12 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 use memchr::memmem::Finder;
+use wide::u8x16;
 
 use super::cookie_expiry::civil_date;
 pub use super::cookie_expiry::{is_deletion, is_sent_to};
 use super::header_value::{trim_end, trim_start};
-use crate::blocks::has_semicolon;
+use crate::blocks::{first_such, has_semicolon, has_such};
 
 /// The value of the first cookie `name` in the values of the Cookie headers (RFC 6265 section 5.4).
 ///
@@ -87,6 +88,33 @@ pub fn values_found<'a, 'n>(
 /// the first `;`, and the rules of [`find`] hold.
 pub fn value_set<'a>(header_value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     first_value(trim_start(header_value), name).map(|(value, _)| value)
+}
+
+/// The same of a header that begins with the cookie, sets it to 16 bytes or more with attributes, nothing in
+/// which needs decoding, and certainly does not [delete](is_deletion) it: as most servers write it. `None`:
+/// it is no such header.
+#[inline]
+pub fn plain_value_set<'a>(header_value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let value = header_value.strip_prefix(name)?.strip_prefix(b"=")?;
+    let end = first_such(value, |block| {
+        let is_blank = block.min(u8x16::splat(b' ')).cmp_eq(block);
+        is_blank | block.cmp_eq(u8x16::splat(b';')) | block.cmp_eq(u8x16::splat(b'%'))
+    })?;
+    let (value, attributes) = value.split_at_checked(end.unwrap_or(value.len()))?;
+    if !matches!(attributes, [] | [b';', ..]) {
+        return None;
+    }
+    // The names of the attributes that delete have this letter, and no other has.
+    let may_delete =
+        has_such(attributes, |byte| byte | b' ' == b'x') && has_x_within_word(attributes);
+    (!may_delete && !value.is_empty()).then_some(value)
+}
+
+/// Unlike that of `SameSite=Lax`.
+#[inline(never)]
+fn has_x_within_word(attributes: &[u8]) -> bool {
+    let ends = |at: usize| matches!(attributes.get(at + 1), None | Some(b';'));
+    memchr::memchr2_iter(b'x', b'X', attributes).any(|at| !ends(at))
 }
 
 /// The values of the Cookie headers as one, without the cookies of these names. `None`: nothing is

@@ -118,9 +118,23 @@ pub fn is_location(name: &[u8]) -> bool {
     <[u8; 8]>::try_from(name).is_ok_and(|name| u64::from_ne_bytes(name) | SMALL == LOCATION)
 }
 
+/// Whether a name is that of the header which sets a cookie, in any case, in two looks.
+#[inline]
+pub fn is_set_cookie(name: &[u8]) -> bool {
+    const SMALL: u64 = u64::from_ne_bytes([b' '; 8]);
+    const START: u64 = u64::from_ne_bytes(*b"set-cook");
+    const END: u64 = u64::from_ne_bytes(*b"t-cookie");
+    let is = |block: &[u8; 8], wanted| u64::from_ne_bytes(*block) | SMALL == wanted;
+    // What makes letters small makes another byte a hyphen.
+    name.len() == 10
+        && name.get(3) == Some(&b'-')
+        && name.first_chunk().is_some_and(|block| is(block, START))
+        && name.last_chunk().is_some_and(|block| is(block, END))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{urls_in_header, HeaderPart, LearnSet, NameLengths, MAX_SEARCHED};
+    use super::{is_set_cookie, urls_in_header, HeaderPart, LearnSet, NameLengths, MAX_SEARCHED};
 
     #[test]
     fn lengths_are_those_of_the_names() {
@@ -162,6 +176,34 @@ mod tests {
         let most = MAX_SEARCHED / links(1).len();
         for (count, found) in [(most, most), (most + 1, most), (10 * most, most)] {
             assert_eq!(urls("link", &links(count)).len(), found, "{count} links");
+        }
+    }
+
+    #[test]
+    fn the_header_of_cookies_is_known_in_any_case() {
+        for is in ["set-cookie", "Set-Cookie", "SET-COOKIE", "sEt-cOOkiE"] {
+            assert!(is_set_cookie(is.as_bytes()), "{is}");
+        }
+        for is_not in [
+            "",
+            "set-cooki",
+            "set-cookie2",
+            "set_cookie",
+            "set\rcookie",
+            "set-coo\u{b}ie",
+            "sit-cookie",
+            "set-cookia",
+            "et-cookie-",
+        ] {
+            assert!(!is_set_cookie(is_not.as_bytes()), "{is_not:?}");
+        }
+        for at in 0..10 {
+            for byte in 0..=u8::MAX {
+                let mut name = *b"Set-Cookie";
+                name[at] = byte;
+                let expected = name.eq_ignore_ascii_case(b"set-cookie");
+                assert_eq!(is_set_cookie(&name), expected, "{name:?}");
+            }
         }
     }
 

@@ -225,6 +225,14 @@ impl Counters {
         counter.fetch_add(1, Relaxed);
     }
 
+    /// A word has taken a place without a session.
+    #[inline(always)]
+    pub(super) fn note_filled(&self, new: Word) {
+        if !new.is_in_use() {
+            Self::count(&self.newcomers);
+        }
+    }
+
     /// A word has taken the place of another one.
     #[inline]
     pub(super) fn note_swap(&self, old: Word, new: Word) {

@@ -46,6 +46,12 @@ impl Table<'_> {
         now: Tick,
         is_unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned {
+        if let Some(is_kept) = self.begin_of(key, peer, &claim, limits, now) {
+            return match is_kept {
+                true => Learned::New { evicted: None },
+                false => Learned::Refused,
+            };
+        }
         let attempt = Attempt {
             key,
             peer: peer.number,
@@ -55,11 +61,36 @@ impl Table<'_> {
             now,
             may_relocate: true,
         };
-        let learned = self.learn_by(attempt, is_unusable);
+        self.learn_of_otherwise(attempt, peer, is_unusable)
+    }
+
+    /// A session that has begun a moment ago does not stay.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn take_away(&self, key: Key, claim: Claim, peer: PeerId, now: Tick) {
+        self.note_end(key, &claim.begun(peer, now), now);
+        self.forget(key);
+    }
+
+    /// The same where there is more to do.
+    #[inline(never)]
+    fn learn_of_otherwise(
+        &self,
+        attempt: Attempt<'_>,
+        peer: &Registration,
+        is_unusable: &mut dyn FnMut(PeerId) -> bool,
+    ) -> Learned {
+        let Attempt {
+            key,
+            claim,
+            limits,
+            now,
+            ..
+        } = attempt;
+        let learned = self.learn_on(attempt, is_unusable);
         let is_kept = match learned {
             Learned::New { .. } => self.keep_if_held(peer, || {
-                self.note_end(key, &claim.begun(peer.number, now), now);
-                self.forget(key);
+                self.take_away(key, claim, peer.number, now);
             }),
             Learned::Moved { from } => self.keep_if_held(peer, || {
                 self.reassign(key, peer.number, from, limits, now);
@@ -86,6 +117,9 @@ impl Table<'_> {
         now: Tick,
         is_unusable: &mut dyn FnMut(PeerId) -> bool,
     ) -> Learned {
+        if self.begin_at_once(key, peer, &claim, limits, now) {
+            return Learned::New { evicted: None };
+        }
         let attempt = Attempt {
             key,
             peer,
@@ -95,11 +129,11 @@ impl Table<'_> {
             now,
             may_relocate: true,
         };
-        self.learn_by(attempt, is_unusable)
+        self.learn_on(attempt, is_unusable)
     }
 
     #[inline(always)]
-    fn learn_by(
+    fn learn_on(
         &self,
         attempt: Attempt<'_>,
         is_unusable: &mut dyn FnMut(PeerId) -> bool,

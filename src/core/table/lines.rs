@@ -2,10 +2,10 @@
 //! by one.
 
 #[cfg(not(any(feature = "steps", feature = "model")))]
-pub use sticky_words::{find, load, Places};
+pub use sticky_words::{find, load, places, Places};
 
 #[cfg(any(feature = "steps", feature = "model"))]
-pub use one_by_one::{find, load, Places};
+pub use one_by_one::{find, load, places, Places};
 
 #[cfg(any(feature = "steps", feature = "model"))]
 mod one_by_one {
@@ -35,10 +35,15 @@ mod one_by_one {
             test_points::at("view: a word");
             *bits = word.load(Acquire);
         }
-        places(words, key)
+        places_of(words, key)
     }
 
-    fn places(words: &[u128; 2 * LINE], key: u64) -> Places {
+    #[allow(missing_docs)]
+    pub fn places(first: &[AtomicU128; LINE], second: &[AtomicU128; LINE], key: u64) -> Places {
+        load(first, second, key, &mut [0; 2 * LINE])
+    }
+
+    fn places_of(words: &[u128; 2 * LINE], key: u64) -> Places {
         let with_key = |key: u64| {
             let are = words.iter().map(|word| (word >> 64) as u64 == key);
             are.rev().fold(0, |all, is| all << 1 | u32::from(is))

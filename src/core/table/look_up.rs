@@ -51,9 +51,9 @@ pub enum FirstLook {
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
     /// The low halves of its words, together.
-    low: u64,
+    pub(super) low: u64,
     /// How many these are.
-    copies: u64,
+    pub(super) copies: u64,
     /// Relocations that were counted before that.
     before: u64,
 }
@@ -66,6 +66,11 @@ impl Held {
     /// That of a session.
     pub fn of(key: Key, session: &Session) -> Held {
         Held(Word::new(key, session).bits() as u64)
+    }
+
+    #[inline(always)]
+    pub(super) fn from_low(low: u64) -> Held {
+        Held(low)
     }
 
     #[inline(always)]
@@ -118,6 +123,17 @@ impl<'a> Table<'a> {
             copies,
             before,
         })
+    }
+
+    /// A look that tells nothing by itself.
+    pub(super) fn look(&self, key: Key) -> Look {
+        let before = self.counters.relocated.load(Acquire);
+        let (low, copies) = self.copies_of(key);
+        Look {
+            low,
+            copies,
+            before,
+        }
     }
 
     /// The same after a look that did not tell.

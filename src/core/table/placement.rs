@@ -35,7 +35,7 @@ impl Table<'_> {
             Current::Absent => None,
             Current::Live(..) | Current::Expired => index_of(&|other| other.key() == key),
         };
-        let free = own.or_else(|| free_place(view)).or_else(|| {
+        let free = own.or_else(|| free_place(view.empty)).or_else(|| {
             let expiry = policy.expiry();
             index_of(&|w| expiry.has_expired(w))
         });
@@ -152,12 +152,11 @@ impl Table<'_> {
     }
 }
 
-/// A free place in the emptier of the two lines, which keeps space in both for longest.
-#[inline]
-fn free_place(view: &View) -> Option<usize> {
+/// One of the free places, in the emptier of the two lines, which keeps space in both for longest.
+#[inline(always)]
+pub(super) fn free_place(free: u32) -> Option<usize> {
     /// How many of four bits are set.
     const COUNTS: [u8; 1 << LINE] = [0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4];
-    let free = view.empty;
     if free == 0 {
         return None;
     }

@@ -265,7 +265,7 @@ impl<'a> Registry<'a> {
 
     /// To be called after a word with that number was written: it is not to be given to another
     /// server. False: that has happened already.
-    #[inline]
+    #[inline(always)]
     pub fn hold(&self, registration: &Registration) -> bool {
         match self.entry(registration.number) {
             Some(entry) if sync::read(entry) == registration.bits() => true,

@@ -70,21 +70,14 @@ impl Word {
     pub const EMPTY: Word = Word(0);
 
     /// Packs a session. Ticks beyond [`LAST_TICK`] become it, and `created` is at most `seen`.
+    #[inline(always)]
     pub fn new(key: Key, session: &Session) -> Word {
         let seen = session.seen.min(LAST_TICK);
         let created = session.created.min(seen);
-        let reaches = |exponent: &u32| {
-            let period = period_bits(*exponent);
-            (seen >> period) - (created >> period) <= AGE_MASK
-        };
-        let (exponent, created) = match (session.stage, session.confirmed) {
-            (Stage::Settled, _) | (Stage::Kept, true) => {
-                let exponent = (0..=EXPONENT_MASK).find(reaches);
-                (exponent.unwrap_or(EXPONENT_MASK), created)
-            }
-            (Stage::Entered, false) => (ENTERED_EXPONENT, seen),
-            (Stage::Kept, false) => (KEPT_EXPONENT, seen),
-            (Stage::Entered, true) => marked(seen, created),
+        // As in session(): most are such.
+        let (exponent, created) = match session.stage {
+            Stage::Settled if seen - created <= AGE_MASK => (0, created),
+            _ => exponent_and_created(session, seen, created),
         };
         let age = (created >> period_bits(exponent)) & AGE_MASK;
 
@@ -225,6 +218,24 @@ impl Word {
     #[inline]
     pub fn is_confirmed(self) -> bool {
         self.0 as u64 & CONFIRMED != 0
+    }
+}
+
+/// The exponent of any session, and `created` as its word has it.
+#[inline(never)]
+fn exponent_and_created(session: &Session, seen: Tick, created: Tick) -> (u32, Tick) {
+    let reaches = |exponent: &u32| {
+        let period = period_bits(*exponent);
+        (seen >> period) - (created >> period) <= AGE_MASK
+    };
+    match (session.stage, session.confirmed) {
+        (Stage::Settled, _) | (Stage::Kept, true) => {
+            let exponent = (0..=EXPONENT_MASK).find(reaches);
+            (exponent.unwrap_or(EXPONENT_MASK), created)
+        }
+        (Stage::Entered, false) => (ENTERED_EXPONENT, seen),
+        (Stage::Kept, false) => (KEPT_EXPONENT, seen),
+        (Stage::Entered, true) => marked(seen, created),
     }
 }
 

@@ -2,7 +2,8 @@
 //! another one, or a browser may not keep ours.
 
 use sticky_core::http::cookie::{
-    self, find, value_alone, value_set, write_date, Attributes, SameSite,
+    self, find, is_deletion, plain_value_set, value_alone, value_set, write_date, Attributes,
+    SameSite,
 };
 
 fn route(headers: &[&'static str]) -> Option<String> {
@@ -276,4 +277,92 @@ fn a_cookie_alone_is_found_as_among_others() {
     ] {
         assert_eq!(alone(header), None, "{header:?}");
     }
+}
+
+#[test]
+fn most_headers_that_set_a_cookie_are_read_in_one_look() {
+    let id = "5q9c2rmk0v7t4b6hn3jd8f1";
+    for attributes in [
+        "",
+        ";",
+        "; Path=/",
+        ";path=/",
+        "; Path=/; HttpOnly",
+        "; Path=/shop; Secure; HttpOnly; SameSite=Lax",
+        "; SameSite=lax; Path=/",
+        "; SameSite=LAX; Path=/",
+        "; Domain=localhost; Path=/; Priority=High; Partitioned; Secure; HttpOnly; SameSite=None",
+    ] {
+        let header = format!("sid={id}{attributes}");
+        let found = plain_value_set(header.as_bytes(), b"sid");
+        assert_eq!(found, Some(id.as_bytes()), "{header}");
+    }
+    for header in [
+        "sid=; Path=/; HttpOnly; Secure",
+        "sid=5q9c2rmk0v7t4b6hn3; Max-Age=0",
+        "sid=5q9c2rmk0v7t4b6hn3; SameSite=Lax; max-age=0",
+        "sid=5q9c2rmk0v7t4b6hn3; path=/; EXPIRES=Thu, 01-Jan-1970 00:00:00 GMT",
+        "sid=5q9c2rmk0v7t4%3Db6hn3jd8f1; Path=/",
+        "sid= 5q9c2rmk0v7t4b6hn3jd8f1; Path=/",
+        "sid=5q9c2rmk0v7t4b6hn3jd8f1 ; Path=/",
+        "sid=5q9c2rmk0v7t4b6hn3jd8f1\t",
+        " sid=5q9c2rmk0v7t4b6hn3jd8f1; Path=/",
+        "sid =5q9c2rmk0v7t4b6hn3jd8f1; Path=/",
+        "xsid=5q9c2rmk0v7t4b6hn3jd8f1; Path=/",
+        "sidx=5q9c2rmk0v7t4b6hn3jd8f1; Path=/",
+        "SID=5q9c2rmk0v7t4b6hn3jd8f1; Path=/",
+        "sid=short",
+        "",
+    ] {
+        assert_eq!(plain_value_set(header.as_bytes(), b"sid"), None, "{header}");
+    }
+}
+
+/// What one look tells is what the rules tell, whatever the header, and wherever in it something stands.
+#[test]
+fn one_look_at_a_set_cookie_tells_what_all_rules_tell() {
+    let words = [
+        "sid=",
+        "sid",
+        "=",
+        ";",
+        "; ",
+        " ",
+        "\t",
+        "%41",
+        "a",
+        "0123456789abcde",
+        "x",
+        "X",
+        "Path=/",
+        "Max-Age=0",
+        "Expires=",
+        "1970",
+        "\u{7f}",
+        "\u{e4}",
+        "\"",
+        "&",
+        "+",
+        ",",
+    ];
+    let mut random: u32 = 22;
+    let mut told = 0;
+    for _ in 0..100_000 {
+        let mut next = |below: usize| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (random >> 16) as usize % below
+        };
+        let mut header = String::from(["sid=", ""][usize::from(next(8) == 0)]);
+        for _ in 0..next(12) {
+            header.push_str(words[next(words.len())]);
+        }
+        let header = header.as_bytes();
+        if let Some(value) = plain_value_set(header, b"sid") {
+            told += 1;
+            assert_eq!(value_set(header, b"sid"), Some(value), "{header:?}");
+            assert!(!value.is_empty() && !value.contains(&b'%'), "{header:?}");
+            assert!(!is_deletion(header, i64::MAX), "{header:?}");
+        }
+    }
+    assert!(told > 1_000, "{told}");
 }

@@ -82,6 +82,50 @@ fn run(words: usize, keys: u32, limits: Limits, epoch: u64) -> Told {
     told
 }
 
+/// What a request that is to touch its session does in short is what [`Table::touch`] does: compared by
+/// two tables with the same sessions.
+#[test]
+fn a_session_is_touched_in_short_as_otherwise() {
+    let zones = [Zone::new(512), Zone::new(512)];
+    let [short, long] = [zones[0].table(), zones[1].table()];
+    let mut random = Random::seeded(23);
+    let mut now: Tick = 0;
+    let mut touched = 0;
+    for step in 0..STEPS {
+        now += random.below(4) * random.below(30);
+        let number = u64::from(random.below(120));
+        let id = key(number);
+        if random.below(4) == 0 {
+            let to = peer(random.below(4));
+            for table in [&short, &long] {
+                table.learn(id, to, Claim::ResponseOnly, &HOUR, now, &mut none_unusable);
+            }
+            continue;
+        }
+        let look = short.ask_at_once(id, || (u64::from(now), HOUR.fresh()));
+        if let FirstLook::Untold(look) = look {
+            let expected = short.ask_after(look, id, &HOUR, now);
+            match short.due_at_once(&look, id, &HOUR, now) {
+                Some(due) => {
+                    assert_eq!(expected, Asked::Due(due.held()), "step {step}");
+                    assert!(short.touch_at_once(&due), "step {step}");
+                    // Its word is another one by now.
+                    assert!(!short.touch_at_once(&due), "step {step}");
+                    touched += 1;
+                }
+                None => assert!(!matches!(expected, Asked::Due(_)), "step {step}"),
+            }
+        }
+        long.touch(id, &HOUR, now);
+        let looked_up = [&short, &long].map(|table| table.look_up(id, &HOUR, now));
+        assert_eq!(looked_up[0], looked_up[1], "step {step}, tick {now}");
+    }
+    assert!(touched > STEPS / 50, "{touched}");
+    let [short, long] = zones;
+    assert_eq!(short.newcomers(), short.newcomers_counted());
+    assert_eq!(short.newcomers(), long.newcomers());
+}
+
 #[test]
 fn one_look_tells_the_same_as_all_steps() {
     let told = run(4096, 40, HOUR, 1_000_000);

@@ -550,3 +550,67 @@ fn the_first_id_of_several_pairs_is_found_at_once() {
         assert_eq!(found(query), None, "{query}");
     }
 }
+
+/// The only cookie of a header, in one look: what is told is what all rules tell.
+#[test]
+fn the_only_cookie_is_found_at_once() {
+    let id = "5q9c2rmk0v7t4b6hn3jd8f1";
+    for (name, header) in [
+        ("sid", format!("sid={id}")),
+        ("sid", format!("sid={id}==")),
+        ("JSESSIONID", format!("JSESSIONID={id}.node1")),
+        ("PHPSESSID", format!("PHPSESSID={id}{id}")),
+    ] {
+        let value = header.split_once('=').unwrap().1;
+        let found = names(&[name]).in_cookie_alone(header.as_bytes());
+        assert_eq!(found, Some(value.as_bytes()), "{header}");
+    }
+    let words = [
+        "sid=",
+        "sid",
+        "=",
+        ";",
+        "; ",
+        " ",
+        "\t",
+        "%41",
+        "a",
+        "0123456789abcde",
+        "\"",
+        "&",
+        "+",
+        ",",
+        "JSESSIONID=",
+        "JSESSIONI",
+        ".node1",
+        "\u{e4}",
+    ];
+    let all = [
+        names(&["sid"]),
+        names(&["JSESSIONID"]),
+        names(&["sid"]).cut_at(Some(b'.')),
+        names(&["sid", "JSESSIONID"]),
+        names(&["(S)"]),
+    ];
+    let mut random: u32 = 22;
+    let mut told = 0;
+    for _ in 0..100_000 {
+        let mut next = |below: usize| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (random >> 16) as usize % below
+        };
+        let mut header = String::from(["sid=", "JSESSIONID=", ""][next(3)]);
+        for _ in 0..next(7) {
+            header.push_str(words[next(words.len())]);
+        }
+        let header = header.as_bytes();
+        for names in &all {
+            if let Some(id) = names.in_cookie_alone(header) {
+                told += 1;
+                let ids = names.ids_in_cookies([header].into_iter());
+                assert_eq!(listed(ids), id.escape_ascii().to_string(), "{header:?}");
+            }
+        }
+    }
+    assert!(told > 1_000, "{told}");
+}

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use super::name::{decoded, unescaped, BytePair};
-use super::{is_unescaped, path, searched, separates_pairs, split, Names};
+use super::{is_one_short_pair, is_unescaped, path, searched, separates_pairs, split, Names};
 use crate::http::cookie;
 use crate::http::credentials;
 use crate::http::multipart::Field;
@@ -108,6 +108,18 @@ impl Names {
             return None;
         }
         self.id_in(value)
+    }
+
+    /// The same of a header that has nothing else, in one look.
+    #[inline(always)]
+    pub fn in_cookie_alone<'a>(&self, header: &'a [u8]) -> Option<&'a [u8]> {
+        let [name] = &*self.names else {
+            return None;
+        };
+        if name.letter.is_some() || !is_one_short_pair(header) {
+            return None;
+        }
+        self.id_within(name.value_in_plain(header)?)
     }
 
     /// The first of the [ids in cookies](Names::ids_in_cookies).

@@ -1,6 +1,6 @@
 //! The ids that a response hands out, as they are entered into the session table.
 
-use sticky_core::events::{Move, Skip, Status};
+use sticky_core::events::{Move, Skip, Source, Status};
 use sticky_core::scan::places::RefusedIds;
 use sticky_core::scan::FoundIn;
 use sticky_core::table::{Claim, Key, Learned, Limits, LookUp};
@@ -95,12 +95,8 @@ pub(super) fn learn_id<'r>(
     match learned {
         // First: nearly all are such.
         Learned::New { .. } => {
-            context.arrived(ids.peer.number);
             ids.begin(key, &context.open);
-            context.note_learned(key, source);
-            if context.status.get() == Status::None {
-                context.status.set(Status::New);
-            }
+            begun(context, ids, key, source);
         }
         Learned::Moved { from } => {
             context.arrived(ids.peer.number);
@@ -112,6 +108,50 @@ pub(super) fn learn_id<'r>(
         Learned::Refused => context.noted.skip(Skip::Refused),
         Learned::Same | Learned::Kept { .. } => {}
     }
+    true
+}
+
+/// Notes that a session has begun.
+#[inline(always)]
+fn begun(context: &RequestContext<'_>, ids: &LearnedIds<'_>, key: Key, source: Source) {
+    context.arrived(ids.peer.number);
+    context.note_learned(key, source);
+    if context.status.get() == Status::None {
+        context.status.set(Status::New);
+    }
+}
+
+/// The first id in the header of a response whose request has none is mostly that of a new session:
+/// learns that in a short way. False: nothing was learned, and [`learn_id`] is to be called.
+#[inline(always)]
+pub(super) fn learn_first<'r>(
+    r: Request<'r>,
+    context: &'r RequestContext<'r>,
+    peer: &[u8],
+    id: &[u8],
+    FoundIn { class, source }: FoundIn,
+) -> bool {
+    let Rule::Query(_, sessions, _) = &context.sticky.rule else {
+        return false;
+    };
+    let (Some(whole), None, None) = (
+        sessions.whole(),
+        context.learned.get(),
+        context.request_key.get(),
+    ) else {
+        return false;
+    };
+    let Some(ids) = begin(r, context, peer) else {
+        return false;
+    };
+    let key = whole.key(id);
+    if whole.begin(key, &ids.peer, &sessions.limits()) != Some(true) {
+        return false;
+    }
+    ids.settle(key);
+    ids.places.take(class);
+    ids.begin_first(key, &context.open);
+    begun(context, ids, key, source);
     true
 }
 

@@ -2,7 +2,8 @@
 //! table.
 
 use sticky_core::table::{
-    tick_at, Asked, FirstLook, Fresh, Key, Limits, Look, ScopedKeyer, Table, Tick,
+    tick_at, Asked, Claim, Due, FirstLook, Fresh, Key, Limits, Look, Registration, ScopedKeyer,
+    Table, Tick,
 };
 
 use crate::ngx::clock::monotonic_seconds;
@@ -35,6 +36,26 @@ impl<'c> Whole<'c> {
     pub fn ask_after(&self, look: Look, key: Key, limits: &Limits) -> Asked {
         let (table, now) = self.table();
         table.ask_after(look, key, limits, now)
+    }
+
+    /// See [`Table::due_at_once`].
+    #[inline(always)]
+    pub fn due_at_once(&self, look: &Look, key: Key, limits: &Limits) -> Option<Due> {
+        let (table, now) = self.table();
+        table.due_at_once(look, key, limits, now)
+    }
+
+    /// See [`Table::touch_at_once`].
+    #[inline(always)]
+    pub fn touch_at_once(&self, due: &Due) -> bool {
+        self.table.touch_at_once(due)
+    }
+
+    /// See [`Table::begin_of`]; of a response whose request has not carried the id.
+    #[inline(always)]
+    pub fn begin(&self, key: Key, peer: &Registration, limits: &Limits) -> Option<bool> {
+        let (table, now) = self.table();
+        table.begin_of(key, peer, &Claim::ResponseOnly, limits, now)
     }
 
     /// The table, and the time now as it has it.
