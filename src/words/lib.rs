@@ -274,28 +274,23 @@ mod wide {
         unsafe { places_of(read(first, second), key) }
     }
 
-    /// # Safety
-    /// The processor has AVX.
     #[inline]
     #[target_feature(enable = "avx")]
-    unsafe fn places_of(read: [__m128i; 2 * LINE], key: u64) -> Places {
-        // SAFETY: the caller's promise; what has AVX has all that is older, too.
-        unsafe {
-            let [a, b, c, d, e, f, g, h] = read;
-            let (ab, cd) = (_mm_unpackhi_epi64(a, b), _mm_unpackhi_epi64(c, d));
-            let (ef, gh) = (_mm_unpackhi_epi64(e, f), _mm_unpackhi_epi64(g, h));
-            let with_key = |key| {
-                let (ab, cd) = (_mm_cmpeq_epi64(ab, key), _mm_cmpeq_epi64(cd, key));
-                let (ef, gh) = (_mm_cmpeq_epi64(ef, key), _mm_cmpeq_epi64(gh, key));
-                // Halves, quarters and eighths of what is all set or all clear.
-                let (abcd, efgh) = (_mm_packs_epi32(ab, cd), _mm_packs_epi32(ef, gh));
-                let bytes = _mm_packs_epi16(_mm_packs_epi32(abcd, efgh), _mm_setzero_si128());
-                _mm_movemask_epi8(bytes) as u32
-            };
-            Places {
-                of_key: with_key(_mm_set1_epi64x(key as i64)),
-                empty: with_key(_mm_setzero_si128()),
-            }
+    fn places_of(read: [__m128i; 2 * LINE], key: u64) -> Places {
+        let [a, b, c, d, e, f, g, h] = read;
+        let (ab, cd) = (_mm_unpackhi_epi64(a, b), _mm_unpackhi_epi64(c, d));
+        let (ef, gh) = (_mm_unpackhi_epi64(e, f), _mm_unpackhi_epi64(g, h));
+        let with_key = |key| {
+            let (ab, cd) = (_mm_cmpeq_epi64(ab, key), _mm_cmpeq_epi64(cd, key));
+            let (ef, gh) = (_mm_cmpeq_epi64(ef, key), _mm_cmpeq_epi64(gh, key));
+            // Halves, quarters and eighths of what is all set or all clear.
+            let (abcd, efgh) = (_mm_packs_epi32(ab, cd), _mm_packs_epi32(ef, gh));
+            let bytes = _mm_packs_epi16(_mm_packs_epi32(abcd, efgh), _mm_setzero_si128());
+            _mm_movemask_epi8(bytes) as u32
+        };
+        Places {
+            of_key: with_key(_mm_set1_epi64x(key as i64)),
+            empty: with_key(_mm_setzero_si128()),
         }
     }
 
