@@ -89,6 +89,7 @@ impl FormsLearner {
     }
 
     /// Has the parser begin, if this piece is the first that it has to read.
+    #[inline(never)]
     fn begin(&mut self, piece: &[u8], found: &mut Found<'_>) {
         let Some(beginning) = &mut self.unread else {
             return;
@@ -108,6 +109,8 @@ impl FormsLearner {
         }
     }
 
+    // Pieces may have one byte.
+    #[inline(always)]
     fn read(&mut self, piece: &[u8], found: &mut Found<'_>) {
         let is_small = self.held.len() + piece.len() <= MAX_HELD;
         let is_held = is_small
@@ -189,10 +192,13 @@ impl FormsLearner {
 
 impl Learner for FormsLearner {
     fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
-        self.begin(piece, found);
-        if self.parser.is_some() {
-            self.read(piece, found);
+        if self.parser.is_none() {
+            self.begin(piece, found);
+            if self.parser.is_none() {
+                return;
+            }
         }
+        self.read(piece, found);
     }
 
     fn end(&mut self, found: &mut Found<'_>) {
