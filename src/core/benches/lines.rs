@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         println!("valgrind is not installed: lines of memory are NOT counted");
         return ExitCode::SUCCESS;
     }
-    println!("| sessions | lines missed by a hit | goal | by a miss |");
+    println!("\n| sessions | lines missed by a hit | goal | by a miss |");
     println!("|---:|---:|---:|---:|");
     for sessions in SESSIONS {
         let before = missed(sessions, "hit", 0);
