@@ -7,12 +7,13 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Sticky::Test;
 use Sticky::Apps qw/ apps app backends holds /;
+use Sticky::AppsDiscovered qw/ proposes /;
 
 my $folder = apps('apps-python/bin/python', '/usr/bin/prosody', '/usr/bin/chromedriver',
     'apps-node/node_modules/strophe.js/dist/strophe.umd.min.js');
 my $python = "$folder/apps-python/bin/python";
 
-my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(3);
+my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(6);
 
 my $dir = $t->testdir();
 backends($t, sub {
@@ -24,7 +25,14 @@ backends($t, sub {
 }, 8081 .. 8083);
 my $url = 'http://127.0.0.1:' . port(8080);
 my $strophe = "$folder/apps-node/node_modules/strophe.js/dist/strophe.umd.min.js";
-holds($t, 'bosh.conf', [['clients', 12, $python, app('prosody/client.py'), $url, 12, 6, $strophe]]);
+my @walks = (['clients', 12, $python, app('prosody/client.py'), $url, 12, 6, $strophe]);
+holds($t, 'bosh.conf', [@walks]);
+proposes($t, 'bosh.conf', [
+    {
+        title => 'Prosody, BOSH', upstream => 'bosh', walks => [@walks],
+        line => 'sticky mode=query from=xml:sid learn=xml:authid,xml:sid;',
+    },
+]);
 
 # People without an account, and a server that talks to nobody else.
 sub configuration {

@@ -8,16 +8,30 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Sticky::Test;
 use Sticky::Apps qw/ apps app backends holds /;
+use Sticky::AppsDiscovered qw/ proposes /;
 
 my $folder = apps('apps-python/bin/python');
 my $python = "$folder/apps-python/bin/python";
 
-my $t = Test::Nginx->new()->has(qw/ http proxy upstream_zone /)->plan(9);
+my $t = Test::Nginx->new()->has(qw/ http proxy upstream_zone /)->plan(15);
 
 backends($t, sub { return ($python, app('responses/server.py'), @_) }, 8081 .. 8083);
 my $url = 'http://127.0.0.1:' . port(8080);
-holds($t, 'llm.conf', [
+my @responses = (
     ['responses', 24, $python, app('responses/client.py'), $url, 24, 6, 'whole'],
     ['responses as events', 24, $python, app('responses/client.py'), $url, 24, 6, 'stream'],
-    map { [$_, 24, $python, app('responses/prompts.py'), $url, 24, 6, $_] } qw/ prompt_cache_key user /,
-]);
+);
+my @chats = map { [$_, 24, $python, app('responses/prompts.py'), $url, 24, 6, $_] } qw/ prompt_cache_key user /;
+holds($t, 'llm.conf', [@responses, @chats]);
+proposes($t, 'llm.conf', [
+    {
+        title => 'Responses API', upstream => 'responses', walks => [@responses],
+        line => 'sticky mode=query from=json:previous_response_id,segment:/v1/responses/'
+            . ' learn=json:response.id,sse,json:.id;',
+    },
+    {
+        title => 'chats', upstream => 'prompts', walks => [@chats], uncertain => 1,
+        line => 'sticky mode=query from=json:.user learn=request;',
+        others => ['sticky mode=query from=json:prompt_cache_key learn=request;'],
+    },
+], balancer => 'hash $remote_addr;');

@@ -8,15 +8,24 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Sticky::Test;
 use Sticky::Apps qw/ apps app backends holds /;
+use Sticky::AppsDiscovered qw/ proposes /;
 
 my $folder = apps('apps-python/bin/python');
 my $python = "$folder/apps-python/bin/python";
 
-my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(5);
+my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(8);
 
 backends($t, sub { return ($python, app('mcp_state/server.py'), @_) }, 8081 .. 8083);
 my $url = 'http://127.0.0.1:' . port(8080) . '/mcp';
-holds($t, 'mcp.conf', [
+my @walks = (
     ['requestState', 24, $python, app('mcp_state/client.py'), $url, 24, 6, 'paint'],
     ['session of a tool', 24, $python, app('mcp_state/client.py'), $url, 24, 6, 'count'],
+);
+holds($t, 'mcp.conf', [@walks]);
+proposes($t, 'mcp.conf', [
+    {
+        title => 'MCP, state in JSON', upstream => 'mcp', walks => [@walks],
+        line => 'sticky mode=query from=json:params.arguments.session_id learn=json:result.structuredContent.session_id;',
+        others => ['sticky mode=query from=json:params.requestState learn=json:result.requestState;'],
+    },
 ]);
