@@ -7,8 +7,10 @@
 
 use std::borrow::Cow;
 
+use super::at_once::is_one_short_pair;
 use super::name::{decoded, unescaped, BytePair};
-use super::{is_one_short_pair, is_unescaped, path, searched, separates_pairs, split, Names};
+use super::pieces::{is_unescaped, searched, separates_pairs, split};
+use super::{path, Names};
 use crate::http::cookie;
 use crate::http::credentials;
 use crate::http::multipart::Field;

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::name::{unescaped, value_in_any_case, Name};
-use super::searched;
+use super::pieces::searched;
 
 /// The values of a name in a path, decoded. The path is as it is written: an escaped `;` separates
 /// nothing.
