@@ -236,9 +236,10 @@ const SHAPES: &[Shape] = &[
     },
     Shape {
         name: "Gradio",
-        right: "sticky mode=query name=session_hash from=json,query learn=request;",
-        proposed: "sticky mode=query name=session_hash from=query,json learn=request;",
+        right: "sticky mode=query name=session_hash from=json,query,segment:/gradio_api/heartbeat/,segment:/gradio_api/stream/ learn=request;",
+        proposed: "sticky mode=query name=session_hash from=query,json,segment:/gradio_api/heartbeat/ learn=request;",
         steps: &[
+            ("GET /gradio_api/heartbeat/{id}", "Content-Type: text/event-stream\n\ndata: ALIVE\n\n"),
             ("POST /queue/join\nContent-Type: application/json\n\n{\"data\":[\"x\"],\"session_hash\":\"{id}\"}", "Content-Type: application/json\n\n{\"event_id\":\"{once}\"}"),
             ("GET /queue/data?session_hash={id}", "Content-Type: text/event-stream\n\ndata: {\"event_id\":\"{once}\"}\n\n"),
             ("POST /queue/join\nContent-Type: application/json\n\n{\"data\":[\"y\"],\"session_hash\":\"{id}\"}", "Content-Type: application/json\n\n{\"event_id\":\"{once}\"}"),
