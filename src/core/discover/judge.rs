@@ -5,10 +5,12 @@
 //! article or an image, is none; one that never comes back, a token for one form, is of no use.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+use smallvec::SmallVec;
 
 use super::line::{in_words, line};
-use super::sample::{Known, KnownPlace, KnownValue, Sample};
+use super::sample::{Known, KnownPlace, KnownValue, Places, Sample};
 use super::{Part, LEAST_CLIENTS};
 
 /// So many candidates are shown.
@@ -149,13 +151,14 @@ fn clusters(known: &Known) -> Vec<Option<usize>> {
         place.is_some_and(|place| place.clients >= LEAST_CLIENTS)
     };
     let shown: Vec<bool> = (0..count).map(is_shown).collect();
-    // How many values each two places have in common; a place has its own in common with itself.
+    // How many values each two places have in common, by the greater of their numbers and the other;
+    // a place has its own in common with itself.
     let mut common = vec![0u32; count * count];
     for value in &known.values {
         let places = value.out.iter().chain(&value.back).copied();
-        let places: Vec<usize> = places.filter(|at| shown.get(*at) == Some(&true)).collect();
+        let places: InBoth = places.filter(|at| shown.get(*at) == Some(&true)).collect();
         for one in &places {
-            for other in &places {
+            for other in places.iter().filter(|other| *other <= one) {
                 if let Some(count) = common.get_mut(one * count + other) {
                     *count += 1;
                 }
@@ -189,27 +192,56 @@ fn clusters(known: &Known) -> Vec<Option<usize>> {
     clusters
 }
 
+/// The places of a value in responses and in requests.
+type InBoth = SmallVec<[usize; 8]>;
+
+/// A place, and how many values there are handed out and come back, or are made by a client.
+type Count = (usize, usize);
+
+/// How many values of a place were handed out there and have come back, have come back there, and
+/// were made by a client.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    out: usize,
+    back: usize,
+    made_back: usize,
+}
+
 /// What the values of some places are like.
 #[derive(Default)]
 struct Judged {
-    /// Places where they are handed out and come back, with the number of values there that did
-    /// both, or that a client has made.
-    out: BTreeMap<usize, usize>,
-    back: BTreeMap<usize, usize>,
-    made_back: BTreeMap<usize, usize>,
+    out: Vec<Count>,
+    back: Vec<Count>,
+    made_back: Vec<Count>,
     handed_out: usize,
     shared: usize,
     returned: usize,
     returned_by_others: usize,
-    returning: BTreeSet<u64>,
+    returning: Clients,
     requests: u64,
     astray: u64,
     made: usize,
     made_shared: usize,
     made_repeated: usize,
-    makers: BTreeSet<u64>,
+    makers: Clients,
     made_requests: u64,
     made_astray: u64,
+}
+
+/// Clients, as many as are needed.
+#[derive(Default)]
+struct Clients(BTreeSet<u64>);
+
+impl Clients {
+    fn add(&mut self, client: u64) {
+        if !self.are_enough() {
+            self.0.insert(client);
+        }
+    }
+
+    fn are_enough(&self) -> bool {
+        self.0.len() >= LEAST_CLIENTS
+    }
 }
 
 impl Judged {
@@ -218,31 +250,53 @@ impl Judged {
         let clusters = clusters(known);
         let of = |place: &usize| clusters.get(*place).copied().flatten();
         let mut all: Vec<Judged> = clusters.iter().map(|_| Judged::default()).collect();
+        // A place is in one cluster alone.
+        let mut tallies = vec![Tally::default(); clusters.len()];
         for value in &known.values {
-            let own: BTreeSet<usize> = value.out.iter().chain(&value.back).filter_map(of).collect();
+            let mut own: InBoth = value.out.iter().chain(&value.back).filter_map(of).collect();
+            own.sort_unstable();
+            own.dedup();
             for cluster in own {
-                let within = |places: &[usize]| -> Vec<usize> {
+                let within = |places: &Places| -> Places {
                     let places = places.iter().copied();
                     places.filter(|place| of(place) == Some(cluster)).collect()
                 };
                 if let Some(judged) = all.get_mut(cluster) {
-                    judged.add(value, &within(&value.out), &within(&value.back));
+                    judged.add(
+                        value,
+                        &within(&value.out),
+                        &within(&value.back),
+                        &mut tallies,
+                    );
                 }
+            }
+        }
+        for (at, tally) in tallies.iter().enumerate() {
+            if let Some(judged) = of(&at).and_then(|cluster| all.get_mut(cluster)) {
+                judged.out.push((at, tally.out));
+                judged.back.push((at, tally.back));
+                judged.made_back.push((at, tally.made_back));
             }
         }
         all
     }
 
-    fn add(&mut self, value: &KnownValue, out: &[usize], back: &[usize]) {
+    fn add(&mut self, value: &KnownValue, out: &[usize], back: &[usize], tallies: &mut [Tally]) {
+        let mut tally = |places: &[usize], count: fn(&mut Tally) -> &mut usize| {
+            for at in places {
+                if let Some(tally) = tallies.get_mut(*at) {
+                    *count(tally) += 1;
+                }
+            }
+        };
         if out.is_empty() && value.out.is_empty() && value.is_back_first && !back.is_empty() {
             self.made += 1;
             self.made_shared += usize::from(value.is_brought_by_others);
             self.made_repeated += usize::from(value.times_back > 1);
-            self.makers.insert(value.client);
+            self.makers.add(value.client);
             self.made_requests += value.times_back;
             self.made_astray += value.astray;
-            back.iter()
-                .for_each(|place| *self.made_back.entry(*place).or_default() += 1);
+            tally(back, |it| &mut it.made_back);
         }
         if out.is_empty() || value.is_back_first {
             return;
@@ -254,19 +308,17 @@ impl Judged {
         }
         self.returned += 1;
         self.returned_by_others += usize::from(value.is_brought_by_others);
-        self.returning.insert(value.client);
+        self.returning.add(value.client);
         self.requests += value.times_back;
         self.astray += value.astray;
-        out.iter()
-            .for_each(|place| *self.out.entry(*place).or_default() += 1);
-        back.iter()
-            .for_each(|place| *self.back.entry(*place).or_default() += 1);
+        tally(out, |it| &mut it.out);
+        tally(back, |it| &mut it.back);
     }
 
     fn candidate(&self, known: &Known) -> Option<Candidate> {
         let is_few = |count: usize, of: usize| count * 100 <= of * SHARED_PERCENT;
         if self.returned >= LEAST_VALUES
-            && self.returning.len() >= LEAST_CLIENTS
+            && self.returning.are_enough()
             && is_few(self.shared, self.handed_out)
             && is_few(self.returned_by_others, self.returned)
         {
@@ -289,7 +341,7 @@ impl Judged {
         if self.handed_out == 0
             && !is_cookie
             && self.made >= LEAST_VALUES
-            && self.makers.len() >= LEAST_CLIENTS
+            && self.makers.are_enough()
             && self.made_repeated * 2 >= self.made
             && is_few(self.made_shared, self.made)
         {
@@ -309,13 +361,9 @@ impl Judged {
 }
 
 /// The places with enough of the values, those with most of them first.
-fn named<'k>(
-    known: &'k Known,
-    places: &BTreeMap<usize, usize>,
-    values: usize,
-) -> Vec<&'k KnownPlace> {
-    let mut places: Vec<(usize, usize)> = places.iter().map(|(at, count)| (*at, *count)).collect();
-    places.retain(|(_, count)| count * 100 >= values * PLACE_PERCENT);
+fn named<'k>(known: &'k Known, places: &[Count], values: usize) -> Vec<&'k KnownPlace> {
+    let is_of_enough = |(_, count): &Count| *count > 0 && count * 100 >= values * PLACE_PERCENT;
+    let mut places: Vec<Count> = places.iter().copied().filter(is_of_enough).collect();
     places.sort_by_key(|(at, count)| (Reverse(*count), *at));
     let found = places
         .iter()

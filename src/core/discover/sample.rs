@@ -16,6 +16,8 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
+use smallvec::SmallVec;
+
 use super::{is_shown, Kind, Sighting, MAX_NAME};
 use crate::table::siphash::State;
 
@@ -453,13 +455,16 @@ pub(super) struct KnownPlace {
     pub clients: usize,
 }
 
+/// Up to four places of a value.
+pub(super) type Places = SmallVec<[usize; 4]>;
+
 /// A value.
 #[derive(Clone, Debug)]
 pub(super) struct KnownValue {
     /// Places less 1 that handed it out.
-    pub out: Vec<usize>,
+    pub out: Places,
     /// Those where it came back.
-    pub back: Vec<usize>,
+    pub back: Places,
     pub client: u64,
     /// It was handed out to several clients.
     pub is_shared: bool,
