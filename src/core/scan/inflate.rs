@@ -89,6 +89,8 @@ pub struct InflatingLearner<L> {
     learner: L,
     /// `None`: nothing more is read.
     decoder: Option<Decoder>,
+    /// What is decompressed, [`STEP`] bytes at a time.
+    buffer: Box<[u8]>,
     compressed: u64,
     /// How many of them the decoder has read.
     read: u64,
@@ -110,6 +112,7 @@ impl<L: Learner> InflatingLearner<L> {
             learner,
             has_given_up: decoder.is_none(),
             decoder,
+            buffer: vec![0; STEP].into(),
             compressed: 0,
             read: 0,
             unpacked: 0,
@@ -169,7 +172,6 @@ impl<L: Learner> InflatingLearner<L> {
     ) -> Option<usize> {
         let mut rest = piece;
         self.compressed += piece.len() as u64;
-        let mut buffer = [0; STEP];
         while let Some(decoder) = &mut self.decoder {
             if !may_read(STEP) {
                 self.compressed -= rest.len() as u64;
@@ -180,7 +182,7 @@ impl<L: Learner> InflatingLearner<L> {
                 read,
                 written,
                 is_end,
-            }) = decoder.unpack(input, &mut buffer)
+            }) = decoder.unpack(input, &mut self.buffer)
             else {
                 self.give_up();
                 break;
@@ -197,7 +199,7 @@ impl<L: Learner> InflatingLearner<L> {
                 self.is_complete = is_end;
             }
             self.learner
-                .feed(buffer.get(..written).unwrap_or_default(), found);
+                .feed(self.buffer.get(..written).unwrap_or_default(), found);
             if self.read > 2 * self.unpacked + self.hollow {
                 self.give_up();
                 break;
