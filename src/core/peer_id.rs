@@ -27,33 +27,34 @@ pub fn peer_id(name: &[u8]) -> PeerId {
 /// assert_eq!(ids, [peer_id(b"10.0.0.1:8080"), peer_id(b"10.0.0.2:8080")]);
 /// ```
 pub fn peer_ids(names: &[&[u8]]) -> Vec<PeerId> {
-    let mut sorted = names.to_vec();
-    sorted.sort_unstable();
-    sorted.dedup();
+    let ids: Vec<PeerId> = names.iter().map(|name| peer_id(name)).collect();
+    let mut first: Vec<(PeerId, &[u8])> = ids.iter().copied().zip(names.iter().copied()).collect();
+    first.sort_unstable();
+    first.dedup();
 
-    let mut ids = BTreeMap::new();
-    let mut taken = BTreeSet::new();
-    let mut later = Vec::new();
-    for name in sorted {
-        let id = peer_id(name);
-        if taken.insert(id) {
-            ids.insert(name, id);
-        } else {
-            later.push(name);
-        }
+    let others = first.windows(2).filter_map(|two| match two {
+        [(id, _), (same, name)] if id == same => Some(*name),
+        _ => None,
+    });
+    let mut others: Vec<&[u8]> = others.collect();
+    if others.is_empty() {
+        return ids;
     }
-    for name in later {
+    others.sort_unstable();
+    let mut taken = BTreeSet::new();
+    let mut of_others = BTreeMap::new();
+    for name in others {
+        let is_first_choice = |id: &PeerId| first.binary_search_by_key(id, |(id, _)| *id).is_ok();
         let mut choices = (1..=MORE_CHOICES).map(|n| choice(name, n));
         // If none is free, two peers share an id: sessions of one may be sent to the other.
         let id = choices
-            .find(|id| !taken.contains(id))
+            .find(|id| !is_first_choice(id) && !taken.contains(id))
             .unwrap_or_else(|| peer_id(name));
         taken.insert(id);
-        ids.insert(name, id);
+        of_others.insert(name, id);
     }
-    names
-        .iter()
-        .map(|&name| ids.get(name).copied().unwrap_or_else(|| peer_id(name)))
+    let all = names.iter().zip(ids);
+    all.map(|(name, id)| of_others.get(name).copied().unwrap_or(id))
         .collect()
 }
 
