@@ -1,7 +1,8 @@
 //! XML as quick-xml reads it. The fuzz target has it, too.
 
+use quick_xml::escape::{resolve_predefined_entity, unescape};
 use quick_xml::events::attributes::Attributes;
-use quick_xml::events::Event;
+use quick_xml::events::{BytesRef, Event};
 use quick_xml::Reader;
 
 /// An element that is open.
@@ -51,20 +52,20 @@ pub fn values(body: &[u8], names: &[&[u8]]) -> Option<Vec<(usize, Vec<u8>)>> {
                 }
             }
             Event::Text(text) => {
-                let around = open.last_mut();
-                match text.unescape() {
-                    Ok(text) => {
-                        is_allowed(text.as_bytes()).then_some(())?;
-                        if let Some(around) = around {
-                            around.text.extend_from_slice(text.as_bytes());
-                        }
-                    }
+                let text = text.decode().ok()?;
+                is_allowed(text.as_bytes()).then_some(())?;
+                if let Some(around) = open.last_mut() {
+                    around.text.extend_from_slice(text.as_bytes());
+                }
+            }
+            Event::GeneralRef(reference) => {
+                let text = character(&reference);
+                is_allowed(text.as_deref().unwrap_or_default().as_bytes()).then_some(())?;
+                match (open.last_mut(), text) {
+                    (Some(around), Some(text)) => around.text.extend_from_slice(text.as_bytes()),
                     // An entity that is not known.
-                    Err(_) => {
-                        if let Some(around) = around {
-                            around.is_text = false;
-                        }
-                    }
+                    (Some(around), None) => around.is_text = false,
+                    (None, _) => {}
                 }
             }
             Event::CData(text) => {
@@ -82,6 +83,16 @@ pub fn values(body: &[u8], names: &[&[u8]]) -> Option<Vec<(usize, Vec<u8>)>> {
     Some(found)
 }
 
+/// What a reference stands for, where it is known without a document type.
+fn character(reference: &BytesRef<'_>) -> Option<String> {
+    if reference.is_char_ref() {
+        let character = reference.resolve_char_ref().ok()??;
+        return Some(character.to_string());
+    }
+    let name = reference.decode().ok()?;
+    resolve_predefined_entity(&name).map(str::to_owned)
+}
+
 fn attributes(
     attributes: Attributes<'_>,
     index: &impl Fn(&[u8]) -> Option<usize>,
@@ -95,7 +106,8 @@ fn attributes(
             continue;
         }
         if let Some(name) = index(attribute.key.local_name().as_ref()) {
-            if let Ok(value) = attribute.unescape_value() {
+            // Tabs and ends of lines stay what they are.
+            if let Ok(value) = unescape(std::str::from_utf8(&attribute.value).ok()?) {
                 is_allowed(value.as_bytes()).then_some(())?;
                 found.push((name, value.as_bytes().trim_ascii().to_vec()));
             }
