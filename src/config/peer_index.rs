@@ -143,7 +143,10 @@ impl<'c> PeerIndex<'c> {
             numbers,
             by_name: Slots::for_peers(count),
             by_value: Slots::for_peers(count),
-            backup_by_value: Slots::for_peers(count),
+            backup_by_value: match separate_backups {
+                true => Slots::for_peers(count),
+                false => Slots::default(),
+            },
             by_key: Slots::for_peers(count),
         };
         for (index, (name, route, handle, counters)) in found.into_iter().enumerate() {
