@@ -46,8 +46,10 @@ proposes($t, 'python-apps.conf', [
         title => 'NiceGUI', upstream => 'nicegui', walks => [$walk{nicegui}],
         line => 'sticky mode=query name=client_id from=query learn=script;',
     },
-    {
-        title => 'Shiny', upstream => 'shiny', uncertain => 1, walks => [$walk{shiny}],
-        line => 'sticky;',
-    },
 ]);
+# Where all visitors come to their downloads, the id in these paths would be proposed, which frames of a WebSocket
+# hand out.
+proposes($t, 'python-apps.conf', [{
+    title => 'Shiny', upstream => 'shiny', uncertain => 1, walks => [$walk{shiny}],
+    line => 'sticky;',
+}], balancer => 'hash $remote_addr;');
