@@ -18,7 +18,7 @@ mod known;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use super::{Sighting, MAX_NAME};
+use super::Sighting;
 use crate::http::media_type;
 use crate::table::siphash::State;
 
