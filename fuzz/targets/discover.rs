@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use sticky_core::directive::parse;
 use sticky_core::discover::judge::judge;
 use sticky_core::discover::look::{self, Request};
-use sticky_core::discover::sample::{Exchange, Sample, LEAST_WORDS};
+use sticky_core::discover::sample::{Answer, Exchange, Sample, LEAST_WORDS};
 use sticky_core::discover::{is_shown, looks_like_id, Sighting};
 
 fuzz_target!(|input: &[u8]| {
@@ -53,7 +53,7 @@ fuzz_target!(|input: &[u8]| {
             server: 2,
             now: 3,
         };
-        sample.note(who, true, &all, &all);
+        sample.note(who, Answer::of(input.len() % 200, media_type), &all, &all);
         for candidate in judge(&sample).candidates {
             let line = candidate.directive;
             let words = line.trim_start_matches("sticky").trim_end_matches(';');

@@ -1,8 +1,7 @@
 //! `mode=discover`: what a response hands out that looks like an id.
 
 use sticky_core::discover::look::{self, OF_RESPONSE};
-use sticky_core::discover::sample::Exchange;
-use sticky_core::http::media_type::is_page;
+use sticky_core::discover::sample::{Answer, Exchange};
 use sticky_core::scan::inflate::{Coding, InflatingLearner};
 
 use crate::ngx::chain::Chain;
@@ -39,9 +38,8 @@ pub(super) fn header<'r>(r: Request<'r>, context: &'r RequestContext<'r>, name: 
         }
     }
     let brought = watched.brought.take();
-    watch
-        .sample
-        .note(who, is_page(media_type), &brought, &handed_out);
+    let answer = Answer::of(r.status(), media_type);
+    watch.sample.note(who, answer, &brought, &handed_out);
     if !look::reads(media_type) || !learn::body::is_there(r) {
         return;
     }

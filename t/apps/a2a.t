@@ -12,7 +12,7 @@ use Sticky::AppsDiscovered qw/ proposes /;
 my $folder = apps('apps-python/bin/python');
 my $python = "$folder/apps-python/bin/python";
 
-my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(8);
+my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(9);
 
 my $url = 'http://127.0.0.1:' . port(8080);
 backends($t, sub { return ($python, app('a2a/server.py'), @_, $url) }, 8081 .. 8083);

@@ -13,7 +13,7 @@ use Sticky::AppsDiscovered qw/ proposes /;
 my $folder = apps('apps-python/bin/python');
 my $python = "$folder/apps-python/bin/python";
 
-my $t = Test::Nginx->new()->has(qw/ http proxy upstream_zone /)->plan(15);
+my $t = Test::Nginx->new()->has(qw/ http proxy upstream_zone /)->plan(16);
 
 backends($t, sub { return ($python, app('responses/server.py'), @_) }, 8081 .. 8083);
 my $url = 'http://127.0.0.1:' . port(8080);

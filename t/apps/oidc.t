@@ -12,7 +12,7 @@ use Sticky::AppsDiscovered qw/ proposes /;
 my $folder = apps('apps-node/node_modules');
 $ENV{NODE_PATH} = "$folder/apps-node/node_modules";
 
-my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(6);
+my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(7);
 
 my $url = 'http://127.0.0.1:' . port(8080);
 backends($t, sub { return ('node', app('oidc/server.js'), @_, $url) }, 8081 .. 8083);
@@ -27,4 +27,5 @@ proposes($t, 'oidc.conf', [{
         'sticky mode=query from=bearer learn=json:access_token;',
         'sticky mode=query name=code;',
     ],
+    besides => 'hosts=shop.test',
 }], balancer => 'hash $remote_addr;');

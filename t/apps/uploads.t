@@ -12,7 +12,7 @@ use Sticky::AppsDiscovered qw/ proposes /;
 my $folder = apps('apps-node/node_modules', '/usr/bin/docker-registry', '/usr/bin/skopeo');
 $ENV{NODE_PATH} = "$folder/apps-node/node_modules";
 
-my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(8);
+my $t = Test::Nginx->new()->has(qw/ http proxy /)->plan(11);
 
 my $dir = $t->testdir();
 backends($t, sub {
@@ -45,5 +45,9 @@ proposes($t, 'uploads.conf', [
     {
         title => 'tus', upstream => 'tus', walks => [$walks[0]],
         line => 'sticky mode=query from=segment:/files/ learn=location;',
+    },
+    {
+        title => 'registry', upstream => 'registry', walks => [$walks[1]],
+        line => 'sticky mode=query name=_state;',
     },
 ]);

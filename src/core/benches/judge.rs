@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use sticky_core::discover::judge::judge;
-use sticky_core::discover::sample::{words_for, Exchange, Sample, MOST_UPSTREAMS};
+use sticky_core::discover::sample::{words_for, Answer, Exchange, Sample, MOST_UPSTREAMS};
 use sticky_core::discover::{Kind, Part, Sighting};
 use sticky_core::events::Source;
 
@@ -76,8 +76,8 @@ fn fill(sample: &Sample<'_>, words: usize, shape: Shape) {
             });
             places.collect()
         };
-        sample.note(who(1), true, &[], &seen(kinds[0]));
-        sample.note(who(2), true, &seen(kinds[1]), &[]);
+        sample.note(who(1), Answer::Page, &[], &seen(kinds[0]));
+        sample.note(who(2), Answer::Page, &seen(kinds[1]), &[]);
     }
 }
 

@@ -70,6 +70,9 @@ pub struct Candidate {
 
 const CLIENT_MADE: &str =
     "never handed out: clients seem to make it, so the first request begins the session";
+const OF_FRAMES: &str =
+    "never handed out, and brought first by clients that have a WebSocket: if its frames hand it \
+     out, which are not read, sessions do not hold with this line";
 const OWN_COOKIE: &str =
     "no id goes both ways; clients seem to be browsers, which keep a cookie of this module";
 
@@ -91,6 +94,7 @@ pub fn judge(sample: &Sample<'_>) -> Findings {
         let stars = it.directive.matches('*').count();
         (
             it.uncertain.is_some(),
+            it.uncertain == Some(OF_FRAMES),
             Reverse(names_session),
             Reverse(it.requests),
             stars,
@@ -100,7 +104,8 @@ pub fn judge(sample: &Sample<'_>) -> Findings {
     let is_certain = found.iter().any(|it| it.uncertain.is_none());
     let why = (!is_certain).then(|| why(&known, has_out));
     if !is_certain && known.pages >= LEAST_VALUES as u64 && known.clients >= LEAST_CLIENTS {
-        found.push(Candidate {
+        let of_frames = found.iter().position(|it| it.uncertain == Some(OF_FRAMES));
+        let own_cookie = Candidate {
             out: Vec::new(),
             back: Vec::new(),
             seen: 0,
@@ -109,7 +114,8 @@ pub fn judge(sample: &Sample<'_>) -> Findings {
             astray: 0,
             directive: "sticky;".to_owned(),
             uncertain: Some(OWN_COOKIE),
-        });
+        };
+        found.insert(of_frames.unwrap_or(found.len()), own_cookie);
     }
     Findings {
         begun: sample.begun(),
@@ -223,6 +229,8 @@ struct Judged {
     made: usize,
     made_shared: usize,
     made_repeated: usize,
+    made_behind_upgrade: usize,
+    made_in_upgrade: usize,
     makers: Clients,
     made_requests: u64,
     made_astray: u64,
@@ -293,6 +301,8 @@ impl Judged {
             self.made += 1;
             self.made_shared += usize::from(value.is_brought_by_others);
             self.made_repeated += usize::from(value.times_back > 1);
+            self.made_behind_upgrade += usize::from(value.is_behind_upgrade);
+            self.made_in_upgrade += usize::from(value.is_in_upgrade);
             self.makers.add(value.client);
             self.made_requests += value.times_back;
             self.made_astray += value.astray;
@@ -345,6 +355,9 @@ impl Judged {
             && self.made_repeated * 2 >= self.made
             && is_few(self.made_shared, self.made)
         {
+            // Ids that clients make go to WebSockets, too.
+            let is_of_frames = self.made_behind_upgrade * 2 >= self.made
+                && is_few(self.made_in_upgrade, self.made);
             return Some(Candidate {
                 directive: line(&[], &back, true)?,
                 out: Vec::new(),
@@ -353,7 +366,7 @@ impl Judged {
                 returned: self.made_repeated as u64,
                 requests: self.made_requests,
                 astray: self.made_astray,
-                uncertain: Some(CLIENT_MADE),
+                uncertain: Some(if is_of_frames { OF_FRAMES } else { CLIENT_MADE }),
             });
         }
         None

@@ -39,7 +39,7 @@ pub struct Request<'a> {
 }
 
 /// Names of headers whose values are none of an application's ids.
-const COMMON: [&[u8]; 33] = [
+const COMMON: [&[u8]; 35] = [
     b"accept",
     b"accept-encoding",
     b"accept-language",
@@ -66,6 +66,8 @@ const COMMON: [&[u8]; 33] = [
     b"last-modified",
     b"origin",
     b"referer",
+    b"sec-websocket-accept",
+    b"sec-websocket-key",
     b"server",
     b"traceparent",
     b"tracestate",

@@ -13,13 +13,17 @@
 //! A worker that dies, and two that write at once, cost a sighting or two. Whatever the words are,
 //! they are numbers, and no walk is longer than the memory.
 
+mod known;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
-use smallvec::SmallVec;
-
-use super::{is_shown, Kind, Sighting, MAX_NAME};
+use super::Sighting;
+use crate::http::media_type;
 use crate::table::siphash::State;
+
+use known::{known_place, known_value};
+pub(super) use known::{Known, KnownPlace, KnownValue, Places};
 
 const HEADER_WORDS: usize = 64;
 /// Of responses, and of requests.
@@ -51,16 +55,23 @@ const REQUESTS: usize = 5;
 const PAGES: usize = 6;
 const LOGGED: usize = 9;
 const CLIENTS: usize = 16;
+/// Clients that have upgraded a connection, a bit for each in 2,048.
+const UPGRADED: usize = 24;
+const UPGRADED_WORDS: usize = 32;
 
 // Flags of a value.
 const OTHER_CLIENT_OUT: u64 = 1 << 48;
 const OTHER_CLIENT_BACK: u64 = 1 << 49;
 const BACK_FIRST: u64 = 1 << 50;
+/// Its client had upgraded a connection before.
+const BEHIND_UPGRADE: u64 = 1 << 51;
+/// A request that upgraded its connection has brought it.
+const IN_UPGRADE: u64 = 1 << 52;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"stickydi");
 
 /// Must change with everything that changes the meaning of the words.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// More words than that are no better sample: 8,192 values.
 const MOST_WORDS: usize = HEADER_WORDS + 2 * PLACES * PLACE_WORDS + 8192 * VALUE_WORDS;
@@ -127,6 +138,28 @@ pub struct Exchange {
     pub server: u64,
     /// Seconds since 1970.
     pub now: u64,
+}
+
+/// What a response is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Answer {
+    /// A page.
+    Page,
+    /// The connection goes on in another protocol, which is not read, such as that of a WebSocket.
+    Upgrade,
+    /// Anything else.
+    Other,
+}
+
+impl Answer {
+    /// That of a response with this status and Content-Type.
+    pub fn of(status: usize, media_type: &[u8]) -> Self {
+        match status {
+            101 => Self::Upgrade,
+            _ if media_type::is_page(media_type) => Self::Page,
+            _ => Self::Other,
+        }
+    }
 }
 
 impl<'a> Sample<'a> {
@@ -217,23 +250,33 @@ impl<'a> Sample<'a> {
         count < AT_ONCE
     }
 
-    /// Notes an exchange: what its request brought, and what its response handed out, which may be
-    /// a page.
+    /// Notes an exchange: what its request brought, and what its response handed out.
     pub fn note(
         &self,
         who: Exchange,
-        is_page: bool,
+        answer: Answer,
         brought: &[Sighting],
         handed_out: &[Sighting],
     ) {
         self.header(REQUESTS).fetch_add(1, Relaxed);
+        let is_page = answer == Answer::Page;
         self.header(PAGES).fetch_add(u64::from(is_page), Relaxed);
         note_client(self.header.get(CLIENTS..CLIENTS + CLIENT_WORDS), who.client);
+        let upgraded = self.header.get(UPGRADED..UPGRADED + UPGRADED_WORDS);
+        let flags = match answer {
+            Answer::Upgrade => IN_UPGRADE,
+            _ if has_client(upgraded, who.client) => BEHIND_UPGRADE,
+            _ => 0,
+        };
         let mut seen = BTreeSet::new();
         for sighting in brought {
             if let Some(place) = self.place(sighting, who.client) {
-                self.note_back(who, sighting.value, place, seen.insert(sighting.value));
+                let is_first = seen.insert(sighting.value);
+                self.note_back(who, sighting.value, place, is_first, flags);
             }
+        }
+        if answer == Answer::Upgrade {
+            note_client(upgraded, who.client);
         }
         self.note_body(who, handed_out);
     }
@@ -335,16 +378,19 @@ impl<'a> Sample<'a> {
         }
     }
 
-    fn note_back(&self, who: Exchange, value: u64, place: u64, is_first: bool) {
+    fn note_back(&self, who: Exchange, value: u64, place: u64, is_first: bool, flags: u64) {
         let Some(words) = self.value(value, who.now, false) else {
             return;
         };
         add_place(&words[2], place);
         let owner = words[3].load(Relaxed);
         if owner == 0 {
-            words[3].store(owner_of(who) | BACK_FIRST, Relaxed);
+            words[3].store(owner_of(who) | BACK_FIRST | flags, Relaxed);
         } else if owner >> 16 & 0xffff_ffff != who.client & 0xffff_ffff {
             words[3].fetch_or(OTHER_CLIENT_BACK, Relaxed);
+        }
+        if flags & IN_UPGRADE != 0 {
+            words[3].fetch_or(IN_UPGRADE, Relaxed);
         }
         if is_first {
             count(&words[4], 16, who.now);
@@ -388,12 +434,23 @@ fn digest(kind: u64, name: &[u8]) -> u64 {
 }
 
 fn note_client(words: Option<&[AtomicU64]>, client: u64) {
-    let bit = (client >> 40) as usize % (64 * CLIENT_WORDS);
-    if let Some(word) = words.and_then(|words| words.get(bit / 64)) {
-        if word.load(Relaxed) >> (bit % 64) & 1 == 0 {
-            word.fetch_or(1 << (bit % 64), Relaxed);
+    if let Some((word, bit)) = bit_of(words, client) {
+        if word.load(Relaxed) & bit == 0 {
+            word.fetch_or(bit, Relaxed);
         }
     }
+}
+
+/// Whether it was noted there, or one that shares its bit.
+fn has_client(words: Option<&[AtomicU64]>, client: u64) -> bool {
+    bit_of(words, client).is_some_and(|(word, bit)| word.load(Relaxed) & bit != 0)
+}
+
+/// A client's word, and its bit in it.
+fn bit_of(words: Option<&[AtomicU64]>, client: u64) -> Option<(&AtomicU64, u64)> {
+    let words = words?;
+    let at = (client >> 40) as usize % (64 * words.len().max(1));
+    Some((words.get(at / 64)?, 1 << (at % 64)))
 }
 
 /// How many clients have set these bits, most likely.
@@ -435,87 +492,4 @@ fn count(word: &AtomicU64, shift: u32, now: u64) {
     let stamped = (counted & ((1 << 48) - 1)) | (((now / STEP) & 0xffff) << 48);
     // Of two at once, one counts.
     let _ = word.compare_exchange(known, stamped, Relaxed, Relaxed);
-}
-
-/// What is known of all.
-pub(super) struct Known {
-    pub requests: u64,
-    pub pages: u64,
-    pub clients: usize,
-    /// By their numbers less 1.
-    pub places: Vec<Option<KnownPlace>>,
-    pub values: Vec<KnownValue>,
-}
-
-/// A place.
-#[derive(Clone, Debug)]
-pub(super) struct KnownPlace {
-    pub kind: Kind,
-    pub name: Vec<u8>,
-    pub clients: usize,
-}
-
-/// Up to four places of a value.
-pub(super) type Places = SmallVec<[usize; 4]>;
-
-/// A value.
-#[derive(Clone, Debug)]
-pub(super) struct KnownValue {
-    /// Places less 1 that handed it out.
-    pub out: Places,
-    /// Those where it came back.
-    pub back: Places,
-    pub client: u64,
-    /// It was handed out to several clients.
-    pub is_shared: bool,
-    /// Several clients have brought it.
-    pub is_brought_by_others: bool,
-    /// A request had it before any response.
-    pub is_back_first: bool,
-    pub times_back: u64,
-    pub astray: u64,
-}
-
-fn known_place(words: &[AtomicU64]) -> Option<KnownPlace> {
-    let of_kind = words.get(1)?.load(Acquire);
-    let kind = Kind::of_number(of_kind >> 8)?;
-    let length = usize::try_from(of_kind & 0xff).ok()?;
-    let bytes = words.get(7..15)?.iter();
-    let mut name: Vec<u8> = bytes
-        .flat_map(|word| word.load(Relaxed).to_le_bytes())
-        .collect();
-    name.truncate(length.min(MAX_NAME));
-    is_shown(&name).then(|| KnownPlace {
-        kind,
-        name,
-        clients: words.get(3..3 + CLIENT_WORDS).map_or(0, clients),
-    })
-}
-
-fn known_value(words: &[AtomicU64]) -> Option<KnownValue> {
-    let [hash, out, back, owner, counts, ..] = words else {
-        return None;
-    };
-    if hash.load(Acquire) == 0 {
-        return None;
-    }
-    let places = |word: &AtomicU64| {
-        let word = word.load(Relaxed);
-        let all = [0, 16, 32, 48].map(|at| (word >> at & 0xffff) as usize);
-        let all = all
-            .into_iter()
-            .filter(|place| (1..=2 * PLACES).contains(place));
-        all.map(|place| place - 1).collect()
-    };
-    let (owner, counts) = (owner.load(Relaxed), counts.load(Relaxed));
-    Some(KnownValue {
-        out: places(out),
-        back: places(back),
-        client: owner >> 16 & 0xffff_ffff,
-        is_shared: owner & OTHER_CLIENT_OUT != 0,
-        is_brought_by_others: owner & OTHER_CLIENT_BACK != 0,
-        is_back_first: owner & BACK_FIRST != 0,
-        times_back: counts >> 16 & 0xffff,
-        astray: counts >> 32 & 0xffff,
-    })
 }

@@ -1,5 +1,6 @@
 """clicks.py URL BROWSERS CLICKS [DOWNLOAD]: that many browsers, a few at once, each of which clicks a button
-that counts, and at last fetches what is behind the link of that id, if there is one, as the browser would."""
+that counts, and at last fetches twice what is behind the link of that id, if there is one, as the browser
+would."""
 
 import sys
 from urllib.request import Request, urlopen
@@ -35,8 +36,9 @@ def walk(_):
         for identity in download:
             element = driver.find_element(By.ID, identity)
             WebDriverWait(driver, 10).until(lambda _: element.get_attribute("href"))
-            if fetched(driver, element.get_attribute("href")) != text():
-                raise RuntimeError("the download is another one's")
+            for _ in range(2):
+                if fetched(driver, element.get_attribute("href")) != text():
+                    raise RuntimeError("the download is another one's")
     return one(names)
 
 

@@ -26,10 +26,10 @@ use constant AT_ONCE => 3;
 
 # Walks visitors through the applications of a configuration, whose `sticky` lines are replaced. Each
 # application is a title, its upstream, and what is expected of it: the `line` that comes first, `others` that
-# are proposed as well, whether it is `uncertain`, and its `walks`, as holds() has them, with the number of
-# sessions among the words of the command. A function in place of a command is called for each visitor, with
-# STICKY_VISITOR in the environment. Three tests an application: the last one is that all sessions hold with the line,
-# or, where `others` have to go with it, that these are there.
+# are proposed as well and have to go with it, what no proposal has `besides`, whether it is `uncertain`, and its
+# `walks`, as holds() has them, with the number of sessions among the words of the command. A function in place of a
+# command is called for each visitor, with STICKY_VISITOR in the environment. Three tests an application, and one more
+# where there are `others`: the last one is that all sessions hold with the line, or with all of them in one.
 #
 # `replace` has what published() replaces. `balancer` is written before the line: `hash $remote_addr;` keeps a
 # visitor at one server, for applications that get nowhere otherwise. With STICKY_SHOWN all is printed
@@ -54,25 +54,43 @@ sub proposes {
         my @candidates = @{ $found->{candidates} };
         my $best = $candidates[0] // {};
         note(explain($found)) if $ENV{STICKY_SHOWN};
-        $line{ $it->{upstream} } = $best->{directive};
+        my @others = @{ $it->{others} // [] };
+        $line{ $it->{upstream} } = in_one($it->{besides}, $best->{directive} // 'sticky;', @others);
         is($best->{directive}, $it->{line}, "$it->{title}: the line that is proposed") or diag(explain($found));
         is(exists $best->{uncertain} ? 'uncertain' : 'certain', $it->{uncertain} ? 'uncertain' : 'certain',
             "$it->{title}: whether it is certain");
-        next unless $it->{others};
+        next unless @others;
         my %proposed = map { $_->{directive} => 1 } @candidates;
-        is_deeply([grep { !$proposed{$_} } @{ $it->{others} }], [], "$it->{title}: what goes with it")
-            or diag(explain($found));
+        is_deeply([grep { !$proposed{$_} } @others], [], "$it->{title}: what goes with it") or diag(explain($found));
     }
     $t->stop();
 
     published($t, $name, { map { $_ => $line{$_} // 'sticky;' } @upstreams }, %replace);
     $t->run();
-    for my $it (grep { !$_->{others} } @$applications) {
+    for my $it (@$applications) {
         my @lost = grep { $_->{good} != $_->{of} } map { { walked_all(@$_), of => $_->[1] } } @{ $it->{walks} };
-        is_deeply(\@lost, [], "$it->{title}: sessions hold with it");
+        is_deeply(\@lost, [], "$it->{title}: sessions hold with $line{ $it->{upstream} }");
     }
     $t->stop();
     return;
+}
+
+# Lines in one: their `name=`, `from=` and `learn=` put together, and what is written besides.
+sub in_one {
+    my ($besides, @lines) = @_;
+    return $lines[0] if @lines == 1;
+    my (@names, %places, %is_known);
+    for my $line (@lines) {
+        push @names, $line =~ / (name=[^\s;]+)/g;
+        # What a line means that does not say it comes first.
+        my %own = (from => 'cookie,path,query,form', learn => 'html,location,cookie',
+            $line =~ / (from|learn)=([^\s;]+)/g);
+        for my $word (keys %own) {
+            push @{ $places{$word} }, grep { !$is_known{"$word $_"}++ } split /,/, $own{$word};
+        }
+    }
+    my @places = map { "$_=" . join ',', @{ $places{$_} } } qw/ from learn /;
+    return join(' ', 'sticky mode=query', @names, @places, $besides // ()) . ';';
 }
 
 sub walked_all {

@@ -14,7 +14,7 @@ use JSON::PP qw/ decode_json /;
 use Test::Nginx;
 use Sticky::Client;
 
-our @EXPORT = qw/ server shapes walk visitors discovered /;
+our @EXPORT = qw/ server shapes walk as new_id visitors discovered /;
 
 use constant CRLF => "\x0d\x0a";
 
@@ -110,6 +110,11 @@ sub server {
         while (my $line = <$client>) {
             $head .= $line;
             last if $line =~ /^\x0d?\x0a?$/;
+        }
+        if ($head =~ /^Upgrade: websocket/mi) {
+            print {$client} join CRLF, 'HTTP/1.1 101 Switching Protocols', "X-Server: $letter",
+                'Upgrade: websocket', 'Connection: Upgrade', '', '';
+            next;
         }
         read $client, my $body, $1 if $head =~ /^Content-Length: (\d+)/mi;
         my ($name) = $head =~ m!^\w+ /(\w+)/!;
