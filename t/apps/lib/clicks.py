@@ -33,6 +33,9 @@ def walk(_):
             driver.find_element(By.ID, "count").click()
             WebDriverWait(driver, 5).until(lambda _, click=click: text().endswith(f" {click}"))
             names.add(text().split()[0])
+        # A page whose server does not know it begins anew.
+        if driver.execute_script("return performance.getEntriesByType('navigation')[0].type") != "navigate":
+            raise RuntimeError("the page was loaded again")
         for identity in download:
             element = driver.find_element(By.ID, identity)
             WebDriverWait(driver, 10).until(lambda _: element.get_attribute("href"))
