@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::budget::Budget;
 use super::enclosing_tag::TagStarts;
+use super::head::Head;
 use super::last_id::ValueEnd;
 use super::links::{class_in, Links};
 use super::name_boundary::{ends_parameter_name, ends_segment, is_whole_value, starts_parameter};
@@ -34,6 +35,7 @@ const CANDIDATE_COST: usize = 1;
 /// Examines the occurrences of names in one page and hands out their ids.
 pub(super) struct PageExaminer {
     names: Arc<Names>,
+    head: Head,
     pub(super) links: Links,
     /// The values of the fields that have the name, as offsets in the window.
     fields: Vec<Range<usize>>,
@@ -101,6 +103,7 @@ enum Verdict {
 impl PageExaminer {
     pub(super) fn new(names: Arc<Names>, site: Site) -> Self {
         Self {
+            head: Head::new(),
             links: Links::new(Arc::clone(&names), site),
             names,
             fields: Vec::new(),
@@ -116,6 +119,7 @@ impl PageExaminer {
         if !Arc::ptr_eq(&self.names, names) {
             self.names = Arc::clone(names);
         }
+        self.head.restart();
         self.links.restart(names, site);
         self.fields.clear();
         self.bounds = Default::default();
@@ -126,7 +130,15 @@ impl PageExaminer {
 
     /// How many bytes it has allocated.
     pub(super) fn allocated(&self) -> usize {
-        self.fields.capacity() * size_of::<Range<usize>>() + self.links.allocated()
+        let fields = self.fields.capacity() * size_of::<Range<usize>>();
+        fields + self.head.allocated() + self.links.allocated()
+    }
+
+    /// Takes the next piece of the page for its `<base href>`.
+    #[inline]
+    pub(super) fn feed_head(&mut self, piece: &[u8]) {
+        let Self { head, links, .. } = self;
+        head.feed(piece, |place, href| links.rebase(place, href));
     }
 
     /// The test for what ends every string that a name may stand in.
@@ -250,6 +262,8 @@ impl PageExaminer {
         found: &mut Found<'_>,
     ) -> Progress {
         let Occurrence { window, place, .. } = name;
+        let Self { head, links, .. } = self;
+        head.catch_up(|place, href| links.rebase(place, href));
         if name.in_link {
             let [around_names, around_letters] = &mut self.bounds;
             let bounds = match name.is_letter {
