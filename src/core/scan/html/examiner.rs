@@ -11,7 +11,7 @@ use super::last_id::ValueEnd;
 use super::links::{class_in, Links};
 use super::name_boundary::{ends_parameter_name, ends_segment, is_whole_value, starts_parameter};
 use super::occurrence::Occurrence;
-use super::strings::{string_around, string_end};
+use super::strings::{string_around, string_end, Span};
 use super::tag::{field_value, is_space, Part, Tag, TagState};
 use super::{MAX_QUOTED, MAX_TAG};
 use crate::scan::search::ends::{set_of, Ends};
@@ -239,7 +239,7 @@ impl PageExaminer {
                 None => return Progress::NeedsAfter,
             }
         }
-        let name = Occurrence {
+        let mut name = Occurrence {
             window,
             at,
             end,
@@ -249,7 +249,7 @@ impl PageExaminer {
             is_letter: name.letter.is_some(),
             span: None,
         };
-        self.examine_surroundings(name, needle, found)
+        self.examine_surroundings(&mut name, needle, found)
     }
 
     /// Reads the string and the tags around a name. Most matches do not get here; not inlined, so
@@ -257,11 +257,11 @@ impl PageExaminer {
     #[inline(never)]
     fn examine_surroundings(
         &mut self,
-        mut name: Occurrence<'_>,
+        name: &mut Occurrence<'_>,
         needle: usize,
         found: &mut Found<'_>,
     ) -> Progress {
-        let Occurrence { window, place, .. } = name;
+        let Occurrence { window, place, .. } = *name;
         let Self { head, links, .. } = self;
         head.catch_up(|place, href| links.rebase(place, href));
         if name.in_link {
@@ -282,22 +282,12 @@ impl PageExaminer {
             }
             if let Some(span) = name.span {
                 match span.is_quoted_value(window) {
-                    // Not with a backslash, which is an escape in a script, but none in a link.
-                    Some(true) if !span.has_backslash(window) => match span.attribute(window) {
-                        Ok(attribute) => {
-                            let class = attribute.map_or(IdClass::Other, class_in);
-                            let class = match class {
-                                IdClass::Form if span.is_nested(window) => IdClass::Other,
-                                class => class,
-                            };
-                            let is_sure = class != IdClass::Other || !self.budget.is_left(place);
-                            if is_sure && self.links.read_string(&name, name.span, class, found) {
-                                return Progress::Done;
-                            }
-                        }
+                    Some(true) => match self.read_quoted_value(name, span, found) {
+                        Ok(true) => return Progress::Done,
+                        Ok(false) => {}
                         Err(progress) => return progress,
                     },
-                    Some(_) => {}
+                    Some(false) => {}
                     None => return Progress::NeedsBefore,
                 }
             }
@@ -312,7 +302,7 @@ impl PageExaminer {
         }
         self.fields.clear();
         let mut cost = 0;
-        let is_settled = match self.read_tags(&name, &mut cost, found) {
+        let is_settled = match self.read_tags(name, &mut cost, found) {
             Ok(is_settled) => is_settled,
             Err(progress) => {
                 let tag = self.unfinished.take();
@@ -334,10 +324,36 @@ impl PageExaminer {
         }
         if !is_settled && fields.is_empty() {
             self.links
-                .read_string(&name, name.span, IdClass::Other, found);
+                .read_string(name, name.span, IdClass::Other, found);
         }
         self.fields = fields;
         Progress::Done
+    }
+
+    /// Reads the string around the name, which is the whole value of an attribute or reads like one, if
+    /// that can be told without reading tags. Returns whether it has an id.
+    #[inline(always)]
+    fn read_quoted_value(
+        &mut self,
+        name: &Occurrence<'_>,
+        span: Span,
+        found: &mut Found<'_>,
+    ) -> Result<bool, Progress> {
+        let window = name.window;
+        let at_once = self.links.id_at_once(name, span);
+        // Not with a backslash, which is an escape in a script, but none in a link.
+        if at_once.is_none() && span.has_backslash(window) {
+            return Ok(false);
+        }
+        let class = match span.attribute(window)?.map_or(IdClass::Other, class_in) {
+            IdClass::Form if span.is_nested(window) => IdClass::Other,
+            class => class,
+        };
+        if class == IdClass::Other && self.budget.is_left(name.place) {
+            return Ok(false);
+        }
+        let links = &mut self.links;
+        Ok(links.read_known_string(name, span, at_once, class, found))
     }
 
     /// Reads the tags that may be open at the name. Returns whether one of them settled what the
