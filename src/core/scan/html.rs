@@ -19,7 +19,8 @@
 //! the tags around names may cost [`BASE_BUDGET`] bytes in any page, and [`BUDGET_PER_BYTE`] for
 //! each byte before the name. When the budget is spent, a name is skipped, unless it stands in a
 //! quoted attribute value that reads as a link to the site. One name may exceed the budget by a few
-//! times [`MAX_TAG`]. `<base href>` counts when it stands in the head and in the first 16 KB.
+//! times [`MAX_TAG`]. `<base href>` counts when it stands in the head and in the first 16 KB; of
+//! these, 4 KB are kept until a link is read.
 //!
 //! The name must stand literally: it is not found where some of its characters are written as
 //! references, or as `%XX` without need. However a page is cut into pieces, the same ids come out

@@ -53,7 +53,12 @@ impl LastId {
         let is_in_parentheses = matches!(value_end.place, ValuePlace::Parentheses);
         let is_repeated = match window.bytes.get(end) == Some(&b'"') && !is_in_parentheses {
             // As in most links.
-            true => Some(window.bytes.get(at..end) == Some(id)),
+            true => Some(
+                window
+                    .bytes
+                    .get(at..end)
+                    .is_some_and(|value| is_same(value, id)),
+            ),
             false => self.is_before(window, at, value_end),
         };
         match is_repeated {
@@ -93,7 +98,8 @@ impl LastId {
     #[inline(always)]
     pub(in crate::scan) fn is_written_at(&self, bytes: &[u8], at: usize) -> bool {
         let written = bytes.get(at..at + self.written.len());
-        !self.written.is_empty() && written == Some(&self.written) && self.is_plain()
+        let is_same = written.is_some_and(|written| is_same(written, &self.written));
+        is_same && !self.written.is_empty() && self.is_plain()
     }
 
     /// The last byte of the id.
@@ -117,6 +123,20 @@ impl LastId {
             self.written.push(b'"');
         }
     }
+}
+
+/// Whether both are the same. Most ids are so long that two blocks are all of them.
+#[inline(always)]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    fn are<const N: usize>(one: &[u8], other: &[u8]) -> bool {
+        one.first_chunk::<N>() == other.first_chunk() && one.last_chunk::<N>() == other.last_chunk()
+    }
+    one.len() == other.len()
+        && match one.len() {
+            16..=32 => are::<16>(one, other),
+            33..=64 => are::<32>(one, other),
+            _ => one == other,
+        }
 }
 
 /// Whether links have all bytes of an id as they are.
@@ -238,14 +258,28 @@ pub(in crate::scan) fn hand_out_id(
     last: &mut LastId,
     found: &mut Found<'_>,
 ) {
-    if last.id() != id && found(id, found_in) {
+    if !is_same(last.id(), id) && found(id, found_in) {
         last.remember(id);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_plain;
+    use super::{is_plain, is_same};
+
+    #[test]
+    fn ids_are_the_same_of_which_all_bytes_are() {
+        for len in 0..70 {
+            let id: Vec<u8> = (0..len).collect();
+            assert!(is_same(&id, &id));
+            assert!(!is_same(&id, &[&id[..], b"x"].concat()));
+            for at in 0..id.len() {
+                let mut other = id.clone();
+                other[at] ^= 1;
+                assert!(!is_same(&id, &other), "{len}, {at}");
+            }
+        }
+    }
 
     #[test]
     fn ids_are_plain_in_which_all_bytes_are() {
