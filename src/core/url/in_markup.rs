@@ -16,8 +16,15 @@ const BLOCK: usize = 16;
 const AMP: &[u8] = b"amp;";
 
 impl Names {
+    /// Whether [`in_markup_at_once`](Self::in_markup_at_once) may find any: a quick look.
+    #[inline(always)]
+    pub(crate) fn may_be_in_markup_at_once(&self, link: &[u8]) -> bool {
+        (BLOCK..=LONGEST).contains(&link.len()) && self.names.len() == 1
+    }
+
     /// The id in a link without character references but `&amp;`, if there is one name. `None`: it has
     /// none, or there is more to look at.
+    #[inline(never)]
     pub(crate) fn in_markup_at_once<'a>(&self, link: &'a [u8], site: &Site) -> Option<&'a [u8]> {
         let [name @ Name { letter: None, .. }] = &*self.names else {
             return None;

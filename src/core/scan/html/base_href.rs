@@ -61,6 +61,7 @@ impl BaseFinder {
 
     /// Takes the next piece. Returns where in it a `<base href>` ends, and the `href` as it is
     /// written; once per page.
+    #[inline(always)]
     pub(super) fn feed(&mut self, piece: &[u8]) -> Option<(usize, &[u8])> {
         if self.is_done() {
             return None;

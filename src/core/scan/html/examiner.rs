@@ -332,7 +332,7 @@ impl PageExaminer {
 
     /// Reads the string around the name, which is the whole value of an attribute or reads like one, if
     /// that can be told without reading tags. Returns whether it has an id.
-    #[inline(always)]
+    #[inline(never)]
     fn read_quoted_value(
         &mut self,
         name: &Occurrence<'_>,

@@ -42,17 +42,19 @@ impl Head {
     /// Takes the next piece, and calls `rebase` with where in the page a `<base href>` ends, and with
     /// the `href` as it is written, if that is known; once per page.
     #[inline]
-    pub(super) fn feed(&mut self, piece: &[u8], rebase: impl FnOnce(u64, &[u8])) {
-        if !self.is_searched && self.kept.len() + piece.len() <= MAX_KEPT {
+    pub(super) fn feed(&mut self, piece: &[u8], rebase: impl FnMut(u64, &[u8])) {
+        if self.is_searched {
+            self.go_on(piece, rebase);
+        } else if self.kept.len() + piece.len() <= MAX_KEPT {
             self.kept.extend_from_slice(piece);
-        } else if !self.finder.is_done() {
+        } else {
             self.search(piece, rebase);
         }
     }
 
     /// A link is to be read: calls `rebase` as [`feed`](Self::feed) does for what has come so far.
     #[inline]
-    pub(super) fn catch_up(&mut self, rebase: impl FnOnce(u64, &[u8])) {
+    pub(super) fn catch_up(&mut self, rebase: impl FnMut(u64, &[u8])) {
         if !self.is_searched {
             self.search(&[], rebase);
         }
@@ -60,19 +62,27 @@ impl Head {
 
     /// Searches what is kept, and this piece behind it.
     #[inline(never)]
-    fn search(&mut self, piece: &[u8], rebase: impl FnOnce(u64, &[u8])) {
+    fn search(&mut self, piece: &[u8], mut rebase: impl FnMut(u64, &[u8])) {
         self.is_searched = true;
-        let kept = std::mem::take(&mut self.kept);
+        let mut kept = std::mem::take(&mut self.kept);
         for part in [&*kept, piece] {
-            if let Some((at, href)) = self.finder.feed(part) {
-                rebase(self.place + at as u64, href);
-                break;
-            }
-            self.place += part.len() as u64;
+            self.go_on(part, &mut rebase);
         }
         // Its memory serves the next page.
+        kept.clear();
         self.kept = kept;
-        self.kept.clear();
+    }
+
+    // Where pieces have a byte, a call costs as much as what it does.
+    #[inline(always)]
+    fn go_on(&mut self, piece: &[u8], mut rebase: impl FnMut(u64, &[u8])) {
+        if self.finder.is_done() {
+            return;
+        }
+        if let Some((at, href)) = self.finder.feed(piece) {
+            rebase(self.place + at as u64, href);
+        }
+        self.place += piece.len() as u64;
     }
 }
 

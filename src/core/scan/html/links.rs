@@ -195,8 +195,12 @@ impl Links {
     }
 
     /// The id in the string around a name, if that is a link as most are.
+    #[inline(always)]
     pub(super) fn id_at_once<'w>(&self, name: &Occurrence<'w>, span: Span) -> Option<&'w [u8]> {
         let string = name.window.bytes.get(span.from..span.to)?;
+        if !self.names.may_be_in_markup_at_once(string) {
+            return None;
+        }
         let site = site_at(&self.site, &self.based, name.place);
         self.names.in_markup_at_once(string, site)
     }
