@@ -6,6 +6,7 @@
 
 mod at_once;
 mod candidates;
+mod in_markup;
 mod link;
 mod name;
 mod needle_index;
@@ -25,6 +26,7 @@ use name::{decoded, unescaped};
 use pieces::{is_one_plain_pair, is_unescaped, searched, separates_pairs, split};
 
 pub use at_once::PlainQuery;
+pub(crate) use in_markup::is_separator;
 pub use link::refresh_target;
 pub(crate) use link::{is_absolute, trimmed};
 pub use name::BytePair;

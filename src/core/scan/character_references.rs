@@ -2,6 +2,7 @@
 //! applications write them in URLs: all numeric ones, and the names of all ASCII characters.
 
 use super::search::ends::places_of;
+use crate::url::is_separator;
 
 /// The length of the longest name.
 const MAX_NAME: usize = 16;
@@ -15,12 +16,7 @@ pub(in crate::scan) fn are_separators(url: &[u8], path_counts: bool) -> bool {
     };
     places_of(url, b'&').all(|at| {
         let body = url.get(at + 1..).unwrap_or_default();
-        at >= query
-            && (body.starts_with(b"amp;")
-                || body
-                    .iter()
-                    .find(|b| !b.is_ascii_alphanumeric())
-                    .is_some_and(|b| *b == b'='))
+        at >= query && is_separator(body)
     })
 }
 

@@ -19,7 +19,8 @@
 //! the tags around names may cost [`BASE_BUDGET`] bytes in any page, and [`BUDGET_PER_BYTE`] for
 //! each byte before the name. When the budget is spent, a name is skipped, unless it stands in a
 //! quoted attribute value that reads as a link to the site. One name may exceed the budget by a few
-//! times [`MAX_TAG`]. `<base href>` counts when it stands in the head and in the first 16 KB.
+//! times [`MAX_TAG`]. `<base href>` counts when it stands in the head and in the first 16 KB; of
+//! these, 4 KB are kept until a link is read.
 //!
 //! The name must stand literally: it is not found where some of its characters are written as
 //! references, or as `%XX` without need. However a page is cut into pieces, the same ids come out
@@ -30,6 +31,7 @@ mod budget;
 mod carry_over;
 mod enclosing_tag;
 mod examiner;
+mod head;
 pub(super) mod last_id;
 mod links;
 mod name_boundary;
@@ -40,7 +42,6 @@ pub(super) mod tag;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use self::base_href::BaseFinder;
 use self::examiner::PageExaminer;
 use super::search::matches::Match;
 use super::search::window::{Progress, Window};
@@ -61,7 +62,6 @@ pub const MAX_QUOTED: usize = 1024;
 /// Learns the session ids of one page.
 pub struct HtmlLearner {
     search: WindowedSearch<PageExaminer>,
-    base: BaseFinder,
 }
 
 /// So many learners at most are kept in a thread for other pages, each with so many bytes at most that
@@ -87,7 +87,6 @@ impl HtmlLearner {
             Some(mut learner) => {
                 learner.search.restart_with(names);
                 learner.search.examiner.restart(names, site);
-                learner.base.restart();
                 learner
             }
             None => Box::new(Self::new(Arc::clone(names), site.clone())),
@@ -101,7 +100,6 @@ impl HtmlLearner {
         let examiner = PageExaminer::new(Arc::clone(&names), site);
         Self {
             search: WindowedSearch::new(names, examiner),
-            base: BaseFinder::new(),
         }
     }
 
@@ -121,10 +119,7 @@ impl HtmlLearner {
 
 impl Learner for HtmlLearner {
     fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
-        if let Some((at, href)) = self.base.feed(piece) {
-            let place = self.search.place() + at as u64;
-            self.search.examiner.links.rebase(place, href);
-        }
+        self.search.examiner.feed_head(piece);
         self.search.feed(piece, found);
     }
 

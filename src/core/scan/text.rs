@@ -23,7 +23,7 @@ use super::character_references::decoded;
 use super::html::last_id::{hand_out, LastId, ValueEnd};
 use super::html::strings::link_in;
 use super::script_escapes::unescaped;
-use super::search::ends::{pair, same, set_of, up_from, up_to, Ends, FindEnd};
+use super::search::ends::{pair, same, set_of, up_from, up_to, Among, Ends, FindEnd};
 use super::search::matches::Match;
 use super::search::string_bounds::StringBounds;
 use super::search::window::{Progress, Window};
@@ -255,22 +255,30 @@ const fn ends_string_with_letter(byte: u8) -> bool {
         | ((byte >= b'{') & (byte <= b'}'))
 }
 
-static AROUND_NAMES: Ends = Ends::new(set_of!(ends_string), |block| {
-    (around_letters(block) | pair(block, b')', 1)).move_mask()
-});
+static AROUND_NAMES: Ends = Ends::new::<AroundNames>(set_of!(ends_string));
 
-static AROUND_LETTERS: Ends = Ends::new(set_of!(ends_string_with_letter), |block| {
-    around_letters(block).move_mask()
-});
+static AROUND_LETTERS: Ends = Ends::new::<AroundLetters>(set_of!(ends_string_with_letter));
 
-/// [`ends_string_with_letter`] of sixteen bytes.
-#[inline(always)]
-fn around_letters(block: u8x16) -> u8x16 {
-    let quotes = same(block, b'"') | same(block, b'\'') | same(block, b'`');
-    let brackets = same(block, b'[') | same(block, b']') | same(block, b'^');
-    let braces = up_to(block, b'}') & up_from(block, b'{');
-    // "<" and ">" differ in one bit.
-    up_to(block, b' ') | quotes | brackets | braces | pair(block, b'>', 2)
+struct AroundNames;
+
+impl Among for AroundNames {
+    #[inline(always)]
+    fn among(block: u8x16) -> u8x16 {
+        AroundLetters::among(block) | pair(block, b')', 1)
+    }
+}
+
+struct AroundLetters;
+
+impl Among for AroundLetters {
+    #[inline(always)]
+    fn among(block: u8x16) -> u8x16 {
+        let quotes = same(block, b'"') | same(block, b'\'') | same(block, b'`');
+        let brackets = same(block, b'[') | same(block, b']') | same(block, b'^');
+        let braces = up_to(block, b'}') & up_from(block, b'{');
+        // "<" and ">" differ in one bit.
+        up_to(block, b' ') | quotes | brackets | braces | pair(block, b'>', 2)
+    }
 }
 
 /// What ends a string around a name, or around a letter in parentheses.

@@ -1,7 +1,7 @@
 //! The short ways of the two changes that requests and responses make most: a session is used again,
-//! and one begins. They do what [`Table::touch`] and [`Table::learn`] would do, where the key has one word,
-//! or none and there is room, and no other nginx has to be told. Else nothing has changed, and those are
-//! called.
+//! and one begins; and of the response that changes nothing. They do what [`Table::touch`] and
+//! [`Table::learn`] would do, where the key has one word, or none and there is room, and no other nginx has
+//! to be told. Else nothing has changed, and those are called.
 
 use std::sync::atomic::Ordering::Acquire;
 
@@ -13,7 +13,7 @@ use super::lines::{self, Places};
 use super::look_up::{Held, Look};
 use super::placement::free_place;
 use super::registry::Registration;
-use super::session::PeerId;
+use super::session::{PeerId, Stage};
 use super::sync::AtomicU128;
 use super::tick::Tick;
 use super::word::Word;
@@ -73,6 +73,19 @@ impl Table<'_> {
             test_points::at("replace: written");
         }
         is_done
+    }
+
+    /// Whether [`Table::learn`] of a response, whose request has not carried the id, would find that its
+    /// peer has the session, and would not change it. False also where that takes more than one look.
+    #[inline(always)]
+    pub fn is_unchanged_at(&self, key: Key, peer: PeerId, limits: &Limits, now: Tick) -> bool {
+        let (low, copies) = self.copies_of(key);
+        let session = Word::with_key(key, low).session();
+        copies == 1
+            && session.peer == peer
+            && session.stage == Stage::Settled
+            && limits.is_live(&session, now)
+            && !limits.is_refresh_due(&session, now, Claim::ResponseOnly.confirms())
     }
 
     /// [`Table::learn_of`] where that is a new session, in a free place: whether it stays. `None`: nothing

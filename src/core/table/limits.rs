@@ -129,7 +129,7 @@ impl Limits {
 
     /// Whether the change is large enough to be written.
     #[inline(always)]
-    fn is_refresh_due(&self, session: &Session, now: Tick, confirm: bool) -> bool {
+    pub(super) fn is_refresh_due(&self, session: &Session, now: Tick, confirm: bool) -> bool {
         let in_use = session.is_in_use();
         let confirms = confirm && !session.confirmed;
         let returns = confirm && !in_use && now > session.created;

@@ -3,7 +3,7 @@
 
 mod table_zone;
 
-use sticky_core::table::{Asked, Claim, FirstLook, Held, Limits, Table, Tick};
+use sticky_core::table::{Asked, Claim, FirstLook, Held, Learned, Limits, Table, Tick};
 
 use table_zone::{key, none_unusable, peer, rounds, Random, Zone, HOUR};
 
@@ -124,6 +124,45 @@ fn a_session_is_touched_in_short_as_otherwise() {
     let [short, long] = zones;
     assert_eq!(short.newcomers(), short.newcomers_counted());
     assert_eq!(short.newcomers(), long.newcomers());
+}
+
+/// A response is told in one look that there is nothing to learn where [`Table::learn`] would change
+/// nothing, and only there.
+#[test]
+fn a_response_that_changes_nothing_is_told_so() {
+    let zone = Zone::new(512);
+    let table = zone.table();
+    let mut random = Random::seeded(24);
+    let mut now: Tick = 0;
+    let mut told = [0; 2];
+    for step in 0..STEPS {
+        // Now and then for so long that sessions expire.
+        now += match random.below(300) {
+            0 => HOUR.expires + 2,
+            _ => random.below(4),
+        };
+        let (id, to) = (key(u64::from(random.below(12))), peer(random.below(2)));
+        match random.below(6) {
+            0 => table.touch(id, &HOUR, now),
+            1 => {
+                let entered = Claim::Request { from: None };
+                table.learn(id, to, entered, &HOUR, now, &mut none_unusable);
+            }
+            2 => {
+                table.learn(id, to, Claim::Answer, &HOUR, now, &mut none_unusable);
+            }
+            _ => {
+                let is_unchanged = table.is_unchanged_at(id, to, &HOUR, now);
+                let before = table.look_up(id, &HOUR, now);
+                let claim = Claim::ResponseOnly;
+                let learned = table.learn(id, to, claim, &HOUR, now, &mut none_unusable);
+                let is_same = learned == Learned::Same && table.look_up(id, &HOUR, now) == before;
+                assert_eq!(is_unchanged, is_same, "step {step}, tick {now}");
+                told[usize::from(is_same)] += 1;
+            }
+        }
+    }
+    assert!(told.iter().all(|count| *count > STEPS / 50), "{told:?}");
 }
 
 #[test]

@@ -141,6 +141,21 @@ impl Name {
         pair.strip_prefix(&*self.bytes)?.strip_prefix(b"=")
     }
 
+    /// Whether pairs with nothing to decode begin with one of this name.
+    #[inline(always)]
+    pub(super) fn begins(&self, pairs: &[u8]) -> bool {
+        let (start, mask) = self.start;
+        let is_begun = |first: &[u8; START]| u64::from_le_bytes(*first) & mask == start;
+        match pairs.first_chunk() {
+            Some(first) if self.bytes.len() < START => is_begun(first),
+            Some(first) if !is_begun(first) => false,
+            _ => {
+                let rest = pairs.strip_prefix(&*self.bytes);
+                rest.is_some_and(|rest| rest.starts_with(b"="))
+            }
+        }
+    }
+
     /// The values of this name in a query that has nothing to decode. The literal must be the name.
     pub(super) fn values_in_unescaped<'a, 'n>(
         &'n self,

@@ -62,6 +62,12 @@ impl Site {
         self
     }
 
+    /// Whether relative links lead to it.
+    #[inline]
+    pub(super) fn has_relative(&self) -> bool {
+        self.relative_is_own
+    }
+
     /// That path.
     pub(super) fn path(&self) -> &[u8] {
         &self.path

@@ -50,7 +50,8 @@ pub(super) fn learn_id<'r>(
     if id == context.carried.get() && context.holder.get() == Some(ids.peer.number) {
         return true;
     }
-    let key = match sessions.whole() {
+    let whole = sessions.whole();
+    let key = match whole {
         Some(whole) => Some(whole.key(id)),
         None => sessions.key(id),
     };
@@ -59,6 +60,13 @@ pub(super) fn learn_id<'r>(
         return true;
     }
     let is_carried = context.request_key.get() == Some(key);
+    // Pages show the ids of sessions that their server has.
+    let is_unchanged =
+        whole.is_some_and(|it| it.is_unchanged_at(key, ids.peer.number, &sessions.limits()));
+    if is_unchanged && !is_carried {
+        settle(ids, key);
+        return true;
+    }
     // Only new ids need a place.
     let mut needs_place = !is_carried;
     if needs_place && !ids.places.has_room(class) {
@@ -85,10 +93,7 @@ pub(super) fn learn_id<'r>(
     let learned = sessions.learn(key, &ids.peer, claim, &sessions.limits(), &mut |holder| {
         context.is_lost(holder, || context.has_ahead(key))
     });
-    ids.settle(key);
-    if let Some(refused) = ids.refused.get() {
-        refused.forget(key);
-    }
+    settle(ids, key);
     if needs_place && matches!(learned, Learned::New { .. } | Learned::Refused) {
         ids.places.take(class);
     }
@@ -109,6 +114,15 @@ pub(super) fn learn_id<'r>(
         Learned::Same | Learned::Kept { .. } => {}
     }
     true
+}
+
+/// Notes that nothing more is to be learned of the session of `key`.
+#[inline(always)]
+fn settle(ids: &LearnedIds<'_>, key: Key) {
+    ids.settle(key);
+    if let Some(refused) = ids.refused.get() {
+        refused.forget(key);
+    }
 }
 
 /// Notes that a session has begun.

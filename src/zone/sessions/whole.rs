@@ -2,8 +2,8 @@
 //! table.
 
 use sticky_core::table::{
-    tick_at, Asked, Claim, Due, FirstLook, Fresh, Key, Limits, Look, Registration, ScopedKeyer,
-    Table, Tick,
+    tick_at, Asked, Claim, Due, FirstLook, Fresh, Key, Limits, Look, PeerId, Registration,
+    ScopedKeyer, Table, Tick,
 };
 
 use crate::ngx::clock::monotonic_seconds;
@@ -49,6 +49,13 @@ impl<'c> Whole<'c> {
     #[inline(always)]
     pub fn touch_at_once(&self, due: &Due) -> bool {
         self.table.touch_at_once(due)
+    }
+
+    /// See [`Table::is_unchanged_at`].
+    #[inline(always)]
+    pub fn is_unchanged_at(&self, key: Key, peer: PeerId, limits: &Limits) -> bool {
+        let (table, now) = self.table();
+        table.is_unchanged_at(key, peer, limits, now)
     }
 
     /// See [`Table::begin_of`]; of a response whose request has not carried the id.

@@ -53,10 +53,17 @@ impl BaseFinder {
         self.left = SEARCHED;
     }
 
+    /// Whether nothing more is searched.
+    #[inline(always)]
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.state, HeadState::Done)
+    }
+
     /// Takes the next piece. Returns where in it a `<base href>` ends, and the `href` as it is
     /// written; once per page.
+    #[inline(always)]
     pub(super) fn feed(&mut self, piece: &[u8]) -> Option<(usize, &[u8])> {
-        if matches!(self.state, HeadState::Done) {
+        if self.is_done() {
             return None;
         }
         let head = piece.get(..self.left.min(piece.len())).unwrap_or_default();

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use super::budget::Budget;
 use super::enclosing_tag::TagStarts;
+use super::head::Head;
 use super::last_id::ValueEnd;
 use super::links::{class_in, Links};
 use super::name_boundary::{ends_parameter_name, ends_segment, is_whole_value, starts_parameter};
 use super::occurrence::Occurrence;
-use super::strings::{string_around, string_end};
+use super::strings::{string_around, string_end, Span};
 use super::tag::{field_value, is_space, Part, Tag, TagState};
 use super::{MAX_QUOTED, MAX_TAG};
 use crate::scan::search::ends::{set_of, Ends};
@@ -34,6 +35,7 @@ const CANDIDATE_COST: usize = 1;
 /// Examines the occurrences of names in one page and hands out their ids.
 pub(super) struct PageExaminer {
     names: Arc<Names>,
+    head: Head,
     pub(super) links: Links,
     /// The values of the fields that have the name, as offsets in the window.
     fields: Vec<Range<usize>>,
@@ -101,6 +103,7 @@ enum Verdict {
 impl PageExaminer {
     pub(super) fn new(names: Arc<Names>, site: Site) -> Self {
         Self {
+            head: Head::new(),
             links: Links::new(Arc::clone(&names), site),
             names,
             fields: Vec::new(),
@@ -116,6 +119,7 @@ impl PageExaminer {
         if !Arc::ptr_eq(&self.names, names) {
             self.names = Arc::clone(names);
         }
+        self.head.restart();
         self.links.restart(names, site);
         self.fields.clear();
         self.bounds = Default::default();
@@ -126,7 +130,15 @@ impl PageExaminer {
 
     /// How many bytes it has allocated.
     pub(super) fn allocated(&self) -> usize {
-        self.fields.capacity() * size_of::<Range<usize>>() + self.links.allocated()
+        let fields = self.fields.capacity() * size_of::<Range<usize>>();
+        fields + self.head.allocated() + self.links.allocated()
+    }
+
+    /// Takes the next piece of the page for its `<base href>`.
+    #[inline]
+    pub(super) fn feed_head(&mut self, piece: &[u8]) {
+        let Self { head, links, .. } = self;
+        head.feed(piece, |place, href| links.rebase(place, href));
     }
 
     /// The test for what ends every string that a name may stand in.
@@ -227,7 +239,7 @@ impl PageExaminer {
                 None => return Progress::NeedsAfter,
             }
         }
-        let name = Occurrence {
+        let mut name = Occurrence {
             window,
             at,
             end,
@@ -237,7 +249,7 @@ impl PageExaminer {
             is_letter: name.letter.is_some(),
             span: None,
         };
-        self.examine_surroundings(name, needle, found)
+        self.examine_surroundings(&mut name, needle, found)
     }
 
     /// Reads the string and the tags around a name. Most matches do not get here; not inlined, so
@@ -245,11 +257,13 @@ impl PageExaminer {
     #[inline(never)]
     fn examine_surroundings(
         &mut self,
-        mut name: Occurrence<'_>,
+        name: &mut Occurrence<'_>,
         needle: usize,
         found: &mut Found<'_>,
     ) -> Progress {
-        let Occurrence { window, place, .. } = name;
+        let Occurrence { window, place, .. } = *name;
+        let Self { head, links, .. } = self;
+        head.catch_up(|place, href| links.rebase(place, href));
         if name.in_link {
             let [around_names, around_letters] = &mut self.bounds;
             let bounds = match name.is_letter {
@@ -268,22 +282,12 @@ impl PageExaminer {
             }
             if let Some(span) = name.span {
                 match span.is_quoted_value(window) {
-                    // Not with a backslash, which is an escape in a script, but none in a link.
-                    Some(true) if !span.has_backslash(window) => match span.attribute(window) {
-                        Ok(attribute) => {
-                            let class = attribute.map_or(IdClass::Other, class_in);
-                            let class = match class {
-                                IdClass::Form if span.is_nested(window) => IdClass::Other,
-                                class => class,
-                            };
-                            let is_sure = class != IdClass::Other || !self.budget.is_left(place);
-                            if is_sure && self.links.read_string(&name, name.span, class, found) {
-                                return Progress::Done;
-                            }
-                        }
+                    Some(true) => match self.read_quoted_value(name, span, found) {
+                        Ok(true) => return Progress::Done,
+                        Ok(false) => {}
                         Err(progress) => return progress,
                     },
-                    Some(_) => {}
+                    Some(false) => {}
                     None => return Progress::NeedsBefore,
                 }
             }
@@ -298,7 +302,7 @@ impl PageExaminer {
         }
         self.fields.clear();
         let mut cost = 0;
-        let is_settled = match self.read_tags(&name, &mut cost, found) {
+        let is_settled = match self.read_tags(name, &mut cost, found) {
             Ok(is_settled) => is_settled,
             Err(progress) => {
                 let tag = self.unfinished.take();
@@ -320,10 +324,36 @@ impl PageExaminer {
         }
         if !is_settled && fields.is_empty() {
             self.links
-                .read_string(&name, name.span, IdClass::Other, found);
+                .read_string(name, name.span, IdClass::Other, found);
         }
         self.fields = fields;
         Progress::Done
+    }
+
+    /// Reads the string around the name, which is the whole value of an attribute or reads like one, if
+    /// that can be told without reading tags. Returns whether it has an id.
+    #[inline(never)]
+    fn read_quoted_value(
+        &mut self,
+        name: &Occurrence<'_>,
+        span: Span,
+        found: &mut Found<'_>,
+    ) -> Result<bool, Progress> {
+        let window = name.window;
+        let at_once = self.links.id_at_once(name, span);
+        // Not with a backslash, which is an escape in a script, but none in a link.
+        if at_once.is_none() && span.has_backslash(window) {
+            return Ok(false);
+        }
+        let class = match span.attribute(window)?.map_or(IdClass::Other, class_in) {
+            IdClass::Form if span.is_nested(window) => IdClass::Other,
+            class => class,
+        };
+        if class == IdClass::Other && self.budget.is_left(name.place) {
+            return Ok(false);
+        }
+        let links = &mut self.links;
+        Ok(links.read_known_string(name, span, at_once, class, found))
     }
 
     /// Reads the tags that may be open at the name. Returns whether one of them settled what the

@@ -1,6 +1,8 @@
 //! The id that was handed out last. Most pages have one id in all their links: it is handed out
 //! once, and where it is repeated, nothing around it is read.
 
+use std::cell::OnceCell;
+
 use wide::u8x16;
 
 use super::strings::spaces_and;
@@ -14,14 +16,26 @@ use crate::url::{ExtractedId, Name, Names, Role};
 /// The id that was handed out last.
 #[derive(Default)]
 pub(in crate::scan) struct LastId {
-    id: Vec<u8>,
-    /// Links have its bytes as they are, not encoded.
-    is_plain: bool,
-    /// How a parameter with it ends whose link is in quotes. Empty unless it is plain.
+    /// How a parameter with it ends whose link is in quotes: `=`, the id, `"`. Empty if there is none.
     written: Vec<u8>,
+    /// Links have its bytes as they are, not encoded. Asked for where it seems to be repeated.
+    is_plain: OnceCell<bool>,
 }
 
 impl LastId {
+    #[inline(always)]
+    fn id(&self) -> &[u8] {
+        match &*self.written {
+            [_, id @ .., _] => id,
+            _ => &[],
+        }
+    }
+
+    #[inline]
+    fn is_plain(&self) -> bool {
+        *self.is_plain.get_or_init(|| is_plain(self.id()))
+    }
+
     /// Whether the value at `at` is this id once more. Then nothing new can be found there,
     /// wherever the link leads. `None`: the bytes after it are needed.
     #[inline]
@@ -31,24 +45,35 @@ impl LastId {
         at: usize,
         value_end: ValueEnd,
     ) -> Option<bool> {
-        if !self.is_plain {
+        let id = self.id();
+        if id.is_empty() {
             return Some(false);
         }
-        let end = at + self.id.len();
+        let end = at + id.len();
         let is_in_parentheses = matches!(value_end.place, ValuePlace::Parentheses);
-        if window.bytes.get(end) == Some(&b'"') && !is_in_parentheses {
+        let is_repeated = match window.bytes.get(end) == Some(&b'"') && !is_in_parentheses {
             // As in most links.
-            return Some(window.bytes.get(at..end) == Some(&self.id));
+            true => Some(
+                window
+                    .bytes
+                    .get(at..end)
+                    .is_some_and(|value| is_same(value, id)),
+            ),
+            false => self.is_before(window, at, value_end),
+        };
+        match is_repeated {
+            Some(false) => is_repeated,
+            _ if self.is_plain() => is_repeated,
+            _ => Some(false),
         }
-        self.is_before(window, at, value_end)
     }
 
     /// The same where no quote ends the value.
     #[inline(never)]
     fn is_before(&self, window: &Window<'_>, at: usize, value_end: ValueEnd) -> Option<bool> {
         let rest = window.bytes.get(at..).unwrap_or_default();
-        let Some(after) = rest.strip_prefix(self.id.as_slice()) else {
-            let is_cut = self.id.starts_with(rest) && !window.to_end;
+        let Some(after) = rest.strip_prefix(self.id()) else {
+            let is_cut = self.id().starts_with(rest) && !window.to_end;
             return (!is_cut).then_some(false);
         };
         match (value_end.place, after) {
@@ -73,32 +98,45 @@ impl LastId {
     #[inline(always)]
     pub(in crate::scan) fn is_written_at(&self, bytes: &[u8], at: usize) -> bool {
         let written = bytes.get(at..at + self.written.len());
-        !self.written.is_empty() && written == Some(&self.written)
+        let is_same = written.is_some_and(|written| is_same(written, &self.written));
+        is_same && !self.written.is_empty() && self.is_plain()
     }
 
     /// The last byte of the id.
     pub(in crate::scan) fn end(&self) -> Option<u8> {
-        self.id.last().copied()
+        self.id().last().copied()
     }
 
     /// How many bytes it has allocated.
     pub(in crate::scan) fn allocated(&self) -> usize {
-        self.id.capacity() + self.written.capacity()
+        self.written.capacity()
     }
 
     /// Takes an id that need not be handed out; an empty one means none.
     pub(in crate::scan) fn remember(&mut self, id: &[u8]) {
-        self.id.clear();
-        self.id.extend_from_slice(id);
-        self.is_plain = !id.is_empty() && is_plain(id);
         self.written.clear();
-        if self.is_plain {
+        self.is_plain.take();
+        if !id.is_empty() {
             self.written.reserve(id.len() + 2);
             self.written.push(b'=');
             self.written.extend_from_slice(id);
             self.written.push(b'"');
         }
     }
+}
+
+/// Whether both are the same. Most ids are so long that two blocks are all of them.
+#[inline(always)]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    fn are<const N: usize>(one: &[u8], other: &[u8]) -> bool {
+        one.first_chunk::<N>() == other.first_chunk() && one.last_chunk::<N>() == other.last_chunk()
+    }
+    one.len() == other.len()
+        && match one.len() {
+            16..=32 => are::<16>(one, other),
+            33..=64 => are::<32>(one, other),
+            _ => one == other,
+        }
 }
 
 /// Whether links have all bytes of an id as they are.
@@ -208,15 +246,40 @@ pub(in crate::scan) fn hand_out(
     let ExtractedId::Id(id) = id else {
         return false;
     };
-    if *last.id != *id && found(&id, found_in) {
-        last.remember(&id);
-    }
+    hand_out_id(&id, found_in, last, found);
     true
+}
+
+/// The same of what is an id.
+#[inline]
+pub(in crate::scan) fn hand_out_id(
+    id: &[u8],
+    found_in: FoundIn,
+    last: &mut LastId,
+    found: &mut Found<'_>,
+) {
+    if !is_same(last.id(), id) && found(id, found_in) {
+        last.remember(id);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_plain;
+    use super::{is_plain, is_same};
+
+    #[test]
+    fn ids_are_the_same_of_which_all_bytes_are() {
+        for len in 0..70 {
+            let id: Vec<u8> = (0..len).collect();
+            assert!(is_same(&id, &id));
+            assert!(!is_same(&id, &[&id[..], b"x"].concat()));
+            for at in 0..id.len() {
+                let mut other = id.clone();
+                other[at] ^= 1;
+                assert!(!is_same(&id, &other), "{len}, {at}");
+            }
+        }
+    }
 
     #[test]
     fn ids_are_plain_in_which_all_bytes_are() {

@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::last_id::{hand_out, LastId};
+use super::last_id::{hand_out, hand_out_id, LastId};
 use super::occurrence::Occurrence;
 use super::strings::{link_in, string_end, Span};
 use super::tag::{Attribute, Tag};
@@ -194,6 +194,17 @@ impl Links {
         self.read_string(name, span, class, found)
     }
 
+    /// The id in the string around a name, if that is a link as most are.
+    #[inline(always)]
+    pub(super) fn id_at_once<'w>(&self, name: &Occurrence<'w>, span: Span) -> Option<&'w [u8]> {
+        let string = name.window.bytes.get(span.from..span.to)?;
+        if !self.names.may_be_in_markup_at_once(string) {
+            return None;
+        }
+        let site = site_at(&self.site, &self.based, name.place);
+        self.names.in_markup_at_once(string, site)
+    }
+
     /// Reads the string around a name as a URL. Returns whether it has an id.
     pub(super) fn read_string(
         &mut self,
@@ -202,6 +213,60 @@ impl Links {
         class: IdClass,
         found: &mut Found<'_>,
     ) -> bool {
+        let Some(span) = span else { return false };
+        let at_once = self.id_at_once(name, span);
+        self.read_known_string(name, span, at_once, class, found)
+    }
+
+    /// The same with what is [found in it at once](Self::id_at_once).
+    pub(super) fn read_known_string(
+        &mut self,
+        name: &Occurrence<'_>,
+        span: Span,
+        at_once: Option<&[u8]>,
+        class: IdClass,
+        found: &mut Found<'_>,
+    ) -> bool {
+        let start = name.window_start();
+        let place = start + span.from as u64..start + span.to as u64;
+        let mut known = self.read.iter();
+        if let Some(read) =
+            known.find(|read| read.place == place && read.around_letter == name.is_letter)
+        {
+            return read.had_id;
+        }
+        let had_id = match at_once {
+            Some(id) => {
+                hand_out_id(id, of_class(class), &mut self.last, found);
+                true
+            }
+            None => self.read_any_string(name, span, class, found),
+        };
+        self.is_second_next ^= true;
+        let [first, second] = &mut self.read;
+        let oldest = match self.is_second_next {
+            true => first,
+            false => second,
+        };
+        *oldest = ReadString {
+            place,
+            around_letter: name.is_letter,
+            had_id,
+        };
+        had_id
+    }
+
+    /// The same of a string that may have anything to decode.
+    #[inline(never)]
+    fn read_any_string(
+        &mut self,
+        name: &Occurrence<'_>,
+        span: Span,
+        class: IdClass,
+        found: &mut Found<'_>,
+    ) -> bool {
+        let string = name.window.bytes.get(span.from..span.to);
+        let string = string.unwrap_or_default();
         let Self {
             names,
             site,
@@ -209,48 +274,26 @@ impl Links {
             scratch,
             script_scratch: [unescaped_scratch, references],
             last,
-            read,
-            is_second_next,
             ..
         } = self;
-        let Some(span) = span else { return false };
-        let start = name.window_start();
-        let place = start + span.from as u64..start + span.to as u64;
-        let mut known = read.iter();
-        if let Some(read) =
-            known.find(|read| read.place == place && read.around_letter == name.is_letter)
-        {
-            return read.had_id;
-        }
-        let string = name.window.bytes.get(span.from..span.to);
-        let string = string.unwrap_or_default();
         let site = site_at(site, based, name.place);
-        let mut had_id = false;
         let is_escaped = has_byte(string, b'\\');
         if !is_escaped && are_separators(string, names.are_in_paths() || names.have_segments()) {
             let id = names.in_clean_link(link_in(string, names), site);
-            had_id = hand_out(id, of_class(class), last, found);
-        } else {
-            // A decoded quote ends a string as a plain one does.
-            let ends = string_end(name.is_letter);
-            let mut string = decoded(string, scratch);
-            if is_escaped {
-                // References may stand in the script, or around it.
-                string = decoded(unescaped(string, unescaped_scratch), references);
-            }
-            for part in string.split(|b| ends.has(*b)) {
-                let id = names.in_clean_link(link_in(part, names), site);
-                had_id |= hand_out(id, of_class(class), last, found);
-            }
+            return hand_out(id, of_class(class), last, found);
         }
-        *is_second_next ^= true;
-        let [first, second] = read;
-        let oldest = if *is_second_next { first } else { second };
-        *oldest = ReadString {
-            place,
-            around_letter: name.is_letter,
-            had_id,
-        };
+        // A decoded quote ends a string as a plain one does.
+        let ends = string_end(name.is_letter);
+        let mut string = decoded(string, scratch);
+        if is_escaped {
+            // References may stand in the script, or around it.
+            string = decoded(unescaped(string, unescaped_scratch), references);
+        }
+        let mut had_id = false;
+        for part in string.split(|b| ends.has(*b)) {
+            let id = names.in_clean_link(link_in(part, names), site);
+            had_id |= hand_out(id, of_class(class), last, found);
+        }
         had_id
     }
 
@@ -279,4 +322,82 @@ fn site_at<'a>(site: &'a Site, based: &'a Option<(u64, Site)>, place: u64) -> &'
 fn is_script(value: &[u8]) -> bool {
     let scheme = value.trim_ascii_start().get(..11);
     scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"javascript:"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::url::LinkPart;
+
+    /// Random links: what is found in them at once is what the other rules find.
+    #[test]
+    fn ids_that_are_found_at_once_are_those_found_otherwise() {
+        const PARTS: &str = "/ / // shop shop item.php item.php ? ? ? ? & &amp; &amp; &amp; &amp; ; = n=1 \
+            n=1 a a= sid= sid= sid= token= PHPSESSID= 0123456789abcdef 0123456789abcdef 1 1 amp= %73id= + , \
+            : \\ # &lt &#38; &sid http://other.example/ $ - .n1 sid amp; \u{e9}";
+
+        let parts: Vec<&str> = PARTS.split(' ').collect();
+        let names =
+            |names: &[&str]| Names::new(names.iter().map(|name| name.as_bytes().into()).collect());
+        let all = [
+            names(&["sid"]),
+            names(&["amp"]),
+            names(&["PHPSESSID"]),
+            names(&["sid"]).cut_at(Some(b'.')),
+            names(&["sid"]).in_parts(vec![LinkPart::Query, LinkPart::Path]),
+        ];
+        let others = [
+            names(&["sid", "token"]),
+            names(&["(S)"]),
+            names(&["sid"]).in_parts(vec![LinkPart::Path, LinkPart::Query]),
+        ];
+        let shop = Site::new(b"shop.example", &[]);
+        let mut elsewhere = shop.clone();
+        elsewhere.rebase(b"//other.example/");
+        let mut seed = 1_u64;
+        let mut random = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 33) as usize % below
+        };
+        let mut told = [0; 5];
+        for _ in 0..500_000 {
+            let link: String = (0..random(14))
+                .map(|_| parts[random(parts.len())])
+                .collect();
+            let link = link.as_bytes();
+            for names in &others {
+                assert_eq!(names.in_markup_at_once(link, &shop), None);
+            }
+            for (names, told) in all.iter().zip(&mut told) {
+                if let Some(id) = names.in_markup_at_once(link, &shop) {
+                    let path_counts = names.are_in_paths();
+                    assert!(are_separators(link, path_counts), "{}", link.escape_ascii());
+                    let expected = names.in_clean_link(link_in(link, names), &shop);
+                    assert_eq!(
+                        ExtractedId::Id(id.into()),
+                        expected,
+                        "{}",
+                        link.escape_ascii()
+                    );
+                    *told += 1;
+                }
+                assert_eq!(names.in_markup_at_once(link, &elsewhere), None);
+            }
+        }
+        assert!(told.iter().all(|count| *count > 200), "{told:?}");
+    }
+
+    #[test]
+    fn the_id_of_most_links_is_found_at_once() {
+        let names = Names::new(vec![b"PHPSESSID"[..].into()]);
+        let site = Site::new(b"shop.example", &[]);
+        for link in [
+            "?PHPSESSID=1234567",
+            "/item.php?n=1&amp;PHPSESSID=1234567",
+            "viewtopic.php?f=2&t=4711&amp;PHPSESSID=1234567&amp;page=2",
+        ] {
+            let id = names.in_markup_at_once(link.as_bytes(), &site);
+            assert_eq!(id, Some(&b"1234567"[..]), "{link}");
+        }
+    }
 }

@@ -5,7 +5,7 @@
 use wide::u8x16;
 
 use super::tag::is_space;
-use crate::scan::search::ends::{has_byte, pair, same, set_of, up_to, Ends};
+use crate::scan::search::ends::{has_byte, pair, same, set_of, up_to, Among, Ends};
 use crate::scan::search::string_bounds::StringBounds;
 use crate::scan::search::window::{Progress, Window};
 use crate::url::{is_absolute, Names};
@@ -51,20 +51,28 @@ const fn ends_string_with_letter(byte: u8) -> bool {
         | (byte == b'>')
 }
 
-static AROUND_NAMES: Ends = Ends::new(set_of!(ends_string), |block| {
-    (around_letters(block) | pair(block, b')', 1)).move_mask()
-});
+static AROUND_NAMES: Ends = Ends::new::<AroundNames>(set_of!(ends_string));
 
-static AROUND_LETTERS: Ends = Ends::new(set_of!(ends_string_with_letter), |block| {
-    around_letters(block).move_mask()
-});
+static AROUND_LETTERS: Ends = Ends::new::<AroundLetters>(set_of!(ends_string_with_letter));
 
-/// [`ends_string_with_letter`] of sixteen bytes.
-#[inline(always)]
-fn around_letters(block: u8x16) -> u8x16 {
-    let quotes = same(block, b'"') | same(block, b'\'') | same(block, b'`');
-    // "<" and ">" differ in one bit.
-    up_to(block, b' ') | quotes | pair(block, b'>', 2)
+struct AroundNames;
+
+impl Among for AroundNames {
+    #[inline(always)]
+    fn among(block: u8x16) -> u8x16 {
+        AroundLetters::among(block) | pair(block, b')', 1)
+    }
+}
+
+struct AroundLetters;
+
+impl Among for AroundLetters {
+    #[inline(always)]
+    fn among(block: u8x16) -> u8x16 {
+        let quotes = same(block, b'"') | same(block, b'\'') | same(block, b'`');
+        // "<" and ">" differ in one bit.
+        up_to(block, b' ') | quotes | pair(block, b'>', 2)
+    }
 }
 
 /// What ends a string around a name, or around a letter in parentheses.
@@ -141,9 +149,7 @@ impl Span {
             return Ok(None);
         }
         let tag = tag.trim_ascii_end();
-        let name = tag
-            .iter()
-            .rposition(|b| is_space(*b) || b"\"'/".contains(b));
+        let name = tag.iter().rposition(|b| BEFORE_NAME[usize::from(*b)]);
         Ok(name.and_then(|at| tag.get(at + 1..)))
     }
 
@@ -167,6 +173,14 @@ impl Span {
         false
     }
 }
+
+/// What may stand before the name of an attribute.
+static BEFORE_NAME: [bool; 256] = {
+    const fn is_before(byte: u8) -> bool {
+        is_space(byte) | matches!(byte, b'"' | b'\'' | b'/')
+    }
+    set_of!(is_before)
+};
 
 /// How far before a value the `<` of its tag is looked for, in bytes.
 const TAG_BEFORE: usize = 1024;

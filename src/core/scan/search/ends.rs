@@ -5,14 +5,24 @@ use wide::u8x16;
 /// A set of bytes that end strings.
 pub(in crate::scan) struct Ends {
     ends: [bool; 256],
-    /// Which of sixteen bytes are in it: the lowest bit tells of the first one.
-    among: fn(u8x16) -> i32,
+    first: fn(&Self, &[u8]) -> Option<usize>,
+    last: fn(&Self, &[u8]) -> Option<usize>,
+}
+
+/// The same set, as a test of sixteen bytes.
+pub(in crate::scan) trait Among {
+    /// All bits of those that are in it.
+    fn among(block: u8x16) -> u8x16;
 }
 
 impl Ends {
-    /// `ends` and `among` must agree; see [`set_of`] and [`up_to`].
-    pub(in crate::scan) const fn new(ends: [bool; 256], among: fn(u8x16) -> i32) -> Self {
-        Self { ends, among }
+    /// `ends` and the test must agree; see [`set_of`] and [`up_to`].
+    pub(in crate::scan) const fn new<A: Among>(ends: [bool; 256]) -> Self {
+        Self {
+            ends,
+            first: Self::first_in_blocks::<A>,
+            last: Self::last_in_blocks::<A>,
+        }
     }
 
     #[inline]
@@ -23,8 +33,11 @@ impl Ends {
     /// Whether one byte and sixteen of them are tested alike.
     #[cfg(test)]
     pub(in crate::scan) fn agree(&self) -> bool {
-        let among = |byte: u8| (self.among)(u8x16::splat(byte));
-        (0..=u8::MAX).all(|byte| among(byte) == i32::from(self.has(byte)) * 0xffff)
+        (0..=u8::MAX).all(|byte| {
+            let (block, is) = ([byte; BLOCK], self.has(byte));
+            let found = [(self.first)(self, &block), (self.last)(self, &block)];
+            found == [is.then_some(0), is.then_some(BLOCK - 1)]
+        })
     }
 }
 
@@ -42,7 +55,7 @@ impl FindEnd for Ends {
     fn first(&self, bytes: &[u8]) -> Option<usize> {
         match bytes.len() < BLOCK {
             true => bytes.iter().position(|byte| self.has(*byte)),
-            false => self.first_in_blocks(bytes),
+            false => (self.first)(self, bytes),
         }
     }
 
@@ -50,7 +63,7 @@ impl FindEnd for Ends {
     fn last(&self, bytes: &[u8]) -> Option<usize> {
         match bytes.len() < BLOCK {
             true => bytes.iter().rposition(|byte| self.has(*byte)),
-            false => self.last_in_blocks(bytes),
+            false => (self.last)(self, bytes),
         }
     }
 }
@@ -59,12 +72,10 @@ impl FindEnd for Ends {
 const BLOCK: usize = 16;
 
 impl Ends {
-    // Not inlined, as what is searched where pieces are small is shorter.
-    #[inline(never)]
-    fn first_in_blocks(&self, bytes: &[u8]) -> Option<usize> {
+    fn first_in_blocks<A: Among>(&self, bytes: &[u8]) -> Option<usize> {
         let mut rest = bytes;
         while let Some((block, after)) = rest.split_first_chunk::<BLOCK>() {
-            let ends = (self.among)(u8x16::new(*block));
+            let ends = A::among(u8x16::new(*block)).move_mask();
             if ends != 0 {
                 return Some(bytes.len() - rest.len() + ends.trailing_zeros() as usize);
             }
@@ -74,11 +85,10 @@ impl Ends {
         Some(bytes.len() - rest.len() + at)
     }
 
-    #[inline(never)]
-    fn last_in_blocks(&self, bytes: &[u8]) -> Option<usize> {
+    fn last_in_blocks<A: Among>(&self, bytes: &[u8]) -> Option<usize> {
         let mut rest = bytes;
         while let Some((before, block)) = rest.split_last_chunk::<BLOCK>() {
-            let ends = (self.among)(u8x16::new(*block));
+            let ends = A::among(u8x16::new(*block)).move_mask();
             if let Some(at) = ends.checked_ilog2() {
                 return Some(before.len() + at as usize);
             }
@@ -178,20 +188,36 @@ pub(in crate::scan) use set_of;
 
 #[cfg(test)]
 mod tests {
-    use super::{has_byte, places_of, same, up_to, Ends, FindEnd};
+    use wide::u8x16;
+
+    use super::{has_byte, places_of, same, up_to, Among, Ends, FindEnd};
 
     const fn is_end(byte: u8) -> bool {
         (byte == b'"') | (byte <= b' ')
     }
 
-    static ENDS: Ends = Ends::new(set_of!(is_end), |block| {
-        (same(block, b'"') | up_to(block, b' ')).move_mask()
-    });
+    struct QuotesAndSpaces;
+
+    impl Among for QuotesAndSpaces {
+        fn among(block: u8x16) -> u8x16 {
+            same(block, b'"') | up_to(block, b' ')
+        }
+    }
+
+    struct Quotes;
+
+    impl Among for Quotes {
+        fn among(block: u8x16) -> u8x16 {
+            same(block, b'"')
+        }
+    }
+
+    static ENDS: Ends = Ends::new::<QuotesAndSpaces>(set_of!(is_end));
 
     #[test]
     fn sixteen_bytes_at_once_are_tested_as_one_is() {
         assert!(ENDS.agree());
-        assert!(!Ends::new(ENDS.ends, |block| same(block, b'"').move_mask()).agree());
+        assert!(!Ends::new::<Quotes>(ENDS.ends).agree());
     }
 
     #[test]

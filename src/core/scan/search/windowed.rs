@@ -103,11 +103,6 @@ impl<E: Examine> WindowedSearch<E> {
         self.ended = false;
     }
 
-    /// Where the next piece begins in the body.
-    pub(in crate::scan) fn place(&self) -> u64 {
-        self.offset + self.carry.len() as u64
-    }
-
     /// See [`Learner::feed`](crate::scan::Learner::feed).
     pub(in crate::scan) fn feed(&mut self, piece: &[u8], found: &mut Found<'_>) {
         if !self.ended && !piece.is_empty() {
