@@ -13,6 +13,7 @@ use ngx::core::{NGX_CONF_ERROR, NGX_CONF_OK};
 
 use crate::config::types::{LocationConf, MainConf, UpstreamConf};
 use crate::config::{cluster_zone, clustered, counted, directives, discovery, status_page};
+use crate::ngx::admission::{self, Admit};
 use crate::ngx::background_task;
 use crate::ngx::conf::Conf;
 use crate::ngx::cycle::Cycle;
@@ -26,7 +27,7 @@ use crate::ngx::sys::{self, ngx_conf_t, ngx_http_module_t, ngx_int_t, ngx_module
 use crate::ngx::timer::{self, Repeated, Slot};
 use crate::ngx::upstream::Upstream;
 use crate::operator;
-use crate::request::{steer, usable};
+use crate::request::{session_id, steer, usable};
 use crate::response::AccelRedirect;
 use crate::zone::cluster::{self, ClusterZoneConf};
 use crate::zone::counters::CountersConf;
@@ -69,6 +70,15 @@ impl Policy for Steering {
     #[inline(always)]
     fn decide<'r>(r: Request<'r>, us: Upstream<'r>, conf: &'r UpstreamConf<'r>) {
         steer::steer::<AccelRedirect>(r, us, conf);
+    }
+}
+
+/// Reads the bodies of requests.
+struct Bodies;
+
+impl Admit for Bodies {
+    fn is_read(r: Request<'_>) -> bool {
+        session_id::may_be_in_body(r)
     }
 }
 
@@ -278,6 +288,8 @@ unsafe extern "C" fn init_main_conf(cf: *mut ngx_conf_t, main: *mut c_void) -> *
 unsafe extern "C" fn init_module(cycle: *mut sys::ngx_cycle_t) -> ngx_int_t {
     // With `master_process off`, the zones of the previous cycle are about to be unmapped.
     guard((), background_task::stop_all);
+    // The same: the process may have served an older cycle, which will be no more.
+    guard((), admission::open);
     // SAFETY: ngx_init_cycle() passes the new cycle, which is complete (ngx_init_modules()).
     if let Some(new) = unsafe { Cycle::from_ptr(cycle) } {
         guard((), || version::announce(new));

@@ -9,6 +9,7 @@
 //! are told. Files import each other in one direction only, but for a file and its own parts.
 
 pub mod accel_redirect;
+pub mod admission;
 pub mod background_task;
 pub mod balancer;
 pub mod chain;

@@ -145,9 +145,10 @@ fn structures_lie_where_c_puts_them() {
             headers_out.content_type, headers_out.content_type_len, headers_out.content_type_lowcase,
             headers_out.charset, headers_out.content_length, headers_out.content_length_n,
             headers_out.last_modified, headers_out.last_modified_time, headers_out.accept_ranges,
-            headers_out.cache_control, read_event_handler,
+            headers_out.cache_control, read_event_handler, write_event_handler,
         }
-        ngx_http_request_body_t { bufs }
+        ngx_http_headers_in_t { content_length_n }
+        ngx_http_request_body_t { bufs, post_handler }
         ngx_connection_s { fd, log }
         ngx_table_elt_t { hash, key, value, lowcase_key }
         ngx_list_t { part }
@@ -170,7 +171,8 @@ fn structures_lie_where_c_puts_them() {
         ngx_http_upstream_server_t { naddrs, addrs, down }
         ngx_addr_t { name }
         ngx_http_complex_value_t { value, flushes, lengths }
-        ngx_http_core_main_conf_t { variables }
+        ngx_http_core_main_conf_t { variables, phase_engine.handlers }
+        ngx_http_phase_handler_s { checker, handler, next }
         ngx_http_core_loc_conf_s { name, handler }
         ngx_http_compile_complex_value_t { cf, value, complex_value }
         ngx_http_upstream_peer_t { init_upstream, init, data }
@@ -238,6 +240,8 @@ fn structures_lie_where_c_puts_them() {
             in_file / set_in_file, last_buf / set_last_buf, last_in_chain / set_last_in_chain,
             flush / set_flush, sync / set_sync,
         }
+        ngx_http_headers_in_t { chunked / set_chunked }
+        ngx_http_request_body_t { last_saved / set_last_saved }
         ngx_http_upstream_server_t { backup / set_backup }
         ngx_peer_connection_s { cached / set_cached }
         ngx_connection_s { buffered / set_buffered }

@@ -528,3 +528,12 @@ pub fn is_used<P: Policy>(cf: Conf<'_>) -> Result<bool, Refusal> {
     }
     Ok(is_used)
 }
+
+/// Whether any sticky upstream reads bodies of requests.
+pub fn reads_bodies(cf: Conf<'_>) -> bool {
+    cf.upstreams().iter().any(|us| {
+        let conf = us.srv_conf::<UpstreamConf<'_>>();
+        conf.and_then(UpstreamConf::active)
+            .is_some_and(|sticky| sticky.rule.reads_bodies())
+    })
+}

@@ -8,7 +8,7 @@ use sticky_core::counters::{Drain, OwnCounters, SessionLimit};
 use sticky_core::digest;
 use sticky_core::directive::status::StatusRule;
 use sticky_core::directive::{
-    CookieRule, DiscoverRule, NoFallback, OnFailure, QueryRule, RewriteRule, ZoneChoice,
+    CookieRule, DiscoverRule, NoFallback, OnFailure, Place, QueryRule, RewriteRule, ZoneChoice,
 };
 use sticky_core::scan::readers::Readers;
 use sticky_core::table::Fingerprint;
@@ -323,6 +323,15 @@ impl<'c> Rule<'c> {
             Rule::Cookie(..) | Rule::Rewrite(_) | Rule::Discover(_) => None,
             Rule::Query(_, sessions, _) => Some(sessions),
             Rule::NginxForm(form) => form.learn.as_ref()?.sessions.get(),
+        }
+    }
+
+    /// Whether it looks for ids in bodies of requests, too.
+    pub fn reads_bodies(&self) -> bool {
+        match self {
+            Rule::Query(rule, ..) => rule.from.iter().any(Place::is_in_body),
+            Rule::Rewrite(_) | Rule::Discover(_) => true,
+            Rule::Cookie(..) | Rule::NginxForm(_) => false,
         }
     }
 

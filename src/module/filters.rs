@@ -1,6 +1,7 @@
 //! The filters of responses, and the end of each request.
 
 use crate::config::directives;
+use crate::ngx::admission;
 use crate::ngx::chain::{Chain, Code};
 use crate::ngx::conf::Conf;
 use crate::ngx::guard::guard;
@@ -10,7 +11,7 @@ use crate::request::context::RequestContext;
 use crate::request::count::{self, Rest};
 use crate::response::{self, discover, learn, rewrite};
 
-use super::{NginxTable, Steering};
+use super::{Bodies, NginxTable, Steering};
 
 type HeaderFilter = unsafe extern "C" fn(sys::RequestPtr) -> ngx_int_t;
 type BodyFilter = unsafe extern "C" fn(sys::RequestPtr, *mut sys::ngx_chain_t) -> ngx_int_t;
@@ -35,6 +36,9 @@ pub(super) unsafe extern "C" fn install_filters(cf: *mut ngx_conf_t) -> ngx_int_
         }
         Ok(true) if !cf.add_log_handler(log_handler) => sys::ERROR,
         Ok(true) => {
+            if directives::reads_bodies(cf) {
+                admission::install::<Bodies>();
+            }
             // SAFETY: ngx_http_block() calls this while nobody uses the chains of filters.
             unsafe {
                 if let Some(next) = sys::ngx_http_top_header_filter {

@@ -2,11 +2,13 @@
 //! next one, so that other requests need not wait for all of it.
 //!
 //! Reading little is free: the clock is looked at only when so much was read in a turn that this is
-//! nothing beside it. As long as requests wait, others wait behind them.
+//! nothing beside it. As long as responses wait, others wait behind them; the same of requests whose
+//! own bodies are to be read (`admission.rs`), which do not wait for responses.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::ptr::null_mut;
+use std::os::raw::c_void;
+use std::ptr::{null_mut, NonNull};
 use std::time::{Duration, Instant};
 
 use super::guard::guard;
@@ -20,6 +22,18 @@ const FREE: usize = 16 * 1024;
 /// So long a turn may read beyond that. It ends with what exceeds it.
 const TURN: Duration = Duration::from_micros(1500);
 
+/// Who waits for a turn.
+#[derive(Clone, Copy)]
+enum Waiter {
+    /// The filters of a request are called without a buffer then.
+    Response(sys::RequestPtr),
+    /// This is called then, with this argument.
+    Request(GoOn, NonNull<c_void>),
+}
+
+/// Goes on with a request that has [waited](Place::wait_to_go_on), with what it has left there.
+pub type GoOn = unsafe fn(NonNull<c_void>);
+
 /// What this process has read.
 struct Pace {
     /// Bytes that were read at the time [`Pace::at`].
@@ -31,13 +45,15 @@ struct Pace {
     free: Cell<usize>,
     /// Since when the turn reads, from the first look on.
     since: Cell<Option<Instant>>,
-    /// Those that go on in the next turn, in order; NULL for one that has given its place up. The first
+    /// Those that go on in the next turn, in order; `None` for one that has given its place up. The first
     /// one has not.
-    waiting: RefCell<VecDeque<sys::RequestPtr>>,
+    waiting: RefCell<VecDeque<Option<Waiter>>>,
+    /// So many of them are requests.
+    requests: Cell<usize>,
     /// The number of the first of these places, and that of the next one that is given.
     first: Cell<u64>,
     next: Cell<u64>,
-    /// The one that goes on now, or NULL, and whether it waits again.
+    /// The response that goes on now, or NULL, and whether it waits again.
     resumed: Cell<sys::RequestPtr>,
     waits_again: Cell<bool>,
     event: Slot,
@@ -52,6 +68,7 @@ static PACE: Pace = Pace {
     free: Cell::new(FREE),
     since: Cell::new(None),
     waiting: RefCell::new(VecDeque::new()),
+    requests: Cell::new(0),
     first: Cell::new(0),
     next: Cell::new(0),
     resumed: Cell::new(null_mut()),
@@ -65,30 +82,36 @@ impl Pace {
         self.first.get() != self.next.get()
     }
 
-    fn push(&self, r: sys::RequestPtr) -> u64 {
-        self.waiting.borrow_mut().push_back(r);
+    fn push(&self, waiter: Waiter) -> u64 {
+        if let Waiter::Request(..) = waiter {
+            self.requests.set(self.requests.get() + 1);
+        }
+        self.waiting.borrow_mut().push_back(Some(waiter));
         self.next.replace(self.next.get() + 1)
     }
 
-    fn pop(&self) -> Option<sys::RequestPtr> {
+    fn pop(&self) -> Option<Waiter> {
         let mut waiting = self.waiting.borrow_mut();
-        let r = waiting.pop_front()?;
+        let waiter = waiting.pop_front()??;
         self.first.set(self.first.get() + 1);
-        self.skip_vacant(&mut waiting);
-        Some(r)
+        self.forget(waiter, &mut waiting);
+        Some(waiter)
     }
 
     fn leave(&self, number: u64) {
         let mut waiting = self.waiting.borrow_mut();
         let at = number.checked_sub(self.first.get());
-        if let Some(r) = at.and_then(|at| waiting.get_mut(at as usize)) {
-            *r = null_mut();
-            self.skip_vacant(&mut waiting);
+        let place = at.and_then(|at| waiting.get_mut(at as usize));
+        if let Some(waiter) = place.and_then(Option::take) {
+            self.forget(waiter, &mut waiting);
         }
     }
 
-    fn skip_vacant(&self, waiting: &mut VecDeque<sys::RequestPtr>) {
-        while waiting.front().is_some_and(|r| r.is_null()) {
+    fn forget(&self, waiter: Waiter, waiting: &mut VecDeque<Option<Waiter>>) {
+        if let Waiter::Request(..) = waiter {
+            self.requests.set(self.requests.get().saturating_sub(1));
+        }
+        while waiting.front().is_some_and(Option::is_none) {
             waiting.pop_front();
             self.first.set(self.first.get() + 1);
         }
@@ -98,11 +121,7 @@ impl Pace {
 /// Whether a request may read so many more bytes in this turn. If not, it is to [wait](Place::wait).
 #[inline]
 pub fn may_read(bytes: usize) -> bool {
-    // SAFETY: a number that only this thread changes.
-    let now = unsafe { sys::ngx_current_msec };
-    if PACE.at.replace(now) != now {
-        begin_turn();
-    }
+    note_turn();
     let is_before_others = !PACE.is_any_waiting() || !PACE.resumed.get().is_null();
     if !is_before_others || !has_time(bytes) {
         return false;
@@ -111,10 +130,35 @@ pub fn may_read(bytes: usize) -> bool {
     true
 }
 
-fn begin_turn() {
-    PACE.read.set(0);
-    PACE.free.set(FREE);
-    PACE.since.set(None);
+/// Whether the turn has time for a request whose body is to be read, and no other request waits for that.
+/// If not, it is to [wait](Place::wait_to_go_on).
+#[inline]
+pub fn may_begin() -> bool {
+    note_turn();
+    PACE.requests.get() == 0 && has_time(1)
+}
+
+/// Notes that the turn has read so many bytes, whether it had time for them or not.
+#[inline]
+pub fn was_read(bytes: usize) {
+    note_turn();
+    PACE.read.set(PACE.read.get() + bytes);
+}
+
+/// Whether requests wait, not only responses.
+pub fn have_requests_to_wait() -> bool {
+    PACE.requests.get() > 0
+}
+
+#[inline(always)]
+fn note_turn() {
+    // SAFETY: a number that only this thread changes.
+    let now = unsafe { sys::ngx_current_msec };
+    if PACE.at.replace(now) != now {
+        PACE.read.set(0);
+        PACE.free.set(FREE);
+        PACE.since.set(None);
+    }
 }
 
 /// Whether the turn may read so many more bytes.
@@ -152,8 +196,17 @@ impl Place {
         if self.is_taken() {
             return;
         }
-        self.0.set(Some(PACE.push(r.as_ptr())));
+        self.0.set(Some(PACE.push(Waiter::Response(r.as_ptr()))));
         post();
+    }
+
+    /// Has this called with this argument in a later turn, when those that wait have gone on. The place is
+    /// given up before what it points to is no more.
+    pub fn wait_to_go_on(&self, go_on: GoOn, with: NonNull<c_void>) {
+        if !self.is_taken() {
+            self.0.set(Some(PACE.push(Waiter::Request(go_on, with))));
+            post();
+        }
     }
 
     /// Whether the request waits there: its turn has not come yet.
@@ -185,17 +238,22 @@ fn post() {
 
 unsafe extern "C" fn next_turn(_: *mut sys::ngx_event_t) {
     guard((), || {
-        // SAFETY: as in may_read().
-        PACE.at.set(unsafe { sys::ngx_current_msec });
+        // Requests may have read in this turn before.
+        note_turn();
         // So whoever goes on first reads something in any case.
-        begin_turn();
+        PACE.free.set(PACE.read.get() + FREE);
         let end = PACE.next.get();
         while PACE.first.get() < end && has_time(1) {
-            let Some(r) = PACE.pop() else {
+            let Some(waiter) = PACE.pop() else {
                 break;
             };
             // SAFETY: a request that ends has left the queue before (Place::drop()).
-            guard((), || unsafe { resume(r) });
+            guard((), || unsafe {
+                match waiter {
+                    Waiter::Response(r) => resume(r),
+                    Waiter::Request(go_on, with) => go_on(with),
+                }
+            });
             PACE.resumed.set(null_mut());
         }
     });

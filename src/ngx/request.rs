@@ -218,6 +218,33 @@ impl<'r> Request<'r> {
         !self.body_chain().is_empty()
     }
 
+    /// Whether it has, or will when nginx has read it: a subrequest's is that of its request, or none.
+    pub fn will_have_body(self) -> bool {
+        // SAFETY: plain fields and a bit of a live request. ngx_http_process_request_header() and
+        // ngx_http_v2_run_request() set the length, and that it is not known (`chunked`).
+        unsafe {
+            let r = &*self.raw();
+            match r.request_body.is_null() && self.is_main() {
+                true => r.headers_in.content_length_n > 0 || r.headers_in.chunked() != 0,
+                false => self.has_body(),
+            }
+        }
+    }
+
+    /// Whether nginx has all of the body, and the filters of bodies have passed its end.
+    #[inline]
+    pub fn is_body_saved(self) -> bool {
+        // SAFETY: NULL or what ngx_http_read_client_request_body() has made.
+        let body = unsafe { (*self.raw()).request_body.as_ref() };
+        body.is_some_and(|body| body.last_saved() != 0)
+    }
+
+    /// Whether the body is passed on as it comes, not when it is there.
+    pub fn is_body_passed_on(self) -> bool {
+        // SAFETY: a bit of a live request.
+        unsafe { (*self.raw()).request_body_no_buffering() != 0 }
+    }
+
     fn body_chain(self) -> Chain<'r> {
         // SAFETY: NULL, or what ngx_http_read_client_request_body() or
         // ngx_http_discard_request_body_filter() has made, with NULL or a chain in bufs. A

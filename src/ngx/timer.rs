@@ -35,6 +35,18 @@ impl Slot {
             connection: UnsafeCell::new(MaybeUninit::zeroed()),
         }
     }
+
+    /// The event, with the connection.
+    pub(super) fn prepared(&self) -> *mut sys::ngx_event_t {
+        let event = self.event.get().cast::<sys::ngx_event_t>();
+        // SAFETY: zeroes are a value of both structures, which only the event loop uses.
+        unsafe {
+            let connection = self.connection.get().cast::<sys::ngx_connection_t>();
+            (*connection).fd = -1;
+            (*event).data = connection.cast();
+        }
+        event
+    }
 }
 
 /// Starts a timer. In init_process only, once in a process for each slot. A worker that ends does not
@@ -44,11 +56,7 @@ pub fn start<T: Repeated>() {
     // made the timers of the process (ngx_event_timer_init()): the event module comes before all
     // HTTP modules.
     unsafe {
-        let slot = T::slot();
-        let connection = slot.connection.get().cast::<sys::ngx_connection_t>();
-        (*connection).fd = -1;
-        let event = slot.event.get().cast::<sys::ngx_event_t>();
-        (*event).data = connection.cast();
+        let event = T::slot().prepared();
         (*event).handler = Some(fire::<T>);
         // ngx_event_no_timers_left() does not wait for it.
         (*event).set_cancelable(1);

@@ -8,6 +8,7 @@ use sticky_core::discover::Sighting;
 use sticky_core::events::Status;
 
 use crate::config::types::{Discovery, Sticky};
+use crate::ngx::admission;
 use crate::ngx::balancer::RoundRobin;
 use crate::ngx::request::Request;
 use crate::zone::counters;
@@ -56,6 +57,9 @@ fn brought(r: Request<'_>, header: &SamplesHeader) -> Vec<Sighting> {
         body: body.as_ref().map_or(&[], |body| &body.bytes),
     };
     look::request(&request, &mut visit);
+    if let Some(body) = &body {
+        admission::was_read(r, body.bytes.len());
+    }
     for header in r.request_headers() {
         look::request_header(header.name(), header.value(), &mut visit);
     }

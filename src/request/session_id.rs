@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use sticky_core::directive::{CheapPlaces, Place, QueryRule};
+use sticky_core::discover::look;
 use sticky_core::http::credentials;
 use sticky_core::http::header_value;
 use sticky_core::http::media_type;
@@ -15,8 +16,9 @@ use sticky_core::scan::xml::XmlNames;
 use sticky_core::url::{BytePair, Met, Names, MAX_ID};
 
 use crate::config::types::{MainConf, Sticky};
+use crate::ngx::admission;
 use crate::ngx::log::Level;
-use crate::ngx::request::Request;
+use crate::ngx::request::{Body, Request};
 use crate::ngx::wide::may_have_pair;
 
 /// So many bytes of a body are searched.
@@ -379,18 +381,31 @@ fn in_arguments<'r>(r: Request<'r>, names: &Names, visit: &mut Visit<'_, 'r>) ->
 fn in_form_body<'r>(r: Request<'r>, names: &Names, visit: &mut Visit<'_, 'r>) -> ControlFlow<()> {
     let media_type = r.body_type();
     // Else it is not read, which takes time where nginx has it in a file.
-    if !is_form(media_type) {
+    if !media_type::is_form(media_type) {
         return ControlFlow::Continue(());
     }
-    let Some(body) = r.body(SEARCHED) else {
-        return ControlFlow::Continue(());
-    };
-    match body.bytes {
+    in_body(r, |body| match body.bytes {
         Cow::Borrowed(bytes) => in_form(names, media_type, bytes, body.is_whole, visit),
         Cow::Owned(bytes) => in_form(names, media_type, &bytes, body.is_whole, &mut |id| {
             visit(Cow::Owned(id.into_owned()))
         }),
-    }
+    })
+}
+
+/// Whether the body of a request may be read for an id when its server is chosen.
+pub fn may_be_in_body(r: Request<'_>) -> bool {
+    r.will_have_body() && look::reads_request(r.body_type())
+}
+
+/// Has the beginning of the body read, if there is a body.
+fn in_body<'r>(r: Request<'r>, read: impl FnOnce(Body<'r>) -> ControlFlow<()>) -> ControlFlow<()> {
+    let Some(body) = r.body(SEARCHED) else {
+        return ControlFlow::Continue(());
+    };
+    let length = body.bytes.len();
+    let visited = read(body);
+    admission::was_read(r, length);
+    visited
 }
 
 fn in_json(
@@ -402,10 +417,9 @@ fn in_json(
     if !media_type::is_json(r.body_type()) {
         return ControlFlow::Continue(());
     }
-    match r.body(SEARCHED) {
-        Some(body) => members.visit_with_member(names, &body.bytes, visit),
-        None => ControlFlow::Continue(()),
-    }
+    in_body(r, |body| {
+        members.visit_with_member(names, &body.bytes, visit)
+    })
 }
 
 fn in_xml(
@@ -417,10 +431,9 @@ fn in_xml(
     if !media_type::is_xml(r.body_type()) {
         return ControlFlow::Continue(());
     }
-    match r.body(SEARCHED) {
-        Some(body) => elements.visit_with_name(names, &body.bytes, visit),
-        None => ControlFlow::Continue(()),
-    }
+    in_body(r, |body| {
+        elements.visit_with_name(names, &body.bytes, visit)
+    })
 }
 
 /// Whether a place of `from=` is in the body, and not all of that was searched.
@@ -430,7 +443,7 @@ pub fn may_be_out_of_reach(r: Request<'_>, rule: &QueryRule) -> bool {
     let is_there = |place: &Place| match place {
         Place::Json(_) => media_type::is_json(media_type),
         Place::Xml(_) => media_type::is_xml(media_type),
-        Place::Form => is_form(media_type),
+        Place::Form => media_type::is_form(media_type),
         _ => false,
     };
     rule.from.iter().any(is_there) && !r.body(SEARCHED).is_some_and(|body| body.is_whole)
@@ -473,7 +486,7 @@ pub fn body_place(r: Request<'_>, rule: &QueryRule) -> Option<Vec<u8>> {
     let is_there = |place: &&Place| match place {
         Place::Json(_) => media_type::is_json(media_type),
         Place::Xml(_) => media_type::is_xml(media_type),
-        Place::Form => is_form(media_type),
+        Place::Form => media_type::is_form(media_type),
         _ => false,
     };
     let place = rule.from.iter().find(is_there)?;
@@ -491,11 +504,6 @@ pub fn body_place(r: Request<'_>, rule: &QueryRule) -> Option<Vec<u8>> {
         Some(name) => [&*label, b":", &*name].concat(),
         None => label,
     })
-}
-
-fn is_form(media_type: &[u8]) -> bool {
-    header_value::is_value(media_type, b"application/x-www-form-urlencoded")
-        || header_value::is_value(media_type, b"multipart/form-data")
 }
 
 fn in_form<'a>(

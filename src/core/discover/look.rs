@@ -9,7 +9,7 @@ use super::page::{self, Found};
 use super::{is_shown, looks_like_id, Kind, Part, MAX_NAME};
 use crate::events::Source;
 use crate::http::header_value::{is_value, parameters};
-use crate::http::media_type::{is_json, is_page, is_text, is_xml};
+use crate::http::media_type::{is_form, is_json, is_page, is_text, is_xml};
 use crate::http::multipart;
 use crate::scan::character_references;
 use crate::scan::{Found as FoundId, Learner};
@@ -79,10 +79,7 @@ const COMMON: [&[u8]; 35] = [
 
 /// Whether the body of a request of this type is looked at.
 pub fn reads_request(media_type: &[u8]) -> bool {
-    is_json(media_type)
-        || is_xml(media_type)
-        || is_value(media_type, b"multipart/form-data")
-        || is_value(media_type, b"application/x-www-form-urlencoded")
+    is_json(media_type) || is_xml(media_type) || is_form(media_type)
 }
 
 /// Looks at the path, the query and the body of a request.

@@ -57,6 +57,12 @@ pub fn is_xml(media_type: &[u8]) -> bool {
     subtype.eq_ignore_ascii_case(b"xml") || ends_with(subtype, b"+xml")
 }
 
+/// Whether it is a posted form, with files or without.
+pub fn is_form(media_type: &[u8]) -> bool {
+    is_value(media_type, b"application/x-www-form-urlencoded")
+        || is_value(media_type, b"multipart/form-data")
+}
+
 /// Whether it is text for people or scripts: `text/…`, XML, JavaScript, JSON, playlists of HLS.
 pub fn is_text(media_type: &[u8]) -> bool {
     let subtype = subtype(media_type);
