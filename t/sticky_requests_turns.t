@@ -13,7 +13,7 @@ use Sticky::Nginx;
 # Bodies that take 12 ms or more together, of which a turn reads 1.5 ms and one.
 use constant MANY => 64;
 
-my $t = Test::Nginx->new()->has(qw/ http http_v2 proxy rewrite auth_request mirror /)->plan(44);
+my $t = Test::Nginx->new()->has(qw/ http http_v2 proxy rewrite auth_request mirror /)->plan(45);
 
 my ($listen, $http_2) = $t->has_version('1.25.1') ? ('', 'http2 on;') : (' http2', '');
 
@@ -68,6 +68,8 @@ http {
         listen       127.0.0.1:8082;
         listen       127.0.0.1:8083;
         server_name  localhost;
+        # It is the same worker, which closes them when it ends.
+        keepalive_timeout 0;
         location / { add_header X-Server \$server_port; return 200 "\$server_port"; }
     }
 
@@ -242,10 +244,13 @@ sub exchange {
     return map { ($_ => $body{ $streams->[$_] }) } 0 .. $#$streams;
 }
 
-# While the worker is replaced: it ends when all have had their turns.
+# While the worker is replaced: it ends when all have had their turns. It has begun with all of them, or it
+# would close their connections as idle.
 @all = connections(MANY);
+print { $_->[1] } substr request('/buffered/reloaded', dear_body($_->[0])), 0, -1 for @all;
+is(visit('/discarded/'), '403 ', 'all are begun');
 while_stopped($worker, sub {
-    print { $_->[1] } request('/buffered/reloaded', dear_body($_->[0])) for @all;
+    print { $_->[1] } '}' for @all;
     $t->reload();
     eventually(sub { workers($t) > 1 });
 });
