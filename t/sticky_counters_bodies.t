@@ -50,7 +50,6 @@ http {
         server 127.0.0.1:8081;
     }
 
-    proxy_read_timeout 1s;
     proxy_buffering off;
 
     server {
@@ -58,7 +57,19 @@ http {
         server_name  localhost;
 
         location ~ ^/to/(?<upstream>\\w+) {
+            proxy_pass http://\$upstream/;
+        }
+
+        # For clients that leave: nginx waits for their servers.
+        location ~ ^/left/(?<upstream>\\w+) {
+            proxy_read_timeout 1s;
+            proxy_pass http://\$upstream/;
+        }
+
+        # For pages that include themselves, until nginx has had enough.
+        location ~ ^/nested/(?<upstream>\\w+) {
             ssi on;
+            proxy_read_timeout 5s;
             proxy_pass http://\$upstream/;
         }
 
@@ -152,10 +163,10 @@ is(added('html', sub { send_request('GET', '/cached/', script_of("Content-Type: 
     'html.whole=1 bytes=3', 'after an internal redirect');
 # The one that is included is asked with the same script. nginx counts no request that it makes itself.
 is(added('html', sub {
-    get('/to/html', script_of("Content-Type: text/html\r\n\r\n<!--# include virtual=\"/to/several\" -->"));
-}), 'html.whole=1 bytes=39', 'a subrequest is none');
-my $included = '<!--# include virtual="/to/html" -->';
-is(added('html', sub { get('/to/html', script_of("Content-Type: text/html\r\n\r\n$included")) }),
+    get('/nested/html', script_of("Content-Type: text/html\r\n\r\n<!--# include virtual=\"/nested/several\" -->"));
+}), 'html.whole=1 bytes=43', 'a subrequest is none');
+my $included = '<!--# include virtual="/nested/html" -->';
+is(added('html', sub { get('/nested/html', script_of("Content-Type: text/html\r\n\r\n$included")) }),
     'html.whole=1 bytes=' . length $included, 'nor is one whose body one source alone reads');
 my $json = json();
 my %upstream = map { $_->{name} => $_ } @{ $json->{upstreams} };
@@ -187,7 +198,7 @@ sub served {
 # The client leaves when it has the beginning.
 sub leave {
     my ($name, $start) = @_;
-    my $socket = get("/to/$name", script_of($start, \'*'), { start => 1 });
+    my $socket = get("/left/$name", script_of($start, \'*'), { start => 1 });
     read_until($socket, qr/\r\n\r\n.*no id/s) // die 'no answer';
     close $socket;
 }
