@@ -4,12 +4,13 @@
 //!
 //! `STICKY_DEATHS` sets how many workers die at each test point.
 
+mod own_process;
 mod table_zone;
 
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 use std::{env, mem, thread};
 
@@ -113,14 +114,12 @@ impl Workers {
     }
 
     fn spawn(&mut self, kill_at: Option<String>) -> Child {
-        let mut command = Command::new(env::current_exe().unwrap());
-        command.args(["--exact", "worker", "--ignored", "--nocapture"]);
+        let mut command = own_process::of_test("worker");
         command.env(
             WORKER,
             format!("{}:{}", self.path.display(), self.read.len()),
         );
         command.envs(kill_at.map(|at| (KILL_AT, at)));
-        command.stdin(Stdio::null()).stdout(Stdio::null());
         self.read.push(0);
         command.spawn().unwrap()
     }
@@ -212,6 +211,7 @@ fn a_worker_may_die_at_any_instant_while_it_notes() {
         let name = workers.read.len() - 1;
         while workers.read[name] == 0 {
             workers.read();
+            assert_eq!(child.try_wait().unwrap(), None);
         }
         let until = workers.position + u64::from(random.below(2000));
         while workers.position < until {

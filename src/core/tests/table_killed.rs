@@ -5,12 +5,13 @@
 //!
 //! `STICKY_SEED` sets another seed, `STICKY_DEATHS` how many workers die at each test point.
 
+mod own_process;
 mod table_zone;
 
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use std::{env, mem, thread};
@@ -216,18 +217,13 @@ impl Workers {
 
     fn spawn(&mut self, kill_at: Option<String>) -> Child {
         self.spawned += 1;
-        let mut command = Command::new(env::current_exe().unwrap());
-        command.args(["--exact", "worker", "--ignored", "--nocapture"]);
+        let mut command = own_process::of_test("worker");
         command.env(
             WORKER,
             format!("{}:{}", self.path.display(), self.random.bits()),
         );
         command.envs(kill_at.map(|at| (KILL_AT, at)));
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap()
+        command.spawn().unwrap()
     }
 
     /// Checks everything that must hold right after a death.
