@@ -104,7 +104,8 @@ SKIP: {
 
     my $state = sub { return verdict_on_upstream($t, 'sticky mode=query state=kept/x;') };
     my $refused = warning(qq{the user of the worker processes, "nobody", cannot write the directory}
-        . qq{ "kept" of "state" $in, expected one of its own: install -d -o nobody -m 0700 kept});
+        . qq{ "kept" of "state" $in, expected one of its own: install -d -o nobody -m 0700 kept/sticky,}
+        . ' and "state=kept/sticky/x"');
 
     chmod 0755, "$dir/kept";
     is($state->(), $refused, 'the directory of root');
@@ -113,8 +114,10 @@ SKIP: {
     chown $user, 0, "$dir/kept";
     chmod 0570, "$dir/kept";
     is($state->(), $refused, 'its own, but not to be written');
-    system('install', '-d', '-o', 'nobody', '-m', '0700', "$dir/kept");
-    is($state->(), '', 'its own, by the command');
+    chown 0, 0, "$dir/kept";
+    chmod 0755, "$dir/kept";
+    system('install', '-d', '-o', 'nobody', '-m', '0700', "$dir/kept/sticky");
+    is(verdict_on_upstream($t, 'sticky mode=query state=kept/sticky/x;'), '', 'its own, by the command');
     chown 0, $group, "$dir/kept";
     chmod 0770, "$dir/kept";
     is($state->(), '', q{its group's});

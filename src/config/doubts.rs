@@ -67,7 +67,8 @@ fn check_directory(path: &[u8], new: Cycle<'_>, at: Position<'_>) {
     let Some((user, groups)) = new.workers_user() else {
         return;
     };
-    let Some(directory) = Path::new(OsStr::from_bytes(path)).parent() else {
+    let path = Path::new(OsStr::from_bytes(path));
+    let (Some(directory), Some(file)) = (path.parent(), path.file_name()) else {
         return;
     };
     // Whatever else is wrong with it is told when the file is used.
@@ -75,11 +76,15 @@ fn check_directory(path: &[u8], new: Cycle<'_>, at: Position<'_>) {
         return;
     }
     let name = new.workers_name().unwrap_or_default().escape_ascii();
+    let file = file.as_bytes().escape_ascii();
+    // Not the owner and the mode of this one: others may have their files there.
+    let own = directory.join("sticky");
+    let own = own.as_os_str().as_bytes().escape_ascii();
     let directory = directory.as_os_str().as_bytes().escape_ascii();
     warn(format_args!(
         "the user of the worker processes, \"{name}\", cannot write the directory \
          \"{directory}\" of \"state\" in \"sticky\" directive, expected one of its own: \
-         install -d -o {name} -m 0700 {directory}{at}"
+         install -d -o {name} -m 0700 {own}, and \"state={own}/{file}\"{at}"
     ));
 }
 
