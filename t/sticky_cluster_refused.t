@@ -31,11 +31,11 @@ my $second = node($t, 'b', 8092, %options);
 my %home;
 $_->hand_out_to(\%home, $_->{name}, 10) for $first, $second;
 ok($first->heard_by($second) && $second->heard_by($first), 'they hear of each other');
+is(cluster($first)->{up}, 1, 'the page says so');
 
-# It takes nothing any more.
+# It takes nothing any more. From then on, whatever a node has to say is refused.
 
 $store->ask(qw/ ACL SETUSER sticky -xadd /);
-is(cluster($first)->{up}, 1, 'it answers');
 $_->hand_out_to(\%home, "refused-$_->{name}", 10) for $first, $second;
 for my $node ($first, $second) {
     ok(eventually(sub { $node->log() =~ /the store cannot be used, it answers "NOPERM/ }), "$node->{name}: the log says so");
