@@ -7,17 +7,12 @@
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Sticky::Test;
+use Sticky::Browser qw/ missing in_browser /;
 use Sticky::Hands;
 use Sticky::Pages;
 
-use File::Spec;
-
-my $modules = ($ENV{STICKY_BROWSER} // "$FindBin::Bin/../target/browser") . '/node_modules';
-my ($node) = grep { -x } map { "$_/node" } File::Spec->path();
-for my $missing (grep { !-e } '/usr/bin/chromium', "$modules/playwright-core", "$modules/axe-core") {
-    plan(skip_all => "no $missing, see tools/test-browser");
-}
-plan(skip_all => 'no node, see tools/test-browser') unless $node;
+my $missing = missing('playwright-core', 'axe-core');
+plan(skip_all => "no $missing, see tools/test-browser") if $missing;
 
 my $t = Test::Nginx->new()->has(qw/ http proxy rewrite /)->plan(48);
 
@@ -63,15 +58,4 @@ EOC
 
 $t->run();
 
-$ENV{NODE_PATH} = $modules;
-my @command = ($node, "$FindBin::Bin/browser/status.js", 'http://127.0.0.1:' . port(8080),
-    map { port_of($_) } qw/ A B C /);
-open my $browser, '-|', @command or die "Can't run node: $!";
-while (my $line = <$browser>) {
-    if ($line =~ /^(not )?ok - (.*)$/) {
-        ok(!$1, $2);
-    } else {
-        diag($line =~ s/^# //r);
-    }
-}
-ok(close $browser, 'to the end');
+in_browser('status.js', 'http://127.0.0.1:' . port(8080), map { port_of($_) } qw/ A B C /);

@@ -6,15 +6,10 @@
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Sticky::Test;
+use Sticky::Browser qw/ missing in_browser /;
 
-use File::Spec;
-
-my $modules = ($ENV{STICKY_BROWSER} // "$FindBin::Bin/../target/browser") . '/node_modules';
-my ($node) = grep { -x } map { "$_/node" } File::Spec->path();
-if (my ($missing) = grep { !-e } '/usr/bin/chromium', "$modules/playwright-core") {
-    plan(skip_all => "no $missing, see tools/test-browser");
-}
-plan(skip_all => 'no node, see tools/test-browser') unless $node;
+my $missing = missing('playwright-core');
+plan(skip_all => "no $missing, see tools/test-browser") if $missing;
 
 my $t = Test::Nginx->new()->has(qw/http proxy/);
 my ($module) = ($ENV{TEST_NGINX_GLOBALS} // '') =~ /load_module (\S+);/;
@@ -29,16 +24,7 @@ while (!defined $base) {
     ($base) = $1 if $line =~ m{(http://127\.0\.0\.1:\d+)/};
 }
 
-$ENV{NODE_PATH} = $modules;
-open my $browser, '-|', $node, "$FindBin::Bin/browser/demo.js", $base // '' or die "Can't run node: $!";
-while (my $line = <$browser>) {
-    if ($line =~ /^(not )?ok - (.*)$/) {
-        ok(!$1, $2);
-    } else {
-        diag($line =~ s/^# //r);
-    }
-}
-ok(close $browser, 'to the end');
+in_browser('demo.js', $base // '');
 
 kill TERM => $pid;
 1 while <$demo>;
